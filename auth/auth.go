@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package auth says what a credential is and how it is put on a request: the methods none, basic, api_key and bearer,
+// the removal of whatever a client sent in the place of a credential, the edits of headers and query parameters, the
+// joining of URLs, and the window of a request's body that lets it be sent again.
+//
+// It knows nothing of Caddy's HTTP modules.
+package auth
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// Method is where the credentials of a datasource come from. Guest modules in the namespace
+// http.authenticated_api.auth implement it.
+//
+// All functions may be called by many requests at once.
+type Method interface {
+	caddy.Module
+
+	// Placement returns where the method's credentials go. What clients send there is removed even while there is no
+	// credential. It is constant once the method is provisioned.
+	Placement() Placement
+
+	// Credential returns a credential that is believed to be good. It may wait, for a token endpoint say, until ctx
+	// ends. On the way of every request it must be fast, and must not allocate, while it holds a good one.
+	Credential(ctx context.Context) (*Credential, error)
+
+	// Current returns the credential that Credential would return without waiting, or nil.
+	Current() *Credential
+
+	// Renewable reports whether Refresh can ever return another credential than it was given. It is constant.
+	Renewable() bool
+
+	// Refresh is called when the API refused a credential. It returns a newer one, or refused itself if there is
+	// none. An error says why no newer one could be had; the credential in use stays in use.
+	Refresh(ctx context.Context, refused *Credential) (*Credential, error)
+}
+
+// Placement is the place of a credential on a request: a header field or a query parameter. Both are empty for a
+// method that puts nothing on requests.
+type Placement struct {
+	// Header is the canonical name of the header field.
+	Header string
+
+	// Query is the name of the query parameter, not escaped.
+	Query string
+}
+
+// Credential is what is put on a request. It is made once and shared by all requests, so it never changes.
+type Credential struct {
+	place  Placement
+	header []string // one value, with no capacity to spare: an append by anybody copies it
+	query  string   // escaped: "key=value"
+}
+
+// NewCredential prepares a credential. The value must have been checked to be a valid field value if place is a
+// header.
+func NewCredential(place Placement, val string) *Credential {
+	c := &Credential{place: place}
+	switch {
+	case place.Header != "":
+		c.header = []string{val}
+	case place.Query != "":
+		c.query = escapeQuery(place.Query) + "=" + escapeQuery(val)
+	}
+	return c
+}
+
+// SetHeader puts the credential into h, in the place of whatever is there, if a header is its place.
+func (c *Credential) SetHeader(h http.Header) {
+	if c.header != nil {
+		h[c.place.Header] = c.header
+	}
+}
+
+// SetQuery returns the raw query with the credential at its end and no other parameter of its name, if a query
+// parameter is its place.
+func (c *Credential) SetQuery(raw string) string {
+	if c.query == "" {
+		return raw
+	}
+	return appendQuery(removeQuery(raw, foldQuery(c.place.Query)), c.query)
+}
+
+// equal reports whether both put the same bytes on a request.
+func (c *Credential) equal(other *Credential) bool {
+	if c.place != other.place || c.query != other.query || len(c.header) != len(other.header) {
+		return false
+	}
+	return len(c.header) == 0 || c.header[0] == other.header[0]
+}
+
+// String keeps the secret out of whatever formats a credential.
+func (c *Credential) String() string { return "[credential]" }
+
+// GoString is String for %#v.
+func (c *Credential) GoString() string { return c.String() }

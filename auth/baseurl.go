@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
+)
+
+// BaseURL is the address of an API.
+type BaseURL struct {
+	scheme string
+	host   string // without port and brackets
+	port   string // "" for the scheme's own
+
+	// path and its escaped form, without slashes at the end; query is raw.
+	path, escapedPath, query string
+}
+
+// ParseBaseURL reads http(s)://host[:port][/path][?query].
+func ParseBaseURL(s string) (*BaseURL, error) {
+	const option = "base URL"
+	if err := value.CheckLine(option, s); err != nil {
+		return nil, err
+	}
+	if strings.ContainsAny(s, "{}") {
+		return nil, fmt.Errorf("%s: no placeholder is possible here, since the scheme decides on TLS while the "+
+			"configuration is read; write the URL out, or use {$NAME}, which the Caddyfile replaces before it is read", option)
+	}
+	if !strings.HasPrefix(s, "http://") && !strings.HasPrefix(s, "https://") {
+		return nil, fmt.Errorf("%s: it must begin with https:// or http://", option)
+	}
+	u, err := url.Parse(s)
+	if err != nil {
+		// The error of net/url quotes the URL, with a password perhaps.
+		return nil, fmt.Errorf("%s: it is not a valid URL; it looks like https://host:port/path?query", option)
+	}
+	switch {
+	case u.User != nil:
+		return nil, fmt.Errorf("%s: a user name or password cannot stand in it; use auth basic <username> <password>", option)
+	case u.Fragment != "" || strings.Contains(s, "#"):
+		return nil, fmt.Errorf("%s: a fragment (#…) is never sent to a server; remove it", option)
+	case u.Hostname() == "":
+		return nil, fmt.Errorf("%s: the host is missing", option)
+	case strings.HasSuffix(u.Host, ":") || u.Port() != "" && !validPort(u.Port()):
+		return nil, fmt.Errorf("%s: the port is not a number from 1 to 65535", option)
+	case strings.ContainsAny(u.Hostname(), " \"<>\\^`|,;*"):
+		return nil, fmt.Errorf("%s: %q is no host name", option, u.Hostname())
+	case EscapesBase(u.EscapedPath()):
+		return nil, fmt.Errorf("%s: the path has a . or .. segment in it; write the path that it leads to", option)
+	}
+	b := &BaseURL{scheme: u.Scheme, host: strings.ToLower(u.Hostname()), port: u.Port(), query: u.RawQuery}
+	if b.port == defaultPort(b.scheme) {
+		b.port = ""
+	}
+	b.escapedPath = strings.TrimRight(u.EscapedPath(), "/")
+	if b.path, err = url.PathUnescape(b.escapedPath); err != nil {
+		return nil, errors.New(option + ": the path has an invalid percent escape in it")
+	}
+	return b, nil
+}
+
+func validPort(port string) bool {
+	n := 0
+	for _, c := range port {
+		if c < '0' || c > '9' || n > 65535 {
+			return false
+		}
+		n = n*10 + int(c-'0')
+	}
+	return n >= 1 && n <= 65535
+}
+
+func defaultPort(scheme string) string {
+	if scheme == "https" {
+		return "443"
+	}
+	return "80"
+}
+
+// TLS reports whether the API is reached by https.
+func (b *BaseURL) TLS() bool { return b.scheme == "https" }
+
+// Host is the value of the Host header field.
+func (b *BaseURL) Host() string {
+	switch {
+	case b.port != "":
+		return net.JoinHostPort(b.host, b.port)
+	case strings.Contains(b.host, ":"):
+		return "[" + b.host + "]"
+	default:
+		return b.host
+	}
+}
+
+// Origin is the scheme and the host, as a proxy's upstream is written.
+func (b *BaseURL) Origin() string { return b.scheme + "://" + b.Host() }
+
+// Name is what a datasource is called that was given no name: the host, other characters than letters and digits as -,
+// and a port that is not the scheme's own.
+func (b *BaseURL) Name() string {
+	name := b.host
+	if b.port != "" {
+		name += "-" + b.port
+	}
+	name = strings.Map(func(r rune) rune {
+		if 'a' <= r && r <= 'z' || '0' <= r && r <= '9' {
+			return r
+		}
+		return '-'
+	}, name)
+	name = strings.TrimLeft(name, "-")
+	return name[:min(len(name), 63)]
+}
+
+// String is the URL without its query, which may hold a key.
+func (b *BaseURL) String() string { return b.Origin() + b.escapedPath }
+
+// Join returns the URL of a request below b. Of u only the path and the query count. u itself is returned if nothing
+// needs to change.
+//
+// The escapes of a path stay as they were sent. net/url cannot hold a few paths that are not valid URLs (a raw |, say)
+// but that clients send and servers read; those go into Opaque, which net/http writes as it stands.
+func (b *BaseURL) Join(u *url.URL) *url.URL {
+	query := joinQuery(b.query, u.RawQuery)
+	literal := needsOpaque(u)
+	if b.path == "" && query == u.RawQuery && !literal && strings.HasPrefix(u.Path, "/") && u.Opaque == "" {
+		return u
+	}
+	joined := new(url.URL)
+	*joined = *u
+	joined.Opaque, joined.RawQuery = "", query
+
+	path, escaped := u.Path, u.RawPath
+	if path != "" && path[0] != '/' || path == "" && b.path == "" {
+		path = "/" + path
+		if escaped != "" {
+			escaped = "/" + escaped
+		}
+	}
+	if literal {
+		if target := b.escapedPath + escaped; !strings.HasPrefix(target, "//") {
+			joined.Opaque = target
+			return joined
+		}
+		// RequestURI would read a leading // in Opaque as an authority.
+		escaped = escapeIllegal(escaped)
+	}
+	joined.Path = b.path + path
+	switch {
+	case escaped != "":
+		joined.RawPath = b.escapedPath + escaped
+	case (&url.URL{Path: b.path}).EscapedPath() != b.escapedPath:
+		joined.RawPath = b.escapedPath + (&url.URL{Path: path}).EscapedPath()
+	}
+	return joined
+}
+
+func joinQuery(base, query string) string {
+	if base == "" {
+		return query
+	}
+	if query == "" {
+		return base
+	}
+	return base + "&" + query
+}
+
+// EscapedPath returns the path of u as the client escaped it. Unlike url.URL.EscapedPath it does not decode the whole
+// path because one byte of it should have been escaped.
+func EscapedPath(u *url.URL) string {
+	if needsOpaque(u) {
+		return u.RawPath
+	}
+	return u.EscapedPath()
+}
+
+// needsOpaque reports whether u.EscapedPath would change the bytes of the path: a hint that net/url holds to be
+// invalid, and so ignores, but that does decode to the path.
+func needsOpaque(u *url.URL) bool {
+	if u.RawPath == "" || u.EscapedPath() == u.RawPath {
+		return false
+	}
+	decoded, err := url.PathUnescape(u.RawPath)
+	return err == nil && decoded == u.Path
+}
+
+// escapeIllegal escapes the bytes that cannot stand in a path and leaves all others alone.
+func escapeIllegal(escaped string) string {
+	const upperhex = "0123456789ABCDEF"
+	var sb strings.Builder
+	for i := range len(escaped) {
+		c := escaped[i]
+		switch {
+		case c > ' ' && c < 0x7f && !strings.ContainsRune("\"<>\\^`{|}#?", rune(c)):
+			sb.WriteByte(c)
+		default:
+			sb.Write([]byte{'%', upperhex[c>>4], upperhex[c&15]})
+		}
+	}
+	return sb.String()
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auth
+
+import (
+	"encoding/base64"
+	"errors"
+	"strings"
+
+	"go.uber.org/zap/zapcore"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+func init() { caddy.RegisterModule(new(Basic)) }
+
+// Basic authenticates requests with a user name and a password, RFC 7617:
+// `Authorization: Basic base64(username:password)`.
+type Basic struct {
+	// The user name, without a colon. Global placeholders such as `{env.NAME}` and `{file./path}` are resolved when the
+	// configuration loads; `{file.*}` is read again when the API refuses the credential.
+	Username string `json:"username,omitempty"`
+
+	// The password. Placeholders as in `username`.
+	Password string `json:"password,omitempty"`
+
+	static
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Basic) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.authenticated_api.auth.basic",
+		New: func() caddy.Module { return new(Basic) },
+	}
+}
+
+// Provision implements caddy.Provisioner.
+func (b *Basic) Provision(caddy.Context) error { return b.load(b.credential, b.Username, b.Password) }
+
+// Placement implements Method.
+func (*Basic) Placement() Placement { return Placement{Header: "Authorization"} }
+
+func (b *Basic) credential() (*Credential, error) {
+	user, err := value.ResolveLine("auth basic: username", b.Username)
+	if err != nil {
+		return nil, err
+	}
+	if strings.Contains(user, ":") {
+		// RFC 7617 §2: everything after the first colon would be taken for the password.
+		return nil, errors.New("auth basic: username: a user name cannot have a colon in it (RFC 7617 §2)")
+	}
+	pass, err := value.ResolveLine("auth basic: password", b.Password)
+	if err != nil {
+		return nil, err
+	}
+	pair := base64.StdEncoding.EncodeToString([]byte(user + ":" + pass))
+	return NewCredential(b.Placement(), "Basic "+pair), nil
+}
+
+// UnmarshalCaddyfile sets up the method from Caddyfile tokens. Syntax:
+//
+//	auth basic <username> <password>
+func (b *Basic) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume the method's name
+	if !d.Args(&b.Username, &b.Password) {
+		return d.Errf("auth basic: takes a user name and a password: auth basic <username> <password>")
+	}
+	return noMore(d, "basic <username> <password>", 2)
+}
+
+// MarshalLogObject implements zapcore.ObjectMarshaler; it keeps the secrets out of logs.
+func (*Basic) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	enc.AddString("method", "basic")
+	return nil
+}
+
+// Interface guards
+var (
+	_ Method                  = (*Basic)(nil)
+	_ caddy.Provisioner       = (*Basic)(nil)
+	_ caddyfile.Unmarshaler   = (*Basic)(nil)
+	_ zapcore.ObjectMarshaler = (*Basic)(nil)
+)

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auth
+
+import (
+	"go.uber.org/zap/zapcore"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+func init() { caddy.RegisterModule(new(Bearer)) }
+
+// Bearer authenticates requests with a fixed token, RFC 6750 §2.1: `Authorization: Bearer <token>`.
+type Bearer struct {
+	// The token. Global placeholders such as `{env.NAME}` and `{file./path}` are resolved when the configuration loads;
+	// `{file.*}` is read again when the API refuses the credential.
+	Token string `json:"token,omitempty"`
+
+	static
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Bearer) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.authenticated_api.auth.bearer",
+		New: func() caddy.Module { return new(Bearer) },
+	}
+}
+
+// Provision implements caddy.Provisioner.
+func (b *Bearer) Provision(caddy.Context) error { return b.load(b.credential, b.Token) }
+
+// Placement implements Method.
+func (*Bearer) Placement() Placement { return Placement{Header: "Authorization"} }
+
+func (b *Bearer) credential() (*Credential, error) {
+	token, err := value.ResolveLine("auth bearer: token", b.Token)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkEnds("auth bearer: token", token); err != nil {
+		return nil, err
+	}
+	return NewCredential(b.Placement(), "Bearer "+token), nil
+}
+
+// UnmarshalCaddyfile sets up the method from Caddyfile tokens. Syntax:
+//
+//	auth bearer <token>
+func (b *Bearer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume the method's name
+	if !d.Args(&b.Token) {
+		return d.Errf("auth bearer: takes a token: auth bearer <token>")
+	}
+	return noMore(d, "bearer <token>", 1)
+}
+
+// MarshalLogObject implements zapcore.ObjectMarshaler; it keeps the secret out of logs.
+func (*Bearer) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	enc.AddString("method", "bearer")
+	return nil
+}
+
+// Interface guards
+var (
+	_ Method                  = (*Bearer)(nil)
+	_ caddy.Provisioner       = (*Bearer)(nil)
+	_ caddyfile.Unmarshaler   = (*Bearer)(nil)
+	_ zapcore.ObjectMarshaler = (*Bearer)(nil)
+)

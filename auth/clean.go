@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auth
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// withheld are the header fields of a client that an API has no business with: credentials for the gateway itself,
+// the addresses and pages that the request came by. Those that end in * stand for all that begin so.
+var withheld = []string{
+	"Authorization", "Proxy-Authorization", "Cookie", "Forwarded", "X-Forwarded-*", "Via", "Origin", "Referer", "Sec-Fetch-*",
+}
+
+// Cleaner removes from a request what a client may have sent in the place of what the gateway sends, in any spelling
+// that some API takes for the same, and what is withheld.
+type Cleaner struct {
+	fields   map[string]bool // by canonical name; false: opened by pass_request_header
+	prefixes []string        // canonical
+	params   map[string]bool // by folded name
+}
+
+// NewCleaner returns a Cleaner for what is put on the requests of a datasource. fields, the names of header fields
+// besides placement's and the edits', are the signature's. pass are names of withheld fields that the API may see.
+func NewCleaner(placement Placement, fields []string, headers, query *Edits, pass []string) *Cleaner {
+	c := &Cleaner{fields: make(map[string]bool), params: make(map[string]bool)}
+	for _, name := range withheld {
+		if prefix, ok := strings.CutSuffix(name, "*"); ok {
+			c.prefixes = append(c.prefixes, prefix)
+		} else {
+			c.fields[name] = true
+		}
+	}
+	for _, name := range pass {
+		name = http.CanonicalHeaderKey(name)
+		if prefix, ok := strings.CutSuffix(name, "*"); ok {
+			c.prefixes = slices.DeleteFunc(c.prefixes, func(p string) bool { return p == prefix })
+		} else {
+			c.fields[name] = false
+		}
+	}
+	fields = append(slices.Clone(fields), headers.names()...)
+	if placement.Header != "" {
+		fields = append(fields, placement.Header)
+	}
+	for _, name := range fields {
+		c.fields[http.CanonicalHeaderKey(name)] = true
+	}
+	for _, key := range query.names() {
+		c.params[foldQuery(escapeQuery(key))] = true
+	}
+	if placement.Query != "" {
+		c.params[foldQuery(escapeQuery(placement.Query))] = true
+	}
+	return c
+}
+
+// CheckWithheld reports why a name makes no sense in pass_request_header.
+func CheckWithheld(name string) error {
+	canonical := http.CanonicalHeaderKey(name)
+	for _, w := range withheld {
+		prefix, wild := strings.CutSuffix(w, "*")
+		if canonical == w || wild && strings.HasPrefix(canonical, prefix) && httpguts.ValidHeaderFieldName(canonical) {
+			return nil
+		}
+	}
+	return fmt.Errorf("pass_request_header: %q is not removed from requests, so it needs no permission; "+
+		"the removed ones are %s", name, strings.Join(withheld, ", "))
+}
+
+// Drops reports whether a header field or trailer of a client is removed. name is as net/http has it in its map.
+func (c *Cleaner) Drops(name string) bool {
+	if strings.IndexByte(name, '_') >= 0 {
+		// CGI and WSGI turn both - and _ into _, so that X_Api_Key arrives as X-Api-Key.
+		name = http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
+	}
+	drop, known := c.fields[name]
+	if known {
+		return drop
+	}
+	for _, prefix := range c.prefixes {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// Header returns h without what is dropped: h itself where there is nothing to drop, else a copy.
+func (c *Cleaner) Header(h http.Header) http.Header {
+	for name := range h {
+		if c.Drops(name) {
+			return c.copyHeader(h)
+		}
+	}
+	return h
+}
+
+func (c *Cleaner) copyHeader(h http.Header) http.Header {
+	clean := make(http.Header, len(h))
+	for name, values := range h {
+		if !c.Drops(name) {
+			clean[name] = values
+		}
+	}
+	return clean
+}
+
+// Query returns the raw query without what is dropped.
+func (c *Cleaner) Query(raw string) string {
+	if raw == "" || len(c.params) == 0 {
+		return raw
+	}
+	found := false
+	eachParameter(raw, func(name string, _, _ int) bool {
+		found = c.params[name]
+		return !found
+	})
+	if !found {
+		return raw
+	}
+	return filterQuery(raw, func(name string) bool { return c.params[name] })
+}
+
+// Trailer removes from t, in place, what a client must not send behind its body: what Header drops, and the fields of
+// RFC 9110 §6.5.1 that steer framing, routing or authentication. It reports whether any trailer is left.
+func (c *Cleaner) Trailer(t http.Header) bool {
+	for name := range t {
+		_, connection := connectionFields[name]
+		if connection || name == "Host" || name == "Content-Encoding" || name == "Content-Type" || c.Drops(name) {
+			delete(t, name)
+		}
+	}
+	return len(t) > 0
+}

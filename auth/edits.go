@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
+	"github.com/caddyserver/caddy/v2"
+)
+
+// Edits are changes to the header fields, or to the query parameters, of a request. Values may hold placeholders of
+// the request; global ones in them are resolved when the configuration loads. A value that is empty because its
+// placeholders are sends nothing.
+type Edits struct {
+	// Set in the place of whatever is there.
+	Set map[string][]string `json:"set,omitempty"`
+
+	// Added to what is there.
+	Add map[string][]string `json:"add,omitempty"`
+
+	// Removed, if the client sent it.
+	Delete []string `json:"delete,omitempty"`
+
+	// Set only where the client sent none.
+	Default map[string][]string `json:"default,omitempty"`
+}
+
+// CheckHeaders reports why the edits cannot be made to header fields.
+func (e *Edits) CheckHeaders() error { return e.check("header", CheckFieldName) }
+
+// CheckQuery reports why the edits cannot be made to query parameters.
+func (e *Edits) CheckQuery() error { return e.check("query", CheckQueryKey) }
+
+func (e *Edits) check(option string, checkName func(option, name string) error) error {
+	if e == nil {
+		return nil
+	}
+	for _, name := range e.Delete {
+		if err := checkName(option, name); err != nil {
+			return err
+		}
+	}
+	for _, group := range []map[string][]string{e.Set, e.Add, e.Default} {
+		for _, name := range slices.Sorted(maps.Keys(group)) {
+			if err := checkName(option, name); err != nil {
+				return err
+			}
+			if len(group[name]) == 0 {
+				return fmt.Errorf("%s %s: a value is missing", option, name)
+			}
+			for _, val := range group[name] {
+				if err := value.CheckLine(option+" "+name, val); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// names are the names that a client's copies are removed of: what is set or deleted here.
+func (e *Edits) names() []string {
+	if e == nil {
+		return nil
+	}
+	return append(slices.Sorted(maps.Keys(e.Set)), e.Delete...)
+}
+
+// HeaderEdits are Edits of header fields, ready for use.
+type HeaderEdits struct {
+	set, add, def []edit
+	static        *Fields // the outcome where it is the same for every request
+}
+
+// edit is one name with its values.
+type edit struct {
+	name   string
+	values []*value.Template
+}
+
+// Fields is the outcome of HeaderEdits for one request.
+type Fields struct {
+	set, add, def []Field
+}
+
+// Field is a header field with its values.
+type Field struct {
+	Name   string
+	Values []string
+}
+
+// NewHeaderEdits resolves the global placeholders of e, which may be nil.
+func NewHeaderEdits(e *Edits) (*HeaderEdits, error) {
+	h := new(HeaderEdits)
+	if e == nil {
+		h.static = new(Fields)
+		return h, nil
+	}
+	if err := e.CheckHeaders(); err != nil {
+		return nil, err
+	}
+	isStatic := true
+	for _, group := range []struct {
+		from map[string][]string
+		to   *[]edit
+	}{{e.Set, &h.set}, {e.Add, &h.add}, {e.Default, &h.def}} {
+		edits, allStatic, err := compile("header", group.from)
+		if err != nil {
+			return nil, err
+		}
+		*group.to = edits
+		isStatic = isStatic && allStatic
+	}
+	if isStatic {
+		fields, err := h.evaluate(nil)
+		if err != nil {
+			return nil, err
+		}
+		h.static = fields
+	}
+	return h, nil
+}
+
+func compile(option string, group map[string][]string) (edits []edit, static bool, err error) {
+	static = true
+	for _, name := range slices.Sorted(maps.Keys(group)) {
+		ed := edit{name: name}
+		for _, text := range group[name] {
+			t, err := value.Parse(option+" "+name, text)
+			if err != nil {
+				return nil, false, err
+			}
+			if _, ok := t.Static(); !ok {
+				static = false
+			}
+			ed.values = append(ed.values, t)
+		}
+		edits = append(edits, ed)
+	}
+	return edits, static, nil
+}
+
+// ErrBadValue says that a placeholder brought something that cannot be sent, such as a line break.
+var ErrBadValue = errors.New("the value has a control character in it")
+
+// Static reports whether the outcome is the same for every request.
+func (h *HeaderEdits) Static() bool { return h.static != nil }
+
+// Evaluate fills in the placeholders of a request. repl is called for only if there are any.
+func (h *HeaderEdits) Evaluate(repl func() *caddy.Replacer) (*Fields, error) {
+	if h.static != nil {
+		return h.static, nil
+	}
+	return h.evaluate(repl())
+}
+
+func (h *HeaderEdits) evaluate(repl *caddy.Replacer) (*Fields, error) {
+	f := new(Fields)
+	for _, group := range []struct {
+		from []edit
+		to   *[]Field
+	}{{h.set, &f.set}, {h.add, &f.add}, {h.def, &f.def}} {
+		for _, ed := range group.from {
+			vals, err := ed.expand(repl)
+			if err != nil {
+				return nil, fmt.Errorf("header %s: %w", ed.name, err)
+			}
+			for _, val := range vals {
+				if !httpguts.ValidHeaderFieldValue(val) {
+					return nil, fmt.Errorf("header %s: %w", ed.name, ErrBadValue)
+				}
+			}
+			if len(vals) > 0 {
+				*group.to = append(*group.to, Field{http.CanonicalHeaderKey(ed.name), slices.Clip(vals)})
+			}
+		}
+	}
+	return f, nil
+}
+
+func (ed edit) expand(repl *caddy.Replacer) (vals []string, err error) {
+	for _, t := range ed.values {
+		text, static := t.Static()
+		if !static {
+			if text = t.Expand(repl); text == "" {
+				continue
+			}
+		}
+		vals = append(vals, text)
+	}
+	return vals, nil
+}
+
+// Empty reports whether Apply does nothing.
+func (f *Fields) Empty() bool { return len(f.set)+len(f.add)+len(f.def) == 0 }
+
+// Apply makes the edits to h.
+func (f *Fields) Apply(h http.Header) {
+	f.ApplySet(h)
+	for _, field := range f.add {
+		// The slice that is there may be shared with another header map.
+		h[field.Name] = append(slices.Clip(h[field.Name]), field.Values...)
+	}
+	for _, field := range f.def {
+		// The proxy writes one empty User-Agent so that Go's client sends none.
+		if there := h[field.Name]; len(there) == 0 || field.Name == "User-Agent" && there[0] == "" {
+			h[field.Name] = field.Values
+		}
+	}
+}
+
+// ApplySet makes those edits to h that lead to the same when they are made twice.
+func (f *Fields) ApplySet(h http.Header) {
+	for _, field := range f.set {
+		h[field.Name] = field.Values
+	}
+}
+
+// QueryEdits are Edits of query parameters, ready for use.
+type QueryEdits struct {
+	set, add, def []edit
+	static        *Parameters
+}
+
+// Parameters is the outcome of QueryEdits for one request.
+type Parameters struct {
+	set, add, def []parameter
+}
+
+// parameter is a query parameter, escaped.
+type parameter struct {
+	folded string
+	text   string // "key=value", several joined by &
+}
+
+// NewQueryEdits resolves the global placeholders of e, which may be nil.
+func NewQueryEdits(e *Edits) (*QueryEdits, error) {
+	q := new(QueryEdits)
+	if e == nil {
+		q.static = new(Parameters)
+		return q, nil
+	}
+	if err := e.CheckQuery(); err != nil {
+		return nil, err
+	}
+	isStatic := true
+	for _, group := range []struct {
+		from map[string][]string
+		to   *[]edit
+	}{{e.Set, &q.set}, {e.Add, &q.add}, {e.Default, &q.def}} {
+		edits, allStatic, err := compile("query", group.from)
+		if err != nil {
+			return nil, err
+		}
+		*group.to = edits
+		isStatic = isStatic && allStatic
+	}
+	if isStatic {
+		q.static = q.evaluate(nil)
+	}
+	return q, nil
+}
+
+// Static reports whether the outcome is the same for every request.
+func (q *QueryEdits) Static() bool { return q.static != nil }
+
+// Evaluate fills in the placeholders of a request. repl is called for only if there are any.
+func (q *QueryEdits) Evaluate(repl func() *caddy.Replacer) *Parameters {
+	if q.static != nil {
+		return q.static
+	}
+	return q.evaluate(repl())
+}
+
+func (q *QueryEdits) evaluate(repl *caddy.Replacer) *Parameters {
+	p := new(Parameters)
+	for _, group := range []struct {
+		from []edit
+		to   *[]parameter
+	}{{q.set, &p.set}, {q.add, &p.add}, {q.def, &p.def}} {
+		for _, ed := range group.from {
+			param := parameter{folded: foldQuery(escapeQuery(ed.name))}
+			vals, _ := ed.expand(repl)
+			for _, val := range vals {
+				param.text = appendQuery(param.text, escapeQuery(ed.name)+"="+escapeQuery(val))
+			}
+			if param.text != "" {
+				*group.to = append(*group.to, param)
+			}
+		}
+	}
+	return p
+}
+
+// Empty reports whether Apply does nothing.
+func (p *Parameters) Empty() bool { return len(p.set)+len(p.add)+len(p.def) == 0 }
+
+// Apply returns raw with the edits made.
+func (p *Parameters) Apply(raw string) string {
+	raw = p.ApplySet(raw)
+	for _, param := range p.add {
+		raw = appendQuery(raw, param.text)
+	}
+	for _, param := range p.def {
+		if !hasQuery(raw, param.folded) {
+			raw = appendQuery(raw, param.text)
+		}
+	}
+	return raw
+}
+
+// ApplySet makes those edits to raw that lead to the same when they are made twice.
+func (p *Parameters) ApplySet(raw string) string {
+	for _, param := range p.set {
+		raw = appendQuery(removeQuery(raw, param.folded), param.text)
+	}
+	return raw
+}

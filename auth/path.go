@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auth
+
+import "strings"
+
+// EscapesBase reports whether an escaped path could leave the base URL that it is joined to, on some server or other:
+// whether any of its segments, decoded up to twice, with \ read as / and cut at a semicolon, is . or .. or holds NUL.
+//
+// Proxies and servers disagree on all of these (RFC 3986 §5.2.4 and §6.2.2; Envoy CVE-2019-9901), so such a path is
+// refused, never repaired.
+func EscapesBase(escaped string) bool {
+	if strings.IndexByte(escaped, '.') < 0 && strings.IndexByte(escaped, '%') < 0 && strings.IndexByte(escaped, 0) < 0 {
+		return false
+	}
+	for range 3 {
+		if hasDotSegment(escaped) {
+			return true
+		}
+		decoded := unescapeLenient(escaped, false)
+		if len(decoded) == len(escaped) {
+			return false
+		}
+		escaped = decoded
+	}
+	return false
+}
+
+func hasDotSegment(path string) bool {
+	start, cut := 0, -1
+	for i := 0; i <= len(path); i++ {
+		if i < len(path) {
+			switch path[i] {
+			case 0:
+				return true
+			case ';':
+				if cut < 0 {
+					cut = i
+				}
+				continue
+			case '/', '\\':
+			default:
+				continue
+			}
+		}
+		end := i
+		if cut >= 0 {
+			end = cut
+		}
+		if seg := path[start:end]; seg == "." || seg == ".." {
+			return true
+		}
+		start, cut = i+1, -1
+	}
+	return false
+}

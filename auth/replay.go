@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auth
+
+import (
+	"errors"
+	"io"
+	"sync"
+)
+
+// Window keeps the beginning of a request's body while the body streams to an API, so that the request can be sent
+// once more if it was short enough. Nothing waits for it: the API gets every byte as soon as the client has sent it.
+//
+// The transport may go on reading a body after it has returned a response (http.RoundTripper: "the caller must wait
+// for Close"). A read of the first attempt that is under way when the second begins is not lost: what it brings is
+// kept for the second, and the first is told that it is out of date.
+type Window struct {
+	src   io.ReadCloser
+	limit int
+
+	reading sync.Mutex // held while src is read; taken before mu
+
+	mu       sync.Mutex
+	buf      []byte
+	err      error // how src ended, mostly io.EOF
+	over     bool  // more came than limit: buf is gone
+	attempt  int
+	final    bool // no attempt follows
+	closed   bool // the current attempt was closed
+	released bool // src was closed
+}
+
+var (
+	errOutdated   = errors.New("the request is being sent again")
+	errBodyClosed = errors.New("read of a closed request body")
+)
+
+// NewWindow returns a window of at most limit bytes at the beginning of src.
+func NewWindow(src io.ReadCloser, limit int) *Window {
+	return &Window{src: src, limit: limit}
+}
+
+// First returns the body for the first attempt.
+func (w *Window) First() io.ReadCloser { return &attempt{window: w} }
+
+// Again returns the body for another attempt, from its first byte. It returns false if more than the window has been
+// read already. The body of the attempt before is dead from then on.
+func (w *Window) Again() (io.ReadCloser, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.kept() {
+		return nil, false
+	}
+	w.attempt++
+	w.closed = false
+	return &attempt{window: w, number: w.attempt}, true
+}
+
+// Kept reports whether the body can be had from its first byte at this moment.
+func (w *Window) Kept() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.kept()
+}
+
+func (w *Window) kept() bool { return !w.over && !w.final && (w.err == nil || errors.Is(w.err, io.EOF)) }
+
+// Finish says that no attempt follows. From now on closing the body of the current attempt closes the client's, as it
+// does without a window: a proxy that tries another upstream must not find the rest of a body that was read in part.
+func (w *Window) Finish() {
+	w.mu.Lock()
+	w.final = true
+	release := w.closed && !w.released
+	w.released = w.released || release
+	w.mu.Unlock()
+	if release {
+		_ = w.src.Close()
+	}
+}
+
+// attempt is the body of one attempt. It implements io.ReadCloser.
+type attempt struct {
+	window *Window
+	number int
+	off    int
+	closed bool
+}
+
+// Read implements io.Reader.
+func (a *attempt) Read(p []byte) (int, error) {
+	w := a.window
+	if n, err, done := a.fromBuffer(p); done {
+		return n, err
+	}
+	w.reading.Lock()
+	defer w.reading.Unlock()
+	// Another attempt's read may have filled the buffer while this one waited.
+	if n, err, done := a.fromBuffer(p); done {
+		return n, err
+	}
+	n, err := w.src.Read(p)
+
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	outdated := a.number != w.attempt
+	if !w.over {
+		if len(w.buf)+n > w.limit && !outdated {
+			w.over, w.buf = true, nil
+		} else {
+			w.buf = append(w.buf, p[:n]...)
+		}
+	}
+	if err != nil {
+		w.err = err
+	}
+	if outdated {
+		return 0, errOutdated
+	}
+	a.off += n
+	return n, err
+}
+
+// fromBuffer serves a read that needs nothing from the client.
+func (a *attempt) fromBuffer(p []byte) (n int, err error, done bool) { //nolint:staticcheck // not the last: done says whether the others count
+	w := a.window
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case a.closed:
+		return 0, errBodyClosed, true
+	case a.number != w.attempt:
+		return 0, errOutdated, true
+	case a.off < len(w.buf):
+		n = copy(p, w.buf[a.off:])
+		a.off += n
+		return n, nil, true
+	case w.err != nil:
+		return 0, w.err, true
+	default:
+		return 0, nil, len(p) == 0
+	}
+}
+
+// Close implements io.Closer. The client's body stays open as long as another attempt may follow.
+func (a *attempt) Close() error {
+	w := a.window
+	w.mu.Lock()
+	a.closed = true
+	current := a.number == w.attempt
+	w.closed = w.closed || current
+	release := current && w.final && !w.released
+	w.released = w.released || release
+	w.mu.Unlock()
+	if release {
+		return w.src.Close()
+	}
+	return nil
+}

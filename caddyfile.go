@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authenticatedapi
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
+	"github.com/authenticated-api/caddy-authenticated-api/signature"
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+)
+
+const directiveName = "authenticated_api"
+
+func init() {
+	httpcaddyfile.RegisterDirective(directiveName, parseDirective)
+	httpcaddyfile.RegisterDirectiveOrder(directiveName, httpcaddyfile.Before, "reverse_proxy")
+}
+
+// directive is what the block of an authenticated_api directive says.
+type directive struct {
+	handler   Handler
+	transport transportOptions
+	proxy     []caddyfile.Token // the subdirectives that are reverse_proxy's own
+}
+
+// transportOptions are the options of our transport. They stand in the directive where it brings the proxy with it,
+// else in the block of `transport authenticated_api`.
+type transportOptions struct {
+	selfSignedCert string
+	replay         *int64
+	refreshOn      []int
+}
+
+// parseDirective sets up the handler, and the proxy behind it, from Caddyfile tokens. Syntax:
+//
+//	authenticated_api [<matcher>] [<base_url>] {
+//	    name                 <name>
+//
+//	    header               [+|-|?]<field> [<value>]
+//	    query                [+|-|?]<key> [<value>]
+//	    auth                 <method> <args...> { ... }
+//	    signature            <secret> { ... }
+//	    self_signed_cert     <pem>
+//
+//	    pass_request_header  <field...>
+//	    replay               <size>|off
+//	    refresh_on           <status...>
+//	    errors               caddy
+//
+//	    # any other subdirective is reverse_proxy's own
+//	}
+//
+// With a base URL it is a route of two handlers: ours and a reverse_proxy whose transport is ours. Without one it is our
+// handler alone.
+func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	if !h.Next() {
+		return nil, h.ArgErr()
+	}
+	matcher, err := h.ExtractMatcherSet()
+	if err != nil {
+		return nil, err
+	}
+	h.Next() // ExtractMatcherSet went back to before the directive's name
+	d := h.NewFromNextSegment()
+	d.Next()
+	name := d.Token()
+	args := d.RemainingArgsAsTokens()
+	if len(args) > 1 {
+		return nil, d.Errf("%s: takes one base URL at most; further upstreams go into the subdirective to", directiveName)
+	}
+	opts := new(directive)
+	opening, closing, err := opts.parseBlock(d)
+	if err != nil {
+		return nil, err
+	}
+	if len(args) == 0 {
+		return opts.handlerAlone(h, d, matcher)
+	}
+	opts.handler.BaseURL = args[0].Text
+	if err := opts.handler.check(); err != nil {
+		return nil, d.WrapErr(err)
+	}
+
+	upstream := args[0]
+	base, err := auth.ParseBaseURL(opts.handler.BaseURL)
+	if err != nil {
+		return nil, d.WrapErr(err)
+	}
+	upstream.Text = base.Origin()
+	tokens := []caddyfile.Token{name, upstream}
+	if len(opts.proxy) > 0 {
+		tokens = append(append(append(tokens, opening), opts.proxy...), closing)
+	}
+	proxy, err := opts.reverseProxy(h, tokens, base)
+	if err != nil {
+		return nil, err
+	}
+	return route(matcher,
+		caddyconfig.JSONModuleObject(&opts.handler, "handler", directiveName, nil),
+		caddyconfig.JSONModuleObject(proxy, "handler", "reverse_proxy", nil)), nil
+}
+
+// parseBlock reads the directive's block: our subdirectives into opts, the others into opts.proxy. It returns the
+// tokens that open and close the block.
+//
+// The block is read by segments, never by words: `lb_policy header X-Node` is no header of ours.
+func (opts *directive) parseBlock(d *caddyfile.Dispenser) (opening, closing caddyfile.Token, err error) {
+	given := make(map[string]bool)
+	for d.NextBlock(0) {
+		if opening.Text == "" {
+			d.Prev()
+			opening = d.Token()
+			d.Next()
+		}
+		word := d.Val()
+		segment := d.NextSegment()
+		parse, ours := subdirectives[word]
+		if !ours {
+			opts.proxy = append(opts.proxy, segment...)
+			continue
+		}
+		dispenser := caddyfile.NewDispenser(segment)
+		dispenser.Next() // consume the subdirective's name
+		if given[word] && word != "header" && word != "query" {
+			return opening, closing, dispenser.Errf("%s: given twice; a datasource has one", word)
+		}
+		given[word] = true
+		for _, token := range segment[1:] {
+			if strings.Contains(token.Text, "{{") {
+				return opening, closing, dispenser.WrapErr(value.Check(word, "{{"))
+			}
+		}
+		if err := parse(opts, dispenser); err != nil {
+			return opening, closing, err
+		}
+	}
+	return opening, d.Token(), nil
+}
+
+// handlerAlone is the form without a base URL.
+func (opts *directive) handlerAlone(h httpcaddyfile.Helper, d *caddyfile.Dispenser, matcher caddy.ModuleMap) ([]httpcaddyfile.ConfigValue, error) {
+	if len(opts.proxy) > 0 {
+		return nil, d.Errf("%s: unrecognized subdirective %q; without a base URL the proxy is one of your own, and its "+
+			"subdirectives go there", directiveName, opts.proxy[0].Text)
+	}
+	for word, given := range map[string]bool{
+		"self_signed_cert": opts.transport.selfSignedCert != "",
+		"replay":           opts.transport.replay != nil,
+		"refresh_on":       opts.transport.refreshOn != nil,
+	} {
+		if given {
+			return nil, d.Errf("%s: without a base URL it belongs into the block of your own proxy's transport: "+
+				"reverse_proxy … { transport authenticated_api { %s … } }", word, word)
+		}
+	}
+	if err := opts.handler.check(); err != nil {
+		return nil, d.WrapErr(err)
+	}
+	_ = h
+	return route(matcher, caddyconfig.JSONModuleObject(&opts.handler, "handler", directiveName, nil)), nil
+}
+
+func route(matcher caddy.ModuleMap, handlers ...json.RawMessage) []httpcaddyfile.ConfigValue {
+	r := caddyhttp.Route{HandlersRaw: handlers}
+	if matcher != nil {
+		r.MatcherSetsRaw = []caddy.ModuleMap{matcher}
+	}
+	return []httpcaddyfile.ConfigValue{{Class: "route", Value: r}}
+}
+
+// reverseProxy lets Caddy's own parser read the proxy's part of the block, and puts our transport in the place of http.
+func (opts *directive) reverseProxy(h httpcaddyfile.Helper, tokens []caddyfile.Token, base *auth.BaseURL) (*reverseproxy.Handler, error) {
+	d := caddyfile.NewDispenser(tokens)
+	proxy := new(reverseproxy.Handler)
+	if err := proxy.UnmarshalCaddyfile(d); err != nil {
+		return nil, fmt.Errorf("%s: %w", directiveName, err)
+	}
+	if err := proxy.FinalizeUnmarshalCaddyfile(h); err != nil {
+		return nil, fmt.Errorf("%s: %w", directiveName, err)
+	}
+
+	t := &Transport{HTTPTransport: new(reverseproxy.HTTPTransport)}
+	if proxy.TransportRaw != nil {
+		var named map[string]json.RawMessage
+		if err := json.Unmarshal(proxy.TransportRaw, &named); err != nil {
+			return nil, fmt.Errorf("decoding the proxy's transport: %w", err)
+		}
+		if protocol := string(named["protocol"]); protocol != `"http"` {
+			return nil, d.Errf("transport: %s cannot carry the credential; only `transport http { … }` is possible here, "+
+				"and configures the transport of this module", protocol)
+		}
+		delete(named, "protocol")
+		if err := json.Unmarshal(caddyconfig.JSON(named, nil), t); err != nil {
+			return nil, fmt.Errorf("decoding the proxy's transport: %w", err)
+		}
+	}
+	t.Datasource = opts.handler.Name
+	if t.Datasource == "" {
+		t.Datasource = base.Name()
+	}
+	if opts.transport.selfSignedCert != "" && !base.TLS() {
+		return nil, d.Errf("%s: the base URL is http, so there is no certificate to trust; write https, or remove it", certOption)
+	}
+	opts.transport.apply(t)
+	if err := t.check(); err != nil {
+		return nil, d.WrapErr(err)
+	}
+	proxy.TransportRaw = caddyconfig.JSONModuleObject(t, "protocol", directiveName, nil)
+	return proxy, nil
+}
+
+func (o *transportOptions) apply(t *Transport) {
+	t.SelfSignedCert, t.Replay, t.RefreshOn = o.selfSignedCert, o.replay, o.refreshOn
+}
+
+// subdirectives are the words of a block that are ours. The dispenser stands on the word.
+var subdirectives = map[string]func(*directive, *caddyfile.Dispenser) error{
+	"name": func(opts *directive, d *caddyfile.Dispenser) error {
+		if !d.AllArgs(&opts.handler.Name) || opts.handler.Name == "" {
+			return d.Errf("name: takes one name")
+		}
+		return nil
+	},
+	"header": func(opts *directive, d *caddyfile.Dispenser) error {
+		return parseEdit(d, &opts.handler.Headers)
+	},
+	"query": func(opts *directive, d *caddyfile.Dispenser) error {
+		return parseEdit(d, &opts.handler.Query)
+	},
+	"auth":      (*directive).parseAuth,
+	"signature": (*directive).parseSignature,
+	"pass_request_header": func(opts *directive, d *caddyfile.Dispenser) error {
+		return parseList(d, &opts.handler.PassRequestHeader)
+	},
+	"errors": func(opts *directive, d *caddyfile.Dispenser) error {
+		if !d.AllArgs(&opts.handler.Errors) || opts.handler.Errors != "caddy" {
+			return d.Errf("errors: takes the word caddy, which hands errors to Caddy's error routes")
+		}
+		return nil
+	},
+	"self_signed_cert": func(opts *directive, d *caddyfile.Dispenser) error { return opts.transport.parse(d) },
+	"replay":           func(opts *directive, d *caddyfile.Dispenser) error { return opts.transport.parse(d) },
+	"refresh_on":       func(opts *directive, d *caddyfile.Dispenser) error { return opts.transport.parse(d) },
+}
+
+// parseEdit reads `[+|-|?]<name> [<value>]`.
+func parseEdit(d *caddyfile.Dispenser, edits **auth.Edits) error {
+	word := d.Val()
+	args := d.RemainingArgs()
+	if len(args) == 0 || d.NextBlock(0) {
+		return d.Errf("%s: takes a name and a value: %s [+|-|?]<name> [<value>]", word, word)
+	}
+	if *edits == nil {
+		*edits = new(auth.Edits)
+	}
+	e, name := *edits, args[0]
+	var group *map[string][]string
+	switch {
+	case strings.HasPrefix(name, "-"):
+		if len(args) != 1 {
+			return d.Errf("%s: %s removes, so it takes no value", word, name)
+		}
+		e.Delete = append(e.Delete, name[1:])
+		return nil
+	case strings.HasPrefix(name, "+"):
+		group, name = &e.Add, name[1:]
+	case strings.HasPrefix(name, "?"):
+		group, name = &e.Default, name[1:]
+	default:
+		group = &e.Set
+	}
+	if len(args) != 2 {
+		return d.Errf("%s: %s takes one value (one with blanks needs quotes)", word, name)
+	}
+	if *group == nil {
+		*group = make(map[string][]string)
+	}
+	if group == &e.Add {
+		(*group)[name] = append((*group)[name], args[1])
+	} else {
+		(*group)[name] = []string{args[1]}
+	}
+	return nil
+}
+
+func parseList(d *caddyfile.Dispenser, list *[]string) error {
+	word := d.Val()
+	*list = append(*list, d.RemainingArgs()...)
+	if len(*list) == 0 || d.NextBlock(0) {
+		return d.Errf("%s: takes one value or more", word)
+	}
+	return nil
+}
+
+func (opts *directive) parseAuth(d *caddyfile.Dispenser) error {
+	const namespace = "http.authenticated_api.auth"
+	if !d.NextArg() {
+		return d.Errf("auth: a method is missing; there are %s", methodNames(namespace))
+	}
+	name := d.Val()
+	if _, err := caddy.GetModule(namespace + "." + name); err != nil {
+		return d.Errf("auth: there is no method %q; there are %s", name, methodNames(namespace))
+	}
+	guest, err := caddyfile.UnmarshalModule(d, namespace+"."+name)
+	if err != nil {
+		return err
+	}
+	opts.handler.AuthRaw = caddyconfig.JSONModuleObject(guest, "method", name, nil)
+	return nil
+}
+
+func methodNames(namespace string) string {
+	var names []string
+	for _, info := range caddy.GetModules(namespace) {
+		names = append(names, info.ID.Name())
+	}
+	return strings.Join(names, ", ")
+}
+
+func (opts *directive) parseSignature(d *caddyfile.Dispenser) error {
+	signer := new(signature.JWT)
+	if err := signer.UnmarshalCaddyfile(d.NewFromNextSegment()); err != nil {
+		return err
+	}
+	opts.handler.SignatureRaw = caddyconfig.JSONModuleObject(signer, "signer", "jwt", nil)
+	return nil
+}
+
+// parse reads one of the transport's options. The dispenser stands on its name.
+func (o *transportOptions) parse(d *caddyfile.Dispenser) error {
+	word := d.Val()
+	args := d.RemainingArgs()
+	if len(args) == 0 || word != "refresh_on" && len(args) != 1 || args[0] == "" || d.NextBlock(0) {
+		return d.Errf("%s: takes %s", word, map[string]string{
+			certOption:   "the path of one PEM file, or the text of one",
+			"replay":     "one size, such as 64KiB, or off",
+			"refresh_on": "one status or more, such as 401",
+		}[word])
+	}
+	switch word {
+	case certOption:
+		o.selfSignedCert = args[0]
+		return wrap(d, value.Check(word, args[0]))
+	case "replay":
+		size := uint64(0)
+		if args[0] != "off" {
+			var err error
+			if size, err = humanize.ParseBytes(args[0]); err != nil || size > 1<<30 {
+				return d.Errf("replay: %q is no size up to 1GiB; write 64KiB, 1MiB, or off", args[0])
+			}
+		}
+		o.replay = new(int64)
+		*o.replay = int64(size)
+	case "refresh_on":
+		for _, arg := range args {
+			status, err := strconv.Atoi(arg)
+			if err != nil {
+				return d.Errf("refresh_on: %q is no status; write numbers such as 401 403", arg)
+			}
+			o.refreshOn = append(o.refreshOn, status)
+		}
+	}
+	return nil
+}
+
+func wrap(d *caddyfile.Dispenser, err error) error {
+	if err == nil {
+		return nil
+	}
+	return d.WrapErr(err)
+}
+
+// UnmarshalCaddyfile sets up the transport from Caddyfile tokens, for the proxy of a directive without a base URL. All
+// options of the transport http are possible besides ours. Syntax:
+//
+//	transport authenticated_api {
+//	    self_signed_cert <pem>
+//	    replay           <size>|off
+//	    refresh_on       <status...>
+//	    # any option of the transport http
+//	}
+func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume the transport's name
+	name := d.Token()
+	if d.NextArg() {
+		return d.Errf("transport %s: takes no argument", directiveName)
+	}
+	var (
+		opts             transportOptions
+		opening, closing caddyfile.Token
+		http             []caddyfile.Token
+		given            = make(map[string]bool)
+	)
+	for d.NextBlock(0) {
+		if opening.Text == "" {
+			d.Prev()
+			opening = d.Token()
+			d.Next()
+		}
+		word := d.Val()
+		segment := d.NextSegment()
+		switch word {
+		case certOption, "replay", "refresh_on":
+			dispenser := caddyfile.NewDispenser(segment)
+			dispenser.Next()
+			if given[word] {
+				return dispenser.Errf("%s: given twice", word)
+			}
+			given[word] = true
+			if err := opts.parse(dispenser); err != nil {
+				return err
+			}
+		default:
+			http = append(http, segment...)
+		}
+	}
+	closing = d.Token()
+	tokens := []caddyfile.Token{name}
+	if len(http) > 0 {
+		tokens = append(append(append(tokens, opening), http...), closing)
+	}
+	if err := t.HTTPTransport.UnmarshalCaddyfile(caddyfile.NewDispenser(tokens)); err != nil {
+		return err
+	}
+	opts.apply(t)
+	if t.SelfSignedCert != "" && t.TLS == nil {
+		t.TLS = new(reverseproxy.TLSConfig)
+	}
+	return wrap(d, t.check())
+}
+
+// Interface guards
+var _ caddyfile.Unmarshaler = (*Transport)(nil)

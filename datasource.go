@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authenticatedapi
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"sync/atomic"
+
+	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/signature"
+	"github.com/caddyserver/caddy/v2"
+)
+
+// Datasource is one API: where it is, what every request to it carries, and how it is authenticated.
+type Datasource struct {
+	// What the datasource is called in logs and answers. Lower-case letters, digits and `-`, 63 at most. Default: the
+	// host of the base URL, other characters as `-`, and its port if it is not the scheme's own.
+	Name string `json:"name,omitempty"`
+
+	// The base URL of the API, `http(s)://host[:port][/path][?query]`. A request's path and query are joined to it. No
+	// placeholders. Empty: the request is left to a proxy behind this handler.
+	BaseURL string `json:"base_url,omitempty"`
+
+	// Header fields of the requests to the API.
+	Headers *auth.Edits `json:"headers,omitempty"`
+
+	// Query parameters of the requests to the API.
+	Query *auth.Edits `json:"query,omitempty"`
+
+	// How requests are authenticated. Default: `none`.
+	AuthRaw json.RawMessage `json:"auth,omitempty" caddy:"namespace=http.authenticated_api.auth inline_key=method"`
+
+	// How requests are signed. Default: not at all.
+	SignatureRaw json.RawMessage `json:"signature,omitempty" caddy:"namespace=http.authenticated_api.signers inline_key=signer"`
+
+	// Header fields of the client that the API may see although they are removed by default: `Authorization`,
+	// `Proxy-Authorization`, `Cookie`, `Forwarded`, `X-Forwarded-*`, `Via`, `Origin`, `Referer`, `Sec-Fetch-*`.
+	PassRequestHeader []string `json:"pass_request_header,omitempty"`
+}
+
+var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+
+// check reports what is wrong with the configuration and can be known without resolving placeholders.
+func (d *Datasource) check() error {
+	if d.Name != "" && !validName.MatchString(d.Name) {
+		return fmt.Errorf("name: %q does not fit; lower-case letters, digits and - do, 63 at most, a letter or digit first", d.Name)
+	}
+	if d.BaseURL != "" {
+		if _, err := auth.ParseBaseURL(d.BaseURL); err != nil {
+			return err
+		}
+	}
+	if err := d.Headers.CheckHeaders(); err != nil {
+		return err
+	}
+	if err := d.Query.CheckQuery(); err != nil {
+		return err
+	}
+	for _, name := range d.PassRequestHeader {
+		if err := auth.CheckWithheld(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// datasource is a Datasource that has been provisioned. It is shared by all requests.
+type datasource struct {
+	name    string
+	base    *auth.BaseURL // nil: the proxy behind the handler knows where the API is
+	method  auth.Method
+	signer  signature.Signer // nil: requests are not signed
+	headers *auth.HeaderEdits
+	query   *auth.QueryEdits
+	cleaner *auth.Cleaner
+
+	// last is the session of the requests that need nothing of their own, as long as the credential stays the same.
+	last atomic.Pointer[session]
+}
+
+// provision resolves and loads what was configured.
+func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	// LoadModule clears the raw fields, so the configuration is kept as text before.
+	config, err := json.Marshal(d)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the datasource: %w", err)
+	}
+	ds := &datasource{name: d.Name}
+	if d.BaseURL != "" {
+		if ds.base, err = auth.ParseBaseURL(d.BaseURL); err != nil {
+			return nil, err
+		}
+		if ds.name == "" {
+			ds.name = ds.base.Name()
+		}
+	}
+	if err := ds.loadGuests(ctx, d); err != nil {
+		return nil, err
+	}
+	if ds.headers, err = auth.NewHeaderEdits(d.Headers); err != nil {
+		return nil, err
+	}
+	if ds.query, err = auth.NewQueryEdits(d.Query); err != nil {
+		return nil, err
+	}
+	var signed []string
+	if ds.signer != nil {
+		signed = append(signed, ds.signer.Header())
+	}
+	ds.cleaner = auth.NewCleaner(ds.method.Placement(), signed, d.Headers, d.Query, d.PassRequestHeader)
+
+	app, err := ctx.App("authenticated_api")
+	if err != nil {
+		return nil, fmt.Errorf("loading the authenticated_api app: %w", err)
+	}
+	return ds, app.(*App).register(ds, string(config), d.Name != "")
+}
+
+func (ds *datasource) loadGuests(ctx caddy.Context, d *Datasource) error {
+	ds.method = new(auth.None)
+	raw := d.AuthRaw
+	if raw == nil {
+		raw = json.RawMessage(`{"method":"none"}`)
+	}
+	d.AuthRaw = raw
+	guest, err := ctx.LoadModule(d, "AuthRaw")
+	if err != nil {
+		return fmt.Errorf("loading the auth method: %w", err)
+	}
+	method, ok := guest.(auth.Method)
+	if !ok {
+		return fmt.Errorf("auth: %T is not a method", guest)
+	}
+	ds.method = method
+	if d.SignatureRaw == nil {
+		return nil
+	}
+	if guest, err = ctx.LoadModule(d, "SignatureRaw"); err != nil {
+		return fmt.Errorf("loading the signer: %w", err)
+	}
+	if ds.signer, ok = guest.(signature.Signer); !ok {
+		return fmt.Errorf("signature: %T is not a signer", guest)
+	}
+	return nil
+}
+
+// session is what the handler hands to the transport of one request.
+type session struct {
+	ds         *datasource
+	credential *auth.Credential
+	fields     *auth.Fields
+	params     *auth.Parameters
+
+	// written says that the handler has put all this on the request already, since it has no transport of its own.
+	written bool
+}
+
+// String keeps the secrets of a session out of {http.vars.*}.
+func (s *session) String() string { return s.ds.name }
+
+// sessionVar is where a session lies among the variables of a request. The request's context would be the better
+// place, but costs a copy of the request, which is more than all else that happens here.
+const sessionVar = "authenticated_api.session"
+
+// session returns the session for a request. It waits for a credential if there is none.
+func (ds *datasource) session(r *http.Request, written bool) (*session, *problem, error) {
+	credential, err := ds.method.Credential(r.Context())
+	if err != nil {
+		return nil, &problemTokenUnavailable, err
+	}
+	repl := func() *caddy.Replacer { return r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer) }
+	fields, err := ds.headers.Evaluate(repl)
+	if errors.Is(err, auth.ErrBadValue) {
+		return nil, &problemBadValue, err
+	} else if err != nil {
+		return nil, &problemTokenUnavailable, err
+	}
+	params := ds.query.Evaluate(repl)
+
+	if last := ds.last.Load(); last != nil && last.credential == credential && last.fields == fields &&
+		last.params == params {
+		return last, nil, nil
+	}
+	s := &session{ds: ds, credential: credential, fields: fields, params: params, written: written}
+	if ds.headers.Static() && ds.query.Static() {
+		ds.last.Store(s)
+	}
+	return s, nil, nil
+}
+
+// sign puts the signature on h, if there is one.
+func (ds *datasource) sign(h http.Header, repl *caddy.Replacer) error {
+	if ds.signer == nil {
+		return nil
+	}
+	values, err := ds.signer.Sign(repl)
+	if err != nil {
+		return err
+	}
+	h[ds.signer.Header()] = values
+	return nil
+}

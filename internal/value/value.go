@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package value reads the values of a configuration: it finds placeholders, resolves the global ones when the
+// configuration loads, and leaves those of a request for later.
+//
+// Caddy's own Replacer is not enough for secrets. It turns an unset variable into an empty secret without an error,
+// blanks what it does not know, eats braces that belong to a password, and its errors quote the value. It would also
+// expand a second time what a first expansion has brought in.
+package value
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// Sealed is how a value begins that `caddy authenticated-api seal` has made.
+const Sealed = "sealed:v1:"
+
+// Template is a text with placeholders that are filled in for each request. Global placeholders in it have been
+// resolved. What fills a placeholder is never expanded itself.
+type Template struct {
+	parts []part
+}
+
+// part is a literal text, or the key of a placeholder without its braces.
+type part struct {
+	text        string
+	placeholder bool
+}
+
+// Check reports what can be known to be wrong with a value without resolving it.
+func Check(option, text string) error {
+	_, err := parse(option, text)
+	return err
+}
+
+// CheckLine is Check for a value that becomes part of an HTTP field or of a URL.
+func CheckLine(option, text string) error {
+	if strings.ContainsAny(text, "\r\n\x00") {
+		return fmt.Errorf("%s: the value of %d characters has a line break or a NUL in it; "+
+			"put it on one line ({file.*} already drops the line end of a file)", option, len(text))
+	}
+	return Check(option, text)
+}
+
+// CheckLiteral is CheckLine for a value in which no placeholder is allowed.
+func CheckLiteral(option, text string) error {
+	if err := CheckLine(option, text); err != nil {
+		return err
+	}
+	if strings.ContainsAny(text, "{}") {
+		return fmt.Errorf("%s: no placeholder is possible here; write it out, or use {$NAME}, "+
+			"which the Caddyfile replaces before it is read", option)
+	}
+	return nil
+}
+
+// Resolve returns text with every placeholder replaced by its value as of now. A placeholder that is unset, empty,
+// unknown or made for requests is an error. Errors name the option and the placeholder, never a value.
+func Resolve(option, text string) (string, error) {
+	parts, err := parse(option, text)
+	if err != nil {
+		return "", err
+	}
+	if strings.HasPrefix(text, Sealed) {
+		return "", fmt.Errorf("%s: this version opens no sealed values yet; use {env.NAME} or {file./path}", option)
+	}
+	repl := caddy.NewReplacer()
+	var sb strings.Builder
+	for _, p := range parts {
+		if !p.placeholder {
+			sb.WriteString(p.text)
+			continue
+		}
+		val, err := global(repl, option, p.text)
+		if err != nil {
+			return "", err
+		}
+		sb.WriteString(val)
+	}
+	return sb.String(), nil
+}
+
+// ResolveLine is Resolve for a value that must not be empty and becomes part of an HTTP field or of a URL.
+func ResolveLine(option, text string) (string, error) {
+	val, err := Resolve(option, text)
+	if err != nil {
+		return "", err
+	}
+	if val == "" {
+		return "", fmt.Errorf("%s: the value is empty; give one, best as {env.NAME} or {file./path}", option)
+	}
+	for i := range len(val) {
+		if c := val[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return "", fmt.Errorf("%s: the value of %d characters has a control character in it (a line break, "+
+				"perhaps: one at the end of a file is dropped, one inside is not)", option, len(val))
+		}
+	}
+	return val, nil
+}
+
+// ReadsFile reports whether text has a {file.*} placeholder: its value may change while the configuration lives.
+func ReadsFile(text string) bool {
+	parts, err := parse("", text)
+	if err != nil {
+		return false
+	}
+	for _, p := range parts {
+		if p.placeholder && strings.HasPrefix(p.text, "file.") {
+			return true
+		}
+	}
+	return false
+}
+
+// Parse makes a template of text. {env.*}, {file.*} and {system.*} are resolved here; all others are left for each
+// request.
+func Parse(option, text string) (*Template, error) {
+	if strings.HasPrefix(text, Sealed) {
+		resolved, err := Resolve(option, text)
+		if err != nil {
+			return nil, err
+		}
+		return &Template{parts: []part{{text: resolved}}}, nil
+	}
+	parts, err := parse(option, text)
+	if err != nil {
+		return nil, err
+	}
+	repl := caddy.NewReplacer()
+	t := new(Template)
+	for _, p := range parts {
+		if p.placeholder && isGlobal(p.text) {
+			val, err := global(repl, option, p.text)
+			if err != nil {
+				return nil, err
+			}
+			p = part{text: val}
+		}
+		if last := len(t.parts) - 1; !p.placeholder && last >= 0 && !t.parts[last].placeholder {
+			t.parts[last].text += p.text
+			continue
+		}
+		t.parts = append(t.parts, p)
+	}
+	return t, nil
+}
+
+// Static returns the text and true if nothing in it depends on a request.
+func (t *Template) Static() (string, bool) {
+	switch {
+	case len(t.parts) == 0:
+		return "", true
+	case len(t.parts) == 1 && !t.parts[0].placeholder:
+		return t.parts[0].text, true
+	default:
+		return "", false
+	}
+}
+
+// Expand fills in the placeholders of a request. Unknown ones are empty.
+func (t *Template) Expand(repl *caddy.Replacer) string {
+	if text, ok := t.Static(); ok {
+		return text
+	}
+	if len(t.parts) == 1 {
+		val, _ := repl.GetString(t.parts[0].text)
+		return val
+	}
+	var sb strings.Builder
+	for _, p := range t.parts {
+		if !p.placeholder {
+			sb.WriteString(p.text)
+			continue
+		}
+		val, _ := repl.GetString(p.text)
+		sb.WriteString(val)
+	}
+	return sb.String()
+}
+
+// ParseDuration reads Go's form (and Caddy's "d" for days), or a bare number of seconds. It must be positive.
+func ParseDuration(option, text string) (time.Duration, error) {
+	var dur time.Duration
+	if secs, err := strconv.ParseInt(text, 10, 64); err == nil && secs < int64(1<<62/time.Second) {
+		dur = time.Duration(secs) * time.Second
+	} else if dur, err = caddy.ParseDuration(text); err != nil {
+		return 0, fmt.Errorf("%s: %q is no duration; write 90s, 10m, 24h, or a number of seconds", option, text)
+	}
+	if dur <= 0 {
+		return 0, fmt.Errorf("%s: %q is not above zero", option, text)
+	}
+	return dur, nil
+}
+
+// parse splits text at its placeholders. A brace that stands for itself is written \{ or \}, as everywhere in Caddy.
+func parse(option, text string) ([]part, error) {
+	if strings.Contains(text, "{{") {
+		return nil, fmt.Errorf("%s: {{…}} is not replaced by anything; Caddy's placeholders have one brace: "+
+			"{env.NAME}, {file./path}, {http.auth.user.id} (https://caddyserver.com/docs/conventions#placeholders)", option)
+	}
+	var (
+		parts   []part
+		literal strings.Builder
+	)
+	flush := func() {
+		if literal.Len() > 0 {
+			parts = append(parts, part{text: literal.String()})
+			literal.Reset()
+		}
+	}
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '\\' && i+1 < len(text) && (text[i+1] == '{' || text[i+1] == '}'):
+			i++
+			literal.WriteByte(text[i])
+		case c == '{':
+			end := strings.IndexByte(text[i:], '}')
+			if end < 0 {
+				literal.WriteString(text[i:])
+				i = len(text)
+				continue
+			}
+			key := text[i+1 : i+end]
+			if err := checkKey(option, key); err != nil {
+				return nil, err
+			}
+			flush()
+			parts = append(parts, part{text: key, placeholder: true})
+			i += end
+		default:
+			literal.WriteByte(c)
+		}
+	}
+	flush()
+	return parts, nil
+}
+
+var errNotAPlaceholder = errors.New(`what stands between { and } is no placeholder of Caddy's; ` +
+	`write \{ and \} for braces that belong to the value`)
+
+// checkKey refuses what cannot be the name of a placeholder. It does not quote the key: it may be part of a password.
+func checkKey(option, key string) error {
+	if strings.HasPrefix(key, "$") {
+		return fmt.Errorf("%s: {%s} is replaced in a Caddyfile only; use {env.NAME}", option, key)
+	}
+	name, _, dotted := strings.Cut(key, ".")
+	if !dotted || name == "" || strings.ContainsAny(key, "\"'\r\n\t{") {
+		return fmt.Errorf("%s: %w", option, errNotAPlaceholder)
+	}
+	for _, c := range name {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' && c != '-' {
+			return fmt.Errorf("%s: %w", option, errNotAPlaceholder)
+		}
+	}
+	return nil
+}
+
+// isGlobal reports whether a placeholder has one value for all requests. {time.*} exists without a request too, but
+// who writes it means the time of the request.
+func isGlobal(key string) bool {
+	return strings.HasPrefix(key, "env.") || strings.HasPrefix(key, "file.") || strings.HasPrefix(key, "system.")
+}
+
+func global(repl *caddy.Replacer, option, key string) (string, error) {
+	switch {
+	case strings.HasPrefix(key, "http.request.uri.path.file."):
+		// caddyserver/caddy expands {file.<word>} in a Caddyfile to this before any directive sees it.
+		return "", fmt.Errorf("%s: a Caddyfile reads {file.name} as the file name in a request's path; "+
+			"give the absolute path, {file./run/secrets/name}", option)
+	case strings.HasPrefix(key, "http.") || strings.HasPrefix(key, "time."):
+		return "", fmt.Errorf("%s: {%s} belongs to a request; here only {env.NAME}, {file./path} and {system.*} "+
+			"are possible", option, key)
+	}
+	val, known := repl.GetString(key)
+	switch {
+	case !known:
+		return "", fmt.Errorf("%s: %w", option, errNotAPlaceholder)
+	case val != "":
+		return val, nil
+	case strings.HasPrefix(key, "file."):
+		return "", fmt.Errorf("%s: {%s} cannot be read, or the file is empty", option, key)
+	default:
+		return "", fmt.Errorf("%s: {%s} is not set, or empty; set it for the Caddy process, or use {file./path}",
+			option, key)
+	}
+}

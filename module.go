@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package authenticatedapi gives every caller behind Caddy authenticated access to an HTTP API, and no caller ever holds
+// the credential.
+//
+// It has two halves. The handler decides whether a request may go and with which credential, and cleans what the client
+// sent. The transport, below Caddy's reverse_proxy, puts the credential on a clone of the outgoing request, in the last
+// step before it is sent: a credential that is put on the incoming request can be stripped by a client (Connection:
+// Authorization), is seen by error routes and logs, and can neither be signed nor sent again.
+package authenticatedapi
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"strings"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+func init() { caddy.RegisterModule(new(Handler)) }
+
+// Handler gives the requests that pass it access to one HTTP API. It cleans a request of what a client has sent in the
+// place of credentials and gets the credential; the transport `authenticated_api` of the `reverse_proxy` behind it puts
+// the credential on the outgoing request.
+//
+// Without a base URL it puts the credential on a copy of the request itself, for whichever proxy follows. Then a refused
+// request cannot be sent again, and the proxy's debug log can show the credential, unless that proxy has the transport
+// `authenticated_api` too.
+//
+// Placeholders that are set when a request is refused:
+//
+// Placeholder | Description
+// ------------|---------------
+// `{http.authenticated_api.datasource}` | The name of the datasource
+// `{http.authenticated_api.error_code}` | Why the request was refused, such as `bad-path`
+type Handler struct {
+	Datasource
+
+	// `caddy` hands the errors of this handler to Caddy's error routes. Default: they are answered with an
+	// `application/problem+json` (RFC 9457).
+	Errors string `json:"errors,omitempty"`
+
+	ds     *datasource
+	logger *zap.Logger
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.authenticated_api",
+		New: func() caddy.Module { return new(Handler) },
+	}
+}
+
+// Provision implements caddy.Provisioner.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	h.logger = ctx.Logger()
+	if h.Errors != "" && h.Errors != "caddy" {
+		return fmt.Errorf("errors: %q is not possible; caddy is", h.Errors)
+	}
+	ds, err := h.provision(ctx)
+	if err != nil {
+		return err
+	}
+	h.ds = ds
+	return nil
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if p := refuse(r); p != nil {
+		return p.answer(w, r, h.ds.name, h.Errors == "caddy")
+	}
+	s, p, err := h.ds.session(r, h.ds.base == nil)
+	if err != nil {
+		if c := h.logger.Check(zapcore.ErrorLevel, "refused a request"); c != nil {
+			c.Write(zap.String("datasource", h.ds.name), zap.String("code", p.code), zap.Error(err))
+		}
+		return p.answer(w, r, h.ds.name, h.Errors == "caddy")
+	}
+	out := h.clean(r)
+	if h.ds.base == nil {
+		if err := h.write(out, r, s); err != nil {
+			return problemSignature.answer(w, r, h.ds.name, h.Errors == "caddy")
+		}
+	}
+	// The session ends with this handler: an error route that has the transport must not find it.
+	before := caddyhttp.GetVar(r.Context(), sessionVar)
+	caddyhttp.SetVar(r.Context(), sessionVar, s)
+	defer caddyhttp.SetVar(r.Context(), sessionVar, before)
+	return next.ServeHTTP(w, out)
+}
+
+// refuse says why a request never leaves.
+func refuse(r *http.Request) *problem {
+	switch r.Method {
+	case http.MethodTrace:
+		return &problemMethod
+	case http.MethodConnect:
+		// RFC 8441, RFC 9220: a WebSocket over HTTP/2 and HTTP/3.
+		if !(r.ProtoMajor == 2 && r.Header.Get(":protocol") == "websocket" || r.ProtoMajor == 3 && r.Proto == "websocket") {
+			return &problemMethod
+		}
+	}
+	if r.URL.Opaque != "" || r.URL.Path != "" && r.URL.Path[0] != '/' || auth.EscapesBase(auth.EscapedPath(r.URL)) {
+		return &problemBadPath
+	}
+	return nil
+}
+
+// clean returns the request without what the client must not send. It is r itself if there is nothing of the kind and
+// nothing will be written to it.
+func (h *Handler) clean(r *http.Request) *http.Request {
+	header := h.ds.cleaner.Header(r.Header)
+	query := h.ds.cleaner.Query(r.URL.RawQuery)
+	if h.ds.base != nil && len(header) == len(r.Header) && query == r.URL.RawQuery {
+		return r
+	}
+	out := new(http.Request)
+	*out = *r
+	out.Header = header
+	if h.ds.base == nil && len(header) == len(r.Header) {
+		out.Header = header.Clone()
+	}
+	if query != r.URL.RawQuery || h.ds.base == nil {
+		u := *r.URL
+		u.RawQuery = query
+		out.URL = &u
+	}
+	return out
+}
+
+// write puts the session's part on a request that goes to a proxy of the user's own.
+func (h *Handler) write(out, r *http.Request, s *session) error {
+	scrubConnection(out.Header)
+	for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
+		if h.ds.cleaner.Drops(name) {
+			out.Header[name] = nil // Caddy's proxy adds none where it finds nil
+		}
+	}
+	if out.Body != nil && out.Body != http.NoBody {
+		out.Trailer = make(http.Header, len(r.Trailer))
+		for name := range r.Trailer {
+			out.Trailer[name] = nil
+		}
+		h.ds.cleaner.Trailer(out.Trailer)
+		out.Body = &trailerCleaner{out.Body, func() {
+			maps.Copy(out.Trailer, r.Trailer)
+			h.ds.cleaner.Trailer(out.Trailer)
+		}}
+	}
+	s.fields.Apply(out.Header)
+	out.URL.RawQuery = s.credential.SetQuery(s.params.Apply(out.URL.RawQuery))
+	repl, _ := out.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if err := h.ds.sign(out.Header, repl); err != nil {
+		h.logger.Error("signing failed", zap.String("datasource", h.ds.name), zap.Error(err))
+		return err
+	}
+	s.credential.SetHeader(out.Header)
+	return nil
+}
+
+// scrubConnection does what the proxy would do with a client's Connection header field, before there is anything of
+// ours for the client to name in it (RFC 9110 §7.6.1).
+func scrubConnection(h http.Header) {
+	upgrade := httpguts.HeaderValuesContainsToken(h["Connection"], "Upgrade")
+	for _, list := range h["Connection"] {
+		for name := range strings.SplitSeq(list, ",") {
+			if name = http.CanonicalHeaderKey(strings.TrimSpace(name)); name != "Upgrade" && name != "Te" {
+				delete(h, name)
+			}
+		}
+	}
+	delete(h, "Connection")
+	if upgrade {
+		h["Connection"] = []string{"Upgrade"}
+	}
+}
+
+// MarshalLogObject implements zapcore.ObjectMarshaler; it keeps secrets out of the server's trace log.
+func (h *Handler) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	enc.AddString("name", h.Name)
+	return nil
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+	_ zapcore.ObjectMarshaler     = (*Handler)(nil)
+)

@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signature
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"go.uber.org/zap/zapcore"
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+func init() { caddy.RegisterModule(new(JWT)) }
+
+const (
+	defaultHeader   = "X-Appsmith-Signature"
+	defaultIssuer   = "Appsmith"
+	defaultLifetime = 10 * time.Minute
+)
+
+// JWT signs requests with a JSON Web Token (RFC 7519) in a header field. By default it is what Appsmith sends as its
+// signature header: `X-Appsmith-Signature`, an HMAC with the claims `iss`, `iat` and `exp`.
+//
+// Without per-request placeholders in its claims a token is used again, for a tenth of its lifetime at most.
+type JWT struct {
+	// The secret of an HMAC signature: 32 bytes or more of UTF-8. Global placeholders such as `{env.NAME}` and
+	// `{file./path}` are resolved when the configuration loads.
+	Secret string `json:"secret,omitempty"`
+
+	// The header field of the token. Default: `X-Appsmith-Signature`.
+	HeaderName string `json:"header,omitempty"`
+
+	// One of `HS256`, `HS384`, `HS512` (with `secret`), `RS256`, `PS256`, `ES256`, `EdDSA` (with `key_file`). Default:
+	// by the secret's length, as Appsmith does: below 48 bytes `HS256`, below 64 bytes `HS384`, else `HS512`; or by the
+	// key's type: `RS256`, `ES256`, `EdDSA`.
+	Algorithm string `json:"algorithm,omitempty"`
+
+	// A PEM file with the private key, in the place of `secret`: PKCS#1, PKCS#8 or SEC 1, not encrypted. The text of
+	// one is possible too. Global placeholders are resolved when the configuration loads.
+	KeyFile string `json:"key_file,omitempty"`
+
+	// The `kid` in the token's header, by which a verifier finds the key. Default: none.
+	KeyID string `json:"key_id,omitempty"`
+
+	// The `iss` claim. Default: `Appsmith`. Global placeholders are resolved when the configuration loads.
+	Issuer string `json:"issuer,omitempty"`
+
+	// The `aud` claim. Default: none. Global placeholders are resolved when the configuration loads.
+	Audience string `json:"audience,omitempty"`
+
+	// How long a token is valid: `exp` is `iat` and this. One second at least. Default: `10m`.
+	Lifetime caddy.Duration `json:"lifetime,omitempty"`
+
+	// More claims, each a JSON string. Values may hold placeholders of the request, such as `{http.auth.user.id}`; one
+	// that is empty then is left out. `iss`, `iat` and `exp` are not possible here.
+	Claims map[string]string `json:"claims,omitempty"`
+
+	header   string
+	method   jwt.SigningMethod
+	key      any
+	prefix   string // the token's encoded header and a dot
+	fixed    []byte // the claims that are alike for all tokens, as JSON without braces, behind a comma
+	claims   []claim
+	lifetime time.Duration
+	last     atomic.Pointer[token]
+}
+
+// claim is a claim whose value depends on the request.
+type claim struct {
+	name     []byte // as JSON, with the colon
+	template *value.Template
+}
+
+// token is a signature that is used again.
+type token struct {
+	values []string
+	until  int64 // Unix time in nanoseconds
+}
+
+// CaddyModule returns the Caddy module information.
+func (*JWT) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.authenticated_api.signers.jwt",
+		New: func() caddy.Module { return new(JWT) },
+	}
+}
+
+// Validate implements caddy.Validator: it checks what can be checked without resolving placeholders.
+func (j *JWT) Validate() error {
+	if err := j.checkKeySource(); err != nil {
+		return err
+	}
+	if err := checkHeaderName(j.HeaderName); err != nil {
+		return err
+	}
+	if j.Lifetime != 0 && time.Duration(j.Lifetime) < time.Second {
+		return errors.New("signature: lifetime: less than a second; a token's times are in seconds")
+	}
+	for _, name := range slices.Sorted(maps.Keys(j.Claims)) {
+		switch {
+		case name == "":
+			return errors.New("signature: claim: the name is empty")
+		case name == "iss" || name == "iat" || name == "exp":
+			return fmt.Errorf("signature: claim: %s is made by the signature itself; see issuer and lifetime", name)
+		case name == "aud" && j.Audience != "":
+			return errors.New("signature: claim: aud is given by audience already; remove one")
+		}
+		if err := value.CheckLiteral("signature: claim", name); err != nil {
+			return err
+		}
+		if err := value.Check("signature: claim "+name, j.Claims[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (j *JWT) checkKeySource() error {
+	hmac := strings.HasPrefix(j.Algorithm, "HS")
+	switch {
+	case j.Algorithm != "" && !slices.Contains(algorithms, j.Algorithm):
+		return fmt.Errorf("signature: algorithm: %q is not one of %s", j.Algorithm, strings.Join(algorithms, ", "))
+	case j.Secret == "" && j.KeyFile == "":
+		return errors.New("signature: a secret is missing (or, for RS256, PS256, ES256 and EdDSA, a key_file); " +
+			"write signature {env.NAME}")
+	case j.Secret != "" && j.KeyFile != "":
+		return errors.New("signature: both a secret and a key_file are given; remove one")
+	case j.KeyFile != "" && hmac:
+		return fmt.Errorf("signature: algorithm: %s takes a secret, not a key_file", j.Algorithm)
+	case j.Secret != "" && j.Algorithm != "" && !hmac:
+		return fmt.Errorf("signature: algorithm: %s takes a key_file, not a secret", j.Algorithm)
+	case j.Secret != "" && !strings.ContainsAny(j.Secret, `{\`) && !strings.HasPrefix(j.Secret, value.Sealed):
+		return checkSecret(j.Secret)
+	}
+	return nil
+}
+
+func checkHeaderName(name string) error {
+	if name == "" {
+		return nil
+	}
+	if !httpguts.ValidHeaderFieldName(name) {
+		return fmt.Errorf("signature: header: %q is no valid name of a header field", name)
+	}
+	switch http.CanonicalHeaderKey(name) {
+	case "Host", "Connection", "Content-Length", "Expect", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
+		"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
+		return fmt.Errorf("signature: header: %s belongs to the connection and cannot carry a signature", name)
+	}
+	return nil
+}
+
+// Provision implements caddy.Provisioner.
+func (j *JWT) Provision(caddy.Context) error {
+	if err := j.Validate(); err != nil {
+		return err
+	}
+	j.header = defaultHeader
+	if j.HeaderName != "" {
+		j.header = http.CanonicalHeaderKey(j.HeaderName)
+	}
+	j.lifetime = defaultLifetime
+	if j.Lifetime != 0 {
+		j.lifetime = time.Duration(j.Lifetime)
+	}
+	if err := j.loadKey(); err != nil {
+		return err
+	}
+	if err := j.encodeHeader(); err != nil {
+		return err
+	}
+	return j.encodeClaims()
+}
+
+// encodeHeader makes the first part of all tokens. Appsmith's library writes no "typ".
+func (j *JWT) encodeHeader() error {
+	header := struct {
+		Alg string `json:"alg"`
+		Kid string `json:"kid,omitempty"`
+	}{Alg: j.method.Alg()}
+	if j.KeyID != "" {
+		kid, err := value.ResolveLine("signature: key_id", j.KeyID)
+		if err != nil {
+			return err
+		}
+		header.Kid = kid
+	}
+	text, err := json.Marshal(header)
+	if err != nil {
+		return fmt.Errorf("encoding the signature's header: %w", err)
+	}
+	j.prefix = base64.RawURLEncoding.EncodeToString(text) + "."
+	return nil
+}
+
+func (j *JWT) encodeClaims() error {
+	issuer := defaultIssuer
+	if j.Issuer != "" {
+		var err error
+		if issuer, err = value.ResolveLine("signature: issuer", j.Issuer); err != nil {
+			return err
+		}
+	}
+	if err := j.fix("iss", issuer); err != nil {
+		return err
+	}
+	if j.Audience != "" {
+		audience, err := value.ResolveLine("signature: audience", j.Audience)
+		if err != nil {
+			return err
+		}
+		if err := j.fix("aud", audience); err != nil {
+			return err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(j.Claims)) {
+		tmpl, err := value.Parse("signature: claim "+name, j.Claims[name])
+		if err != nil {
+			return err
+		}
+		if text, ok := tmpl.Static(); ok {
+			if err := j.fix(name, text); err != nil {
+				return err
+			}
+			continue
+		}
+		encoded, err := json.Marshal(name)
+		if err != nil {
+			return fmt.Errorf("encoding the name of claim %s: %w", name, err)
+		}
+		j.claims = append(j.claims, claim{append(encoded, ':'), tmpl})
+	}
+	return nil
+}
+
+// fix adds a claim that is alike for all tokens.
+func (j *JWT) fix(name, text string) error {
+	pair, err := json.Marshal(map[string]string{name: text})
+	if err != nil {
+		return fmt.Errorf("encoding claim %s: %w", name, err)
+	}
+	if j.fixed != nil {
+		j.fixed = append(j.fixed, ',')
+	}
+	j.fixed = append(j.fixed, pair[1:len(pair)-1]...)
+	return nil
+}
+
+// Header implements Signer.
+func (j *JWT) Header() string { return j.header }
+
+// Sign implements Signer.
+func (j *JWT) Sign(repl *caddy.Replacer) ([]string, error) {
+	now := time.Now()
+	if len(j.claims) > 0 {
+		return j.sign(now, repl)
+	}
+	last := j.last.Load()
+	if last != nil && now.UnixNano() < last.until {
+		return last.values, nil
+	}
+	// Two requests may both come by here, and both sign. That is cheaper than a lock for all.
+	values, err := j.sign(now, nil)
+	if err != nil {
+		return nil, err
+	}
+	j.last.Store(&token{values, now.Add(j.lifetime / 10).UnixNano()})
+	return values, nil
+}
+
+func (j *JWT) sign(now time.Time, repl *caddy.Replacer) ([]string, error) {
+	payload := make([]byte, 0, len(j.fixed)+64+32*len(j.claims))
+	payload = append(append(payload, '{'), j.fixed...)
+	iat := now.Unix()
+	payload = strconv.AppendInt(append(payload, `,"iat":`...), iat, 10)
+	payload = strconv.AppendInt(append(payload, `,"exp":`...), iat+int64(j.lifetime/time.Second), 10)
+	for _, c := range j.claims {
+		text := c.template.Expand(repl)
+		if text == "" {
+			continue
+		}
+		encoded, err := json.Marshal(text)
+		if err != nil {
+			return nil, fmt.Errorf("encoding a claim: %w", err)
+		}
+		payload = append(append(append(payload, ','), c.name...), encoded...)
+	}
+	payload = append(payload, '}')
+
+	signing := j.prefix + base64.RawURLEncoding.EncodeToString(payload)
+	sig, err := j.method.Sign(signing, j.key)
+	if err != nil {
+		return nil, fmt.Errorf("signing with %s: %w", j.method.Alg(), err)
+	}
+	return []string{signing + "." + base64.RawURLEncoding.EncodeToString(sig)}, nil
+}
+
+// MarshalLogObject implements zapcore.ObjectMarshaler; it keeps the secret out of logs.
+func (j *JWT) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	enc.AddString("signer", "jwt")
+	enc.AddString("header", j.header)
+	return nil
+}
+
+// Interface guards
+var (
+	_ Signer                  = (*JWT)(nil)
+	_ caddy.Provisioner       = (*JWT)(nil)
+	_ caddy.Validator         = (*JWT)(nil)
+	_ caddyfile.Unmarshaler   = (*JWT)(nil)
+	_ zapcore.ObjectMarshaler = (*JWT)(nil)
+)

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signature
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
+)
+
+var algorithms = []string{"HS256", "HS384", "HS512", "RS256", "PS256", "ES256", "EdDSA"}
+
+// minSecret is what RFC 7518 §3.2 asks of HS256, and what Appsmith asks of any secret.
+const minSecret = 32
+
+func (j *JWT) loadKey() error {
+	if j.Secret != "" {
+		return j.loadSecret()
+	}
+	return j.loadKeyFile()
+}
+
+func (j *JWT) loadSecret() error {
+	secret, err := value.Resolve("signature: secret", j.Secret)
+	if err != nil {
+		return err
+	}
+	if err := checkSecret(secret); err != nil {
+		return err
+	}
+	alg := j.Algorithm
+	if alg == "" {
+		// Appsmith's library chooses by the length of the key (jjwt, Keys.hmacShaKeyFor).
+		switch {
+		case len(secret) < 48:
+			alg = "HS256"
+		case len(secret) < 64:
+			alg = "HS384"
+		default:
+			alg = "HS512"
+		}
+	}
+	j.key, j.method = []byte(secret), jwt.GetSigningMethod(alg)
+	return nil
+}
+
+func checkSecret(secret string) error {
+	if len(secret) < minSecret {
+		return fmt.Errorf("signature: secret: it has %d bytes and needs %d at least; `openssl rand -hex 32` makes a good one",
+			len(secret), minSecret)
+	}
+	return nil
+}
+
+func (j *JWT) loadKeyFile() error {
+	const option = "signature: key_file"
+	text, err := value.Resolve(option, j.KeyFile)
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(text, "-----BEGIN") {
+		content, err := os.ReadFile(text)
+		if err != nil {
+			return fmt.Errorf("%s: %w", option, err)
+		}
+		text = string(content)
+	}
+	key, err := parsePrivateKey(text)
+	if err != nil {
+		return fmt.Errorf("%s: %w", option, err)
+	}
+	alg, err := algorithmFor(key, j.Algorithm)
+	if err != nil {
+		return fmt.Errorf("%s: %w", option, err)
+	}
+	j.key, j.method = key, jwt.GetSigningMethod(alg)
+	return nil
+}
+
+// parsePrivateKey returns the first private key in a PEM text.
+func parsePrivateKey(text string) (crypto.Signer, error) {
+	for rest := []byte(text); ; {
+		var block *pem.Block
+		block, rest = pem.Decode(rest)
+		if block == nil {
+			return nil, errors.New("there is no private key in it; it must be a PEM with a PRIVATE KEY block " +
+				"(`openssl genpkey -algorithm ed25519` makes one)")
+		}
+		var (
+			key any
+			err error
+		)
+		switch block.Type {
+		case "RSA PRIVATE KEY":
+			if _, encrypted := block.Headers["DEK-Info"]; encrypted {
+				return nil, errEncrypted
+			}
+			key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
+		case "EC PRIVATE KEY":
+			if _, encrypted := block.Headers["DEK-Info"]; encrypted {
+				return nil, errEncrypted
+			}
+			key, err = x509.ParseECPrivateKey(block.Bytes)
+		case "PRIVATE KEY":
+			key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+		case "ENCRYPTED PRIVATE KEY":
+			return nil, errEncrypted
+		default:
+			continue // EC PARAMETERS, a certificate
+		}
+		if err != nil {
+			return nil, fmt.Errorf("its %s cannot be read; make it again with `openssl pkey`", block.Type)
+		}
+		signer, ok := key.(crypto.Signer)
+		if !ok {
+			return nil, errors.New("its key is of a kind that cannot sign; RSA, EC P-256 and Ed25519 can")
+		}
+		return signer, nil
+	}
+}
+
+var errEncrypted = errors.New("the private key is encrypted; store it without a password " +
+	"(`openssl pkey -in key.pem -out plain.pem`)")
+
+// algorithmFor returns want if it goes with the key, or the key's own algorithm if want is empty.
+func algorithmFor(key crypto.Signer, want string) (string, error) {
+	var possible []string
+	var kind string
+	switch k := key.(type) {
+	case *rsa.PrivateKey:
+		if k.N.BitLen() < 2048 {
+			// RFC 7518 §3.3
+			return "", fmt.Errorf("an RSA key of %d bits is too short; 2048 are the least", k.N.BitLen())
+		}
+		kind, possible = "an RSA key", []string{"RS256", "PS256"}
+	case *ecdsa.PrivateKey:
+		if k.Curve != elliptic.P256() {
+			return "", fmt.Errorf("an EC key on %s is of no use; ES256 needs P-256", k.Curve.Params().Name)
+		}
+		kind, possible = "an EC key", []string{"ES256"}
+	case ed25519.PrivateKey:
+		kind, possible = "an Ed25519 key", []string{"EdDSA"}
+	default:
+		return "", fmt.Errorf("a key of type %T is of no use; RSA, EC P-256 and Ed25519 are", key)
+	}
+	if want == "" {
+		return possible[0], nil
+	}
+	for _, alg := range possible {
+		if alg == want {
+			return alg, nil
+		}
+	}
+	return "", fmt.Errorf("algorithm %s does not go with %s, which can do %s", want, kind, strings.Join(possible, ", "))
+}
