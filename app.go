@@ -13,6 +13,10 @@ func init() { caddy.RegisterModule(new(App)) }
 
 // App holds what the datasources of a configuration share. It exists without being configured.
 type App struct {
+	// Refuse to dial private addresses too, for all APIs: RFC 1918, RFC 4193, RFC 6598 and loopback. Link-local,
+	// metadata, unspecified and multicast addresses and Caddy's own admin endpoint are never dialled anyway.
+	DenyPrivate bool `json:"deny_private,omitempty"`
+
 	mu          sync.Mutex
 	datasources map[string]*datasource // by name; the one that was provisioned last
 	given       map[string]string      // given names, and what was configured under them

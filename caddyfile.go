@@ -26,6 +26,32 @@ const directiveName = "authenticated_api"
 func init() {
 	httpcaddyfile.RegisterDirective(directiveName, parseDirective)
 	httpcaddyfile.RegisterDirectiveOrder(directiveName, httpcaddyfile.Before, "reverse_proxy")
+	httpcaddyfile.RegisterGlobalOption(directiveName, parseGlobalOption)
+}
+
+// parseGlobalOption sets up the app from Caddyfile tokens. Syntax:
+//
+//	authenticated_api {
+//	    deny_private
+//	}
+func parseGlobalOption(d *caddyfile.Dispenser, _ any) (any, error) {
+	app := new(App)
+	d.Next() // consume the option's name
+	if d.NextArg() {
+		return nil, d.Errf("%s: takes no argument, only a block", directiveName)
+	}
+	for d.NextBlock(0) {
+		switch d.Val() {
+		case "deny_private":
+			if d.NextArg() {
+				return nil, d.Errf("deny_private: takes no argument")
+			}
+			app.DenyPrivate = true
+		default:
+			return nil, d.Errf("%s: unrecognized global option %q; there is deny_private", directiveName, d.Val())
+		}
+	}
+	return httpcaddyfile.App{Name: directiveName, Value: caddyconfig.JSON(app, nil)}, nil
 }
 
 // directive is what the block of an authenticated_api directive says.
@@ -54,7 +80,10 @@ type transportOptions struct {
 //	    signature            <secret> { ... }
 //	    self_signed_cert     <pem>
 //
+//	    allow_origin         <origin...>
 //	    pass_request_header  <field...>
+//	    pass_response_header <field...>
+//	    map_links            off
 //	    replay               <size>|off
 //	    refresh_on           <status...>
 //	    errors               caddy
@@ -168,7 +197,7 @@ func (opts *directive) handlerAlone(h httpcaddyfile.Helper, d *caddyfile.Dispens
 	if err := opts.handler.check(); err != nil {
 		return nil, d.WrapErr(err)
 	}
-	_ = h
+
 	return route(matcher, caddyconfig.JSONModuleObject(&opts.handler, "handler", directiveName, nil)), nil
 }
 
@@ -214,6 +243,9 @@ func (opts *directive) reverseProxy(h httpcaddyfile.Helper, tokens []caddyfile.T
 		return nil, d.Errf("%s: the base URL is http, so there is no certificate to trust; write https, or remove it", certOption)
 	}
 	opts.transport.apply(t)
+	if admin, ok := h.Option("admin").(*caddy.AdminConfig); ok && admin != nil {
+		t.AdminAddress = admin.Listen
+	}
 	if err := t.check(); err != nil {
 		return nil, d.WrapErr(err)
 	}
@@ -243,6 +275,20 @@ var subdirectives = map[string]func(*directive, *caddyfile.Dispenser) error{
 	"signature": (*directive).parseSignature,
 	"pass_request_header": func(opts *directive, d *caddyfile.Dispenser) error {
 		return parseList(d, &opts.handler.PassRequestHeader)
+	},
+	"pass_response_header": func(opts *directive, d *caddyfile.Dispenser) error {
+		return parseList(d, &opts.handler.PassResponseHeader)
+	},
+	"allow_origin": func(opts *directive, d *caddyfile.Dispenser) error {
+		return parseList(d, &opts.handler.AllowOrigin)
+	},
+	"map_links": func(opts *directive, d *caddyfile.Dispenser) error {
+		var word string
+		if !d.AllArgs(&word) || word != "off" {
+			return d.Errf("map_links: takes the word off; links are mapped by default")
+		}
+		opts.handler.MapLinks = new(bool)
+		return nil
 	},
 	"errors": func(opts *directive, d *caddyfile.Dispenser) error {
 		if !d.AllArgs(&opts.handler.Errors) || opts.handler.Errors != "caddy" {

@@ -14,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
@@ -54,7 +53,7 @@ func (t *Transport) trust() (*trust, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", certOption, err)
 	}
-	if tr.client != nil && slices.Equal(t.Versions, []string{"3"}) {
+	if tr.client != nil && t.onlyHTTP3() {
 		return nil, fmt.Errorf("%s: a client certificate from a PEM cannot be presented over HTTP/3; use tls_client_auth", certOption)
 	}
 	if t.TLS == nil {

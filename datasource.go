@@ -40,6 +40,21 @@ type Datasource struct {
 	// Header fields of the client that the API may see although they are removed by default: `Authorization`,
 	// `Proxy-Authorization`, `Cookie`, `Forwarded`, `X-Forwarded-*`, `Via`, `Origin`, `Referer`, `Sec-Fetch-*`.
 	PassRequestHeader []string `json:"pass_request_header,omitempty"`
+
+	// Header fields of the API's response that the caller may see although they are removed by default, since they would
+	// act on the gateway's own origin: `Set-Cookie`, `WWW-Authenticate` (its challenges Basic, Digest, Negotiate and
+	// NTLM), `Clear-Site-Data`, `Strict-Transport-Security`, `Alt-Svc`, `Service-Worker-Allowed`,
+	// `Reporting-Endpoints`, `Report-To`, `NEL`.
+	PassResponseHeader []string `json:"pass_response_header,omitempty"`
+
+	// Origins whose pages may use this route from a browser, such as `https://app.example.com`. To them the gateway
+	// answers CORS itself. Pages of all other origins are refused unsafe requests, WebSockets and preflights.
+	// Default: none.
+	AllowOrigin []string `json:"allow_origin,omitempty"`
+
+	// Whether URLs below the base URL in `Location`, `Content-Location`, `Link` and `Refresh` of responses are mapped to
+	// the route's own path prefix: what was stripped from the path of the original request. Default: `true`.
+	MapLinks *bool `json:"map_links,omitempty"`
 }
 
 var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
@@ -65,6 +80,16 @@ func (d *Datasource) check() error {
 			return err
 		}
 	}
+	for _, name := range d.PassResponseHeader {
+		if err := auth.CheckWithheldResponse(name); err != nil {
+			return err
+		}
+	}
+	for _, origin := range d.AllowOrigin {
+		if err := checkOrigin(origin); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -77,6 +102,10 @@ type datasource struct {
 	headers *auth.HeaderEdits
 	query   *auth.QueryEdits
 	cleaner *auth.Cleaner
+
+	response    *auth.ResponseCleaner
+	crossOrigin *crossOrigin
+	mapLinks    bool
 
 	// last is the session of the requests that need nothing of their own, as long as the credential stays the same.
 	last atomic.Pointer[session]
@@ -115,6 +144,11 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 		signed = append(signed, ds.signer.Header())
 	}
 	ds.cleaner = auth.NewCleaner(ds.method.Placement(), signed, d.Headers, d.Query, d.PassRequestHeader)
+	ds.response = auth.NewResponseCleaner(ds.method.Placement(), d.PassResponseHeader)
+	ds.mapLinks = d.MapLinks == nil || *d.MapLinks
+	if ds.crossOrigin, err = newCrossOrigin(d.AllowOrigin); err != nil {
+		return nil, err
+	}
 
 	app, err := ctx.App("authenticated_api")
 	if err != nil {

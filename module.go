@@ -75,7 +75,14 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if p := refuse(r); p != nil {
+	w, p, answered := h.ds.crossOrigin.handle(w, r)
+	if answered {
+		return nil
+	}
+	if p == nil {
+		p = refuse(r)
+	}
+	if p != nil {
 		return p.answer(w, r, h.ds.name, h.Errors == "caddy")
 	}
 	s, p, err := h.ds.session(r, h.ds.base == nil)
@@ -90,6 +97,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		if err := h.write(out, r, s); err != nil {
 			return problemSignature.answer(w, r, h.ds.name, h.Errors == "caddy")
 		}
+		cleaning := newCleaningWriter(w, r, h.ds)
+		defer cleaning.finish()
+		w = cleaning
 	}
 	// The session ends with this handler: an error route that has the transport must not find it.
 	before := caddyhttp.GetVar(r.Context(), sessionVar)

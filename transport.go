@@ -60,9 +60,14 @@ type Transport struct {
 	// The statuses by which the API refuses a credential. Default: `401`.
 	RefreshOn []int `json:"refresh_on,omitempty"`
 
+	// The address of Caddy's admin endpoint, which is never dialled, if it is not the default one. In a Caddyfile it is
+	// taken from the global option `admin`. Default: the variable `CADDY_ADMIN`, or `localhost:2019`.
+	AdminAddress string `json:"admin_address,omitempty"`
+
 	bound   *datasource // of active health checks; nil where none is named
 	window  int
 	keepsTo keeps
+	guard   *dialGuard
 	logger  *zap.Logger
 }
 
@@ -118,33 +123,58 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 		t.Compression = new(bool)
 	}
 	t.keepsTo = operatorHeaders(ctx)
-	if err := t.bind(ctx); err != nil {
+	app, err := ctx.App("authenticated_api")
+	if err != nil {
+		return fmt.Errorf("loading the authenticated_api app: %w", err)
+	}
+	if err := t.bind(app.(*App)); err != nil {
 		return err
 	}
 	trust, err := t.trust()
 	if err != nil {
 		return err
 	}
+	rule, err := newDialRule(t.AdminAddress, app.(*App).DenyPrivate)
+	if err != nil {
+		return err
+	}
+	if t.onlyHTTP3() && t.TLS != nil && t.TLS.ServerName == "" && t.bound != nil && t.bound.base != nil {
+		t.TLS.ServerName = t.bound.base.Hostname() // what is dialled is an address, see roundTrip
+	}
 	if err := t.HTTPTransport.Provision(ctx); err != nil {
 		return err
 	}
+	t.guard = rule.guard(t.HTTPTransport)
 	return trust.present(t.HTTPTransport)
 }
 
 // bind finds the datasource that active health checks are made for.
-func (t *Transport) bind(ctx caddy.Context) error {
+func (t *Transport) bind(app *App) error {
 	if t.Datasource == "" {
 		return nil
 	}
-	app, err := ctx.App("authenticated_api")
-	if err != nil {
-		return fmt.Errorf("loading the authenticated_api app: %w", err)
-	}
-	if t.bound = app.(*App).lookup(t.Datasource); t.bound == nil {
+	if t.bound = app.lookup(t.Datasource); t.bound == nil {
 		return fmt.Errorf("datasource: there is no datasource %q; its authenticated_api handler must come before "+
 			"the proxy", t.Datasource)
 	}
 	return nil
+}
+
+func (t *Transport) onlyHTTP3() bool { return slices.Equal(t.Versions, []string{"3"}) }
+
+// roundTrip sends a request with the embedded transport. Over HTTP/3 that dials for itself, so it is given an address to
+// dial in the place of a name.
+func (t *Transport) roundTrip(out *http.Request) (*http.Response, error) {
+	if t.onlyHTTP3() {
+		addrs, err := t.guard.resolve(out.Context(), "udp", out.URL.Host)
+		if err != nil {
+			return nil, err
+		}
+		u := *out.URL
+		u.Host = addrs[0].String()
+		out.URL = &u
+	}
+	return t.HTTPTransport.RoundTrip(out)
 }
 
 // operatorHeaders returns the names of the header fields that the proxy of this transport sets by header_up. The
@@ -212,11 +242,15 @@ func (t *Transport) send(req *http.Request, s *session) (*http.Response, error) 
 		return t.unsigned(req, s, err), nil
 	}
 	out.Body = body.first
-	res, err := t.HTTPTransport.RoundTrip(out)
+	s.ds.cleanInterim(req, out.URL)
+	res, err := t.roundTrip(out)
 	if err == nil && s.ds.method.Renewable() && slices.Contains(t.RefreshOn, res.StatusCode) {
 		res, err = t.replay(req, s, body, res)
 	}
 	body.finish()
+	if err == nil {
+		s.ds.cleanResponse(res, req, out.URL)
+	}
 	return res, err
 }
 
@@ -261,7 +295,7 @@ func (t *Transport) replay(req *http.Request, s *session, body body, refusal *ht
 	if c := t.logger.Check(zapcore.DebugLevel, "sending a request again with a fresh credential"); c != nil {
 		c.Write(zap.String("datasource", s.ds.name), zap.Int("status", refusal.StatusCode))
 	}
-	return t.HTTPTransport.RoundTrip(out)
+	return t.roundTrip(out)
 }
 
 func (t *Transport) notRefreshed(s *session, err error) {
@@ -334,11 +368,11 @@ func (t *Transport) header(in http.Header, s *session) http.Header {
 func (t *Transport) healthCheck(req *http.Request) (*http.Response, error) {
 	if t.bound == nil || req.Response != nil {
 		// req.Response is the redirect that led here: it may lead anywhere.
-		return t.HTTPTransport.RoundTrip(req)
+		return t.roundTrip(req)
 	}
 	credential := t.bound.method.Current()
 	if credential == nil {
-		return t.HTTPTransport.RoundTrip(req)
+		return t.roundTrip(req)
 	}
 	out := new(http.Request)
 	*out = *req
@@ -361,7 +395,7 @@ func (t *Transport) healthCheck(req *http.Request) (*http.Response, error) {
 		t.logger.Error("signing a health check failed", zap.String("datasource", t.bound.name), zap.Error(err))
 	}
 	credential.SetHeader(out.Header)
-	return t.HTTPTransport.RoundTrip(out)
+	return t.roundTrip(out)
 }
 
 // MarshalLogObject implements zapcore.ObjectMarshaler; it keeps a private key out of logs.

@@ -86,6 +86,9 @@ func defaultPort(scheme string) string {
 // TLS reports whether the API is reached by https.
 func (b *BaseURL) TLS() bool { return b.scheme == "https" }
 
+// Hostname is the host without port and brackets.
+func (b *BaseURL) Hostname() string { return b.host }
+
 // Host is the value of the Host header field.
 func (b *BaseURL) Host() string {
 	switch {

@@ -7,6 +7,9 @@ import "strings"
 // EscapesBase reports whether an escaped path could leave the base URL that it is joined to, on some server or other:
 // whether any of its segments, decoded up to twice, with \ read as / and cut at a semicolon, is . or .. or holds NUL.
 //
+// It is cut at # and ? too: net/url leaves a raw # of a request line in the path, where some servers end the path (nginx
+// makes / of /v2/..#x), and so do servers that decode a path before they parse it.
+//
 // Proxies and servers disagree on all of these (RFC 3986 §5.2.4 and §6.2.2; Envoy CVE-2019-9901), so such a path is
 // refused, never repaired.
 func EscapesBase(escaped string) bool {
@@ -33,7 +36,7 @@ func hasDotSegment(path string) bool {
 			switch path[i] {
 			case 0:
 				return true
-			case ';':
+			case ';', '#', '?':
 				if cut < 0 {
 					cut = i
 				}

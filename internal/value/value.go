@@ -135,6 +135,9 @@ func Parse(option, text string) (*Template, error) {
 	repl := caddy.NewReplacer()
 	t := new(Template)
 	for _, p := range parts {
+		if p.placeholder && isShorthand(p.text) {
+			return nil, shorthandError(option)
+		}
 		if p.placeholder && isGlobal(p.text) {
 			val, err := global(repl, option, p.text)
 			if err != nil {
@@ -187,7 +190,8 @@ func (t *Template) Expand(repl *caddy.Replacer) string {
 // ParseDuration reads Go's form (and Caddy's "d" for days), or a bare number of seconds. It must be positive.
 func ParseDuration(option, text string) (time.Duration, error) {
 	var dur time.Duration
-	if secs, err := strconv.ParseInt(text, 10, 64); err == nil && secs < int64(1<<62/time.Second) {
+	const limit = int64(1 << 62 / time.Second)
+	if secs, err := strconv.ParseInt(text, 10, 64); err == nil && -limit < secs && secs < limit {
 		dur = time.Duration(secs) * time.Second
 	} else if dur, err = caddy.ParseDuration(text); err != nil {
 		return 0, fmt.Errorf("%s: %q is no duration; write 90s, 10m, 24h, or a number of seconds", option, text)
@@ -222,8 +226,7 @@ func parse(option, text string) ([]part, error) {
 		case c == '{':
 			end := strings.IndexByte(text[i:], '}')
 			if end < 0 {
-				literal.WriteString(text[i:])
-				i = len(text)
+				literal.WriteByte(c)
 				continue
 			}
 			key := text[i+1 : i+end]
@@ -247,7 +250,7 @@ var errNotAPlaceholder = errors.New(`what stands between { and } is no placehold
 // checkKey refuses what cannot be the name of a placeholder. It does not quote the key: it may be part of a password.
 func checkKey(option, key string) error {
 	if strings.HasPrefix(key, "$") {
-		return fmt.Errorf("%s: {%s} is replaced in a Caddyfile only; use {env.NAME}", option, key)
+		return fmt.Errorf("%s: {$…} is replaced in a Caddyfile only; use {env.NAME}", option)
 	}
 	name, _, dotted := strings.Cut(key, ".")
 	if !dotted || name == "" || strings.ContainsAny(key, "\"'\r\n\t{") {
@@ -267,12 +270,22 @@ func isGlobal(key string) bool {
 	return strings.HasPrefix(key, "env.") || strings.HasPrefix(key, "file.") || strings.HasPrefix(key, "system.")
 }
 
+// isShorthand reports whether a placeholder is what caddyserver/caddy makes of {file.<word>} in a Caddyfile before any
+// directive sees it. Two of that form exist.
+func isShorthand(key string) bool {
+	word, ok := strings.CutPrefix(key, "http.request.uri.path.file.")
+	return ok && word != "base" && word != "ext"
+}
+
+func shorthandError(option string) error {
+	return fmt.Errorf("%s: a Caddyfile reads {file.name} as the file name in a request's path; "+
+		"give the absolute path, {file./run/secrets/name}", option)
+}
+
 func global(repl *caddy.Replacer, option, key string) (string, error) {
 	switch {
-	case strings.HasPrefix(key, "http.request.uri.path.file."):
-		// caddyserver/caddy expands {file.<word>} in a Caddyfile to this before any directive sees it.
-		return "", fmt.Errorf("%s: a Caddyfile reads {file.name} as the file name in a request's path; "+
-			"give the absolute path, {file./run/secrets/name}", option)
+	case isShorthand(key):
+		return "", shorthandError(option)
 	case strings.HasPrefix(key, "http.") || strings.HasPrefix(key, "time."):
 		return "", fmt.Errorf("%s: {%s} belongs to a request; here only {env.NAME}, {file./path} and {system.*} "+
 			"are possible", option, key)

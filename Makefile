@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+
+GOLANGCI_LINT_VERSION := v2.15.0
+XCADDY_VERSION        := v0.4.7
+CADDY_VERSION         := v2.11.9
+
+CONFIG    ?= examples/quickstart.caddyfile
+FUZZTIME  ?= 3s
+BENCH     ?= .
+BENCHTIME ?= 1s
+
+# Tools are installed below the checkout, one file for each version. Nothing outside of it is touched.
+TOOLS         := $(CURDIR)/.cache/bin
+EXE           := $(shell go env GOEXE)
+GOLANGCI_LINT := $(TOOLS)/$(GOLANGCI_LINT_VERSION)/golangci-lint$(EXE)
+XCADDY        := $(TOOLS)/$(XCADDY_VERSION)/xcaddy$(EXE)
+
+# The modules of this repository: the plugin itself and, where they are there, those with tests that need more.
+MODULES := . $(patsubst %/go.mod,%,$(wildcard integration/go.mod benchmarks/go.mod))
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' Makefile | while IFS='	' read -r name text; do printf '  %-8s %s\n' "$$name" "$$text"; done
+
+.PHONY: run
+run: ## Run Caddy with this module (CONFIG=examples/quickstart.caddyfile)
+	go run ./cmd/caddy run --config $(CONFIG)
+
+.PHONY: test
+test: ## Run all tests with the race detector, and each fuzz target for a moment (FUZZTIME=3s)
+	@set -e; for module in $(MODULES); do \
+		echo "go test -race ./... ($$module)"; \
+		(cd "$$module" && go test -race ./...); \
+	done
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=$(FUZZTIME)
+
+# A fuzz target is a function FuzzXxx(f *testing.F) in any test file of any module here.
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME (3s)
+	@set -e; find . -path ./.cache -prune -o -name '*_test.go' -print | sort | while read -r file; do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*\*testing\.F).*/\1/p' "$$file"); do \
+			echo "go test -fuzz $$target $$(dirname "$$file")"; \
+			(cd "$$(dirname "$$file")" && go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) .) || exit 1; \
+		done; \
+	done
+
+.PHONY: bench
+bench: ## Run the benchmarks (BENCH=., BENCHTIME=1s)
+	@set -e; for module in $(MODULES); do \
+		(cd "$$module" && go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem ./...); \
+	done
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## Run the linters and check the formatting
+	@set -e; for module in $(MODULES); do \
+		echo "golangci-lint run ./... ($$module)"; \
+		(cd "$$module" && $(GOLANGCI_LINT) run ./...); \
+	done
+
+.PHONY: smoke
+smoke: $(XCADDY) ## Build Caddy with this module by xcaddy, and look for the modules in it
+	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	$(XCADDY) build $(CADDY_VERSION) --output "$$dir/caddy$(EXE)" \
+		--with github.com/authenticated-api/caddy-authenticated-api@v0.0.0=.; \
+	"$$dir/caddy$(EXE)" list-modules | tr -d '\r' > "$$dir/modules"; \
+	for module in authenticated_api http.handlers.authenticated_api \
+		http.reverse_proxy.transport.authenticated_api http.authenticated_api.auth.bearer; do \
+		grep -x "$$module" "$$dir/modules" || { echo "list-modules does not show $$module" >&2; exit 1; }; \
+	done
+
+$(GOLANGCI_LINT):
+	GOBIN=$(@D) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+
+$(XCADDY):
+	GOBIN=$(@D) go install github.com/caddyserver/xcaddy/cmd/xcaddy@$(XCADDY_VERSION)

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auth
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// withheldResponse are the header fields of an API's response that act on the origin that sends them, which to the
+// caller is the gateway: RFC 6265 and 6797, Clear Site Data, RFC 7838, Service Workers, the Reporting API. Of
+// WWW-Authenticate it is the challenges at which a browser asks its user for a password.
+var withheldResponse = []string{
+	"Alt-Svc", "Clear-Site-Data", "Nel", "Report-To", "Reporting-Endpoints", "Service-Worker-Allowed", "Set-Cookie",
+	"Strict-Transport-Security", "Www-Authenticate",
+}
+
+// askingSchemes make a browser ask for a password, or answer with that of the logged-in user.
+var askingSchemes = []string{"basic", "digest", "negotiate", "ntlm"}
+
+// ResponseCleaner removes from an API's response what must not reach the caller.
+type ResponseCleaner struct {
+	drop       []string
+	challenges bool   // whether WWW-Authenticate is filtered
+	param      string // folded name of the credential's query parameter; "" if it has none
+}
+
+// NewResponseCleaner returns a ResponseCleaner for credentials at placement. pass are names of withheld fields that the
+// caller may see.
+func NewResponseCleaner(placement Placement, pass []string) *ResponseCleaner {
+	c := &ResponseCleaner{drop: slices.Clone(withheldResponse)}
+	for _, name := range pass {
+		name = http.CanonicalHeaderKey(name)
+		c.drop = slices.DeleteFunc(c.drop, func(n string) bool { return n == name })
+	}
+	if i := slices.Index(c.drop, "Www-Authenticate"); i >= 0 {
+		c.drop = slices.Delete(c.drop, i, i+1)
+		c.challenges = true
+	}
+	if placement.Query != "" {
+		c.param = foldQuery(escapeQuery(placement.Query))
+	}
+	return c
+}
+
+// CheckWithheldResponse reports why a name makes no sense in pass_response_header.
+func CheckWithheldResponse(name string) error {
+	canonical := http.CanonicalHeaderKey(name)
+	if strings.HasPrefix(canonical, "Access-Control-") {
+		return fmt.Errorf("pass_response_header: %s of an API never passes, since it speaks of another origin; see allow_origin",
+			canonical)
+	}
+	if !slices.Contains(withheldResponse, canonical) {
+		return fmt.Errorf("pass_response_header: %q is not removed from responses, so it needs no permission; "+
+			"the removed ones are %s", name, strings.Join(withheldResponse, ", "))
+	}
+	return nil
+}
+
+// Drops reports whether no value of a header field passes.
+func (c *ResponseCleaner) Drops(name string) bool {
+	return strings.HasPrefix(name, "Access-Control-") || slices.Contains(c.drop, name)
+}
+
+// Header removes from h, in place, what is withheld. It serves for interim responses and for trailers too.
+func (c *ResponseCleaner) Header(h http.Header) {
+	for name := range h {
+		if c.Drops(name) {
+			delete(h, name)
+		}
+	}
+	if !c.challenges {
+		return
+	}
+	values, ok := h["Www-Authenticate"]
+	if !ok {
+		return
+	}
+	if values = keepChallenges(values); len(values) > 0 {
+		h["Www-Authenticate"] = values
+	} else {
+		delete(h, "Www-Authenticate")
+	}
+}
+
+// Links replaces the URLs in the fields of h that lead a client on, in place: first the credential's parameter is
+// removed from them, then replace is called, which may be nil.
+func (c *ResponseCleaner) Links(h http.Header, replace func(ref string) string) {
+	rewrite := func(ref string) string {
+		ref = c.withoutParameter(ref)
+		if replace != nil {
+			ref = replace(ref)
+		}
+		return ref
+	}
+	for _, name := range []string{"Location", "Content-Location"} {
+		for i, ref := range h[name] {
+			h[name][i] = rewrite(ref)
+		}
+	}
+	for i, val := range h["Link"] {
+		h["Link"][i] = rewriteLink(val, rewrite)
+	}
+	for i, val := range h["Refresh"] {
+		h["Refresh"][i] = rewriteRefresh(val, rewrite)
+	}
+}
+
+// withoutParameter removes the credential's query parameter from a URL.
+func (c *ResponseCleaner) withoutParameter(ref string) string {
+	if c.param == "" {
+		return ref
+	}
+	before, fragment, hasFragment := strings.Cut(ref, "#")
+	path, query, hasQuery := strings.Cut(before, "?")
+	if !hasQuery {
+		return ref
+	}
+	clean := removeQuery(query, c.param)
+	if clean == query {
+		return ref
+	}
+	ref = path
+	if clean != "" {
+		ref += "?" + clean
+	}
+	if hasFragment {
+		ref += "#" + fragment
+	}
+	return ref
+}
+
+// rewriteLink calls rewrite for the targets in a Link field (RFC 8288 §3): what stands between < and >.
+func rewriteLink(val string, rewrite func(string) string) string {
+	var sb strings.Builder
+	for i := 0; i < len(val); {
+		switch val[i] {
+		case '"':
+			end := quotedEnd(val, i)
+			sb.WriteString(val[i:end])
+			i = end
+		case '<':
+			end := strings.IndexByte(val[i:], '>')
+			if end < 0 {
+				sb.WriteString(val[i:])
+				return sb.String()
+			}
+			sb.WriteByte('<')
+			sb.WriteString(rewrite(strings.TrimSpace(val[i+1 : i+end])))
+			sb.WriteByte('>')
+			i += end + 1
+		default:
+			sb.WriteByte(val[i])
+			i++
+		}
+	}
+	return sb.String()
+}
+
+// rewriteRefresh calls rewrite for the URL in a Refresh field, `5; url=https://…`, as browsers read it (HTML, "shared
+// declarative refresh steps"): the separator may be a comma or a blank, url= may be missing, quotes are optional.
+func rewriteRefresh(val string, rewrite func(string) string) string {
+	start := strings.IndexAny(val, ";, \t")
+	if start < 0 {
+		return val
+	}
+	for start < len(val) && strings.IndexByte(";, \t", val[start]) >= 0 {
+		start++
+	}
+	if rest := val[start:]; len(rest) >= 3 && strings.EqualFold(rest[:3], "url") {
+		if after := strings.TrimLeft(rest[3:], " \t"); strings.HasPrefix(after, "=") {
+			start = len(val) - len(strings.TrimLeft(after[1:], " \t"))
+		}
+	}
+	end := len(val)
+	if start < end && (val[start] == '"' || val[start] == '\'') {
+		quote := val[start]
+		start++
+		if i := strings.IndexByte(val[start:], quote); i >= 0 {
+			end = start + i
+		}
+	}
+	return val[:start] + rewrite(strings.TrimSpace(val[start:end])) + val[end:]
+}
+
+// keepChallenges returns the challenges (RFC 9110 §11.6.1) that do not make a browser ask.
+func keepChallenges(values []string) []string {
+	var kept []string
+	for _, val := range values {
+		var challenges []string
+		keep := true
+		for _, element := range splitList(val) {
+			if scheme, ok := challengeScheme(element); ok {
+				keep = !slices.Contains(askingSchemes, strings.ToLower(scheme))
+			}
+			if keep {
+				challenges = append(challenges, element)
+			}
+		}
+		if len(challenges) > 0 {
+			kept = append(kept, strings.Join(challenges, ", "))
+		}
+	}
+	return kept
+}
+
+// challengeScheme returns the scheme if an element of the list begins a challenge, and is not a further parameter of
+// the one before: a parameter is name=value, with no blank between name and value that is not beside the =.
+func challengeScheme(element string) (string, bool) {
+	word, rest, _ := strings.Cut(element, " ")
+	if strings.ContainsAny(word, "=\"") || strings.HasPrefix(strings.TrimLeft(rest, " \t"), "=") {
+		return "", false
+	}
+	return strings.TrimRight(word, "\t"), true
+}
+
+// splitList splits a field's value at the commas outside of quoted strings, and drops empty elements.
+func splitList(val string) []string {
+	var elements []string
+	start := 0
+	add := func(end int) {
+		if element := strings.TrimSpace(val[start:end]); element != "" {
+			elements = append(elements, element)
+		}
+	}
+	for i := 0; i < len(val); i++ {
+		switch val[i] {
+		case '"':
+			i = quotedEnd(val, i) - 1
+		case ',':
+			add(i)
+			start = i + 1
+		}
+	}
+	add(len(val))
+	return elements
+}
+
+// quotedEnd returns the index behind the quoted string that begins at i.
+func quotedEnd(val string, i int) int {
+	for i++; i < len(val); i++ {
+		switch val[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(val)
+}

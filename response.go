@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authenticatedapi
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"net/url"
+	"strings"
+
+	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// linkFields are the header fields of a response that lead a client on.
+var linkFields = []string{"Location", "Content-Location", "Link", "Refresh"}
+
+// cleanHeader removes from the header fields of a response what must not reach the caller, and maps its links to the
+// gateway. target is the URL that the API was asked for, nil if it is not known.
+func (ds *datasource) cleanHeader(h http.Header, req *http.Request, target *url.URL) {
+	ds.response.Header(h)
+	for _, name := range linkFields {
+		if len(h[name]) > 0 {
+			ds.response.Links(h, ds.linkMapper(req, target))
+			return
+		}
+	}
+}
+
+// linkMapper returns the function that maps links, or nil if they stay as they are.
+func (ds *datasource) linkMapper(req *http.Request, target *url.URL) func(string) string {
+	if !ds.mapLinks || ds.base == nil || target == nil {
+		return nil
+	}
+	original, ok := req.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok {
+		return nil
+	}
+	prefix, ok := auth.PublicPrefix(auth.EscapedPath(original.URL), auth.EscapedPath(req.URL))
+	if !ok {
+		return nil
+	}
+	return func(ref string) string { return ds.base.MapLink(ref, target, prefix) }
+}
+
+// cleanResponse is cleanHeader for a response and for its trailers, which are known when its body ends.
+func (ds *datasource) cleanResponse(res *http.Response, req *http.Request, target *url.URL) {
+	ds.cleanHeader(res.Header, req, target)
+	if res.StatusCode == http.StatusSwitchingProtocols || res.ContentLength >= 0 && res.ProtoMajor < 2 || res.Body == nil {
+		return // after 101 the body is the connection; with a length HTTP/1.1 has no trailers
+	}
+	ds.response.Header(res.Trailer)
+	res.Body = &responseBody{res.Body, ds.response, res}
+}
+
+// responseBody cleans the trailers of a response when they have come.
+type responseBody struct {
+	io.ReadCloser
+	cleaner *auth.ResponseCleaner
+	res     *http.Response
+}
+
+// Read implements io.Reader.
+func (b *responseBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		b.cleaner.Header(b.res.Trailer)
+	}
+	return n, err
+}
+
+// cleanInterim makes the proxy pass interim responses (1xx) only when they have been cleaned. The proxy hands them to
+// the client by a hook in its ClientTrace, which it makes anew for each attempt; composing another trace with it
+// would cost each request more than all the rest of the transport.
+func (ds *datasource) cleanInterim(req *http.Request, target *url.URL) {
+	trace := httptrace.ContextClientTrace(req.Context())
+	if trace == nil || trace.Got1xxResponse == nil {
+		return
+	}
+	pass := trace.Got1xxResponse
+	trace.Got1xxResponse = func(code int, header textproto.MIMEHeader) error {
+		ds.cleanHeader(http.Header(header), req, target)
+		return pass(code, header)
+	}
+}
+
+// cleaningWriter cleans the response of a proxy that does not have our transport. What was in the header before, the
+// gateway's own part of it, stays.
+type cleaningWriter struct {
+	*caddyhttp.ResponseWriterWrapper
+	ds     *datasource
+	req    *http.Request
+	before http.Header
+}
+
+func newCleaningWriter(w http.ResponseWriter, r *http.Request, ds *datasource) *cleaningWriter {
+	before := make(http.Header)
+	for name, values := range w.Header() {
+		if ds.response.Drops(name) || name == "Www-Authenticate" {
+			before[name] = values
+		}
+	}
+	return &cleaningWriter{&caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, ds, r, before}
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *cleaningWriter) WriteHeader(status int) {
+	w.clean()
+	w.ResponseWriterWrapper.WriteHeader(status)
+}
+
+func (w *cleaningWriter) clean() {
+	w.ds.cleanHeader(w.Header(), w.req, nil)
+	for name, values := range w.before {
+		w.Header()[name] = values
+	}
+}
+
+// finish cleans the trailers, which are in the header map after the body.
+func (w *cleaningWriter) finish() {
+	for name := range w.Header() {
+		if w.ds.response.Drops(strings.TrimPrefix(name, http.TrailerPrefix)) {
+			delete(w.Header(), name)
+		}
+	}
+}
