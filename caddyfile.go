@@ -115,7 +115,7 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 		return nil, err
 	}
 	if len(args) == 0 {
-		return opts.handlerAlone(h, d, matcher)
+		return opts.handlerAlone(d, matcher)
 	}
 	opts.handler.BaseURL = args[0].Text
 	if err := opts.handler.check(); err != nil {
@@ -179,20 +179,14 @@ func (opts *directive) parseBlock(d *caddyfile.Dispenser) (opening, closing cadd
 }
 
 // handlerAlone is the form without a base URL.
-func (opts *directive) handlerAlone(h httpcaddyfile.Helper, d *caddyfile.Dispenser, matcher caddy.ModuleMap) ([]httpcaddyfile.ConfigValue, error) {
+func (opts *directive) handlerAlone(d *caddyfile.Dispenser, matcher caddy.ModuleMap) ([]httpcaddyfile.ConfigValue, error) {
 	if len(opts.proxy) > 0 {
 		return nil, d.Errf("%s: unrecognized subdirective %q; without a base URL the proxy is one of your own, and its "+
 			"subdirectives go there", directiveName, opts.proxy[0].Text)
 	}
-	for word, given := range map[string]bool{
-		"self_signed_cert": opts.transport.selfSignedCert != "",
-		"replay":           opts.transport.replay != nil,
-		"refresh_on":       opts.transport.refreshOn != nil,
-	} {
-		if given {
-			return nil, d.Errf("%s: without a base URL it belongs into the block of your own proxy's transport: "+
-				"reverse_proxy … { transport authenticated_api { %s … } }", word, word)
-		}
+	if word := opts.transport.given(); word != "" {
+		return nil, d.Errf("%s: without a base URL it belongs into the block of your own proxy's transport: "+
+			"reverse_proxy … { transport authenticated_api { %s … } }", word, word)
 	}
 	if err := opts.handler.check(); err != nil {
 		return nil, d.WrapErr(err)
@@ -251,6 +245,20 @@ func (opts *directive) reverseProxy(h httpcaddyfile.Helper, tokens []caddyfile.T
 	}
 	proxy.TransportRaw = caddyconfig.JSONModuleObject(t, "protocol", directiveName, nil)
 	return proxy, nil
+}
+
+// given returns the name of an option that is set, or "".
+func (o *transportOptions) given() string {
+	switch {
+	case o.selfSignedCert != "":
+		return certOption
+	case o.replay != nil:
+		return "replay"
+	case o.refreshOn != nil:
+		return "refresh_on"
+	default:
+		return ""
+	}
 }
 
 func (o *transportOptions) apply(t *Transport) {
@@ -368,8 +376,9 @@ func (opts *directive) parseAuth(d *caddyfile.Dispenser) error {
 }
 
 func methodNames(namespace string) string {
-	var names []string
-	for _, info := range caddy.GetModules(namespace) {
+	infos := caddy.GetModules(namespace)
+	names := make([]string, 0, len(infos))
+	for _, info := range infos {
 		names = append(names, info.ID.Name())
 	}
 	return strings.Join(names, ", ")

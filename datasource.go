@@ -4,11 +4,9 @@ package authenticatedapi
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
-	"sync/atomic"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/signature"
@@ -106,9 +104,6 @@ type datasource struct {
 	response    *auth.ResponseCleaner
 	crossOrigin *crossOrigin
 	mapLinks    bool
-
-	// last is the session of the requests that need nothing of their own, as long as the credential stays the same.
-	last atomic.Pointer[session]
 }
 
 // provision resolves and loads what was configured.
@@ -183,50 +178,6 @@ func (ds *datasource) loadGuests(ctx caddy.Context, d *Datasource) error {
 		return fmt.Errorf("signature: %T is not a signer", guest)
 	}
 	return nil
-}
-
-// session is what the handler hands to the transport of one request.
-type session struct {
-	ds         *datasource
-	credential *auth.Credential
-	fields     *auth.Fields
-	params     *auth.Parameters
-
-	// written says that the handler has put all this on the request already, since it has no transport of its own.
-	written bool
-}
-
-// String keeps the secrets of a session out of {http.vars.*}.
-func (s *session) String() string { return s.ds.name }
-
-// sessionVar is where a session lies among the variables of a request. The request's context would be the better
-// place, but costs a copy of the request, which is more than all else that happens here.
-const sessionVar = "authenticated_api.session"
-
-// session returns the session for a request. It waits for a credential if there is none.
-func (ds *datasource) session(r *http.Request, written bool) (*session, *problem, error) {
-	credential, err := ds.method.Credential(r.Context())
-	if err != nil {
-		return nil, &problemTokenUnavailable, err
-	}
-	repl := func() *caddy.Replacer { return r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer) }
-	fields, err := ds.headers.Evaluate(repl)
-	if errors.Is(err, auth.ErrBadValue) {
-		return nil, &problemBadValue, err
-	} else if err != nil {
-		return nil, &problemTokenUnavailable, err
-	}
-	params := ds.query.Evaluate(repl)
-
-	if last := ds.last.Load(); last != nil && last.credential == credential && last.fields == fields &&
-		last.params == params {
-		return last, nil, nil
-	}
-	s := &session{ds: ds, credential: credential, fields: fields, params: params, written: written}
-	if ds.headers.Static() && ds.query.Static() {
-		ds.last.Store(s)
-	}
-	return s, nil, nil
 }
 
 // sign puts the signature on h, if there is one.

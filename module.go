@@ -85,7 +85,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if p != nil {
 		return p.answer(w, r, h.ds.name, h.Errors == "caddy")
 	}
-	s, p, err := h.ds.session(r, h.ds.base == nil)
+	x, p, err := h.ds.newExchange(r)
 	if err != nil {
 		if c := h.logger.Check(zapcore.ErrorLevel, "refused a request"); c != nil {
 			c.Write(zap.String("datasource", h.ds.name), zap.String("code", p.code), zap.Error(err))
@@ -93,18 +93,19 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return p.answer(w, r, h.ds.name, h.Errors == "caddy")
 	}
 	out := h.clean(r)
+	defer x.release()
 	if h.ds.base == nil {
-		if err := h.write(out, r, s); err != nil {
+		if err := h.write(out, r, x); err != nil {
 			return problemSignature.answer(w, r, h.ds.name, h.Errors == "caddy")
 		}
 		cleaning := newCleaningWriter(w, r, h.ds)
 		defer cleaning.finish()
 		w = cleaning
 	}
-	// The session ends with this handler: an error route that has the transport must not find it.
-	before := caddyhttp.GetVar(r.Context(), sessionVar)
-	caddyhttp.SetVar(r.Context(), sessionVar, s)
-	defer caddyhttp.SetVar(r.Context(), sessionVar, before)
+	// The exchange ends with this handler: an error route that has the transport must not find it.
+	before := caddyhttp.GetVar(r.Context(), exchangeVar)
+	caddyhttp.SetVar(r.Context(), exchangeVar, x)
+	defer caddyhttp.SetVar(r.Context(), exchangeVar, before)
 	return next.ServeHTTP(w, out)
 }
 
@@ -115,7 +116,8 @@ func refuse(r *http.Request) *problem {
 		return &problemMethod
 	case http.MethodConnect:
 		// RFC 8441, RFC 9220: a WebSocket over HTTP/2 and HTTP/3.
-		if !(r.ProtoMajor == 2 && r.Header.Get(":protocol") == "websocket" || r.ProtoMajor == 3 && r.Proto == "websocket") {
+		overHTTP2 := r.ProtoMajor == 2 && r.Header.Get(":protocol") == "websocket"
+		if !overHTTP2 && (r.ProtoMajor != 3 || r.Proto != "websocket") {
 			return &problemMethod
 		}
 	}
@@ -147,8 +149,8 @@ func (h *Handler) clean(r *http.Request) *http.Request {
 	return out
 }
 
-// write puts the session's part on a request that goes to a proxy of the user's own.
-func (h *Handler) write(out, r *http.Request, s *session) error {
+// write puts the exchange's part on a request that goes to a proxy of the user's own.
+func (h *Handler) write(out, r *http.Request, x *exchange) error {
 	scrubConnection(out.Header)
 	for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
 		if h.ds.cleaner.Drops(name) {
@@ -166,14 +168,14 @@ func (h *Handler) write(out, r *http.Request, s *session) error {
 			h.ds.cleaner.Trailer(out.Trailer)
 		}}
 	}
-	s.fields.Apply(out.Header)
-	out.URL.RawQuery = s.credential.SetQuery(s.params.Apply(out.URL.RawQuery))
+	x.fields.Apply(out.Header)
+	out.URL.RawQuery = x.credential.SetQuery(x.params.Apply(out.URL.RawQuery))
 	repl, _ := out.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if err := h.ds.sign(out.Header, repl); err != nil {
 		h.logger.Error("signing failed", zap.String("datasource", h.ds.name), zap.Error(err))
 		return err
 	}
-	s.credential.SetHeader(out.Header)
+	x.credential.SetHeader(out.Header)
 	return nil
 }
 

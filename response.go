@@ -5,9 +5,8 @@ package authenticatedapi
 import (
 	"errors"
 	"io"
+	"maps"
 	"net/http"
-	"net/http/httptrace"
-	"net/textproto"
 	"net/url"
 	"strings"
 
@@ -72,21 +71,6 @@ func (b *responseBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// cleanInterim makes the proxy pass interim responses (1xx) only when they have been cleaned. The proxy hands them to
-// the client by a hook in its ClientTrace, which it makes anew for each attempt; composing another trace with it
-// would cost each request more than all the rest of the transport.
-func (ds *datasource) cleanInterim(req *http.Request, target *url.URL) {
-	trace := httptrace.ContextClientTrace(req.Context())
-	if trace == nil || trace.Got1xxResponse == nil {
-		return
-	}
-	pass := trace.Got1xxResponse
-	trace.Got1xxResponse = func(code int, header textproto.MIMEHeader) error {
-		ds.cleanHeader(http.Header(header), req, target)
-		return pass(code, header)
-	}
-}
-
 // cleaningWriter cleans the response of a proxy that does not have our transport. What was in the header before, the
 // gateway's own part of it, stays.
 type cleaningWriter struct {
@@ -94,6 +78,7 @@ type cleaningWriter struct {
 	ds     *datasource
 	req    *http.Request
 	before http.Header
+	wrote  bool
 }
 
 func newCleaningWriter(w http.ResponseWriter, r *http.Request, ds *datasource) *cleaningWriter {
@@ -103,24 +88,32 @@ func newCleaningWriter(w http.ResponseWriter, r *http.Request, ds *datasource) *
 			before[name] = values
 		}
 	}
-	return &cleaningWriter{&caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, ds, r, before}
+	return &cleaningWriter{&caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, ds, r, before, false}
 }
 
 // WriteHeader implements http.ResponseWriter.
 func (w *cleaningWriter) WriteHeader(status int) {
-	w.clean()
+	if !w.wrote {
+		w.wrote = status >= 200 || status == http.StatusSwitchingProtocols
+		w.ds.cleanHeader(w.Header(), w.req, nil)
+		maps.Copy(w.Header(), w.before)
+	}
 	w.ResponseWriterWrapper.WriteHeader(status)
 }
 
-func (w *cleaningWriter) clean() {
-	w.ds.cleanHeader(w.Header(), w.req, nil)
-	for name, values := range w.before {
-		w.Header()[name] = values
+// Write implements http.ResponseWriter.
+func (w *cleaningWriter) Write(p []byte) (int, error) {
+	if !w.wrote {
+		w.WriteHeader(http.StatusOK)
 	}
+	return w.ResponseWriterWrapper.Write(p)
 }
 
 // finish cleans the trailers, which are in the header map after the body.
 func (w *cleaningWriter) finish() {
+	if !w.wrote {
+		return // the proxy failed: the header is the error route's
+	}
 	for name := range w.Header() {
 		if w.ds.response.Drops(strings.TrimPrefix(name, http.TrailerPrefix)) {
 			delete(w.Header(), name)

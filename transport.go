@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -95,6 +94,9 @@ func (t *Transport) check() error {
 	if t.SelfSignedCert != "" && t.TLS != nil &&
 		(t.TLS.CARaw != nil || len(t.TLS.RootCAPool) > 0 || len(t.TLS.RootCAPEMFiles) > 0) {
 		return errors.New("self_signed_cert: tls_trust_pool says already what to trust; remove one")
+	}
+	if t.SelfSignedCert != "" && t.TLS != nil && t.TLS.InsecureSkipVerify {
+		return errors.New("self_signed_cert: tls_insecure_skip_verify would trust any certificate; remove one")
 	}
 	return nil
 }
@@ -214,154 +216,133 @@ func (t *Transport) RequestHeaderOps() *headers.HeaderOps {
 
 // RoundTrip implements http.RoundTripper.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	s, _ := caddyhttp.GetVar(req.Context(), sessionVar).(*session)
-	if s == nil {
+	x := exchangeOf(req)
+	if x == nil {
 		if req.Context().Value(caddyhttp.ServerCtxKey) == nil {
 			return t.healthCheck(req)
 		}
-		t.logger.Error("a request came without a session; put authenticated_api in front of this proxy")
+		t.logger.Error("a request came by no authenticated_api handler; put one in front of this proxy")
 		return problemNoSession.response(req, t.Datasource), nil
 	}
-	if t.Datasource != "" && s.ds.name != t.Datasource {
-		t.logger.Error("a request came with the session of another datasource",
-			zap.String("datasource", t.Datasource), zap.String("session", s.ds.name))
+	if t.Datasource != "" && x.ds.name != t.Datasource {
+		t.logger.Error("a request came from the handler of another datasource",
+			zap.String("datasource", t.Datasource), zap.String("handler", x.ds.name))
 		return problemNoSession.response(req, t.Datasource), nil
 	}
 	// The proxy's own rewrite may have changed the path since the handler looked.
 	if auth.EscapesBase(auth.EscapedPath(req.URL)) {
-		return problemBadPath.response(req, s.ds.name), nil
+		return problemBadPath.response(req, x.ds.name), nil
 	}
-	return t.send(req, s)
+	return t.send(req, x)
 }
 
 // send sends the request, and once more if the credential was refused and a fresh one can be had.
-func (t *Transport) send(req *http.Request, s *session) (*http.Response, error) {
-	body := newBody(req, s, t.window)
-	out, err := t.outgoing(req, s, s.credential)
+func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error) {
+	body := newBody(req, x.ds, t.window)
+	out, err := t.outgoing(req, x, x.credential)
 	if err != nil {
-		return t.unsigned(req, s, err), nil
+		return t.unsigned(req, x.ds, err), nil
 	}
 	out.Body = body.first
-	s.ds.cleanInterim(req, out.URL)
 	res, err := t.roundTrip(out)
-	if err == nil && s.ds.method.Renewable() && slices.Contains(t.RefreshOn, res.StatusCode) {
-		res, err = t.replay(req, s, body, res)
+	if err == nil && x.ds.method.Renewable() && slices.Contains(t.RefreshOn, res.StatusCode) {
+		res, err = t.replay(req, x, body, res)
 	}
 	body.finish()
 	if err == nil {
-		s.ds.cleanResponse(res, req, out.URL)
+		x.ds.cleanResponse(res, req, out.URL)
 	}
 	return res, err
 }
 
 // unsigned answers in the place of the API.
-func (t *Transport) unsigned(req *http.Request, s *session, err error) *http.Response {
-	t.logger.Error("signing failed", zap.String("datasource", s.ds.name), zap.Error(err))
-	return problemSignature.response(req, s.ds.name)
+func (t *Transport) unsigned(req *http.Request, ds *datasource, err error) *http.Response {
+	t.logger.Error("signing failed", zap.String("datasource", ds.name), zap.Error(err))
+	return problemSignature.response(req, ds.name)
 }
 
 // replay handles a refusal: it has the credential that was sent refreshed and sends the request again. Where either is
 // impossible, the refusal passes.
-func (t *Transport) replay(req *http.Request, s *session, body body, refusal *http.Response) (*http.Response, error) {
+func (t *Transport) replay(req *http.Request, x *exchange, body body, refusal *http.Response) (*http.Response, error) {
 	if !body.replayable() {
 		// The next request shall be served.
-		go func(ctx context.Context) {
-			if _, err := s.ds.method.Refresh(ctx, s.credential); err != nil {
-				t.notRefreshed(s, err)
+		go func(ctx context.Context, ds *datasource, refused *auth.Credential) {
+			if _, err := ds.method.Refresh(ctx, refused); err != nil {
+				t.notRefreshed(ds, err)
 			}
-		}(context.WithoutCancel(req.Context()))
+		}(context.WithoutCancel(req.Context()), x.ds, x.credential)
 		return refusal, nil
 	}
-	fresh, err := s.ds.method.Refresh(req.Context(), s.credential)
+	fresh, err := x.ds.method.Refresh(req.Context(), x.credential)
 	if err != nil {
-		t.notRefreshed(s, err)
+		t.notRefreshed(x.ds, err)
 		return refusal, nil
 	}
-	if fresh == s.credential {
+	if fresh == x.credential {
 		return refusal, nil
 	}
 	again, ok := body.again()
 	if !ok {
 		return refusal, nil
 	}
-	out, err := t.outgoing(req, s, fresh)
+	out, err := t.outgoing(req, x, fresh)
 	if err != nil {
-		t.logger.Error("signing failed", zap.String("datasource", s.ds.name), zap.Error(err))
+		t.logger.Error("signing failed", zap.String("datasource", x.ds.name), zap.Error(err))
 		return refusal, nil
 	}
 	out.Body = again
 	_, _ = io.CopyN(io.Discard, refusal.Body, drainLimit)
 	_ = refusal.Body.Close()
 	if c := t.logger.Check(zapcore.DebugLevel, "sending a request again with a fresh credential"); c != nil {
-		c.Write(zap.String("datasource", s.ds.name), zap.Int("status", refusal.StatusCode))
+		c.Write(zap.String("datasource", x.ds.name), zap.Int("status", refusal.StatusCode))
 	}
 	return t.roundTrip(out)
 }
 
-func (t *Transport) notRefreshed(s *session, err error) {
+func (t *Transport) notRefreshed(ds *datasource, err error) {
 	t.logger.Warn("the API refused the credential, and no fresh one could be had",
-		zap.String("datasource", s.ds.name), zap.Error(err))
+		zap.String("datasource", ds.name), zap.Error(err))
 }
 
-// outgoing returns a clone of req, without a body, that carries all that the session says. req itself stays as it is:
-// the proxy logs it, and its attempts share one header map.
-func (t *Transport) outgoing(req *http.Request, s *session, credential *auth.Credential) (*http.Request, error) {
-	out := new(http.Request)
-	*out = *req
-	out.URL = t.target(req, s, credential)
-	if s.ds.base != nil && !t.keepsTo["Host"] {
-		out.Host = s.ds.base.Host()
+// outgoing returns a clone of req, with its body still, that carries all that the exchange says. req itself stays as it
+// is: the proxy logs it, and its attempts share one header map.
+func (t *Transport) outgoing(req *http.Request, x *exchange, credential *auth.Credential) (*http.Request, error) {
+	target := req.URL
+	if x.ds.base != nil {
+		target = x.ds.base.Join(target)
 	}
-	out.Header = t.header(req.Header, s)
-	if s.written {
-		s.fields.ApplySet(out.Header)
+	out := x.clone(req, target)
+	if x.ds.base != nil && !t.keepsTo["Host"] {
+		out.Host = x.ds.base.Host()
+	}
+	t.copyHeader(out.Header, req.Header, x.ds)
+	if x.written {
+		x.fields.ApplySet(out.Header)
+		out.URL.RawQuery = x.params.ApplySet(out.URL.RawQuery)
 	} else {
-		s.fields.Apply(out.Header)
+		x.fields.Apply(out.Header)
+		out.URL.RawQuery = x.params.Apply(out.URL.RawQuery)
 	}
-	if s.ds.signer != nil {
+	if x.ds.signer != nil {
 		repl, _ := req.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-		if err := s.ds.sign(out.Header, repl); err != nil {
+		if err := x.ds.sign(out.Header, repl); err != nil {
 			return nil, err
 		}
 	}
 	credential.SetHeader(out.Header)
+	out.URL.RawQuery = credential.SetQuery(out.URL.RawQuery)
 	return out, nil
 }
 
-// target returns the URL of a request at the API.
-func (t *Transport) target(req *http.Request, s *session, credential *auth.Credential) *url.URL {
-	u := req.URL
-	if s.ds.base != nil {
-		u = s.ds.base.Join(u)
-	}
-	query := u.RawQuery
-	if s.written {
-		query = s.params.ApplySet(query)
-	} else {
-		query = s.params.Apply(query)
-	}
-	query = credential.SetQuery(query)
-	if query != u.RawQuery {
-		if u == req.URL {
-			u = new(url.URL)
-			*u = *req.URL
-		}
-		u.RawQuery = query
-	}
-	return u
-}
-
-// header returns a copy of the header fields, without those that the proxy has added about itself and the client,
-// unless they are wanted.
-func (t *Transport) header(in http.Header, s *session) http.Header {
-	out := make(http.Header, len(in))
+// copyHeader copies the header fields, without those that the proxy has added about itself and the client, unless they
+// are wanted.
+func (t *Transport) copyHeader(out, in http.Header, ds *datasource) {
 	for name, values := range in {
-		if (name == "Via" || strings.HasPrefix(name, "X-Forwarded-")) && !t.keepsTo[name] && s.ds.cleaner.Drops(name) {
+		if (name == "Via" || strings.HasPrefix(name, "X-Forwarded-")) && !t.keepsTo[name] && ds.cleaner.Drops(name) {
 			continue
 		}
 		out[name] = values
 	}
-	return out
 }
 
 // healthCheck sends an active health check, with the credential that the datasource holds if it holds one.
@@ -411,16 +392,16 @@ type body struct {
 	window *auth.Window // nil: there is no body, or it is not kept
 }
 
-func newBody(req *http.Request, s *session, window int) body {
+func newBody(req *http.Request, ds *datasource, window int) body {
 	b := body{first: req.Body}
 	if req.Body == nil || req.Body == http.NoBody {
 		return b
 	}
 	if req.Trailer != nil {
-		s.ds.cleaner.Trailer(req.Trailer)
-		b.first = &trailerCleaner{b.first, func() { s.ds.cleaner.Trailer(req.Trailer) }}
+		ds.cleaner.Trailer(req.Trailer)
+		b.first = &trailerCleaner{b.first, func() { ds.cleaner.Trailer(req.Trailer) }}
 	}
-	if s.ds.method.Renewable() && window > 0 {
+	if ds.method.Renewable() && window > 0 {
 		b.window = auth.NewWindow(b.first, window)
 		b.first = b.window.First()
 	}

@@ -94,8 +94,8 @@ func (c *Credential) equal(other *Credential) bool {
 	return len(c.header) == 0 || c.header[0] == other.header[0]
 }
 
-// String keeps the secret out of whatever formats a credential.
-func (c *Credential) String() string { return "[credential]" }
+// String keeps the secret out of whatever formats a credential, by pointer or by value.
+func (Credential) String() string { return "[credential]" }
 
 // GoString is String for %#v.
-func (c *Credential) GoString() string { return c.String() }
+func (c Credential) GoString() string { return c.String() }

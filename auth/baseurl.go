@@ -16,6 +16,7 @@ import (
 type BaseURL struct {
 	scheme string
 	host   string // without port and brackets
+	field  string // the Host header field
 	port   string // "" for the scheme's own
 
 	// path and its escaped form, without slashes at the end; query is raw.
@@ -49,8 +50,10 @@ func ParseBaseURL(s string) (*BaseURL, error) {
 		return nil, fmt.Errorf("%s: the host is missing", option)
 	case strings.HasSuffix(u.Host, ":") || u.Port() != "" && !validPort(u.Port()):
 		return nil, fmt.Errorf("%s: the port is not a number from 1 to 65535", option)
-	case strings.ContainsAny(u.Hostname(), " \"<>\\^`|,;*"):
-		return nil, fmt.Errorf("%s: %q is no host name", option, u.Hostname())
+	case !validHost(u.Hostname()):
+		return nil, fmt.Errorf("%s: %q is no host name (an international one is written in ASCII: xn--…)", option, u.Hostname())
+	case strings.Contains(u.RawQuery, " "):
+		return nil, fmt.Errorf("%s: the query has a blank in it; write %%20", option)
 	case EscapesBase(u.EscapedPath()):
 		return nil, fmt.Errorf("%s: the path has a . or .. segment in it; write the path that it leads to", option)
 	}
@@ -58,11 +61,32 @@ func ParseBaseURL(s string) (*BaseURL, error) {
 	if b.port == defaultPort(b.scheme) {
 		b.port = ""
 	}
+	switch {
+	case b.port != "":
+		b.field = net.JoinHostPort(b.host, b.port)
+	case strings.Contains(b.host, ":"):
+		b.field = "[" + b.host + "]"
+	default:
+		b.field = b.host
+	}
 	b.escapedPath = strings.TrimRight(u.EscapedPath(), "/")
 	if b.path, err = url.PathUnescape(b.escapedPath); err != nil {
 		return nil, errors.New(option + ": the path has an invalid percent escape in it")
 	}
 	return b, nil
+}
+
+// validHost reports whether a name can stand in DNS, and whether the name of a datasource can be made of it.
+func validHost(host string) bool {
+	named := false
+	for i := range len(host) {
+		c := host[i]
+		if c <= ' ' || c >= 0x7f || strings.IndexByte("\"<>\\^`|,;*", c) >= 0 {
+			return false
+		}
+		named = named || '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z'
+	}
+	return named
 }
 
 func validPort(port string) bool {
@@ -90,16 +114,7 @@ func (b *BaseURL) TLS() bool { return b.scheme == "https" }
 func (b *BaseURL) Hostname() string { return b.host }
 
 // Host is the value of the Host header field.
-func (b *BaseURL) Host() string {
-	switch {
-	case b.port != "":
-		return net.JoinHostPort(b.host, b.port)
-	case strings.Contains(b.host, ":"):
-		return "[" + b.host + "]"
-	default:
-		return b.host
-	}
-}
+func (b *BaseURL) Host() string { return b.field }
 
 // Origin is the scheme and the host, as a proxy's upstream is written.
 func (b *BaseURL) Origin() string { return b.scheme + "://" + b.Host() }
@@ -140,6 +155,9 @@ func (b *BaseURL) Join(u *url.URL) *url.URL {
 	joined.Opaque, joined.RawQuery = "", query
 
 	path, escaped := u.Path, u.RawPath
+	if !literal && escaped != "" {
+		escaped = u.EscapedPath() // RawPath, unless that is no hint to the path
+	}
 	if path != "" && path[0] != '/' || path == "" && b.path == "" {
 		path = "/" + path
 		if escaped != "" {
@@ -147,6 +165,8 @@ func (b *BaseURL) Join(u *url.URL) *url.URL {
 		}
 	}
 	if literal {
+		// A raw blank, which HTTP/2 can carry, would end the target on the request line of HTTP/1.1 (RFC 9112 §3).
+		escaped = strings.ReplaceAll(escaped, " ", "%20")
 		if target := b.escapedPath + escaped; !strings.HasPrefix(target, "//") {
 			joined.Opaque = target
 			return joined

@@ -20,7 +20,7 @@ var withheld = []string{
 // Cleaner removes from a request what a client may have sent in the place of what the gateway sends, in any spelling
 // that some API takes for the same, and what is withheld.
 type Cleaner struct {
-	fields   map[string]bool // by canonical name; false: opened by pass_request_header
+	fields   map[string]bool // by hyphenated name; false: opened by pass_request_header
 	prefixes []string        // canonical
 	params   map[string]bool // by folded name
 }
@@ -37,7 +37,7 @@ func NewCleaner(placement Placement, fields []string, headers, query *Edits, pas
 		}
 	}
 	for _, name := range pass {
-		name = http.CanonicalHeaderKey(name)
+		name = hyphenated(name)
 		if prefix, ok := strings.CutSuffix(name, "*"); ok {
 			c.prefixes = slices.DeleteFunc(c.prefixes, func(p string) bool { return p == prefix })
 		} else {
@@ -49,7 +49,7 @@ func NewCleaner(placement Placement, fields []string, headers, query *Edits, pas
 		fields = append(fields, placement.Header)
 	}
 	for _, name := range fields {
-		c.fields[http.CanonicalHeaderKey(name)] = true
+		c.fields[hyphenated(name)] = true
 	}
 	for _, key := range query.names() {
 		c.params[foldQuery(escapeQuery(key))] = true
@@ -65,7 +65,8 @@ func CheckWithheld(name string) error {
 	canonical := http.CanonicalHeaderKey(name)
 	for _, w := range withheld {
 		prefix, wild := strings.CutSuffix(w, "*")
-		if canonical == w || wild && strings.HasPrefix(canonical, prefix) && httpguts.ValidHeaderFieldName(canonical) {
+		if canonical == w || wild && strings.HasPrefix(canonical, prefix) && !strings.Contains(canonical, "*") &&
+			httpguts.ValidHeaderFieldName(canonical) {
 			return nil
 		}
 	}
@@ -76,8 +77,7 @@ func CheckWithheld(name string) error {
 // Drops reports whether a header field or trailer of a client is removed. name is as net/http has it in its map.
 func (c *Cleaner) Drops(name string) bool {
 	if strings.IndexByte(name, '_') >= 0 {
-		// CGI and WSGI turn both - and _ into _, so that X_Api_Key arrives as X-Api-Key.
-		name = http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
+		name = hyphenated(name)
 	}
 	drop, known := c.fields[name]
 	if known {
@@ -89,6 +89,12 @@ func (c *Cleaner) Drops(name string) bool {
 		}
 	}
 	return false
+}
+
+// hyphenated returns the canonical name of a header field with - for _. CGI and WSGI turn both into _, so that
+// X_Api_Key arrives as X-Api-Key.
+func hyphenated(name string) string {
+	return http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
 }
 
 // Header returns h without what is dropped: h itself where there is nothing to drop, else a copy.

@@ -115,6 +115,9 @@ func NewHeaderEdits(e *Edits) (*HeaderEdits, error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := checkStatic(edits); err != nil {
+			return nil, err
+		}
 		*group.to = edits
 		isStatic = isStatic && allStatic
 	}
@@ -145,6 +148,18 @@ func compile(option string, group map[string][]string) (edits []edit, static boo
 		edits = append(edits, ed)
 	}
 	return edits, static, nil
+}
+
+// checkStatic reports a value that no request can change and that can never be sent.
+func checkStatic(edits []edit) error {
+	for _, ed := range edits {
+		for _, t := range ed.values {
+			if text, ok := t.Static(); ok && !httpguts.ValidHeaderFieldValue(text) {
+				return fmt.Errorf("header %s: %w", ed.name, ErrBadValue)
+			}
+		}
+	}
+	return nil
 }
 
 // ErrBadValue says that a placeholder brought something that cannot be sent, such as a line break.

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authenticatedapi
+
+import (
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"net/url"
+	"sync"
+	"sync/atomic"
+
+	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// exchange is what the handler hands to the transport for one request, and what the transport needs to send it.
+//
+// A clone of a request and of its header fields costs as many bytes as Caddy's header_up. So the clone is a part of the
+// exchange, and exchanges are used again; release says when.
+type exchange struct {
+	ds         *datasource
+	credential *auth.Credential
+	fields     *auth.Fields
+	params     *auth.Parameters
+
+	// written says that the handler has put all this on the request already, since it has no transport of its own.
+	written bool
+
+	// The clone that is sent first. A request that is sent again has a clone of its own.
+	out    http.Request
+	url    url.URL
+	header http.Header
+	taken  bool
+
+	// What the hooks need, and the hooks, made once.
+	req       *http.Request
+	pass1xx   func(code int, header textproto.MIMEHeader) error
+	conns     atomic.Int32 // connections that the clone went to
+	idle      atomic.Int32 // connections that were kept for another request afterwards
+	onInterim func(code int, header textproto.MIMEHeader) error
+	onConn    func(httptrace.GotConnInfo)
+	onIdle    func(error)
+}
+
+// maxKeptFields bounds the size of the header map of an exchange that is kept.
+const maxKeptFields = 64
+
+var exchanges = sync.Pool{New: func() any {
+	x := &exchange{header: make(http.Header)}
+	x.onInterim = x.interim
+	x.onConn = func(httptrace.GotConnInfo) { x.conns.Add(1) }
+	x.onIdle = func(err error) {
+		if err == nil {
+			x.idle.Add(1)
+		}
+	}
+	return x
+}}
+
+// exchangeVar is where an exchange lies among the variables of a request. The request's context would be the better
+// place, but it costs a copy of the request.
+const exchangeVar = "authenticated_api.exchange"
+
+// exchangeOf returns the exchange of a request, or nil.
+func exchangeOf(req *http.Request) *exchange {
+	x, _ := caddyhttp.GetVar(req.Context(), exchangeVar).(*exchange)
+	return x
+}
+
+// newExchange returns an exchange for a request. It waits for a credential if there is none.
+func (ds *datasource) newExchange(r *http.Request) (*exchange, *problem, error) {
+	credential, err := ds.method.Credential(r.Context())
+	if err != nil {
+		return nil, &problemTokenUnavailable, err
+	}
+	repl := func() *caddy.Replacer { return r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer) }
+	fields, err := ds.headers.Evaluate(repl)
+	if err != nil {
+		return nil, &problemBadValue, err
+	}
+	x := exchanges.Get().(*exchange)
+	x.ds, x.credential, x.fields, x.params = ds, credential, fields, ds.query.Evaluate(repl)
+	x.written = ds.base == nil
+	return x, nil, nil
+}
+
+// release ends the exchange. It is used again only if nothing can refer to its clone any more: the clone went to one
+// connection, and that connection was kept for another request. net/http keeps a connection when the request has been
+// written and the response read (persistConn.wroteRequest); a server that answers before it has read the request, a
+// failed write that is tried on another connection, HTTP/2 and HTTP/3 all leave the exchange to the garbage collector.
+func (x *exchange) release() {
+	if x.taken && (x.conns.Load() != 1 || x.idle.Load() != 1) || len(x.header) > maxKeptFields {
+		return
+	}
+	x.ds, x.credential, x.fields, x.params, x.written = nil, nil, nil, nil, false
+	x.out, x.url, x.taken = http.Request{}, url.URL{}, false
+	clear(x.header)
+	x.req, x.pass1xx = nil, nil
+	x.conns.Store(0)
+	x.idle.Store(0)
+	exchanges.Put(x)
+}
+
+// clone returns a copy of req whose header map is empty and whose URL may be changed.
+func (x *exchange) clone(req *http.Request, target *url.URL) *http.Request {
+	out, u, header := &x.out, &x.url, x.header
+	if x.taken || !x.hook(req) {
+		out, u, header = new(http.Request), new(url.URL), make(http.Header, len(req.Header))
+		x.hookInterim(req, u)
+	}
+	*out, *u = *req, *target
+	out.URL, out.Header = u, header
+	return out
+}
+
+// hook makes the transport report to the exchange on its clone. The hooks go into the ClientTrace that the proxy makes
+// for each attempt: to compose another one with it would cost each request more than all else that happens here. It
+// returns false if that is impossible.
+func (x *exchange) hook(req *http.Request) bool {
+	x.taken = true
+	trace := httptrace.ContextClientTrace(req.Context())
+	if trace == nil || trace.Got1xxResponse == nil || trace.GotConn != nil || trace.PutIdleConn != nil {
+		return false
+	}
+	x.req, x.pass1xx = req, trace.Got1xxResponse
+	trace.Got1xxResponse, trace.GotConn, trace.PutIdleConn = x.onInterim, x.onConn, x.onIdle
+	return true
+}
+
+// interim cleans an interim response (1xx) before the proxy passes it to the client.
+func (x *exchange) interim(code int, header textproto.MIMEHeader) error {
+	x.ds.cleanHeader(http.Header(header), x.req, &x.url)
+	return x.pass1xx(code, header)
+}
+
+// hookInterim is the part of hook that every attempt needs.
+func (x *exchange) hookInterim(req *http.Request, target *url.URL) {
+	trace := httptrace.ContextClientTrace(req.Context())
+	if trace == nil || trace.Got1xxResponse == nil {
+		return
+	}
+	ds, pass := x.ds, trace.Got1xxResponse
+	trace.Got1xxResponse = func(code int, header textproto.MIMEHeader) error {
+		ds.cleanHeader(http.Header(header), req, target)
+		return pass(code, header)
+	}
+}
+
+// String keeps the secrets of an exchange out of {http.vars.*}.
+func (x *exchange) String() string { return "authenticated_api" }
