@@ -135,6 +135,4 @@ func TestAllocsPerRequest(t *testing.T) {
 			}
 		}
 	}
-
-
 }

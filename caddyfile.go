@@ -5,10 +5,9 @@ package authenticatedapi
 import (
 	"encoding/json"
 	"fmt"
-	"strconv"
+	"maps"
+	"slices"
 	"strings"
-
-	"github.com/dustin/go-humanize"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
@@ -59,14 +58,6 @@ type directive struct {
 	handler   Handler
 	transport transportOptions
 	proxy     []caddyfile.Token // the subdirectives that are reverse_proxy's own
-}
-
-// transportOptions are the options of our transport. They stand in the directive where it brings the proxy with it,
-// else in the block of `transport authenticated_api`.
-type transportOptions struct {
-	selfSignedCert string
-	replay         *int64
-	refreshOn      []int
 }
 
 // parseDirective sets up the handler, and the proxy behind it, from Caddyfile tokens. Syntax:
@@ -155,17 +146,21 @@ func (opts *directive) parseBlock(d *caddyfile.Dispenser) (opening, closing cadd
 		}
 		word := d.Val()
 		segment := d.NextSegment()
+		dispenser := caddyfile.NewDispenser(segment)
+		dispenser.Next() // consume the subdirective's name
 		parse, ours := subdirectives[word]
+		if (ours && word != "header" && word != "query" || word == "transport") && given[word] {
+			return opening, closing, dispenser.Errf("%s: given twice; a datasource has one", word)
+		}
+		given[word] = true
+		if word == "transport" && (!dispenser.NextArg() || dispenser.Val() != "http") {
+			return opening, closing, dispenser.Errf("transport: no other transport can carry the credential; only "+
+				"`transport http { … }` is possible here, and configures the transport of this module")
+		}
 		if !ours {
 			opts.proxy = append(opts.proxy, segment...)
 			continue
 		}
-		dispenser := caddyfile.NewDispenser(segment)
-		dispenser.Next() // consume the subdirective's name
-		if given[word] && word != "header" && word != "query" {
-			return opening, closing, dispenser.Errf("%s: given twice; a datasource has one", word)
-		}
-		given[word] = true
 		for _, token := range segment[1:] {
 			if strings.Contains(token.Text, "{{") {
 				return opening, closing, dispenser.WrapErr(value.Check(word, "{{"))
@@ -208,6 +203,10 @@ func (opts *directive) reverseProxy(h httpcaddyfile.Helper, tokens []caddyfile.T
 	d := caddyfile.NewDispenser(tokens)
 	proxy := new(reverseproxy.Handler)
 	if err := proxy.UnmarshalCaddyfile(d); err != nil {
+		if strings.Contains(err.Error(), "unrecognized subdirective") {
+			return nil, fmt.Errorf("%s: %w; besides those of reverse_proxy there are %s", directiveName, err,
+				strings.Join(slices.Sorted(maps.Keys(subdirectives)), ", "))
+		}
 		return nil, fmt.Errorf("%s: %w", directiveName, err)
 	}
 	if err := proxy.FinalizeUnmarshalCaddyfile(h); err != nil {
@@ -219,10 +218,6 @@ func (opts *directive) reverseProxy(h httpcaddyfile.Helper, tokens []caddyfile.T
 		var named map[string]json.RawMessage
 		if err := json.Unmarshal(proxy.TransportRaw, &named); err != nil {
 			return nil, fmt.Errorf("decoding the proxy's transport: %w", err)
-		}
-		if protocol := string(named["protocol"]); protocol != `"http"` {
-			return nil, d.Errf("transport: %s cannot carry the credential; only `transport http { … }` is possible here, "+
-				"and configures the transport of this module", protocol)
 		}
 		delete(named, "protocol")
 		if err := json.Unmarshal(caddyconfig.JSON(named, nil), t); err != nil {
@@ -245,24 +240,6 @@ func (opts *directive) reverseProxy(h httpcaddyfile.Helper, tokens []caddyfile.T
 	}
 	proxy.TransportRaw = caddyconfig.JSONModuleObject(t, "protocol", directiveName, nil)
 	return proxy, nil
-}
-
-// given returns the name of an option that is set, or "".
-func (o *transportOptions) given() string {
-	switch {
-	case o.selfSignedCert != "":
-		return certOption
-	case o.replay != nil:
-		return "replay"
-	case o.refreshOn != nil:
-		return "refresh_on"
-	default:
-		return ""
-	}
-}
-
-func (o *transportOptions) apply(t *Transport) {
-	t.SelfSignedCert, t.Replay, t.RefreshOn = o.selfSignedCert, o.replay, o.refreshOn
 }
 
 // subdirectives are the words of a block that are ours. The dispenser stands on the word.
@@ -392,109 +369,3 @@ func (opts *directive) parseSignature(d *caddyfile.Dispenser) error {
 	opts.handler.SignatureRaw = caddyconfig.JSONModuleObject(signer, "signer", "jwt", nil)
 	return nil
 }
-
-// parse reads one of the transport's options. The dispenser stands on its name.
-func (o *transportOptions) parse(d *caddyfile.Dispenser) error {
-	word := d.Val()
-	args := d.RemainingArgs()
-	if len(args) == 0 || word != "refresh_on" && len(args) != 1 || args[0] == "" || d.NextBlock(0) {
-		return d.Errf("%s: takes %s", word, map[string]string{
-			certOption:   "the path of one PEM file, or the text of one",
-			"replay":     "one size, such as 64KiB, or off",
-			"refresh_on": "one status or more, such as 401",
-		}[word])
-	}
-	switch word {
-	case certOption:
-		o.selfSignedCert = args[0]
-		return wrap(d, value.Check(word, args[0]))
-	case "replay":
-		size := uint64(0)
-		if args[0] != "off" {
-			var err error
-			if size, err = humanize.ParseBytes(args[0]); err != nil || size > 1<<30 {
-				return d.Errf("replay: %q is no size up to 1GiB; write 64KiB, 1MiB, or off", args[0])
-			}
-		}
-		o.replay = new(int64)
-		*o.replay = int64(size)
-	case "refresh_on":
-		for _, arg := range args {
-			status, err := strconv.Atoi(arg)
-			if err != nil {
-				return d.Errf("refresh_on: %q is no status; write numbers such as 401 403", arg)
-			}
-			o.refreshOn = append(o.refreshOn, status)
-		}
-	}
-	return nil
-}
-
-func wrap(d *caddyfile.Dispenser, err error) error {
-	if err == nil {
-		return nil
-	}
-	return d.WrapErr(err)
-}
-
-// UnmarshalCaddyfile sets up the transport from Caddyfile tokens, for the proxy of a directive without a base URL. All
-// options of the transport http are possible besides ours. Syntax:
-//
-//	transport authenticated_api {
-//	    self_signed_cert <pem>
-//	    replay           <size>|off
-//	    refresh_on       <status...>
-//	    # any option of the transport http
-//	}
-func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // consume the transport's name
-	name := d.Token()
-	if d.NextArg() {
-		return d.Errf("transport %s: takes no argument", directiveName)
-	}
-	var (
-		opts             transportOptions
-		opening, closing caddyfile.Token
-		http             []caddyfile.Token
-		given            = make(map[string]bool)
-	)
-	for d.NextBlock(0) {
-		if opening.Text == "" {
-			d.Prev()
-			opening = d.Token()
-			d.Next()
-		}
-		word := d.Val()
-		segment := d.NextSegment()
-		switch word {
-		case certOption, "replay", "refresh_on":
-			dispenser := caddyfile.NewDispenser(segment)
-			dispenser.Next()
-			if given[word] {
-				return dispenser.Errf("%s: given twice", word)
-			}
-			given[word] = true
-			if err := opts.parse(dispenser); err != nil {
-				return err
-			}
-		default:
-			http = append(http, segment...)
-		}
-	}
-	closing = d.Token()
-	tokens := []caddyfile.Token{name}
-	if len(http) > 0 {
-		tokens = append(append(append(tokens, opening), http...), closing)
-	}
-	if err := t.HTTPTransport.UnmarshalCaddyfile(caddyfile.NewDispenser(tokens)); err != nil {
-		return err
-	}
-	opts.apply(t)
-	if t.SelfSignedCert != "" && t.TLS == nil {
-		t.TLS = new(reverseproxy.TLSConfig)
-	}
-	return wrap(d, t.check())
-}
-
-// Interface guards
-var _ caddyfile.Unmarshaler = (*Transport)(nil)

@@ -80,7 +80,7 @@ func newDialRule(admin string, denyPrivate bool) (*dialRule, error) {
 // check reports why an address must not be dialled.
 func (d *dialRule) check(addr netip.AddrPort) error {
 	ip := fold(addr.Addr())
-	reason := ""
+	var reason string
 	switch {
 	case ip.IsUnspecified():
 		reason = "the unspecified address"
@@ -318,7 +318,7 @@ func (g *dialGuard) race(ctx context.Context, network string, addrs []netip.Addr
 func dialSerial(ctx context.Context, network string, addrs []netip.AddrPort, dial dialFunc) (net.Conn, error) {
 	var firstErr error
 	for _, addr := range addrs {
-		conn, err := dial(dialledContext{ctx, addr}, network, addr.String())
+		conn, err := dial(dialledContext{ctx, addr}, network, addr.String()) //nolint:contextcheck // it wraps ctx
 		if err == nil {
 			return conn, nil
 		}
@@ -349,4 +349,3 @@ func (c dialledContext) Value(key any) any {
 	}
 	return val
 }
-

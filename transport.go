@@ -92,8 +92,11 @@ func (t *Transport) check() error {
 		}
 	}
 	if t.SelfSignedCert != "" && t.TLS != nil &&
-		(t.TLS.CARaw != nil || len(t.TLS.RootCAPool) > 0 || len(t.TLS.RootCAPEMFiles) > 0) {
+		(t.TLS.CARaw != nil || len(t.TLS.RootCAPool) > 0 || len(t.TLS.RootCAPEMFiles) > 0) { //nolint:staticcheck // deprecated, but possible
 		return errors.New("self_signed_cert: tls_trust_pool says already what to trust; remove one")
+	}
+	if t.SelfSignedCert != "" && t.TLS != nil && t.TLS.InsecureSkipVerify {
+		return errors.New("self_signed_cert: tls_insecure_skip_verify trusts every certificate, so naming one is of no use; remove one")
 	}
 	if t.SelfSignedCert != "" && t.TLS != nil && t.TLS.InsecureSkipVerify {
 		return errors.New("self_signed_cert: tls_insecure_skip_verify would trust any certificate; remove one")
@@ -345,102 +348,11 @@ func (t *Transport) copyHeader(out, in http.Header, ds *datasource) {
 	}
 }
 
-// healthCheck sends an active health check, with the credential that the datasource holds if it holds one.
-func (t *Transport) healthCheck(req *http.Request) (*http.Response, error) {
-	if t.bound == nil || req.Response != nil {
-		// req.Response is the redirect that led here: it may lead anywhere.
-		return t.roundTrip(req)
-	}
-	credential := t.bound.method.Current()
-	if credential == nil {
-		return t.roundTrip(req)
-	}
-	out := new(http.Request)
-	*out = *req
-	out.Header = req.Header.Clone()
-	if query := credential.SetQuery(req.URL.RawQuery); query != req.URL.RawQuery {
-		u := *req.URL
-		u.RawQuery = query
-		out.URL = &u
-	}
-	if t.bound.base != nil && req.Host == req.URL.Host {
-		out.Host = t.bound.base.Host()
-	}
-	if t.bound.headers.Static() {
-		if fields, err := t.bound.headers.Evaluate(nil); err == nil {
-			fields.Apply(out.Header)
-		}
-	}
-	repl, _ := req.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	if err := t.bound.sign(out.Header, repl); err != nil {
-		t.logger.Error("signing a health check failed", zap.String("datasource", t.bound.name), zap.Error(err))
-	}
-	credential.SetHeader(out.Header)
-	return t.roundTrip(out)
-}
-
 // MarshalLogObject implements zapcore.ObjectMarshaler; it keeps a private key out of logs.
 func (t *Transport) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	enc.AddString("protocol", "authenticated_api")
 	enc.AddString("datasource", t.Datasource)
 	return nil
-}
-
-// body is the body of a request with what it takes to send it again.
-type body struct {
-	first  io.ReadCloser
-	window *auth.Window // nil: there is no body, or it is not kept
-}
-
-func newBody(req *http.Request, ds *datasource, window int) body {
-	b := body{first: req.Body}
-	if req.Body == nil || req.Body == http.NoBody {
-		return b
-	}
-	if req.Trailer != nil {
-		ds.cleaner.Trailer(req.Trailer)
-		b.first = &trailerCleaner{b.first, func() { ds.cleaner.Trailer(req.Trailer) }}
-	}
-	if ds.method.Renewable() && window > 0 {
-		b.window = auth.NewWindow(b.first, window)
-		b.first = b.window.First()
-	}
-	return b
-}
-
-// replayable reports whether again is likely to succeed.
-func (b body) replayable() bool {
-	if b.window == nil {
-		return b.first == nil || b.first == http.NoBody
-	}
-	return b.window.Kept()
-}
-
-func (b body) again() (io.ReadCloser, bool) {
-	if b.window == nil {
-		return b.first, b.replayable()
-	}
-	return b.window.Again()
-}
-
-func (b body) finish() {
-	if b.window != nil {
-		b.window.Finish()
-	}
-}
-
-// trailerCleaner calls clean when the body ends: only then are its trailers known.
-type trailerCleaner struct {
-	io.ReadCloser
-	clean func()
-}
-
-func (b *trailerCleaner) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if errors.Is(err, io.EOF) {
-		b.clean()
-	}
-	return n, err
 }
 
 // Interface guards

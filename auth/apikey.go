@@ -112,6 +112,9 @@ func (k *APIKey) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if !d.Args(&k.Key, &k.Value) || d.NextArg() {
 		return d.Errf("auth api_key: takes the name and the value of a key: auth api_key <key> <value>")
 	}
+	if err := notEmpty(d, "api_key", k.Key, k.Value); err != nil {
+		return err
+	}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		var field *string
 		switch d.Val() {

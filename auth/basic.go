@@ -68,6 +68,9 @@ func (b *Basic) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if !d.Args(&b.Username, &b.Password) {
 		return d.Errf("auth basic: takes a user name and a password: auth basic <username> <password>")
 	}
+	if err := notEmpty(d, "basic", b.Username, b.Password); err != nil {
+		return err
+	}
 	return noMore(d, "basic <username> <password>", 2)
 }
 

@@ -54,6 +54,9 @@ func (b *Bearer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if !d.Args(&b.Token) {
 		return d.Errf("auth bearer: takes a token: auth bearer <token>")
 	}
+	if err := notEmpty(d, "bearer", b.Token); err != nil {
+		return err
+	}
 	return noMore(d, "bearer <token>", 1)
 }
 

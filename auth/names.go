@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
@@ -64,6 +65,15 @@ func CheckQueryKey(option, key string) error {
 func checkEnds(option, val string) error {
 	if strings.TrimSpace(val) != val {
 		return errors.New(option + ": the value begins or ends with a blank; remove it")
+	}
+	return nil
+}
+
+// notEmpty refuses an argument that is written as "", or that a {$NAME} has left empty.
+func notEmpty(d *caddyfile.Dispenser, method string, args ...string) error {
+	if slices.Contains(args, "") {
+		return d.Errf("auth %s: an argument is empty; give a value, best as {env.NAME} or {file./path} (a {$NAME} that is "+
+			"not set leaves nothing)", method)
 	}
 	return nil
 }

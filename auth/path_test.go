@@ -107,7 +107,7 @@ func leavesBase(path string) bool {
 		if strings.Contains(path, "\x00") {
 			return true
 		}
-		for _, segment := range strings.Split(strings.ReplaceAll(path, `\`, "/"), "/") {
+		for segment := range strings.SplitSeq(strings.ReplaceAll(path, `\`, "/"), "/") {
 			for _, cut := range []string{";", "#", "?"} {
 				segment, _, _ = strings.Cut(segment, cut)
 			}

@@ -63,7 +63,9 @@ func (w *Window) Kept() bool {
 	return w.kept()
 }
 
-func (w *Window) kept() bool { return !w.over && !w.final && (w.err == nil || errors.Is(w.err, io.EOF)) }
+func (w *Window) kept() bool {
+	return !w.over && !w.final && (w.err == nil || errors.Is(w.err, io.EOF))
+}
 
 // Finish says that no attempt follows. From now on closing the body of the current attempt closes the client's, as it
 // does without a window: a proxy that tries another upstream must not find the rest of a body that was read in part.

@@ -12,7 +12,9 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -73,7 +75,7 @@ func (j *JWT) loadKeyFile() error {
 	if !strings.Contains(text, "-----BEGIN") {
 		content, err := os.ReadFile(text)
 		if err != nil {
-			return fmt.Errorf("%s: %w", option, err)
+			return fmt.Errorf("%s: %w", option, readError(err, text))
 		}
 		text = string(content)
 	}
@@ -87,6 +89,15 @@ func (j *JWT) loadKeyFile() error {
 	}
 	j.key, j.method = key, jwt.GetSigningMethod(alg)
 	return nil
+}
+
+// readError is the error of reading a file. It shows the name only if that is an absolute path: it may be a key that has
+// lost its BEGIN line.
+func readError(err error, name string) error {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok && !filepath.IsAbs(name) {
+		return fmt.Errorf("it is neither the text of a PEM nor the name of a file that can be read: %w", pathErr.Err)
+	}
+	return err
 }
 
 // parsePrivateKey returns the first private key in a PEM text.

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authenticatedapi
+
+import (
+	"strconv"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+)
+
+// transportOptions are the options of our transport. They stand in the directive where it brings the proxy with it,
+// else in the block of `transport authenticated_api`.
+type transportOptions struct {
+	selfSignedCert string
+	replay         *int64
+	refreshOn      []int
+}
+
+// given returns the name of an option that is set, or "".
+func (o *transportOptions) given() string {
+	switch {
+	case o.selfSignedCert != "":
+		return certOption
+	case o.replay != nil:
+		return "replay"
+	case o.refreshOn != nil:
+		return "refresh_on"
+	default:
+		return ""
+	}
+}
+
+func (o *transportOptions) apply(t *Transport) {
+	t.SelfSignedCert, t.Replay, t.RefreshOn = o.selfSignedCert, o.replay, o.refreshOn
+}
+
+// parse reads one of the transport's options. The dispenser stands on its name.
+func (o *transportOptions) parse(d *caddyfile.Dispenser) error {
+	word := d.Val()
+	args := d.RemainingArgs()
+	if len(args) == 0 || word != "refresh_on" && len(args) != 1 || args[0] == "" || d.NextBlock(0) {
+		return d.Errf("%s: takes %s", word, map[string]string{
+			certOption:   "the path of one PEM file, or the text of one",
+			"replay":     "one size, such as 64KiB, or off",
+			"refresh_on": "one status or more, such as 401",
+		}[word])
+	}
+	switch word {
+	case certOption:
+		o.selfSignedCert = args[0]
+		return wrap(d, value.Check(word, args[0]))
+	case "replay":
+		size := uint64(0)
+		if args[0] != "off" {
+			var err error
+			if size, err = humanize.ParseBytes(args[0]); err != nil || size > 1<<30 {
+				return d.Errf("replay: %q is no size up to 1GiB; write 64KiB, 1MiB, or off", args[0])
+			}
+		}
+		o.replay = new(int64)
+		*o.replay = int64(size)
+	case "refresh_on":
+		for _, arg := range args {
+			status, err := strconv.Atoi(arg)
+			if err != nil {
+				return d.Errf("refresh_on: %q is no status; write numbers such as 401 403", arg)
+			}
+			o.refreshOn = append(o.refreshOn, status)
+		}
+	}
+	return nil
+}
+
+func wrap(d *caddyfile.Dispenser, err error) error {
+	if err == nil {
+		return nil
+	}
+	return d.WrapErr(err)
+}
+
+// UnmarshalCaddyfile sets up the transport from Caddyfile tokens, for the proxy of a directive without a base URL. All
+// options of the transport http are possible besides ours. Syntax:
+//
+//	transport authenticated_api {
+//	    datasource       <name>
+//	    self_signed_cert <pem>
+//	    replay           <size>|off
+//	    refresh_on       <status...>
+//	    # any option of the transport http
+//	}
+func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume the transport's name
+	name := d.Token()
+	if d.NextArg() {
+		return d.Errf("transport %s: takes no argument", directiveName)
+	}
+	var (
+		opts             transportOptions
+		datasource       string
+		opening, closing caddyfile.Token
+		http             []caddyfile.Token
+		given            = make(map[string]bool)
+	)
+	for d.NextBlock(0) {
+		if opening.Text == "" {
+			d.Prev()
+			opening = d.Token()
+			d.Next()
+		}
+		word := d.Val()
+		segment := d.NextSegment()
+		switch word {
+		case certOption, "replay", "refresh_on", "datasource":
+			dispenser := caddyfile.NewDispenser(segment)
+			dispenser.Next()
+			if given[word] {
+				return dispenser.Errf("%s: given twice", word)
+			}
+			given[word] = true
+			if word == "datasource" {
+				if !dispenser.AllArgs(&datasource) || !validName.MatchString(datasource) {
+					return dispenser.Errf("datasource: takes the name of the authenticated_api in front of the proxy")
+				}
+			} else if err := opts.parse(dispenser); err != nil {
+				return err
+			}
+		default:
+			http = append(http, segment...)
+		}
+	}
+	closing = d.Token()
+	tokens := []caddyfile.Token{name}
+	if len(http) > 0 {
+		tokens = append(append(append(tokens, opening), http...), closing)
+	}
+	if err := t.HTTPTransport.UnmarshalCaddyfile(caddyfile.NewDispenser(tokens)); err != nil {
+		return err
+	}
+	opts.apply(t)
+	t.Datasource = datasource
+	if t.SelfSignedCert != "" && t.TLS == nil {
+		t.TLS = new(reverseproxy.TLSConfig)
+	}
+	return wrap(d, t.check())
+}
+
+// Interface guards
+var _ caddyfile.Unmarshaler = (*Transport)(nil)
