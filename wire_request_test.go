@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authenticatedapi_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
+)
+
+// TestWireTarget compares the request target that arrives with the one that was sent: below the base URL, byte for byte.
+func TestWireTarget(t *testing.T) {
+	for _, test := range []struct{ base, sent, want string }{
+		{"", "/", "/"},
+		{"/", "/", "/"},
+		{"", "/a/b", "/a/b"},
+		{"/v2", "/", "/v2/"},
+		{"/v2", "/a/b/", "/v2/a/b/"},
+		{"/v2/", "/a", "/v2/a"},
+		{"/v2//", "/a", "/v2/a"},
+		{"/v2", "//a//b//", "/v2//a//b//"},
+		{"", "//a", "//a"},
+		{"/v2", "/a%2Fb", "/v2/a%2Fb"},
+		{"/v2", "/a%2fb%20c", "/v2/a%2fb%20c"},
+		{"/v2", "/a+b", "/v2/a+b"},
+		{"/v2", "/a%2Bb%7E~", "/v2/a%2Bb%7E~"},
+		{"/v2", "/a;b=c/d;e", "/v2/a;b=c/d;e"},
+		{"/v2", "/a|b%2Fc", "/v2/a|b%2Fc"},
+		{"/v2", "/a\"b^c`{d}", "/v2/a\"b^c`{d}"},
+		{"/v2", "/gr\xc3\xbc\xc3\x9fe%2F", "/v2/gr\xc3\xbc\xc3\x9fe%2F"},
+		{"/v2", "/100%25", "/v2/100%25"},
+		{"/v%202/x%2Fy", "/a", "/v%202/x%2Fy/a"},
+		{"/v%202/x%2Fy", "/a%2Fb", "/v%202/x%2Fy/a%2Fb"},
+		{"/v2", "/a?", "/v2/a?"},
+		{"/v2", "/a?b=c&&d;e=%zz&%", "/v2/a?b=c&&d;e=%zz&%"},
+		{"/v2", "/a?b=/../c", "/v2/a?b=/../c"},
+		{"/v2?k=v", "/a", "/v2/a?k=v"},
+		{"/v2?k=v", "/a?b=c", "/v2/a?k=v&b=c"},
+		{"/v2", "/.well-known/x", "/v2/.well-known/x"},
+		{"/v2", "/a..b/...", "/v2/a..b/..."},
+	} {
+		t.Run(test.base+" "+test.sent, func(t *testing.T) {
+			api := rig.NewAPI(t, nil)
+			gateway := rig.Start(t, "http://GATEWAY {\nauthenticated_api http://"+api.Addr+test.base+" {\nauth bearer t\n}\n}")
+			if res := rig.Get(t, gateway, test.sent, "User-Agent: test\r\n"); res.StatusCode != 200 {
+				t.Fatalf("the client got %d %s", res.StatusCode, res.Text)
+			}
+			wantHead(t, one(t, api), "GET "+test.want+" HTTP/1.1", "Host: "+api.Addr, "User-Agent: test", "Authorization: Bearer t")
+		})
+	}
+}
+
+// TestWireBadPath has paths that never leave.
+func TestWireBadPath(t *testing.T) {
+	api := rig.NewAPI(t, nil)
+	gateway := rig.Start(t, "http://GATEWAY {\nauthenticated_api http://"+api.Addr+"/v2 {\nauth bearer t\n}\n}")
+	for _, path := range []string{
+		"/..", "/../admin", "/a/../b", "/a/.", "/%2e%2e/admin", "/%252e%252e/x", "/a%2f..%2fb", "/..%5cb", "/a\\..\\b",
+		"/..;x/y", "/%2e%2e%3bx/y", "/a%00", "/a%2500",
+	} {
+		res := rig.Get(t, gateway, path, "")
+		if res.StatusCode != 400 || !strings.Contains(res.Text, `"urn:authenticated-api:bad-path"`) {
+			t.Errorf("%s: the client got %d %s", path, res.StatusCode, res.Text)
+		}
+	}
+	if got := api.Requests(); len(got) > 0 {
+		t.Errorf("the API got %q", got)
+	}
+}
+
+// TestWireEdits has the options header and query, and their precedence: auth > signature > set > header_up > client > ?.
+func TestWireEdits(t *testing.T) {
+	t.Setenv("TEST_ENV", "{http.request.uri}") // what a placeholder brings is not expanded again
+	for _, test := range []struct {
+		name, block, target, header string
+		line                        string
+		fields                      []string
+	}{
+		{"set", "header X-Env prod", "/", "X-Env: client\r\nx_env: client\r\n", "GET / HTTP/1.1", []string{"X-Env: prod"}},
+		{"set twice, the last counts", "header X-Env a\nheader x-env b", "/", "", "GET / HTTP/1.1", []string{"X-Env: b"}},
+		{"add", "header +X-Tag a\nheader +X-Tag b", "/", "X-Tag: c\r\n", "GET / HTTP/1.1", []string{"X-Tag: c", "X-Tag: a", "X-Tag: b"}},
+		{"delete", "header -X-Debug", "/", "X-Debug: 1\r\nx_debug: 1\r\nX-Other: 1\r\n", "GET / HTTP/1.1", []string{"X-Other: 1"}},
+		{"default, absent", "header ?Accept text/csv", "/", "", "GET / HTTP/1.1", []string{"Accept: text/csv"}},
+		{"default, present", "header ?Accept text/csv", "/", "Accept: */*\r\n", "GET / HTTP/1.1", []string{"Accept: */*"}},
+		{"placeholder", "header X-Path \"m={http.request.method} {env.TEST_ENV}\"", "/p?q", "", "GET /p?q HTTP/1.1", []string{"X-Path: m=GET {http.request.uri}"}},
+		{"client bytes are not expanded", "header X-In {http.request.header.X-Raw}", "/", "X-Raw: {env.HOME}{file./etc/passwd}\r\n", "GET / HTTP/1.1", []string{"X-In: {env.HOME}{file./etc/passwd}", "X-Raw: {env.HOME}{file./etc/passwd}"}},
+		{"empty placeholder", "header X-User {http.auth.user.id}", "/", "X-User: admin\r\n", "GET / HTTP/1.1", nil},
+		{"empty literal", `header X-Empty ""`, "/", "", "GET / HTTP/1.1", []string{"X-Empty: "}},
+		{"header_up survives", "header_up X-Up 1\nheader_up Cookie c=1\nheader_up X-Forwarded-For 192.0.2.1\nheader_up Host other.example.com", "/", "Cookie: d=2\r\n", "GET / HTTP/1.1", []string{"X-Up: 1", "Cookie: c=1", "X-Forwarded-For: 192.0.2.1"}},
+		{"auth above all", "auth bearer t\nheader Authorization x\nheader_up Authorization y", "/", "Authorization: z\r\n", "GET / HTTP/1.1", []string{"Authorization: Bearer t"}},
+		{"set above header_up", "header X-A set\nheader_up X-A up", "/", "X-A: client\r\n", "GET / HTTP/1.1", []string{"X-A: set"}},
+		{"header_up above default", "header ?X-A default\nheader_up X-A up", "/", "", "GET / HTTP/1.1", []string{"X-A: up"}},
+		{"withheld", "auth bearer t", "/", "Cookie: a=b\r\nProxy-Authorization: x\r\nOrigin: http://GATEWAY\r\nReferer: http://x/\r\nForwarded: for=1\r\nVia: 1.1 x\r\nX-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Prefix: /x\r\nSec-Fetch-Site: none\r\nSec-Fetch-Mode: cors\r\n", "GET / HTTP/1.1", []string{"Authorization: Bearer t"}},
+		{"passed", "auth api_key X-Key k\npass_request_header Cookie Authorization Via", "/", "Cookie: a=b\r\nAuthorization: Basic x\r\nReferer: x\r\n", "GET / HTTP/1.1", []string{"X-Key: k", "Cookie: a=b", "Authorization: Basic x", "Via: 1.1 Caddy"}},
+		{"passed, made by the proxy", "pass_request_header X-Forwarded-Host X-Forwarded-Proto", "/", "", "GET / HTTP/1.1", []string{"X-Forwarded-Host: GATEWAY", "X-Forwarded-Proto: http"}},
+		{"Connection names ours", "auth api_key X-Key k", "/", "Connection: X-Key, authorization\r\nX-Key: evil\r\n", "GET / HTTP/1.1", []string{"X-Key: k"}},
+		{"query set", "query env prod", "/?a=1&env=x&ENV=y&env[]=z&%65nv=w&b=2", "", "GET /?a=1&b=2&env=prod HTTP/1.1", nil},
+		{"query add", "query +tag a\nquery +tag b", "/?tag=c", "", "GET /?tag=c&tag=a&tag=b HTTP/1.1", nil},
+		{"query delete", "query -debug", "/?debug=1&a&debug", "", "GET /?a HTTP/1.1", nil},
+		{"query default", "query ?page 1\nquery ?size 10", "/?page=7", "", "GET /?page=7&size=10 HTTP/1.1", nil},
+		{"query escaped", `query "a b" "c&d=e"`, "/", "", "GET /?a%20b=c%26d%3De HTTP/1.1", nil},
+		{"query placeholder", "query who {http.request.header.X-Who}\nquery none {http.auth.user.id}", "/?none=x", "X-Who: a&b=c\r\n", "GET /?who=a%26b%3Dc HTTP/1.1", []string{"X-Who: a&b=c"}},
+		{"key in query", "auth api_key key k {\nin query\n}\nquery key x", "/?KEY=evil;key=evil&a=1", "", "GET /?a=1&key=k HTTP/1.1", nil},
+		{"no Accept-Encoding is invented", "auth bearer t", "/", "", "GET / HTTP/1.1", []string{"Authorization: Bearer t"}},
+		{"rewrite and method of the proxy", "rewrite /r{uri}\nmethod PUT", "/x", "", "PUT /r/x HTTP/1.1", []string{"Content-Length: 0"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			api := rig.NewAPI(t, nil)
+			gateway := rig.Start(t, "http://GATEWAY {\nauthenticated_api http://"+api.Addr+" {\n"+test.block+"\n}\n}")
+			header := strings.ReplaceAll(test.header, "GATEWAY", gateway)
+			if res := rig.Get(t, gateway, test.target, "User-Agent: test\r\n"+header); res.StatusCode != 200 {
+				t.Fatalf("the client got %d %s", res.StatusCode, res.Text)
+			}
+			host := "Host: " + api.Addr
+			if strings.Contains(test.block, "header_up Host") {
+				host = "Host: other.example.com"
+			}
+			want := []string{test.line, host, "User-Agent: test"}
+			for _, field := range test.fields {
+				want = append(want, strings.ReplaceAll(field, "GATEWAY", gateway))
+			}
+			wantHead(t, one(t, api), want...)
+		})
+	}
+}
+
+// TestWireBadValue has placeholders that bring a line break: neither a header of the client's making nor an error of the
+// proxy, which would count against the API.
+func TestWireBadValue(t *testing.T) {
+	api := rig.NewAPI(t, nil)
+	gateway := rig.Start(t, "http://GATEWAY {\nauthenticated_api http://"+api.Addr+" {\nheader X-Q {http.request.uri.query.q}\n}\n}")
+	res := rig.Get(t, gateway, "/?q=a%0d%0aX-Evil:%201", "")
+	if res.StatusCode != 400 || !strings.Contains(res.Text, "bad-value") {
+		t.Errorf("the client got %d %s", res.StatusCode, res.Text)
+	}
+	if res := rig.Get(t, gateway, "/?q=fine", ""); res.StatusCode != 200 {
+		t.Errorf("the twin got %d %s", res.StatusCode, res.Text)
+	}
+	if got := one(t, api); !strings.Contains(got, "X-Q: fine\r\n") {
+		t.Errorf("the API got %q", got)
+	}
+}
+
+// TestWireOwnProxy has the form without a base URL: the handler in front of the user's own reverse_proxy.
+func TestWireOwnProxy(t *testing.T) {
+	for _, test := range []struct {
+		name, transport string
+		via             []string
+	}{
+		// Caddy's own transport adds what ours does not.
+		{"transport http", "", []string{"Via: 1.1 Caddy", "Accept-Encoding: gzip"}},
+		{"transport authenticated_api", "transport authenticated_api", nil},
+		{"transport authenticated_api, named", "transport authenticated_api {\ndatasource crm\n}", nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			api := rig.NewAPI(t, func(string) string {
+				return rig.Response("200 OK", "Set-Cookie: evil=1\r\nAccess-Control-Allow-Origin: *\r\nX-Fine: 1\r\n", "ok")
+			})
+			gateway := rig.Start(t, `http://GATEWAY {
+	header Strict-Transport-Security max-age=1
+	authenticated_api {
+		name crm
+		auth api_key key k {
+			in query
+		}
+		header X-Set 1
+		header +X-Add 1
+		header ?X-Default 1
+		query ?page 1
+		signature 0123456789abcdef0123456789abcdef
+	}
+	reverse_proxy http://`+api.Addr+` {
+		`+test.transport+`
+	}
+}`)
+			res := rig.Get(t, gateway, "/x?KEY=evil&a=1", "User-Agent: test\r\nConnection: X-Set, X-Appsmith-Signature\r\nX-Set: evil\r\n"+
+				"Cookie: a=b\r\nX-Forwarded-For: 1.2.3.4\r\nAuthorization: x\r\nX_Appsmith_Signature: evil\r\n")
+			if res.StatusCode != 200 || res.Header.Get("X-Fine") != "1" || res.Header.Get("Strict-Transport-Security") == "" {
+				t.Fatalf("the client got %d %v", res.StatusCode, res.Header)
+			}
+			if res.Header.Get("Set-Cookie") != "" || res.Header.Get("Access-Control-Allow-Origin") != "" {
+				t.Errorf("the client got %v", res.Header)
+			}
+			request := one(t, api)
+			lines := rig.Lines(request)
+			signature := ""
+			for i, line := range lines {
+				if strings.HasPrefix(line, "X-Appsmith-Signature: ") {
+					signature, lines[i] = line, "X-Appsmith-Signature: JWT"
+				}
+			}
+			if strings.Count(signature, ".") != 2 {
+				t.Errorf("signature %q", signature)
+			}
+			want := append([]string{"GET /x?a=1&page=1&key=k HTTP/1.1", "Host: " + gateway, "User-Agent: test", "X-Set: 1", "X-Add: 1",
+				"X-Default: 1", "X-Appsmith-Signature: JWT"}, test.via...)
+			wantHead(t, strings.Join(lines, "\r\n"), want...)
+		})
+	}
+}
+
+// TestWireDatasources has several datasources on one host, two of them of one API with different keys, in snippets.
+func TestWireDatasources(t *testing.T) {
+	crm, billing := rig.NewAPI(t, nil), rig.NewAPI(t, nil)
+	gateway := rig.Start(t, `(api) {
+	handle_path /{args[0]}/* {
+		authenticated_api {args[1]} {
+			auth bearer {args[2]}
+		}
+	}
+}
+http://GATEWAY {
+	import api crm http://`+crm.Addr+`/v1 crm-token
+	import api crm2 http://`+crm.Addr+`/v1 crm2-token
+	@billing path /billing/*
+	authenticated_api @billing http://`+billing.Addr+` {
+		auth api_key X-Key billing-key
+	}
+}`)
+	for _, test := range []struct {
+		path string
+		api  *rig.API
+		line string
+		want string
+	}{
+		{"/crm/x", crm, "GET /v1/x HTTP/1.1", "Authorization: Bearer crm-token"},
+		{"/crm2/x", crm, "GET /v1/x HTTP/1.1", "Authorization: Bearer crm2-token"},
+		{"/billing/x", billing, "GET /billing/x HTTP/1.1", "X-Key: billing-key"},
+	} {
+		if res := rig.Get(t, gateway, test.path, "User-Agent: test\r\n"); res.StatusCode != 200 {
+			t.Fatalf("%s: the client got %d", test.path, res.StatusCode)
+		}
+		wantHead(t, one(t, test.api), test.line, "Host: "+test.api.Addr, "User-Agent: test", test.want)
+	}
+}
+
+// TestProblems has the answers of the gateway itself.
+func TestProblems(t *testing.T) {
+	api := rig.NewAPI(t, nil)
+	block := "http://GATEWAY {\nauthenticated_api http://" + api.Addr + " {\nname crm\nauth bearer t\nERRORS\n}\n" +
+		"handle_errors {\nrespond \"route {err.status_code} {http.authenticated_api.datasource} {http.authenticated_api.error_code}\"\n}\n}"
+	for _, test := range []struct {
+		method, target, header string
+		status                 int
+		code                   string
+	}{
+		{"GET", "/../x", "", 400, "bad-path"},
+		{"TRACE", "/", "", 405, "method-not-allowed"},
+		{"CONNECT", "GATEWAY", "", 405, "method-not-allowed"},
+		{"POST", "/", "Origin: https://evil.example\r\n", 403, "cross-origin"},
+	} {
+		t.Run(test.code+" "+test.method, func(t *testing.T) {
+			gateway := rig.Start(t, strings.Replace(block, "ERRORS", "", 1))
+			res := rig.Do(t, gateway, test.method, strings.Replace(test.target, "GATEWAY", gateway, 1), test.header, "")
+			var problem struct {
+				Type, Title, Detail, Datasource string
+				Status                          int
+			}
+			if err := json.Unmarshal([]byte(res.Text), &problem); err != nil {
+				t.Fatalf("%d %v: %v in %q", res.StatusCode, res.Header, err, res.Text)
+			}
+			if res.StatusCode != test.status || problem.Status != test.status || problem.Type != "urn:authenticated-api:"+test.code ||
+				problem.Title == "" || problem.Detail == "" || problem.Datasource != "crm" {
+				t.Errorf("the client got %d %s", res.StatusCode, res.Text)
+			}
+			if res.Header.Get("Content-Type") != "application/problem+json" || res.Header.Get("Cache-Control") != "no-store" {
+				t.Errorf("header %v", res.Header)
+			}
+			if (test.status == 405) != (res.Header.Get("Allow") != "") {
+				t.Errorf("Allow is %q", res.Header.Get("Allow"))
+			}
+
+			gateway = rig.Start(t, strings.Replace(block, "ERRORS", "errors caddy", 1))
+			res = rig.Do(t, gateway, test.method, strings.Replace(test.target, "GATEWAY", gateway, 1), test.header, "")
+			if want := fmt.Sprintf("route %d crm %s", test.status, test.code); res.Text != want {
+				t.Errorf("the error route answered %q, want %q", res.Text, want)
+			}
+		})
+	}
+	if got := api.Requests(); len(got) > 0 {
+		t.Errorf("the API got %q", got)
+	}
+}
+
+// TestFailClosed has proxies with our transport that no handler of ours is in front of, or one of another datasource:
+// the API gets nothing.
+func TestFailClosed(t *testing.T) {
+	api := rig.NewAPI(t, nil)
+	for name, caddyfile := range map[string]string{
+		"no handler":    "reverse_proxy http://" + api.Addr + " {\ntransport authenticated_api\n}",
+		"another route": "authenticated_api /crm/* {\nauth bearer t\n}\nreverse_proxy http://" + api.Addr + " {\ntransport authenticated_api\n}",
+		"error route": "authenticated_api http://127.0.0.1:1 {\nauth bearer t\n}\nhandle_errors {\nreverse_proxy http://" + api.Addr +
+			" {\ntransport authenticated_api\n}\n}",
+		"another datasource": "authenticated_api /other/* {\nname crm\n}\nauthenticated_api {\nname other\nauth bearer t\n}\nreverse_proxy http://" +
+			api.Addr + " {\ntransport authenticated_api {\ndatasource crm\n}\n}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			gateway := rig.Start(t, "http://GATEWAY {\n"+caddyfile+"\n}")
+			res := rig.Get(t, gateway, "/", "")
+			if res.StatusCode != 502 || !strings.Contains(res.Text, "no-session") {
+				t.Errorf("the client got %d %s", res.StatusCode, res.Text)
+			}
+			if got := api.Requests(); len(got) > 0 {
+				t.Errorf("the API got %q", got)
+			}
+		})
+	}
+}
+
+// TestConfigErrors has what can be known only when a configuration is loaded. No message shows a secret.
+func TestConfigErrors(t *testing.T) {
+	t.Setenv("TEST_EMPTY", "")
+	t.Setenv("TEST_CRLF", "hunter2\r\nX-Evil: 1")
+	t.Setenv("TEST_BLANK", " hunter2")
+	t.Setenv("TEST_SHORT", "hunter2")
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		block string
+		want  []string
+	}{
+		"unset":              {"auth bearer {env.TEST_UNSET_SURELY}", []string{"auth bearer: token", "{env.TEST_UNSET_SURELY} is not set"}},
+		"empty":              {"auth bearer {env.TEST_EMPTY}", []string{"auth bearer: token", "not set, or empty"}},
+		"password":           {"auth basic ann {env.TEST_EMPTY}", []string{"auth basic: password", "not set, or empty"}},
+		"no file":            {"auth bearer {file./no/such/file}", []string{"auth bearer: token", "{file./no/such/file} cannot be read"}},
+		"empty file":         {"auth api_key X-Key {file." + empty + "}", []string{"auth api_key: value", "cannot be read, or the file is empty"}},
+		"line break":         {"auth bearer {env.TEST_CRLF}", []string{"auth bearer: token", "control character"}},
+		"blank":              {"auth bearer {env.TEST_BLANK}", []string{"auth bearer: token", "blank"}},
+		"colon":              {"auth basic hunter2:x y", []string{"auth basic: username", "colon"}},
+		"short secret":       {"signature {env.TEST_SHORT}", []string{"signature: secret", "7 bytes", "32", "openssl rand"}},
+		"key file":           {"signature {\nkey_file /no/such/file\n}", []string{"signature: key_file", "no such file"}},
+		"file shorthand":     {"auth bearer {file.token}", []string{"auth bearer: token", "absolute path"}},
+		"request":            {"auth bearer {http.request.header.X}", []string{"auth bearer: token", "belongs to a request"}},
+		"unknown":            {"auth bearer {no.such.hunter2}", []string{"auth bearer: token", "no placeholder"}},
+		"braces":             {"auth bearer \"hunter2{x}\"", []string{"auth bearer: token", `\{`}},
+		"header, unset":      {"header X-A {env.TEST_UNSET_SURELY}", []string{"header X-A", "{env.TEST_UNSET_SURELY} is not set"}},
+		"certificate":        {"self_signed_cert /no/such/file", []string{"self_signed_cert", "no such file", "openssl req"}},
+		"empty certificate":  {"self_signed_cert " + empty, []string{"self_signed_cert", "no certificate", "openssl req"}},
+		"sealed, not yet":    {"auth bearer sealed:v1:hunter2", []string{"auth bearer: token", "sealed"}},
+		"placeholder in key": {"signature {http.request.host}", []string{"signature: secret", "belongs to a request"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := rig.Load("http://" + rig.Free(t) + " {\nauthenticated_api https://api.example.com {\n" + test.block + "\n}\n}")
+			if err == nil {
+				t.Fatal("the configuration was loaded")
+			}
+			for _, want := range test.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("the error %q does not have %q in it", err, want)
+				}
+			}
+			if strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("the error %q shows the secret", err)
+			}
+		})
+	}
+}
+
+// TestConfigNames has two datasources of one given name.
+func TestConfigNames(t *testing.T) {
+	same := "authenticated_api /a/* https://api.example.com {\nname crm\nauth bearer t\n}\n"
+	if err := rig.Load("http://" + rig.Free(t) + " {\n" + same + strings.Replace(same, "/a/", "/b/", 1) + "}"); err != nil {
+		t.Errorf("two alike: %v", err)
+	}
+	err := rig.Load("http://" + rig.Free(t) + " {\n" + same + strings.Replace(same, "bearer t", "bearer u", 1) + "}")
+	if err == nil || !strings.Contains(err.Error(), `two different datasources are called "crm"`) {
+		t.Errorf("two that differ: %v", err)
+	}
+}
