@@ -5,6 +5,7 @@ package authenticatedapi
 import (
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
@@ -14,6 +15,9 @@ import (
 type body struct {
 	first  io.ReadCloser
 	window *auth.Window // nil: there is no body, or it is not kept
+
+	trailer   http.Header // the request's, complete when the body ends
+	announced http.Header // as it was before
 }
 
 func newBody(req *http.Request, ds *datasource, window int) body {
@@ -26,6 +30,9 @@ func newBody(req *http.Request, ds *datasource, window int) body {
 		b.first = &trailerCleaner{b.first, func() { ds.cleaner.Trailer(req.Trailer) }}
 	}
 	if ds.method.Renewable() && window > 0 {
+		if b.trailer = req.Trailer; len(b.trailer) > 0 {
+			b.announced = b.trailer.Clone()
+		}
 		b.window = auth.NewWindow(b.first, window)
 		b.first = b.window.First()
 	}
@@ -45,6 +52,17 @@ func (b body) again() (io.ReadCloser, bool) {
 		return b.first, b.replayable()
 	}
 	return b.window.Again()
+}
+
+// trailers gives a request that is sent again trailers of its own. While it announces them, the first attempt may come
+// to the end of the body, where they are written into the map of the request.
+func (b body) trailers(again io.ReadCloser) (io.ReadCloser, http.Header) {
+	if b.trailer == nil {
+		return again, nil
+	}
+	own := make(http.Header, len(b.announced))
+	maps.Copy(own, b.announced)
+	return &trailerCleaner{again, func() { maps.Copy(own, b.trailer) }}, own
 }
 
 func (b body) finish() {

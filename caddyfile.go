@@ -154,7 +154,7 @@ func (opts *directive) parseBlock(d *caddyfile.Dispenser) (opening, closing cadd
 		}
 		given[word] = true
 		if word == "transport" && (!dispenser.NextArg() || dispenser.Val() != "http") {
-			return opening, closing, dispenser.Errf("transport: no other transport can carry the credential; only "+
+			return opening, closing, dispenser.Errf("transport: no other transport can carry the credential; only " +
 				"`transport http { … }` is possible here, and configures the transport of this module")
 		}
 		if !ours {

@@ -13,7 +13,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
@@ -38,16 +37,9 @@ func (t *Transport) trust() (*trust, error) {
 	if t.SelfSignedCert == "" {
 		return nil, nil //nolint:nilnil // nil is the trust of the system
 	}
-	text, err := value.Resolve(certOption, t.SelfSignedCert)
+	text, err := value.ResolvePEM(certOption, t.SelfSignedCert)
 	if err != nil {
-		return nil, err
-	}
-	if !strings.Contains(text, "-----BEGIN") {
-		content, err := os.ReadFile(text)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w; a PEM file makes: %s", certOption, err, opensslLine)
-		}
-		text = string(content)
+		return nil, fmt.Errorf("%w; a certificate makes: %s", err, opensslLine)
 	}
 	tr, err := parseTrust(text)
 	if err != nil {

@@ -63,10 +63,30 @@ var exchanges = sync.Pool{New: func() any {
 // place, but it costs a copy of the request.
 const exchangeVar = "authenticated_api.exchange"
 
+// slot is what lies in that place. Its exchange comes and goes, but the map of the variables is written only before a
+// request is sent: a dial that net/http goes on with after the request has got another connection reads that map still.
+type slot struct{ x *exchange }
+
+// String keeps the secrets of an exchange out of {http.vars.*}.
+func (*slot) String() string { return "authenticated_api" }
+
+// slotOf returns the slot of a request, which is made if there is none.
+func slotOf(req *http.Request) *slot {
+	s, _ := caddyhttp.GetVar(req.Context(), exchangeVar).(*slot)
+	if s == nil {
+		s = new(slot)
+		caddyhttp.SetVar(req.Context(), exchangeVar, s)
+	}
+	return s
+}
+
 // exchangeOf returns the exchange of a request, or nil.
 func exchangeOf(req *http.Request) *exchange {
-	x, _ := caddyhttp.GetVar(req.Context(), exchangeVar).(*exchange)
-	return x
+	s, _ := caddyhttp.GetVar(req.Context(), exchangeVar).(*slot)
+	if s == nil {
+		return nil
+	}
+	return s.x
 }
 
 // newExchange returns an exchange for a request. It waits for a credential if there is none.
@@ -147,6 +167,3 @@ func (x *exchange) hookInterim(req *http.Request, target *url.URL) {
 		return pass(code, header)
 	}
 }
-
-// String keeps the secrets of an exchange out of {http.vars.*}.
-func (x *exchange) String() string { return "authenticated_api" }

@@ -103,9 +103,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		w = cleaning
 	}
 	// The exchange ends with this handler: an error route that has the transport must not find it.
-	before := caddyhttp.GetVar(r.Context(), exchangeVar)
-	caddyhttp.SetVar(r.Context(), exchangeVar, x)
-	defer caddyhttp.SetVar(r.Context(), exchangeVar, before)
+	s := slotOf(r)
+	before := s.x
+	s.x = x
+	defer func() { s.x = before }()
 	return next.ServeHTTP(w, out)
 }
 

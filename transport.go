@@ -98,9 +98,6 @@ func (t *Transport) check() error {
 	if t.SelfSignedCert != "" && t.TLS != nil && t.TLS.InsecureSkipVerify {
 		return errors.New("self_signed_cert: tls_insecure_skip_verify trusts every certificate, so naming one is of no use; remove one")
 	}
-	if t.SelfSignedCert != "" && t.TLS != nil && t.TLS.InsecureSkipVerify {
-		return errors.New("self_signed_cert: tls_insecure_skip_verify would trust any certificate; remove one")
-	}
 	return nil
 }
 
@@ -221,7 +218,8 @@ func (t *Transport) RequestHeaderOps() *headers.HeaderOps {
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	x := exchangeOf(req)
 	if x == nil {
-		if req.Context().Value(caddyhttp.ServerCtxKey) == nil {
+		// Only what a server has received has variables; the server itself is in the context of health checks too.
+		if req.Context().Value(caddyhttp.VarsCtxKey) == nil {
 			return t.healthCheck(req)
 		}
 		t.logger.Error("a request came by no authenticated_api handler; put one in front of this proxy")
@@ -267,7 +265,7 @@ func (t *Transport) unsigned(req *http.Request, ds *datasource, err error) *http
 // replay handles a refusal: it has the credential that was sent refreshed and sends the request again. Where either is
 // impossible, the refusal passes.
 func (t *Transport) replay(req *http.Request, x *exchange, body body, refusal *http.Response) (*http.Response, error) {
-	if !body.replayable() {
+	if t.window == 0 || !body.replayable() {
 		// The next request shall be served.
 		go func(ctx context.Context, ds *datasource, refused *auth.Credential) {
 			if _, err := ds.method.Refresh(ctx, refused); err != nil {
@@ -294,6 +292,9 @@ func (t *Transport) replay(req *http.Request, x *exchange, body body, refusal *h
 		return refusal, nil
 	}
 	out.Body = again
+	if body.window != nil {
+		out.Body, out.Trailer = body.trailers(again)
+	}
 	_, _ = io.CopyN(io.Discard, refusal.Body, drainLimit)
 	_ = refusal.Body.Close()
 	if c := t.logger.Check(zapcore.DebugLevel, "sending a request again with a fresh credential"); c != nil {

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"go.uber.org/zap/zapcore"
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/caddyserver/caddy/v2"
@@ -56,6 +58,11 @@ func (k *APIKey) Validate() error {
 	const option = "auth api_key"
 	switch k.In {
 	case "", "header":
+		if !strings.Contains(k.Key, "{") && !httpguts.ValidHeaderFieldName(k.Key) {
+			// It is not quoted: with name and value swapped it is the secret.
+			return errors.New(option + ": key: it is no valid name of a header field (RFC 9110 §5.1); the name comes first, " +
+				"then the value")
+		}
 		if err := CheckFieldName(option, k.Key); err != nil {
 			return err
 		}

@@ -309,3 +309,15 @@ func FuzzJoin(f *testing.F) {
 		}
 	})
 }
+
+// TestJoinQueryBlank has what an HTTP/2 client can put into a query and HTTP/1.1 cannot carry in its request line.
+func TestJoinQueryBlank(t *testing.T) {
+	base, err := auth.ParseBaseURL("https://api.example.com/v2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := base.Join(&url.URL{Path: "/a", RawQuery: "b=c HTTP/1.1\tx#/../d"}).RequestURI()
+	if want := "/v2/a?b=c%20HTTP/1.1%09x%23/../d"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}

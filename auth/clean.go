@@ -37,11 +37,11 @@ func NewCleaner(placement Placement, fields []string, headers, query *Edits, pas
 		}
 	}
 	for _, name := range pass {
-		name = hyphenated(name)
 		if prefix, ok := strings.CutSuffix(name, "*"); ok {
+			prefix = http.CanonicalHeaderKey(prefix)
 			c.prefixes = slices.DeleteFunc(c.prefixes, func(p string) bool { return p == prefix })
 		} else {
-			c.fields[name] = false
+			c.fields[hyphenated(name)] = false
 		}
 	}
 	fields = append(slices.Clone(fields), headers.names()...)
@@ -76,7 +76,7 @@ func CheckWithheld(name string) error {
 
 // Drops reports whether a header field or trailer of a client is removed. name is as net/http has it in its map.
 func (c *Cleaner) Drops(name string) bool {
-	if strings.IndexByte(name, '_') >= 0 {
+	if !plainName(name) {
 		name = hyphenated(name)
 	}
 	drop, known := c.fields[name]
@@ -91,10 +91,25 @@ func (c *Cleaner) Drops(name string) bool {
 	return false
 }
 
-// hyphenated returns the canonical name of a header field with - for _. CGI and WSGI turn both into _, so that
-// X_Api_Key arrives as X-Api-Key.
+// plainName reports whether a name consists of letters, digits and dashes.
+func plainName(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; (c|0x20 < 'a' || c|0x20 > 'z') && c != '-' && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return true
+}
+
+// hyphenated returns the canonical name of a header field with - for every byte that is no letter and no digit. CGI and
+// WSGI turn - and _ into _, so that X_Api_Key arrives as X-Api-Key; some servers (lighttpd, older Apache) do so with all.
 func hyphenated(name string) string {
-	return http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
+	return http.CanonicalHeaderKey(strings.Map(func(r rune) rune {
+		if 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' {
+			return r
+		}
+		return '-'
+	}, name))
 }
 
 // Header returns h without what is dropped: h itself where there is nothing to drop, else a copy.
@@ -137,8 +152,12 @@ func (c *Cleaner) Query(raw string) string {
 // RFC 9110 §6.5.1 that steer framing, routing or authentication. It reports whether any trailer is left.
 func (c *Cleaner) Trailer(t http.Header) bool {
 	for name := range t {
-		_, connection := connectionFields[name]
-		if connection || name == "Host" || name == "Content-Encoding" || name == "Content-Type" || c.Drops(name) {
+		plain := name
+		if !plainName(name) {
+			plain = hyphenated(name)
+		}
+		_, connection := connectionFields[plain]
+		if connection || plain == "Host" || plain == "Content-Encoding" || plain == "Content-Type" || c.Drops(plain) {
 			delete(t, name)
 		}
 	}

@@ -118,7 +118,7 @@ func TestHeaderEditsStatic(t *testing.T) {
 // The values of a header map are shared: with the map of another attempt, with the request that a log shows, and, those
 // that are set, with all other requests.
 func TestHeaderEditsAliasing(t *testing.T) {
-	edits, err := auth.NewHeaderEdits(&auth.Edits{Set: values{"Set": {"ours"}}, Add: values{"Add": {"ours"}}, Default: values{"Default": {"ours"}}})
+	edits, err := auth.NewHeaderEdits(&auth.Edits{Set: values{"Set": {"1", "2", "3"}}, Add: values{"Add": {"ours"}}, Default: values{"Default": {"1", "2", "3"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,9 +144,13 @@ func TestHeaderEditsAliasing(t *testing.T) {
 	}
 	next := maps.Clone(original)
 	fields.Apply(next)
-	for name, want := range map[string][]string{"Set": {"ours"}, "Add": {"client", "ours"}, "Default": {"ours"}} {
+	for name, want := range map[string][]string{"Set": {"1", "2", "3"}, "Add": {"client", "ours"}, "Default": {"1", "2", "3"}} {
 		if !slices.Equal(next[name], want) {
 			t.Errorf("%s of the next request is %q", name, next[name])
+		}
+		next[name] = append(next[name], "mine")
+		if last := attempt[name][len(attempt[name])-1]; last != "other" {
+			t.Errorf("%s of the request before has become %q", name, last)
 		}
 	}
 }

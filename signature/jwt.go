@@ -88,7 +88,7 @@ type claim struct {
 // token is a signature that is used again.
 type token struct {
 	values []string
-	until  int64 // Unix time in nanoseconds
+	until  time.Time
 }
 
 // CaddyModule returns the Caddy module information.
@@ -270,7 +270,7 @@ func (j *JWT) Sign(repl *caddy.Replacer) ([]string, error) {
 		return j.sign(now, repl)
 	}
 	last := j.last.Load()
-	if last != nil && now.UnixNano() < last.until {
+	if last != nil && now.Before(last.until) {
 		return last.values, nil
 	}
 	// Two requests may both come by here, and both sign. That is cheaper than a lock for all.
@@ -278,7 +278,7 @@ func (j *JWT) Sign(repl *caddy.Replacer) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	j.last.Store(&token{values, now.Add(j.lifetime / 10).UnixNano()})
+	j.last.Store(&token{values, now.Add(j.lifetime / 10)})
 	return values, nil
 }
 

@@ -12,9 +12,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -68,16 +65,9 @@ func checkSecret(secret string) error {
 
 func (j *JWT) loadKeyFile() error {
 	const option = "signature: key_file"
-	text, err := value.Resolve(option, j.KeyFile)
+	text, err := value.ResolvePEM(option, j.KeyFile)
 	if err != nil {
 		return err
-	}
-	if !strings.Contains(text, "-----BEGIN") {
-		content, err := os.ReadFile(text)
-		if err != nil {
-			return fmt.Errorf("%s: %w", option, readError(err, text))
-		}
-		text = string(content)
 	}
 	key, err := parsePrivateKey(text)
 	if err != nil {
@@ -89,15 +79,6 @@ func (j *JWT) loadKeyFile() error {
 	}
 	j.key, j.method = key, jwt.GetSigningMethod(alg)
 	return nil
-}
-
-// readError is the error of reading a file. It shows the name only if that is an absolute path: it may be a key that has
-// lost its BEGIN line.
-func readError(err error, name string) error {
-	if pathErr, ok := errors.AsType[*fs.PathError](err); ok && !filepath.IsAbs(name) {
-		return fmt.Errorf("it is neither the text of a PEM nor the name of a file that can be read: %w", pathErr.Err)
-	}
-	return err
 }
 
 // parsePrivateKey returns the first private key in a PEM text.

@@ -68,7 +68,6 @@ func TestAuthority(t *testing.T) {
 		{"Host with a slash", raw("GET /x HTTP/1.1", "Host: "+g.plain+"/../evil"), refused},
 		{"Host behind a blank", raw("GET /x HTTP/1.1", "Host: "+g.plain, " Host: "+evil.Addr), refused},
 		{"HTTP/1.0 without Host", raw("GET /x HTTP/1.0"), "/v1/public/x"},
-		{"HTTP/0.9", raw("GET /x"), refused},
 		{"forwarding fields", raw("GET /x HTTP/1.1", "Host: "+g.plain, "X-Forwarded-Host: evil.test", "Forwarded: host=evil.test",
 			"X-Forwarded-Proto: https", "X-Forwarded-For: 127.0.0.1"), "/v1/public/x"},
 	}

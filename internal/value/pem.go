@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package value
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// ResolvePEM returns the PEM text that a value is, or that is in the file that it names.
+func ResolvePEM(option, text string) (string, error) {
+	resolved, err := Resolve(option, text)
+	if err != nil {
+		return "", err
+	}
+	if strings.Contains(resolved, "-----BEGIN") {
+		return resolved, nil
+	}
+	content, err := os.ReadFile(resolved)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", option, readError(err, resolved))
+	}
+	return string(content), nil
+}
+
+// readError is the error of reading a file. It shows the name only if that looks like one: it may be a key that has lost
+// its BEGIN line.
+func readError(err error, name string) error {
+	named := filepath.IsAbs(name) || slices.Contains([]string{".pem", ".crt", ".cer", ".key"}, filepath.Ext(name))
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok && !named {
+		return fmt.Errorf("it is neither the text of a PEM nor the name of a file that can be read: %w", pathErr.Err)
+	}
+	return err
+}
