@@ -6,6 +6,11 @@ import (
 	"fmt"
 	"sync"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -13,11 +18,20 @@ func init() { caddy.RegisterModule(new(App)) }
 
 // App holds what the datasources of a configuration share. It exists without being configured.
 type App struct {
+	// The keys that seal what is stored: 32 random bytes in base64, of which `caddy authenticated-api keygen` makes
+	// some. The first seals, all of them open, so a new key is put in front of the old. Global placeholders are resolved
+	// when the configuration loads. Default: a key is made when it is first needed, and kept in Caddy's config folder.
+	Keys []string `json:"key,omitempty"`
+
 	// Refuse to dial private addresses too, for all APIs: RFC 1918, RFC 4193, RFC 6598 and loopback. Link-local,
 	// metadata, unspecified and multicast addresses and Caddy's own admin endpoint are never dialled anyway.
 	DenyPrivate bool `json:"deny_private,omitempty"`
 
+	logger *zap.Logger
+	admin  string // the address of Caddy's admin endpoint, where a handler has said it
+
 	mu          sync.Mutex
+	keys        *seal.Ring             // nil: not configured, and not needed until now
 	datasources map[string]*datasource // by name; the one that was provisioned last
 	given       map[string]string      // given names, and what was configured under them
 }
@@ -31,7 +45,11 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision implements caddy.Provisioner.
-func (a *App) Provision(caddy.Context) error {
+func (a *App) Provision(ctx caddy.Context) error {
+	a.logger = ctx.Logger()
+	if err := a.loadKeys(); err != nil {
+		return err
+	}
 	a.datasources = make(map[string]*datasource)
 	a.given = make(map[string]string)
 	return nil
@@ -66,8 +84,16 @@ func (a *App) lookup(name string) *datasource {
 	return a.datasources[name]
 }
 
+// MarshalLogObject implements zapcore.ObjectMarshaler; it keeps the keys out of logs.
+func (a *App) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	enc.AddInt("keys", len(a.Keys))
+	return nil
+}
+
 // Interface guards
 var (
-	_ caddy.App         = (*App)(nil)
-	_ caddy.Provisioner = (*App)(nil)
+	_ caddy.App               = (*App)(nil)
+	_ caddy.Provisioner       = (*App)(nil)
+	_ value.Opener            = (*App)(nil)
+	_ zapcore.ObjectMarshaler = (*App)(nil)
 )

@@ -31,6 +31,7 @@ func init() {
 // parseGlobalOption sets up the app from Caddyfile tokens. Syntax:
 //
 //	authenticated_api {
+//	    key <32 bytes, base64>
 //	    deny_private
 //	}
 func parseGlobalOption(d *caddyfile.Dispenser, _ any) (any, error) {
@@ -41,13 +42,19 @@ func parseGlobalOption(d *caddyfile.Dispenser, _ any) (any, error) {
 	}
 	for d.NextBlock(0) {
 		switch d.Val() {
+		case "key":
+			var key string
+			if !d.AllArgs(&key) || key == "" {
+				return nil, d.Errf("key: takes one key, best as {env.NAME}; `caddy authenticated-api keygen` makes one")
+			}
+			app.Keys = append(app.Keys, key)
 		case "deny_private":
 			if d.NextArg() {
 				return nil, d.Errf("deny_private: takes no argument")
 			}
 			app.DenyPrivate = true
 		default:
-			return nil, d.Errf("%s: unrecognized global option %q; there is deny_private", directiveName, d.Val())
+			return nil, d.Errf("%s: unrecognized global option %q; there are key and deny_private", directiveName, d.Val())
 		}
 	}
 	return httpcaddyfile.App{Name: directiveName, Value: caddyconfig.JSON(app, nil)}, nil
@@ -106,7 +113,7 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 		return nil, err
 	}
 	if len(args) == 0 {
-		return opts.handlerAlone(d, matcher)
+		return opts.handlerAlone(h, d, matcher)
 	}
 	opts.handler.BaseURL = args[0].Text
 	if err := opts.handler.check(); err != nil {
@@ -174,7 +181,7 @@ func (opts *directive) parseBlock(d *caddyfile.Dispenser) (opening, closing cadd
 }
 
 // handlerAlone is the form without a base URL.
-func (opts *directive) handlerAlone(d *caddyfile.Dispenser, matcher caddy.ModuleMap) ([]httpcaddyfile.ConfigValue, error) {
+func (opts *directive) handlerAlone(h httpcaddyfile.Helper, d *caddyfile.Dispenser, matcher caddy.ModuleMap) ([]httpcaddyfile.ConfigValue, error) {
 	if len(opts.proxy) > 0 {
 		return nil, d.Errf("%s: unrecognized subdirective %q; without a base URL the proxy is one of your own, and its "+
 			"subdirectives go there", directiveName, opts.proxy[0].Text)
@@ -186,8 +193,16 @@ func (opts *directive) handlerAlone(d *caddyfile.Dispenser, matcher caddy.Module
 	if err := opts.handler.check(); err != nil {
 		return nil, d.WrapErr(err)
 	}
-
+	opts.handler.AdminAddress = adminAddress(h)
 	return route(matcher, caddyconfig.JSONModuleObject(&opts.handler, "handler", directiveName, nil)), nil
+}
+
+// adminAddress returns what the global option admin says, or "".
+func adminAddress(h httpcaddyfile.Helper) string {
+	if admin, ok := h.Option("admin").(*caddy.AdminConfig); ok && admin != nil {
+		return admin.Listen
+	}
+	return ""
 }
 
 func route(matcher caddy.ModuleMap, handlers ...json.RawMessage) []httpcaddyfile.ConfigValue {
@@ -232,9 +247,7 @@ func (opts *directive) reverseProxy(h httpcaddyfile.Helper, tokens []caddyfile.T
 		return nil, d.Errf("%s: the base URL is http, so there is no certificate to trust; write https, or remove it", certOption)
 	}
 	opts.transport.apply(t)
-	if admin, ok := h.Option("admin").(*caddy.AdminConfig); ok && admin != nil {
-		t.AdminAddress = admin.Listen
-	}
+	t.AdminAddress = adminAddress(h)
 	if err := t.check(); err != nil {
 		return nil, d.WrapErr(err)
 	}

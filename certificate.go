@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
@@ -33,12 +34,15 @@ type trust struct {
 }
 
 // trust reads self_signed_cert and configures the embedded transport to trust nothing else.
-func (t *Transport) trust() (*trust, error) {
+func (t *Transport) trust(ctx caddy.Context) (*trust, error) {
 	if t.SelfSignedCert == "" {
 		return nil, nil //nolint:nilnil // nil is the trust of the system
 	}
-	text, err := value.ResolvePEM(certOption, t.SelfSignedCert)
+	text, err := value.Unseal(ctx, certOption, t.SelfSignedCert)
 	if err != nil {
+		return nil, err
+	}
+	if text, err = value.ResolvePEM(certOption, text); err != nil {
 		return nil, fmt.Errorf("%w; a certificate makes: %s", err, opensslLine)
 	}
 	tr, err := parseTrust(text)

@@ -128,10 +128,7 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 	if err := ds.loadGuests(ctx, d); err != nil {
 		return nil, err
 	}
-	if ds.headers, err = auth.NewHeaderEdits(d.Headers); err != nil {
-		return nil, err
-	}
-	if ds.query, err = auth.NewQueryEdits(d.Query); err != nil {
+	if err := ds.loadEdits(ctx, d); err != nil {
 		return nil, err
 	}
 	var signed []string
@@ -150,6 +147,22 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 		return nil, fmt.Errorf("loading the authenticated_api app: %w", err)
 	}
 	return ds, app.(*App).register(ds, string(config), d.Name != "")
+}
+
+func (ds *datasource) loadEdits(ctx caddy.Context, d *Datasource) error {
+	headers, err := d.Headers.Unseal(ctx, "header")
+	if err != nil {
+		return err
+	}
+	if ds.headers, err = auth.NewHeaderEdits(headers); err != nil {
+		return err
+	}
+	query, err := d.Query.Unseal(ctx, "query")
+	if err != nil {
+		return err
+	}
+	ds.query, err = auth.NewQueryEdits(query)
+	return err
 }
 
 func (ds *datasource) loadGuests(ctx caddy.Context, d *Datasource) error {

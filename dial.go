@@ -46,13 +46,14 @@ var metadata = []netip.Addr{
 	netip.MustParseAddr("192.0.0.192"),
 }
 
-// embedded4 are the IPv6 prefixes whose addresses carry an IPv4 address, and at which byte it begins: NAT64 (RFC 6052),
+// embedded4 are the IPv6 prefixes whose addresses carry an IPv4 address, and at which byte it begins: NAT64 (RFC 6052, RFC 8215),
 // 6to4 (RFC 3056), IPv4-compatible and IPv4-translated (RFC 4291 §2.5.5.1, RFC 2765).
 var embedded4 = []struct {
 	prefix netip.Prefix
 	at     int
 }{
 	{netip.MustParsePrefix("64:ff9b::/96"), 12},
+	{netip.MustParsePrefix("64:ff9b:1::/48"), 12},
 	{netip.MustParsePrefix("2002::/16"), 2},
 	{netip.MustParsePrefix("::/96"), 12},
 	{netip.MustParsePrefix("::ffff:0:0:0/96"), 12},

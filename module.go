@@ -47,6 +47,10 @@ type Handler struct {
 	// `application/problem+json` (RFC 9457).
 	Errors string `json:"errors,omitempty"`
 
+	// The address of Caddy's admin endpoint, for the transport `authenticated_api` of a proxy of your own that does not
+	// say it itself. In a Caddyfile it is taken from the global option `admin`.
+	AdminAddress string `json:"admin_address,omitempty"`
+
 	ds     *datasource
 	logger *zap.Logger
 }
@@ -70,6 +74,13 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.ds = ds
+	if h.AdminAddress != "" {
+		app, err := ctx.App("authenticated_api")
+		if err != nil {
+			return fmt.Errorf("loading the authenticated_api app: %w", err)
+		}
+		app.(*App).admin = h.AdminAddress
+	}
 	return nil
 }
 
@@ -132,6 +143,10 @@ func refuse(r *http.Request) *problem {
 // nothing will be written to it.
 func (h *Handler) clean(r *http.Request) *http.Request {
 	header := h.ds.cleaner.Header(r.Header)
+	if speaksHTTP(header["Upgrade"]) {
+		header = maps.Clone(header)
+		delete(header, "Upgrade")
+	}
 	query := h.ds.cleaner.Query(r.URL.RawQuery)
 	if h.ds.base != nil && len(header) == len(r.Header) && query == r.URL.RawQuery {
 		return r
@@ -148,6 +163,22 @@ func (h *Handler) clean(r *http.Request) *http.Request {
 		out.URL = &u
 	}
 	return out
+}
+
+// speaksHTTP reports whether an Upgrade field asks for another version of HTTP, or for TLS below it (RFC 9110 §7.8).
+// Through the tunnel that an API would open then, a client could send it requests that nobody has looked at. A server is
+// free not to upgrade.
+func speaksHTTP(upgrade []string) bool {
+	for _, list := range upgrade {
+		for protocol := range strings.SplitSeq(list, ",") {
+			name, _, _ := strings.Cut(strings.TrimSpace(protocol), "/")
+			switch strings.ToLower(name) {
+			case "h2", "h2c", "http", "tls":
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // write puts the exchange's part on a request that goes to a proxy of the user's own.

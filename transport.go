@@ -3,6 +3,7 @@
 package authenticatedapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -132,11 +133,11 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	if err := t.bind(app.(*App)); err != nil {
 		return err
 	}
-	trust, err := t.trust()
+	trust, err := t.trust(ctx)
 	if err != nil {
 		return err
 	}
-	rule, err := newDialRule(t.AdminAddress, app.(*App).DenyPrivate)
+	rule, err := newDialRule(cmp.Or(t.AdminAddress, app.(*App).admin), app.(*App).DenyPrivate)
 	if err != nil {
 		return err
 	}

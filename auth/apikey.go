@@ -46,11 +46,15 @@ func (*APIKey) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision implements caddy.Provisioner.
-func (k *APIKey) Provision(caddy.Context) error {
+func (k *APIKey) Provision(ctx caddy.Context) error {
 	if err := k.Validate(); err != nil {
 		return err
 	}
-	return k.load(k.credential, k.Value, k.Prefix)
+	text, prefix := k.Value, k.Prefix
+	if err := value.UnsealAll(ctx, "auth api_key", &text, &prefix); err != nil {
+		return err
+	}
+	return k.load(func() (*Credential, error) { return k.credential(text, prefix) }, text, prefix)
 }
 
 // Validate implements caddy.Validator: it checks what can be checked without resolving placeholders.
@@ -87,17 +91,16 @@ func (k *APIKey) Placement() Placement {
 	return Placement{Header: http.CanonicalHeaderKey(k.Key)}
 }
 
-func (k *APIKey) credential() (*Credential, error) {
-	val, err := value.ResolveLine("auth api_key: value", k.Value)
+func (k *APIKey) credential(text, prefix string) (*Credential, error) {
+	val, err := value.ResolveLine("auth api_key: value", text)
 	if err != nil {
 		return nil, err
 	}
 	if err := checkEnds("auth api_key: value", val); err != nil {
 		return nil, err
 	}
-	if k.Prefix != "" {
-		prefix, err := value.ResolveLine("auth api_key: prefix", k.Prefix)
-		if err != nil {
+	if prefix != "" {
+		if prefix, err = value.ResolveLine("auth api_key: prefix", prefix); err != nil {
 			return nil, err
 		}
 		if err := checkEnds("auth api_key: prefix", prefix); err != nil {

@@ -38,13 +38,19 @@ func (*Basic) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision implements caddy.Provisioner.
-func (b *Basic) Provision(caddy.Context) error { return b.load(b.credential, b.Username, b.Password) }
+func (b *Basic) Provision(ctx caddy.Context) error {
+	username, password := b.Username, b.Password
+	if err := value.UnsealAll(ctx, "auth basic", &username, &password); err != nil {
+		return err
+	}
+	return b.load(func() (*Credential, error) { return b.credential(username, password) }, username, password)
+}
 
 // Placement implements Method.
 func (*Basic) Placement() Placement { return Placement{Header: "Authorization"} }
 
-func (b *Basic) credential() (*Credential, error) {
-	user, err := value.ResolveLine("auth basic: username", b.Username)
+func (b *Basic) credential(username, password string) (*Credential, error) {
+	user, err := value.ResolveLine("auth basic: username", username)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +58,7 @@ func (b *Basic) credential() (*Credential, error) {
 		// RFC 7617 §2: everything after the first colon would be taken for the password.
 		return nil, errors.New("auth basic: username: a user name cannot have a colon in it (RFC 7617 §2)")
 	}
-	pass, err := value.ResolveLine("auth basic: password", b.Password)
+	pass, err := value.ResolveLine("auth basic: password", password)
 	if err != nil {
 		return nil, err
 	}

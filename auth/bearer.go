@@ -30,13 +30,19 @@ func (*Bearer) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision implements caddy.Provisioner.
-func (b *Bearer) Provision(caddy.Context) error { return b.load(b.credential, b.Token) }
+func (b *Bearer) Provision(ctx caddy.Context) error {
+	text, err := value.Unseal(ctx, "auth bearer: token", b.Token)
+	if err != nil {
+		return err
+	}
+	return b.load(func() (*Credential, error) { return b.credential(text) }, text)
+}
 
 // Placement implements Method.
 func (*Bearer) Placement() Placement { return Placement{Header: "Authorization"} }
 
-func (b *Bearer) credential() (*Credential, error) {
-	token, err := value.ResolveLine("auth bearer: token", b.Token)
+func (b *Bearer) credential(text string) (*Credential, error) {
+	token, err := value.ResolveLine("auth bearer: token", text)
 	if err != nil {
 		return nil, err
 	}

@@ -65,6 +65,30 @@ func (e *Edits) check(option string, checkName func(option, name string) error) 
 	return nil
 }
 
+// Unseal returns the edits with their sealed values opened. e may be nil.
+func (e *Edits) Unseal(ctx caddy.Context, option string) (*Edits, error) {
+	if e == nil {
+		return nil, nil //nolint:nilnil // no edits
+	}
+	plain := &Edits{Delete: e.Delete}
+	for _, group := range []struct {
+		from map[string][]string
+		to   *map[string][]string
+	}{{e.Set, &plain.Set}, {e.Add, &plain.Add}, {e.Default, &plain.Default}} {
+		*group.to = make(map[string][]string, len(group.from))
+		for name, texts := range group.from {
+			opened := slices.Clone(texts)
+			for i := range opened {
+				if err := value.UnsealAll(ctx, option+" "+name, &opened[i]); err != nil {
+					return nil, err
+				}
+			}
+			(*group.to)[name] = opened
+		}
+	}
+	return plain, nil
+}
+
 // names are the names that a client's copies are removed of: what is set or deleted here.
 func (e *Edits) names() []string {
 	if e == nil {

@@ -165,8 +165,12 @@ func checkHeaderName(name string) error {
 }
 
 // Provision implements caddy.Provisioner.
-func (j *JWT) Provision(caddy.Context) error {
+func (j *JWT) Provision(ctx caddy.Context) error {
 	if err := j.Validate(); err != nil {
+		return err
+	}
+	t, err := j.unseal(ctx)
+	if err != nil {
 		return err
 	}
 	j.header = defaultHeader
@@ -177,23 +181,44 @@ func (j *JWT) Provision(caddy.Context) error {
 	if j.Lifetime != 0 {
 		j.lifetime = time.Duration(j.Lifetime)
 	}
-	if err := j.loadKey(); err != nil {
+	if err := j.loadKey(t); err != nil {
 		return err
 	}
-	if err := j.encodeHeader(); err != nil {
+	if err := j.encodeHeader(t); err != nil {
 		return err
 	}
-	return j.encodeClaims()
+	return j.encodeClaims(t)
+}
+
+// texts are the values of a JWT with the sealed ones opened.
+type texts struct {
+	secret, keyFile, keyID, issuer, audience string
+	claims                                   map[string]string
+}
+
+func (j *JWT) unseal(ctx caddy.Context) (*texts, error) {
+	t := &texts{j.Secret, j.KeyFile, j.KeyID, j.Issuer, j.Audience, maps.Clone(j.Claims)}
+	if err := value.UnsealAll(ctx, "signature", &t.secret, &t.keyFile, &t.keyID, &t.issuer, &t.audience); err != nil {
+		return nil, err
+	}
+	for name, text := range t.claims {
+		plain, err := value.Unseal(ctx, "signature: claim "+name, text)
+		if err != nil {
+			return nil, err
+		}
+		t.claims[name] = plain
+	}
+	return t, nil
 }
 
 // encodeHeader makes the first part of all tokens. Appsmith's library writes no "typ".
-func (j *JWT) encodeHeader() error {
+func (j *JWT) encodeHeader(t *texts) error {
 	header := struct {
 		Alg string `json:"alg"`
 		Kid string `json:"kid,omitempty"`
 	}{Alg: j.method.Alg()}
-	if j.KeyID != "" {
-		kid, err := value.ResolveLine("signature: key_id", j.KeyID)
+	if t.keyID != "" {
+		kid, err := value.ResolveLine("signature: key_id", t.keyID)
 		if err != nil {
 			return err
 		}
@@ -207,19 +232,19 @@ func (j *JWT) encodeHeader() error {
 	return nil
 }
 
-func (j *JWT) encodeClaims() error {
+func (j *JWT) encodeClaims(t *texts) error {
 	issuer := defaultIssuer
-	if j.Issuer != "" {
+	if t.issuer != "" {
 		var err error
-		if issuer, err = value.ResolveLine("signature: issuer", j.Issuer); err != nil {
+		if issuer, err = value.ResolveLine("signature: issuer", t.issuer); err != nil {
 			return err
 		}
 	}
 	if err := j.fix("iss", issuer); err != nil {
 		return err
 	}
-	if j.Audience != "" {
-		audience, err := value.ResolveLine("signature: audience", j.Audience)
+	if t.audience != "" {
+		audience, err := value.ResolveLine("signature: audience", t.audience)
 		if err != nil {
 			return err
 		}
@@ -227,8 +252,8 @@ func (j *JWT) encodeClaims() error {
 			return err
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(j.Claims)) {
-		tmpl, err := value.Parse("signature: claim "+name, j.Claims[name])
+	for _, name := range slices.Sorted(maps.Keys(t.claims)) {
+		tmpl, err := value.Parse("signature: claim "+name, t.claims[name])
 		if err != nil {
 			return err
 		}

@@ -225,7 +225,6 @@ func TestErrors(t *testing.T) {
 		{"empty", &signature.JWT{Secret: secret + "{env.SIGNATURE_EMPTY}"}, "{env.SIGNATURE_EMPTY}"},
 		{"request", &signature.JWT{Secret: secret + "{http.request.uri}"}, "belongs to a request"},
 		{"moustache", &signature.JWT{Secret: "{{" + secret + "}}"}, "one brace"},
-		{"sealed", &signature.JWT{Secret: "sealed:v1:" + secret}, "sealed"},
 		{"header", &signature.JWT{Secret: secret, HeaderName: "X Sig"}, "no valid name"},
 		{"Host", &signature.JWT{Secret: secret, HeaderName: "host"}, "belongs to the connection"},
 		{"TE", &signature.JWT{Secret: secret, HeaderName: "TE"}, "belongs to the connection"},

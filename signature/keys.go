@@ -24,15 +24,15 @@ var algorithms = []string{"HS256", "HS384", "HS512", "RS256", "PS256", "ES256", 
 // minSecret is what RFC 7518 §3.2 asks of HS256, and what Appsmith asks of any secret.
 const minSecret = 32
 
-func (j *JWT) loadKey() error {
-	if j.Secret != "" {
-		return j.loadSecret()
+func (j *JWT) loadKey(t *texts) error {
+	if t.secret != "" {
+		return j.loadSecret(t.secret)
 	}
-	return j.loadKeyFile()
+	return j.loadKeyFile(t.keyFile)
 }
 
-func (j *JWT) loadSecret() error {
-	secret, err := value.Resolve("signature: secret", j.Secret)
+func (j *JWT) loadSecret(text string) error {
+	secret, err := value.Resolve("signature: secret", text)
 	if err != nil {
 		return err
 	}
@@ -63,9 +63,9 @@ func checkSecret(secret string) error {
 	return nil
 }
 
-func (j *JWT) loadKeyFile() error {
+func (j *JWT) loadKeyFile(text string) error {
 	const option = "signature: key_file"
-	text, err := value.ResolvePEM(option, j.KeyFile)
+	text, err := value.ResolvePEM(option, text)
 	if err != nil {
 		return err
 	}

@@ -18,9 +18,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// Sealed is how a value begins that `caddy authenticated-api seal` has made.
-const Sealed = "sealed:v1:"
-
 // Template is a text with placeholders that are filled in for each request. Global placeholders in it have been
 // resolved. What fills a placeholder is never expanded itself.
 type Template struct {
@@ -68,7 +65,7 @@ func Resolve(option, text string) (string, error) {
 		return "", err
 	}
 	if strings.HasPrefix(text, Sealed) {
-		return "", fmt.Errorf("%s: this version opens no sealed values yet; use {env.NAME} or {file./path}", option)
+		return "", fmt.Errorf("%s: a sealed value cannot be opened here", option)
 	}
 	repl := caddy.NewReplacer()
 	var sb strings.Builder

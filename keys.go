@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authenticatedapi
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"go.uber.org/zap"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
+	"github.com/caddyserver/caddy/v2"
+)
+
+// keyFile is where the key is kept that is made when none is configured.
+func keyFile() string { return filepath.Join(caddy.AppConfigDir(), "authenticated_api.key") }
+
+// loadKeys reads the configured keys.
+func (a *App) loadKeys() error {
+	var keys []*seal.Key
+	for _, text := range a.Keys {
+		resolved, err := value.Resolve("key", text)
+		if err != nil {
+			return err
+		}
+		key, err := seal.ParseKey(resolved)
+		if err != nil {
+			return fmt.Errorf("key: %w", err)
+		}
+		keys = append(keys, key)
+	}
+	if len(keys) > 0 {
+		a.keys = seal.NewRing(keys[0], keys[1:]...)
+	}
+	return nil
+}
+
+// errNoKey says that something sealed cannot be opened, since there is no key at all.
+var errNoKey = errors.New("there is no key; configure the one that it was sealed with: " +
+	"{ authenticated_api { key {env.NAME} } }")
+
+// OpenSealed implements value.Opener. It makes no key: what was sealed was sealed with one.
+func (a *App) OpenSealed(text string) (string, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.keys == nil {
+		key, err := seal.ReadKeyFile(keyFile())
+		if errors.Is(err, fs.ErrNotExist) {
+			return "", errNoKey
+		}
+		if err != nil {
+			return "", err
+		}
+		a.keys = seal.NewRing(key)
+	}
+	return a.keys.OpenValue(text)
+}
+
+// sealValue seals a value with the first key, and makes one if there is none.
+func (a *App) sealValue(plain []byte) (string, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.keys == nil {
+		key, created, err := seal.CreateKeyFile(keyFile())
+		if err != nil {
+			return "", err
+		}
+		if created {
+			a.logger.Warn("made a key, since none is configured; keep a copy of it: what it seals cannot be opened without it",
+				zap.String("file", keyFile()), zap.String("key_id", key.ID()))
+		}
+		a.keys = seal.NewRing(key)
+	}
+	return a.keys.SealValue(plain)
+}
