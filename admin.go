@@ -54,7 +54,11 @@ func serveSeal(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: err}
 	}
-	sealed, err := app.sealValue(plain)
+	ring, err := app.ring()
+	if err != nil {
+		return caddy.APIError{HTTPStatus: http.StatusInternalServerError, Err: err}
+	}
+	sealed, err := ring.SealValue(plain)
 	if err != nil {
 		return caddy.APIError{HTTPStatus: http.StatusInternalServerError, Err: fmt.Errorf("sealing: %w", err)}
 	}

@@ -3,14 +3,17 @@
 package authenticatedapi
 
 import (
+	"encoding/json"
 	"fmt"
 	"sync"
 
+	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -27,13 +30,18 @@ type App struct {
 	// metadata, unspecified and multicast addresses and Caddy's own admin endpoint are never dialled anyway.
 	DenyPrivate bool `json:"deny_private,omitempty"`
 
-	logger *zap.Logger
-	admin  string // the address of Caddy's admin endpoint, where a handler has said it
+	// The storage of OAuth tokens. Default: Caddy's own.
+	StorageRaw json.RawMessage `json:"storage,omitempty" caddy:"namespace=caddy.storage inline_key=module"`
+
+	logger  *zap.Logger
+	storage certmagic.Storage
+	admin   string // the address of Caddy's admin endpoint, where a handler has said it
 
 	mu          sync.Mutex
 	keys        *seal.Ring             // nil: not configured, and not needed until now
 	datasources map[string]*datasource // by name; the one that was provisioned last
 	given       map[string]string      // given names, and what was configured under them
+	oauth       map[string]bool        // names of datasources whose tokens are stored under them
 }
 
 // CaddyModule returns the Caddy module information.
@@ -50,8 +58,31 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.loadKeys(); err != nil {
 		return err
 	}
+	if err := a.loadStorage(ctx); err != nil {
+		return err
+	}
+	a.oauth = make(map[string]bool)
 	a.datasources = make(map[string]*datasource)
 	a.given = make(map[string]string)
+	return nil
+}
+
+func (a *App) loadStorage(ctx caddy.Context) error {
+	if a.StorageRaw == nil {
+		a.storage = ctx.Storage()
+		return nil
+	}
+	module, err := ctx.LoadModule(a, "StorageRaw")
+	if err != nil {
+		return fmt.Errorf("loading the storage: %w", err)
+	}
+	converter, ok := module.(caddy.StorageConverter)
+	if !ok {
+		return fmt.Errorf("storage: %T is not a storage", module)
+	}
+	if a.storage, err = converter.CertMagicStorage(); err != nil {
+		return fmt.Errorf("opening the storage: %w", err)
+	}
 	return nil
 }
 
@@ -72,6 +103,14 @@ func (a *App) register(ds *datasource, config string, given bool) error {
 		}
 		a.given[ds.name] = config
 	}
+	if _, stored := ds.method.(*oauth.Method); stored {
+		if a.oauth[ds.name] && a.datasources[ds.name].config != config {
+			return fmt.Errorf("name: two different OAuth datasources are called %q, and would share a token; "+
+				"give one of them another name", ds.name)
+		}
+		a.oauth[ds.name] = true
+	}
+	ds.config = config
 	a.datasources[ds.name] = ds
 	return nil
 }

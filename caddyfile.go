@@ -31,7 +31,8 @@ func init() {
 // parseGlobalOption sets up the app from Caddyfile tokens. Syntax:
 //
 //	authenticated_api {
-//	    key <32 bytes, base64>
+//	    key     <32 bytes, base64>
+//	    storage <module> { ... }
 //	    deny_private
 //	}
 func parseGlobalOption(d *caddyfile.Dispenser, _ any) (any, error) {
@@ -48,13 +49,23 @@ func parseGlobalOption(d *caddyfile.Dispenser, _ any) (any, error) {
 				return nil, d.Errf("key: takes one key, best as {env.NAME}; `caddy authenticated-api keygen` makes one")
 			}
 			app.Keys = append(app.Keys, key)
+		case "storage":
+			if !d.NextArg() || app.StorageRaw != nil {
+				return nil, d.Errf("storage: takes one storage module, as Caddy's own global option storage does")
+			}
+			name := d.Val()
+			storage, err := caddyfile.UnmarshalModule(d, "caddy.storage."+name)
+			if err != nil {
+				return nil, err
+			}
+			app.StorageRaw = caddyconfig.JSONModuleObject(storage, "module", name, nil)
 		case "deny_private":
 			if d.NextArg() {
 				return nil, d.Errf("deny_private: takes no argument")
 			}
 			app.DenyPrivate = true
 		default:
-			return nil, d.Errf("%s: unrecognized global option %q; there are key and deny_private", directiveName, d.Val())
+			return nil, d.Errf("%s: unrecognized global option %q; there are key, storage and deny_private", directiveName, d.Val())
 		}
 	}
 	return httpcaddyfile.App{Name: directiveName, Value: caddyconfig.JSON(app, nil)}, nil
@@ -64,6 +75,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, _ any) (any, error) {
 type directive struct {
 	handler   Handler
 	transport transportOptions
+	method    string            // the name of the auth method
 	proxy     []caddyfile.Token // the subdirectives that are reverse_proxy's own
 }
 
@@ -111,6 +123,9 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 	opening, closing, err := opts.parseBlock(d)
 	if err != nil {
 		return nil, err
+	}
+	if opts.method == "oauth2" {
+		opts.handler.AdminAddress = adminAddress(h) // for the token endpoint
 	}
 	if len(args) == 0 {
 		return opts.handlerAlone(h, d, matcher)
@@ -361,6 +376,7 @@ func (opts *directive) parseAuth(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return err
 	}
+	opts.method = name
 	opts.handler.AuthRaw = caddyconfig.JSONModuleObject(guest, "method", name, nil)
 	return nil
 }

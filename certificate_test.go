@@ -28,6 +28,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quic-go/quic-go/http3"
+
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 	"github.com/caddyserver/caddy/v2"
 )
@@ -637,4 +639,56 @@ func TestCertAuthorityWithoutName(t *testing.T) {
 	api := newTLSAPI(t, "127.0.0.1:0", 2, &tls.Config{Certificates: []tls.Certificate{newCert(t, ca, nil).tls()}}, nil)
 	base := "https://localhost:" + api.port
 	wantServed(t, certGateway(t, base, "self_signed_cert "+save(t, ca.pem)), api, 2, "localhost:"+api.port)
+}
+
+// Over HTTP/3 an address is dialled, yet the certificate must be that of the upstream's name.
+func TestCertHTTP3(t *testing.T) {
+	serve := func(t *testing.T, id *identity) (port string) {
+		t.Helper()
+		conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := &http3.Server{
+			TLSConfig: http3.ConfigureTLSConfig(&tls.Config{Certificates: []tls.Certificate{id.tls()}}),
+			Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.WriteString(w, r.Host+" "+r.Header.Get("Authorization"))
+			}),
+		}
+		go func() { _ = server.Serve(conn) }()
+		t.Cleanup(func() { _ = server.Close(); _ = conn.Close() })
+		_, port, _ = net.SplitHostPort(conn.LocalAddr().String())
+		return port
+	}
+	named := newCert(t, nil, func(c *x509.Certificate) { c.IPAddresses = nil })
+	numbered := newCert(t, nil, func(c *x509.Certificate) { c.DNSNames = nil })
+	for _, test := range []struct {
+		name, host string
+		id         *identity
+		status     int
+	}{
+		{"name", "localhost", named, 200},
+		{"address", "127.0.0.1", numbered, 200},
+		{"address, certificate of a name", "127.0.0.1", named, 502},
+		{"name, certificate of an address", "localhost", numbered, 502},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			host := test.host + ":" + serve(t, test.id)
+			trust := "self_signed_cert " + save(t, test.id.pem)
+			for form, config := range map[string]string{
+				"base URL": "authenticated_api https://" + host + " {\nauth bearer k1\n" + trust +
+					"\ntransport http {\nversions 3\n}\nhealth_uri /health\n}",
+				"own proxy": "authenticated_api {\nauth bearer k1\n}\nreverse_proxy https://" + host +
+					" {\ntransport authenticated_api {\n" + trust + "\nversions 3\n}\n}",
+			} {
+				res := rig.Get(t, rig.Start(t, "http://GATEWAY {\n"+config+"\n}"), "/x", "")
+				if res.StatusCode != test.status && (test.status == 200 || res.StatusCode != 503) {
+					t.Errorf("%s: the client got %d %q, want %d", form, res.StatusCode, res.Text, test.status)
+				}
+				if res.StatusCode == 200 && res.Text != host+" Bearer k1" {
+					t.Errorf("%s: the API got %q", form, res.Text)
+				}
+			}
+		})
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"regexp"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/authenticated-api/caddy-authenticated-api/signature"
 	"github.com/caddyserver/caddy/v2"
 )
@@ -94,6 +95,7 @@ func (d *Datasource) check() error {
 // datasource is a Datasource that has been provisioned. It is shared by all requests.
 type datasource struct {
 	name    string
+	config  string        // what was configured, as text
 	base    *auth.BaseURL // nil: the proxy behind the handler knows where the API is
 	method  auth.Method
 	signer  signature.Signer // nil: requests are not signed
@@ -146,7 +148,23 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 	if err != nil {
 		return nil, fmt.Errorf("loading the authenticated_api app: %w", err)
 	}
-	return ds, app.(*App).register(ds, string(config), d.Name != "")
+	if err := app.(*App).register(ds, string(config), d.Name != ""); err != nil {
+		return nil, err
+	}
+	return ds, ds.bind(app.(*App))
+}
+
+// bind gives an OAuth method what it works in.
+func (ds *datasource) bind(app *App) error {
+	method, ok := ds.method.(*oauth.Method)
+	if !ok {
+		return nil
+	}
+	rule, err := newDialRule(app.admin, app.DenyPrivate)
+	if err != nil {
+		return err
+	}
+	return method.Bind(oauth.Environment{Datasource: ds.name, Storage: app.storage, Keys: app.ring, Allowed: rule.check})
 }
 
 func (ds *datasource) loadEdits(ctx caddy.Context, d *Datasource) error {

@@ -46,8 +46,8 @@ var metadata = []netip.Addr{
 	netip.MustParseAddr("192.0.0.192"),
 }
 
-// embedded4 are the IPv6 prefixes whose addresses carry an IPv4 address, and at which byte it begins: NAT64 (RFC 6052, RFC 8215),
-// 6to4 (RFC 3056), IPv4-compatible and IPv4-translated (RFC 4291 §2.5.5.1, RFC 2765).
+// embedded4 are the IPv6 prefixes whose addresses carry an IPv4 address, and at which byte it begins: NAT64 (RFC 6052,
+// RFC 8215), 6to4 (RFC 3056), IPv4-compatible and IPv4-translated (RFC 4291 §2.5.5.1, RFC 2765).
 var embedded4 = []struct {
 	prefix netip.Prefix
 	at     int

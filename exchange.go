@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/caddyserver/caddy/v2"
@@ -93,7 +94,7 @@ func exchangeOf(req *http.Request) *exchange {
 func (ds *datasource) newExchange(r *http.Request) (*exchange, *problem, error) {
 	credential, err := ds.method.Credential(r.Context())
 	if err != nil {
-		return nil, &problemTokenUnavailable, err
+		return nil, problemOf(err, time.Now()), err
 	}
 	repl := func() *caddy.Replacer { return r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer) }
 	fields, err := ds.headers.Evaluate(repl)

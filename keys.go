@@ -59,20 +59,21 @@ func (a *App) OpenSealed(text string) (string, error) {
 	return a.keys.OpenValue(text)
 }
 
-// sealValue seals a value with the first key, and makes one if there is none.
-func (a *App) sealValue(plain []byte) (string, error) {
+// ring returns the keys, and makes one if there is none.
+func (a *App) ring() (*seal.Ring, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.keys == nil {
-		key, created, err := seal.CreateKeyFile(keyFile())
-		if err != nil {
-			return "", err
-		}
-		if created {
-			a.logger.Warn("made a key, since none is configured; keep a copy of it: what it seals cannot be opened without it",
-				zap.String("file", keyFile()), zap.String("key_id", key.ID()))
-		}
-		a.keys = seal.NewRing(key)
+	if a.keys != nil {
+		return a.keys, nil
 	}
-	return a.keys.SealValue(plain)
+	key, created, err := seal.CreateKeyFile(keyFile())
+	if err != nil {
+		return nil, err
+	}
+	if created {
+		a.logger.Warn("made a key, since none is configured; keep a copy of it: what it seals cannot be opened without it",
+			zap.String("file", keyFile()), zap.String("key_id", key.ID()))
+	}
+	a.keys = seal.NewRing(key)
+	return a.keys, nil
 }

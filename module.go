@@ -69,11 +69,6 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.Errors != "" && h.Errors != "caddy" {
 		return fmt.Errorf("errors: %q is not possible; caddy is", h.Errors)
 	}
-	ds, err := h.provision(ctx)
-	if err != nil {
-		return err
-	}
-	h.ds = ds
 	if h.AdminAddress != "" {
 		app, err := ctx.App("authenticated_api")
 		if err != nil {
@@ -81,6 +76,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		}
 		app.(*App).admin = h.AdminAddress
 	}
+	ds, err := h.provision(ctx)
+	if err != nil {
+		return err
+	}
+	h.ds = ds
 	return nil
 }
 

@@ -9,7 +9,9 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 
+	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -21,6 +23,8 @@ type problem struct {
 	title  string
 	detail string
 	allow  string // the Allow header field, for a 405
+	oauth  string // the OAuth error that the provider has named
+	retry  int    // the seconds after which another attempt makes sense; 0: unknown
 }
 
 var (
@@ -41,6 +45,14 @@ var (
 		code: "token-unavailable", status: http.StatusServiceUnavailable, title: "There is no credential at present",
 		detail: "The credential for the API could not be obtained. The gateway's log says why.",
 	}
+	problemTokenRejected = problem{
+		code: "token-rejected", status: http.StatusBadGateway, title: "The provider refuses the gateway",
+		detail: "The provider of the API's tokens refuses the gateway for good. Its operator has to mend that; the gateway's log says how.",
+	}
+	problemKeyMissing = problem{
+		code: "key-missing", status: http.StatusServiceUnavailable, title: "The stored connection cannot be opened",
+		detail: "The stored connection was sealed with a key that this gateway lacks.",
+	}
 	problemNoSession = problem{
 		code: "no-session", status: http.StatusBadGateway, title: "The gateway is misconfigured",
 		detail: "This route sends to an authenticated API without the authenticated_api handler of that API in front.",
@@ -59,11 +71,32 @@ func (p *problem) body(datasource string) []byte {
 		Status     int    `json:"status"`
 		Detail     string `json:"detail"`
 		Datasource string `json:"datasource,omitempty"`
-	}{"urn:authenticated-api:" + p.code, p.title, p.status, p.detail, datasource})
+		OAuthError string `json:"oauth_error,omitempty"`
+	}{"urn:authenticated-api:" + p.code, p.title, p.status, p.detail, datasource, p.oauth})
 	if err != nil {
 		return []byte(`{"type":"urn:authenticated-api:` + p.code + `"}`)
 	}
 	return append(text, '\n')
+}
+
+// problemOf returns the problem that there is no credential, and why.
+func problemOf(err error, now time.Time) *problem {
+	if errors.Is(err, oauth.ErrKeyMissing) {
+		return &problemKeyMissing
+	}
+	p := problemTokenUnavailable
+	if e, ok := errors.AsType[*oauth.Error](err); ok {
+		if e.Rejected() {
+			p = problemTokenRejected
+		} else if wait := e.Retry.Sub(now); wait > 0 {
+			p.retry = int((wait + time.Second - 1) / time.Second)
+		}
+		p.oauth = e.Code
+	}
+	if p.status == http.StatusServiceUnavailable && p.retry == 0 {
+		p.retry = 1
+	}
+	return &p
 }
 
 func (p *problem) header(h http.Header, length int) {
@@ -71,8 +104,16 @@ func (p *problem) header(h http.Header, length int) {
 	h.Set("Content-Length", strconv.Itoa(length))
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
+	p.hints(h)
+}
+
+// hints sets the header fields that tell a client what it can do.
+func (p *problem) hints(h http.Header) {
 	if p.allow != "" {
 		h.Set("Allow", p.allow)
+	}
+	if p.retry > 0 {
+		h.Set("Retry-After", strconv.Itoa(p.retry))
 	}
 }
 
@@ -83,9 +124,7 @@ func (p *problem) answer(w http.ResponseWriter, r *http.Request, datasource stri
 		repl.Set("http.authenticated_api.error_code", p.code)
 	}
 	if errorRoutes {
-		if p.allow != "" {
-			w.Header().Set("Allow", p.allow)
-		}
+		p.hints(w.Header())
 		return caddyhttp.Error(p.status, errors.New(p.code+": "+p.detail))
 	}
 	body := p.body(datasource)

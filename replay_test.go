@@ -282,7 +282,7 @@ func TestReplayRefreshOn(t *testing.T) {
 func TestReplaySignature(t *testing.T) {
 	const secret = "0123456789abcdef0123456789abcdef"
 	api := rig.NewAPI(t, accepting("Authorization: Bearer new"))
-	gateway, file := replayGateway(t, api.Addr, "signature "+secret+" {\nclaim path {http.request.uri.path}\nclaim now {time.now.unix_ms}\n}")
+	gateway, file := replayGateway(t, api.Addr, "signature "+secret+" {\nclaim path {http.request.uri.path}\nclaim now {time.now}\n}")
 	rotate(t, file, "new")
 	wantOK(t, rig.Do(t, gateway, "POST", "/x", "X-Appsmith-Signature: mine\r\n", "body"))
 	requests := api.Requests()

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
@@ -67,6 +68,7 @@ func (b *responseBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if errors.Is(err, io.EOF) {
 		b.cleaner.Header(b.res.Trailer)
+		b.cleaner.Links(b.res.Trailer, nil)
 	}
 	return n, err
 }
@@ -82,23 +84,38 @@ type cleaningWriter struct {
 }
 
 func newCleaningWriter(w http.ResponseWriter, r *http.Request, ds *datasource) *cleaningWriter {
-	before := make(http.Header)
+	c := &cleaningWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, ds: ds, req: r}
+	c.before = c.withheld()
+	return c
+}
+
+// withheld returns the fields of the header that must not come from the API.
+func (w *cleaningWriter) withheld() http.Header {
+	fields := make(http.Header)
 	for name, values := range w.Header() {
-		if ds.response.Drops(name) || name == "Www-Authenticate" {
-			before[name] = values
+		if w.withholds(name) {
+			fields[name] = slices.Clone(values)
 		}
 	}
-	return &cleaningWriter{&caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, ds, r, before, false}
+	return fields
+}
+
+func (w *cleaningWriter) withholds(name string) bool {
+	return name == "Www-Authenticate" || w.ds.response.Drops(name)
 }
 
 // WriteHeader implements http.ResponseWriter.
 func (w *cleaningWriter) WriteHeader(status int) {
-	if !w.wrote {
-		w.wrote = status >= 200 || status == http.StatusSwitchingProtocols
-		w.ds.cleanHeader(w.Header(), w.req, nil)
-		maps.Copy(w.Header(), w.before)
+	if w.wrote {
+		w.ResponseWriterWrapper.WriteHeader(status)
+		return
 	}
+	w.wrote = status >= 200 || status == http.StatusSwitchingProtocols
+	w.clean()
 	w.ResponseWriterWrapper.WriteHeader(status)
+	if w.wrote {
+		w.before = w.withheld()
+	}
 }
 
 // Write implements http.ResponseWriter.
@@ -109,14 +126,41 @@ func (w *cleaningWriter) Write(p []byte) (int, error) {
 	return w.ResponseWriterWrapper.Write(p)
 }
 
-// finish cleans the trailers, which are in the header map after the body.
+func (w *cleaningWriter) clean() {
+	h := w.Header()
+	w.ds.cleanHeader(h, w.req, nil)
+	maps.Copy(h, w.before)
+	if len(h["Trailer"]) == 0 {
+		return
+	}
+	// What is announced here goes behind the body, even if it is ours.
+	var announced []string
+	for name := range strings.SplitSeq(strings.Join(h["Trailer"], ","), ",") {
+		if name = strings.TrimSpace(name); !w.withholds(http.CanonicalHeaderKey(name)) {
+			announced = append(announced, name)
+		}
+	}
+	if len(announced) > 0 {
+		h["Trailer"] = []string{strings.Join(announced, ", ")}
+	} else {
+		delete(h, "Trailer")
+	}
+}
+
+// finish cleans the trailers, which are in the header map after the body. Over HTTP/3 the header itself may not have been
+// sent by then.
 func (w *cleaningWriter) finish() {
 	if !w.wrote {
 		return // the proxy failed: the header is the error route's
 	}
-	for name := range w.Header() {
-		if w.ds.response.Drops(strings.TrimPrefix(name, http.TrailerPrefix)) {
-			delete(w.Header(), name)
+	h := w.Header()
+	for name, values := range h {
+		trailer := strings.TrimPrefix(name, http.TrailerPrefix)
+		if w.withholds(trailer) {
+			delete(h, name)
+		} else {
+			w.ds.response.Links(http.Header{trailer: values}, nil)
 		}
 	}
+	maps.Copy(h, w.before)
 }

@@ -24,6 +24,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -320,6 +321,10 @@ func talk(t *testing.T, conn net.Conn, gateway, header string) {
 			t.Errorf("got %.50q, want the echo of %.50q", got, line)
 		}
 	}
+	_ = conn.(*net.TCPConn).CloseWrite()
+	if rest := readAll(t, r); rest != "" {
+		t.Errorf("the rest is %q", rest)
+	}
 }
 
 func TestStreamWebSocket(t *testing.T) {
@@ -390,18 +395,20 @@ func TestStreamWebSocketOverHTTP2(t *testing.T) {
 	server := httptest.NewServer(upgraded(t, func(got string) bool { return got == "Bearer k1" }))
 	t.Cleanup(server.Close)
 	url, config := startTLS(t, server.URL, "auth bearer {file."+save(t, "k1\n")+"}")
-	transport := &http2.Transport{TLSClientConfig: config}
-	t.Cleanup(transport.CloseIdleConnections)
+	// net/http's own client refuses the field :protocol.
+	transport := &http2.Transport{TLSClientConfig: config} //nolint:staticcheck // deprecated, but there is no other
+	t.Cleanup(transport.CloseIdleConnections)              //nolint:staticcheck // see above
+	client := &http.Client{Transport: transport}
 	body, feed := io.Pipe()
 	req := newRequest(t, "CONNECT", url+"/socket", body)
 	req.Header.Set(":protocol", "websocket")
 	req.Header.Set("Authorization", "mine")
-	res := do(t, &http.Client{Transport: transport}, req)
+	res := do(t, client, req)
 	converse(t, res, feed)
 
 	req = newRequest(t, "CONNECT", url+"/socket", nil)
 	req.Header.Set(":protocol", "connect-udp")
-	if res := do(t, &http.Client{Transport: transport}, req); res.StatusCode != 405 {
+	if res := do(t, client, req); res.StatusCode != 405 {
 		t.Errorf("another protocol: the client got %d", res.StatusCode)
 	}
 }
@@ -438,6 +445,10 @@ func converse(t *testing.T, res *http.Response, feed *io.PipeWriter) {
 		}
 	}
 	_ = feed.Close()
+	// To the end: Caddy says good-bye to the WebSockets that it finds open when it stops, beside what it still copies.
+	if rest := readAll(t, r); rest != "" {
+		t.Errorf("the rest is %q", rest)
+	}
 }
 
 func TestStreamClients(t *testing.T) {
@@ -601,7 +612,11 @@ func TestStreamLargeBodies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var before int64
 			grown := func(n int64) {
-				if live := liveHeap(); live > before+margin {
+				live := liveHeap()
+				if before == 0 {
+					before = live // with all that a connection needs
+				}
+				if live > before+margin {
 					t.Errorf("after %d MiB the heap has grown by %d KiB", n>>20, (live-before)>>10)
 				}
 			}
@@ -623,7 +638,7 @@ func TestStreamLargeBodies(t *testing.T) {
 			client := newClient(t)
 			_ = readAll(t, do(t, client, newRequest(t, "POST", "http://"+gateway+"/warm", strings.NewReader("warm"))).Body)
 			for _, length := range []int64{size, -1} {
-				before = liveHeap()
+				before = 0
 				req := newRequest(t, "POST", "http://"+gateway+"/up", io.LimitReader(noise(), size))
 				req.ContentLength = length
 				if got := readAll(t, do(t, client, req).Body); got != want+" "+strconv.Itoa(size) {
@@ -631,7 +646,7 @@ func TestStreamLargeBodies(t *testing.T) {
 				}
 			}
 			for _, query := range []string{"?length", ""} {
-				before = liveHeap()
+				before = 0
 				res := do(t, client, newRequest(t, "GET", "http://"+gateway+"/down"+query, nil))
 				sum, n, err := hashed(res.Body, grown)
 				if err != nil || sum != want || n != size {
@@ -653,7 +668,7 @@ func TestStreamCompression(t *testing.T) {
 			base, options := newAPIOf(t, version, guarded(func(w http.ResponseWriter, r *http.Request) {
 				asked <- r.Header["Accept-Encoding"]
 				w.Header().Set("Content-Type", "text/plain")
-				if r.Header.Get("Accept-Encoding") != "" {
+				if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 					w.Header().Set("Content-Encoding", "gzip")
 					_, _ = w.Write(packed.Bytes())
 					return
@@ -669,7 +684,11 @@ func TestStreamCompression(t *testing.T) {
 				t.Errorf("the client got %q and %d bytes, want the API's own %d", res.Header.Get("Content-Encoding"), len(res.Text), packed.Len())
 			}
 			res = rig.Get(t, gateway, "/x", "")
-			if got := receive(t, asked, "the request"); got != nil {
+			var want []string
+			if version == "3" {
+				want = []string{"identity"} // else Caddy's HTTP/3 client asks for gzip, and decodes it
+			}
+			if got := receive(t, asked, "the request"); !slices.Equal(got, want) {
 				t.Errorf("the API was asked for %q, which nobody has asked for", got)
 			}
 			if res.Text != "plain" || res.Header.Get("Content-Encoding") != "" {
@@ -773,6 +792,9 @@ func TestStreamResponseTrailers(t *testing.T) {
 	for _, version := range apiVersions {
 		t.Run(version, func(t *testing.T) {
 			base, options := newAPIOf(t, version, guarded(func(w http.ResponseWriter, r *http.Request) {
+				// A GET of HTTP/3 may have a body for all that its head says. An API that leaves it unread has HTTP/2 reset
+				// the stream, and then Caddy's own wrapper of bodies is closed while it is read, which is a data race.
+				_, _ = io.Copy(io.Discard, r.Body)
 				w.Header().Set("Trailer", "X-Sum, Set-Cookie, Access-Control-Allow-Origin")
 				_, _ = io.WriteString(w, "body")
 				_ = http.NewResponseController(w).Flush()
@@ -823,6 +845,9 @@ func TestStreamRequestTrailers(t *testing.T) {
 							"X-Sum": {"42"}, "X-Api-Key": {"mine"}, "Authorization": {"mine"}, "X_api_key": {"mine"},
 							"Cookie": {"a=b"}, "X-Forwarded-For": {"mine"},
 						}
+						if major == 2 {
+							delete(req.Trailer, "Authorization") // at which a server of HTTP/2 resets the stream
+						}
 						res := do(t, clientFor(t, major, config), req)
 						if res.StatusCode != 200 {
 							t.Errorf("the client got %d", res.StatusCode)
@@ -851,10 +876,6 @@ func TestStreamExpectContinue(t *testing.T) {
 	for name, auth := range both(t) {
 		t.Run(name, func(t *testing.T) {
 			api := newHTTPAPI(t, func(w http.ResponseWriter, r *http.Request) {
-				if r.URL.Path == "/no" {
-					w.WriteHeader(http.StatusRequestEntityTooLarge)
-					return
-				}
 				body, _ := io.ReadAll(r.Body)
 				_, _ = io.WriteString(w, "got "+string(body))
 			})
@@ -876,6 +897,9 @@ func TestStreamExpectContinue(t *testing.T) {
 				t.Fatal(err)
 			}
 			res, err := http.ReadResponse(r, nil)
+			for err == nil && res.StatusCode == 100 { // the API's own, which passes as any interim response
+				res, err = http.ReadResponse(r, nil)
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -891,6 +915,7 @@ func TestStreamDisconnect(t *testing.T) {
 		t.Run(version, func(t *testing.T) {
 			begun, ended := make(chan struct{}, 8), make(chan struct{}, 8)
 			base, options := newAPIOf(t, version, guarded(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
 				if r.URL.Path == "/midway" {
 					_, _ = io.WriteString(w, "line\n")
 					_ = http.NewResponseController(w).Flush()
@@ -920,6 +945,84 @@ func TestStreamDisconnect(t *testing.T) {
 					<-done
 				}
 			}
+		})
+	}
+}
+
+// The transport uses its clones of requests again. Whatever an API and a client do, no request may get anything of
+// another's.
+func TestStreamMixedUp(t *testing.T) {
+	for _, version := range apiVersions {
+		t.Run(version, func(t *testing.T) {
+			base, options := newAPIOf(t, version, guarded(func(w http.ResponseWriter, r *http.Request) {
+				id := strings.TrimPrefix(r.URL.Path, "/v2/")
+				if r.Header.Get("X-Id") != id || r.Header.Get("X-Client") != id || r.URL.RawQuery != "id="+id {
+					t.Errorf("request %s came with %v and %q", id, r.Header, r.URL.RawQuery)
+				}
+				switch kind, _, _ := strings.Cut(id, "-"); kind {
+				case "hints":
+					w.Header().Set("X-Hint", id)
+					w.WriteHeader(http.StatusEarlyHints)
+				case "unread": // the answer comes while the body still goes
+					w.Header().Set("X-Id", id)
+					w.WriteHeader(http.StatusRequestEntityTooLarge)
+					return
+				case "hang":
+					_, _ = io.Copy(io.Discard, r.Body)
+					<-r.Context().Done()
+					return
+				}
+				body, err := io.ReadAll(r.Body)
+				if err == nil && strings.ReplaceAll(string(body), id, "") != "" {
+					t.Errorf("request %s came with another body", id)
+				}
+				w.Header().Set("X-Id", id)
+				_, _ = io.WriteString(w, id)
+			}))
+			gateway := startFor(t, base+"/v2", "auth bearer {file."+save(t, "k1\n")+"}\nheader X-Id {http.request.header.X-Client}\n"+options)
+			client := newClient(t)
+			kinds := []string{"plain", "hints", "hang", "body", "large"}
+			if version == "1.1" || version == "3" {
+				kinds = append(kinds, "unread") // see TestStreamResponseTrailers
+			}
+			var callers sync.WaitGroup
+			for caller := range 12 {
+				callers.Go(func() {
+					for i := range 25 {
+						kind := kinds[(caller+i)%len(kinds)]
+						id := fmt.Sprintf("%s-%d-%d", kind, caller, i)
+						ctx, cancel := context.WithTimeout(t.Context(), patience)
+						var body io.Reader
+						switch kind {
+						case "hang":
+							ctx, cancel = context.WithTimeout(t.Context(), 20*time.Millisecond)
+						case "body":
+							body = strings.NewReader(strings.Repeat(id, 50))
+						case "large", "unread":
+							body = strings.NewReader(strings.Repeat(id, 20000))
+						}
+						req, err := http.NewRequestWithContext(ctx, "POST", "http://"+gateway+"/"+id+"?id="+id, body)
+						if err != nil {
+							t.Error(err)
+						}
+						req.Header.Set("X-Client", id)
+						res, err := client.Do(req)
+						if err == nil {
+							var text []byte
+							text, err = io.ReadAll(res.Body)
+							_ = res.Body.Close()
+							if err == nil && (res.Header.Get("X-Id") != id || len(text) > 0 && string(text) != id) && kind != "unread" {
+								t.Errorf("%s got %d %q with %v", id, res.StatusCode, text, res.Header)
+							}
+						}
+						if err != nil && kind != "hang" && kind != "unread" {
+							t.Errorf("%s: %v", id, err)
+						}
+						cancel()
+					}
+				})
+			}
+			callers.Wait()
 		})
 	}
 }

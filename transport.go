@@ -133,7 +133,7 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	if err := t.bind(app.(*App)); err != nil {
 		return err
 	}
-	trust, err := t.trust(ctx)
+	tr, err := t.trust(ctx)
 	if err != nil {
 		return err
 	}
@@ -141,14 +141,14 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	if t.onlyHTTP3() && t.TLS != nil && t.TLS.ServerName == "" && t.bound != nil && t.bound.base != nil {
-		t.TLS.ServerName = t.bound.base.Hostname() // what is dialled is an address, see roundTrip
+	if t.onlyHTTP3() && t.TLS != nil && t.TLS.ServerName == "" {
+		t.TLS.ServerName = "{" + serverNameKey + "}" // what is dialled is an address, see roundTrip
 	}
 	if err := t.HTTPTransport.Provision(ctx); err != nil {
 		return err
 	}
 	t.guard = rule.guard(t.HTTPTransport)
-	return trust.present(t.HTTPTransport)
+	return present(tr, t.HTTPTransport)
 }
 
 // bind finds the datasource that active health checks are made for.
@@ -165,6 +165,9 @@ func (t *Transport) bind(app *App) error {
 
 func (t *Transport) onlyHTTP3() bool { return slices.Equal(t.Versions, []string{"3"}) }
 
+// serverNameKey is the placeholder of the name that the certificate of a server over HTTP/3 must have.
+const serverNameKey = "http.authenticated_api.server_name"
+
 // roundTrip sends a request with the embedded transport. Over HTTP/3 that dials for itself, so it is given an address to
 // dial in the place of a name.
 func (t *Transport) roundTrip(out *http.Request) (*http.Response, error) {
@@ -173,9 +176,15 @@ func (t *Transport) roundTrip(out *http.Request) (*http.Response, error) {
 		if err != nil {
 			return nil, err
 		}
+		if repl, ok := out.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+			repl.Set(serverNameKey, out.URL.Hostname())
+		}
 		u := *out.URL
 		u.Host = addrs[0].String()
 		out.URL = &u
+		if !*t.Compression && len(out.Header["Accept-Encoding"]) == 0 {
+			out.Header.Set("Accept-Encoding", "identity") // that client has no other way to be kept from asking for gzip
+		}
 	}
 	return t.HTTPTransport.RoundTrip(out)
 }

@@ -108,28 +108,66 @@ func (c *ResponseCleaner) Links(h http.Header, replace func(ref string) string) 
 	}
 }
 
-// withoutParameter removes the credential's query parameter from a URL.
+// nestings is how deep withoutParameter looks for a URL in the value of a URL's parameter.
+const nestings = 3
+
+// withoutParameter removes the credential's query parameter from a URL, and from the URLs that are in its other
+// parameters and in its fragment: an API that sends callers to log in says there where they came from.
 func (c *ResponseCleaner) withoutParameter(ref string) string {
 	if c.param == "" {
 		return ref
 	}
+	return c.withoutNested(ref, nestings)
+}
+
+func (c *ResponseCleaner) withoutNested(ref string, depth int) string {
 	before, fragment, hasFragment := strings.Cut(ref, "#")
 	path, query, hasQuery := strings.Cut(before, "?")
-	if !hasQuery {
-		return ref
+	if hasQuery {
+		if clean := c.withoutIn(query, depth); clean != query {
+			before = path
+			if clean != "" {
+				before += "?" + clean
+			}
+		}
 	}
-	clean := removeQuery(query, c.param)
-	if clean == query {
-		return ref
+	if !hasFragment {
+		return before
 	}
-	ref = path
-	if clean != "" {
-		ref += "?" + clean
+	return before + "#" + c.withoutIn(fragment, depth)
+}
+
+// withoutIn is withoutParameter for a query. A question mark in it begins the query of a URL in it.
+func (c *ResponseCleaner) withoutIn(query string, depth int) string {
+	if strings.Contains(query, "?") {
+		var kept []string
+		for part := range strings.SplitSeq(query, "?") {
+			if clean := c.withoutIn(part, depth); clean != "" || part == "" {
+				kept = append(kept, clean)
+			}
+		}
+		return strings.Join(kept, "?")
 	}
-	if hasFragment {
-		ref += "#" + fragment
+	query = removeQuery(query, c.param)
+	if depth == 0 || !strings.Contains(query, "%") {
+		return query
 	}
-	return ref
+	var sb strings.Builder
+	eachParameter(query, func(_ string, start, end int) bool {
+		if start > 0 {
+			sb.WriteByte(query[start-1])
+		}
+		param := query[start:end]
+		if key, val, ok := strings.Cut(param, "="); ok {
+			decoded := unescapeLenient(val, false)
+			if clean := c.withoutNested(decoded, depth-1); clean != decoded {
+				param = key + "=" + escapeQuery(clean)
+			}
+		}
+		sb.WriteString(param)
+		return true
+	})
+	return sb.String()
 }
 
 // rewriteLink calls rewrite for the targets in a Link field (RFC 8288 §3): what stands between < and >.
@@ -209,11 +247,14 @@ func keepChallenges(values []string) []string {
 // challengeScheme returns the scheme if an element of the list begins a challenge, and is not a further parameter of
 // the one before: a parameter is name=value, with no blank between name and value that is not beside the =.
 func challengeScheme(element string) (string, bool) {
-	word, rest, _ := strings.Cut(element, " ")
-	if strings.ContainsAny(word, "=\"") || strings.HasPrefix(strings.TrimLeft(rest, " \t"), "=") {
+	word, rest := element, ""
+	if i := strings.IndexAny(element, " \t"); i >= 0 {
+		word, rest = element[:i], strings.TrimLeft(element[i:], " \t")
+	}
+	if strings.ContainsAny(word, "=\"") || strings.HasPrefix(rest, "=") {
 		return "", false
 	}
-	return strings.TrimRight(word, "\t"), true
+	return word, true
 }
 
 // splitList splits a field's value at the commas outside of quoted strings, and drops empty elements.

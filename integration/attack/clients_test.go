@@ -430,12 +430,9 @@ func (c *h3Client) try(req request) (r reply) {
 	if len(req.trailers) > 0 {
 		raw = append(raw, h3Frame(h3Headers, qpackBlock(req.trailers))...)
 	}
-	if _, err := stream.Write(raw); err != nil {
-		return reply{err: err}
-	}
-	if err := stream.Close(); err != nil {
-		return reply{err: err}
-	}
+	// A server that has answered already may stop the stream; its answer counts.
+	_, _ = stream.Write(raw)
+	_ = stream.Close()
 	br := quicvarint.NewReader(stream)
 	for {
 		kind, err := quicvarint.Read(br)

@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -248,4 +249,22 @@ func wantNothing(t testing.TB, api *rig.API) {
 	for _, raw := range api.Requests() {
 		t.Errorf("this has reached the API:\n%s", raw)
 	}
+}
+
+// answer is what an API answers from now on.
+type answer struct{ text atomic.Pointer[string] }
+
+func (a *answer) set(text string) { a.text.Store(&text) }
+
+func (a *answer) give(string) string { return *a.text.Load() }
+
+// listen listens on the loopback interface until the test ends.
+func listen(t testing.TB) net.Listener {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	return ln
 }

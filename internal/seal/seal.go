@@ -13,6 +13,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -170,4 +171,33 @@ func (r *Ring) OpenValue(text string) (string, error) {
 	}
 	plain, err := r.Open(sealed, valueContext)
 	return string(plain), err
+}
+
+// Names returns a name for something under each key, the first key's first: an HMAC, by which nobody without the key can
+// tell what it is the name of.
+func (r *Ring) Names(of string) []string {
+	names := make([]string, len(r.keys))
+	for i, key := range r.keys {
+		secret, err := hkdf.Key(sha256.New, key.secret[:], nil, "caddy-authenticated-api name", keySize)
+		if err != nil {
+			panic(err) // only for a length that is impossible (RFC 5869 §2.3)
+		}
+		mac := hmac.New(sha256.New, secret)
+		mac.Write([]byte(of))
+		names[i] = hex.EncodeToString(mac.Sum(nil))
+	}
+	return names
+}
+
+// Knows returns the id of the key that a text was sealed with, and whether that key is in the ring.
+func (r *Ring) Knows(sealed []byte) (id string, known bool) {
+	if len(sealed) < idSize {
+		return "", false
+	}
+	for _, key := range r.keys {
+		if bytes.Equal(key.id[:], sealed[:idSize]) {
+			return key.ID(), true
+		}
+	}
+	return hex.EncodeToString(sealed[:idSize]), false
 }

@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package attack
+
+import (
+	"crypto/tls"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
+	"github.com/caddyserver/caddy/v2"
+)
+
+// scanner looks for secrets in any form that they could have been turned into.
+type scanner struct {
+	forms map[string]string // the form, and what it is
+}
+
+// newScanner returns a scanner for secrets, which are letters and digits only: what stands around them where they are
+// used must not matter.
+func newScanner(secrets map[string]string) *scanner {
+	s := &scanner{forms: make(map[string]string)}
+	for name, secret := range secrets {
+		for i, text := range []string{secret, reversed(secret)} {
+			form := func(what, text string) { s.forms[text] = name + ", " + []string{"", "reversed, "}[i] + what }
+			form("plain", text)
+			form("lower case", strings.ToLower(text))
+			form("upper case", strings.ToUpper(text))
+			form("hex", hex.EncodeToString([]byte(text)))
+			form("upper hex", strings.ToUpper(hex.EncodeToString([]byte(text))))
+			form("URL-encoded", allEscaped(text))
+			form("URL-encoded in upper case", strings.ToUpper(allEscaped(text)))
+			form("twice URL-encoded", strings.ReplaceAll(allEscaped(text), "%", "%25"))
+			form("as bytes", strings.Trim(strings.ReplaceAll(fmt.Sprint([]byte(text)), " ", ","), "[]"))
+			form("as bytes with blanks", strings.Trim(fmt.Sprint([]byte(text)), "[]"))
+			form("as hex bytes", strings.Trim(strings.ReplaceAll(fmt.Sprintf("%#v", []byte(text)), "[]byte", ""), "{}"))
+			for shift := range 3 {
+				for what, enc := range map[string]*base64.Encoding{"base64": base64.RawStdEncoding, "base64url": base64.RawURLEncoding} {
+					form(what, aligned(enc, text, shift))
+				}
+			}
+		}
+	}
+	return s
+}
+
+// aligned returns those characters of the base64 of a longer text that stand for text alone, where shift bytes more than
+// a multiple of three precede it.
+func aligned(enc *base64.Encoding, text string, shift int) string {
+	encoded := enc.EncodeToString(append(make([]byte, shift), text...))
+	first := (shift*8 + 5) / 6
+	last := (shift + len(text)) * 8 / 6
+	return encoded[first:last]
+}
+
+func reversed(s string) string {
+	b := []byte(s)
+	slices.Reverse(b)
+	return string(b)
+}
+
+// find returns what it has found.
+func (s *scanner) find(text string) (found []string) {
+	for form, what := range s.forms {
+		if strings.Contains(text, form) {
+			found = append(found, what)
+		}
+	}
+	return found
+}
+
+// want fails the test if a secret is in text.
+func (s *scanner) wantNone(t *testing.T, where, text string) {
+	t.Helper()
+	if text == "" {
+		t.Errorf("%s: there is nothing to look at", where)
+	}
+	for _, what := range s.find(text) {
+		t.Errorf("%s: found %s", where, what)
+	}
+}
+
+// TestScanner proves that the scanner finds what there is to find.
+func TestScanner(t *testing.T) {
+	const secret = "Q7xKpanaryW2mZ9vT4nB8cR"
+	s := newScanner(map[string]string{"planted": secret})
+	for _, planted := range []string{
+		secret, "Bearer " + secret, "a=" + secret + "&b", strings.ToUpper(secret), reversed(secret), reversed("x" + secret + "y"),
+		base64.StdEncoding.EncodeToString([]byte(secret)), base64.StdEncoding.EncodeToString([]byte("ann:" + secret)),
+		base64.StdEncoding.EncodeToString([]byte("a:" + secret + "!")), base64.URLEncoding.EncodeToString([]byte("ab:" + secret + "??>>")),
+		base64.RawURLEncoding.EncodeToString([]byte("\xff\xfe" + secret)), base64.StdEncoding.EncodeToString([]byte(reversed(secret))),
+		hex.EncodeToString([]byte("x" + secret)), fmt.Sprintf("%X", secret), fmt.Sprintf("%x", reversed(secret)), allEscaped(secret),
+		strings.ToUpper(allEscaped(secret)), fmt.Sprint([]byte(secret)), fmt.Sprintf("%#v", []byte(secret)), fmt.Sprintf("%q", "x\n"+secret),
+	} {
+		if len(s.find("some text before "+planted+" and behind")) == 0 {
+			t.Errorf("%q was not found", planted)
+		}
+	}
+	for _, harmless := range []string{"", secret[1:], secret[:len(secret)-1], base64.StdEncoding.EncodeToString([]byte(secret[2:]))} {
+		if found := s.find(harmless); len(found) > 0 {
+			t.Errorf("%q was found as %q", harmless, found)
+		}
+	}
+}
+
+// The secrets of the leak tests. In a configuration they are {env.…}.
+var canaries = map[string]string{
+	"CANARY_BEARER":    "B3arerQ7xKp0W2mZ9vT4nB8cR1",
+	"CANARY_PASSWORD":  "Passw0rdJ6hLd3Yq5Ug2Xe8Ns4",
+	"CANARY_KEY":       "K3yHeaderV9tCw4Rb7Mk1Zp6Fj",
+	"CANARY_QUERY":     "Qu3ryF5gSx8Dn2Hv6Tl9Ba4Wm7",
+	"CANARY_SIGNATURE": "S1gnGk4Yc7Pz3Lj9Qw2Et6Uo8RaXb5",
+	"CANARY_VALUE":     "V4lueNs2Mi8Ke5Vd7Ar1Fh3Ty6",
+	"CANARY_PARAM":     "P4ramCj6Wz4Bg8Xu1Od5Qn3Ik9",
+}
+
+// methods are the ways of carrying them, one route each.
+var methods = map[string]string{
+	"bearer": "auth bearer {env.CANARY_BEARER}",
+	"basic":  "auth basic ann {env.CANARY_PASSWORD}",
+	"header": "auth api_key X-Api-Key {env.CANARY_KEY}",
+	"query":  "auth api_key api_key {env.CANARY_QUERY} {\nin query\n}",
+	"prefix": "auth api_key Authorization {env.CANARY_KEY} {\nprefix Token\n}",
+	"values": "header X-Value {env.CANARY_VALUE}\nheader ?X-Value2 \"a {env.CANARY_VALUE} b\"\nquery key {env.CANARY_PARAM}",
+	"mixed":  "auth bearer {env.CANARY_BEARER}\nheader X-Value \"{env.CANARY_VALUE} {http.request.uri.path}\"\nquery +key \"{env.CANARY_PARAM} {http.request.method}\"",
+}
+
+// everyPlaceholder is a text of all the placeholders that could know a secret.
+func everyPlaceholder() string {
+	names := []string{
+		"http.request.uri", "http.request.orig_uri", "http.request.uri.query", "http.request.orig_uri.query", "http.request.uri.query.api_key", "http.request.uri.query.key",
+		"http.request.body", "http.request.host", "http.request.remote", "http.request.duration", "http.request.scheme", "http.vars.authenticated_api.exchange",
+		"http.vars.authenticated_api.session", "http.vars.reverse_proxy.proxy", "http.reverse_proxy.upstream.address", "http.reverse_proxy.upstream.hostport", "err.message", "err.trace",
+		"err.status_code", "http.error", "http.error.message", "http.authenticated_api.datasource", "http.authenticated_api.error_code", "http.response.header.X-Seen",
+		"http.reverse_proxy.status_text", "http.auth.user.id",
+	}
+	for _, prefix := range []string{"http.request.header.", "http.reverse_proxy.header.", "http.response.header.", "http.reverse_proxy.upstream."} {
+		for _, field := range []string{"Authorization", "Proxy-Authorization", "X-Api-Key", "X-Appsmith-Signature", "X-Value", "X-Value2", "Cookie", "*"} {
+			names = append(names, prefix+field)
+		}
+	}
+	return "{" + strings.Join(names, "} {") + "}"
+}
+
+const tellAll = `{{.Req}} {{printf "%v" .Req}} {{printf "%+v" .Req}} {{printf "%#v" .Req}} {{printf "%+v" .OriginalReq}} {{.Req.Header}} {{.Req.URL}} ` +
+	`{{placeholder "http.vars.authenticated_api.exchange"}} {{placeholder "err.message"}} {{printf "%+v" .RespHeader}}`
+
+// TestLeaks carries every secret in every way, lets everything go wrong that can, and looks for them everywhere (K1 to K9).
+func TestLeaks(t *testing.T) {
+	secrets := newScanner(canaries)
+	// What the API says of parameters that are no credential is its own affair.
+	credentials := maps.Clone(canaries)
+	delete(credentials, "CANARY_PARAM")
+	answerable := newScanner(credentials)
+	for name, secret := range canaries {
+		t.Setenv(name, secret)
+	}
+	autosave, dir := caddy.ConfigAutosavePath, t.TempDir()
+	caddy.ConfigAutosavePath = filepath.Join(dir, "autosave.json")
+	t.Cleanup(func() { caddy.ConfigAutosavePath = autosave })
+
+	// The API that tells the whole request, in each field that leads a client on.
+	var mu sync.Mutex
+	var signatures []string
+	hold, held := make(chan struct{}), make(chan struct{}, 100)
+	api := rig.NewAPI(t, func(request string) string {
+		s := strings.SplitN(request, "\r\n", 2)
+		uri := strings.Fields(s[0])[1]
+		for _, line := range strings.Split(request, "\r\n") {
+			if name, value, _ := strings.Cut(line, ": "); strings.EqualFold(name, "X-Appsmith-Signature") {
+				mu.Lock()
+				signatures = append(signatures, value)
+				mu.Unlock()
+			}
+		}
+		switch {
+		case strings.Contains(uri, "/hold"):
+			held <- struct{}{}
+			<-hold
+			return rig.OK("held")
+		case strings.Contains(uri, "/close"):
+			return ""
+		case strings.Contains(uri, "/401"):
+			return rig.Response("401 Unauthorized", "WWW-Authenticate: Bearer\r\n", "no")
+		case strings.Contains(uri, "/trailers"):
+			links := "Link: <http://" + uri + ">; rel=next\r\nLocation: " + uri + "\r\nContent-Location: " + uri + "\r\nRefresh: 0; url=" + uri + "\r\n"
+			return "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Link, Location\r\n\r\n2\r\nok\r\n0\r\n" + links + "\r\n"
+		}
+		var links strings.Builder
+		_, query, _ := strings.Cut(uri, "?")
+		for _, url := range []string{
+			uri, "https://other.test" + uri, "?" + query, "??" + query, uri + "#x", "/login?next=" + uri, "/login?next=" + url.QueryEscape(uri) + "&a=b",
+			"/login?next=" + url.QueryEscape("https://other.test/?next="+url.QueryEscape(uri)), "#" + query, "/#/x?" + query, "/login#next=" + url.QueryEscape(uri),
+		} {
+			fmt.Fprintf(&links, "Link: <%s>; rel=next\r\n", url)
+			fmt.Fprintf(&links, "Refresh: 0; url=%s\r\n", url)
+		}
+		fmt.Fprintf(&links, "Location: %s\r\nContent-Location: http://other.test%s\r\n", uri, uri)
+		return "HTTP/1.1 103 Early Hints\r\n" + links.String() + "\r\n" + rig.Response("302 Found", links.String(), "ok")
+	})
+	mirror := newMirror(t)
+	dead, distrusted := rig.Free(t), newDistrusted(t)
+
+	// One datasource for each method, at an API that answers, one that nobody listens at, one that says no HTTP, and one
+	// whose TLS fails; with our proxy, and without a base URL.
+	var site strings.Builder
+	var prefixes []string
+	for name, options := range methods {
+		signed := options + "\nsignature {env.CANARY_SIGNATURE}..."
+		for kind, base := range map[string]string{"api": "http://" + api.Addr + "/v1/public", "dead": "http://" + dead, "mirror": "http://" + mirror, "tls": "https://" + distrusted} {
+			prefix := "/" + name + "-" + kind
+			prefixes = append(prefixes, prefix)
+			fmt.Fprintf(&site, "handle_path %s/* {\nauthenticated_api %s {\nname %s\n%s\n%s}\n}\n", prefix, base, name+"-"+kind, signed, "header_down X-Seen \"{http.request.header.Authorization} {http.request.uri}\"\n")
+		}
+		prefix := "/" + name + "-alone"
+		prefixes = append(prefixes, prefix)
+		fmt.Fprintf(&site, "handle_path %s/* {\nauthenticated_api {\nname %s\n%s\n}\nreverse_proxy %s {\ntransport authenticated_api\n}\n}\n", prefix, name+"-alone", options, api.Addr)
+	}
+	fmt.Fprintf(&site, `log_append seen "%s"
+log_append exchange {http.vars.authenticated_api.exchange}
+log_append exchange_too authenticated_api.exchange
+header >X-Seen-Late "{http.request.header.Authorization} {http.request.header.X-Api-Key} {http.request.uri}"
+handle_errors {
+	header Content-Type text/html
+	templates
+	respond `+"`"+`%s %s`+"`"+`
+}
+log {
+	output file %s
+	format json
+}
+`, "{http.request.header.*} {http.request.header.Authorization} {http.request.header.X-Api-Key} {http.request.uri}", everyPlaceholder(), tellAll, filepath.Join(dir, "access.json"))
+
+	admin := rig.Free(t)
+	global := fmt.Sprintf(`admin %s
+servers {
+	trace
+	metrics
+}
+log default {
+	output file %s
+	format json
+	level DEBUG
+}
+log second {
+	output file %s
+	format console
+	level DEBUG
+}
+`, admin, filepath.Join(dir, "debug.json"), filepath.Join(dir, "debug.txt"))
+	g := start(t, global, site.String())
+
+	begun := time.Now()
+	for _, c := range clients(t, g) {
+		t.Logf("%s after %v", c.name(), time.Since(begun))
+		for _, prefix := range prefixes {
+			for _, req := range []request{
+				{target: prefix + "/x?a=b"},
+				{method: http.MethodPost, target: prefix + "/x", body: "body"},
+				{target: prefix + "/../x"},
+				{target: prefix + "/x", fields: [][2]string{{"origin", "https://evil.test"}, {"sec-fetch-site", "cross-site"}}, method: http.MethodPut},
+				{target: prefix + "/close"},
+				{target: prefix + "/401"},
+				{target: prefix + "/trailers"},
+				{method: http.MethodTrace, target: prefix + "/x"},
+			} {
+				r := c.do(req)
+				text := fmt.Sprint(r.status, r.err, r.header, r.interim, r.trailer, r.body)
+				answerable.wantNone(t, c.name()+" "+req.target+": the response", text)
+				if t.Failed() {
+					t.Fatalf("the client got %s", text)
+				}
+			}
+		}
+	}
+
+	// They were sent: what has not been there cannot have leaked.
+	var all strings.Builder
+	for _, raw := range api.Requests() {
+		all.WriteString(raw)
+	}
+	for name, secret := range canaries {
+		if name == "CANARY_SIGNATURE" {
+			continue // it signs, and is not sent
+		}
+		if len(newScanner(map[string]string{name: secret}).find(all.String())) == 0 {
+			t.Errorf("%s was never sent", name)
+		}
+	}
+	// A signature is good for ten minutes.
+	mu.Lock()
+	for i, signature := range signatures {
+		secrets.forms[signature[strings.LastIndexByte(signature, '.'):]] = fmt.Sprintf("signature %d", i)
+	}
+	mu.Unlock()
+
+	// While a request is under way, its goroutines can be looked at.
+	under := make(chan reply)
+	go func() { under <- (&h1Client{addr: g.plain}).do(request{target: "/bearer-api/hold"}) }()
+	<-held
+	for _, path := range []string{
+		"/config/", "/debug/pprof/goroutine?debug=2", "/debug/pprof/goroutine?debug=1", "/debug/pprof/heap?debug=1", "/debug/vars", "/metrics", "/reverse_proxy/upstreams",
+		"/config/apps/authenticated_api", "/pki/ca/local",
+	} {
+		res, err := http.Get("http://" + admin + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		secrets.wantNone(t, "admin "+path, string(body))
+		if path == "/config/" && !strings.Contains(string(body), "{env.CANARY_BEARER}") {
+			t.Error("/config/ does not show the placeholder")
+		}
+		if path == "/metrics" && !strings.Contains(string(body), "authenticated_api") {
+			t.Error("/metrics does not show the handler")
+		}
+	}
+	close(hold)
+	<-under
+
+	if err := caddy.Stop(); err != nil { // which writes the logs out
+		t.Error(err)
+	}
+	for _, name := range []string{"debug.json", "debug.txt", "access.json", "autosave.json"} {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		secrets.wantNone(t, name, string(text))
+		if name == "debug.json" {
+			// Otherwise there was nothing to see.
+			for _, want := range []string{"upstream roundtrip", `"logger":"http.handlers.reverse_proxy"`, "never", "trace"} {
+				if want != "never" && !strings.Contains(string(text), want) {
+					t.Errorf("%s has no %q in it", name, want)
+				}
+			}
+		}
+		if testing.Verbose() {
+			t.Logf("%s: %d bytes", name, len(text))
+			if i := slices.IndexFunc(strings.Split(string(text), "\n"), func(line string) bool { return len(secrets.find(line)) > 0 }); i >= 0 {
+				t.Logf("%s", strings.Split(string(text), "\n")[i])
+			}
+		}
+	}
+}
+
+// newMirror runs a server that sends back the bytes that it gets, which are no response.
+func newMirror(t *testing.T) string {
+	t.Helper()
+	ln := listen(t)
+	go func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				buf := make([]byte, 4096)
+				n, _ := conn.Read(buf)
+				_, _ = conn.Write(buf[:n])
+			}()
+		}
+	}()
+	return ln.Addr().String()
+}
+
+// newDistrusted runs a server whose certificate nobody trusts.
+func newDistrusted(t *testing.T) string {
+	t.Helper()
+	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	return strings.TrimPrefix(server.URL, "https://")
+}

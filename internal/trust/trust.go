@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package trust reads the certificates that stand in the place of the system's for one server, and the client certificate
+// that may come with them.
+package trust
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
+	"github.com/caddyserver/caddy/v2"
+)
+
+// opensslLine makes a certificate that Go accepts for a server.
+const opensslLine = `openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 365 ` +
+	`-keyout key.pem -out cert.pem -subj "/CN=api.example.com" -addext "subjectAltName=DNS:api.example.com"`
+
+// Trust is what a PEM holds.
+type Trust struct {
+	Roots  []*x509.Certificate
+	Client *tls.Certificate // nil: the PEM holds no private key
+}
+
+// Load reads the PEM that a configured value is, or that is in the file that it names.
+func Load(ctx caddy.Context, option, configured string) (*Trust, error) {
+	text, err := value.Unseal(ctx, option, configured)
+	if err != nil {
+		return nil, err
+	}
+	if text, err = value.ResolvePEM(option, text); err != nil {
+		return nil, fmt.Errorf("%w; a certificate makes: %s", err, opensslLine)
+	}
+	t, err := parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", option, err)
+	}
+	return t, nil
+}
+
+// Config returns a configuration for a TLS client.
+func (t *Trust) Config() *tls.Config {
+	config := &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}
+	for _, cert := range t.Roots {
+		config.RootCAs.AddCert(cert)
+	}
+	if t.Client != nil {
+		config.Certificates = []tls.Certificate{*t.Client}
+	}
+	return config
+}
+
+// parse reads the certificates and the private key, if any, of a PEM text.
+func parse(text string) (*Trust, error) {
+	t := new(Trust)
+	var key any
+	for rest := []byte(text); ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		switch {
+		case block.Type == "CERTIFICATE":
+			cert, err := x509.ParseCertificate(block.Bytes)
+			if err != nil {
+				return nil, fmt.Errorf("certificate %d in the PEM cannot be read: %w", len(t.Roots)+1, err)
+			}
+			t.Roots = append(t.Roots, cert)
+		case strings.HasSuffix(block.Type, "PRIVATE KEY"):
+			var err error
+			if key, err = parseClientKey(block); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if len(t.Roots) == 0 {
+		return nil, fmt.Errorf("there is no certificate in the PEM; it must have a -----BEGIN CERTIFICATE----- block, such as of: %s",
+			opensslLine)
+	}
+	for _, cert := range t.Roots {
+		if refusedByGo(cert) {
+			return nil, fmt.Errorf("the self-signed certificate of %q has no subject alternative name, so no host name "+
+				"would ever match it; make a new one: %s", cert.Subject.CommonName, opensslLine)
+		}
+	}
+	if key != nil {
+		client, err := clientCertificate(t.Roots, key)
+		if err != nil {
+			return nil, err
+		}
+		t.Client = client
+	}
+	return t, nil
+}
+
+// refusedByGo reports whether a certificate is of no use as a root nor as a server's: self-signed, no CA, and without a
+// subject alternative name, since crypto/x509 does not read the common name as a host.
+func refusedByGo(cert *x509.Certificate) bool {
+	selfSigned := bytes.Equal(cert.RawIssuer, cert.RawSubject) &&
+		cert.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature) == nil
+	names := len(cert.DNSNames) + len(cert.IPAddresses) + len(cert.URIs) + len(cert.EmailAddresses)
+	return selfSigned && !cert.IsCA && names == 0
+}
+
+func parseClientKey(block *pem.Block) (any, error) {
+	if strings.HasPrefix(block.Type, "ENCRYPTED") || block.Headers["DEK-Info"] != "" {
+		return nil, errors.New("the private key in the PEM is encrypted; store it without a password " +
+			"(`openssl pkey -in key.pem -out plain.pem`)")
+	}
+	if key, err := x509.ParsePKCS8PrivateKey(block.Bytes); err == nil {
+		return key, nil
+	}
+	if key, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
+		return key, nil
+	}
+	if key, err := x509.ParseECPrivateKey(block.Bytes); err == nil {
+		return key, nil
+	}
+	return nil, errors.New("the private key in the PEM cannot be read; make it again with `openssl pkey`")
+}
+
+// clientCertificate returns the certificate that belongs to key, with the others as its chain.
+func clientCertificate(certs []*x509.Certificate, key any) (*tls.Certificate, error) {
+	for i, cert := range certs {
+		if !samePublicKey(cert.PublicKey, key) {
+			continue
+		}
+		client := &tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert}
+		for j, other := range certs {
+			// A root is known to whoever verifies; sending it is of no use.
+			if j != i && !bytes.Equal(other.RawIssuer, other.RawSubject) {
+				client.Certificate = append(client.Certificate, other.Raw)
+			}
+		}
+		return client, nil
+	}
+	return nil, errors.New("the private key in the PEM belongs to none of its certificates; " +
+		"put the client's own certificate into it, or remove the key")
+}
+
+func samePublicKey(public, private any) bool {
+	switch k := private.(type) {
+	case *rsa.PrivateKey:
+		return k.PublicKey.Equal(public)
+	case *ecdsa.PrivateKey:
+		return k.PublicKey.Equal(public)
+	case ed25519.PrivateKey:
+		pub, ok := k.Public().(ed25519.PublicKey)
+		return ok && pub.Equal(public)
+	default:
+		return false
+	}
+}

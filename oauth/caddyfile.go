@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+// UnmarshalCaddyfile sets up the method from Caddyfile tokens. Syntax:
+//
+//	auth oauth2 client_credentials {
+//	    token_url        <url>
+//	    insecure_http
+//	    client_id        <id>
+//	    client_secret    <secret>
+//	    client_auth      client_secret_basic|client_secret_basic_raw|client_secret_post|none
+//	    token_request    form|json
+//	    scopes           <scope...>
+//	    audience         <uri>
+//	    resource         <uri...>
+//	    token_param      <key> <value>
+//	    expires_in       <duration>
+//	    add_token_to     header [<field>] | query [<key>]
+//	    header_prefix    <prefix>
+//	    token_field      access_token|id_token
+//	    self_signed_cert <pem>
+//	    timeout          <duration>
+//	}
+func (m *Method) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume the method's name
+	if !d.AllArgs(&m.Grant) {
+		return d.Errf("auth oauth2: takes a grant: auth oauth2 client_credentials { … }")
+	}
+	given := make(map[string]bool)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		option := d.Val()
+		if given[option] && option != "resource" && option != "token_param" && option != "scopes" {
+			return d.Errf("auth oauth2: %s: given twice", option)
+		}
+		given[option] = true
+		if err := m.unmarshalOption(d, option); err != nil {
+			return err
+		}
+	}
+	if err := m.Validate(); err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
+}
+
+func (m *Method) unmarshalOption(d *caddyfile.Dispenser, option string) error {
+	if field := m.textOption(option); field != nil {
+		if !d.AllArgs(field) || *field == "" {
+			return d.Errf("auth oauth2: %s: takes one value", option)
+		}
+		return nil
+	}
+	switch option {
+	case "insecure_http":
+		if d.NextArg() {
+			return d.Errf("auth oauth2: insecure_http: takes no value")
+		}
+		m.InsecureHTTP = true
+	case "scopes":
+		for _, arg := range d.RemainingArgs() {
+			for scope := range strings.FieldsFuncSeq(arg, func(r rune) bool { return r == ',' || r == ' ' }) {
+				if !slices.Contains(m.Scopes, scope) {
+					m.Scopes = append(m.Scopes, scope)
+				}
+			}
+		}
+		if len(m.Scopes) == 0 {
+			return d.Errf("auth oauth2: scopes: takes one scope or more")
+		}
+	case "resource":
+		args := d.RemainingArgs()
+		if len(args) == 0 {
+			return d.Errf("auth oauth2: resource: takes one URI or more")
+		}
+		m.Resource = append(m.Resource, args...)
+	case "token_param":
+		var key, val string
+		if !d.AllArgs(&key, &val) {
+			return d.Errf("auth oauth2: token_param: takes a name and a value")
+		}
+		if m.TokenParams == nil {
+			m.TokenParams = make(map[string]string)
+		}
+		m.TokenParams[key] = val
+	case "expires_in":
+		return unmarshalDuration(d, option, &m.ExpiresIn)
+	case "timeout":
+		return unmarshalDuration(d, option, &m.Timeout)
+	case "header_prefix":
+		m.HeaderPrefix = new(string)
+		if !d.AllArgs(m.HeaderPrefix) {
+			return d.Errf(`auth oauth2: header_prefix: takes one prefix; "" sends the token alone`)
+		}
+	case "add_token_to":
+		return m.unmarshalPlace(d)
+	default:
+		return d.Errf("auth oauth2: unrecognized option %q; it has token_url, insecure_http, client_id, client_secret, client_auth, "+
+			"token_request, scopes, audience, resource, token_param, expires_in, add_token_to, header_prefix, token_field, "+
+			"self_signed_cert and timeout", option)
+	}
+	return nil
+}
+
+// textOption returns the field of an option that takes one text, or nil.
+func (m *Method) textOption(option string) *string {
+	switch option {
+	case "token_url":
+		return &m.TokenURL
+	case "client_id":
+		return &m.ClientID
+	case "client_secret":
+		return &m.ClientSecret
+	case "client_auth":
+		return &m.ClientAuth
+	case "token_request":
+		return &m.TokenRequest
+	case "audience":
+		return &m.Audience
+	case "token_field":
+		return &m.TokenField
+	case "self_signed_cert":
+		return &m.SelfSignedCert
+	default:
+		return nil
+	}
+}
+
+func (m *Method) unmarshalPlace(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) == 0 || len(args) > 2 || len(args) == 2 && args[1] == "" {
+		return d.Errf("auth oauth2: add_token_to: takes header [<field>] or query [<key>]")
+	}
+	name := args[len(args)-1]
+	switch args[0] {
+	case "header":
+		if len(args) == 1 {
+			name = "Authorization"
+		}
+		m.AddTokenTo = &Place{Header: name}
+	case "query":
+		if len(args) == 1 {
+			name = "access_token" // RFC 6750 §2.3
+		}
+		m.AddTokenTo = &Place{Query: name}
+	default:
+		return d.Errf("auth oauth2: add_token_to: %q is not one of header, query", args[0])
+	}
+	return nil
+}
+
+func unmarshalDuration(d *caddyfile.Dispenser, option string, field *caddy.Duration) error {
+	var text string
+	if !d.AllArgs(&text) {
+		return d.Errf("auth oauth2: %s: takes one duration", option)
+	}
+	dur, err := value.ParseDuration("auth oauth2: "+option, text)
+	if err != nil {
+		return d.WrapErr(err)
+	}
+	*field = caddy.Duration(dur)
+	return nil
+}
+
+// Interface guards
+var _ caddyfile.Unmarshaler = (*Method)(nil)

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// maxAnswer bounds a token endpoint's answer, after decompression.
+const maxAnswer = 64 << 10
+
+// call is one token request: what golang.org/x/oauth2 cannot say, and what it does not tell. It lies in the context of
+// the request.
+type call struct {
+	username, password string // of Basic as they stand; "" for none
+	json               bool   // the request's body is JSON
+	got                *answer
+	received           time.Time
+}
+
+type callKey struct{}
+
+// newClient returns the hardened client that golang.org/x/oauth2 runs on.
+func newClient(tlsConfig *tls.Config, control func(network, address string, c syscall.RawConn) error) *http.Client {
+	dialer := &net.Dialer{Timeout: 5 * time.Second, Control: control}
+	return &http.Client{
+		// A 307 or 308 would make the client send its secret, and a refresh token, to wherever it points.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &tokenTransport{&http.Transport{
+			Proxy:                  http.ProxyFromEnvironment,
+			DialContext:            dialer.DialContext,
+			TLSClientConfig:        tlsConfig,
+			TLSHandshakeTimeout:    5 * time.Second,
+			ForceAttemptHTTP2:      true,
+			MaxIdleConnsPerHost:    2,
+			IdleConnTimeout:        30 * time.Second,
+			MaxResponseHeaderBytes: maxAnswer,
+			DisableCompression:     true,
+		}},
+	}
+}
+
+// tokenTransport sends token requests, and hands on answers only when they have been bounded, checked and brought into a
+// form in which golang.org/x/oauth2 cannot misread them. Everything else is an *Error.
+type tokenTransport struct {
+	base *http.Transport
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	c, ok := req.Context().Value(callKey{}).(*call)
+	if !ok {
+		return nil, errors.New("a token request without a call")
+	}
+	out, err := c.prepare(req)
+	if err != nil {
+		return nil, err
+	}
+	res, err := t.base.RoundTrip(out)
+	if err != nil {
+		return nil, &Error{Host: req.URL.Host, Err: networkError(err)}
+	}
+	defer res.Body.Close()
+	c.received = time.Now()
+	body, err := readAnswer(res)
+	if err != nil {
+		return nil, &Error{Host: req.URL.Host, Status: res.StatusCode, Retry: retryAfter(res, c.received), Err: err}
+	}
+	got, err := parseAnswer(body)
+	fail := &Error{Host: req.URL.Host, Status: res.StatusCode, Retry: retryAfter(res, c.received), Err: err}
+	if got != nil {
+		fail.Code = got.errorCode
+	}
+	switch {
+	case res.StatusCode < 200 || res.StatusCode > 299 || err != nil || got.errorCode != "":
+		return nil, fail
+	case got.accessToken == "":
+		fail.Err = errNoToken
+		return nil, fail
+	}
+	c.got = got
+	return normalized(req, got), nil
+}
+
+// prepare returns the request as it goes on the wire.
+func (c *call) prepare(req *http.Request) (*http.Request, error) {
+	out := req.Clone(req.Context())
+	out.Header.Set("Accept", "application/json")
+	out.Header.Set("Accept-Encoding", "identity")
+	if c.username != "" {
+		out.SetBasicAuth(c.username, c.password)
+	}
+	if !c.json {
+		return out, nil
+	}
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		return nil, fmt.Errorf("reading the token request: %w", err)
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, fmt.Errorf("reading the token request: %w", err)
+	}
+	object := make(map[string]any, len(form))
+	for name, values := range form {
+		if len(values) == 1 {
+			object[name] = values[0]
+		} else {
+			object[name] = values
+		}
+	}
+	if body, err = json.Marshal(object); err != nil {
+		return nil, fmt.Errorf("encoding the token request: %w", err)
+	}
+	out.Header.Set("Content-Type", "application/json")
+	out.Body = io.NopCloser(bytes.NewReader(body))
+	out.GetBody = nil
+	out.ContentLength = int64(len(body))
+	return out, nil
+}
+
+// networkError leaves out the URL that net/http puts in its errors, and says what a timeout is.
+func networkError(err error) error {
+	if urlErr, ok := errors.AsType[*url.Error](err); ok {
+		err = urlErr.Err
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return errors.New("no answer in time")
+	}
+	return err
+}
+
+// readAnswer reads a body of at most maxAnswer bytes.
+func readAnswer(res *http.Response) ([]byte, error) {
+	var r io.Reader = io.LimitReader(res.Body, maxAnswer+1)
+	switch strings.ToLower(res.Header.Get("Content-Encoding")) {
+	case "", "identity":
+	case "gzip", "x-gzip": // though it was not asked for
+		zip, err := gzip.NewReader(r)
+		if err != nil {
+			return nil, errors.New("the answer says that it is gzip, and is not")
+		}
+		defer zip.Close()
+		r = io.LimitReader(zip, maxAnswer+1)
+	default:
+		return nil, errors.New("the answer is in a content encoding that was not asked for")
+	}
+	body, err := io.ReadAll(r)
+	if err != nil {
+		return nil, fmt.Errorf("reading the answer: %w", networkError(err))
+	}
+	if len(body) > maxAnswer {
+		return nil, fmt.Errorf("the answer is longer than %d bytes", maxAnswer)
+	}
+	return body, nil
+}
+
+// normalized returns an answer that golang.org/x/oauth2 reads as it is meant.
+func normalized(req *http.Request, got *answer) *http.Response {
+	body, _ := json.Marshal(map[string]string{ //nolint:errchkjson // strings always encode
+		"access_token": got.accessToken, "token_type": "Bearer",
+	})
+	return &http.Response{
+		Status: "200 OK", StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header:        http.Header{"Content-Type": {"application/json"}},
+		Body:          io.NopCloser(bytes.NewReader(body)),
+		ContentLength: int64(len(body)),
+		Request:       req,
+	}
+}
+
+// retryAfter reads Retry-After (RFC 9110 §10.2.3): seconds or a date.
+func retryAfter(res *http.Response, now time.Time) time.Time {
+	text := res.Header.Get("Retry-After")
+	if secs, err := strconv.ParseUint(text, 10, 31); err == nil {
+		return now.Add(time.Duration(secs) * time.Second)
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return at
+	}
+	return time.Time{}
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// ErrKeyMissing says that a stored record was sealed with a key that is not configured here.
+var ErrKeyMissing = errors.New("the stored connection was sealed with a key that is not configured")
+
+// Error says why there is no token. It holds nothing that a provider has written but the error code.
+type Error struct {
+	// Host is the token endpoint's.
+	Host string
+
+	// Status is that of the answer, 0 if there was none.
+	Status int
+
+	// Code is the OAuth error (RFC 6749 §5.2), "" if there was none.
+	Code string
+
+	// Retry says when another attempt makes sense.
+	Retry time.Time
+
+	// Err says more.
+	Err error
+}
+
+// refusals are the errors by which a provider refuses a client for good: only the operator can mend that.
+var refusals = []string{
+	"invalid_client", "invalid_grant", "invalid_request", "invalid_scope", "invalid_target", "unauthorized_client",
+	"unsupported_grant_type", "unsupported_response_type", "access_denied",
+}
+
+// Rejected reports whether the provider refuses us for good. 5xx and 429 say nothing of the kind, whatever is in them.
+func (e *Error) Rejected() bool {
+	return e.Status < http.StatusInternalServerError && e.Status != http.StatusTooManyRequests && slices.Contains(refusals, e.Code)
+}
+
+// Error implements error.
+func (e *Error) Error() string {
+	s := "token endpoint " + e.Host
+	if e.Host == "" {
+		s = "token request"
+	}
+	if e.Status != 0 {
+		s += " answered " + strconv.Itoa(e.Status)
+	}
+	if e.Code != "" {
+		s += " " + e.Code
+	}
+	if e.Err != nil {
+		s = fmt.Sprintf("%s: %v", s, e.Err)
+	}
+	return s
+}
+
+// Unwrap returns what lies below.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Remedy says what an operator can do.
+func (e *Error) Remedy() string {
+	switch e.Code {
+	case "invalid_client":
+		return "check client_id and client_secret, and try the other ways of client_auth: client_secret_basic, " +
+			"client_secret_basic_raw, client_secret_post"
+	case "invalid_scope":
+		return "check scopes against what the provider knows, and has granted to this client"
+	case "invalid_target":
+		return "check audience and resource"
+	case "unauthorized_client", "unsupported_grant_type":
+		return "allow this grant for the client at the provider"
+	case "invalid_request":
+		return "check token_request, token_param, audience and resource against the provider's documentation"
+	}
+	switch {
+	case e.Status == http.StatusTooManyRequests:
+		return "the provider limits token requests; nothing is to be done but wait"
+	case e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed:
+		return "check token_url"
+	case e.Status >= 300 && e.Status < 400:
+		return "the provider redirects, and secrets are not sent after a redirect; give the final URL as token_url"
+	case e.Status >= http.StatusInternalServerError:
+		return "the provider fails; it is asked again"
+	case e.Status != 0:
+		return "check token_url; what answers there is no token endpoint"
+	default:
+		return "check token_url, the network, and the endpoint's certificate (self_signed_cert)"
+	}
+}

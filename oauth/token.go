@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	weakrand "math/rand/v2"
+	"time"
+)
+
+// Token is a set of tokens as a provider issued it. It never changes.
+type Token struct {
+	access  string
+	id      string
+	refresh string
+
+	// generation counts the answers of the provider for one connection. Whoever has seen a generation never goes back to
+	// an older one.
+	generation uint64
+
+	obtained time.Time
+	expiry   time.Time // zero: not known; the token is used until it is refused
+	soft     time.Time // from then on a new one is fetched in the background; zero as expiry
+}
+
+// newToken returns the token of an answer. override is the configured lifetime, 0 if there is none.
+func newToken(a *answer, received time.Time, override time.Duration) *Token {
+	t := &Token{access: a.accessToken, id: a.idToken, refresh: a.refreshToken, obtained: received}
+	life := a.lifetime
+	if override > 0 {
+		life = override
+	}
+	if life > 0 {
+		t.setExpiry(received.Add(life), life)
+	}
+	return t
+}
+
+func (t *Token) setExpiry(expiry time.Time, life time.Duration) {
+	t.expiry = expiry
+	t.soft = expiry.Add(-softMargin(life, weakrand.Float64())) //nolint:gosec // G404: a jitter is no secret
+}
+
+// softMargin is how long before its expiry a token of that lifetime is renewed: 60 seconds or 10 % of the lifetime, the
+// larger; 20 % where the lifetime is under ten minutes; and up to 10 % of that more, so that the nodes of a cluster do
+// not all ask at once. jitter is from 0 to 1.
+func softMargin(life time.Duration, jitter float64) time.Duration {
+	margin := max(time.Minute, life/10)
+	if life < 10*time.Minute {
+		margin = life / 5
+	}
+	return margin + time.Duration(float64(margin)*jitter/10)
+}
+
+// valid reports whether the token can be sent.
+func (t *Token) valid(now time.Time) bool {
+	return t != nil && (t.expiry.IsZero() || now.Before(t.expiry))
+}
+
+// fresh reports whether the token needs no renewal yet.
+func (t *Token) fresh(now time.Time) bool { return t != nil && (t.soft.IsZero() || now.Before(t.soft)) }
+
+const (
+	minBackoff = time.Second
+	maxBackoff = 5 * time.Minute
+
+	// maxRetryAfter bounds what a provider can ask for.
+	maxRetryAfter = time.Hour
+)
+
+// backoff is how long no token request is made after that many failures in a row. jitter is from 0 to 1.
+func backoff(failures int, jitter float64) time.Duration {
+	wait := maxBackoff
+	if shift := failures - 1; shift < 9 {
+		wait = min(maxBackoff, minBackoff<<shift)
+	}
+	return time.Duration(float64(wait) * (0.8 + 0.4*jitter))
+}
