@@ -10,10 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
-
 	authenticatedapi "github.com/authenticated-api/caddy-authenticated-api"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
+	"github.com/caddyserver/caddy/v2"
 )
 
 // FuzzCaddyfile gives the directive a block. Nothing that it adapts to is lost on the way through JSON: what the adapter

@@ -30,9 +30,9 @@ func init() { caddy.RegisterModule(new(Handler)) }
 // place of credentials and gets the credential; the transport `authenticated_api` of the `reverse_proxy` behind it puts
 // the credential on the outgoing request.
 //
-// Without a base URL it puts the credential on a copy of the request itself, for whichever proxy follows. Then a refused
-// request cannot be sent again, and the proxy's debug log can show the credential, unless that proxy has the transport
-// `authenticated_api` too.
+// Without a base URL it puts the credential on a copy of the request itself, for whichever proxy follows. Then the debug
+// log of that proxy can show the credential, and a refused request cannot be sent again unless that proxy has the
+// transport `authenticated_api` too.
 //
 // Placeholders that are set when a request is refused:
 //

@@ -11,9 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
+	"github.com/caddyserver/caddy/v2"
 )
 
 // fences returns the code blocks of one kind in README.md.
@@ -50,6 +49,11 @@ func TestReadmeQuickstart(t *testing.T) {
 	answers := strings.Split(strings.TrimSpace(fences(t, "text")[0]), "\n")
 	if example == "" || len(calls) != 2 || len(answers) != 2 {
 		t.Fatalf("README.md shows %q, %q, %q", example, calls, answers)
+	}
+
+	home := t.TempDir()
+	for _, name := range []string{"HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "AppData"} {
+		t.Setenv(name, home) // it stores a token, and the key that seals it
 	}
 
 	// The ports of the example may be taken on the machine that runs this.

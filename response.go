@@ -3,6 +3,7 @@
 package authenticatedapi
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"maps"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
 // linkFields are the header fields of a response that lead a client on.
@@ -70,8 +72,40 @@ func (b *responseBody) Read(p []byte) (int, error) {
 		b.cleaner.Header(b.res.Trailer)
 		b.cleaner.Links(b.res.Trailer, nil)
 	}
-	return n, err
+	return n, quiet(err)
 }
+
+// quiet returns err without what the API has sent. Go's client quotes an answer that it cannot read, and that may be the
+// request with the credential in it, sent back; error routes and logs show the text.
+func quiet(err error) error {
+	var dial reverseproxy.DialError
+	var certificate *tls.CertificateVerificationError
+	if err == nil || errors.As(err, &dial) || errors.As(err, &certificate) {
+		return err
+	}
+	text := err.Error()
+	end := strings.IndexByte(text, '"')
+	const line = "malformed MIME header" // which it does not always quote
+	if i := strings.Index(text, line); i >= 0 && (end < 0 || i+len(line) < end) {
+		end = i + len(line)
+	}
+	if end < 0 {
+		return err
+	}
+	return &quietError{err, strings.TrimRight(text[:end], " ") + " …"}
+}
+
+// quietError is an error with another text.
+type quietError struct {
+	error
+	text string
+}
+
+// Error implements error.
+func (e *quietError) Error() string { return e.text }
+
+// Unwrap returns the error whose text it is not.
+func (e *quietError) Unwrap() error { return e.error }
 
 // cleaningWriter cleans the response of a proxy that does not have our transport. What was in the header before, the
 // gateway's own part of it, stays.

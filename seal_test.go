@@ -11,9 +11,9 @@ import (
 	"strings"
 	"testing"
 
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
-
 	"github.com/spf13/cobra"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )

@@ -186,7 +186,8 @@ func (t *Transport) roundTrip(out *http.Request) (*http.Response, error) {
 			out.Header.Set("Accept-Encoding", "identity") // that client has no other way to be kept from asking for gzip
 		}
 	}
-	return t.HTTPTransport.RoundTrip(out)
+	res, err := t.HTTPTransport.RoundTrip(out)
+	return res, quiet(err)
 }
 
 // operatorHeaders returns the names of the header fields that the proxy of this transport sets by header_up. The

@@ -149,7 +149,8 @@ func (c *Cleaner) Query(raw string) string {
 }
 
 // Trailer removes from t, in place, what a client must not send behind its body: what Header drops, and the fields of
-// RFC 9110 §6.5.1 that steer framing, routing or authentication. It reports whether any trailer is left.
+// RFC 9110 §6.5.1 that steer framing, routing or authentication. HTTP/2 servers reset a request with such a trailer, which
+// would count as a failure of the API. It reports whether any trailer is left.
 func (c *Cleaner) Trailer(t http.Header) bool {
 	for name := range t {
 		plain := name
@@ -157,7 +158,7 @@ func (c *Cleaner) Trailer(t http.Header) bool {
 			plain = hyphenated(name)
 		}
 		_, connection := connectionFields[plain]
-		if connection || plain == "Host" || plain == "Content-Encoding" || plain == "Content-Type" || c.Drops(plain) {
+		if connection || !httpguts.ValidTrailerHeader(plain) || c.Drops(plain) {
 			delete(t, name)
 		}
 	}

@@ -146,7 +146,7 @@ func networkError(err error) error {
 
 // readAnswer reads a body of at most maxAnswer bytes.
 func readAnswer(res *http.Response) ([]byte, error) {
-	var r io.Reader = io.LimitReader(res.Body, maxAnswer+1)
+	r := io.LimitReader(res.Body, maxAnswer+1)
 	switch strings.ToLower(res.Header.Get("Content-Encoding")) {
 	case "", "identity":
 	case "gzip", "x-gzip": // though it was not asked for

@@ -72,7 +72,7 @@ func (s *Source) Credential(ctx context.Context) (*auth.Credential, error) {
 	}
 	if token.valid(now) {
 		if !token.fresh(now) {
-			_, _ = s.renew(now, nil) // in the background; a failure does not harm the token
+			_, _ = s.renew(now, nil) //nolint:contextcheck // in the background; a failure does not harm the token
 		}
 		return s.prepare(token).credential, nil
 	}
@@ -81,7 +81,7 @@ func (s *Source) Credential(ctx context.Context) (*auth.Credential, error) {
 
 // wait returns a credential of the renewal that is under way, or of one that it starts.
 func (s *Source) wait(ctx context.Context, now time.Time) (*auth.Credential, error) {
-	f, err := s.renew(now, nil)
+	f, err := s.renew(now, nil) //nolint:contextcheck // a renewal belongs to no request
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func (s *Source) Refresh(ctx context.Context, refused *auth.Credential) (*auth.C
 	if p := s.prepared.Load(); token.valid(now) && (p == nil || p.token != token || p.credential != refused) {
 		return s.prepare(token).credential, nil
 	}
-	f, err := s.renew(now, token)
+	f, err := s.renew(now, token) //nolint:contextcheck // the same
 	if f == nil {
 		return refused, err
 	}

@@ -182,7 +182,7 @@ func (s *store) save(ctx context.Context, token *Token) error {
 	if !token.expiry.IsZero() {
 		rec.Expiry = token.expiry.UnixMilli()
 	}
-	plain, err := json.Marshal(rec)
+	plain, err := json.Marshal(rec) //nolint:gosec // G117: it is sealed next
 	if err != nil {
 		return fmt.Errorf("encoding a record: %w", err)
 	}

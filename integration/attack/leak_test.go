@@ -9,17 +9,16 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 	"github.com/caddyserver/caddy/v2"
@@ -156,16 +155,23 @@ func everyPlaceholder() string {
 	return "{" + strings.Join(names, "} {") + "}"
 }
 
+// withoutParam matches the parameter key of the routes below, which is none of a credential.
+var withoutParam = regexp.MustCompile(`([?&])key=[^&]*&?`)
+
 const tellAll = `{{.Req}} {{printf "%v" .Req}} {{printf "%+v" .Req}} {{printf "%#v" .Req}} {{printf "%+v" .OriginalReq}} {{.Req.Header}} {{.Req.URL}} ` +
 	`{{placeholder "http.vars.authenticated_api.exchange"}} {{placeholder "err.message"}} {{printf "%+v" .RespHeader}}`
 
 // TestLeaks carries every secret in every way, lets everything go wrong that can, and looks for them everywhere (K1 to K9).
+//
+// Without a base URL the credential is on the request that the user's own proxy logs at the level DEBUG, which the
+// documentation says.
 func TestLeaks(t *testing.T) {
+	t.Run("base URL", func(t *testing.T) { testLeaks(t, "DEBUG", true) })
+	t.Run("handler alone", func(t *testing.T) { testLeaks(t, "INFO", false) })
+}
+
+func testLeaks(t *testing.T, level string, withBase bool) {
 	secrets := newScanner(canaries)
-	// What the API says of parameters that are no credential is its own affair.
-	credentials := maps.Clone(canaries)
-	delete(credentials, "CANARY_PARAM")
-	answerable := newScanner(credentials)
 	for name, secret := range canaries {
 		t.Setenv(name, secret)
 	}
@@ -179,7 +185,8 @@ func TestLeaks(t *testing.T) {
 	hold, held := make(chan struct{}), make(chan struct{}, 100)
 	api := rig.NewAPI(t, func(request string) string {
 		s := strings.SplitN(request, "\r\n", 2)
-		uri := strings.Fields(s[0])[1]
+		// What the API says of parameters that are no credential is its own affair.
+		uri := withoutParam.ReplaceAllString(strings.Fields(s[0])[1], "$1")
 		for _, line := range strings.Split(request, "\r\n") {
 			if name, value, _ := strings.Cut(line, ": "); strings.EqualFold(name, "X-Appsmith-Signature") {
 				mu.Lock()
@@ -221,14 +228,19 @@ func TestLeaks(t *testing.T) {
 	var prefixes []string
 	for name, options := range methods {
 		signed := options + "\nsignature {env.CANARY_SIGNATURE}..."
+		if !withBase {
+			for kind, proxy := range map[string]string{"plain": "", "transport": " {\ntransport authenticated_api\n}"} {
+				prefix := "/" + name + "-" + kind
+				prefixes = append(prefixes, prefix)
+				fmt.Fprintf(&site, "handle_path %s/* {\nauthenticated_api {\nname %s\n%s\n}\nreverse_proxy %s%s\n}\n", prefix, name+"-"+kind, signed, api.Addr, proxy)
+			}
+			continue
+		}
 		for kind, base := range map[string]string{"api": "http://" + api.Addr + "/v1/public", "dead": "http://" + dead, "mirror": "http://" + mirror, "tls": "https://" + distrusted} {
 			prefix := "/" + name + "-" + kind
 			prefixes = append(prefixes, prefix)
 			fmt.Fprintf(&site, "handle_path %s/* {\nauthenticated_api %s {\nname %s\n%s\n%s}\n}\n", prefix, base, name+"-"+kind, signed, "header_down X-Seen \"{http.request.header.Authorization} {http.request.uri}\"\n")
 		}
-		prefix := "/" + name + "-alone"
-		prefixes = append(prefixes, prefix)
-		fmt.Fprintf(&site, "handle_path %s/* {\nauthenticated_api {\nname %s\n%s\n}\nreverse_proxy %s {\ntransport authenticated_api\n}\n}\n", prefix, name+"-alone", options, api.Addr)
 	}
 	fmt.Fprintf(&site, `log_append seen "%s"
 log_append exchange {http.vars.authenticated_api.exchange}
@@ -254,19 +266,17 @@ servers {
 log default {
 	output file %s
 	format json
-	level DEBUG
+	level %[4]s
 }
 log second {
-	output file %s
+	output file %[3]s
 	format console
-	level DEBUG
+	level %[4]s
 }
-`, admin, filepath.Join(dir, "debug.json"), filepath.Join(dir, "debug.txt"))
+`, admin, filepath.Join(dir, "log.json"), filepath.Join(dir, "log.txt"), level)
 	g := start(t, global, site.String())
 
-	begun := time.Now()
 	for _, c := range clients(t, g) {
-		t.Logf("%s after %v", c.name(), time.Since(begun))
 		for _, prefix := range prefixes {
 			for _, req := range []request{
 				{target: prefix + "/x?a=b"},
@@ -280,7 +290,7 @@ log second {
 			} {
 				r := c.do(req)
 				text := fmt.Sprint(r.status, r.err, r.header, r.interim, r.trailer, r.body)
-				answerable.wantNone(t, c.name()+" "+req.target+": the response", text)
+				secrets.wantNone(t, c.name()+" "+req.target+": the response", text)
 				if t.Failed() {
 					t.Fatalf("the client got %s", text)
 				}
@@ -310,7 +320,9 @@ log second {
 
 	// While a request is under way, its goroutines can be looked at.
 	under := make(chan reply)
-	go func() { under <- (&h1Client{addr: g.plain}).do(request{target: "/bearer-api/hold"}) }()
+	go func() {
+		under <- (&h1Client{addr: g.plain}).do(request{target: map[bool]string{true: "/bearer-api/hold", false: "/bearer-plain/hold"}[withBase]})
+	}()
 	<-held
 	for _, path := range []string{
 		"/config/", "/debug/pprof/goroutine?debug=2", "/debug/pprof/goroutine?debug=1", "/debug/pprof/heap?debug=1", "/debug/vars", "/metrics", "/reverse_proxy/upstreams",
@@ -329,8 +341,8 @@ log second {
 		if path == "/config/" && !strings.Contains(string(body), "{env.CANARY_BEARER}") {
 			t.Error("/config/ does not show the placeholder")
 		}
-		if path == "/metrics" && !strings.Contains(string(body), "authenticated_api") {
-			t.Error("/metrics does not show the handler")
+		if path == "/metrics" && !strings.Contains(string(body), "caddy_http_requests_total") {
+			t.Error("/metrics does not show requests")
 		}
 	}
 	close(hold)
@@ -339,22 +351,21 @@ log second {
 	if err := caddy.Stop(); err != nil { // which writes the logs out
 		t.Error(err)
 	}
-	for _, name := range []string{"debug.json", "debug.txt", "access.json", "autosave.json"} {
+	for _, name := range []string{"log.json", "log.txt", "access.json", "autosave.json"} {
 		text, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)
 		}
 		secrets.wantNone(t, name, string(text))
-		if name == "debug.json" {
+		if name == "log.json" && withBase {
 			// Otherwise there was nothing to see.
-			for _, want := range []string{"upstream roundtrip", `"logger":"http.handlers.reverse_proxy"`, "never", "trace"} {
-				if want != "never" && !strings.Contains(string(text), want) {
+			for _, want := range []string{"upstream roundtrip", `"logger":"http.handlers.reverse_proxy"`, "trace"} {
+				if !strings.Contains(string(text), want) {
 					t.Errorf("%s has no %q in it", name, want)
 				}
 			}
 		}
-		if testing.Verbose() {
-			t.Logf("%s: %d bytes", name, len(text))
+		if t.Failed() {
 			if i := slices.IndexFunc(strings.Split(string(text), "\n"), func(line string) bool { return len(secrets.find(line)) > 0 }); i >= 0 {
 				t.Logf("%s", strings.Split(string(text), "\n")[i])
 			}

@@ -30,7 +30,7 @@ func Adapt(caddyfile string) ([]byte, error) {
 }
 
 // globals go in front of every Caddyfile whose test does not bring its own.
-const globals = "{\n\tadmin off\n\tauto_https off\n\tgrace_period 1s\n}\n"
+const globals = "{\n\tadmin off\n\tpersist_config off\n\tauto_https off\n\tgrace_period 1s\n\tdefault_bind 127.0.0.1\n}\n"
 
 // Load adapts and loads a Caddyfile. An @ in front of a port is left to the caller; see Start.
 func Load(caddyfile string) error {
