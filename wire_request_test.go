@@ -197,8 +197,10 @@ func TestWireOwnProxy(t *testing.T) {
 			if strings.Count(signature, ".") != 2 {
 				t.Errorf("signature %q", signature)
 			}
-			want := append([]string{"GET /x?a=1&page=1&key=k HTTP/1.1", "Host: " + gateway, "User-Agent: test", "X-Set: 1", "X-Add: 1",
-				"X-Default: 1", "X-Appsmith-Signature: JWT"}, test.via...)
+			want := append([]string{
+				"GET /x?a=1&page=1&key=k HTTP/1.1", "Host: " + gateway, "User-Agent: test", "X-Set: 1", "X-Add: 1",
+				"X-Default: 1", "X-Appsmith-Signature: JWT",
+			}, test.via...)
 			wantHead(t, strings.Join(lines, "\r\n"), want...)
 		})
 	}
