@@ -84,6 +84,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	return nil
 }
 
+// statusClientClosedRequest is what Caddy's proxy writes, and logs, when a client leaves before it has an answer.
+const statusClientClosedRequest = 499
+
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	w, p, answered := h.ds.crossOrigin.handle(w, r)
@@ -97,8 +100,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return p.answer(w, r, h.ds.name, h.Errors == "caddy")
 	}
 	x, p, err := h.ds.newExchange(r)
+	if err != nil && r.Context().Err() != nil {
+		w.WriteHeader(statusClientClosedRequest)
+		return nil
+	}
 	if err != nil {
-		if c := h.logger.Check(zapcore.ErrorLevel, "refused a request"); c != nil {
+		// What is wrong with a token the source has logged, once for each attempt to get one.
+		if c := h.logger.Check(zapcore.DebugLevel, "refused a request"); c != nil {
 			c.Write(zap.String("datasource", h.ds.name), zap.String("code", p.code), zap.Error(err))
 		}
 		return p.answer(w, r, h.ds.name, h.Errors == "caddy")
