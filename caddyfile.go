@@ -117,7 +117,7 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 	name := d.Token()
 	args := d.RemainingArgsAsTokens()
 	if len(args) > 1 {
-		return nil, d.Errf("%s: takes one base URL at most; further upstreams go into the subdirective to", directiveName)
+		return nil, d.Errf("one base URL at most is possible; further upstreams go into the subdirective to")
 	}
 	opts := new(directive)
 	opening, closing, err := opts.parseBlock(d)
@@ -191,6 +191,9 @@ func (opts *directive) parseBlock(d *caddyfile.Dispenser) (opening, closing cadd
 		if err := parse(opts, dispenser); err != nil {
 			return opening, closing, err
 		}
+		if err := opts.handler.check(); err != nil {
+			return opening, closing, dispenser.WrapErr(err) // here, since it names the line
+		}
 	}
 	return opening, d.Token(), nil
 }
@@ -198,8 +201,8 @@ func (opts *directive) parseBlock(d *caddyfile.Dispenser) (opening, closing cadd
 // handlerAlone is the form without a base URL.
 func (opts *directive) handlerAlone(h httpcaddyfile.Helper, d *caddyfile.Dispenser, matcher caddy.ModuleMap) ([]httpcaddyfile.ConfigValue, error) {
 	if len(opts.proxy) > 0 {
-		return nil, d.Errf("%s: unrecognized subdirective %q; without a base URL the proxy is one of your own, and its "+
-			"subdirectives go there", directiveName, opts.proxy[0].Text)
+		return nil, d.Errf("unrecognized subdirective %q; without a base URL the proxy is one of your own, and its subdirectives go there",
+			opts.proxy[0].Text)
 	}
 	if word := opts.transport.given(); word != "" {
 		return nil, d.Errf("%s: without a base URL it belongs into the block of your own proxy's transport: "+
@@ -214,10 +217,11 @@ func (opts *directive) handlerAlone(h httpcaddyfile.Helper, d *caddyfile.Dispens
 
 // adminAddress returns what the global option admin says, or "".
 func adminAddress(h httpcaddyfile.Helper) string {
-	if admin, ok := h.Option("admin").(*caddy.AdminConfig); ok && admin != nil {
-		return admin.Listen
+	admin, ok := h.Option("admin").(*caddy.AdminConfig)
+	if !ok || admin == nil || admin.Listen == caddy.DefaultAdminListen {
+		return ""
 	}
-	return ""
+	return admin.Listen
 }
 
 func route(matcher caddy.ModuleMap, handlers ...json.RawMessage) []httpcaddyfile.ConfigValue {
@@ -234,13 +238,13 @@ func (opts *directive) reverseProxy(h httpcaddyfile.Helper, tokens []caddyfile.T
 	proxy := new(reverseproxy.Handler)
 	if err := proxy.UnmarshalCaddyfile(d); err != nil {
 		if strings.Contains(err.Error(), "unrecognized subdirective") {
-			return nil, fmt.Errorf("%s: %w; besides those of reverse_proxy there are %s", directiveName, err,
+			return nil, fmt.Errorf("%w; besides those of reverse_proxy there are %s", err,
 				strings.Join(slices.Sorted(maps.Keys(subdirectives)), ", "))
 		}
-		return nil, fmt.Errorf("%s: %w", directiveName, err)
+		return nil, err
 	}
 	if err := proxy.FinalizeUnmarshalCaddyfile(h); err != nil {
-		return nil, fmt.Errorf("%s: %w", directiveName, err)
+		return nil, err
 	}
 
 	t := &Transport{HTTPTransport: new(reverseproxy.HTTPTransport)}

@@ -49,13 +49,25 @@ func newCrossOrigin(origins []string) (*crossOrigin, error) {
 		if err := checkOrigin(origin); err != nil {
 			return nil, err
 		}
-		origin = strings.ToLower(origin) // as browsers write it (RFC 6454 §6.1)
+		origin = serialized(origin)
 		if err := c.protection.AddTrustedOrigin(origin); err != nil {
 			return nil, fmt.Errorf("allow_origin: %w", err)
 		}
 		c.allowed = append(c.allowed, origin)
 	}
 	return c, nil
+}
+
+// serialized returns an origin as browsers write it (RFC 6454 §6.1): in lower case, without the scheme's own port.
+func serialized(origin string) string {
+	origin = strings.ToLower(origin)
+	if rest, ok := strings.CutSuffix(origin, ":443"); ok && strings.HasPrefix(origin, "https://") {
+		return rest
+	}
+	if rest, ok := strings.CutSuffix(origin, ":80"); ok && strings.HasPrefix(origin, "http://") {
+		return rest
+	}
+	return origin
 }
 
 // handle applies the rule to a request. It returns the writer for its response, or true if there is nothing left to do.

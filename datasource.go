@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"sync/atomic"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
@@ -106,6 +107,9 @@ type datasource struct {
 	response    *auth.ResponseCleaner
 	crossOrigin *crossOrigin
 	mapLinks    bool
+
+	// served says that a transport of ours is there for the datasource's requests, though it has no base URL.
+	served atomic.Bool
 }
 
 // provision resolves and loads what was configured.
@@ -135,6 +139,9 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 	}
 	var signed []string
 	if ds.signer != nil {
+		if ds.signer.Header() == ds.method.Placement().Header {
+			return nil, fmt.Errorf("signature: header: %s carries the credential of auth already; give another field", ds.signer.Header())
+		}
 		signed = append(signed, ds.signer.Header())
 	}
 	ds.cleaner = auth.NewCleaner(ds.method.Placement(), signed, d.Headers, d.Query, d.PassRequestHeader)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -153,7 +154,10 @@ type dialFunc func(ctx context.Context, network, address string) (net.Conn, erro
 
 // guard puts the rule in front of the functions by which a transport dials.
 func (d *dialRule) guard(t *reverseproxy.HTTPTransport) *dialGuard {
-	g := &dialGuard{rule: d, resolver: net.DefaultResolver, fallback: time.Duration(t.FallbackDelay)}
+	g := &dialGuard{rule: d, resolver: net.DefaultResolver, fallback: time.Duration(t.FallbackDelay), timeout: time.Duration(t.DialTimeout)}
+	if t.Transport.DialTLSContext != nil {
+		g.timeout += max(time.Duration(t.TLS.HandshakeTimeout), 10*time.Second) // it shakes hands too
+	}
 	if g.fallback == 0 {
 		g.fallback = 300 * time.Millisecond
 	}
@@ -197,10 +201,18 @@ type dialGuard struct {
 	rule     *dialRule
 	resolver *net.Resolver
 	fallback time.Duration
+	timeout  time.Duration // for the lookup and all addresses, as with net.Dialer
 }
 
 func (g *dialGuard) wrap(dial dialFunc) dialFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		// net/http goes on with a dial after its request has got another connection, and Caddy's dialer reads the request's
+		// variables, a map that the request writes to by then. Stock Caddy reads it at once, here a lookup comes before.
+		if vars, ok := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any); ok {
+			ctx = context.WithValue(ctx, caddyhttp.VarsCtxKey, maps.Clone(vars))
+		}
+		ctx, cancel := context.WithTimeout(ctx, g.timeout)
+		defer cancel()
 		info, ok := reverseproxy.GetDialInfo(ctx)
 		if ok && caddy.IsUnixNetwork(info.Network) {
 			if g.rule.admin.IsUnixNetwork() && info.Address == g.rule.admin.Host {
@@ -318,8 +330,8 @@ func (g *dialGuard) race(ctx context.Context, network string, addrs []netip.Addr
 
 func dialSerial(ctx context.Context, network string, addrs []netip.AddrPort, dial dialFunc) (net.Conn, error) {
 	var firstErr error
-	for _, addr := range addrs {
-		conn, err := dial(dialledContext{ctx, addr}, network, addr.String()) //nolint:contextcheck // it wraps ctx
+	for i, addr := range addrs {
+		conn, err := dialOne(ctx, network, addr, len(addrs)-i, dial)
 		if err == nil {
 			return conn, nil
 		}
@@ -331,6 +343,18 @@ func dialSerial(ctx context.Context, network string, addrs []netip.AddrPort, dia
 		}
 	}
 	return nil, firstErr
+}
+
+// dialOne dials an address, with its part of the time that is left for this and the addresses behind it, but two seconds
+// at least (net.partialDeadline).
+func dialOne(ctx context.Context, network string, addr netip.AddrPort, remaining int, dial dialFunc) (net.Conn, error) {
+	if deadline, ok := ctx.Deadline(); ok && remaining > 1 {
+		part := max(time.Until(deadline)/time.Duration(remaining), 2*time.Second)
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, part)
+		defer cancel()
+	}
+	return dial(dialledContext{ctx, addr}, network, addr.String()) //nolint:contextcheck // it wraps ctx
 }
 
 // dialledContext puts an address in the place of the one in the proxy's dial info, which Caddy's dialer prefers to the

@@ -65,7 +65,8 @@ var exchanges = sync.Pool{New: func() any {
 const exchangeVar = "authenticated_api.exchange"
 
 // slot is what lies in that place. Its exchange comes and goes, but the map of the variables is written only before a
-// request is sent: a dial that net/http goes on with after the request has got another connection reads that map still.
+// request is sent: a dial that net/http goes on with after the request has got another connection may read that map still
+// (see dialGuard.wrap).
 type slot struct{ x *exchange }
 
 // String keeps the secrets of an exchange out of {http.vars.*}.
@@ -103,14 +104,15 @@ func (ds *datasource) newExchange(r *http.Request) (*exchange, *problem, error) 
 	}
 	x := exchanges.Get().(*exchange)
 	x.ds, x.credential, x.fields, x.params = ds, credential, fields, ds.query.Evaluate(repl)
-	x.written = ds.base == nil
+	x.written = ds.base == nil && !ds.served.Load()
 	return x, nil, nil
 }
 
 // release ends the exchange. It is used again only if nothing can refer to its clone any more: the clone went to one
 // connection, and that connection was kept for another request. net/http keeps a connection when the request has been
 // written and the response read (persistConn.wroteRequest); a server that answers before it has read the request, a
-// failed write that is tried on another connection, HTTP/2 and HTTP/3 all leave the exchange to the garbage collector.
+// failed write that is tried on another connection, HTTP/2 and HTTP/3 all leave the exchange to the garbage collector. What net/http
+// still does with it then is to look for its address in a map of cancel functions (Transport.reqCanceler).
 func (x *exchange) release() {
 	if x.taken && (x.conns.Load() != 1 || x.idle.Load() != 1) || len(x.header) > maxKeptFields {
 		return

@@ -39,6 +39,7 @@ func (t *Transport) healthCheck(req *http.Request) (*http.Response, error) {
 	repl, _ := req.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if err := t.bound.sign(out.Header, repl); err != nil {
 		t.logger.Error("signing a health check failed", zap.String("datasource", t.bound.name), zap.Error(err))
+		return problemSignature.response(req, t.bound.name), nil
 	}
 	credential.SetHeader(out.Header)
 	return t.roundTrip(out)

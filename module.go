@@ -97,6 +97,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		p = refuse(r)
 	}
 	if p != nil {
+		if c := h.logger.Check(zapcore.DebugLevel, "refused a request"); c != nil {
+			c.Write(zap.String("datasource", h.ds.name), zap.String("code", p.code))
+		}
 		return p.answer(w, r, h.ds.name, h.Errors == "caddy")
 	}
 	x, p, err := h.ds.newExchange(r)
@@ -111,13 +114,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		}
 		return p.answer(w, r, h.ds.name, h.Errors == "caddy")
 	}
-	out := h.clean(r)
 	defer x.release()
-	if h.ds.base == nil {
+	out := h.clean(r)
+	if x.written {
 		if err := h.write(out, r, x); err != nil {
 			return problemSignature.answer(w, r, h.ds.name, h.Errors == "caddy")
 		}
-		cleaning := newCleaningWriter(w, r, h.ds)
+	}
+	if h.ds.base == nil {
+		cleaning := newCleaningWriter(w, r, x)
 		defer cleaning.finish()
 		w = cleaning
 	}
@@ -126,7 +131,26 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	before := s.x
 	s.x = x
 	defer func() { s.x = before }()
-	return next.ServeHTTP(w, out)
+	if err := next.ServeHTTP(w, out); err != nil {
+		return err
+	}
+	return h.checkServed(w, r, x)
+}
+
+// checkServed looks after a request for the proxy that was to send it. Without one the client would get an empty 200, which
+// is what happens when the base URL is a {$NAME} that is not set.
+func (h *Handler) checkServed(w http.ResponseWriter, r *http.Request, x *exchange) error {
+	if unhandled, _ := caddyhttp.GetVar(r.Context(), "unhandled").(bool); unhandled && !x.taken {
+		h.logger.Error("no proxy stands behind this handler; give a base URL, or put a reverse_proxy there",
+			zap.String("datasource", h.ds.name))
+		return problemNoProxy.answer(w, r, h.ds.name, h.Errors == "caddy")
+	}
+	if h.ds.base != nil && !x.taken {
+		if c := h.logger.Check(zapcore.WarnLevel, "a request was answered, and not by the transport authenticated_api"); c != nil {
+			c.Write(zap.String("datasource", h.ds.name))
+		}
+	}
+	return nil
 }
 
 // refuse says why a request never leaves.
@@ -150,7 +174,10 @@ func refuse(r *http.Request) *problem {
 // clean returns the request without what the client must not send. It is r itself if there is nothing of the kind and
 // nothing will be written to it.
 func (h *Handler) clean(r *http.Request) *http.Request {
-	header := h.ds.cleaner.Header(r.Header)
+	header := h.ds.cleaner.Own(r.Header) // the transport removes the rest
+	if h.ds.base == nil {
+		header = h.ds.cleaner.Header(r.Header)
+	}
 	if speaksHTTP(header["Upgrade"]) {
 		header = maps.Clone(header)
 		delete(header, "Upgrade")

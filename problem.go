@@ -55,7 +55,11 @@ var (
 	}
 	problemNoSession = problem{
 		code: "no-session", status: http.StatusBadGateway, title: "The gateway is misconfigured",
-		detail: "This route sends to an authenticated API without the authenticated_api handler of that API in front.",
+		detail: "This route sends to an authenticated API without the authenticated_api handler of that API in front, or without TLS.",
+	}
+	problemNoProxy = problem{
+		code: "no-session", status: http.StatusBadGateway, title: "The gateway is misconfigured",
+		detail: "This route has no proxy behind the authenticated_api handler.",
 	}
 	problemSignature = problem{
 		code: "signature", status: http.StatusBadGateway, title: "The request could not be signed",

@@ -41,9 +41,14 @@ func (ds *datasource) linkMapper(req *http.Request, target *url.URL) func(string
 	if !ok {
 		return nil
 	}
-	prefix, ok := auth.PublicPrefix(auth.EscapedPath(original.URL), auth.EscapedPath(req.URL))
+	from, to := auth.EscapedPath(original.URL), auth.EscapedPath(req.URL)
+	prefix, ok := auth.PublicPrefix(from, to)
 	if !ok {
 		return nil
+	}
+	if prefix == from && to == "/" {
+		// The caller asked for /crm, the API for /v2/: a reference that is relative to the one does not fit the other.
+		return func(ref string) string { return ds.base.MapLink(auth.RootReference(ref, target), target, prefix) }
 	}
 	return func(ref string) string { return ds.base.MapLink(ref, target, prefix) }
 }
@@ -113,12 +118,13 @@ type cleaningWriter struct {
 	*caddyhttp.ResponseWriterWrapper
 	ds     *datasource
 	req    *http.Request
+	x      *exchange
 	before http.Header
 	wrote  bool
 }
 
-func newCleaningWriter(w http.ResponseWriter, r *http.Request, ds *datasource) *cleaningWriter {
-	c := &cleaningWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, ds: ds, req: r}
+func newCleaningWriter(w http.ResponseWriter, r *http.Request, x *exchange) *cleaningWriter {
+	c := &cleaningWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, ds: x.ds, req: r, x: x}
 	c.before = c.withheld()
 	return c
 }
@@ -140,7 +146,7 @@ func (w *cleaningWriter) withholds(name string) bool {
 
 // WriteHeader implements http.ResponseWriter.
 func (w *cleaningWriter) WriteHeader(status int) {
-	if w.wrote {
+	if w.wrote || w.x.taken { // our own transport has cleaned what the API sent; the rest is the operator's
 		w.ResponseWriterWrapper.WriteHeader(status)
 		return
 	}
@@ -154,7 +160,7 @@ func (w *cleaningWriter) WriteHeader(status int) {
 
 // Write implements http.ResponseWriter.
 func (w *cleaningWriter) Write(p []byte) (int, error) {
-	if !w.wrote {
+	if !w.wrote && !w.x.taken {
 		w.WriteHeader(http.StatusOK)
 	}
 	return w.ResponseWriterWrapper.Write(p)
@@ -184,7 +190,7 @@ func (w *cleaningWriter) clean() {
 // finish cleans the trailers, which are in the header map after the body. Over HTTP/3 the header itself may not have been
 // sent by then.
 func (w *cleaningWriter) finish() {
-	if !w.wrote {
+	if !w.wrote || w.x.taken {
 		return // the proxy failed: the header is the error route's
 	}
 	h := w.Header()

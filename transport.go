@@ -10,7 +10,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strings"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -32,8 +32,9 @@ const (
 	// would dial, at 1.3 to 1.45 times the CPU time for 256 callers.
 	defaultIdleConns = 512
 
-	// drainLimit is how much of a refusal is read so that its connection can be used again.
+	// drainLimit is how much of a refusal is read so that its connection can be used again, and drainTime how long.
 	drainLimit = 4 << 10
+	drainTime  = 50 * time.Millisecond
 )
 
 // Transport is the transport `http` of `reverse_proxy`, with all its options, that puts the credential of the
@@ -64,15 +65,17 @@ type Transport struct {
 	// taken from the global option `admin`. Default: the variable `CADDY_ADMIN`, or `localhost:2019`.
 	AdminAddress string `json:"admin_address,omitempty"`
 
-	bound   *datasource // of active health checks; nil where none is named
-	window  int
-	keepsTo keeps
-	guard   *dialGuard
-	logger  *zap.Logger
+	bound    *datasource // of active health checks; nil where none is named
+	window   int
+	keepsTo  keeps
+	rewrites bool // the proxy rewrites URLs, after the handler has cleaned them
+	guard    *dialGuard
+	logger   *zap.Logger
 }
 
-// keeps are header fields of the outgoing request that the operator has set with the proxy's own options.
-type keeps map[string]bool
+// keeps are header fields of the outgoing request that the operator has set with the proxy's header_up, and how many of
+// their values, the last ones, are the operator's; -1 for all.
+type keeps map[string]int
 
 // CaddyModule returns the Caddy module information.
 func (*Transport) CaddyModule() caddy.ModuleInfo {
@@ -125,7 +128,9 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 		// What a client did not ask for is not asked of the API: Go's client would add Accept-Encoding, and decode.
 		t.Compression = new(bool)
 	}
-	t.keepsTo = operatorHeaders(ctx)
+	proxy := proxyOf(ctx)
+	t.keepsTo = operatorHeaders(proxy)
+	t.rewrites = proxy != nil && proxy.Rewrite != nil
 	app, err := ctx.App("authenticated_api")
 	if err != nil {
 		return fmt.Errorf("loading the authenticated_api app: %w", err)
@@ -160,7 +165,17 @@ func (t *Transport) bind(app *App) error {
 		return fmt.Errorf("datasource: there is no datasource %q; its authenticated_api handler must come before "+
 			"the proxy", t.Datasource)
 	}
+	if t.bound.base != nil && t.bound.base.TLS() && t.TLS == nil {
+		return fmt.Errorf("datasource: the base URL of %q is https, and this transport has no tls, so the credential would go "+
+			"out in clear; add \"tls\": {}", t.Datasource)
+	}
+	t.bound.served.Store(true)
 	return nil
+}
+
+// sendsInClear reports whether a request whose base URL is https would be sent without TLS.
+func (t *Transport) sendsInClear(req *http.Request, ds *datasource) bool {
+	return ds.base != nil && ds.base.TLS() && (t.TLS == nil || slices.Contains(t.TLS.ExceptPorts, req.URL.Port()))
 }
 
 func (t *Transport) onlyHTTP3() bool { return slices.Equal(t.Versions, []string{"3"}) }
@@ -190,28 +205,31 @@ func (t *Transport) roundTrip(out *http.Request) (*http.Response, error) {
 	return res, quiet(err)
 }
 
-// operatorHeaders returns the names of the header fields that the proxy of this transport sets by header_up. The
-// proxy is whose Provision is loading the transport right now.
-func operatorHeaders(ctx caddy.Context) keeps {
-	names := make(keeps)
+// proxyOf returns the proxy whose Provision is loading the transport right now, or nil.
+func proxyOf(ctx caddy.Context) *reverseproxy.Handler {
 	for _, m := range slices.Backward(ctx.Modules()) {
-		proxy, ok := m.(*reverseproxy.Handler)
-		if !ok {
-			continue
+		if proxy, ok := m.(*reverseproxy.Handler); ok {
+			return proxy
 		}
-		if proxy.Headers == nil || proxy.Headers.Request == nil {
-			break
-		}
-		ops := proxy.Headers.Request
-		for _, group := range []http.Header{ops.Set, ops.Add} {
-			for name := range group {
-				names[http.CanonicalHeaderKey(name)] = true
-			}
-		}
-		for name := range ops.Replace {
-			names[http.CanonicalHeaderKey(name)] = true
-		}
-		break
+	}
+	return nil
+}
+
+// operatorHeaders returns what the operator sets with the header_up of a proxy.
+func operatorHeaders(proxy *reverseproxy.Handler) keeps {
+	names := make(keeps)
+	if proxy == nil || proxy.Headers == nil || proxy.Headers.Request == nil {
+		return names
+	}
+	ops := proxy.Headers.Request
+	for name, values := range ops.Add {
+		names[http.CanonicalHeaderKey(name)] = len(values)
+	}
+	for name := range ops.Set {
+		names[http.CanonicalHeaderKey(name)] = -1
+	}
+	for name := range ops.Replace {
+		names[http.CanonicalHeaderKey(name)] = -1
 	}
 	return names
 }
@@ -240,6 +258,10 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		t.logger.Error("a request came from the handler of another datasource",
 			zap.String("datasource", t.Datasource), zap.String("handler", x.ds.name))
 		return problemNoSession.response(req, t.Datasource), nil
+	}
+	if t.sendsInClear(req, x.ds) {
+		t.logger.Error("the base URL is https, and this transport would send the credential in clear", zap.String("datasource", x.ds.name))
+		return problemNoSession.response(req, x.ds.name), nil
 	}
 	// The proxy's own rewrite may have changed the path since the handler looked.
 	if auth.EscapesBase(auth.EscapedPath(req.URL)) {
@@ -306,12 +328,28 @@ func (t *Transport) replay(req *http.Request, x *exchange, body body, refusal *h
 	if body.window != nil {
 		out.Body, out.Trailer = body.trailers(again)
 	}
-	_, _ = io.CopyN(io.Discard, refusal.Body, drainLimit)
-	_ = refusal.Body.Close()
+	drain(refusal.Body)
 	if c := t.logger.Check(zapcore.DebugLevel, "sending a request again with a fresh credential"); c != nil {
 		c.Write(zap.String("datasource", x.ds.name), zap.Int("status", refusal.StatusCode))
 	}
 	return t.roundTrip(out)
+}
+
+// drain reads the rest of a refusal, so that its connection can be used for the request that follows. An API that does not
+// end it must not keep the caller waiting.
+func drain(body io.ReadCloser) {
+	done := make(chan struct{})
+	go func() {
+		_, _ = io.CopyN(io.Discard, body, drainLimit)
+		_ = body.Close()
+		close(done)
+	}()
+	timer := time.NewTimer(drainTime)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C: // the end of the caller's request ends the reading too
+	}
 }
 
 func (t *Transport) notRefreshed(ds *datasource, err error) {
@@ -323,11 +361,18 @@ func (t *Transport) notRefreshed(ds *datasource, err error) {
 // is: the proxy logs it, and its attempts share one header map.
 func (t *Transport) outgoing(req *http.Request, x *exchange, credential *auth.Credential) (*http.Request, error) {
 	target := req.URL
+	if t.rewrites {
+		if query := x.ds.cleaner.Query(target.RawQuery); query != target.RawQuery {
+			u := *target
+			u.RawQuery = query // a {query} in the rewrite is the original request's
+			target = &u
+		}
+	}
 	if x.ds.base != nil {
 		target = x.ds.base.Join(target)
 	}
 	out := x.clone(req, target)
-	if x.ds.base != nil && !t.keepsTo["Host"] {
+	if _, kept := t.keepsTo["Host"]; x.ds.base != nil && !kept {
 		out.Host = x.ds.base.Host()
 	}
 	t.copyHeader(out.Header, req.Header, x.ds)
@@ -349,12 +394,18 @@ func (t *Transport) outgoing(req *http.Request, x *exchange, credential *auth.Cr
 	return out, nil
 }
 
-// copyHeader copies the header fields, without those that the proxy has added about itself and the client, unless they
-// are wanted.
+// copyHeader copies the header fields without what is withheld from the API, but for what the operator has set. Among the
+// former is what the proxy has added about itself and the client.
 func (t *Transport) copyHeader(out, in http.Header, ds *datasource) {
 	for name, values := range in {
-		if (name == "Via" || strings.HasPrefix(name, "X-Forwarded-")) && !t.keepsTo[name] && ds.cleaner.Drops(name) {
-			continue
+		if ds.cleaner.Drops(name) {
+			n, kept := t.keepsTo[name]
+			if !kept {
+				continue
+			}
+			if n >= 0 {
+				values = values[max(0, len(values)-n):]
+			}
 		}
 		out[name] = values
 	}

@@ -55,6 +55,7 @@ type Credential struct {
 	place  Placement
 	header []string // one value, with no capacity to spare: an append by anybody copies it
 	query  string   // escaped: "key=value"
+	folded string   // the query parameter's name, as foldQuery has it
 }
 
 // NewCredential prepares a credential. The value must have been checked to be a valid field value if place is a
@@ -66,6 +67,7 @@ func NewCredential(place Placement, val string) *Credential {
 		c.header = []string{val}
 	case place.Query != "":
 		c.query = escapeQuery(place.Query) + "=" + escapeQuery(val)
+		c.folded = foldedKey(place.Query)
 	}
 	return c
 }
@@ -83,7 +85,7 @@ func (c *Credential) SetQuery(raw string) string {
 	if c.query == "" {
 		return raw
 	}
-	return appendQuery(removeQuery(raw, foldQuery(c.place.Query)), c.query)
+	return appendQuery(removeQuery(raw, c.folded), c.query)
 }
 
 // equal reports whether both put the same bytes on a request.

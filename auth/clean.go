@@ -22,13 +22,14 @@ var withheld = []string{
 type Cleaner struct {
 	fields   map[string]bool // by hyphenated name; false: opened by pass_request_header
 	prefixes []string        // canonical
+	ours     map[string]bool // by canonical name: what the gateway itself puts there, or removes
 	params   map[string]bool // by folded name
 }
 
 // NewCleaner returns a Cleaner for what is put on the requests of a datasource. fields, the names of header fields
 // besides placement's and the edits', are the signature's. pass are names of withheld fields that the API may see.
 func NewCleaner(placement Placement, fields []string, headers, query *Edits, pass []string) *Cleaner {
-	c := &Cleaner{fields: make(map[string]bool), params: make(map[string]bool)}
+	c := &Cleaner{fields: make(map[string]bool), ours: make(map[string]bool), params: make(map[string]bool)}
 	for _, name := range withheld {
 		if prefix, ok := strings.CutSuffix(name, "*"); ok {
 			c.prefixes = append(c.prefixes, prefix)
@@ -50,12 +51,13 @@ func NewCleaner(placement Placement, fields []string, headers, query *Edits, pas
 	}
 	for _, name := range fields {
 		c.fields[hyphenated(name)] = true
+		c.ours[hyphenated(name)] = true
 	}
 	for _, key := range query.names() {
-		c.params[foldQuery(escapeQuery(key))] = true
+		c.params[foldedKey(key)] = true
 	}
 	if placement.Query != "" {
-		c.params[foldQuery(escapeQuery(placement.Query))] = true
+		c.params[foldedKey(placement.Query)] = true
 	}
 	return c
 }
@@ -113,23 +115,32 @@ func hyphenated(name string) string {
 }
 
 // Header returns h without what is dropped: h itself where there is nothing to drop, else a copy.
-func (c *Cleaner) Header(h http.Header) http.Header {
+func (c *Cleaner) Header(h http.Header) http.Header { return without(h, c.Drops) }
+
+// Own returns h without what the gateway itself puts there: h itself where there is none of it, else a copy. What is
+// withheld from APIs stays, since a proxy may choose an upstream by it (lb_policy cookie).
+func (c *Cleaner) Own(h http.Header) http.Header {
+	return without(h, func(name string) bool {
+		if !plainName(name) {
+			name = hyphenated(name)
+		}
+		return c.ours[name]
+	})
+}
+
+func without(h http.Header, drops func(name string) bool) http.Header {
 	for name := range h {
-		if c.Drops(name) {
-			return c.copyHeader(h)
+		if drops(name) {
+			clean := make(http.Header, len(h))
+			for name, values := range h {
+				if !drops(name) {
+					clean[name] = values
+				}
+			}
+			return clean
 		}
 	}
 	return h
-}
-
-func (c *Cleaner) copyHeader(h http.Header) http.Header {
-	clean := make(http.Header, len(h))
-	for name, values := range h {
-		if !c.Drops(name) {
-			clean[name] = values
-		}
-	}
-	return clean
 }
 
 // Query returns the raw query without what is dropped.

@@ -325,7 +325,7 @@ func (q *QueryEdits) evaluate(repl *caddy.Replacer) *Parameters {
 		to   *[]parameter
 	}{{q.set, &p.set}, {q.add, &p.add}, {q.def, &p.def}} {
 		for _, ed := range group.from {
-			param := parameter{folded: foldQuery(escapeQuery(ed.name))}
+			param := parameter{folded: foldedKey(ed.name)}
 			vals, _ := ed.expand(repl)
 			for _, val := range vals {
 				param.text = appendQuery(param.text, escapeQuery(ed.name)+"="+escapeQuery(val))

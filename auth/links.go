@@ -17,6 +17,16 @@ func PublicPrefix(original, current string) (string, bool) {
 	return strings.CutSuffix(original, current)
 }
 
+// RootReference returns a reference that is relative to the place of target as one that begins with a slash.
+func RootReference(ref string, target *url.URL) string {
+	u, err := url.Parse(ref)
+	if err != nil || u.Scheme != "" || u.Host != "" || u.Path == "" || u.Path[0] == '/' {
+		return ref
+	}
+	path := EscapedPath(target)
+	return path[:strings.LastIndexByte(path, '/')+1] + ref
+}
+
 // MapLink returns the reference by which a caller reaches, through the gateway, what ref is the reference to in a
 // response of the API: a URL below the base URL becomes a path below prefix. target is the URL of the request that the
 // response is to, prefix has no slash at its end.
@@ -29,7 +39,7 @@ func (b *BaseURL) MapLink(ref string, target *url.URL, prefix string) string {
 		return ref
 	}
 	relative := u.Host == "" && u.Scheme == ""
-	if relative && (u.Path == "" || u.Path[0] != '/' && !strings.Contains(ref, "..")) {
+	if relative && (u.Path == "" || u.Path[0] != '/' && !strings.Contains(u.Path, "..")) {
 		return ref // relative to the request itself: it leads to the same place below the gateway's prefix
 	}
 	at := url.URL{Scheme: b.scheme, Host: b.Host(), Path: target.Path, RawPath: target.RawPath}
@@ -41,7 +51,8 @@ func (b *BaseURL) MapLink(ref string, target *url.URL, prefix string) string {
 		return ref
 	}
 	rest, below := strings.CutPrefix(abs.EscapedPath(), b.escapedPath)
-	if !below || rest != "" && rest[0] != '/' {
+	// What a browser reads as .. leaves the prefix, however it is escaped.
+	if !below || rest != "" && rest[0] != '/' || EscapesBase(rest) {
 		if relative {
 			return abs.String()
 		}
@@ -50,10 +61,10 @@ func (b *BaseURL) MapLink(ref string, target *url.URL, prefix string) string {
 	var sb strings.Builder
 	sb.WriteString(prefix)
 	sb.WriteString(rest)
-	if sb.Len() == 0 || sb.String()[0] != '/' {
-		return ref
+	if sb.Len() == 0 {
+		sb.WriteByte('/') // the base URL itself
 	}
-	if strings.HasPrefix(sb.String(), "//") {
+	if strings.HasPrefix(sb.String(), "//") || strings.HasPrefix(sb.String(), `/\`) {
 		return ref // it would be read as a host
 	}
 	if abs.RawQuery != "" || abs.ForceQuery {

@@ -55,7 +55,7 @@ func CheckQueryKey(option, key string) error {
 	if key == "" {
 		return fmt.Errorf("%s: the name of the query parameter is empty", option)
 	}
-	if foldQuery(escapeQuery(key)) == "" {
+	if foldedKey(key) == "" {
 		return fmt.Errorf("%s: %q is no name of a query parameter", option, key)
 	}
 	return value.CheckLiteral(option+" "+key, key)

@@ -23,6 +23,9 @@ func foldQuery(name string) string {
 	return strings.TrimLeft(name, " ")
 }
 
+// foldedKey is foldQuery for a name that is not escaped.
+func foldedKey(key string) string { return foldQuery(escapeQuery(key)) }
+
 // plain reports whether a name is its own folded form, which saves the work for nearly all of them.
 func plain(name string) bool {
 	for i := range len(name) {

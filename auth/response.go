@@ -40,7 +40,7 @@ func NewResponseCleaner(placement Placement, pass []string) *ResponseCleaner {
 		c.challenges = true
 	}
 	if placement.Query != "" {
-		c.param = foldQuery(escapeQuery(placement.Query))
+		c.param = foldedKey(placement.Query)
 	}
 	return c
 }

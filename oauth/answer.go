@@ -52,7 +52,7 @@ func parseAnswer(body []byte) (*answer, error) {
 		refreshToken: usable(form.Get("refresh_token")),
 		idToken:      usable(form.Get("id_token")),
 		lifetime:     lifetime(form.Get("expires_in")),
-		errorCode:    errorCode(form.Get("error"), form.Has("error")),
+		errorCode:    errorCode(form.Get("error"), form.Get("error") != ""),
 	}, nil
 }
 
@@ -72,7 +72,9 @@ func parseJSON(body []byte) (*answer, error) {
 	} else {
 		a.lifetime = lifetime(string(expires))
 	}
-	if raw, ok := fields["error"]; ok && !bytes.Equal(raw, []byte("null")) {
+	switch raw := fields["error"]; string(raw) {
+	case "", "null", `""`, "false": // that there is none
+	default:
 		a.errorCode = errorCode(text(raw), true)
 	}
 	return a, nil
@@ -131,7 +133,8 @@ func usable(token string) string {
 // field must not lose a good token.
 func lifetime(s string) time.Duration {
 	seconds, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
-	if err != nil || math.IsNaN(seconds) || seconds <= 0 || seconds > maxLifetime.Seconds() {
+	if err != nil || strings.ContainsAny(s, "_xX") || // Go's own ways to write a number
+		math.IsNaN(seconds) || seconds <= 0 || seconds > maxLifetime.Seconds() {
 		return 0
 	}
 	return time.Duration(seconds * float64(time.Second))

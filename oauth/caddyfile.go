@@ -68,7 +68,7 @@ func (m *Method) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		m.InsecureHTTP = true
 	case "scopes":
 		for _, arg := range d.RemainingArgs() {
-			for scope := range strings.FieldsFuncSeq(arg, func(r rune) bool { return r == ',' || r == ' ' }) {
+			for scope := range strings.FieldsFuncSeq(arg, betweenScopes) {
 				if !slices.Contains(m.Scopes, scope) {
 					m.Scopes = append(m.Scopes, scope)
 				}

@@ -96,6 +96,9 @@ func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return normalized(req, got), nil
 }
 
+// CloseIdleConnections is what http.Client.CloseIdleConnections calls.
+func (t *tokenTransport) CloseIdleConnections() { t.base.CloseIdleConnections() }
+
 // prepare returns the request as it goes on the wire.
 func (c *call) prepare(req *http.Request) (*http.Request, error) {
 	out := req.Clone(req.Context())
@@ -133,13 +136,17 @@ func (c *call) prepare(req *http.Request) (*http.Request, error) {
 	return out, nil
 }
 
-// networkError leaves out the URL that net/http puts in its errors, and says what a timeout is.
+// networkError leaves out what net/http puts in its errors and nobody should read in a log: the URL, and what the other side
+// has written, which stands in quotes. And it says what a timeout is.
 func networkError(err error) error {
 	if urlErr, ok := errors.AsType[*url.Error](err); ok {
 		err = urlErr.Err
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return errors.New("no answer in time")
+	}
+	if before, _, quotes := strings.Cut(err.Error(), `"`); quotes {
+		return errors.New(strings.TrimRight(before, " :(") + " …")
 	}
 	return err
 }

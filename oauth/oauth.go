@@ -64,7 +64,7 @@ type Method struct {
 	// How token requests are encoded: `form` or `json`. Default: `form`.
 	TokenRequest string `json:"token_request,omitempty"`
 
-	// The scopes to ask for. Default: the provider's.
+	// The scopes to ask for. Placeholders as in `token_url`. Default: the provider's.
 	Scopes []string `json:"scopes,omitempty"`
 
 	// The audience to ask for a token for, as Auth0 wants it. Default: none.
@@ -287,8 +287,6 @@ func (m *Method) Bind(env Environment) error {
 	identity := m.identity(req)
 	key := env.Datasource + "\x00" + identity
 	state, _ := states.LoadOrStore(key, new(State))
-	m.release = func() { _, _ = states.Delete(key) }
-
 	client := newClient(m.tls, func(_, address string, _ syscall.RawConn) error {
 		addr, err := netip.ParseAddrPort(address)
 		if err != nil {
@@ -296,6 +294,10 @@ func (m *Method) Bind(env Environment) error {
 		}
 		return env.Allowed(addr)
 	})
+	m.release = func() {
+		_, _ = states.Delete(key)
+		client.CloseIdleConnections()
+	}
 	logger := m.logger.With(zap.String("datasource", env.Datasource))
 	m.source = &Source{
 		state:  state.(*State),
@@ -312,7 +314,11 @@ func (m *Method) Bind(env Environment) error {
 // identity is of what tokens are issued for. The secret is not part of it: a rotated secret must not drop a valid token.
 func (m *Method) identity(req *tokenRequest) string {
 	h := sha256.New()
-	parts := append([]string{m.Grant, req.tokenURL, req.id, req.audience, strings.Join(req.scopes, " ")}, req.resource...)
+	field := m.TokenField // an answer that was good without an id_token has none to send
+	if field == "" {
+		field = "access_token"
+	}
+	parts := append([]string{m.Grant, req.tokenURL, req.id, req.audience, strings.Join(req.scopes, " "), field}, req.resource...)
 	for _, part := range parts {
 		fmt.Fprintf(h, "%d:%s", len(part), part)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -24,7 +25,7 @@ type tokenRequest struct {
 
 // resolve resolves the placeholders as of now: a secret in a file may have been rotated.
 func (m *Method) resolve() (*tokenRequest, error) {
-	req := &tokenRequest{scopes: m.Scopes, params: make(map[string]string, len(m.plain.params))}
+	req := &tokenRequest{params: make(map[string]string, len(m.plain.params))}
 	var err error
 	line := func(option, text string) string {
 		if err != nil || text == "" {
@@ -38,6 +39,9 @@ func (m *Method) resolve() (*tokenRequest, error) {
 	req.id = line("client_id", m.plain.clientID)
 	req.secret = line("client_secret", m.plain.clientSecret)
 	req.audience = line("audience", m.plain.audience)
+	for _, text := range m.Scopes {
+		req.scopes = append(req.scopes, strings.FieldsFunc(line("scopes", text), betweenScopes)...)
+	}
 	for _, text := range m.plain.resource {
 		req.resource = append(req.resource, line("resource", text))
 	}
@@ -49,6 +53,8 @@ func (m *Method) resolve() (*tokenRequest, error) {
 	}
 	return req, m.checkTokenURL(req.tokenURL)
 }
+
+func betweenScopes(r rune) bool { return r == ',' || r == ' ' }
 
 func (m *Method) checkTokenURL(text string) error {
 	const option = "auth oauth2: token_url"

@@ -143,6 +143,9 @@ func (s *Source) prepare(token *Token) *prepared {
 			return p
 		}
 		fresh := &prepared{token, s.build(token)}
+		if p != nil && p.token.generation > token.generation {
+			return fresh // for a request that was slow: the token has been renewed since it looked
+		}
 		if s.prepared.CompareAndSwap(p, fresh) {
 			return fresh
 		}
@@ -232,10 +235,9 @@ func (s *Source) obtain(ctx context.Context, refused *Token) error {
 				zap.Uint64("stored", stored.generation), zap.Uint64("in_memory", generation))
 		}
 		if stored.generation > generation && stored.valid(now) {
+			// Near its end too nobody must wait for the provider: the next request renews it in the background.
 			s.state.token.Store(stored)
-			if stored.fresh(now) {
-				return nil
-			}
+			return nil
 		}
 		generation = max(generation, stored.generation)
 	}

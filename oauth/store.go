@@ -59,6 +59,8 @@ type record struct {
 	Expiry   int64  `json:"expires_at,omitempty"` // the same; 0: not known
 }
 
+func (s *store) within() impatient { return impatient{s.storage} }
+
 func (s *store) folder() string { return path.Join("authenticated_api", s.datasource) }
 
 // context is what a record is authenticated with: moved to another connection or generation it does not open.
@@ -86,7 +88,7 @@ func (s *store) load(ctx context.Context) (*Token, error) {
 	}
 	names := s.names(ring)
 	for i, name := range names {
-		raw, err := s.storage.Load(ctx, name)
+		raw, err := s.within().Load(ctx, name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -96,7 +98,7 @@ func (s *store) load(ctx context.Context) (*Token, error) {
 		token, err := s.open(ring, raw)
 		if errors.Is(err, seal.ErrDamaged) {
 			s.logger.Error("a stored record is damaged; a copy of it is kept", zap.String("storage_key", name+".damaged"))
-			return nil, s.storage.Store(ctx, name+".damaged", raw)
+			return nil, s.within().Store(ctx, name+".damaged", raw)
 		}
 		if err != nil {
 			return nil, err
@@ -104,7 +106,7 @@ func (s *store) load(ctx context.Context) (*Token, error) {
 		if i > 0 && token != nil {
 			// It was sealed with an older key: it moves to the new one.
 			if err := s.save(ctx, token); err == nil {
-				_ = s.storage.Delete(ctx, name)
+				_ = s.within().Delete(ctx, name)
 			}
 		}
 		return token, nil
@@ -118,7 +120,7 @@ func (s *store) lookForStrangers(ctx context.Context, ring *seal.Ring) error {
 	if s.connection != "" {
 		return nil
 	}
-	names, err := s.storage.List(ctx, s.folder(), false)
+	names, err := s.within().List(ctx, s.folder(), false)
 	if err != nil {
 		return nil //nolint:nilerr // no such folder, or a storage that cannot list
 	}
@@ -126,11 +128,11 @@ func (s *store) lookForStrangers(ctx context.Context, ring *seal.Ring) error {
 		if !recordName.MatchString(path.Base(name)) {
 			continue
 		}
-		raw, err := s.storage.Load(ctx, name)
+		raw, err := s.within().Load(ctx, name)
 		if err != nil || len(raw) < 9 {
 			continue
 		}
-		if id, known := ring.Knows(raw[9:]); !known {
+		if id, known := ring.Knows(raw[9:]); id != "" && !known {
 			return fmt.Errorf("%w: %s was sealed with key %s; add it behind the others, or remove the record", ErrKeyMissing, name, id)
 		}
 	}
@@ -146,14 +148,14 @@ func (s *store) open(ring *seal.Ring, raw []byte) (*Token, error) {
 	}
 	generation := binary.BigEndian.Uint64(raw[1:9])
 	plain, err := ring.Open(raw[9:], s.context(generation))
-	if unknown, ok := errors.AsType[*seal.UnknownKeyError](err); ok {
-		return nil, fmt.Errorf("%w: %w", ErrKeyMissing, unknown)
+	if _, ok := errors.AsType[*seal.UnknownKeyError](err); ok {
+		return nil, seal.ErrDamaged // its name is of a key of the ring, so it was sealed with that
 	}
 	if err != nil {
 		return nil, err
 	}
 	var rec record
-	if err := json.Unmarshal(plain, &rec); err != nil {
+	if err := json.Unmarshal(plain, &rec); err != nil || rec.Access == "" {
 		return nil, seal.ErrDamaged
 	}
 	if rec.Identity != s.identity {
@@ -193,7 +195,7 @@ func (s *store) save(ctx context.Context, token *Token) error {
 	raw := make([]byte, 9, 9+len(sealed))
 	raw[0] = recordVersion
 	binary.BigEndian.PutUint64(raw[1:], token.generation)
-	if err := s.storage.Store(ctx, s.names(ring)[0], append(raw, sealed...)); err != nil {
+	if err := s.within().Store(ctx, s.names(ring)[0], append(raw, sealed...)); err != nil {
 		return fmt.Errorf("storing a record: %w", err)
 	}
 	s.sweep(ctx)
@@ -207,7 +209,7 @@ func (s *store) sweep(ctx context.Context) {
 	if last := s.swept.Load(); now.Unix()-last < int64(orphanAge/time.Second) || !s.swept.CompareAndSwap(last, now.Unix()) {
 		return
 	}
-	names, err := s.storage.List(ctx, s.folder(), false)
+	names, err := s.within().List(ctx, s.folder(), false)
 	if err != nil {
 		return
 	}
@@ -215,8 +217,8 @@ func (s *store) sweep(ctx context.Context) {
 		if base := path.Base(name); recordName.MatchString(base) || path.Ext(base) == ".damaged" {
 			continue
 		}
-		if info, err := s.storage.Stat(ctx, name); err == nil && now.Sub(info.Modified) > orphanAge {
-			_ = s.storage.Delete(ctx, name)
+		if info, err := s.within().Stat(ctx, name); err == nil && now.Sub(info.Modified) > orphanAge {
+			_ = s.within().Delete(ctx, name)
 		}
 	}
 }

@@ -63,9 +63,9 @@ func TestEarlyData(t *testing.T) {
 				t.Errorf("the API got %s", s.target)
 			}
 			s.wantOne(t, "X-Api-Key", "ours")
-			if got := s.alike("Early-Data"); len(got) == 0 || got[0] != "1" {
-				// The handshake may have been complete before the request was read.
-				t.Logf("the API got Early-Data: %q", got)
+			// Without the field the handshake was complete before the request was read, which happens.
+			if got := s.alike("Early-Data"); len(got) > 0 && got[0] != "1" {
+				t.Errorf("the API got Early-Data: %q", got)
 			}
 			t.Logf("%s %s arrived early: %d", s.method, s.target, r.status)
 		}

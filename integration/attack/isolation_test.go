@@ -37,7 +37,7 @@ func TestIsolation(t *testing.T) {
 			case strings.Contains(uri, "/chunked"):
 				return "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n"
 			case strings.Contains(uri, "/cut"):
-				return "HTTP/1.1 200 OK\r\nContent-Length: 100\r\nConnection: close\r\n\r\nshort"
+				return "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort" + rig.HangUp
 			case strings.Contains(uri, "/bad"):
 				return "no HTTP\r\n\r\n"
 			case strings.Contains(uri, "/401"):

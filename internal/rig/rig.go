@@ -85,6 +85,9 @@ type API struct {
 	conns    int
 }
 
+// HangUp at the end of an answer closes the connection behind it.
+const HangUp = "\x00hang up\x00"
+
 // OK is a response with a body.
 func OK(body string) string { return Response("200 OK", "", body) }
 
@@ -135,10 +138,11 @@ func (a *API) serve(conn net.Conn) {
 		a.requests = append(a.requests, request)
 		a.mu.Unlock()
 		answer := a.Answer(request)
+		answer, hangUp := strings.CutSuffix(answer, HangUp)
 		if answer == "" {
 			return
 		}
-		if _, err := io.WriteString(conn, answer); err != nil {
+		if _, err := io.WriteString(conn, answer); err != nil || hangUp {
 			return
 		}
 	}

@@ -192,3 +192,60 @@ func FuzzOpenValue(f *testing.F) {
 		}
 	})
 }
+
+// FuzzParseKey: a key is 32 bytes or an error that does not show the text.
+func FuzzParseKey(f *testing.F) {
+	for _, text := range []string{NewKey(), "hunter2", "", "=", strings.Repeat("A", 43), strings.Repeat("_-", 22), "\n" + NewKey() + "==\n"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		key, err := ParseKey(text)
+		if err != nil {
+			if key != nil || len(text) > 8 && strings.Contains(err.Error(), text) {
+				t.Errorf("%q: %v, %v", text, key, err)
+			}
+			return
+		}
+		again, err := ParseKey(base64.StdEncoding.EncodeToString(key.secret[:]))
+		if err != nil || *again != *key {
+			t.Errorf("%q: another key when written anew: %v", text, err)
+		}
+		if strings.Contains(key.String(), base64.RawStdEncoding.EncodeToString(key.secret[:])) {
+			t.Errorf("%s shows the key", key)
+		}
+	})
+}
+
+// FuzzRing: a text that one ring has sealed opens in each that has the key, in any place of it, and in no other; a changed one in
+// none.
+func FuzzRing(f *testing.F) {
+	f.Add([]byte("secret"), "here", uint(0), byte(1))
+	f.Add([]byte{}, "", uint(3), byte(0))
+	f.Add(bytes.Repeat([]byte("x"), 1000), "record\x00crm\x00\x003", uint(40), byte(0x80))
+	ring := newRing(f, 3)
+	strangers := newRing(f, 2)
+	f.Fuzz(func(t *testing.T, plain []byte, context string, at uint, flip byte) {
+		for i, key := range ring.keys {
+			sealed, err := NewRing(key, strangers.keys...).Seal(plain, context)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := ring.Open(sealed, context); err != nil || !bytes.Equal(got, plain) {
+				t.Errorf("key %d: %q, %v", i, got, err)
+			}
+			if _, known := ring.Knows(sealed); !known {
+				t.Errorf("key %d is not known", i)
+			}
+			if _, err := strangers.Open(sealed, context); err == nil {
+				t.Error("a strange ring opens it")
+			}
+			if _, err := ring.Open(sealed, context+"x"); !errors.Is(err, ErrDamaged) {
+				t.Errorf("in another place: %v", err)
+			}
+			sealed[at%uint(len(sealed))] ^= flip
+			if _, err := ring.Open(sealed, context); (err == nil) != (flip == 0) {
+				t.Errorf("byte %d changed by %x: %v", at, flip, err)
+			}
+		}
+	})
+}

@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+)
+
+// TestChangedConfig: a token is never used for something else than what it was issued for, neither after a reload nor after
+// a restart. What does not change that does not drop it.
+func TestChangedConfig(t *testing.T) {
+	t.Setenv("OTHER_SECRET", "another")
+	p := newProvider(t, time.Hour)
+	p.register("other", secret)
+	a := newAPI(t, p)
+	base := method(p, "scopes read")
+	for _, test := range []struct {
+		name, site string
+		fresh      bool
+	}{
+		{"scopes", method(p, "scopes read write"), true},
+		{"no scopes", method(p, ""), true},
+		{"client", strings.Replace(base, "client_id gateway", "client_id other", 1), true},
+		{"audience", method(p, "scopes read\naudience https://api.example"), true},
+		{"resource", method(p, "scopes read\nresource https://api.example"), true},
+		{"token URL", strings.Replace(base, tokenPath, tokenPath+"?tenant=2", 1), true},
+		{"the provider's other name", strings.Replace(base, "127.0.0.1", "localhost", 1), true},
+		{"nothing", base, false},
+		{"timeout", method(p, "scopes read\ntimeout 5s"), false},
+		{"client secret", strings.Replace(base, "CLIENT_SECRET", "OTHER_SECRET", 1), false},
+	} {
+		for _, how := range []string{"reload", "restart"} {
+			t.Run(test.name+"/"+how, func(t *testing.T) {
+				g := newGateway(t)
+				site := func(method string) string { return fmt.Sprintf("authenticated_api %s {\nname crm\n%s\n}", a.URL, method) }
+				g.load(t, site(base))
+				c := newClient(t)
+				wantServed(t, c, g.addr)
+				p.requests.Store(0)
+				if how == "reload" {
+					g.load(t, site(test.site))
+				} else {
+					g.restart(t, site(test.site))
+				}
+				wantServed(t, c, g.addr)
+				wantServed(t, c, g.addr)
+				want := int64(0)
+				if test.fresh {
+					want = 1
+				}
+				p.wantRequests(t, want)
+			})
+		}
+	}
+}
+
+// TestTwoDatasources: two datasources of one provider, and of one client even, have a token each.
+func TestTwoDatasources(t *testing.T) {
+	p := newProvider(t, time.Hour)
+	a := rig.NewAPI(t, nil)
+	g := newGateway(t)
+	g.load(t, fmt.Sprintf("handle_path /one/* {\nauthenticated_api http://%[1]s {\nname one\n%[2]s\n}\n}\n"+
+		"handle_path /two/* {\nauthenticated_api http://%[1]s {\nname two\n%[2]s\n}\n}\n", a.Addr, method(p, "")))
+	tokens := make(map[string]int)
+	for range 3 {
+		rig.Get(t, g.addr, "/one/x", "")
+		rig.Get(t, g.addr, "/two/x", "")
+	}
+	for i, request := range a.Requests() {
+		_, rest, _ := strings.Cut(request, "Authorization: ")
+		token, _, _ := strings.Cut(rest, "\r\n")
+		if which, known := tokens[token]; known && which != i%2 {
+			t.Error("the datasources share a token")
+		}
+		tokens[token] = i % 2
+	}
+	if len(tokens) != 2 {
+		t.Errorf("the API got %d tokens, want 2", len(tokens))
+	}
+	p.wantRequests(t, 2)
+	if names := records(t, g.storage); len(names) != 2 || !strings.HasPrefix(names[0], "authenticated_api/one/") || !strings.HasPrefix(names[1], "authenticated_api/two/") {
+		t.Errorf("the storage holds %v", names)
+	}
+}
+
+// TestConfigErrors: what could mix up tokens does not load, and its twin does.
+func TestConfigErrors(t *testing.T) {
+	p := newProvider(t, time.Hour)
+	one, other := method(p, ""), method(p, "scopes other")
+	for _, test := range []struct {
+		name, site, want string
+	}{
+		{"one name, given", "handle /a {\nauthenticated_api http://a.example {\nname crm\nONE\n}\n}\nhandle /b {\nauthenticated_api http://b.example {\nname crm\nONE\n}\n}", `two different datasources are called "crm"`},
+		{"one name, not given", "handle /a {\nauthenticated_api http://a.example {\nONE\n}\n}\nhandle /b {\nauthenticated_api http://a.example {\nOTHER\n}\n}", `two different OAuth datasources are called "a-example"`},
+		{"one name, given once", "handle /a {\nauthenticated_api http://a.example {\nONE\n}\n}\nhandle /b {\nauthenticated_api http://b.example {\nname a-example\nOTHER\n}\n}", `two different OAuth datasources are called "a-example"`},
+		{"the same twice", "handle /a {\nauthenticated_api http://a.example {\nONE\n}\n}\nhandle /b {\nauthenticated_api http://a.example {\nONE\n}\n}", ""},
+		{"two names", "handle /a {\nauthenticated_api http://a.example {\nname a\nONE\n}\n}\nhandle /b {\nauthenticated_api http://a.example {\nname b\nOTHER\n}\n}", ""},
+		{"neither base URL nor name", "authenticated_api {\nONE\n}\nreverse_proxy a.example:80", "an OAuth datasource without a base URL needs one"},
+		{"no base URL, but a name", "authenticated_api {\nname a\nONE\n}\nreverse_proxy a.example:80", ""},
+		{"unset secret", "authenticated_api http://a.example {\n" + strings.Replace(one, "CLIENT_SECRET", "NOT_SET_AT_ALL", 1) + "\n}", "client_secret"},
+		{"http", "authenticated_api http://a.example {\n" + strings.Replace(one, p.addr, "idp.example", 1) + "\n}", "insecure_http"},
+		{"http, insecure", "authenticated_api http://a.example {\n" + strings.Replace(method(p, "insecure_http"), p.addr, "idp.example", 1) + "\n}", ""},
+		{"unreadable certificate", "authenticated_api http://a.example {\n" + method(p, "self_signed_cert /does/not/exist.pem") + "\n}", "self_signed_cert"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			g := newGateway(t)
+			err := rig.Load(g.config(strings.NewReplacer("ONE", one, "OTHER", other).Replace(test.site)))
+			if test.want == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Fatalf("got %v, want %q", err, test.want)
+			}
+			if strings.Contains(err.Error(), secret) {
+				t.Error("the error has the secret in it")
+			}
+		})
+	}
+}
+
+// TestStorage: what is stored is below authenticated_api, and has nothing readable in it.
+func TestStorage(t *testing.T) {
+	p := newProvider(t, time.Hour)
+	var tokens []string
+	p.rewrite = func(answer map[string]any) {
+		tokens = append(tokens, answer["access_token"].(string))
+		answer["id_token"] = "canary.of.the-id-token-x7Qz"
+		answer["refresh_token"] = "canary-of-the-refresh-token-k3Wp"
+	}
+	a := newAPI(t, p)
+	g := newGateway(t)
+	site := directive(a.URL, p, "")
+	g.load(t, site)
+	c := newClient(t)
+	wantServed(t, c, g.addr)
+	p.revoke()
+	wantServed(t, c, g.addr)
+	g.restart(t, site)
+	wantServed(t, c, g.addr)
+	p.wantRequests(t, 2)
+	if names := records(t, g.storage); len(names) != 1 || !strings.HasPrefix(names[0], "authenticated_api/crm/") {
+		t.Errorf("the storage holds %v", names)
+	}
+	canaries := append(tokens, secret, "canary.of.the-id-token-x7Qz", "canary-of-the-refresh-token-k3Wp")
+	wantNoSecret(t, g.storage, canaries...)
+	wantNoSecret(t, g.log, canaries...)
+	for _, name := range records(t, g.storage) {
+		if info, err := os.Stat(filepath.Join(g.storage, name)); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", name, info.Mode(), err)
+		}
+	}
+}
+
+// TestStorageBlock: tokens can be kept elsewhere than certificates.
+func TestStorageBlock(t *testing.T) {
+	p := newProvider(t, time.Hour)
+	a := newAPI(t, p)
+	g := newGateway(t)
+	folder := filepath.Join(t.TempDir(), "tokens")
+	g.options = "authenticated_api {\nstorage file_system " + folder + "\n}"
+	site := directive(a.URL, p, "")
+	g.load(t, site)
+	c := newClient(t)
+	wantServed(t, c, g.addr)
+	g.restart(t, site)
+	wantServed(t, c, g.addr)
+	p.wantRequests(t, 1)
+	if names := records(t, folder); len(names) != 1 {
+		t.Errorf("%s holds %v", folder, names)
+	}
+	if names := records(t, g.storage); len(names) != 0 {
+		t.Errorf("Caddy's storage holds %v", names)
+	}
+}
+
+// TestStorageFails: a storage that cannot be written costs no request, and one that is damaged is reported.
+func TestStorageFails(t *testing.T) {
+	p := newProvider(t, time.Hour)
+	a := newAPI(t, p)
+	g := newGateway(t)
+	if err := os.MkdirAll(filepath.Dir(g.storage), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	// In the place of the folder there is a file: not even root can write below it.
+	if err := os.MkdirAll(g.storage, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	blocked := filepath.Join(g.storage, "authenticated_api")
+	if err := os.WriteFile(blocked, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	site := directive(a.URL, p, "")
+	g.load(t, site)
+	c := newClient(t)
+	wantServed(t, c, g.addr)
+	wantServed(t, c, g.addr)
+	p.wantRequests(t, 1)
+	wantLogged(t, g.log, "storing a new token failed")
+
+	if err := os.Remove(blocked); err != nil {
+		t.Fatal(err)
+	}
+	g.restart(t, site)
+	wantServed(t, c, g.addr)
+	p.wantRequests(t, 2)
+	names := records(t, g.storage)
+	if len(names) != 1 {
+		t.Fatalf("the storage holds %v", names)
+	}
+	file := filepath.Join(g.storage, names[0])
+	record, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	record[len(record)-1] ^= 1
+	if err := os.WriteFile(file, record, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g.restart(t, site)
+	wantServed(t, c, g.addr)
+	p.wantRequests(t, 3)
+	wantLogged(t, g.log, "damaged")
+}
+
+// TestPrivateCertificate: a token endpoint behind a private certificate works with self_signed_cert, and fails closed
+// without it.
+func TestPrivateCertificate(t *testing.T) {
+	file, config := certificate(t)
+	p := newProviderTLS(t, time.Hour, config)
+	a := newAPI(t, p)
+
+	t.Run("with", func(t *testing.T) {
+		g := newGateway(t)
+		g.load(t, directive(a.URL, p, "self_signed_cert "+file))
+		wantServed(t, newClient(t), g.addr)
+		p.wantRequests(t, 1)
+	})
+	other, _ := certificate(t)
+	for name, option := range map[string]string{"without": "", "with another": "self_signed_cert " + other} {
+		t.Run(name, func(t *testing.T) {
+			p.requests.Store(0)
+			g := newGateway(t)
+			g.load(t, directive(a.URL, p, option))
+			wantProblem(t, rig.Get(t, g.addr, "/x", ""), 503, "token-unavailable")
+			p.wantRequests(t, 0)
+			e := wantLogged(t, g.log, "none could be obtained")
+			if cause, _ := e["cause"].(string); !strings.Contains(cause, "certificate") || e["datasource"] != "crm" || e["token_endpoint"] != p.addr ||
+				!strings.Contains(fmt.Sprint(e["remedy"]), "self_signed_cert") {
+				t.Errorf("the log says %v", e)
+			}
+		})
+	}
+}
+
+// certificate makes a certificate for the loopback interface, and the configuration of a server that has it.
+func certificate(t *testing.T) (file string, config *tls.Config) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()),
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().Add(time.Hour),
+		DNSNames:     []string{"localhost"},
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file = filepath.Join(t.TempDir(), "cert.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file, &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+}
+
+// TestForbiddenTokenEndpoints: metadata services and Caddy's own admin endpoint are never dialled for a token, and the
+// secret does not go there.
+func TestForbiddenTokenEndpoints(t *testing.T) {
+	admin := rig.Free(t)
+	_, port, _ := net.SplitHostPort(admin)
+	p := newProvider(t, time.Hour)
+	a := newAPI(t, p)
+	for _, url := range []string{
+		"http://169.254.169.254/latest/token", "http://[::ffff:169.254.169.254]/token", "http://[fd00:ec2::254]/token", "http://100.100.100.200/token",
+		"http://0.0.0.0:" + port + "/load", "http://" + admin + "/load", "http://localhost:" + port + "/load", "http://[::1]:" + port + "/load", "http://127.1.2.3:" + port + "/load",
+	} {
+		t.Run(url, func(t *testing.T) {
+			g := newGateway(t)
+			g.options = "admin " + admin
+			g.load(t, strings.Replace(directive(a.URL, p, "insecure_http"), p.url, url, 1))
+			begin := time.Now()
+			wantProblem(t, rig.Get(t, g.addr, "/x", ""), 503, "token-unavailable")
+			if took := time.Since(begin); took > 2*time.Second {
+				t.Errorf("it took %v: somebody was dialled", took)
+			}
+			e := wantLogged(t, g.log, "none could be obtained")
+			if cause, _ := e["cause"].(string); !strings.Contains(cause, "never dialled") {
+				t.Errorf("the log says %v", e)
+			}
+			if got := logged(t, g.log, "received request"); len(got) > 0 {
+				t.Errorf("the admin endpoint got %v", got)
+			}
+		})
+	}
+	t.Run("twin", func(t *testing.T) {
+		g := newGateway(t)
+		g.options = "admin " + admin
+		g.load(t, directive(a.URL, p, "insecure_http"))
+		wantServed(t, newClient(t), g.addr)
+	})
+}
+
+// TestKeyRotation: a new key in front of the old one, and later without it, under load and with a restart at the end: no
+// failure and no token request.
+func TestKeyRotation(t *testing.T) {
+	p := newProvider(t, time.Hour)
+	a := newAPI(t, p)
+	g := newGateway(t)
+	site := directive(a.URL, p, "")
+	first, second := seal.NewKey(), seal.NewKey()
+	with := func(keys ...string) {
+		g.options = "authenticated_api {\nkey " + strings.Join(keys, "\nkey ") + "\n}"
+	}
+	with(first)
+	g.load(t, site)
+	wantServed(t, newClient(t), g.addr)
+	before := records(t, g.storage)
+
+	l := startLoad(t, g.addr, 8, 5*time.Millisecond)
+	for _, keys := range [][]string{{second, first}, {second}} {
+		time.Sleep(500 * time.Millisecond)
+		with(keys...)
+		g.load(t, site)
+	}
+	time.Sleep(300 * time.Millisecond)
+	g.restart(t, site)
+	time.Sleep(300 * time.Millisecond)
+	l.finish(t)
+	p.wantRequests(t, 1)
+	if after := records(t, g.storage); len(before) != 1 || len(after) != 1 || before[0] == after[0] {
+		t.Errorf("the storage held %v and holds %v", before, after)
+	}
+}
+
+// TestKeyRotationOverExpiries: the same with tokens that expire in the meantime. Even a key that was replaced at once, the
+// old one nowhere, fails no request of a process that has a token.
+func TestKeyRotationOverExpiries(t *testing.T) {
+	p := newProvider(t, 2*time.Second)
+	a := newAPI(t, p)
+	g := newGateway(t)
+	site := directive(a.URL, p, "")
+	keys := []string{seal.NewKey(), seal.NewKey(), seal.NewKey()}
+	g.options = "authenticated_api {\nkey " + keys[0] + "\n}"
+	g.load(t, site)
+	wantServed(t, newClient(t), g.addr)
+	l := startLoad(t, g.addr, 8, 5*time.Millisecond)
+	for _, more := range []string{keys[1] + "\nkey " + keys[0], keys[1], keys[2]} {
+		time.Sleep(900 * time.Millisecond)
+		g.options = "authenticated_api {\nkey " + more + "\n}"
+		g.load(t, site)
+	}
+	time.Sleep(2500 * time.Millisecond)
+	l.finish(t)
+}
+
+// TestKeyMissing: a node that starts with a wrong key says so, leaves the record alone, and works when it has the right one.
+func TestKeyMissing(t *testing.T) {
+	p := newProvider(t, time.Hour)
+	a := newAPI(t, p)
+	g := newGateway(t)
+	site := directive(a.URL, p, "")
+	right, wrong := "authenticated_api {\nkey "+seal.NewKey()+"\n}", "authenticated_api {\nkey "+seal.NewKey()+"\n}"
+	g.options = right
+	g.load(t, site)
+	c := newClient(t)
+	wantServed(t, c, g.addr)
+	names := records(t, g.storage)
+	before, err := os.ReadFile(filepath.Join(g.storage, names[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	g.options = wrong
+	g.restart(t, site)
+	for range 3 {
+		problem := wantProblem(t, rig.Get(t, g.addr, "/x", ""), 503, "key-missing")
+		if problem["datasource"] != "crm" {
+			t.Errorf("the problem is %v", problem)
+		}
+	}
+	e := wantLogged(t, g.log, "none could be obtained")
+	if !strings.Contains(fmt.Sprint(e["error"]), "key") || e["datasource"] != "crm" {
+		t.Errorf("the log says %v", e)
+	}
+	p.wantRequests(t, 1)
+	after, err := os.ReadFile(filepath.Join(g.storage, names[0]))
+	if err != nil || string(after) != string(before) {
+		t.Errorf("the record was changed: %v", err)
+	}
+	if now := records(t, g.storage); len(now) != 1 {
+		t.Errorf("the storage holds %v", now)
+	}
+
+	g.options = right
+	g.load(t, site)
+	wantServed(t, c, g.addr)
+	p.wantRequests(t, 1)
+}

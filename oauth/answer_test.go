@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestLifetime (E5): what reads as a number is a lifetime; anything else, zero, negative or above ten years counts as absent,
+// and never loses the token.
+func TestLifetime(t *testing.T) {
+	const hour, tenYears = time.Hour, 3650 * 24 * time.Hour
+	for raw, want := range map[string]time.Duration{
+		`3600`: hour, `"3600"`: hour, `"3600 "`: hour, `" 3600"`: hour, `"\t3600\n"`: hour,
+		`3600.0`: hour, `"3600.0"`: hour, `1e3`: 1000 * time.Second, `"1e3"`: 1000 * time.Second, `1E+3`: 1000 * time.Second,
+		`36000e-1`: hour, `"+3600"`: hour, `"03600"`: hour, `1`: time.Second, `5`: 5 * time.Second,
+		`0.5`: time.Second / 2, `".5"`: time.Second / 2, `"5."`: 5 * time.Second, `59.999`: 59999 * time.Millisecond,
+
+		`true`: 0, `false`: 0, `null`: 0, `""`: 0, `" "`: 0, `[]`: 0, `{}`: 0, `[3600]`: 0, `{"s":3600}`: 0, `"null"`: 0, `"true"`: 0,
+		`0`: 0, `-0`: 0, `0.0`: 0, `"0"`: 0, `-5`: 0, `"-5"`: 0, `-9999999999`: 0, `-1e999`: 0,
+		`9223372036854775808`: 0, `"9223372036854775808"`: 0, `1e400`: 0, `"1e400"`: 0, `1e17`: 0,
+		`315360000`: tenYears, `"315360000"`: tenYears, `315360001`: 0, `315360000.5`: 0, `315359999`: tenYears - time.Second,
+		`"NaN"`: 0, `"nan"`: 0, `"Infinity"`: 0, `"Inf"`: 0, `"-Inf"`: 0, `"0x10"`: 0, `"0b1"`: 0, `"0x1p4"`: 0, `"0X1P4"`: 0, `"1_000"`: 0, `"0o7"`: 0, `"1h"`: 0,
+		`"3600s"`: 0, `"3,600"`: 0, `"3600;"`: 0, `"36 00"`: 0, `"e3"`: 0, `"１２"`: 0, `"2026-11-23T00:00:00Z"`: 0, `"3600\u0000"`: 0,
+		`1e-400`: 0, `1e-12`: 0, // not even a nanosecond: as good as zero
+	} {
+		a, err := parseAnswer([]byte(`{"access_token":"t","expires_in":` + raw + `,"refresh_token":"r"}`))
+		if err != nil || a.accessToken != "t" || a.refreshToken != "r" {
+			t.Errorf("%s: the token is lost: %+v, %v", raw, a, err)
+			continue
+		}
+		if a.lifetime != want {
+			t.Errorf("%s: %v, want %v", raw, a.lifetime, want)
+		}
+	}
+	// No JSON: here the document itself is broken.
+	for _, raw := range []string{`NaN`, `Infinity`, `0x10`, `+5`, `.5`, `5.`, `01`, `'3600'`, ``} {
+		if a, err := parseAnswer([]byte(`{"access_token":"t","expires_in":` + raw + `}`)); err == nil {
+			t.Errorf("%s: %+v", raw, a)
+		}
+	}
+	if a, err := parseAnswer([]byte(`{"access_token":"t"}`)); err != nil || a.lifetime != 0 {
+		t.Errorf("without expires_in: %+v, %v", a, err)
+	}
+}
+
+// TestConfiguredLifetime: expires_in of the configuration counts from the receipt, and overrides the provider.
+func TestConfiguredLifetime(t *testing.T) {
+	received := time.Now()
+	for _, tt := range []struct{ said, configured, want time.Duration }{
+		{time.Hour, 0, time.Hour},
+		{time.Hour, time.Minute, time.Minute},
+		{time.Minute, time.Hour, time.Hour},
+		{0, time.Hour, time.Hour},
+		{0, 0, 0},
+	} {
+		token := newToken(&answer{accessToken: "t", lifetime: tt.said}, received, tt.configured)
+		if tt.want == 0 {
+			if !token.expiry.IsZero() || !token.soft.IsZero() {
+				t.Errorf("%+v: expires at %v", tt, token.expiry)
+			}
+			continue
+		}
+		if got := token.expiry.Sub(received); got != tt.want {
+			t.Errorf("%+v: %v", tt, got)
+		}
+		// Expiry is counted by the monotonic clock: a step of the wall clock does not move it (T46).
+		if !strings.Contains(token.expiry.String(), "m=") || !strings.Contains(token.soft.String(), "m=") {
+			t.Errorf("%v has no monotonic reading", token.expiry)
+		}
+	}
+}
+
+// TestShapes (E3): one document, exact names, the first of two.
+func TestShapes(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"access_token":"a"}`:                                            "a",
+		"\xef\xbb\xbf{\"access_token\":\"a\"}":                            "a", // a byte order mark, from Windows servers
+		" \r\n\t{ \"access_token\" : \"a\" }\n":                           "a",
+		`{"access_token":"a","Access_Token":"b"}`:                         "a",
+		`{"Access_Token":"b","access_token":"a"}`:                         "a",
+		`{"Access_Token":"b"}`:                                            "",
+		`{"ACCESS_TOKEN":"b"}`:                                            "",
+		`{"access_token ":"b"}`:                                           "",
+		"{\"acce\u017f\u017f_token\":\"b\"}":                              "", // long s: equal when folded
+		`{"access_token":"a","access_token":"b"}`:                         "a",
+		`{"access_token":"a","access_token":null}`:                        "a",
+		`{"acc\u0065ss_token":"a"}`:                                       "a",
+		`{"access_token":"\u0061"}`:                                       "a",
+		`{"data":{"access_token":"b"}}`:                                   "",
+		`{"access_token":"a","x":{"access_token":"b"}}`:                   "a",
+		`{"access_token":["a"]}`:                                          "",
+		`{"access_token":{"a":"b"}}`:                                      "",
+		`{"access_token":1}`:                                              "",
+		`{"access_token":null}`:                                           "",
+		`{"access_token":true}`:                                           "",
+		`{"access_token":""}`:                                             "",
+		`{"access_token":"a","expires_in":3600,"token_type":"x"}`:         "a",
+		`{"access_token":"a","token_type":{"a":[1]},"scope":7}`:           "a",
+		`{"access_token":"a","error":null}`:                               "a",
+		`access_token=a&expires_in=3600`:                                  "a",
+		`access_token=a&access_token=b`:                                   "a",
+		`Access_Token=b&access_token=a`:                                   "a",
+		`access_token=a%2Bb`:                                              "a+b",
+		`{"access_token":"~!#$%&'()*+,-./:;<=>?@[\\]^_` + "`" + `{|}\""}`: "~!#$%&'()*+,-./:;<=>?@[\\]^_`{|}\"",
+		`{"access_token":"` + strings.Repeat("a", 60_000) + `"}`:          strings.Repeat("a", 60_000),
+		`{"access_token":"a","x":` + nested(100) + `}`:                    "a",
+	} {
+		a, err := parseAnswer([]byte(body))
+		if err != nil || a.accessToken != want || a.errorCode != "" {
+			t.Errorf("%.80q: %.80q, error %q, %v", body, a.token(), a.code(), err)
+		}
+	}
+	for _, body := range []string{
+		"", " ", "\xef\xbb\xbf", "null", "true", "7", `"access_token"`, `[]`, `[{"access_token":"b"}]`, "{", "{}}", `{"access_token"}`,
+		`{"access_token":"b"`, `{"access_token":"b"} {}`, `{"access_token":"b"}{"access_token":"c"}`, `{"access_token":"b"} x`,
+		`{"access_token":"b",}`, `{,"access_token":"b"}`, `{"access_token":"b" "x":1}`, `{"access_token":"b";}`, `{access_token:"b"}`,
+		`{'access_token':'b'}`, `{"access_token":"b"}` + "\x00", "{\"access_token\":\"b\n\"}", "{\"access_token\":\"b\xff\"}",
+		`{"access_token":"b","x":` + nested(10_001) + `}`, nested(10_000), nested(100_000), `{"access_token":` + strings.Repeat("[", 60_000),
+		`<html><body>access_token</body></html>`, `<?xml version="1.0"?><access_token>b</access_token>`, "ok", "foo=bar",
+		"access_token=%zz", "access_token=b;error=x", "\xff\xfe{\x00}\x00", "\xef\xbb\xbf\xef\xbb\xbf{\"access_token\":\"b\"}",
+		`/**/{"access_token":"b"}`, `)]}'{"access_token":"b"}`, `callback({"access_token":"b"})`,
+	} {
+		if a, err := parseAnswer([]byte(body)); err == nil {
+			t.Errorf("%.80q: %+v", body, a)
+		}
+	}
+	if a, err := parseAnswer([]byte("{}")); err != nil || a.accessToken != "" {
+		t.Errorf("{}: %+v, %v", a, err)
+	}
+}
+
+func (a *answer) token() string {
+	if a == nil {
+		return "no answer"
+	}
+	return a.accessToken
+}
+
+func (a *answer) code() string {
+	if a == nil {
+		return "no answer"
+	}
+	return a.errorCode
+}
+
+func nested(depth int) string { return strings.Repeat("[", depth) + strings.Repeat("]", depth) }
+
+// TestTokenBytes (E4): only visible ASCII can be sent. A token of other bytes is none; one that is not needed does not lose the
+// one that is.
+func TestTokenBytes(t *testing.T) {
+	for _, bad := range []string{"\r", "\n", "\r\nX-Evil: 1", "\x00", "\x7f", " ", "\t", "é", "\u0080", "\u2028", "日本", "\ufeff", "\x1b", "\ufffd"} {
+		for _, val := range []string{bad, "a" + bad, bad + "b", "a" + bad + "b"} {
+			for i, field := range []string{"access_token", "refresh_token", "id_token"} {
+				fields := map[string]string{"access_token": "a", "refresh_token": "r", "id_token": "i"}
+				fields[field] = val
+				// Escaped as JSON has it, and as it stands where JSON allows that.
+				for _, format := range []string{"%+q", "%q"} {
+					body := fmt.Sprintf(`{"access_token":`+format+`,"refresh_token":`+format+`,"id_token":`+format+`,"expires_in":3600}`,
+						fields["access_token"], fields["refresh_token"], fields["id_token"])
+					body = strings.NewReplacer(`\x`, `\u00`, `\a`, `\u0007`).Replace(body)
+					a, err := parseAnswer([]byte(body))
+					if err != nil {
+						t.Fatalf("%s: %v", body, err)
+					}
+					got := []string{a.accessToken, a.refreshToken, a.idToken}
+					want := []string{"a", "r", "i"}
+					want[i] = ""
+					if strings.Join(got, ",") != strings.Join(want, ",") || a.lifetime != time.Hour {
+						t.Errorf("%s: %q", body, got)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestErrorCode: the error code is what a provider writes into our log and into answers to callers.
+func TestErrorCode(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"error":"invalid_client"}`:                          "invalid_client",
+		`{"error":"invalid_client","access_token":"a"}`:       "invalid_client",
+		`{"access_token":"a","error":"x"}`:                    "x",
+		`{"error":"<script>\r\n\"alert"}`:                     "scriptalert",
+		`{"error":"\u0000"}`:                                  "unnamed",
+		`{"error":{"message":"no","code":1}}`:                 "unnamed",
+		`{"error":["x"]}`:                                     "unnamed",
+		`{"error":400}`:                                       "unnamed",
+		`{"error":true}`:                                      "unnamed",
+		`{"error":"` + strings.Repeat("é", 100) + `"}`:        "unnamed",
+		`{"error":"` + strings.Repeat("x", 100) + `"}`:        strings.Repeat("x", 64),
+		`{"error":"temporarily_unavailable","error":"other"}`: "temporarily_unavailable",
+		`{"Error":"invalid_client"}`:                          "",
+		`{"error":null}`:                                      "",
+		`{"error":""}`:                                        "", // as golang.org/x/oauth2 has it: nothing is said
+		`{"access_token":"a","error":""}`:                     "",
+		`{"access_token":"a","error":false}`:                  "",
+		`error=invalid_client&error_description=x`:            "invalid_client",
+		`access_token=a&error=invalid_client`:                 "invalid_client",
+		`access_token=a&error=`:                               "",
+	} {
+		a, err := parseAnswer([]byte(body))
+		if err != nil || a.errorCode != want {
+			t.Errorf("%s: %q, want %q, %v", body, a.code(), want, err)
+		}
+	}
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"bytes"
+	"compress/flate"
+	"compress/gzip"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// serve returns the URL of a token endpoint.
+func serve(t *testing.T, handler http.HandlerFunc) string {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(func() {
+		server.CloseClientConnections() // a handler may wait for the end of its request
+		server.Close()
+	})
+	return server.URL + "/token"
+}
+
+// respond returns a handler that answers with headers in pairs.
+func respond(status int, body string, headers ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		for i := 0; i < len(headers); i += 2 {
+			w.Header().Set(headers[i], headers[i+1])
+		}
+		w.WriteHeader(status)
+		io.WriteString(w, body)
+	}
+}
+
+// attempt has a source with a valid token make one renewal at the endpoint, and returns its error. Whatever the endpoint
+// does: the old token stays in use, there is no more than a megabyte for it, it ends in time, and nobody gets to see secrets
+// or what the endpoint has written.
+func attempt(t *testing.T, url string, options ...string) error {
+	t.Helper()
+	m, observed := provision(t, "token_url "+url+"\nclient_id i\nclient_secret "+clientSecret+"\ntimeout 500ms\n"+strings.Join(options, "\n"))
+	client := newClient(nil, nil)
+	defer client.CloseIdleConnections()
+	st, _ := newStore(t, new(memory))
+	s, sourceLogs := sourceOf(st, nil)
+	s.build = m.build
+	s.fetch = func(ctx context.Context) (*Token, error) { return m.fetch(ctx, client) }
+	old := issue(tokenText, time.Hour)
+	old.soft = time.Now().Add(-time.Minute)
+	s.state.token.Store(old)
+
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	start := time.Now()
+	f, err := s.renew(start, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-f.done
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("took %v", took)
+	}
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > 1<<20 {
+		t.Errorf("%d bytes were allocated", n)
+	}
+	err = s.state.err
+	if err != nil {
+		if got := s.state.token.Load(); got != old {
+			t.Errorf("after %v the old token is not in use", err)
+		}
+		if found := leaks(anyText(err)); found != nil {
+			t.Errorf("the error shows %q: %v", found, err)
+		}
+	}
+	if found := leaks(observed.String() + sourceLogs.String()); found != nil {
+		t.Errorf("the log shows %q: %s", found, sourceLogs)
+	}
+	return err
+}
+
+// TestEndless (E1, E2): what is too long is not read to its end.
+func TestEndless(t *testing.T) {
+	chunk := bytes.Repeat([]byte(bodyText), 1000)
+	var zipped, deflated bytes.Buffer
+	zip := gzip.NewWriter(&zipped)
+	small, _ := flate.NewWriter(&deflated, flate.BestCompression)
+	for range 400 { // some 9 MB
+		zip.Write(chunk)
+	}
+	zip.Close()
+	small.Write([]byte(`{"access_token":"t"}`))
+	small.Close()
+	var written atomic.Int64
+	endless := func(begin string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			n, err := io.WriteString(w, begin)
+			for ; err == nil && written.Load() < 10<<30; n, err = w.Write(chunk) {
+				written.Add(int64(n))
+			}
+		}
+	}
+	for name, tt := range map[string]struct {
+		handler http.HandlerFunc
+		want    string
+	}{
+		"endless body":                {endless(bodyText), "longer than 65536 bytes"},
+		"endless JSON string":         {endless(`{"access_token":"`), "longer than 65536 bytes"},
+		"endless behind the document": {endless(`{"access_token":"t"} `), "longer than 65536 bytes"},
+		"gzip bomb":                   {respond(200, zipped.String(), "Content-Encoding", "gzip"), "longer than 65536 bytes"},
+		"no gzip":                     {respond(200, bodyText, "Content-Encoding", "gzip"), "is not"},
+		"half a gzip":                 {respond(200, zipped.String()[:200], "Content-Encoding", "gzip"), "reading the answer"},
+		"deflate":                     {respond(200, deflated.String(), "Content-Encoding", "deflate"), "not asked for"},
+		"brotli":                      {respond(200, bodyText, "Content-Encoding", "br"), "not asked for"},
+		"gzip twice":                  {respond(200, zipped.String(), "Content-Encoding", "gzip, gzip"), "not asked for"},
+		"one byte too many":           {respond(200, `{"access_token":"t"}`+strings.Repeat(" ", maxAnswer-19)), "longer than 65536 bytes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			written.Store(0)
+			err := attempt(t, serve(t, tt.handler))
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+			// What was written lies in the buffers of the two sockets at most.
+			if n := written.Load(); n > 64<<20 {
+				t.Errorf("%d bytes could be written", n)
+			}
+		})
+	}
+	// The bounds themselves are met.
+	var good bytes.Buffer
+	zip = gzip.NewWriter(&good)
+	io.WriteString(zip, `{"access_token":"t"}`)
+	zip.Close()
+	for name, handler := range map[string]http.HandlerFunc{
+		"gzip":         respond(200, good.String(), "Content-Encoding", "gzip"),
+		"the very end": respond(200, `{"access_token":"t"}`+strings.Repeat(" ", maxAnswer-20)),
+	} {
+		if err := attempt(t, serve(t, handler)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestRedirects (E6): neither the client's secret nor anything else goes to where a token endpoint points.
+func TestRedirects(t *testing.T) {
+	var elsewhere atomic.Int32
+	count := func(w http.ResponseWriter, _ *http.Request) {
+		elsewhere.Add(1)
+		io.WriteString(w, `{"access_token":"theirs"}`)
+	}
+	other := serve(t, count)
+	for _, status := range []int{300, 301, 302, 303, 305, 307, 308} {
+		for _, target := range []string{other, "/elsewhere", "//" + strings.TrimPrefix(other, "http://"), "::" + bodyText, ""} {
+			mux := http.NewServeMux()
+			mux.HandleFunc("/token", func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Location", target)
+				w.WriteHeader(status)
+				io.WriteString(w, `{"access_token":"theirs","error_description":"`+bodyText+`"}`)
+			})
+			mux.HandleFunc("/elsewhere", count)
+			err, ok := attempt(t, serve(t, mux.ServeHTTP)).(*Error) //nolint:errorlint // it is what renewals return
+			if !ok || err.Status != status || err.Rejected() || !strings.Contains(err.Remedy(), "redirects") {
+				t.Errorf("%d to %q: %v", status, target, err)
+			}
+		}
+	}
+	if n := elsewhere.Load(); n != 0 {
+		t.Errorf("%d requests went elsewhere", n)
+	}
+}
+
+// TestSlow (E7): the whole call has one time limit.
+func TestSlow(t *testing.T) {
+	wait := func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	drip := func(w http.ResponseWriter, r *http.Request) {
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				io.WriteString(w, " ")
+				w.(http.Flusher).Flush()
+			case <-r.Context().Done():
+				return
+			}
+		}
+	}
+	half := func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, `{"access_token":"`+bodyText)
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	}
+	for name, handler := range map[string]http.HandlerFunc{"headers": wait, "body": drip, "half a body": half} {
+		err := attempt(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body) // else the server does not notice that the client has gone
+			handler(w, r)
+		}))
+		if err == nil || !strings.Contains(err.Error(), "no answer in time") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestNoHTTP: what net/http says of bytes that are no HTTP quotes them.
+func TestNoHTTP(t *testing.T) {
+	for _, raw := range []string{
+		bodyText + "\r\n\r\n",
+		"",
+		"HTTP/1.1 " + bodyText + "\r\n\r\n",
+		"HTTP/1.1 200 OK\r\n" + bodyText + "\r\n\r\n",
+		"HTTP/1.1 200 OK\r\n " + bodyText + "\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: " + bodyText + "\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: " + bodyText + "\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + bodyText + "\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{" + bodyText,
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n" + bodyText + "\r\n\r\n",
+		strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 10_000),
+		"HTTP/1.1 200 OK\r\n" + strings.Repeat("X-Long: "+bodyText+"\r\n", 10_000),
+	} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer := []byte(raw)
+		go func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				_, _ = conn.Read(make([]byte, 4096))
+				conn.Write(answer)
+				conn.Close()
+			}
+		}()
+		if err := attempt(t, "http://"+l.Addr().String()+"/"); err == nil {
+			t.Errorf("%.60q: no error", raw)
+		}
+		l.Close()
+	}
+	// Nobody listens there any more.
+	if err := attempt(t, "http://127.0.0.1:1/"); err == nil || !strings.Contains(err.Error(), "refused") {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"context"
+
+	"github.com/caddyserver/certmagic"
+)
+
+// impatient is a storage of which nobody waits beyond the end of a context: a file system that hangs knows no contexts.
+type impatient struct{ certmagic.Storage }
+
+// Store implements certmagic.Storage.
+func (s impatient) Store(ctx context.Context, key string, val []byte) error {
+	_, err := within(ctx, func() (struct{}, error) { return struct{}{}, s.Storage.Store(ctx, key, val) })
+	return err
+}
+
+// Load implements certmagic.Storage.
+func (s impatient) Load(ctx context.Context, key string) ([]byte, error) {
+	return within(ctx, func() ([]byte, error) { return s.Storage.Load(ctx, key) })
+}
+
+// Delete implements certmagic.Storage.
+func (s impatient) Delete(ctx context.Context, key string) error {
+	_, err := within(ctx, func() (struct{}, error) { return struct{}{}, s.Storage.Delete(ctx, key) })
+	return err
+}
+
+// List implements certmagic.Storage.
+func (s impatient) List(ctx context.Context, prefix string, recursive bool) ([]string, error) {
+	return within(ctx, func() ([]string, error) { return s.Storage.List(ctx, prefix, recursive) })
+}
+
+// Stat implements certmagic.Storage.
+func (s impatient) Stat(ctx context.Context, key string) (certmagic.KeyInfo, error) {
+	return within(ctx, func() (certmagic.KeyInfo, error) { return s.Storage.Stat(ctx, key) })
+}
+
+// within returns what use returns, or the error of ctx if that ends first. use goes on then, until it returns.
+func within[T any](ctx context.Context, use func() (T, error)) (T, error) {
+	type result struct {
+		val T
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		val, err := use()
+		done <- result{val, err}
+	}()
+	select {
+	case r := <-done:
+		return r.val, r.err
+	case <-ctx.Done():
+		var none T
+		return none, context.Cause(ctx)
+	}
+}
