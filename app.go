@@ -33,6 +33,7 @@ type App struct {
 	// The storage of OAuth tokens. Default: Caddy's own.
 	StorageRaw json.RawMessage `json:"storage,omitempty" caddy:"namespace=caddy.storage inline_key=module"`
 
+	ctx     caddy.Context
 	logger  *zap.Logger
 	storage certmagic.Storage
 	admin   string // the address of Caddy's admin endpoint, where a handler has said it
@@ -41,7 +42,7 @@ type App struct {
 	keys        *seal.Ring             // nil: not configured, and not needed until now
 	datasources map[string]*datasource // by name; the one that was provisioned last
 	given       map[string]string      // given names, and what was configured under them
-	oauth       map[string]bool        // names of datasources whose tokens are stored under them
+	oauth       map[string]*datasource // those whose tokens are stored under their names
 }
 
 // CaddyModule returns the Caddy module information.
@@ -54,14 +55,14 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 
 // Provision implements caddy.Provisioner.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.logger = ctx.Logger()
+	a.ctx, a.logger = ctx, ctx.Logger()
 	if err := a.loadKeys(); err != nil {
 		return err
 	}
 	if err := a.loadStorage(ctx); err != nil {
 		return err
 	}
-	a.oauth = make(map[string]bool)
+	a.oauth = make(map[string]*datasource)
 	a.datasources = make(map[string]*datasource)
 	a.given = make(map[string]string)
 	return nil
@@ -87,7 +88,17 @@ func (a *App) loadStorage(ctx caddy.Context) error {
 }
 
 // Start implements caddy.App.
-func (*App) Start() error { return nil }
+func (a *App) Start() error {
+	if len(a.Keys) < 2 {
+		return nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, ds := range a.oauth {
+		ds.method.(*oauth.Method).Reseal(a.ctx)
+	}
+	return nil
+}
 
 // Stop implements caddy.App.
 func (*App) Stop() error { return nil }
@@ -104,11 +115,11 @@ func (a *App) register(ds *datasource, config string, given bool) error {
 		a.given[ds.name] = config
 	}
 	if _, stored := ds.method.(*oauth.Method); stored {
-		if a.oauth[ds.name] && a.datasources[ds.name].config != config {
+		if before := a.oauth[ds.name]; before != nil && before.config != config {
 			return fmt.Errorf("name: two different OAuth datasources are called %q, and would share a token; "+
 				"give one of them another name", ds.name)
 		}
-		a.oauth[ds.name] = true
+		a.oauth[ds.name] = ds
 	}
 	ds.config = config
 	a.datasources[ds.name] = ds

@@ -183,6 +183,9 @@ func (h *Handler) clean(r *http.Request) *http.Request {
 		delete(header, "Upgrade")
 	}
 	query := h.ds.cleaner.Query(r.URL.RawQuery)
+	if h.ds.base == nil {
+		query = auth.LegalQuery(query) // as BaseURL.Join does
+	}
 	if h.ds.base != nil && len(header) == len(r.Header) && query == r.URL.RawQuery {
 		return r
 	}

@@ -83,9 +83,16 @@ func (b *responseBody) Read(p []byte) (int, error) {
 // quiet returns err without what the API has sent. Go's client quotes an answer that it cannot read, and that may be the
 // request with the credential in it, sent back; error routes and logs show the text.
 func quiet(err error) error {
+	if err == nil {
+		return nil // apart, since what errors.As needs is allocated at the beginning of a function
+	}
+	return withoutQuotes(err)
+}
+
+func withoutQuotes(err error) error {
 	var dial reverseproxy.DialError
 	var certificate *tls.CertificateVerificationError
-	if err == nil || errors.As(err, &dial) || errors.As(err, &certificate) {
+	if errors.As(err, &dial) || errors.As(err, &certificate) {
 		return err
 	}
 	text := err.Error()

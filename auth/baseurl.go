@@ -145,7 +145,7 @@ func (b *BaseURL) String() string { return b.Origin() + b.escapedPath }
 // The escapes of a path stay as they were sent. net/url cannot hold a few paths that are not valid URLs (a raw |, say)
 // but that clients send and servers read; those go into Opaque, which net/http writes as it stands.
 func (b *BaseURL) Join(u *url.URL) *url.URL {
-	query := joinQuery(b.query, legalQuery(u.RawQuery))
+	query := joinQuery(b.query, LegalQuery(u.RawQuery))
 	literal := needsOpaque(u)
 	if b.path == "" && query == u.RawQuery && !literal && strings.HasPrefix(u.Path, "/") && u.Opaque == "" {
 		return u
@@ -184,9 +184,9 @@ func (b *BaseURL) Join(u *url.URL) *url.URL {
 	return joined
 }
 
-// legalQuery escapes what would end the request line of HTTP/1.1, which an HTTP/2 client can send in a query, and a #,
+// LegalQuery escapes what would end the request line of HTTP/1.1, which an HTTP/2 client can send in a query, and a #,
 // behind which some servers do not read on.
-func legalQuery(query string) string {
+func LegalQuery(query string) string {
 	if !strings.ContainsAny(query, " \t#") {
 		return query
 	}

@@ -311,6 +311,9 @@ func (m *Method) Bind(env Environment) error {
 	return nil
 }
 
+// Reseal has what is stored sealed with the first key of the ring, in the background, unless ctx ends very soon.
+func (m *Method) Reseal(ctx context.Context) { go m.source.reseal(ctx) }
+
 // identity is of what tokens are issued for. The secret is not part of it: a rotated secret must not drop a valid token.
 func (m *Method) identity(req *tokenRequest) string {
 	h := sha256.New()

@@ -30,6 +30,8 @@ type State struct {
 	retry    time.Time // no renewal before
 	err      error     // of the last renewal
 	forced   time.Time // the last renewal that a refusal has caused
+
+	records sync.Mutex // held while the record is read, which may move it, and while it is written
 }
 
 // clearFailures lets the next renewal start at once: a new configuration may have mended what was wrong.
@@ -218,11 +220,11 @@ func (s *Source) fly(f *flight, refused *Token) {
 func (s *Source) obtain(ctx context.Context, refused *Token) error {
 	now := time.Now()
 	current := s.state.token.Load()
-	stored, err := s.store.load(ctx)
+	stored, err := s.load(ctx)
 	switch {
-	case errors.Is(err, ErrKeyMissing):
+	case errors.Is(err, ErrKeyMissing) && current == nil:
 		return err
-	case err != nil:
+	case err != nil: // with a token in memory a record of another key is no reason to let that token be the last one
 		s.logger.Warn("the stored token cannot be read; asking the provider", zap.Error(err))
 	}
 	var generation uint64
@@ -246,11 +248,40 @@ func (s *Source) obtain(ctx context.Context, refused *Token) error {
 		return err
 	}
 	token.generation = generation + 1
-	if err := s.store.save(ctx, token); err != nil {
+	if err := s.save(ctx, token); err != nil {
 		s.logger.Error("storing a new token failed; it is used all the same, and asked for again after a restart", zap.Error(err))
 	}
 	s.state.token.Store(token)
 	return nil
+}
+
+func (s *Source) load(ctx context.Context) (*Token, error) {
+	s.state.records.Lock()
+	defer s.state.records.Unlock()
+	return s.store.load(ctx)
+}
+
+func (s *Source) save(ctx context.Context, token *Token) error {
+	s.state.records.Lock()
+	defer s.state.records.Unlock()
+	return s.store.save(ctx, token)
+}
+
+// resealDelay is how long a configuration must have run before records are moved to its first key. One that fails to start
+// must not take them away from the one that goes on.
+const resealDelay = 250 * time.Millisecond
+
+// reseal moves the record to the first key of the ring, so that the others can be taken out of the configuration even if
+// nobody has needed a new token in the meantime.
+func (s *Source) reseal(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-time.After(resealDelay):
+	}
+	if _, err := s.load(context.WithoutCancel(ctx)); err != nil {
+		s.logger.Warn("the stored token could not be sealed with the new key", zap.Error(err))
+	}
 }
 
 // log tells an operator what failed and what to do. Nothing that the provider has written is in it but the error code.

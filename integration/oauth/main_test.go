@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"io/fs"
@@ -59,6 +60,9 @@ func run(m *testing.M) int {
 	os.Setenv("XDG_CONFIG_HOME", filepath.Join(dir, "config"))
 	os.Setenv("XDG_DATA_HOME", filepath.Join(dir, "data"))
 	os.Setenv("CLIENT_SECRET", secret)
+	// The tests that are parallel have Caddys of their own, and wait most of the time.
+	flag.Parse()
+	_ = flag.Set("test.parallel", "8")
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // zitadel's server reports the errors that it is made to have
 	return m.Run()
 }

@@ -97,6 +97,7 @@ func (p *process) end(signal syscall.Signal) {
 // TestKilled: whenever a Caddy is killed while it renews a token, or is told to end, the one that is started next serves
 // the first request.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
 		t.Run(signal.String(), func(t *testing.T) {
 			t.Parallel()

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"context"
+	"encoding/pem"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/certmagic"
+	"go.uber.org/zap"
+
+	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/caddyserver/caddy/v2"
+)
+
+// bind binds a method as a configuration does.
+func bind(t *testing.T, m *Method, storage certmagic.Storage, ring *seal.Ring, allowed error) {
+	t.Helper()
+	err := m.Bind(Environment{
+		Datasource: "crm", Storage: storage,
+		Keys:    func() (*seal.Ring, error) { return ring, nil },
+		Allowed: func(netip.AddrPort) error { return allowed },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestProvisionErrors: what is wrong with a value that was resolved is a config error that names the option, not the value.
+func TestProvisionErrors(t *testing.T) {
+	t.Setenv("TEST_EMPTY", "")
+	t.Setenv("TEST_LINES", clientSecret+"\nmore")
+	for block, hint := range map[string]string{
+		"token_url http://p.example/token\nclient_id i\nclient_secret s":                     "token_url: http sends the client's secret in clear",
+		"token_url p.example/token\nclient_id i\nclient_secret s":                            "token_url: it is no URL",
+		"token_url ftp://p.example/\nclient_id i\nclient_secret s":                           "token_url: it is no URL",
+		"token_url https:///token\nclient_id i\nclient_secret s":                             "token_url: it is no URL",
+		"token_url https://:443/token\nclient_id i\nclient_secret s":                         "token_url: it is no URL",
+		"token_url https://" + clientSecret + ":x@p/\nclient_id i\nclient_secret s":          "token_url: a user name",
+		"token_url https://p/#x\nclient_id i\nclient_secret s":                               "token_url: a fragment",
+		"token_url https://p/%zz\nclient_id i\nclient_secret s":                              "token_url: it is no URL",
+		"token_url {env.TEST_UNSET}\nclient_id i\nclient_secret s":                           "token_url: {env.TEST_UNSET}",
+		"token_url https://p/\nclient_id i\nclient_secret {env.TEST_EMPTY}":                  "client_secret: {env.TEST_EMPTY}",
+		"token_url https://p/\nclient_id i\nclient_secret {env.TEST_LINES}":                  "client_secret: the value",
+		"token_url https://p/\nclient_id {file./none}\nclient_secret s":                      "client_id: {file./none}",
+		"token_url https://p/\nclient_id {http.request.host}\nclient_secret s":               "client_id: {http.request.host} belongs to a request",
+		"token_url https://p/\nclient_id {{id}}\nclient_secret s":                            "client_id: {{…}}",
+		"token_url https://p/\nclient_id i\nclient_secret s\nscopes {{x}}":                   "scopes: {{…}}",
+		"token_url https://p/\nclient_id i\nclient_secret s\nscopes {env.TEST_UNSET}":        "scopes: {env.TEST_UNSET}",
+		"token_url https://p/\nclient_id i\nclient_secret s\nresource {env.TEST_UNSET}":      "resource: {env.TEST_UNSET}",
+		"token_url https://p/\nclient_id i\nclient_secret s\naudience {env.TEST_UNSET}":      "audience: {env.TEST_UNSET}",
+		"token_url https://p/\nclient_id i\nclient_secret s\ntoken_param k {env.TEST_UNSET}": "token_param k: {env.TEST_UNSET}",
+		"token_url https://p/\nclient_id i\nclient_secret s\nself_signed_cert /none.pem":     "self_signed_cert: ",
+	} {
+		m := parse(t, block)
+		ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
+		err := m.Provision(ctx)
+		cancel()
+		if err == nil || !strings.Contains(err.Error(), "auth oauth2: "+hint) || leaks(anyText(err)) != nil {
+			t.Errorf("%q: %v", block, err)
+		}
+	}
+	for _, good := range []string{
+		"http://localhost:8080/t", "http://127.0.0.1/t", "http://127.9.9.9/t", "http://[::1]:80/t", "http://idp.localhost/t", "https://p.example",
+		"https://p.example:8443/a/b?c=d", "http://p.example/t\ninsecure_http",
+	} {
+		provision(t, "client_id i\nclient_secret s\ntoken_url "+good)
+	}
+}
+
+// TestWarnings: what is allowed and yet may be a mistake is said when the configuration loads, without the values.
+func TestWarnings(t *testing.T) {
+	for block, hint := range map[string]string{
+		"token_url http://p.example/t\ninsecure_http\nclient_id i\nclient_secret s":                  "in clear",
+		"token_url https://p/\nclient_id i\nclient_secret " + clientSecret + "+/":                    "client_secret_basic_raw",
+		"token_url https://p/\nclient_id a:b\nclient_secret s\nclient_auth client_secret_basic":      "client_secret_basic_raw",
+		"token_url https://p/\nclient_id a:b\nclient_secret s+\nclient_auth client_secret_basic_raw": "",
+		"token_url https://p/\nclient_id a:b\nclient_secret s+\nclient_auth client_secret_post":      "",
+		"token_url https://p/\nclient_id i\nclient_secret s":                                         "",
+		"token_url http://127.0.0.1/\nclient_id i\nclient_secret s":                                  "",
+	} {
+		m, observed := provision(t, block)
+		req, err := m.resolve()
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.warn(req)
+		got := observed.String()
+		if (hint == "") != (observed.Len() == 0) || !strings.Contains(got, hint) || leaks(got) != nil {
+			t.Errorf("%q: %s", block, got)
+		}
+	}
+}
+
+// TestPlacement: where the token goes, and how.
+func TestPlacement(t *testing.T) {
+	for block, want := range map[string]string{
+		"":                              "Authorization: Bearer t",
+		"header_prefix Token":           "Authorization: Token t",
+		`header_prefix ""`:              "Authorization: t",
+		"add_token_to header x-token":   "X-Token: Bearer t",
+		"add_token_to query":            "?a=1&access_token=t",
+		"add_token_to query \"my key\"": "?a=1&my%20key=t",
+	} {
+		m := parse(t, needed+block)
+		c := m.build(issue("t", 0))
+		h := make(http.Header)
+		c.SetHeader(h)
+		got := "?" + c.SetQuery("a=1")
+		for field, vals := range h {
+			got = field + ": " + strings.Join(vals, "|")
+		}
+		if got != want {
+			t.Errorf("%q: %s, want %s", block, got, want)
+		}
+		if p := m.Placement(); p.Header == "" == (p.Query == "") {
+			t.Errorf("%q: %+v", block, p)
+		}
+	}
+}
+
+// TestReload: a token outlives the configuration that has fetched it, without storage even, if nothing changed that it was
+// issued for; and the connections of the old one end.
+func TestReload(t *testing.T) {
+	closed := make(chan struct{}, 10)
+	calls := 0
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		calls++
+		respond(200, `{"access_token":"t","expires_in":3600}`)(w, nil)
+	}))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateClosed {
+			closed <- struct{}{}
+		}
+	}
+	server.Start()
+	defer server.Close()
+	broken := &memory{fault: func(context.Context, string, string) error { return errors.New("down") }}
+	ring := seal.NewRing(newKey(t))
+	load := func(options string) *Method {
+		m, _ := provision(t, "token_url "+server.URL+"\nclient_id i\n"+options)
+		bind(t, m, broken, ring, nil)
+		return m
+	}
+	get := func(m *Method) {
+		t.Helper()
+		if c, err := m.Credential(t.Context()); err != nil || sent(c) != "t" {
+			t.Fatalf("%s, %v", sent(c), err)
+		}
+	}
+	old := load("client_secret one\nscopes a b")
+	get(old)
+	fresh := load("client_secret two\nscopes a b\ntimeout 5s")
+	if err := old.Cleanup(); err != nil {
+		t.Fatal(err)
+	}
+	get(fresh)
+	if calls != 1 {
+		t.Errorf("%d token requests over a reload", calls)
+	}
+	select {
+	case <-closed:
+	case <-time.After(10 * time.Second):
+		t.Error("the connection of the old configuration stays")
+	}
+	other := load("client_secret two\nscopes a")
+	get(other)
+	if calls != 2 {
+		t.Errorf("%d token requests after a change of scopes", calls)
+	}
+	// A refusal's back-off ends with the configuration: the new one may have mended it.
+	other.source.state.retry = time.Now().Add(time.Hour)
+	other.source.state.token.Store(nil)
+	again := load("client_secret three\nscopes a")
+	get(again)
+	for _, m := range []*Method{fresh, other, again} {
+		if err := m.Cleanup(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(closed); n > 10 {
+		t.Errorf("%d connections", n)
+	}
+	states.Range(func(key, _ any) bool {
+		t.Errorf("a state is left: %q", key)
+		return true
+	})
+}
+
+// TestDialRule: the address that is dialled decides, and the error says which one it was.
+func TestDialRule(t *testing.T) {
+	url := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("a forbidden address was dialled") })
+	m, _ := provision(t, "token_url "+url+"\nclient_id i\nclient_secret "+clientSecret)
+	bind(t, m, new(memory), seal.NewRing(newKey(t)), errors.New("it is never dialled"))
+	defer m.Cleanup()
+	_, err := m.Credential(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "never dialled") || leaks(anyText(err)) != nil {
+		t.Error(err)
+	}
+	unnamed, _ := provision(t, needed[:strings.Index(needed, "{")]+"s")
+	if err := unnamed.Bind(Environment{}); err == nil || !strings.Contains(err.Error(), "name") {
+		t.Errorf("without a name: %v", err)
+	}
+	if err := unnamed.Cleanup(); err != nil {
+		t.Errorf("what was never bound is cleaned up: %v", err)
+	}
+}
+
+// TestPrivateCertificate: self_signed_cert is trusted for the token endpoint in the place of the system's roots.
+func TestPrivateCertificate(t *testing.T) {
+	server := httptest.NewTLSServer(respond(200, `{"access_token":"t"}`))
+	defer server.Close()
+	server.Config.ErrorLog = zap.NewStdLog(zap.NewNop())
+	own := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+	m, _ := provision(t, "token_url "+server.URL+"\nclient_id i\nclient_secret s\nself_signed_cert `"+own+"`")
+	if token, err := m.fetch(t.Context(), newClient(m.tls, nil)); err != nil || token.access != "t" {
+		t.Errorf("with the certificate: %v", err)
+	}
+	_, err := m.fetch(t.Context(), newClient(nil, nil))
+	if e, ok := errors.AsType[*Error](err); !ok || !strings.Contains(e.Error(), "certificate") || !strings.Contains(e.Remedy(), "self_signed_cert") {
+		t.Errorf("without the certificate: %v", err)
+	}
+}
+
+// TestNothingToSee: whatever formats a method for a log shows no secret.
+func TestNothingToSee(t *testing.T) {
+	m, _ := provision(t, "token_url https://p/\nclient_id i\nclient_secret "+clientSecret+"\ntoken_param pin "+clientSecret)
+	logger, observed := newLogger()
+	logger.Info("a method", zap.Object("method", m), zap.Any("any", m))
+	if leaks(observed.String()) != nil || !strings.Contains(observed.String(), "client_credentials") {
+		t.Error(observed)
+	}
+	if !m.Renewable() {
+		t.Error("a token cannot be renewed")
+	}
+	var _ auth.Method = m
+}
