@@ -121,7 +121,7 @@ func TestCaddyfileErrors(t *testing.T) {
 		block("token_param grant_type password"):                              {"token_param", `"grant_type"`},
 		block("token_param client_secret " + clientSecret):                    {"token_param", `"client_secret"`},
 		block(`token_param "" x`):                                             {"token_param", "option of its own"},
-		block("expires_in soon"):                                              {"expires_in", "3600", "no duration"},
+		block("expires_in soon"):                                              {"expires_in", "a number of seconds", "no duration"},
 		block("expires_in 0"):                                                 {"expires_in", "not above zero"},
 		block("expires_in -5"):                                                {"expires_in", "not above zero"},
 		block("expires_in 3651d"):                                             {"expires_in", "ten years"},

@@ -188,6 +188,10 @@ func (m *Method) Validate() error {
 		return errors.New("auth oauth2: client_secret is of no use with client_auth none; remove one")
 	case m.ExpiresIn < 0 || time.Duration(m.ExpiresIn) > maxLifetime:
 		return errors.New("auth oauth2: expires_in: it is not between 0 and ten years")
+	case m.Timeout < 0:
+		return errors.New("auth oauth2: timeout: it is below zero")
+	case slices.Contains(m.Resource, ""):
+		return errors.New("auth oauth2: resource: a URI is empty")
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.TokenParams)) {
 		if slices.Contains(reservedParams, name) || name == "" {

@@ -60,7 +60,7 @@ func (m *Method) checkTokenURL(text string) error {
 	const option = "auth oauth2: token_url"
 	u, err := url.Parse(text)
 	switch {
-	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+	case err != nil || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http":
 		return errors.New(option + ": it is no URL; it looks like https://provider.example/oauth/token")
 	case u.User != nil:
 		return errors.New(option + ": a user name or password cannot stand in it; see client_id and client_secret")

@@ -44,8 +44,8 @@ func newScanner(secrets map[string]string) *scanner {
 			form("URL-encoded", allEscaped(text))
 			form("URL-encoded in upper case", strings.ToUpper(allEscaped(text)))
 			form("twice URL-encoded", strings.ReplaceAll(allEscaped(text), "%", "%25"))
-			form("as bytes", strings.Trim(strings.ReplaceAll(fmt.Sprint([]byte(text)), " ", ","), "[]"))
-			form("as bytes with blanks", strings.Trim(fmt.Sprint([]byte(text)), "[]"))
+			form("as bytes", strings.Trim(strings.ReplaceAll(fmt.Sprint(octets(text)), " ", ","), "[]"))
+			form("as bytes with blanks", strings.Trim(fmt.Sprint(octets(text)), "[]"))
 			form("as hex bytes", strings.Trim(strings.ReplaceAll(fmt.Sprintf("%#v", []byte(text)), "[]byte", ""), "{}"))
 			for shift := range 3 {
 				for what, enc := range map[string]*base64.Encoding{"base64": base64.RawStdEncoding, "base64url": base64.RawURLEncoding} {
@@ -64,6 +64,14 @@ func aligned(enc *base64.Encoding, text string, shift int) string {
 	first := (shift*8 + 5) / 6
 	last := (shift + len(text)) * 8 / 6
 	return encoded[first:last]
+}
+
+// octets is what a program shows that prints bytes as numbers.
+func octets(s string) (numbers []int) {
+	for i := range len(s) {
+		numbers = append(numbers, int(s[i]))
+	}
+	return numbers
 }
 
 func reversed(s string) string {
@@ -103,7 +111,7 @@ func TestScanner(t *testing.T) {
 		base64.StdEncoding.EncodeToString([]byte("a:" + secret + "!")), base64.URLEncoding.EncodeToString([]byte("ab:" + secret + "??>>")),
 		base64.RawURLEncoding.EncodeToString([]byte("\xff\xfe" + secret)), base64.StdEncoding.EncodeToString([]byte(reversed(secret))),
 		hex.EncodeToString([]byte("x" + secret)), fmt.Sprintf("%X", secret), fmt.Sprintf("%x", reversed(secret)), allEscaped(secret),
-		strings.ToUpper(allEscaped(secret)), fmt.Sprint([]byte(secret)), fmt.Sprintf("%#v", []byte(secret)), fmt.Sprintf("%q", "x\n"+secret),
+		strings.ToUpper(allEscaped(secret)), fmt.Sprint(octets(secret)), fmt.Sprintf("%#v", []byte(secret)), fmt.Sprintf("%q", "x\n"+secret),
 	} {
 		if len(s.find("some text before "+planted+" and behind")) == 0 {
 			t.Errorf("%q was not found", planted)
@@ -187,7 +195,7 @@ func testLeaks(t *testing.T, level string, withBase bool) {
 		s := strings.SplitN(request, "\r\n", 2)
 		// What the API says of parameters that are no credential is its own affair.
 		uri := withoutParam.ReplaceAllString(strings.Fields(s[0])[1], "$1")
-		for _, line := range strings.Split(request, "\r\n") {
+		for line := range strings.SplitSeq(request, "\r\n") {
 			if name, value, _ := strings.Cut(line, ": "); strings.EqualFold(name, "X-Appsmith-Signature") {
 				mu.Lock()
 				signatures = append(signatures, value)

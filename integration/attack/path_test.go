@@ -77,7 +77,7 @@ func withoutParameters(p string) string {
 // removeDotSegments is RFC 3986 §5.2.4, to which an empty segment is one that .. takes away.
 func removeDotSegments(p string) string {
 	var out []string
-	for _, segment := range strings.Split(strings.TrimPrefix(p, "/"), "/") {
+	for segment := range strings.SplitSeq(strings.TrimPrefix(p, "/"), "/") {
 		switch segment {
 		case ".":
 		case "..":

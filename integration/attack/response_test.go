@@ -13,9 +13,15 @@ import (
 
 // acting are fields of a response that act on the origin that sends them, with a value that would.
 var acting = [][2]string{
-	{"Set-Cookie", "session=evil"}, {"Clear-Site-Data", `"*"`}, {"Strict-Transport-Security", "max-age=31536000; includeSubDomains"},
-	{"Alt-Svc", `h3="evil.test:443"`}, {"Service-Worker-Allowed", "/"}, {"Reporting-Endpoints", `a="https://evil.test/"`},
-	{"Report-To", `{"url":"https://evil.test"}`}, {"NEL", `{"report_to":"a"}`}, {"WWW-Authenticate", `Basic realm="evil"`},
+	{"Set-Cookie", "session=evil"},
+	{"Clear-Site-Data", `"*"`},
+	{"Strict-Transport-Security", "max-age=31536000; includeSubDomains"},
+	{"Alt-Svc", `h3="evil.test:443"`},
+	{"Service-Worker-Allowed", "/"},
+	{"Reporting-Endpoints", `a="https://evil.test/"`},
+	{"Report-To", `{"url":"https://evil.test"}`},
+	{"NEL", `{"report_to":"a"}`},
+	{"WWW-Authenticate", `Basic realm="evil"`},
 }
 
 func sites(api *rig.API, options string) map[string]string {

@@ -19,7 +19,7 @@ import (
 func echoUser(request string) string {
 	s := request[:strings.Index(request, "\r\n")]
 	user := "nobody"
-	for _, line := range strings.Split(request, "\r\n") {
+	for line := range strings.SplitSeq(request, "\r\n") {
 		if name, value, ok := strings.Cut(line, ": "); ok && strings.EqualFold(name, "X-User") {
 			user = value
 		}
@@ -227,7 +227,7 @@ func TestUpgrade(t *testing.T) {
 	for _, form := range forms[:2] {
 		t.Run(form.name, func(t *testing.T) {
 			api := rig.NewAPI(t, func(request string) string {
-				for _, line := range strings.Split(request, "\r\n") {
+				for line := range strings.SplitSeq(request, "\r\n") {
 					if name, value, ok := strings.Cut(line, ": "); ok && strings.EqualFold(name, "Upgrade") {
 						return "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + value + "\r\n" +
 							"Set-Cookie: a=b\r\nAccess-Control-Allow-Origin: *\r\n\r\n"
@@ -297,14 +297,14 @@ func TestExtendedConnect(t *testing.T) {
 			t.Errorf("%s: a page of another origin got %d %v", c.name(), r.status, r.err)
 		}
 		wantNothing(t, api)
-		r := connect("/x", [2]string{"x-api-key", "evil"}, [2]string{"upgrade", "h2c"}, [2]string{"authorization", "evil"})
+		connect("/x", [2]string{"x-api-key", "evil"}, [2]string{"upgrade", "h2c"}, [2]string{"authorization", "evil"})
 		for _, s := range requests(t, api) {
 			wantEverything(t, s)
 			if s.method != http.MethodGet || s.path() != "/v1/public/x" {
 				t.Errorf("%s: the API got %s %s", c.name(), s.method, s.target)
 			}
 		}
-		r = connect("/x")
+		r := connect("/x")
 		if c.name() == "h2" && r.err != nil {
 			continue // Go's server offers it only when GODEBUG says http2xconnect=1
 		}

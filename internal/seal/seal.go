@@ -165,7 +165,7 @@ func (r *Ring) OpenValue(text string) (string, error) {
 	if !ok {
 		return "", ErrDamaged
 	}
-	sealed, err := base64.RawURLEncoding.DecodeString(encoded)
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
 	if err != nil {
 		return "", ErrDamaged
 	}
