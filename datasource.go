@@ -38,7 +38,8 @@ type Datasource struct {
 	SignatureRaw json.RawMessage `json:"signature,omitempty" caddy:"namespace=http.authenticated_api.signers inline_key=signer"`
 
 	// Header fields of the client that the API may see although they are removed by default: `Authorization`,
-	// `Proxy-Authorization`, `Cookie`, `Forwarded`, `X-Forwarded-*`, `Via`, `Origin`, `Referer`, `Sec-Fetch-*`.
+	// `Proxy-Authorization`, `Cookie`, `Forwarded`, `X-Forwarded-*`, `Via`, `Origin`, `Referer`, `Sec-Fetch-*`,
+	// `X-Original-URL`, `X-Rewrite-URL`.
 	PassRequestHeader []string `json:"pass_request_header,omitempty"`
 
 	// Header fields of the API's response that the caller may see although they are removed by default, since they would

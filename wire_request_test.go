@@ -95,7 +95,7 @@ func TestWireEdits(t *testing.T) {
 		{"auth above all", "auth bearer t\nheader Authorization x\nheader_up Authorization y", "/", "Authorization: z\r\n", "GET / HTTP/1.1", []string{"Authorization: Bearer t"}},
 		{"set above header_up", "header X-A set\nheader_up X-A up", "/", "X-A: client\r\n", "GET / HTTP/1.1", []string{"X-A: set"}},
 		{"header_up above default", "header ?X-A default\nheader_up X-A up", "/", "", "GET / HTTP/1.1", []string{"X-A: up"}},
-		{"withheld", "auth bearer t", "/", "Cookie: a=b\r\nProxy-Authorization: x\r\nOrigin: http://GATEWAY\r\nReferer: http://x/\r\nForwarded: for=1\r\nVia: 1.1 x\r\nX-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Prefix: /x\r\nSec-Fetch-Site: none\r\nSec-Fetch-Mode: cors\r\n", "GET / HTTP/1.1", []string{"Authorization: Bearer t"}},
+		{"withheld", "auth bearer t", "/", "Cookie: a=b\r\nProxy-Authorization: x\r\nOrigin: http://GATEWAY\r\nReferer: http://x/\r\nForwarded: for=1\r\nVia: 1.1 x\r\nX-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Prefix: /x\r\nX-Original-URL: /admin\r\nX-Rewrite-URL: /admin\r\nSec-Fetch-Site: none\r\nSec-Fetch-Mode: cors\r\n", "GET / HTTP/1.1", []string{"Authorization: Bearer t"}},
 		{"passed", "auth api_key X-Key k\npass_request_header Cookie Authorization Via", "/", "Cookie: a=b\r\nAuthorization: Basic x\r\nReferer: x\r\n", "GET / HTTP/1.1", []string{"X-Key: k", "Cookie: a=b", "Authorization: Basic x", "Via: 1.1 Caddy"}},
 		{"passed, made by the proxy", "pass_request_header X-Forwarded-Host X-Forwarded-Proto", "/", "", "GET / HTTP/1.1", []string{"X-Forwarded-Host: GATEWAY", "X-Forwarded-Proto: http"}},
 		{"Connection names ours", "auth api_key X-Key k", "/", "Connection: X-Key, authorization\r\nX-Key: evil\r\n", "GET / HTTP/1.1", []string{"X-Key: k"}},

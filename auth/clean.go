@@ -15,6 +15,7 @@ import (
 // the addresses and pages that the request came by. Those that end in * stand for all that begin so.
 var withheld = []string{
 	"Authorization", "Proxy-Authorization", "Cookie", "Forwarded", "X-Forwarded-*", "Via", "Origin", "Referer", "Sec-Fetch-*",
+	"X-Original-Url", "X-Rewrite-Url", // some frameworks take the path from there, and so out of the base URL
 }
 
 // Cleaner removes from a request what a client may have sent in the place of what the gateway sends, in any spelling

@@ -221,6 +221,7 @@ func TestNoHTTP(t *testing.T) {
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: " + bodyText + "\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + bodyText + "\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{" + bodyText,
+		"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n{\"access_token\":\"" + bodyText + "\"}",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n" + bodyText + "\r\n\r\n",
 		strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 10_000),
 		"HTTP/1.1 200 OK\r\n" + strings.Repeat("X-Long: "+bodyText+"\r\n", 10_000),

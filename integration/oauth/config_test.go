@@ -48,7 +48,9 @@ func TestChangedConfig(t *testing.T) {
 		for _, how := range []string{"reload", "restart"} {
 			t.Run(test.name+"/"+how, func(t *testing.T) {
 				g := newGateway(t)
-				site := func(method string) string { return fmt.Sprintf("authenticated_api %s {\nname crm\n%s\n}", a.URL, method) }
+				site := func(method string) string {
+					return fmt.Sprintf("authenticated_api %s {\nname crm\n%s\n}", a.URL, method)
+				}
 				g.load(t, site(base))
 				c := newClient(t)
 				wantServed(t, c, g.addr)
@@ -325,6 +327,13 @@ func TestForbiddenTokenEndpoints(t *testing.T) {
 			}
 		})
 	}
+	t.Run("deny_private", func(t *testing.T) {
+		g := newGateway(t)
+		g.options = "authenticated_api {\ndeny_private\n}"
+		g.load(t, directive(a.URL, p, ""))
+		wantProblem(t, rig.Get(t, g.addr, "/x", ""), 503, "token-unavailable")
+		p.wantRequests(t, 0)
+	})
 	t.Run("twin", func(t *testing.T) {
 		g := newGateway(t)
 		g.options = "admin " + admin

@@ -29,10 +29,11 @@ import (
 	"testing"
 	"time"
 
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+
 	_ "github.com/authenticated-api/caddy-authenticated-api"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 	"github.com/caddyserver/caddy/v2"
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 )
 
 // secret is the client's. It has characters that must be form-encoded in Basic (RFC 6749 §2.3.1).

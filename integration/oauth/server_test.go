@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -124,10 +125,7 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_ = r.ParseForm()
-	form := make(url.Values)
-	for name, values := range r.PostForm {
-		form[name] = values
-	}
+	form := maps.Clone(r.PostForm)
 	if field := r.Header.Get("Authorization"); field != "" {
 		form.Set("Authorization", field)
 	}
