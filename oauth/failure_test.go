@@ -325,3 +325,22 @@ func TestExpiredOnArrival(t *testing.T) {
 		}
 	})
 }
+
+// TestLanded: between a request's look at the token and its turn the renewal may have ended. There is no second one then.
+func TestLanded(t *testing.T) {
+	s, _ := newSource(t, fails(t))
+	old, fresh := issue("1", time.Hour), issue("2", time.Hour)
+	s.state.token.Store(fresh)
+	for name, refused := range map[string]*Token{"a token was needed": nil, "the old one was refused": old} {
+		f, err := s.renew(time.Now(), refused)
+		if err != nil || f == nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		select {
+		case <-f.done:
+		default:
+			t.Errorf("%s: a renewal has begun", name)
+			<-f.done
+		}
+	}
+}

@@ -222,6 +222,9 @@ func (m *Method) checkPlace() error {
 		}
 		return auth.CheckQueryKey("auth oauth2: add_token_to", p.Query)
 	}
+	if m.HeaderPrefix != nil && strings.Contains(*m.HeaderPrefix, "{") {
+		return errors.New("auth oauth2: header_prefix: no placeholder is possible here; write it out")
+	}
 	if m.HeaderPrefix != nil && (!httpguts.ValidHeaderFieldValue(*m.HeaderPrefix) || strings.TrimSpace(*m.HeaderPrefix) != *m.HeaderPrefix) {
 		return errors.New("auth oauth2: header_prefix: it has a blank at an end, or a control character")
 	}
@@ -326,6 +329,9 @@ func (m *Method) identity(req *tokenRequest) string {
 		field = "access_token"
 	}
 	parts := append([]string{m.Grant, req.tokenURL, req.id, req.audience, strings.Join(req.scopes, " "), field}, req.resource...)
+	for _, name := range slices.Sorted(maps.Keys(m.TokenParams)) {
+		parts = append(parts, name, m.TokenParams[name]) // as configured: they may hold a secret that is rotated
+	}
 	for _, part := range parts {
 		fmt.Fprintf(h, "%d:%s", len(part), part)
 	}

@@ -35,6 +35,12 @@ func newToken(a *answer, received time.Time, override time.Duration) *Token {
 	return t
 }
 
+// String keeps the tokens out of whatever formats one.
+func (*Token) String() string { return "[token]" }
+
+// GoString is String for %#v.
+func (t *Token) GoString() string { return t.String() }
+
 func (t *Token) setExpiry(expiry time.Time, life time.Duration) {
 	t.expiry = expiry
 	t.soft = expiry.Add(-softMargin(life, weakrand.Float64())) //nolint:gosec // G404: a jitter is no secret

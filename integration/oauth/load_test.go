@@ -31,7 +31,9 @@ func TestManyExpiries(t *testing.T) {
 
 	l := startLoad(t, g.addr, 16, 15*time.Millisecond)
 	time.Sleep(length)
-	if slowest := l.finish(t); slowest >= delay {
+	// Who comes when a token has expired waits for the whole delay, or for what is left of it. A busy machine lets requests
+	// wait too.
+	if slowest := l.finish(t); slowest >= delay/2+2*l.stalled {
 		t.Errorf("a request took %v: it has waited for a token", slowest)
 	}
 	// The API checks every token's expiry: it has seen no token that was too old.

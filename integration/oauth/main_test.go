@@ -212,6 +212,7 @@ type load struct {
 	took     []time.Duration
 	failures []string
 	again    int
+	stalled  time.Duration // the longest that this machine has let a goroutine wait that had nothing to wait for
 }
 
 // startLoad sends requests from n clients, each a pause after the other, until finish is called.
@@ -230,7 +231,21 @@ func startLoad(t testing.TB, addr string, n int, pause time.Duration) *load {
 			}
 		})
 	}
+	l.clients.Go(l.watch)
 	return l
+}
+
+// watch measures how long a goroutine has to wait for a processor.
+func (l *load) watch() {
+	for {
+		begin := time.Now()
+		select {
+		case <-l.stop:
+			return
+		case <-time.After(time.Millisecond):
+		}
+		l.stalled = max(l.stalled, time.Since(begin)-time.Millisecond)
+	}
 }
 
 func (l *load) one(addr string) {
@@ -278,7 +293,8 @@ func (l *load) finish(t testing.TB) (slowest time.Duration) {
 		t.Errorf("%d of %d requests failed", len(l.failures), len(l.took))
 	}
 	slices.Sort(l.took)
-	t.Logf("%d requests, %d sent again after a closed connection\n%s", len(l.took), l.again, histogram(l.took))
+	t.Logf("%d requests, %d sent again after a closed connection, the machine stalled for up to %v\n%s", len(l.took), l.again,
+		l.stalled.Round(10*time.Microsecond), histogram(l.took))
 	return l.took[len(l.took)-1]
 }
 
@@ -327,7 +343,7 @@ func wantLogged(t testing.TB, file, message string) entry {
 		time.Sleep(50 * time.Millisecond)
 	}
 	text, _ := os.ReadFile(file)
-	t.Fatalf("%q is not in the log:\n%s", message, text)
+	t.Fatalf("%q is not in the log, which ends with\n%s", message, text[max(0, len(text)-4000):])
 	return nil
 }
 

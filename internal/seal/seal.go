@@ -78,6 +78,9 @@ func (k *Key) ID() string { return hex.EncodeToString(k.id[:]) }
 // String keeps the key out of whatever formats it.
 func (k *Key) String() string { return "key " + k.ID() }
 
+// GoString is String for %#v.
+func (k *Key) GoString() string { return k.String() }
+
 // cipher returns the cipher for one text.
 func (k *Key) cipher(salt []byte) (cipher.AEAD, error) {
 	secret, err := hkdf.Key(sha256.New, k.secret[:], salt, "caddy-authenticated-api text", keySize)

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+)
+
+// TestReseal: a configuration that has come to stay moves the record to its first key, though nobody needs a new token; one that
+// fails to start does not.
+func TestReseal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := new(memory)
+		before, after := newKey(t), newKey(t)
+		st, _ := newStore(t, storage, before)
+		token := stored("1", 5)
+		if err := st.save(t.Context(), token); err != nil {
+			t.Fatal(err)
+		}
+		old := st.names(seal.NewRing(before))[0]
+
+		st, _ = newStore(t, storage, after, before)
+		s, observed := sourceOf(st, fails(t))
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(resealDelay-time.Millisecond, cancel)
+		s.reseal(ctx)
+		if name, _ := storage.only(t); name != old {
+			t.Errorf("a configuration that ends at once has moved the record to %s", name)
+		}
+		s.reseal(t.Context())
+		if name, _ := storage.only(t); name == old {
+			t.Error("the record is where it was")
+		}
+		st, _ = newStore(t, storage, after)
+		got, err := st.load(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, got, token)
+		if observed.Len() != 0 || s.state.token.Load() != nil {
+			t.Errorf("logged: %s", observed)
+		}
+	})
+}
+
+// TestKeyMissingLater: a record of another key keeps a process from its first token, since nobody may overwrite what cannot be
+// read; the token that it has already is renewed all the same.
+func TestKeyMissingLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := new(memory)
+		theirs, _ := newStore(t, storage)
+		if err := theirs.save(t.Context(), stored("theirs", 5)); err != nil {
+			t.Fatal(err)
+		}
+		name, record := storage.only(t)
+
+		ours, _ := newStore(t, storage)
+		p := &provider{life: time.Hour}
+		s, observed := sourceOf(ours, p.fetch)
+		for range 3 { // each time it is the same
+			if c, err := s.Credential(t.Context()); !errors.Is(err, ErrKeyMissing) {
+				t.Errorf("without a token: %s, %v", sent(c), err)
+			}
+			time.Sleep(10 * maxBackoff)
+		}
+		if !strings.Contains(observed.String(), name) || !strings.Contains(observed.String(), "add it behind the others") {
+			t.Errorf("logged: %s", observed)
+		}
+		s.state.token.Store(issue("0", time.Hour))
+		time.Sleep(time.Hour)
+		mustSend(t, s, "1", 0)
+		if now, err := storage.Load(t.Context(), name); err != nil || string(now) != string(record) {
+			t.Errorf("their record was changed: %v", err)
+		}
+		if n := p.calls.Load(); n != 1 {
+			t.Errorf("%d calls", n)
+		}
+	})
+}
