@@ -40,6 +40,7 @@ type App struct {
 
 	mu          sync.Mutex
 	keys        *seal.Ring             // nil: not configured, and not needed until now
+	withMade    bool                   // the key that was made here is among them, if there is one
 	datasources map[string]*datasource // by name; the one that was provisioned last
 	given       map[string]string      // given names, and what was configured under them
 	oauth       map[string]*datasource // those whose tokens are stored under their names
@@ -89,7 +90,7 @@ func (a *App) loadStorage(ctx caddy.Context) error {
 
 // Start implements caddy.App.
 func (a *App) Start() error {
-	if len(a.Keys) < 2 {
+	if len(a.Keys) == 0 {
 		return nil
 	}
 	a.mu.Lock()

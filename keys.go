@@ -46,15 +46,9 @@ var errNoKey = errors.New("there is no key; configure the one that it was sealed
 func (a *App) OpenSealed(text string) (string, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.addMade()
 	if a.keys == nil {
-		key, err := seal.ReadKeyFile(keyFile())
-		if errors.Is(err, fs.ErrNotExist) {
-			return "", errNoKey
-		}
-		if err != nil {
-			return "", err
-		}
-		a.keys = seal.NewRing(key)
+		return "", errNoKey
 	}
 	return a.keys.OpenValue(text)
 }
@@ -63,6 +57,7 @@ func (a *App) OpenSealed(text string) (string, error) {
 func (a *App) ring() (*seal.Ring, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.addMade()
 	if a.keys != nil {
 		return a.keys, nil
 	}
@@ -76,4 +71,22 @@ func (a *App) ring() (*seal.Ring, error) {
 	}
 	a.keys = seal.NewRing(key)
 	return a.keys, nil
+}
+
+// addMade adds the key that was made here before, if there is one: it opens what it has sealed also after others have been
+// configured. a.mu is held.
+func (a *App) addMade() {
+	if a.withMade {
+		return
+	}
+	made, err := seal.ReadKeyFile(keyFile())
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		a.logger.Error("the key that was made here before cannot be read", zap.Error(err))
+	case a.keys == nil:
+		a.keys, a.withMade = seal.NewRing(made), true
+	default:
+		a.keys, a.withMade = a.keys.With(made), true
+	}
 }

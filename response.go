@@ -3,6 +3,7 @@
 package authenticatedapi
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -158,11 +159,24 @@ func (w *cleaningWriter) WriteHeader(status int) {
 		return
 	}
 	w.wrote = status >= 200 || status == http.StatusSwitchingProtocols
+	if status == http.StatusUnauthorized {
+		w.refresh()
+	}
 	w.clean()
 	w.ResponseWriterWrapper.WriteHeader(status)
 	if w.wrote {
 		w.before = w.withheld()
 	}
+}
+
+// refresh has the credential that was refused renewed: this request is over, but the next shall be served.
+func (w *cleaningWriter) refresh() {
+	if !w.ds.method.Renewable() {
+		return
+	}
+	go func(ctx context.Context, ds *datasource, refused *auth.Credential) {
+		_, _ = ds.method.Refresh(ctx, refused) // the method logs what fails
+	}(context.WithoutCancel(w.req.Context()), w.ds, w.x.credential)
 }
 
 // Write implements http.ResponseWriter.

@@ -122,6 +122,18 @@ func TestSealRunning(t *testing.T) {
 		t.Errorf("the API got %q", got)
 	}
 
+	// A key that is configured later does not take away what the made one has sealed.
+	key, err := command(t, "", "keygen")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TEST_KEY", key)
+	gateway = rig.Start(t, strings.Replace(caddyfile(sealed), "auto_https off\n", "auto_https off\nauthenticated_api {\nkey {env.TEST_KEY}\n}\n", 1))
+	rig.Get(t, gateway, "/", "")
+	if got := one(t, api); !strings.Contains(got, "Authorization: Bearer from the running one\r\n") {
+		t.Errorf("with a configured key, the API got %q", got)
+	}
+
 	// The endpoint takes POST only, and something.
 	for _, test := range []struct {
 		method, body string

@@ -39,6 +39,7 @@ func TestChangedConfig(t *testing.T) {
 		{"client", strings.Replace(base, "client_id gateway", "client_id other", 1), true},
 		{"audience", method(p, "scopes read\naudience https://api.example"), true},
 		{"resource", method(p, "scopes read\nresource https://api.example"), true},
+		{"token parameter", method(p, "scopes read\ntoken_param tenant 2"), true},
 		{"token URL", strings.Replace(base, tokenPath, tokenPath+"?tenant=2", 1), true},
 		{"the provider's other name", strings.Replace(base, "127.0.0.1", "localhost", 1), true},
 		{"nothing", base, false},

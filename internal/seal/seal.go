@@ -20,6 +20,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -102,6 +103,16 @@ type Ring struct {
 // NewRing returns a ring of one key or more.
 func NewRing(first *Key, others ...*Key) *Ring {
 	return &Ring{append([]*Key{first}, others...)}
+}
+
+// With returns a ring that also opens with another key.
+func (r *Ring) With(key *Key) *Ring {
+	for _, k := range r.keys {
+		if *k == *key {
+			return r
+		}
+	}
+	return &Ring{append(slices.Clone(r.keys), key)}
 }
 
 // UnknownKeyError says that a text was sealed with a key that is not in the ring.
