@@ -28,55 +28,13 @@ func init() {
 	httpcaddyfile.RegisterGlobalOption(directiveName, parseGlobalOption)
 }
 
-// parseGlobalOption sets up the app from Caddyfile tokens. Syntax:
-//
-//	authenticated_api {
-//	    key     <32 bytes, base64>
-//	    storage <module> { ... }
-//	    deny_private
-//	}
-func parseGlobalOption(d *caddyfile.Dispenser, _ any) (any, error) {
-	app := new(App)
-	d.Next() // consume the option's name
-	if d.NextArg() {
-		return nil, d.Errf("%s: takes no argument, only a block", directiveName)
-	}
-	for d.NextBlock(0) {
-		switch d.Val() {
-		case "key":
-			var key string
-			if !d.AllArgs(&key) || key == "" {
-				return nil, d.Errf("key: takes one key, best as {env.NAME}; `caddy authenticated-api keygen` makes one")
-			}
-			app.Keys = append(app.Keys, key)
-		case "storage":
-			if !d.NextArg() || app.StorageRaw != nil {
-				return nil, d.Errf("storage: takes one storage module, as Caddy's own global option storage does")
-			}
-			name := d.Val()
-			storage, err := caddyfile.UnmarshalModule(d, "caddy.storage."+name)
-			if err != nil {
-				return nil, err
-			}
-			app.StorageRaw = caddyconfig.JSONModuleObject(storage, "module", name, nil)
-		case "deny_private":
-			if d.NextArg() {
-				return nil, d.Errf("deny_private: takes no argument")
-			}
-			app.DenyPrivate = true
-		default:
-			return nil, d.Errf("%s: unrecognized global option %q; there are key, storage and deny_private", directiveName, d.Val())
-		}
-	}
-	return httpcaddyfile.App{Name: directiveName, Value: caddyconfig.JSON(app, nil)}, nil
-}
-
 // directive is what the block of an authenticated_api directive says.
 type directive struct {
-	handler   Handler
-	transport transportOptions
-	method    string            // the name of the auth method
-	proxy     []caddyfile.Token // the subdirectives that are reverse_proxy's own
+	handler    Handler
+	transport  transportOptions
+	method     string // the name of the auth method
+	given      map[string]bool
+	firstOther string // the first subdirective that is not ours
 }
 
 // parseDirective sets up the handler, and the proxy behind it, from Caddyfile tokens. Syntax:
@@ -119,8 +77,8 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 	if len(args) > 1 {
 		return nil, d.Errf("one base URL at most is possible; further upstreams go into the subdirective to")
 	}
-	opts := new(directive)
-	opening, closing, err := opts.parseBlock(d)
+	opts := &directive{given: make(map[string]bool)}
+	tokens, err := splitBlock(d, append([]caddyfile.Token{name}, args...), opts.take)
 	if err != nil {
 		return nil, err
 	}
@@ -135,16 +93,11 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 		return nil, d.WrapErr(err)
 	}
 
-	upstream := args[0]
 	base, err := auth.ParseBaseURL(opts.handler.BaseURL)
 	if err != nil {
 		return nil, d.WrapErr(err)
 	}
-	upstream.Text = base.Origin()
-	tokens := []caddyfile.Token{name, upstream}
-	if len(opts.proxy) > 0 {
-		tokens = append(append(append(tokens, opening), opts.proxy...), closing)
-	}
+	tokens[1].Text = base.Origin() // what reverse_proxy reads is the upstream, without a path
 	proxy, err := opts.reverseProxy(h, tokens, base)
 	if err != nil {
 		return nil, err
@@ -154,12 +107,14 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 		caddyconfig.JSONModuleObject(proxy, "handler", "reverse_proxy", nil)), nil
 }
 
-// parseBlock reads the directive's block: our subdirectives into opts, the others into opts.proxy. It returns the
-// tokens that open and close the block.
+// splitBlock goes through the subdirectives of a block, each with its arguments and its own block. take is called with a
+// dispenser that stands on the subdirective's name, and returns false for those that another parser is to read. splitBlock
+// returns head with a block of these behind it, if there are any.
 //
-// The block is read by segments, never by words: `lb_policy header X-Node` is no header of ours.
-func (opts *directive) parseBlock(d *caddyfile.Dispenser) (opening, closing caddyfile.Token, err error) {
-	given := make(map[string]bool)
+// It goes by segments, never by words: `lb_policy header X-Node` is no header of ours.
+func splitBlock(d *caddyfile.Dispenser, head []caddyfile.Token, take func(word string, d *caddyfile.Dispenser, segment caddyfile.Segment) (bool, error)) ([]caddyfile.Token, error) {
+	var opening caddyfile.Token
+	var others []caddyfile.Token
 	for d.NextBlock(0) {
 		if opening.Text == "" {
 			d.Prev()
@@ -169,40 +124,54 @@ func (opts *directive) parseBlock(d *caddyfile.Dispenser) (opening, closing cadd
 		word := d.Val()
 		segment := d.NextSegment()
 		dispenser := caddyfile.NewDispenser(segment)
-		dispenser.Next() // consume the subdirective's name
-		parse, ours := subdirectives[word]
-		if (ours && word != "header" && word != "query" || word == "transport") && given[word] {
-			return opening, closing, dispenser.Errf("%s: given twice; a datasource has one", word)
+		dispenser.Next()
+		taken, err := take(word, dispenser, segment)
+		if err != nil {
+			return nil, err
 		}
-		given[word] = true
-		if word == "transport" && (!dispenser.NextArg() || dispenser.Val() != "http") {
-			return opening, closing, dispenser.Errf("transport: no other transport can carry the credential; only " +
-				"`transport http { … }` is possible here, and configures the transport of this module")
-		}
-		if !ours {
-			opts.proxy = append(opts.proxy, segment...)
-			continue
-		}
-		for _, token := range segment[1:] {
-			if strings.Contains(token.Text, "{{") {
-				return opening, closing, dispenser.WrapErr(value.Check(word, "{{"))
-			}
-		}
-		if err := parse(opts, dispenser); err != nil {
-			return opening, closing, err
-		}
-		if err := opts.handler.check(); err != nil {
-			return opening, closing, dispenser.WrapErr(err) // here, since it names the line
+		if !taken {
+			others = append(others, segment...)
 		}
 	}
-	return opening, d.Token(), nil
+	if len(others) == 0 {
+		return head, nil
+	}
+	return slices.Concat(head, []caddyfile.Token{opening}, others, []caddyfile.Token{d.Token()}), nil
+}
+
+// take reads a subdirective of the directive's block, if it is ours.
+func (opts *directive) take(word string, d *caddyfile.Dispenser, segment caddyfile.Segment) (bool, error) {
+	parse, ours := subdirectives[word]
+	if (ours && word != "header" && word != "query" || word == "transport") && opts.given[word] {
+		return false, d.Errf("%s: given twice; a datasource has one", word)
+	}
+	opts.given[word] = true
+	if word == "transport" && (!d.NextArg() || d.Val() != "http") {
+		return false, d.Errf("transport: no other transport can carry the credential; only " +
+			"`transport http { … }` is possible here, and configures the transport of this module")
+	}
+	if !ours {
+		if opts.firstOther == "" {
+			opts.firstOther = word
+		}
+		return false, nil
+	}
+	for _, token := range segment[1:] {
+		if strings.Contains(token.Text, "{{") {
+			return false, d.WrapErr(value.Check(word, "{{"))
+		}
+	}
+	if err := parse(opts, d); err != nil {
+		return false, err
+	}
+	return true, wrap(d, opts.handler.check()) // here, since the dispenser knows the line
 }
 
 // handlerAlone is the form without a base URL.
 func (opts *directive) handlerAlone(h httpcaddyfile.Helper, d *caddyfile.Dispenser, matcher caddy.ModuleMap) ([]httpcaddyfile.ConfigValue, error) {
-	if len(opts.proxy) > 0 {
+	if opts.firstOther != "" {
 		return nil, d.Errf("unrecognized subdirective %q; without a base URL the proxy is one of your own, and its subdirectives go there",
-			opts.proxy[0].Text)
+			opts.firstOther)
 	}
 	if word := opts.transport.given(); word != "" {
 		return nil, d.Errf("%s: without a base URL it belongs into the block of your own proxy's transport: "+

@@ -101,44 +101,29 @@ func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("transport %s: takes no argument", directiveName)
 	}
-	var (
-		opts             transportOptions
-		datasource       string
-		opening, closing caddyfile.Token
-		http             []caddyfile.Token
-		given            = make(map[string]bool)
-	)
-	for d.NextBlock(0) {
-		if opening.Text == "" {
-			d.Prev()
-			opening = d.Token()
-			d.Next()
-		}
-		word := d.Val()
-		segment := d.NextSegment()
+	var opts transportOptions
+	var datasource string
+	given := make(map[string]bool)
+	tokens, err := splitBlock(d, []caddyfile.Token{name}, func(word string, d *caddyfile.Dispenser, _ caddyfile.Segment) (bool, error) {
 		switch word {
 		case certOption, "replay", "refresh_on", "datasource":
-			dispenser := caddyfile.NewDispenser(segment)
-			dispenser.Next()
-			if given[word] {
-				return dispenser.Errf("%s: given twice", word)
-			}
-			given[word] = true
-			if word == "datasource" {
-				if !dispenser.AllArgs(&datasource) || !validName.MatchString(datasource) {
-					return dispenser.Errf("datasource: takes the name of the authenticated_api in front of the proxy")
-				}
-			} else if err := opts.parse(dispenser); err != nil {
-				return err
-			}
 		default:
-			http = append(http, segment...)
+			return false, nil
 		}
-	}
-	closing = d.Token()
-	tokens := []caddyfile.Token{name}
-	if len(http) > 0 {
-		tokens = append(append(append(tokens, opening), http...), closing)
+		if given[word] {
+			return false, d.Errf("%s: given twice", word)
+		}
+		given[word] = true
+		if word != "datasource" {
+			return true, opts.parse(d)
+		}
+		if !d.AllArgs(&datasource) || !validName.MatchString(datasource) {
+			return false, d.Errf("datasource: takes the name of the authenticated_api in front of the proxy")
+		}
+		return true, nil
+	})
+	if err != nil {
+		return err
 	}
 	if err := t.HTTPTransport.UnmarshalCaddyfile(caddyfile.NewDispenser(tokens)); err != nil {
 		return err
