@@ -88,6 +88,9 @@ func (m *Method) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		if !d.AllArgs(&key, &val) {
 			return d.Errf("auth oauth2: token_param: takes a name and a value")
 		}
+		if _, ok := m.TokenParams[key]; ok {
+			return d.Errf("auth oauth2: token_param: %s is given twice", key)
+		}
 		if m.TokenParams == nil {
 			m.TokenParams = make(map[string]string)
 		}

@@ -131,7 +131,8 @@ func (c *call) prepare(req *http.Request) (*http.Request, error) {
 	}
 	out.Header.Set("Content-Type", "application/json")
 	out.Body = io.NopCloser(bytes.NewReader(body))
-	out.GetBody = nil
+	// net/http sends a request again that a closing connection has swallowed.
+	out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	out.ContentLength = int64(len(body))
 	return out, nil
 }

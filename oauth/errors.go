@@ -80,6 +80,8 @@ func (e *Error) Remedy() string {
 		return "check token_request, token_param, audience and resource against the provider's documentation"
 	}
 	switch {
+	case e.Host == "" && e.Status == 0 && e.Err != nil: // no request was made
+		return "mend what the cause names"
 	case e.Status == http.StatusTooManyRequests:
 		return "the provider limits token requests; nothing is to be done but wait"
 	case e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed:

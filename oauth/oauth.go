@@ -19,6 +19,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -114,7 +115,7 @@ type Place struct {
 // plainTexts are the values of a Method with the sealed ones opened, and not resolved yet.
 type plainTexts struct {
 	tokenURL, clientID, clientSecret, audience string
-	resource                                   []string
+	scopes, resource                           []string
 	params                                     map[string]string
 }
 
@@ -162,8 +163,11 @@ func (m *Method) Provision(ctx caddy.Context) error {
 	if m.Timeout == 0 {
 		m.Timeout = caddy.Duration(defaultTimeout)
 	}
-	m.plain = plainTexts{m.TokenURL, m.ClientID, m.ClientSecret, m.Audience, slices.Clone(m.Resource), maps.Clone(m.TokenParams)}
+	m.plain = plainTexts{m.TokenURL, m.ClientID, m.ClientSecret, m.Audience, slices.Clone(m.Scopes), slices.Clone(m.Resource), maps.Clone(m.TokenParams)}
 	texts := []*string{&m.plain.tokenURL, &m.plain.clientID, &m.plain.clientSecret, &m.plain.audience}
+	for i := range m.plain.scopes {
+		texts = append(texts, &m.plain.scopes[i])
+	}
 	for i := range m.plain.resource {
 		texts = append(texts, &m.plain.resource[i])
 	}
@@ -229,9 +233,10 @@ func (m *Method) Bind(env Environment) error {
 	}
 	logger := m.logger.With(zap.String("datasource", env.Datasource))
 	m.source = &Source{
-		state:  state.(*State),
-		fetch:  func(ctx context.Context) (*Token, error) { return m.fetch(ctx, client) },
-		store:  &store{storage: env.Storage, ring: env.Keys, datasource: env.Datasource, identity: identity, logger: logger},
+		state: state.(*State),
+		fetch: func(ctx context.Context) (*Token, error) { return m.fetch(ctx, client) },
+		store: &store{storage: env.Storage, ring: env.Keys, datasource: env.Datasource, identity: identity,
+			override: time.Duration(m.ExpiresIn), logger: logger},
 		build:  m.build,
 		life:   time.Duration(m.Timeout) + 2*storageTimeout,
 		logger: logger,
@@ -250,9 +255,10 @@ func (m *Method) identity(req *tokenRequest) string {
 	if field == "" {
 		field = "access_token"
 	}
-	parts := append([]string{m.Grant, req.tokenURL, req.id, req.audience, strings.Join(req.scopes, " "), field}, req.resource...)
-	for _, name := range slices.Sorted(maps.Keys(m.TokenParams)) {
-		parts = append(parts, name, m.TokenParams[name]) // as configured: they may hold a secret that is rotated
+	parts := []string{m.Grant, req.tokenURL, req.id, req.audience, strings.Join(req.scopes, " "), field, strconv.Itoa(len(req.resource))}
+	parts = append(parts, req.resource...)
+	for _, name := range slices.Sorted(maps.Keys(req.params)) {
+		parts = append(parts, name, req.params[name])
 	}
 	for _, part := range parts {
 		fmt.Fprintf(h, "%d:%s", len(part), part)

@@ -39,7 +39,7 @@ func (m *Method) resolve() (*tokenRequest, error) {
 	req.id = line("client_id", m.plain.clientID)
 	req.secret = line("client_secret", m.plain.clientSecret)
 	req.audience = line("audience", m.plain.audience)
-	for _, text := range m.Scopes {
+	for _, text := range m.plain.scopes {
 		req.scopes = append(req.scopes, strings.FieldsFunc(line("scopes", text), betweenScopes)...)
 	}
 	for _, text := range m.plain.resource {
@@ -103,7 +103,9 @@ func (m *Method) fetch(ctx context.Context, client *http.Client) (*Token, error)
 	if m.TokenField == "id_token" && c.got.idToken == "" {
 		return nil, &Error{Host: host(req.tokenURL), Status: 200, Err: errors.New("the answer has no id_token that can be sent")}
 	}
-	return newToken(c.got, c.received, time.Duration(m.ExpiresIn)), nil
+	token := newToken(c.got, c.received, time.Duration(m.ExpiresIn))
+	token.identity = m.identity(req) // as of this request: a value from a file may have changed since the configuration loaded
+	return token, nil
 }
 
 // form returns the parameters that golang.org/x/oauth2 has no field for.

@@ -5,6 +5,8 @@ package oauth
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math"
 	weakrand "math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -24,25 +26,42 @@ const forcedInterval = 10 * time.Second
 type State struct {
 	token atomic.Pointer[Token]
 
+	// quiet is until when no renewal can start, in Unix nanoseconds: requests with a token near its end, but valid, look at it
+	// and need not take mu.
+	quiet atomic.Int64
+
 	mu       sync.Mutex
 	flight   *flight   // the renewal that is under way
 	failures int       // in a row
 	retry    time.Time // no renewal before
+	asked    time.Time // the same, where the provider has asked for it
 	err      error     // of the last renewal
 	forced   time.Time // the last renewal that a refusal has caused
 
 	records sync.Mutex // held while the record is read, which may move it, and while it is written
 }
 
-// clearFailures lets the next renewal start at once: a new configuration may have mended what was wrong.
+// clearFailures lets the next renewal start at once, unless the provider has asked for patience: a new configuration may have
+// mended what was wrong.
 func (st *State) clearFailures() {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.failures, st.retry = 0, time.Time{}
+	st.failures, st.retry = 0, st.asked
+	if st.flight == nil {
+		st.quiet.Store(unixNano(st.retry))
+	}
+}
+
+func unixNano(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
 }
 
 // flight is a renewal that is under way. It belongs to no request: whoever waits for it may leave.
 type flight struct {
+	by   *Source
 	done chan struct{}
 }
 
@@ -73,7 +92,7 @@ func (s *Source) Credential(ctx context.Context) (*auth.Credential, error) {
 		return p.credential, nil
 	}
 	if token.valid(now) {
-		if !token.fresh(now) {
+		if !token.fresh(now) && now.UnixNano() >= s.state.quiet.Load() {
 			_, _ = s.renew(now, nil) //nolint:contextcheck // in the background; a failure does not harm the token
 		}
 		return s.prepare(token).credential, nil
@@ -95,6 +114,11 @@ func (s *Source) wait(ctx context.Context, now time.Time) (*auth.Credential, err
 	if token := s.state.token.Load(); token.valid(time.Now()) {
 		return s.prepare(token).credential, nil
 	}
+	if f.by != s && f.by != nil {
+		// It was made with a configuration that is no more, and failed; this one may be better.
+		s.state.clearFailures()
+		return s.wait(ctx, time.Now())
+	}
 	s.state.mu.Lock()
 	defer s.state.mu.Unlock()
 	if s.state.err == nil {
@@ -115,8 +139,9 @@ func (s *Source) Current() *auth.Credential {
 // nothing of the new one. It returns refused if there is no newer one.
 func (s *Source) Refresh(ctx context.Context, refused *auth.Credential) (*auth.Credential, error) {
 	now := time.Now()
+	p := s.prepared.Load() // before the token: one that is renewed in between must not make the refused one look newer
 	token := s.state.token.Load()
-	if p := s.prepared.Load(); token.valid(now) && (p == nil || p.token != token || p.credential != refused) {
+	if token.valid(now) && (p == nil || p.token != token || p.credential != refused) {
 		return s.prepare(token).credential, nil
 	}
 	f, err := s.renew(now, token) //nolint:contextcheck // the same
@@ -170,20 +195,21 @@ func (s *Source) renew(now time.Time, refused *Token) (*flight, error) {
 	if now.Before(st.retry) {
 		return nil, st.err
 	}
-	if refused != nil {
+	if refused.fresh(now) { // else it would be renewed anyway
 		if now.Before(st.forced.Add(forcedInterval)) && !st.forced.IsZero() {
 			return nil, nil
 		}
 		st.forced = now
 	}
-	st.flight = &flight{make(chan struct{})}
+	st.flight = &flight{s, make(chan struct{})}
+	st.quiet.Store(math.MaxInt64)
 	go s.fly(st.flight, refused)
 	return st.flight, nil
 }
 
 // landed is a renewal that is over.
 var landed = func() *flight {
-	f := &flight{make(chan struct{})}
+	f := &flight{done: make(chan struct{})}
 	close(f.done)
 	return f
 }()
@@ -193,27 +219,42 @@ var landed = func() *flight {
 func (s *Source) fly(f *flight, refused *Token) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.life)
 	defer cancel()
-	err := s.obtain(ctx, refused)
+	err := s.obtainSafely(ctx, refused)
 
 	st := s.state
+	now := time.Now()
 	st.mu.Lock()
 	st.flight, st.err = nil, err
+	st.retry, st.asked = time.Time{}, time.Time{}
 	if err == nil {
-		st.failures, st.retry = 0, time.Time{}
+		st.failures = 0
 	} else {
 		st.failures++
-		now := time.Now()
 		st.retry = now.Add(backoff(st.failures, weakrand.Float64())) //nolint:gosec // G404: a jitter is no secret
 		if e, ok := errors.AsType[*Error](err); ok {
 			if later := now.Add(min(maxRetryAfter, e.Retry.Sub(now))); later.After(st.retry) {
-				st.retry = later
+				st.retry, st.asked = later, later
 			}
 			e.Retry = st.retry
 		}
-		s.log(err, st.retry.Sub(now))
 	}
+	wait := st.retry.Sub(now)
+	st.quiet.Store(unixNano(st.retry))
 	st.mu.Unlock()
 	close(f.done)
+	if err != nil {
+		s.log(err, wait)
+	}
+}
+
+// obtainSafely is obtain without its panics: a storage module's would end Caddy, since no server's recover is above here.
+func (s *Source) obtainSafely(ctx context.Context, refused *Token) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &Error{Err: fmt.Errorf("renewing the token panicked with a %T", r)} // its value may hold anything
+		}
+	}()
+	return s.obtain(ctx, refused)
 }
 
 // obtain puts a new token into the state: one that is stored already, or one from the provider.
@@ -247,11 +288,15 @@ func (s *Source) obtain(ctx context.Context, refused *Token) error {
 	if err != nil {
 		return err
 	}
+	if !token.valid(time.Now()) {
+		return &Error{Err: errors.New("the token has expired already when it came")}
+	}
 	token.generation = generation + 1
+	// A token of this grant can be had again, so it is used before it is stored: a storage that hangs must not keep it back.
+	s.state.token.Store(token)
 	if err := s.save(ctx, token); err != nil {
 		s.logger.Error("storing a new token failed; it is used all the same, and asked for again after a restart", zap.Error(err))
 	}
-	s.state.token.Store(token)
 	return nil
 }
 

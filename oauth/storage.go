@@ -4,6 +4,7 @@ package oauth
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/caddyserver/certmagic"
 )
@@ -46,8 +47,14 @@ func within[T any](ctx context.Context, use func() (T, error)) (T, error) {
 	}
 	done := make(chan result, 1)
 	go func() {
-		val, err := use()
-		done <- result{val, err}
+		var r result
+		defer func() {
+			if p := recover(); p != nil { // a storage module's panic would end Caddy here
+				r.err = fmt.Errorf("the storage panicked with a %T", p)
+			}
+			done <- r
+		}()
+		r.val, r.err = use()
 	}()
 	select {
 	case r := <-done:

@@ -3,6 +3,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -44,6 +45,8 @@ type store struct {
 
 	// identity is of what a token was issued for. A token for another client, other scopes or another provider is not used.
 	identity string
+
+	override time.Duration // the configured lifetime, 0 if there is none
 
 	swept  atomic.Int64 // Unix time of the last sweep
 	logger *zap.Logger
@@ -162,7 +165,10 @@ func (s *store) open(ring *seal.Ring, raw []byte) (*Token, error) {
 		return nil, nil //nolint:nilnil // a token for something else is no token
 	}
 	token := &Token{access: rec.Access, id: rec.ID, refresh: rec.Refresh, generation: generation, obtained: time.UnixMilli(rec.Obtained)}
-	if rec.Expiry != 0 {
+	token.identity = rec.Identity
+	if s.override > 0 {
+		token.setExpiry(token.obtained.Add(s.override), s.override)
+	} else if rec.Expiry != 0 {
 		expiry := time.UnixMilli(rec.Expiry)
 		token.setExpiry(expiry, expiry.Sub(token.obtained))
 		if token.obtained.After(time.Now().Add(time.Minute)) {
@@ -180,7 +186,7 @@ func (s *store) save(ctx context.Context, token *Token) error {
 	if err != nil {
 		return err
 	}
-	rec := record{Identity: s.identity, Access: token.access, ID: token.id, Refresh: token.refresh, Obtained: token.obtained.UnixMilli()}
+	rec := record{Identity: cmp.Or(token.identity, s.identity), Access: token.access, ID: token.id, Refresh: token.refresh, Obtained: token.obtained.UnixMilli()}
 	if !token.expiry.IsZero() {
 		rec.Expiry = token.expiry.UnixMilli()
 	}

@@ -17,6 +17,7 @@ type Token struct {
 	// an older one.
 	generation uint64
 
+	identity string // of what it was issued for; see Method.identity
 	obtained time.Time
 	expiry   time.Time // zero: not known; the token is used until it is refused
 	soft     time.Time // from then on a new one is fetched in the background; zero as expiry

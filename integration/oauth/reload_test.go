@@ -124,6 +124,12 @@ func TestOwnProxy(t *testing.T) {
 			if err != nil || (status == 200) != test.replayed || !test.replayed && status != 401 {
 				t.Errorf("the client got %d, %v", status, err)
 			}
+			// The token is renewed all the same, so that the next request is served.
+			for deadline := time.Now().Add(10 * time.Second); status != 200; {
+				if status, _, err = get(c, "http://"+g.addr+"/x"); err != nil || time.Now().After(deadline) {
+					t.Fatalf("afterwards the client got %d, %v", status, err)
+				}
+			}
 		})
 	}
 }

@@ -48,9 +48,32 @@ func CreateKeyFile(file string) (key *Key, created bool, err error) {
 	// Unlike a rename, a link never replaces a file that another process has made in the meantime.
 	err = os.Link(tmp.Name(), file)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
+		err = copyNew(tmp.Name(), file) // a file system without links
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, false, fmt.Errorf("storing a new key: %w", err)
 	}
 	created = err == nil
 	key, err = ReadKeyFile(file)
 	return key, created, err
+}
+
+// copyNew copies a file to a name that must not be there yet.
+func copyNew(from, to string) error {
+	content, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	return err
 }
