@@ -235,8 +235,10 @@ func (m *Method) Bind(env Environment) error {
 	m.source = &Source{
 		state: state.(*State),
 		fetch: func(ctx context.Context) (*Token, error) { return m.fetch(ctx, client) },
-		store: &store{storage: env.Storage, ring: env.Keys, datasource: env.Datasource, identity: identity,
-			override: time.Duration(m.ExpiresIn), logger: logger},
+		store: &store{
+			storage: env.Storage, ring: env.Keys, datasource: env.Datasource, identity: identity,
+			override: time.Duration(m.ExpiresIn), logger: logger,
+		},
 		build:  m.build,
 		life:   time.Duration(m.Timeout) + 2*storageTimeout,
 		logger: logger,
@@ -255,8 +257,9 @@ func (m *Method) identity(req *tokenRequest) string {
 	if field == "" {
 		field = "access_token"
 	}
-	parts := []string{m.Grant, req.tokenURL, req.id, req.audience, strings.Join(req.scopes, " "), field, strconv.Itoa(len(req.resource))}
-	parts = append(parts, req.resource...)
+	parts := slices.Concat(
+		[]string{m.Grant, req.tokenURL, req.id, req.audience, strings.Join(req.scopes, " "), field, strconv.Itoa(len(req.resource))},
+		req.resource)
 	for _, name := range slices.Sorted(maps.Keys(req.params)) {
 		parts = append(parts, name, req.params[name])
 	}
