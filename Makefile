@@ -5,7 +5,7 @@ XCADDY_VERSION        := v0.4.7
 CADDY_VERSION         := v2.11.9
 
 CONFIG    ?= examples/quickstart.caddyfile
-FUZZTIME  ?= 3s
+FUZZTIME  ?= 1s
 BENCH     ?= .
 BENCHTIME ?= 1s
 
@@ -30,7 +30,7 @@ run: ## Run Caddy with this module (CONFIG=examples/quickstart.caddyfile)
 
 # The race detector allocates on its own account, so allocations are counted without it.
 .PHONY: test
-test: ## Run all tests with the race detector, and each fuzz target for a moment (FUZZTIME=3s)
+test: ## Run all tests with the race detector, and each fuzz target for a moment (FUZZTIME=1s)
 	@set -e; for module in $(MODULES); do \
 		echo "go test -race ./... ($$module)"; \
 		(cd "$$module" && go test -race ./...); \
@@ -40,7 +40,7 @@ test: ## Run all tests with the race detector, and each fuzz target for a moment
 
 # A fuzz target is a function FuzzXxx(f *testing.F) in any test file of any module here.
 .PHONY: fuzz
-fuzz: ## Run each fuzz target for FUZZTIME (3s)
+fuzz: ## Run each fuzz target for FUZZTIME (1s)
 	@set -e; find . -path ./.cache -prune -o -name '*_test.go' -print | sort | while read -r file; do \
 		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*\*testing\.F).*/\1/p' "$$file"); do \
 			echo "go test -fuzz $$target $$(dirname "$$file")"; \
