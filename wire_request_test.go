@@ -345,7 +345,7 @@ func TestConfigErrors(t *testing.T) {
 		"header, unset":      {"header X-A {env.TEST_UNSET_SURELY}", []string{"header X-A", "{env.TEST_UNSET_SURELY} is not set"}},
 		"certificate":        {"self_signed_cert /no/such/file", []string{"self_signed_cert", "no such file", "openssl req"}},
 		"empty certificate":  {"self_signed_cert " + empty, []string{"self_signed_cert", "no certificate", "openssl req"}},
-		"sealed, not yet":    {"auth bearer sealed:v1:hunter2", []string{"auth bearer: token", "sealed"}},
+		"sealed, damaged":    {"auth bearer sealed:v1:hunter2", []string{"auth bearer: token", "sealed"}},
 		"placeholder in key": {"signature {http.request.host}", []string{"signature: secret", "belongs to a request"}},
 	} {
 		t.Run(name, func(t *testing.T) {
