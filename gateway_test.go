@@ -103,11 +103,16 @@ func TestNoDowngrade(t *testing.T) {
 // its debug log, gets to see.
 func TestOwnProxyNamed(t *testing.T) {
 	api := rig.NewAPI(t, nil)
-	gateway := rig.Start(t, "http://GATEWAY {\nauthenticated_api {\nname crm\nauth api_key X-Key secret\n}\nreverse_proxy http://"+api.Addr+
-		" {\nheader_up X-Seen {http.request.header.X-Key}\nlb_policy header X-Key\ntransport authenticated_api {\ndatasource crm\n}\n}\n}")
+	log := t.TempDir() + "/log"
+	gateway := rig.Start(t, "{\nadmin off\nauto_https off\npersist_config off\nlog {\noutput file "+log+"\nlevel DEBUG\n}\n}\nhttp://GATEWAY {\n"+
+		"authenticated_api {\nname crm\nauth api_key X-Key canary\n}\nreverse_proxy http://"+api.Addr+
+		" {\ntransport authenticated_api {\ndatasource crm\n}\n}\n}")
 	rig.Get(t, gateway, "/", "")
-	if got := one(t, api); strings.Count(got, "secret") != 1 || !strings.Contains(got, "X-Key: secret\r\n") {
+	if got := one(t, api); strings.Count(got, "canary") != 1 || !strings.Contains(got, "X-Key: canary\r\n") {
 		t.Errorf("the API got %q", got)
+	}
+	if lines := read(t, log); !strings.Contains(lines, "upstream roundtrip") || strings.Contains(lines, "canary") {
+		t.Errorf("the log is\n%s", lines)
 	}
 }
 

@@ -4,10 +4,8 @@ package authenticatedapi
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"time"
@@ -72,10 +70,6 @@ type Transport struct {
 	guard    *dialGuard
 	logger   *zap.Logger
 }
-
-// keeps are header fields of the outgoing request that the operator has set with the proxy's header_up, and how many of
-// their values, the last ones, are the operator's; -1 for all.
-type keeps map[string]int
 
 // CaddyModule returns the Caddy module information.
 func (*Transport) CaddyModule() caddy.ModuleInfo {
@@ -205,35 +199,6 @@ func (t *Transport) roundTrip(out *http.Request) (*http.Response, error) {
 	return res, quiet(err)
 }
 
-// proxyOf returns the proxy whose Provision is loading the transport right now, or nil.
-func proxyOf(ctx caddy.Context) *reverseproxy.Handler {
-	for _, m := range slices.Backward(ctx.Modules()) {
-		if proxy, ok := m.(*reverseproxy.Handler); ok {
-			return proxy
-		}
-	}
-	return nil
-}
-
-// operatorHeaders returns what the operator sets with the header_up of a proxy.
-func operatorHeaders(proxy *reverseproxy.Handler) keeps {
-	names := make(keeps)
-	if proxy == nil || proxy.Headers == nil || proxy.Headers.Request == nil {
-		return names
-	}
-	ops := proxy.Headers.Request
-	for name, values := range ops.Add {
-		names[http.CanonicalHeaderKey(name)] = len(values)
-	}
-	for name := range ops.Set {
-		names[http.CanonicalHeaderKey(name)] = -1
-	}
-	for name := range ops.Replace {
-		names[http.CanonicalHeaderKey(name)] = -1
-	}
-	return names
-}
-
 // RequestHeaderOps implements reverseproxy.RequestHeaderOpsTransport. With a base URL the transport sets Host itself,
 // which saves the proxy a copy of all header fields.
 func (t *Transport) RequestHeaderOps() *headers.HeaderOps {
@@ -293,68 +258,6 @@ func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error)
 func (t *Transport) unsigned(req *http.Request, ds *datasource, err error) *http.Response {
 	t.logger.Error("signing failed", zap.String("datasource", ds.name), zap.Error(err))
 	return problemSignature.response(req, ds.name)
-}
-
-// replay handles a refusal: it has the credential that was sent refreshed and sends the request again. Where either is
-// impossible, the refusal passes.
-func (t *Transport) replay(req *http.Request, x *exchange, body body, refusal *http.Response) (*http.Response, error) {
-	if t.window == 0 || !body.replayable() {
-		// The next request shall be served.
-		go func(ctx context.Context, ds *datasource, refused *auth.Credential) {
-			if _, err := ds.method.Refresh(ctx, refused); err != nil {
-				t.notRefreshed(ds, err)
-			}
-		}(context.WithoutCancel(req.Context()), x.ds, x.credential)
-		return refusal, nil
-	}
-	fresh, err := x.ds.method.Refresh(req.Context(), x.credential)
-	if err != nil {
-		t.notRefreshed(x.ds, err)
-		return refusal, nil
-	}
-	if fresh == x.credential {
-		return refusal, nil
-	}
-	again, ok := body.again()
-	if !ok {
-		return refusal, nil
-	}
-	out, err := t.outgoing(req, x, fresh)
-	if err != nil {
-		t.logger.Error("signing failed", zap.String("datasource", x.ds.name), zap.Error(err))
-		return refusal, nil
-	}
-	out.Body = again
-	if body.window != nil {
-		out.Body, out.Trailer = body.trailers(again)
-	}
-	drain(refusal.Body)
-	if c := t.logger.Check(zapcore.DebugLevel, "sending a request again with a fresh credential"); c != nil {
-		c.Write(zap.String("datasource", x.ds.name), zap.Int("status", refusal.StatusCode))
-	}
-	return t.roundTrip(out)
-}
-
-// drain reads the rest of a refusal, so that its connection can be used for the request that follows. An API that does not
-// end it must not keep the caller waiting.
-func drain(body io.ReadCloser) {
-	done := make(chan struct{})
-	go func() {
-		_, _ = io.CopyN(io.Discard, body, drainLimit)
-		_ = body.Close()
-		close(done)
-	}()
-	timer := time.NewTimer(drainTime)
-	defer timer.Stop()
-	select {
-	case <-done:
-	case <-timer.C: // the end of the caller's request ends the reading too
-	}
-}
-
-func (t *Transport) notRefreshed(ds *datasource, err error) {
-	t.logger.Warn("the API refused the credential, and no fresh one could be had",
-		zap.String("datasource", ds.name), zap.Error(err))
 }
 
 // outgoing returns a clone of req, with its body still, that carries all that the exchange says. req itself stays as it

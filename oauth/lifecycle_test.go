@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestExpiresInOfStored: a configured lifetime overrides what a stored token says, counted from when the token came.
+func TestExpiresInOfStored(t *testing.T) {
+	storage := new(memory)
+	st, _ := newStore(t, storage)
+	token := issue("1", 0) // the provider did not say
+	token.generation = 1
+	if err := st.save(t.Context(), token); err != nil {
+		t.Fatal(err)
+	}
+	st.override = time.Hour
+	got, err := st.load(t.Context())
+	if err != nil || got == nil {
+		t.Fatalf("%v, %v", got, err)
+	}
+	if want := got.obtained.Add(time.Hour); !got.expiry.Equal(want) {
+		t.Errorf("it expires at %v, want %v", got.expiry, want)
+	}
+}
+
+// TestRefusalNearExpiry: the interval between forced renewals does not hold back one that is due anyway.
+func TestRefusalNearExpiry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &provider{life: 5 * time.Second}
+		s, _ := newSource(t, p.fetch)
+		mustSend(t, s, "1", 0)
+		for want := int64(2); want <= 3; want++ {
+			c := s.Current()
+			if want == 3 {
+				time.Sleep(4900 * time.Millisecond) // in the soft margin, 5 s after the forced renewal
+			}
+			fresh, err := s.Refresh(t.Context(), c)
+			if err != nil || fresh == c || p.calls.Load() != want {
+				t.Fatalf("refusal %d: %v, a fresh one: %t, %d calls", want-1, err, fresh != c, p.calls.Load())
+			}
+		}
+	})
+}
+
+// TestReloadKeepsRetryAfter: a new configuration tries at once after a failure, but not before the provider's Retry-After.
+func TestReloadKeepsRetryAfter(t *testing.T) {
+	for _, test := range []struct {
+		asks  time.Duration
+		calls int64 // after a reload
+	}{{0, 2}, {time.Minute, 1}} {
+		synctest.Test(t, func(t *testing.T) {
+			p := &provider{life: time.Hour, fail: func() error {
+				e := &Error{Host: "provider", Status: http.StatusTooManyRequests}
+				if test.asks > 0 {
+					e.Retry = time.Now().Add(test.asks)
+				}
+				return e
+			}}
+			s, _ := newSource(t, p.fetch)
+			_, _ = s.Credential(t.Context())
+			s.state.clearFailures()
+			_, _ = s.Credential(t.Context())
+			if got := p.calls.Load(); got != test.calls {
+				t.Errorf("asked for %v: %d calls, want %d", test.asks, got, test.calls)
+			}
+		})
+	}
+}
+
+// TestPanickingStorage: a panic in a storage module is a failure of that storage, not the end of Caddy; the token is used.
+func TestPanickingStorage(t *testing.T) {
+	if _, err := within(t.Context(), func() (int, error) { panic("hunter2") }); err == nil || len(leaks(err.Error())) > 0 ||
+		err.Error() != "the storage panicked with a string" {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestIdentityParts: what a token is issued for tells identities apart, and the secret does not.
+func TestIdentityParts(t *testing.T) {
+	base := Method{Grant: "client_credentials"}
+	req := func(change func(*tokenRequest)) string {
+		r := &tokenRequest{tokenURL: "https://a/token", id: "id", secret: "s", params: map[string]string{}}
+		change(r)
+		return base.identity(r)
+	}
+	same := req(func(*tokenRequest) {})
+	if got := req(func(r *tokenRequest) { r.secret = "rotated" }); got != same {
+		t.Error("a rotated secret makes another identity")
+	}
+	seen := map[string]int{same: 0}
+	for i, change := range []func(*tokenRequest){
+		func(r *tokenRequest) { r.id = "other" },
+		func(r *tokenRequest) { r.tokenURL = "https://b/token" },
+		func(r *tokenRequest) { r.audience = "a" },
+		func(r *tokenRequest) { r.scopes = []string{"a"} },
+		func(r *tokenRequest) { r.resource = []string{"a", "b"} },
+		func(r *tokenRequest) { r.params["a"] = "b" },
+		func(r *tokenRequest) { r.resource = []string{"a"}; r.params["a"] = "b" },
+	} {
+		id := req(change)
+		if j, ok := seen[id]; ok {
+			t.Errorf("changes %d and %d make one identity", i+1, j)
+		}
+		seen[id] = i + 1
+	}
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authenticatedapi
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+)
+
+// keeps are header fields of the outgoing request that the operator has set with the proxy's header_up, and how many of
+// their values, the last ones, are the operator's; -1 for all.
+type keeps map[string]int
+
+// proxyOf returns the proxy whose Provision is loading the transport right now, or nil.
+func proxyOf(ctx caddy.Context) *reverseproxy.Handler {
+	for _, m := range slices.Backward(ctx.Modules()) {
+		if proxy, ok := m.(*reverseproxy.Handler); ok {
+			return proxy
+		}
+	}
+	return nil
+}
+
+// operatorHeaders returns what the operator sets with the header_up of a proxy.
+func operatorHeaders(proxy *reverseproxy.Handler) keeps {
+	names := make(keeps)
+	if proxy == nil || proxy.Headers == nil || proxy.Headers.Request == nil {
+		return names
+	}
+	ops := proxy.Headers.Request
+	for name, values := range ops.Add {
+		names[http.CanonicalHeaderKey(name)] = len(values)
+	}
+	for name := range ops.Set {
+		names[http.CanonicalHeaderKey(name)] = -1
+	}
+	for name := range ops.Replace {
+		names[http.CanonicalHeaderKey(name)] = -1
+	}
+	return names
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authenticatedapi
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/authenticated-api/caddy-authenticated-api/auth"
+)
+
+// replay handles a refusal: it has the credential that was sent refreshed and sends the request again. Where either is
+// impossible, the refusal passes.
+func (t *Transport) replay(req *http.Request, x *exchange, body body, refusal *http.Response) (*http.Response, error) {
+	if t.window == 0 || !body.replayable() {
+		// The next request shall be served.
+		go func(ctx context.Context, ds *datasource, refused *auth.Credential) {
+			if _, err := ds.method.Refresh(ctx, refused); err != nil {
+				t.notRefreshed(ds, err)
+			}
+		}(context.WithoutCancel(req.Context()), x.ds, x.credential)
+		return refusal, nil
+	}
+	fresh, err := x.ds.method.Refresh(req.Context(), x.credential)
+	if err != nil {
+		t.notRefreshed(x.ds, err)
+		return refusal, nil
+	}
+	if fresh == x.credential {
+		return refusal, nil
+	}
+	again, ok := body.again()
+	if !ok {
+		return refusal, nil
+	}
+	out, err := t.outgoing(req, x, fresh)
+	if err != nil {
+		t.logger.Error("signing failed", zap.String("datasource", x.ds.name), zap.Error(err))
+		return refusal, nil
+	}
+	out.Body = again
+	if body.window != nil {
+		out.Body, out.Trailer = body.trailers(again)
+	}
+	drain(refusal.Body)
+	if c := t.logger.Check(zapcore.DebugLevel, "sending a request again with a fresh credential"); c != nil {
+		c.Write(zap.String("datasource", x.ds.name), zap.Int("status", refusal.StatusCode))
+	}
+	return t.roundTrip(out)
+}
+
+// drain reads the rest of a refusal, so that its connection can be used for the request that follows. An API that does not
+// end it must not keep the caller waiting.
+func drain(body io.ReadCloser) {
+	done := make(chan struct{})
+	go func() {
+		_, _ = io.CopyN(io.Discard, body, drainLimit)
+		_ = body.Close()
+		close(done)
+	}()
+	timer := time.NewTimer(drainTime)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C: // the end of the caller's request ends the reading too
+	}
+}
+
+func (t *Transport) notRefreshed(ds *datasource, err error) {
+	t.logger.Warn("the API refused the credential, and no fresh one could be had",
+		zap.String("datasource", ds.name), zap.Error(err))
+}
