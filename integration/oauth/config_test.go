@@ -178,7 +178,7 @@ func TestStorageBlock(t *testing.T) {
 	p := newProvider(t, time.Hour)
 	a := newAPI(t, p)
 	g := newGateway(t)
-	folder := filepath.Join(t.TempDir(), "tokens")
+	folder := filepath.Join(tempDir(t), "tokens")
 	g.options = "authenticated_api {\nstorage file_system " + folder + "\n}"
 	site := directive(a.URL, p, "")
 	g.load(t, site)
@@ -292,7 +292,7 @@ func certificate(t *testing.T) (file string, config *tls.Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file = filepath.Join(t.TempDir(), "cert.pem")
+	file = filepath.Join(tempDir(t), "cert.pem")
 	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
 		t.Fatal(err)
 	}

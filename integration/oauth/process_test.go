@@ -31,7 +31,7 @@ type process struct {
 // newProcess returns a Caddy that does not run yet, for one API behind the tokens of a provider.
 func newProcess(t *testing.T, a *api, p *provider) *process {
 	t.Helper()
-	dir := t.TempDir()
+	dir := tempDir(t)
 	g := &gateway{addr: rig.Free(t), storage: filepath.Join(dir, "storage"), log: filepath.Join(dir, "caddy.log")}
 	if err := os.WriteFile(filepath.Join(dir, "Caddyfile"), []byte(g.config(directive(a.URL, p, ""))), 0o600); err != nil {
 		t.Fatal(err)

@@ -141,7 +141,7 @@ func TestReplayIsSignedAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(t.TempDir(), "key.pem")
+	file := filepath.Join(tempDir(t), "key.pem")
 	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -176,7 +176,7 @@ func TestHealthCheck(t *testing.T) {
 // TestMadeKey: without a key in the configuration one is made when the first token is stored, and not before; only its owner
 // can read it, and the log says where it is.
 func TestMadeKey(t *testing.T) {
-	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	t.Setenv("XDG_CONFIG_HOME", tempDir(t))
 	file := os.Getenv("XDG_CONFIG_HOME") + "/caddy/authenticated_api.key"
 	p := newProvider(t, time.Hour)
 	a := newAPI(t, p)

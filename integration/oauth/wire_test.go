@@ -162,7 +162,7 @@ func TestHerd(t *testing.T) {
 func TestClientSecretFile(t *testing.T) {
 	p := newProvider(t, time.Minute)
 	a := newAPI(t, p)
-	file := t.TempDir() + "/secret"
+	file := tempDir(t) + "/secret"
 	if err := os.WriteFile(file, []byte(secret+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
