@@ -410,7 +410,7 @@ func forms(secret string) []string {
 }
 
 // tempDir is t.TempDir for a storage: a renewal that is under way when the test ends may still write to it.
-func tempDir(t *testing.T) string {
+func tempDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "oauth")
 	if err != nil {
