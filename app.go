@@ -5,7 +5,10 @@ package authenticatedapi
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
@@ -29,6 +32,17 @@ type App struct {
 	// Refuse to dial private addresses too, for all APIs: RFC 1918, RFC 4193, RFC 6598 and loopback. Link-local,
 	// metadata, unspecified and multicast addresses and Caddy's own admin endpoint are never dialled anyway.
 	DenyPrivate bool `json:"deny_private,omitempty"`
+
+	// How many connections of each datasource are kept in memory; the storage has all of them. Default: `100000`.
+	CacheSize int `json:"cache_size,omitempty"`
+
+	// How long a connected account may be idle before its token is refreshed, since many providers let idle refresh tokens
+	// die; below zero: for ever. Default: `24h`.
+	KeepAlive caddy.Duration `json:"keep_alive,omitempty"`
+
+	// How long a connection is remembered that is dead: disconnected, or withdrawn by the provider. Below zero: for ever.
+	// Default: `90d`.
+	SweepAfter caddy.Duration `json:"sweep_after,omitempty"`
 
 	// The storage of OAuth tokens. Default: Caddy's own.
 	StorageRaw json.RawMessage `json:"storage,omitempty" caddy:"namespace=caddy.storage inline_key=module"`
@@ -57,6 +71,9 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision implements caddy.Provisioner.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.logger = ctx, ctx.Logger()
+	if a.CacheSize < 0 {
+		return fmt.Errorf("cache_size: %d is below zero; it is a number of connections", a.CacheSize)
+	}
 	if err := a.loadKeys(); err != nil {
 		return err
 	}
@@ -90,15 +107,32 @@ func (a *App) loadStorage(ctx caddy.Context) error {
 
 // Start implements caddy.App.
 func (a *App) Start() error {
-	if len(a.Keys) == 0 {
-		return nil
-	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, ds := range a.oauth {
-		ds.method.(*oauth.Method).Reseal(a.ctx)
+		if len(a.Keys) > 0 {
+			ds.oauth.Reseal(a.ctx)
+		}
+		go ds.oauth.Keep(a.ctx)
 	}
 	return nil
+}
+
+const (
+	defaultKeepAlive  = 24 * time.Hour
+	defaultSweepAfter = 90 * 24 * time.Hour
+)
+
+func (a *App) keepAlive() time.Duration { return durationOr(a.KeepAlive, defaultKeepAlive) }
+
+func (a *App) sweepAfter() time.Duration { return durationOr(a.SweepAfter, defaultSweepAfter) }
+
+// durationOr returns d, def if it is not given, or 0 for never.
+func durationOr(d caddy.Duration, def time.Duration) time.Duration {
+	if d == 0 {
+		return def
+	}
+	return max(0, time.Duration(d))
 }
 
 // Stop implements caddy.App.
@@ -115,7 +149,7 @@ func (a *App) register(ds *datasource, config string, given bool) error {
 		}
 		a.given[ds.name] = config
 	}
-	if _, stored := ds.method.(*oauth.Method); stored {
+	if ds.oauth != nil {
 		if before := a.oauth[ds.name]; before != nil && before.config != config {
 			return fmt.Errorf("name: two different OAuth datasources are called %q, and would share a token; "+
 				"give one of them another name", ds.name)
@@ -134,6 +168,20 @@ func (a *App) lookup(name string) *datasource {
 	defer a.mu.Unlock()
 	return a.datasources[name]
 }
+
+// OAuth returns the OAuth methods of the datasources, in order of their names.
+func (a *App) OAuth() []*oauth.Method {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	methods := make([]*oauth.Method, 0, len(a.oauth))
+	for _, name := range slices.Sorted(maps.Keys(a.oauth)) {
+		methods = append(methods, a.oauth[name].oauth)
+	}
+	return methods
+}
+
+// Ring returns the keys, and makes one if there is none.
+func (a *App) Ring() (*seal.Ring, error) { return a.ring() }
 
 // MarshalLogObject implements zapcore.ObjectMarshaler; it keeps the keys out of logs.
 func (a *App) MarshalLogObject(enc zapcore.ObjectEncoder) error {

@@ -3,6 +3,10 @@
 package authenticatedapi
 
 import (
+	"strconv"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
@@ -11,8 +15,11 @@ import (
 // parseGlobalOption sets up the app from Caddyfile tokens. Syntax:
 //
 //	authenticated_api {
-//	    key     <32 bytes, base64>
-//	    storage <module> { ... }
+//	    key         <32 bytes, base64>
+//	    storage     <module> { ... }
+//	    cache_size  <n>
+//	    sweep_after <duration>
+//	    keep_alive  <duration>
 //	    deny_private
 //	}
 func parseGlobalOption(d *caddyfile.Dispenser, _ any) (any, error) {
@@ -39,14 +46,52 @@ func parseGlobalOption(d *caddyfile.Dispenser, _ any) (any, error) {
 				return nil, err
 			}
 			app.StorageRaw = caddyconfig.JSONModuleObject(storage, "module", name, nil)
+		case "cache_size":
+			var text string
+			if !d.AllArgs(&text) {
+				return nil, d.Errf("cache_size: takes one number of connections")
+			}
+			n, err := strconv.Atoi(text)
+			if err != nil || n < 1 {
+				return nil, d.Errf("cache_size: %q is no number above zero; it is how many connections are kept in memory", text)
+			}
+			app.CacheSize = n
+		case "sweep_after":
+			if err := parseDurationOrNever(d, &app.SweepAfter); err != nil {
+				return nil, err
+			}
+		case "keep_alive":
+			if err := parseDurationOrNever(d, &app.KeepAlive); err != nil {
+				return nil, err
+			}
 		case "deny_private":
 			if d.NextArg() {
 				return nil, d.Errf("deny_private: takes no argument")
 			}
 			app.DenyPrivate = true
 		default:
-			return nil, d.Errf("%s: unrecognized global option %q; there are key, storage and deny_private", directiveName, d.Val())
+			return nil, d.Errf("%s: unrecognized global option %q; there are key, storage, cache_size, "+
+				"sweep_after, keep_alive and deny_private", directiveName, d.Val())
 		}
 	}
 	return httpcaddyfile.App{Name: directiveName, Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+// parseDurationOrNever reads a duration, or 0, which stands for never.
+func parseDurationOrNever(d *caddyfile.Dispenser, field *caddy.Duration) error {
+	option := d.Val()
+	var text string
+	if !d.AllArgs(&text) {
+		return d.Errf("%s: takes one duration; 0 stands for never", option)
+	}
+	if text == "0" {
+		*field = -1
+		return nil
+	}
+	dur, err := value.ParseDuration(option, text)
+	if err != nil {
+		return d.WrapErr(err)
+	}
+	*field = caddy.Duration(dur)
+	return nil
 }

@@ -100,6 +100,7 @@ type datasource struct {
 	config  string        // what was configured, as text
 	base    *auth.BaseURL // nil: the proxy behind the handler knows where the API is
 	method  auth.Method
+	oauth   *oauth.Method    // the method, if it is that one
 	signer  signature.Signer // nil: requests are not signed
 	headers *auth.HeaderEdits
 	query   *auth.QueryEdits
@@ -164,15 +165,17 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 
 // bind gives an OAuth method what it works in.
 func (ds *datasource) bind(app *App) error {
-	method, ok := ds.method.(*oauth.Method)
-	if !ok {
+	if ds.oauth == nil {
 		return nil
 	}
 	rule, err := newDialRule(app.admin, app.DenyPrivate)
 	if err != nil {
 		return err
 	}
-	return method.Bind(oauth.Environment{Datasource: ds.name, Storage: app.storage, Keys: app.ring, Allowed: rule.check})
+	return ds.oauth.Bind(oauth.Environment{
+		Datasource: ds.name, Storage: app.storage, Keys: app.ring, Dial: rule.dialer(), CacheSize: app.CacheSize,
+		KeepAlive: app.keepAlive(), SweepAfter: app.sweepAfter(),
+	})
 }
 
 func (ds *datasource) loadEdits(ctx caddy.Context, d *Datasource) error {
@@ -207,6 +210,7 @@ func (ds *datasource) loadGuests(ctx caddy.Context, d *Datasource) error {
 		return fmt.Errorf("auth: %T is not a method", guest)
 	}
 	ds.method = method
+	ds.oauth, _ = method.(*oauth.Method)
 	if d.SignatureRaw == nil {
 		return nil
 	}
@@ -218,6 +222,9 @@ func (ds *datasource) loadGuests(ctx caddy.Context, d *Datasource) error {
 	}
 	return nil
 }
+
+// perUser reports whether what the API answers is one user's own.
+func (ds *datasource) perUser() bool { return ds.oauth != nil && ds.oauth.PerUser() }
 
 // sign puts the signature on h, if there is one.
 func (ds *datasource) sign(h http.Header, repl *caddy.Replacer) error {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -373,4 +374,16 @@ func (c dialledContext) Value(key any) any {
 		return info
 	}
 	return val
+}
+
+// dialer returns a dialer that obeys the rule.
+func (d *dialRule) dialer() dialFunc {
+	dialer := &net.Dialer{Timeout: 5 * time.Second, Control: func(_, address string, _ syscall.RawConn) error {
+		addr, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return err
+		}
+		return d.check(addr)
+	}}
+	return dialer.DialContext
 }

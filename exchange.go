@@ -22,6 +22,7 @@ import (
 // exchange, and exchanges are used again; release says when.
 type exchange struct {
 	ds         *datasource
+	source     auth.Source // of the connection that the request uses
 	credential *auth.Credential
 	fields     *auth.Fields
 	params     *auth.Parameters
@@ -93,17 +94,25 @@ func exchangeOf(req *http.Request) *exchange {
 
 // newExchange returns an exchange for a request. It waits for a credential if there is none.
 func (ds *datasource) newExchange(r *http.Request) (*exchange, *problem, error) {
-	credential, err := ds.method.Credential(r.Context())
-	if err != nil {
-		return nil, problemOf(err, time.Now()), err
-	}
 	repl := func() *caddy.Replacer { return r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer) }
+	var source auth.Source = ds.method
+	if ds.oauth != nil && ds.oauth.PerUser() {
+		key, ok := ds.oauth.Key(repl())
+		if !ok {
+			return nil, &problemIdentity, errNoIdentity
+		}
+		source = ds.oauth.Source(key)
+	}
+	credential, err := source.Credential(r.Context())
+	if err != nil {
+		return nil, ds.problemOf(err, time.Now()), err
+	}
 	fields, err := ds.headers.Evaluate(repl)
 	if err != nil {
 		return nil, &problemBadValue, err
 	}
 	x := exchanges.Get().(*exchange)
-	x.ds, x.credential, x.fields, x.params = ds, credential, fields, ds.query.Evaluate(repl)
+	x.ds, x.source, x.credential, x.fields, x.params = ds, source, credential, fields, ds.query.Evaluate(repl)
 	x.written = ds.base == nil && !ds.served.Load()
 	return x, nil, nil
 }
@@ -117,7 +126,7 @@ func (x *exchange) release() {
 	if x.taken && (x.conns.Load() != 1 || x.idle.Load() != 1) || len(x.header) > maxKeptFields {
 		return
 	}
-	x.ds, x.credential, x.fields, x.params, x.written = nil, nil, nil, nil, false
+	x.ds, x.source, x.credential, x.fields, x.params, x.written = nil, nil, nil, nil, nil, false
 	x.out, x.url, x.taken = http.Request{}, url.URL{}, false
 	clear(x.header)
 	x.req, x.pass1xx = nil, nil

@@ -24,6 +24,7 @@ type problem struct {
 	detail string
 	allow  string // the Allow header field, for a 405
 	oauth  string // the OAuth error that the provider has named
+	url    string // where a human being can mend it
 	retry  int    // the seconds after which another attempt makes sense; 0: unknown
 }
 
@@ -53,6 +54,18 @@ var (
 		code: "key-missing", status: http.StatusServiceUnavailable, title: "The stored connection cannot be opened",
 		detail: "The stored connection was sealed with a key that this gateway lacks.",
 	}
+	problemIdentity = problem{
+		code: "identity-required", status: http.StatusUnauthorized, title: "It is not known who you are",
+		detail: "Each user of this API has a connection of their own, and the request does not say whose it is. Authenticate to the gateway.",
+	}
+	problemAuthorization = problem{
+		code: "authorization-required", status: http.StatusServiceUnavailable, title: "The API is not connected",
+		detail: "An operator of the gateway must connect an account of the API at connect_url.",
+	}
+	problemOwnAuthorization = problem{
+		code: "authorization-required", status: http.StatusUnauthorized, title: "Your account is not connected",
+		detail: "Connect your account of the API at connect_url.",
+	}
 	problemNoSession = problem{
 		code: "no-session", status: http.StatusBadGateway, title: "The gateway is misconfigured",
 		detail: "This route sends to an authenticated API without the authenticated_api handler of that API in front, or without TLS.",
@@ -76,17 +89,28 @@ func (p *problem) body(datasource string) []byte {
 		Detail     string `json:"detail"`
 		Datasource string `json:"datasource,omitempty"`
 		OAuthError string `json:"oauth_error,omitempty"`
-	}{"urn:authenticated-api:" + p.code, p.title, p.status, p.detail, datasource, p.oauth})
+		ConnectURL string `json:"connect_url,omitempty"`
+	}{"urn:authenticated-api:" + p.code, p.title, p.status, p.detail, datasource, p.oauth, p.url})
 	if err != nil {
 		return []byte(`{"type":"urn:authenticated-api:` + p.code + `"}`)
 	}
 	return append(text, '\n')
 }
 
+var errNoIdentity = errors.New("the option connection has no value for the request")
+
 // problemOf returns the problem that there is no credential, and why.
-func problemOf(err error, now time.Time) *problem {
+func (ds *datasource) problemOf(err error, now time.Time) *problem {
 	if errors.Is(err, oauth.ErrKeyMissing) {
 		return &problemKeyMissing
+	}
+	if _, ok := errors.AsType[*oauth.AuthorizationError](err); ok {
+		p := problemAuthorization
+		if ds.perUser() {
+			p = problemOwnAuthorization
+		}
+		p.url = ds.oauth.Console()
+		return &p
 	}
 	p := problemTokenUnavailable
 	if e, ok := errors.AsType[*oauth.Error](err); ok {
@@ -103,16 +127,19 @@ func problemOf(err error, now time.Time) *problem {
 	return &p
 }
 
-func (p *problem) header(h http.Header, length int) {
+func (p *problem) header(h http.Header, datasource string, length int) {
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Content-Length", strconv.Itoa(length))
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	p.hints(h)
+	p.hints(h, datasource)
 }
 
 // hints sets the header fields that tell a client what it can do.
-func (p *problem) hints(h http.Header) {
+func (p *problem) hints(h http.Header, datasource string) {
+	if p.status == http.StatusUnauthorized { // which must say how to authenticate, RFC 9110 §15.5.2
+		h.Set("WWW-Authenticate", `Bearer realm="`+datasource+`"`)
+	}
 	if p.allow != "" {
 		h.Set("Allow", p.allow)
 	}
@@ -128,11 +155,17 @@ func (p *problem) answer(w http.ResponseWriter, r *http.Request, datasource stri
 		repl.Set("http.authenticated_api.error_code", p.code)
 	}
 	if errorRoutes {
-		p.hints(w.Header())
+		p.hints(w.Header(), datasource)
 		return caddyhttp.Error(p.status, errors.New(p.code+": "+p.detail))
 	}
 	body := p.body(datasource)
-	p.header(w.Header(), len(body))
+	p.header(w.Header(), datasource, len(body))
+	if p.url != "" {
+		w.Header().Add("Vary", "Accept, Sec-Fetch-Mode")
+		if navigates(r) {
+			body = p.page(w.Header())
+		}
+	}
 	w.WriteHeader(p.status)
 	_, err := w.Write(body)
 	return err
@@ -156,6 +189,6 @@ func (p *problem) response(req *http.Request, datasource string) *http.Response 
 		ContentLength: int64(len(body)),
 		Request:       req,
 	}
-	p.header(res.Header, len(body))
+	p.header(res.Header, datasource, len(body))
 	return res
 }

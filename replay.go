@@ -19,14 +19,14 @@ import (
 func (t *Transport) replay(req *http.Request, x *exchange, body body, refusal *http.Response) (*http.Response, error) {
 	if t.window == 0 || !body.replayable() {
 		// The next request shall be served.
-		go func(ctx context.Context, ds *datasource, refused *auth.Credential) {
-			if _, err := ds.method.Refresh(ctx, refused); err != nil {
+		go func(ctx context.Context, ds *datasource, source auth.Source, refused *auth.Credential) {
+			if _, err := source.Refresh(ctx, refused); err != nil {
 				t.notRefreshed(ds, err)
 			}
-		}(context.WithoutCancel(req.Context()), x.ds, x.credential)
+		}(context.WithoutCancel(req.Context()), x.ds, x.source, x.credential)
 		return refusal, nil
 	}
-	fresh, err := x.ds.method.Refresh(req.Context(), x.credential)
+	fresh, err := x.source.Refresh(req.Context(), x.credential)
 	if err != nil {
 		t.notRefreshed(x.ds, err)
 		return refusal, nil

@@ -57,6 +57,9 @@ func (ds *datasource) linkMapper(req *http.Request, target *url.URL) func(string
 // cleanResponse is cleanHeader for a response and for its trailers, which are known when its body ends.
 func (ds *datasource) cleanResponse(res *http.Response, req *http.Request, target *url.URL) {
 	ds.cleanHeader(res.Header, req, target)
+	if ds.perUser() {
+		keepPrivate(res.Header)
+	}
 	if res.StatusCode == http.StatusSwitchingProtocols || res.ContentLength >= 0 && res.ProtoMajor < 2 || res.Body == nil {
 		return // after 101 the body is the connection; with a length HTTP/1.1 has no trailers
 	}
@@ -174,9 +177,9 @@ func (w *cleaningWriter) refresh() {
 	if !w.ds.method.Renewable() {
 		return
 	}
-	go func(ctx context.Context, ds *datasource, refused *auth.Credential) {
-		_, _ = ds.method.Refresh(ctx, refused) // the method logs what fails
-	}(context.WithoutCancel(w.req.Context()), w.ds, w.x.credential)
+	go func(ctx context.Context, source auth.Source, refused *auth.Credential) {
+		_, _ = source.Refresh(ctx, refused) // the method logs what fails
+	}(context.WithoutCancel(w.req.Context()), w.x.source, w.x.credential)
 }
 
 // Write implements http.ResponseWriter.
@@ -190,6 +193,9 @@ func (w *cleaningWriter) Write(p []byte) (int, error) {
 func (w *cleaningWriter) clean() {
 	h := w.Header()
 	w.ds.cleanHeader(h, w.req, nil)
+	if w.wrote && w.ds.perUser() {
+		keepPrivate(h)
+	}
 	maps.Copy(h, w.before)
 	if len(h["Trailer"]) == 0 {
 		return

@@ -25,15 +25,22 @@ type Method interface {
 	// credential. It is constant once the method is provisioned.
 	Placement() Placement
 
+	// Renewable reports whether Refresh can ever return another credential than it was given. It is constant.
+	Renewable() bool
+
+	Source
+}
+
+// Source is where credentials come from: those of one connection, where a method has several.
+//
+// All functions may be called by many requests at once.
+type Source interface {
 	// Credential returns a credential that is believed to be good. It may wait, for a token endpoint say, until ctx
 	// ends. On the way of every request it must be fast, and must not allocate, while it holds a good one.
 	Credential(ctx context.Context) (*Credential, error)
 
 	// Current returns the credential that Credential would return without waiting, or nil.
 	Current() *Credential
-
-	// Renewable reports whether Refresh can ever return another credential than it was given. It is constant.
-	Renewable() bool
 
 	// Refresh is called when the API refused a credential. It returns a newer one, or refused itself if there is
 	// none. An error says why no newer one could be had; the credential in use stays in use.

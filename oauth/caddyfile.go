@@ -13,33 +13,42 @@ import (
 
 // UnmarshalCaddyfile sets up the method from Caddyfile tokens. Syntax:
 //
-//	auth oauth2 client_credentials {
-//	    token_url        <url>
+//	auth oauth2 client_credentials|authorization_code {
+//	    token_url             <url>
+//	    authorization_url     <url>
+//	    redirect_url          <url>
+//	    issuer                <url>
+//	    revocation_url        <url>
 //	    insecure_http
-//	    client_id        <id>
-//	    client_secret    <secret>
-//	    client_auth      client_secret_basic|client_secret_basic_raw|client_secret_post|none
-//	    token_request    form|json
-//	    scopes           <scope...>
-//	    audience         <uri>
-//	    resource         <uri...>
-//	    token_param      <key> <value>
-//	    expires_in       <duration>
-//	    add_token_to     header [<field>] | query [<key>]
-//	    header_prefix    <prefix>
-//	    token_field      access_token|id_token
-//	    self_signed_cert <pem>
-//	    timeout          <duration>
+//	    client_id             <id>
+//	    client_secret         <secret>
+//	    client_auth           client_secret_basic|client_secret_basic_raw|client_secret_post|none
+//	    refresh_client_auth   client_secret_basic|client_secret_basic_raw|client_secret_post|none
+//	    token_request         form|json
+//	    scopes                <scope...>
+//	    send_scope_on_refresh
+//	    audience              <uri>
+//	    resource              <uri...>
+//	    authorization_param   <key> <value>
+//	    token_param           <key> <value>
+//	    expires_in            <duration>
+//	    add_token_to          header [<field>] | query [<key>]
+//	    header_prefix         <prefix>
+//	    token_field           access_token|id_token
+//	    connection            <placeholder> [trusted]
+//	    pkce                  S256|off
+//	    self_signed_cert      <pem>
+//	    timeout               <duration>
 //	}
 func (m *Method) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the method's name
 	if !d.AllArgs(&m.Grant) {
-		return d.Errf("auth oauth2: takes a grant: auth oauth2 client_credentials { … }")
+		return d.Errf("auth oauth2: takes a grant, client_credentials or authorization_code: auth oauth2 client_credentials { … }")
 	}
 	given := make(map[string]bool)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		option := d.Val()
-		if given[option] && option != "resource" && option != "token_param" && option != "scopes" {
+		if given[option] && !slices.Contains(repeatable, option) {
 			return d.Errf("auth oauth2: %s: given twice", option)
 		}
 		given[option] = true
@@ -53,6 +62,9 @@ func (m *Method) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
+// repeatable are the options that may be given more than once.
+var repeatable = []string{"resource", "scopes", "token_param", "authorization_param"}
+
 func (m *Method) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	if field := m.textOption(option); field != nil {
 		if !d.AllArgs(field) || *field == "" {
@@ -62,10 +74,9 @@ func (m *Method) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	}
 	switch option {
 	case "insecure_http":
-		if d.NextArg() {
-			return d.Errf("auth oauth2: insecure_http: takes no value")
-		}
-		m.InsecureHTTP = true
+		return unmarshalSwitch(d, option, &m.InsecureHTTP)
+	case "send_scope_on_refresh":
+		return unmarshalSwitch(d, option, &m.SendScopeOnRefresh)
 	case "scopes":
 		for _, arg := range d.RemainingArgs() {
 			for scope := range strings.FieldsFuncSeq(arg, betweenScopes) {
@@ -84,17 +95,15 @@ func (m *Method) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		}
 		m.Resource = append(m.Resource, args...)
 	case "token_param":
-		var key, val string
-		if !d.AllArgs(&key, &val) {
-			return d.Errf("auth oauth2: token_param: takes a name and a value")
+		return unmarshalParam(d, option, &m.TokenParams)
+	case "authorization_param":
+		return unmarshalParam(d, option, &m.AuthorizationParams)
+	case "connection":
+		args := d.RemainingArgs()
+		if len(args) == 0 || len(args) > 2 || args[0] == "" || len(args) == 2 && args[1] != "trusted" {
+			return d.Errf("auth oauth2: connection: takes a placeholder, such as {http.auth.user.id}, and perhaps the word trusted")
 		}
-		if _, ok := m.TokenParams[key]; ok {
-			return d.Errf("auth oauth2: token_param: %s is given twice", key)
-		}
-		if m.TokenParams == nil {
-			m.TokenParams = make(map[string]string)
-		}
-		m.TokenParams[key] = val
+		m.Connection, m.ConnectionTrusted = args[0], len(args) == 2
 	case "expires_in":
 		return unmarshalDuration(d, option, &m.ExpiresIn)
 	case "timeout":
@@ -107,9 +116,10 @@ func (m *Method) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	case "add_token_to":
 		return m.unmarshalPlace(d)
 	default:
-		return d.Errf("auth oauth2: unrecognized option %q; it has token_url, insecure_http, client_id, client_secret, client_auth, "+
-			"token_request, scopes, audience, resource, token_param, expires_in, add_token_to, header_prefix, token_field, "+
-			"self_signed_cert and timeout", option)
+		return d.Errf("auth oauth2: unrecognized option %q; it has token_url, authorization_url, redirect_url, issuer, revocation_url, "+
+			"insecure_http, client_id, client_secret, client_auth, refresh_client_auth, token_request, scopes, send_scope_on_refresh, "+
+			"audience, resource, authorization_param, token_param, expires_in, add_token_to, header_prefix, token_field, connection, "+
+			"pkce, self_signed_cert and timeout", option)
 	}
 	return nil
 }
@@ -119,6 +129,18 @@ func (m *Method) textOption(option string) *string {
 	switch option {
 	case "token_url":
 		return &m.TokenURL
+	case "authorization_url":
+		return &m.AuthorizationURL
+	case "redirect_url":
+		return &m.RedirectURL
+	case "issuer":
+		return &m.Issuer
+	case "revocation_url":
+		return &m.RevocationURL
+	case "refresh_client_auth":
+		return &m.RefreshClientAuth
+	case "pkce":
+		return &m.PKCE
 	case "client_id":
 		return &m.ClientID
 	case "client_secret":
@@ -158,6 +180,29 @@ func (m *Method) unmarshalPlace(d *caddyfile.Dispenser) error {
 	default:
 		return d.Errf("auth oauth2: add_token_to: %q is not one of header, query", args[0])
 	}
+	return nil
+}
+
+func unmarshalSwitch(d *caddyfile.Dispenser, option string, field *bool) error {
+	if d.NextArg() {
+		return d.Errf("auth oauth2: %s: takes no value", option)
+	}
+	*field = true
+	return nil
+}
+
+func unmarshalParam(d *caddyfile.Dispenser, option string, params *map[string]string) error {
+	var key, val string
+	if !d.AllArgs(&key, &val) {
+		return d.Errf("auth oauth2: %s: takes a name and a value", option)
+	}
+	if _, ok := (*params)[key]; ok {
+		return d.Errf("auth oauth2: %s: %s is given twice", option, key)
+	}
+	if *params == nil {
+		*params = make(map[string]string)
+	}
+	(*params)[key] = val
 	return nil
 }
 

@@ -143,7 +143,7 @@ func TestCaddyfileErrors(t *testing.T) {
 		block("header_prefix \"a\nb\""):                                       {"header_prefix", "control character"},
 		block("self_signed_cert"):                                             {"self_signed_cert", "takes one value"},
 		block("scope a"):                                                      {`unrecognized option "scope"`, "scopes"},
-		block("authorization_url https://a/"):                                 {"unrecognized option", "token_url"},
+		block("authorization_url https://a/"):                                 {"authorization_url", "authorization_code"},
 	} {
 		err := new(Method).UnmarshalCaddyfile(caddyfile.NewTestDispenser(input))
 		if err == nil {

@@ -11,12 +11,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strconv"
 	"strings"
-	"syscall"
+	"sync/atomic"
 	"time"
 )
 
@@ -26,23 +28,33 @@ const maxAnswer = 64 << 10
 // call is one token request: what golang.org/x/oauth2 cannot say, and what it does not tell. It lies in the context of
 // the request.
 type call struct {
-	username, password string // of Basic as they stand; "" for none
-	json               bool   // the request's body is JSON
-	got                *answer
-	received           time.Time
+	username, password string     // of Basic as they stand; "" for none
+	json               bool       // the request's body is JSON
+	more               url.Values // further parameters
+	plain              bool       // it is no token request, and its answer is not looked at here
+
+	sent     atomic.Bool // the provider may have the request
+	lost     bool        // and its answer, which may be a good one, was lost
+	got      *answer     // as far as it can be read, in an error too
+	received time.Time
 }
 
 type callKey struct{}
 
+// callOf returns the call of a token request's context, or nil.
+func callOf(ctx context.Context) *call {
+	c, _ := ctx.Value(callKey{}).(*call)
+	return c
+}
+
 // newClient returns the hardened client that golang.org/x/oauth2 runs on.
-func newClient(tlsConfig *tls.Config, control func(network, address string, c syscall.RawConn) error) *http.Client {
-	dialer := &net.Dialer{Timeout: 5 * time.Second, Control: control}
+func newClient(tlsConfig *tls.Config, dial func(ctx context.Context, network, address string) (net.Conn, error)) *http.Client {
 	return &http.Client{
 		// A 307 or 308 would make the client send its secret, and a refresh token, to wherever it points.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &tokenTransport{&http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
-			DialContext:            dialer.DialContext,
+			DialContext:            dial,
 			TLSClientConfig:        tlsConfig,
 			TLSHandshakeTimeout:    5 * time.Second,
 			ForceAttemptHTTP2:      true,
@@ -62,9 +74,12 @@ type tokenTransport struct {
 
 // RoundTrip implements http.RoundTripper.
 func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	c, ok := req.Context().Value(callKey{}).(*call)
-	if !ok {
+	c := callOf(req.Context())
+	if c == nil {
 		return nil, errors.New("a token request without a call")
+	}
+	if c.plain {
+		return t.base.RoundTrip(req)
 	}
 	out, err := c.prepare(req)
 	if err != nil {
@@ -72,16 +87,19 @@ func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	res, err := t.base.RoundTrip(out)
 	if err != nil {
+		c.lost = c.sent.Load()
 		return nil, &Error{Host: req.URL.Host, Err: networkError(err)}
 	}
 	defer res.Body.Close()
 	c.received = time.Now()
 	body, err := readAnswer(res)
 	if err != nil {
+		c.lost = res.StatusCode >= 200 && res.StatusCode <= 299
 		return nil, &Error{Host: req.URL.Host, Status: res.StatusCode, Retry: retryAfter(res, c.received), Err: err}
 	}
 	got, err := parseAnswer(body)
 	fail := &Error{Host: req.URL.Host, Status: res.StatusCode, Retry: retryAfter(res, c.received), Err: err}
+	c.got = got
 	if got != nil {
 		fail.Code = got.errorCode
 	}
@@ -92,7 +110,6 @@ func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		fail.Err = errNoToken
 		return nil, fail
 	}
-	c.got = got
 	return normalized(req, got), nil
 }
 
@@ -101,14 +118,13 @@ func (t *tokenTransport) CloseIdleConnections() { t.base.CloseIdleConnections() 
 
 // prepare returns the request as it goes on the wire.
 func (c *call) prepare(req *http.Request) (*http.Request, error) {
-	out := req.Clone(req.Context())
+	out := req.Clone(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		WroteHeaders: func() { c.sent.Store(true) },
+	}))
 	out.Header.Set("Accept", "application/json")
 	out.Header.Set("Accept-Encoding", "identity")
 	if c.username != "" {
 		out.SetBasicAuth(c.username, c.password)
-	}
-	if !c.json {
-		return out, nil
 	}
 	body, err := io.ReadAll(req.Body)
 	if err != nil {
@@ -117,6 +133,11 @@ func (c *call) prepare(req *http.Request) (*http.Request, error) {
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
 		return nil, fmt.Errorf("reading the token request: %w", err)
+	}
+	maps.Copy(form, c.more)
+	if !c.json {
+		setBody(out, []byte(form.Encode()))
+		return out, nil
 	}
 	object := make(map[string]any, len(form))
 	for name, values := range form {
@@ -130,11 +151,16 @@ func (c *call) prepare(req *http.Request) (*http.Request, error) {
 		return nil, fmt.Errorf("encoding the token request: %w", err)
 	}
 	out.Header.Set("Content-Type", "application/json")
-	out.Body = io.NopCloser(bytes.NewReader(body))
-	// net/http sends a request again that a closing connection has swallowed.
-	out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-	out.ContentLength = int64(len(body))
+	setBody(out, body)
 	return out, nil
+}
+
+// setBody gives a request a body. net/http can send it again, which it does if a connection was closed before anything was
+// written to it.
+func setBody(req *http.Request, body []byte) {
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	req.Body, _ = req.GetBody()
+	req.ContentLength = int64(len(body))
 }
 
 // networkError leaves out what net/http puts in its errors and nobody should read in a log: the URL, and what the other side

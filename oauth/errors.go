@@ -14,6 +14,34 @@ import (
 // ErrKeyMissing says that a stored record was sealed with a key that is not configured here.
 var ErrKeyMissing = errors.New("the stored connection was sealed with a key that is not configured")
 
+var (
+	// ErrTicketExpired says that a ticket's ten minutes are over.
+	ErrTicketExpired = errors.New("the link is older than ten minutes; make a new one: caddy authenticated-api connect <name>")
+
+	// ErrTicketUsed says that a ticket has been used.
+	ErrTicketUsed = errors.New("the link has been used already; make a new one: caddy authenticated-api connect <name>")
+)
+
+// AuthorizationError says that an account must be connected in a browser: nobody has, or the provider has withdrawn what it
+// had granted.
+type AuthorizationError struct {
+	// Reason is "not_connected", "disconnected", "expired" (there is no refresh token), "revoked", or "lost_in_crash": the
+	// answer with the next refresh token was lost between the provider and the storage.
+	Reason string
+
+	// Code is the OAuth error that the provider has named, "" if it was not asked.
+	Code string
+}
+
+// Error implements error.
+func (e *AuthorizationError) Error() string {
+	s := "an account must be connected: " + e.Reason
+	if e.Code != "" {
+		s += " (" + e.Code + ")"
+	}
+	return s
+}
+
 // Error says why there is no token. It holds nothing that a provider has written but the error code.
 type Error struct {
 	// Host is the token endpoint's.

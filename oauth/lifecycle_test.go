@@ -83,24 +83,24 @@ func TestPanickingStorage(t *testing.T) {
 // TestIdentityParts: what a token is issued for tells identities apart, and the secret does not.
 func TestIdentityParts(t *testing.T) {
 	base := Method{Grant: "client_credentials"}
-	req := func(change func(*tokenRequest)) string {
-		r := &tokenRequest{tokenURL: "https://a/token", id: "id", secret: "s", params: map[string]string{}}
+	req := func(change func(*client)) string {
+		r := &client{tokenURL: "https://a/token", id: "id", secret: "s", params: map[string]string{}}
 		change(r)
 		return base.identity(r)
 	}
-	same := req(func(*tokenRequest) {})
-	if got := req(func(r *tokenRequest) { r.secret = "rotated" }); got != same {
+	same := req(func(*client) {})
+	if got := req(func(r *client) { r.secret = "rotated" }); got != same {
 		t.Error("a rotated secret makes another identity")
 	}
 	seen := map[string]int{same: 0}
-	for i, change := range []func(*tokenRequest){
-		func(r *tokenRequest) { r.id = "other" },
-		func(r *tokenRequest) { r.tokenURL = "https://b/token" },
-		func(r *tokenRequest) { r.audience = "a" },
-		func(r *tokenRequest) { r.scopes = []string{"a"} },
-		func(r *tokenRequest) { r.resource = []string{"a", "b"} },
-		func(r *tokenRequest) { r.params["a"] = "b" },
-		func(r *tokenRequest) { r.resource = []string{"a"}; r.params["a"] = "b" },
+	for i, change := range []func(*client){
+		func(r *client) { r.id = "other" },
+		func(r *client) { r.tokenURL = "https://b/token" },
+		func(r *client) { r.audience = "a" },
+		func(r *client) { r.scopes = []string{"a"} },
+		func(r *client) { r.resource = []string{"a", "b"} },
+		func(r *client) { r.params["a"] = "b" },
+		func(r *client) { r.resource = []string{"a"}; r.params["a"] = "b" },
 	} {
 		id := req(change)
 		if j, ok := seen[id]; ok {

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -27,8 +26,13 @@ func bind(t *testing.T, m *Method, storage certmagic.Storage, ring *seal.Ring, a
 	t.Helper()
 	err := m.Bind(Environment{
 		Datasource: "crm", Storage: storage,
-		Keys:    func() (*seal.Ring, error) { return ring, nil },
-		Allowed: func(netip.AddrPort) error { return allowed },
+		Keys: func() (*seal.Ring, error) { return ring, nil },
+		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			if allowed != nil {
+				return nil, allowed
+			}
+			return new(net.Dialer).DialContext(ctx, network, address)
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +44,7 @@ func TestProvisionErrors(t *testing.T) {
 	t.Setenv("TEST_EMPTY", "")
 	t.Setenv("TEST_LINES", clientSecret+"\nmore")
 	for block, hint := range map[string]string{
-		"token_url http://p.example/token\nclient_id i\nclient_secret s":                     "token_url: http sends the client's secret in clear",
+		"token_url http://p.example/token\nclient_id i\nclient_secret s":                     "token_url: http sends secrets in clear",
 		"token_url p.example/token\nclient_id i\nclient_secret s":                            "token_url: it is no URL",
 		"token_url ftp://p.example/\nclient_id i\nclient_secret s":                           "token_url: it is no URL",
 		"token_url https:///token\nclient_id i\nclient_secret s":                             "token_url: it is no URL",
@@ -190,7 +194,7 @@ func TestReload(t *testing.T) {
 	if n := len(closed); n > 10 {
 		t.Errorf("%d connections", n)
 	}
-	states.Range(func(key, _ any) bool {
+	pool.Range(func(key, _ any) bool {
 		t.Errorf("a state is left: %q", key)
 		return true
 	})

@@ -8,28 +8,19 @@ package oauth
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
-	"encoding/hex"
-	"errors"
-	"fmt"
 	"maps"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
-	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
-	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/trust"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/caddyserver/caddy/v2"
@@ -40,8 +31,44 @@ func init() { caddy.RegisterModule(new(Method)) }
 // Method authenticates requests with an OAuth 2.0 access token, RFC 6749: it is fetched when it is first needed, renewed in the
 // background before it expires, kept in Caddy's storage, sealed, and renewed once more when the API refuses it.
 type Method struct {
-	// How tokens are obtained: `client_credentials`.
+	// How tokens are obtained: `client_credentials`, or `authorization_code` for accounts that people connect in a browser.
 	Grant string `json:"grant,omitempty"`
+
+	// The authorization endpoint, to which people are sent to give their consent; its own query is kept. https, or http on a
+	// loopback address. Placeholders as in `token_url`. `authorization_code` only, as all that follows up to `connection`.
+	AuthorizationURL string `json:"authorization_url,omitempty"`
+
+	// Where the provider sends people back to, as it is registered there: the public URL of the console's route and
+	// `/callback`, such as `https://gateway.example.com/connect/callback`. Placeholders as in `token_url`.
+	RedirectURL string `json:"redirect_url,omitempty"`
+
+	// The provider's issuer identifier. When it is set, the provider must name it when it sends people back (RFC 9207).
+	// Default: it is not looked at.
+	Issuer string `json:"issuer,omitempty"`
+
+	// The revocation endpoint (RFC 7009), which is called when an account is disconnected. Default: the tokens are only
+	// forgotten.
+	RevocationURL string `json:"revocation_url,omitempty"`
+
+	// How the client authenticates when it refreshes a token, where that differs. Default: as `client_auth`.
+	RefreshClientAuth string `json:"refresh_client_auth,omitempty"`
+
+	// Whether `scope` is sent with refresh requests. Default: `false`.
+	SendScopeOnRefresh bool `json:"send_scope_on_refresh,omitempty"`
+
+	// Further parameters of the authorization request. They override those of this module. Values may hold global
+	// placeholders.
+	AuthorizationParams map[string]string `json:"authorization_param,omitempty"`
+
+	// Proof key for code exchange (RFC 7636): `S256` or `off`. Default: `S256`.
+	PKCE string `json:"pkce,omitempty"`
+
+	// A placeholder of the request, such as `{http.auth.user.id}`: there is a connection of its own for each value of it. A
+	// request for which it has no value is refused. Default: there is one connection, which all requests share.
+	Connection string `json:"connection,omitempty"`
+
+	// Allow a `connection` that clients choose themselves: a header field, a query parameter or a cookie.
+	ConnectionTrusted bool `json:"connection_trusted,omitempty"`
 
 	// The token endpoint: https, or http on a loopback address. Global placeholders such as `{env.NAME}` are resolved when
 	// the configuration loads and again for each token request.
@@ -96,11 +123,20 @@ type Method struct {
 	// How long one token request may take. Default: `10s`.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
-	plain   plainTexts
-	tls     *tls.Config
-	logger  *zap.Logger
-	source  *Source
-	release func()
+	plain      plainTexts
+	connection *value.Template // nil: the connection is shared
+	redirect   string
+	issuer     string
+	tls        *tls.Config
+	logger     *zap.Logger
+
+	// What Bind sets.
+	datasource  string
+	environment Environment
+	connections *connections
+	http        *http.Client
+	source      *Source // of the shared connection
+	release     func()
 }
 
 // Place is where a token goes: one of its fields is set.
@@ -114,28 +150,22 @@ type Place struct {
 
 // plainTexts are the values of a Method with the sealed ones opened, and not resolved yet.
 type plainTexts struct {
-	tokenURL, clientID, clientSecret, audience string
-	scopes, resource                           []string
-	params                                     map[string]string
+	tokenURL, clientID, clientSecret, audience           string
+	authorizationURL, redirectURL, issuer, revocationURL string
+	scopes, resource                                     []string
+	params, authorizationParams                          map[string]string
 }
 
-// Environment is what a Method works in.
-type Environment struct {
-	// Datasource is the name of the datasource.
-	Datasource string
-
-	// Storage is where records are kept.
-	Storage certmagic.Storage
-
-	// Keys returns the key ring, and makes a key if there is none.
-	Keys func() (*seal.Ring, error)
-
-	// Allowed reports why an address must not be dialled.
-	Allowed func(netip.AddrPort) error
+func unsealParams(ctx caddy.Context, option string, params map[string]string) error {
+	for name, text := range params {
+		plain, err := value.Unseal(ctx, "auth oauth2: "+option+" "+name, text)
+		if err != nil {
+			return err
+		}
+		params[name] = plain
+	}
+	return nil
 }
-
-// states are the states of all connections. What is in them outlives a reload.
-var states = caddy.NewUsagePool()
 
 // CaddyModule returns the Caddy module information.
 func (*Method) CaddyModule() caddy.ModuleInfo {
@@ -146,6 +176,9 @@ func (*Method) CaddyModule() caddy.ModuleInfo {
 }
 
 const (
+	grantClientCredentials = "client_credentials"
+	grantAuthorizationCode = "authorization_code"
+
 	authBasic    = "client_secret_basic"
 	authBasicRaw = "client_secret_basic_raw"
 	authPost     = "client_secret_post"
@@ -163,8 +196,16 @@ func (m *Method) Provision(ctx caddy.Context) error {
 	if m.Timeout == 0 {
 		m.Timeout = caddy.Duration(defaultTimeout)
 	}
-	m.plain = plainTexts{m.TokenURL, m.ClientID, m.ClientSecret, m.Audience, slices.Clone(m.Scopes), slices.Clone(m.Resource), maps.Clone(m.TokenParams)}
-	texts := []*string{&m.plain.tokenURL, &m.plain.clientID, &m.plain.clientSecret, &m.plain.audience}
+	m.plain = plainTexts{
+		tokenURL: m.TokenURL, clientID: m.ClientID, clientSecret: m.ClientSecret, audience: m.Audience,
+		authorizationURL: m.AuthorizationURL, redirectURL: m.RedirectURL, issuer: m.Issuer, revocationURL: m.RevocationURL,
+		scopes: slices.Clone(m.Scopes), resource: slices.Clone(m.Resource),
+		params: maps.Clone(m.TokenParams), authorizationParams: maps.Clone(m.AuthorizationParams),
+	}
+	texts := []*string{
+		&m.plain.tokenURL, &m.plain.clientID, &m.plain.clientSecret, &m.plain.audience,
+		&m.plain.authorizationURL, &m.plain.redirectURL, &m.plain.issuer, &m.plain.revocationURL,
+	}
 	for i := range m.plain.scopes {
 		texts = append(texts, &m.plain.scopes[i])
 	}
@@ -174,18 +215,23 @@ func (m *Method) Provision(ctx caddy.Context) error {
 	if err := value.UnsealAll(ctx, "auth oauth2", texts...); err != nil {
 		return err
 	}
-	for name, text := range m.plain.params {
-		plain, err := value.Unseal(ctx, "auth oauth2: token_param "+name, text)
-		if err != nil {
-			return err
-		}
-		m.plain.params[name] = plain
+	if err := unsealParams(ctx, "token_param", m.plain.params); err != nil {
+		return err
 	}
-	req, err := m.resolve()
+	if err := unsealParams(ctx, "authorization_param", m.plain.authorizationParams); err != nil {
+		return err
+	}
+	to, err := m.resolve()
 	if err != nil {
 		return err
 	}
-	m.warn(req)
+	m.warn(to)
+	m.redirect, m.issuer = to.redirectURL, to.issuer
+	if m.Connection != "" {
+		if m.connection, err = value.Parse("auth oauth2: connection", m.Connection); err != nil {
+			return err
+		}
+	}
 	if m.SelfSignedCert != "" {
 		t, err := trust.Load(ctx, "auth oauth2: self_signed_cert", m.SelfSignedCert)
 		if err != nil {
@@ -197,76 +243,18 @@ func (m *Method) Provision(ctx caddy.Context) error {
 }
 
 // warn says what is allowed and yet may be a mistake.
-func (m *Method) warn(req *tokenRequest) {
-	if u, err := url.Parse(req.tokenURL); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
+func (m *Method) warn(to *client) {
+	if u, err := url.Parse(to.redirectURL); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
+		m.logger.Warn("redirect_url is http: authorization codes come in clear, and most providers refuse it", zap.String("redirect_url", to.redirectURL))
+	}
+	if u, err := url.Parse(to.tokenURL); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
 		m.logger.Warn("the token endpoint is http: the client's secret and the tokens go there in clear", zap.String("token_endpoint", u.Host))
 	}
-	encoded := url.QueryEscape(req.id) != req.id || url.QueryEscape(req.secret) != req.secret
+	encoded := url.QueryEscape(to.id) != to.id || url.QueryEscape(to.secret) != to.secret
 	if encoded && (m.ClientAuth == "" || m.ClientAuth == authBasic) {
 		m.logger.Warn("client_id or client_secret has characters that client_secret_basic form-encodes (RFC 6749 §2.3.1); " +
 			"a provider that does not decode them needs client_auth client_secret_basic_raw")
 	}
-}
-
-// Bind gives the method what it works in. It is called once, after Provision.
-func (m *Method) Bind(env Environment) error {
-	if env.Datasource == "" {
-		return errors.New("name: an OAuth datasource without a base URL needs one; it names the stored token")
-	}
-	req, err := m.resolve()
-	if err != nil {
-		return err
-	}
-	identity := m.identity(req)
-	key := env.Datasource + "\x00" + identity
-	state, _ := states.LoadOrStore(key, new(State))
-	client := newClient(m.tls, func(_, address string, _ syscall.RawConn) error {
-		addr, err := netip.ParseAddrPort(address)
-		if err != nil {
-			return err
-		}
-		return env.Allowed(addr)
-	})
-	m.release = func() {
-		_, _ = states.Delete(key)
-		client.CloseIdleConnections()
-	}
-	logger := m.logger.With(zap.String("datasource", env.Datasource))
-	m.source = &Source{
-		state: state.(*State),
-		fetch: func(ctx context.Context) (*Token, error) { return m.fetch(ctx, client) },
-		store: &store{
-			storage: env.Storage, ring: env.Keys, datasource: env.Datasource, identity: identity,
-			override: time.Duration(m.ExpiresIn), logger: logger,
-		},
-		build:  m.build,
-		life:   time.Duration(m.Timeout) + 2*storageTimeout,
-		logger: logger,
-	}
-	m.source.state.clearFailures()
-	return nil
-}
-
-// Reseal has what is stored sealed with the first key of the ring, in the background, unless ctx ends very soon.
-func (m *Method) Reseal(ctx context.Context) { go m.source.reseal(ctx) }
-
-// identity is of what tokens are issued for. The secret is not part of it: a rotated secret must not drop a valid token.
-func (m *Method) identity(req *tokenRequest) string {
-	h := sha256.New()
-	field := m.TokenField // an answer that was good without an id_token has none to send
-	if field == "" {
-		field = "access_token"
-	}
-	parts := slices.Concat(
-		[]string{m.Grant, req.tokenURL, req.id, req.audience, strings.Join(req.scopes, " "), field, strconv.Itoa(len(req.resource))},
-		req.resource)
-	for _, name := range slices.Sorted(maps.Keys(req.params)) {
-		parts = append(parts, name, req.params[name])
-	}
-	for _, part := range parts {
-		fmt.Fprintf(h, "%d:%s", len(part), part)
-	}
-	return hex.EncodeToString(h.Sum(nil))
 }
 
 // build makes the credential of a token.
@@ -300,11 +288,19 @@ func (m *Method) Placement() auth.Placement {
 
 // Credential implements auth.Method.
 func (m *Method) Credential(ctx context.Context) (*auth.Credential, error) {
+	if m.PerUser() {
+		return nil, &AuthorizationError{Reason: reasonNotConnected} // nobody shares a connection that is one user's own
+	}
 	return m.source.Credential(ctx)
 }
 
 // Current implements auth.Method.
-func (m *Method) Current() *auth.Credential { return m.source.Current() }
+func (m *Method) Current() *auth.Credential {
+	if m.PerUser() {
+		return nil
+	}
+	return m.source.Current()
+}
 
 // Renewable implements auth.Method.
 func (*Method) Renewable() bool { return true }

@@ -16,16 +16,17 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 )
 
-// tokenRequest is what a token request says, with all placeholders resolved.
-type tokenRequest struct {
-	tokenURL, id, secret, audience string
-	scopes, resource               []string
-	params                         map[string]string
+// client is what a provider is told, with all placeholders resolved.
+type client struct {
+	tokenURL, id, secret, audience                       string
+	authorizationURL, redirectURL, issuer, revocationURL string
+	scopes, resource                                     []string
+	params, authorizationParams                          map[string]string
 }
 
 // resolve resolves the placeholders as of now: a secret in a file may have been rotated.
-func (m *Method) resolve() (*tokenRequest, error) {
-	req := &tokenRequest{params: make(map[string]string, len(m.plain.params))}
+func (m *Method) resolve() (*client, error) {
+	c := new(client)
 	var err error
 	line := func(option, text string) string {
 		if err != nil || text == "" {
@@ -35,29 +36,61 @@ func (m *Method) resolve() (*tokenRequest, error) {
 		val, err = value.ResolveLine("auth oauth2: "+option, text)
 		return val
 	}
-	req.tokenURL = line("token_url", m.plain.tokenURL)
-	req.id = line("client_id", m.plain.clientID)
-	req.secret = line("client_secret", m.plain.clientSecret)
-	req.audience = line("audience", m.plain.audience)
+	lines := func(option string, texts map[string]string) map[string]string {
+		resolved := make(map[string]string, len(texts))
+		for name, text := range texts {
+			resolved[name] = line(option+" "+name, text)
+		}
+		return resolved
+	}
+	c.tokenURL = line("token_url", m.plain.tokenURL)
+	c.authorizationURL = line("authorization_url", m.plain.authorizationURL)
+	c.redirectURL = line("redirect_url", m.plain.redirectURL)
+	c.issuer = line("issuer", m.plain.issuer)
+	c.revocationURL = line("revocation_url", m.plain.revocationURL)
+	c.id = line("client_id", m.plain.clientID)
+	c.secret = line("client_secret", m.plain.clientSecret)
+	c.audience = line("audience", m.plain.audience)
 	for _, text := range m.plain.scopes {
-		req.scopes = append(req.scopes, strings.FieldsFunc(line("scopes", text), betweenScopes)...)
+		c.scopes = append(c.scopes, strings.FieldsFunc(line("scopes", text), betweenScopes)...)
 	}
 	for _, text := range m.plain.resource {
-		req.resource = append(req.resource, line("resource", text))
+		c.resource = append(c.resource, line("resource", text))
 	}
-	for name, text := range m.plain.params {
-		req.params[name] = line("token_param "+name, text)
-	}
+	c.params = lines("token_param", m.plain.params)
+	c.authorizationParams = lines("authorization_param", m.plain.authorizationParams)
 	if err != nil {
 		return nil, err
 	}
-	return req, m.checkTokenURL(req.tokenURL)
+	return c, m.checkURLs(c)
 }
 
 func betweenScopes(r rune) bool { return r == ',' || r == ' ' }
 
-func (m *Method) checkTokenURL(text string) error {
-	const option = "auth oauth2: token_url"
+// checkURLs reports what is wrong with the resolved URLs.
+func (m *Method) checkURLs(c *client) error {
+	if err := m.checkEndpoint("token_url", c.tokenURL); err != nil {
+		return err
+	}
+	if !m.Interactive() {
+		return nil
+	}
+	if err := m.checkEndpoint("authorization_url", c.authorizationURL); err != nil {
+		return err
+	}
+	if c.revocationURL != "" {
+		if err := m.checkEndpoint("revocation_url", c.revocationURL); err != nil {
+			return err
+		}
+	}
+	if err := checkOwnQuery(c); err != nil {
+		return err
+	}
+	return checkRedirect(c.redirectURL)
+}
+
+func (m *Method) checkEndpoint(option, text string) error {
+	option = "auth oauth2: " + option
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http":
@@ -67,64 +100,154 @@ func (m *Method) checkTokenURL(text string) error {
 	case u.Fragment != "":
 		return errors.New(option + ": a fragment (#…) is never sent to a server; remove it")
 	case u.Scheme == "http" && !isLoopback(u.Hostname()) && !m.InsecureHTTP:
-		return errors.New(option + ": http sends the client's secret in clear; write https, or insecure_http if you must")
+		return errors.New(option + ": http sends secrets in clear; write https, or insecure_http if you must")
 	}
 	return nil
 }
 
-// fetch makes one token request. Its errors are *Error, or say that the context has ended.
-func (m *Method) fetch(ctx context.Context, client *http.Client) (*Token, error) {
-	req, err := m.resolve()
+// checkOwnQuery refuses parameters in authorization_url that this module sends too: a provider may take the one or the other.
+func checkOwnQuery(c *client) error {
+	u, err := url.Parse(c.authorizationURL)
 	if err != nil {
-		return nil, &Error{Err: err}
+		return err
+	}
+	own := u.Query()
+	for _, name := range protocolParams {
+		if own.Has(name) {
+			return errors.New("auth oauth2: authorization_url: " + name + " in its query is made for each flow; remove it there")
+		}
+	}
+	if own.Has("scope") && len(c.scopes) > 0 {
+		return errors.New("auth oauth2: authorization_url: there are scopes in its query and in the option scopes; remove one")
+	}
+	return nil
+}
+
+// callbackPath is the end of every redirect URL.
+const callbackPath = "/callback"
+
+func checkRedirect(text string) error {
+	const option = "auth oauth2: redirect_url"
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil:
+		return errors.New(option + ": it is no URL; it looks like https://gateway.example.com/connect/callback")
+	case u.RawQuery != "" || u.Fragment != "" || u.ForceQuery || !strings.HasSuffix(text, callbackPath):
+		return errors.New(option + ": it must end in /callback; what stands before is the public address of the route with " +
+			"authenticated_api_console, as in https://gateway.example.com/connect/callback")
+	}
+	return nil
+}
+
+// ask makes one token request. Its errors are *Error. The call is returned also with an error.
+func (m *Method) ask(ctx context.Context, hc *http.Client, way string, send func(context.Context, *oauth2.Config) error) (*call, *client, error) {
+	to, err := m.resolve()
+	if err != nil {
+		return new(call), nil, &Error{Err: err}
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(m.Timeout))
 	defer cancel()
 
-	c := &call{json: m.TokenRequest == "json"}
-	config := clientcredentials.Config{
-		ClientID: req.id, ClientSecret: req.secret, TokenURL: req.tokenURL, Scopes: req.scopes,
-		EndpointParams: req.form(), AuthStyle: oauth2.AuthStyleInParams,
+	c := &call{json: m.TokenRequest == "json", more: to.form()}
+	config := &oauth2.Config{
+		ClientID: to.id, ClientSecret: to.secret, Scopes: to.scopes, RedirectURL: to.redirectURL,
+		Endpoint: oauth2.Endpoint{AuthURL: to.authorizationURL, TokenURL: to.tokenURL, AuthStyle: oauth2.AuthStyleInParams},
 	}
-	switch m.ClientAuth {
+	switch way {
 	case "", authBasic:
-		config.AuthStyle = oauth2.AuthStyleInHeader
+		config.Endpoint.AuthStyle = oauth2.AuthStyleInHeader
 	case authBasicRaw:
-		c.username, c.password = req.id, req.secret
+		c.username, c.password = to.id, to.secret
 		config.ClientID, config.ClientSecret = "", ""
+	case authNone:
+		config.ClientSecret = ""
 	}
-	ctx = context.WithValue(context.WithValue(ctx, callKey{}, c), oauth2.HTTPClient, client)
-	if _, err := config.Token(ctx); err != nil {
+	ctx = context.WithValue(context.WithValue(ctx, callKey{}, c), oauth2.HTTPClient, hc)
+	if err := send(ctx, config); err != nil {
 		if e, ok := errors.AsType[*Error](err); ok {
-			return nil, e
+			return c, to, e
 		}
-		return nil, &Error{Host: host(req.tokenURL), Err: networkError(err)}
+		return c, to, &Error{Host: host(to.tokenURL), Err: networkError(err)}
 	}
+	return c, to, nil
+}
+
+// fetch asks for a token by client credentials (RFC 6749 §4.4).
+func (m *Method) fetch(ctx context.Context, hc *http.Client) (*Token, error) {
+	c, to, err := m.ask(ctx, hc, m.ClientAuth, func(ctx context.Context, config *oauth2.Config) error {
+		cc := clientcredentials.Config{
+			ClientID: config.ClientID, ClientSecret: config.ClientSecret, TokenURL: config.Endpoint.TokenURL,
+			Scopes: config.Scopes, AuthStyle: config.Endpoint.AuthStyle,
+		}
+		_, err := cc.Token(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return m.issued(c, to)
+}
+
+// exchange redeems an authorization code (RFC 6749 §4.1.3). It is sent once: a provider withdraws what it has issued for a code
+// that comes twice.
+func (m *Method) exchange(ctx context.Context, hc *http.Client, code, verifier string) (*Token, error) {
+	c, to, err := m.ask(ctx, hc, m.ClientAuth, func(ctx context.Context, config *oauth2.Config) error {
+		var opts []oauth2.AuthCodeOption
+		if verifier != "" {
+			opts = append(opts, oauth2.VerifierOption(verifier))
+		}
+		_, err := config.Exchange(ctx, code, opts...)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return m.issued(c, to)
+}
+
+// issued returns the token of an answer.
+func (m *Method) issued(c *call, to *client) (*Token, error) {
 	if m.TokenField == "id_token" && c.got.idToken == "" {
-		return nil, &Error{Host: host(req.tokenURL), Status: 200, Err: errors.New("the answer has no id_token that can be sent")}
+		return nil, &Error{Host: host(to.tokenURL), Status: http.StatusOK, Err: errors.New("the answer has no id_token that can be sent")}
 	}
 	token := newToken(c.got, c.received, time.Duration(m.ExpiresIn))
-	token.identity = m.identity(req) // as of this request: a value from a file may have changed since the configuration loaded
+	token.identity = m.identity(to) // as of this request: a value from a file may have changed since the configuration loaded
 	return token, nil
 }
 
+// redeem redeems a refresh token (RFC 6749 §6). The call says whether an answer was lost, and what is in a bad one.
+func (m *Method) redeem(ctx context.Context, hc *http.Client, refreshToken string) (*call, error) {
+	way := m.RefreshClientAuth
+	if way == "" {
+		way = m.ClientAuth
+	}
+	c, _, err := m.ask(ctx, hc, way, func(ctx context.Context, config *oauth2.Config) error {
+		if m.SendScopeOnRefresh && len(config.Scopes) > 0 {
+			callOf(ctx).more.Set("scope", strings.Join(config.Scopes, " "))
+		}
+		_, err := config.TokenSource(ctx, &oauth2.Token{RefreshToken: refreshToken}).Token()
+		return err
+	})
+	return c, err
+}
+
 // form returns the parameters that golang.org/x/oauth2 has no field for.
-func (r *tokenRequest) form() url.Values {
+func (c *client) form() url.Values {
 	form := make(url.Values)
-	if r.audience != "" {
-		form.Set("audience", r.audience)
+	if c.audience != "" {
+		form.Set("audience", c.audience)
 	}
-	if len(r.resource) > 0 {
-		form["resource"] = r.resource
+	if len(c.resource) > 0 {
+		form["resource"] = c.resource
 	}
-	for name, val := range r.params {
+	for name, val := range c.params {
 		form.Set(name, val)
 	}
 	return form
 }
 
-func host(tokenURL string) string {
-	u, err := url.Parse(tokenURL)
+func host(text string) string {
+	u, err := url.Parse(text)
 	if err != nil {
 		return ""
 	}

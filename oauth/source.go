@@ -5,10 +5,6 @@ package oauth
 import (
 	"context"
 	"errors"
-	"fmt"
-	"math"
-	weakrand "math/rand/v2"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,57 +17,18 @@ import (
 // reaches a path that always answers 401 could make us ask for a token with each request otherwise.
 const forcedInterval = 10 * time.Second
 
-// State is what is known of a connection. It outlives configurations, so it holds nothing that belongs to one: no
-// storage, no client, no logger, no context.
-type State struct {
-	token atomic.Pointer[Token]
-
-	// quiet is until when no renewal can start, in Unix nanoseconds: requests with a token near its end, but valid, look at it
-	// and need not take mu.
-	quiet atomic.Int64
-
-	mu       sync.Mutex
-	flight   *flight   // the renewal that is under way
-	failures int       // in a row
-	retry    time.Time // no renewal before
-	asked    time.Time // the same, where the provider has asked for it
-	err      error     // of the last renewal
-	forced   time.Time // the last renewal that a refusal has caused
-
-	records sync.Mutex // held while the record is read, which may move it, and while it is written
-}
-
-// clearFailures lets the next renewal start at once, unless the provider has asked for patience: a new configuration may have
-// mended what was wrong.
-func (st *State) clearFailures() {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.failures, st.retry = 0, st.asked
-	if st.flight == nil {
-		st.quiet.Store(unixNano(st.retry))
-	}
-}
-
-func unixNano(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixNano()
-}
-
-// flight is a renewal that is under way. It belongs to no request: whoever waits for it may leave.
-type flight struct {
-	by   *Source
-	done chan struct{}
-}
-
 // Source has the credentials of one connection, for one configuration.
 type Source struct {
 	state  *State
 	fetch  func(context.Context) (*Token, error)
+	redeem func(ctx context.Context, refreshToken string) (*call, error) // nil for client_credentials
+	revoke func(context.Context, *Token) error
 	store  *store
 	build  func(*Token) *auth.Credential
 	life   time.Duration // the longest that a renewal can take
+	lease  time.Duration // how long another's claim is respected
+	expiry time.Duration // the configured lifetime of tokens, 0 if there is none
+	method *Method
 	logger *zap.Logger
 
 	prepared atomic.Pointer[prepared]
@@ -83,19 +40,29 @@ type prepared struct {
 	credential *auth.Credential
 }
 
-// Credential returns a credential. With a token that is not near its end that takes two atomic loads and a look at the
+// Credential returns a credential. With a token that is not near its end that takes three atomic loads and a look at the
 // clock; near its end the token is still good while a new one is fetched; only without a valid token a request waits.
 func (s *Source) Credential(ctx context.Context) (*auth.Credential, error) {
 	now := time.Now()
 	token := s.state.token.Load()
 	if p := s.prepared.Load(); p != nil && p.token == token && token.fresh(now) {
-		return p.credential, nil
+		if look := s.state.look.Load(); look == 0 || now.UnixNano() < look {
+			return p.credential, nil
+		}
+	}
+	if s.redeem != nil && token != nil {
+		token = s.lookAgain(ctx, now, token)
 	}
 	if token.valid(now) {
-		if !token.fresh(now) && now.UnixNano() >= s.state.quiet.Load() {
+		if !token.fresh(now) && now.UnixNano() >= s.state.quiet.Load() && (s.redeem == nil || token.redeemable()) {
 			_, _ = s.renew(now, nil) //nolint:contextcheck // in the background; a failure does not harm the token
 		}
 		return s.prepare(token).credential, nil
+	}
+	if s.redeem != nil {
+		if err := token.finished(); err != nil {
+			return nil, err
+		}
 	}
 	return s.wait(ctx, now)
 }
@@ -104,7 +71,7 @@ func (s *Source) Credential(ctx context.Context) (*auth.Credential, error) {
 func (s *Source) wait(ctx context.Context, now time.Time) (*auth.Credential, error) {
 	f, err := s.renew(now, nil) //nolint:contextcheck // a renewal belongs to no request
 	if err != nil {
-		return nil, err
+		return nil, s.explain(err)
 	}
 	select {
 	case <-f.done:
@@ -124,7 +91,7 @@ func (s *Source) wait(ctx context.Context, now time.Time) (*auth.Credential, err
 	if s.state.err == nil {
 		return nil, &Error{Err: errors.New("the token has expired already when it came")}
 	}
-	return nil, s.state.err
+	return nil, s.explain(s.state.err)
 }
 
 // Current returns the credential that can be had without waiting, or nil.
@@ -139,10 +106,14 @@ func (s *Source) Current() *auth.Credential {
 // nothing of the new one. It returns refused if there is no newer one.
 func (s *Source) Refresh(ctx context.Context, refused *auth.Credential) (*auth.Credential, error) {
 	now := time.Now()
-	p := s.prepared.Load() // before the token: one that is renewed in between must not make the refused one look newer
 	token := s.state.token.Load()
-	if token.valid(now) && (p == nil || p.token != token || p.credential != refused) {
-		return s.prepare(token).credential, nil
+	if token.valid(now) {
+		if p := s.prepare(token); p.credential != refused {
+			return p.credential, nil
+		}
+	}
+	if s.redeem != nil && !token.redeemable() {
+		return refused, nil // there is nothing to renew it with; the API's own answer says so to the caller
 	}
 	f, err := s.renew(now, token) //nolint:contextcheck // the same
 	if f == nil {
@@ -153,9 +124,10 @@ func (s *Source) Refresh(ctx context.Context, refused *auth.Credential) (*auth.C
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	fresh := s.state.token.Load()
-	if fresh != token && fresh.valid(time.Now()) {
-		return s.prepare(fresh).credential, nil
+	if fresh := s.state.token.Load(); fresh.valid(time.Now()) {
+		if p := s.prepare(fresh); p.credential != refused {
+			return p.credential, nil
+		}
 	}
 	s.state.mu.Lock()
 	defer s.state.mu.Unlock()
@@ -169,7 +141,12 @@ func (s *Source) prepare(token *Token) *prepared {
 		if p != nil && p.token == token {
 			return p
 		}
-		fresh := &prepared{token, s.build(token)}
+		fresh := &prepared{token: token}
+		if p != nil && p.token.access == token.access && p.token.id == token.id {
+			fresh.credential = p.credential // what has changed is not on requests
+		} else {
+			fresh.credential = s.build(token)
+		}
 		if p != nil && p.token.generation > token.generation {
 			return fresh // for a request that was slow: the token has been renewed since it looked
 		}
@@ -201,103 +178,15 @@ func (s *Source) renew(now time.Time, refused *Token) (*flight, error) {
 		}
 		st.forced = now
 	}
-	st.flight = &flight{s, make(chan struct{})}
-	st.quiet.Store(math.MaxInt64)
-	go s.fly(st.flight, refused)
-	return st.flight, nil
-}
-
-// landed is a renewal that is over.
-var landed = func() *flight {
-	f := &flight{done: make(chan struct{})}
-	close(f.done)
-	return f
-}()
-
-// fly is a renewal. No request's context ends it, nor that of a configuration: on a reload Caddy cancels the old one's while
-// requests still go on.
-func (s *Source) fly(f *flight, refused *Token) {
-	ctx, cancel := context.WithTimeout(context.Background(), s.life)
-	defer cancel()
-	err := s.obtainSafely(ctx, refused)
-
-	st := s.state
-	now := time.Now()
-	st.mu.Lock()
-	st.flight, st.err = nil, err
-	st.retry, st.asked = time.Time{}, time.Time{}
-	if err == nil {
-		st.failures = 0
-	} else {
-		st.failures++
-		st.retry = now.Add(backoff(st.failures, weakrand.Float64())) //nolint:gosec // G404: a jitter is no secret
-		if e, ok := errors.AsType[*Error](err); ok {
-			if later := now.Add(min(maxRetryAfter, e.Retry.Sub(now))); later.After(st.retry) {
-				st.retry, st.asked = later, later
-			}
-			e.Retry = st.retry
-		}
-	}
-	wait := st.retry.Sub(now)
-	st.quiet.Store(unixNano(st.retry))
-	st.mu.Unlock()
-	close(f.done)
-	if err != nil {
-		s.log(err, wait)
-	}
-}
-
-// obtainSafely is obtain without its panics: a storage module's would end Caddy, since no server's recover is above here.
-func (s *Source) obtainSafely(ctx context.Context, refused *Token) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = &Error{Err: fmt.Errorf("renewing the token panicked with a %T", r)} // its value may hold anything
-		}
-	}()
-	return s.obtain(ctx, refused)
+	return s.start(func(ctx context.Context) error { return s.obtain(ctx, refused) }), nil
 }
 
 // obtain puts a new token into the state: one that is stored already, or one from the provider.
 func (s *Source) obtain(ctx context.Context, refused *Token) error {
-	now := time.Now()
-	current := s.state.token.Load()
-	stored, err := s.load(ctx)
-	switch {
-	case errors.Is(err, ErrKeyMissing) && current == nil:
-		return err
-	case err != nil: // with a token in memory a record of another key is no reason to let that token be the last one
-		s.logger.Warn("the stored token cannot be read; asking the provider", zap.Error(err))
+	if s.redeem != nil {
+		return s.next(ctx, refused)
 	}
-	var generation uint64
-	if current != nil {
-		generation = current.generation
-	}
-	if stored != nil {
-		if stored.generation < generation {
-			s.logger.Warn("the stored token is older than the one in memory: the storage was rolled back, or a write was lost",
-				zap.Uint64("stored", stored.generation), zap.Uint64("in_memory", generation))
-		}
-		if stored.generation > generation && stored.valid(now) {
-			// Near its end too nobody must wait for the provider: the next request renews it in the background.
-			s.state.token.Store(stored)
-			return nil
-		}
-		generation = max(generation, stored.generation)
-	}
-	token, err := s.fetch(ctx)
-	if err != nil {
-		return err
-	}
-	if !token.valid(time.Now()) {
-		return &Error{Err: errors.New("the token has expired already when it came")}
-	}
-	token.generation = generation + 1
-	// A token of this grant can be had again, so it is used before it is stored: a storage that hangs must not keep it back.
-	s.state.token.Store(token)
-	if err := s.save(ctx, token); err != nil {
-		s.logger.Error("storing a new token failed; it is used all the same, and asked for again after a restart", zap.Error(err))
-	}
-	return nil
+	return s.fetchNext(ctx)
 }
 
 func (s *Source) load(ctx context.Context) (*Token, error) {
@@ -327,23 +216,4 @@ func (s *Source) reseal(ctx context.Context) {
 	if _, err := s.load(context.WithoutCancel(ctx)); err != nil {
 		s.logger.Warn("the stored token could not be sealed with the new key", zap.Error(err))
 	}
-}
-
-// log tells an operator what failed and what to do. Nothing that the provider has written is in it but the error code.
-func (s *Source) log(err error, wait time.Duration) {
-	fields := []zap.Field{zap.Duration("next_attempt_in", wait.Round(time.Millisecond))}
-	if e, ok := errors.AsType[*Error](err); ok {
-		fields = append(fields, zap.String("token_endpoint", e.Host), zap.Int("status", e.Status),
-			zap.String("oauth_error", e.Code), zap.String("remedy", e.Remedy()))
-		if e.Err != nil {
-			fields = append(fields, zap.NamedError("cause", e.Err))
-		}
-	} else {
-		fields = append(fields, zap.Error(err))
-	}
-	if token := s.state.token.Load(); token.valid(time.Now()) {
-		s.logger.Warn("renewing the token failed; the old one is still valid", fields...)
-		return
-	}
-	s.logger.Error("there is no valid token, and none could be obtained", fields...)
 }

@@ -39,6 +39,24 @@ func (s impatient) Stat(ctx context.Context, key string) (certmagic.KeyInfo, err
 	return within(ctx, func() (certmagic.KeyInfo, error) { return s.Storage.Stat(ctx, key) })
 }
 
+// Lock implements certmagic.Storage. Who gets the lock too late gives it back.
+func (s impatient) Lock(ctx context.Context, name string) error {
+	_, err := within(ctx, func() (struct{}, error) {
+		err := s.Storage.Lock(ctx, name)
+		if err == nil && ctx.Err() != nil {
+			err = s.Storage.Unlock(context.WithoutCancel(ctx), name)
+		}
+		return struct{}{}, err
+	})
+	return err
+}
+
+// Unlock implements certmagic.Storage.
+func (s impatient) Unlock(ctx context.Context, name string) error {
+	_, err := within(ctx, func() (struct{}, error) { return struct{}{}, s.Storage.Unlock(ctx, name) })
+	return err
+}
+
 // within returns what use returns, or the error of ctx if that ends first. use goes on then, until it returns.
 func within[T any](ctx context.Context, use func() (T, error)) (T, error) {
 	type result struct {

@@ -3,16 +3,12 @@
 package oauth
 
 import (
-	"cmp"
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path"
-	"regexp"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -25,9 +21,6 @@ import (
 const (
 	// storageTimeout bounds one use of the storage: a stalled one must not keep a token from those who wait for it.
 	storageTimeout = 5 * time.Second
-
-	// recordVersion is the first byte of a record.
-	recordVersion = 1
 
 	// orphanAge is how old a file must be that no record is, before it is removed.
 	orphanAge = time.Hour
@@ -48,28 +41,20 @@ type store struct {
 
 	override time.Duration // the configured lifetime, 0 if there is none
 
+	// grant says that a record holds what a human being has granted, and not just a token that can be had again.
+	grant bool
+
+	// strangers reports whether there are records of the datasource, not of this connection, that no key here opens; nil where
+	// the store looks for itself.
+	strangers func() bool
+
 	swept  atomic.Int64 // Unix time of the last sweep
 	logger *zap.Logger
-}
-
-// record is what is sealed.
-type record struct {
-	Identity string `json:"identity"`
-	Access   string `json:"access_token"`
-	ID       string `json:"id_token,omitempty"`
-	Refresh  string `json:"refresh_token,omitempty"`
-	Obtained int64  `json:"obtained_at"`          // Unix time in milliseconds
-	Expiry   int64  `json:"expires_at,omitempty"` // the same; 0: not known
 }
 
 func (s *store) within() impatient { return impatient{s.storage} }
 
 func (s *store) folder() string { return path.Join("authenticated_api", s.datasource) }
-
-// context is what a record is authenticated with: moved to another connection or generation it does not open.
-func (s *store) context(generation uint64) string {
-	return "record\x00" + s.datasource + "\x00" + s.connection + "\x00" + strconv.FormatUint(generation, 10)
-}
 
 // names returns the names of the record under each key of the ring, the first key's first.
 func (s *store) names(ring *seal.Ring) []string {
@@ -82,6 +67,8 @@ func (s *store) names(ring *seal.Ring) []string {
 
 // load returns the stored token, or nil if there is none for this identity. A damaged record is put aside, never taken for
 // none in silence.
+//
+// While keys are exchanged two nodes may write under different names. The newest record counts then, wherever it is.
 func (s *store) load(ctx context.Context) (*Token, error) {
 	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
 	defer cancel()
@@ -89,38 +76,95 @@ func (s *store) load(ctx context.Context) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	names := s.names(ring)
-	for i, name := range names {
-		raw, err := s.within().Load(ctx, name)
+	var newest *Token
+	found, at := 0, 0
+	for i, name := range s.names(ring) {
+		token, err := s.loadName(ctx, ring, name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("loading a record: %w", err)
-		}
-		token, err := s.open(ring, raw)
-		if errors.Is(err, seal.ErrDamaged) {
-			s.logger.Error("a stored record is damaged; a copy of it is kept", zap.String("storage_key", name+".damaged"))
-			return nil, s.within().Store(ctx, name+".damaged", raw)
-		}
-		if err != nil {
 			return nil, err
 		}
-		if i > 0 && token != nil {
-			// It was sealed with an older key: it moves to the new one.
-			if err := s.save(ctx, token); err == nil {
-				_ = s.within().Delete(ctx, name)
-			}
+		found++
+		if token != nil && (newest == nil || token.newerThan(newest)) {
+			newest, at = token, i
 		}
-		return token, nil
 	}
-	return nil, s.lookForStrangers(ctx, ring)
+	if found == 0 {
+		return nil, s.lookForStrangers(ctx, ring)
+	}
+	if at > 0 && newest != nil && !s.grant {
+		// It was sealed with an older key: it moves to the new one. What people have granted moves under a claim only.
+		_ = s.save(ctx, newest)
+	}
+	return newest, nil
+}
+
+// loadName returns the token of the record with that name, or nil if it is damaged, or not for this identity.
+func (s *store) loadName(ctx context.Context, ring *seal.Ring, name string) (*Token, error) {
+	raw, err := s.within().Load(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("loading a record: %w", err)
+	}
+	token, rec, err := s.open(ring, path.Base(name), raw)
+	switch {
+	case errors.Is(err, seal.ErrDamaged) || isUnknownKey(err): // its name is of a key of the ring, so it was sealed with that
+		s.logger.Error("a stored record is damaged; a copy of it is kept", zap.String("storage_key", name+".damaged"))
+		if err := s.within().Store(ctx, name+".damaged", raw); err != nil {
+			return nil, fmt.Errorf("keeping a damaged record: %w", err)
+		}
+		return s.damaged(raw), nil
+	case err != nil:
+		return nil, err
+	case rec.Identity == s.identity:
+		return token, nil
+	case s.grant:
+		return &Token{generation: token.generation, identity: s.identity, end: ending{Reason: reasonNotConnected}, foreign: true}, nil
+	default:
+		return nil, nil //nolint:nilnil // a token for something else is no token
+	}
+}
+
+// damaged returns what stands for a damaged record: nothing where a token can be had again, and a connection to be made again
+// where it cannot. Its generation is in clear, and must be below that of what comes next, also if it cannot be read.
+func (s *store) damaged(raw []byte) *Token {
+	if !s.grant {
+		return nil
+	}
+	generation := uint64(time.Now().Unix())
+	if len(raw) >= recordHead {
+		if written := binary.BigEndian.Uint64(raw[1:recordHead]); written < generation {
+			generation = written
+		}
+	}
+	return &Token{generation: generation, identity: s.identity, end: ending{Reason: reasonDamaged}}
+}
+
+// newerThan orders two records of a connection that were sealed with different keys. Of two claims of one generation the same
+// one must win for everybody.
+func (t *Token) newerThan(other *Token) bool {
+	switch {
+	case t.generation != other.generation:
+		return t.generation > other.generation
+	case t.claim == nil || other.claim == nil:
+		return t.claim != nil
+	case t.claim.Sent != other.claim.Sent:
+		return t.claim.Sent
+	case t.claim.Attempt != other.claim.Attempt:
+		return t.claim.Attempt > other.claim.Attempt
+	default:
+		return t.claim.Owner < other.claim.Owner
+	}
 }
 
 // lookForStrangers returns ErrKeyMissing if there are records of this datasource that no key here opens. Their names cannot be
 // known without the key.
 func (s *store) lookForStrangers(ctx context.Context, ring *seal.Ring) error {
-	if s.connection != "" {
+	if s.strangers != nil {
+		if s.strangers() {
+			return fmt.Errorf("%w: records of %s were sealed with a key that is not here; add it behind the others", ErrKeyMissing, s.datasource)
+		}
 		return nil
 	}
 	names, err := s.within().List(ctx, s.folder(), false)
@@ -132,50 +176,14 @@ func (s *store) lookForStrangers(ctx context.Context, ring *seal.Ring) error {
 			continue
 		}
 		raw, err := s.within().Load(ctx, name)
-		if err != nil || len(raw) < 9 {
+		if err != nil || len(raw) < recordHead {
 			continue
 		}
-		if id, known := ring.Knows(raw[9:]); id != "" && !known {
+		if id, known := ring.Knows(raw[recordHead:]); id != "" && !known {
 			return fmt.Errorf("%w: %s was sealed with key %s; add it behind the others, or remove the record", ErrKeyMissing, name, id)
 		}
 	}
 	return nil
-}
-
-var recordName = regexp.MustCompile(`^[0-9a-f]{64}$`)
-
-// open reads a record: its version and generation in clear, and the sealed rest.
-func (s *store) open(ring *seal.Ring, raw []byte) (*Token, error) {
-	if len(raw) < 9 || raw[0] != recordVersion {
-		return nil, seal.ErrDamaged
-	}
-	generation := binary.BigEndian.Uint64(raw[1:9])
-	plain, err := ring.Open(raw[9:], s.context(generation))
-	if _, ok := errors.AsType[*seal.UnknownKeyError](err); ok {
-		return nil, seal.ErrDamaged // its name is of a key of the ring, so it was sealed with that
-	}
-	if err != nil {
-		return nil, err
-	}
-	var rec record
-	if err := json.Unmarshal(plain, &rec); err != nil || rec.Access == "" {
-		return nil, seal.ErrDamaged
-	}
-	if rec.Identity != s.identity {
-		return nil, nil //nolint:nilnil // a token for something else is no token
-	}
-	token := &Token{access: rec.Access, id: rec.ID, refresh: rec.Refresh, generation: generation, obtained: time.UnixMilli(rec.Obtained)}
-	token.identity = rec.Identity
-	if s.override > 0 {
-		token.setExpiry(token.obtained.Add(s.override), s.override)
-	} else if rec.Expiry != 0 {
-		expiry := time.UnixMilli(rec.Expiry)
-		token.setExpiry(expiry, expiry.Sub(token.obtained))
-		if token.obtained.After(time.Now().Add(time.Minute)) {
-			token.soft = time.Time{}.Add(1) // written by a clock that is ahead: its age is not known, so it is renewed soon
-		}
-	}
-	return token, nil
 }
 
 // save stores a token in the place of the one before.
@@ -186,26 +194,46 @@ func (s *store) save(ctx context.Context, token *Token) error {
 	if err != nil {
 		return err
 	}
-	rec := record{Identity: cmp.Or(token.identity, s.identity), Access: token.access, ID: token.id, Refresh: token.refresh, Obtained: token.obtained.UnixMilli()}
-	if !token.expiry.IsZero() {
-		rec.Expiry = token.expiry.UnixMilli()
-	}
-	plain, err := json.Marshal(rec) //nolint:gosec // G117: it is sealed next
+	names := s.names(ring)
+	raw, err := s.seal(ring, path.Base(names[0]), token)
 	if err != nil {
-		return fmt.Errorf("encoding a record: %w", err)
+		return err
 	}
-	sealed, err := ring.Seal(plain, s.context(token.generation))
-	if err != nil {
-		return fmt.Errorf("sealing a record: %w", err)
-	}
-	raw := make([]byte, 9, 9+len(sealed))
-	raw[0] = recordVersion
-	binary.BigEndian.PutUint64(raw[1:], token.generation)
-	if err := s.within().Store(ctx, s.names(ring)[0], append(raw, sealed...)); err != nil {
+	if err := s.within().Store(ctx, names[0], raw); err != nil {
 		return fmt.Errorf("storing a record: %w", err)
 	}
-	s.sweep(ctx)
+	for _, name := range names[1:] {
+		s.remove(ctx, name, token.generation, !s.grant) // a claim of this generation may be another node's
+	}
+	if !s.grant { // else the keeper sweeps: there may be a million of these
+		s.sweep(ctx)
+	}
 	return nil
+}
+
+// removeOthers removes the records up to a generation that other keys have sealed.
+func (s *store) removeOthers(ctx context.Context, generation uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
+	defer cancel()
+	ring, err := s.ring()
+	if err != nil {
+		return err
+	}
+	for _, name := range s.names(ring)[1:] {
+		s.remove(ctx, name, generation, true)
+	}
+	return nil
+}
+
+// remove removes what another key has sealed, if it is older than a generation, or as old.
+func (s *store) remove(ctx context.Context, name string, generation uint64, orEqual bool) {
+	raw, err := s.within().Load(ctx, name)
+	if err != nil || len(raw) < recordHead {
+		return
+	}
+	if old := binary.BigEndian.Uint64(raw[1:recordHead]); old < generation || old == generation && orEqual {
+		_ = s.within().Delete(ctx, name)
+	}
 }
 
 // sweep removes what crashes have left in the datasource's folder: certmagic's file storage writes to a temporary file first,

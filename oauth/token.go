@@ -9,7 +9,7 @@ import (
 
 // Token is a set of tokens as a provider issued it. It never changes.
 type Token struct {
-	access  string
+	access  string // "" if there is no connection, which is known
 	id      string
 	refresh string
 
@@ -21,7 +21,33 @@ type Token struct {
 	obtained time.Time
 	expiry   time.Time // zero: not known; the token is used until it is refused
 	soft     time.Time // from then on a new one is fetched in the background; zero as expiry
+
+	connected time.Time // when the account was connected; zero for client_credentials
+	changed   time.Time // when end changed
+	end       ending
+	claim     *claim // of who redeems the refresh token, or has died over it; as it was stored
+	foreign   bool   // it stands for a record that was made for another client or provider
 }
+
+// ending says why a connection is served no more once its access token has expired.
+type ending struct {
+	// Reason is that of an AuthorizationError, "" for a connection that lives.
+	Reason string `json:"reason,omitempty"`
+
+	// Code is the OAuth error that the provider has named.
+	Code string `json:"code,omitempty"`
+}
+
+// reasons of an ending.
+const (
+	reasonNotConnected = "not_connected"
+	reasonDisconnected = "disconnected"
+	reasonExpired      = "expired"
+	reasonRevoked      = "revoked"
+	reasonLost         = "lost_in_crash"
+	reasonRefused      = "refused"
+	reasonDamaged      = "damaged"
+)
 
 // newToken returns the token of an answer. override is the configured lifetime, 0 if there is none.
 func newToken(a *answer, received time.Time, override time.Duration) *Token {
@@ -60,11 +86,37 @@ func softMargin(life time.Duration, jitter float64) time.Duration {
 
 // valid reports whether the token can be sent.
 func (t *Token) valid(now time.Time) bool {
-	return t != nil && (t.expiry.IsZero() || now.Before(t.expiry))
+	return t != nil && t.access != "" && (t.expiry.IsZero() || now.Before(t.expiry))
 }
 
 // fresh reports whether the token needs no renewal yet.
-func (t *Token) fresh(now time.Time) bool { return t != nil && (t.soft.IsZero() || now.Before(t.soft)) }
+func (t *Token) fresh(now time.Time) bool {
+	return t != nil && t.access != "" && (t.soft.IsZero() || now.Before(t.soft))
+}
+
+// redeemable reports whether a new token can be had by the refresh token.
+func (t *Token) redeemable() bool { return t != nil && t.refresh != "" && t.end.Reason == "" }
+
+// finished returns why the connection of a token that is not valid needs a human being, or nil if it does not.
+func (t *Token) finished() error {
+	switch {
+	case t == nil || t.redeemable():
+		return nil
+	case t.end.Reason != "":
+		return &AuthorizationError{Reason: t.end.Reason, Code: t.end.Code}
+	case t.access == "":
+		return &AuthorizationError{Reason: reasonNotConnected}
+	default:
+		return &AuthorizationError{Reason: reasonExpired}
+	}
+}
+
+// with returns a copy that change has changed.
+func (t *Token) with(change func(*Token)) *Token {
+	fresh := *t
+	change(&fresh)
+	return &fresh
+}
 
 const (
 	minBackoff = time.Second

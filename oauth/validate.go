@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 )
 
 // reservedParams are parameters of token requests that have an option of their own, or are the protocol's.
@@ -29,8 +31,10 @@ func (m *Method) Validate() error {
 		return nil
 	}
 	err := errors.Join(
-		oneOf("grant", m.Grant, "client_credentials"),
+		oneOf("grant", m.Grant, grantClientCredentials, grantAuthorizationCode),
 		oneOf("client_auth", m.ClientAuth, authBasic, authBasicRaw, authPost, authNone),
+		oneOf("refresh_client_auth", m.RefreshClientAuth, authBasic, authBasicRaw, authPost, authNone),
+		oneOf("pkce", m.PKCE, "S256", "off"),
 		oneOf("token_request", m.TokenRequest, "form", "json"),
 		oneOf("token_field", m.TokenField, "access_token", "id_token"),
 	)
@@ -38,7 +42,7 @@ func (m *Method) Validate() error {
 	case err != nil:
 		return err
 	case m.Grant == "":
-		return errors.New("auth oauth2: the grant is missing; write auth oauth2 client_credentials { … }")
+		return errors.New("auth oauth2: the grant is missing; write auth oauth2 client_credentials { … } or auth oauth2 authorization_code { … }")
 	case m.TokenURL == "":
 		return errors.New("auth oauth2: token_url is missing; it is the URL of the provider's token endpoint")
 	case m.ClientID == "":
@@ -64,8 +68,88 @@ func (m *Method) Validate() error {
 			return fmt.Errorf("auth oauth2: scopes: %q is no scope (RFC 6749 §3.3)", scope)
 		}
 	}
+	if err := m.checkAuthorization(); err != nil {
+		return err
+	}
 	return m.checkPlace()
 }
+
+// protocolParams are parameters of authorization requests that belong to the flow. Whoever could change one would break it, or
+// its protection.
+var protocolParams = []string{
+	"state", "redirect_uri", "response_type", "client_id", "code_challenge", "code_challenge_method",
+}
+
+// checkAuthorization checks what belongs to the grant authorization_code.
+func (m *Method) checkAuthorization() error {
+	if !m.Interactive() {
+		for _, option := range []struct {
+			name  string
+			given bool
+		}{
+			{"authorization_url", m.AuthorizationURL != ""},
+			{"redirect_url", m.RedirectURL != ""},
+			{"issuer", m.Issuer != ""},
+			{"revocation_url", m.RevocationURL != ""},
+			{"refresh_client_auth", m.RefreshClientAuth != ""},
+			{"pkce", m.PKCE != ""},
+			{"send_scope_on_refresh", m.SendScopeOnRefresh},
+			{"authorization_param", len(m.AuthorizationParams) > 0},
+			{"connection", m.Connection != ""},
+		} {
+			if option.given {
+				return fmt.Errorf("auth oauth2: %s: it belongs to the grant authorization_code; remove it, or change the grant", option.name)
+			}
+		}
+		return nil
+	}
+	switch {
+	case m.AuthorizationURL == "":
+		return errors.New("auth oauth2: authorization_url is missing; it is the URL of the provider's page where people give their consent")
+	case m.RedirectURL == "":
+		return errors.New("auth oauth2: redirect_url is missing; it is the public URL of authenticated_api_console's route and /callback, " +
+			"such as https://gateway.example.com/connect/callback")
+	case m.ClientSecret == "" && m.RefreshClientAuth != "" && m.RefreshClientAuth != authNone:
+		return fmt.Errorf("auth oauth2: refresh_client_auth: %s needs a client_secret", m.RefreshClientAuth)
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.AuthorizationParams)) {
+		if slices.Contains(protocolParams, name) || name == "" {
+			return fmt.Errorf("auth oauth2: authorization_param: %q belongs to the protocol, and is made for each flow", name)
+		}
+	}
+	return checkConnection(m.Connection, m.ConnectionTrusted)
+}
+
+// clientChosen matches placeholders whose value a client chooses: header fields, query parameters, cookies, and whatever else
+// a request says of itself.
+var clientChosen = regexp.MustCompile(`\{http\.(request\.|regexp\.)`)
+
+// authenticated matches those among them that a client does not choose.
+var authenticated = regexp.MustCompile(`\{http\.request\.(tls\.client|remote)[.}]`)
+
+func checkConnection(text string, trusted bool) error {
+	const option = "auth oauth2: connection"
+	if text == "" {
+		return nil
+	}
+	if err := value.CheckLine(option, text); err != nil {
+		return err
+	}
+	if !placeholder.MatchString(text) {
+		return errors.New(option + ": there is no placeholder in it, so all requests would share a connection; " +
+			"write {http.auth.user.id}, or leave it out for a shared one")
+	}
+	for _, found := range placeholder.FindAllString(text, -1) {
+		if clientChosen.MatchString(found) && !authenticated.MatchString(found) && !trusted {
+			return fmt.Errorf("%s: clients choose %s themselves, so one could take another's connection; use {http.auth.user.id}, or "+
+				"write the word trusted behind it if a proxy in front sets it and clients cannot", option, found)
+		}
+	}
+	return nil
+}
+
+// placeholder matches placeholders of requests.
+var placeholder = regexp.MustCompile(`\{[^{}$]*\.[^{}]*\}`)
 
 func (m *Method) checkPlace() error {
 	p := m.AddTokenTo

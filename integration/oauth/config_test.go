@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 )
@@ -26,8 +27,8 @@ import (
 // a restart. What does not change that does not drop it.
 func TestChangedConfig(t *testing.T) {
 	t.Setenv("OTHER_SECRET", "another")
-	p := newProvider(t, time.Hour)
-	p.register("other", secret)
+	p := provider.New(t, time.Hour)
+	p.Register("other", secret)
 	a := newAPI(t, p)
 	base := method(p, "scopes read")
 	for _, test := range []struct {
@@ -40,7 +41,7 @@ func TestChangedConfig(t *testing.T) {
 		{"audience", method(p, "scopes read\naudience https://api.example"), true},
 		{"resource", method(p, "scopes read\nresource https://api.example"), true},
 		{"token parameter", method(p, "scopes read\ntoken_param tenant 2"), true},
-		{"token URL", strings.Replace(base, tokenPath, tokenPath+"?tenant=2", 1), true},
+		{"token URL", strings.Replace(base, provider.TokenPath, provider.TokenPath+"?tenant=2", 1), true},
 		{"the provider's other name", strings.Replace(base, "127.0.0.1", "localhost", 1), true},
 		{"nothing", base, false},
 		{"timeout", method(p, "scopes read\ntimeout 5s"), false},
@@ -55,7 +56,7 @@ func TestChangedConfig(t *testing.T) {
 				g.load(t, site(base))
 				c := newClient(t)
 				wantServed(t, c, g.addr)
-				p.requests.Store(0)
+				p.Requests.Store(0)
 				if how == "reload" {
 					g.load(t, site(test.site))
 				} else {
@@ -67,7 +68,7 @@ func TestChangedConfig(t *testing.T) {
 				if test.fresh {
 					want = 1
 				}
-				p.wantRequests(t, want)
+				p.WantRequests(t, want)
 			})
 		}
 	}
@@ -75,7 +76,7 @@ func TestChangedConfig(t *testing.T) {
 
 // TestTwoDatasources: two datasources of one provider, and of one client even, have a token each.
 func TestTwoDatasources(t *testing.T) {
-	p := newProvider(t, time.Hour)
+	p := provider.New(t, time.Hour)
 	a := rig.NewAPI(t, nil)
 	g := newGateway(t)
 	g.load(t, fmt.Sprintf("handle_path /one/* {\nauthenticated_api http://%[1]s {\nname one\n%[2]s\n}\n}\n"+
@@ -96,7 +97,7 @@ func TestTwoDatasources(t *testing.T) {
 	if len(tokens) != 2 {
 		t.Errorf("the API got %d tokens, want 2", len(tokens))
 	}
-	p.wantRequests(t, 2)
+	p.WantRequests(t, 2)
 	if names := records(t, g.storage); len(names) != 2 || !strings.HasPrefix(names[0], "authenticated_api/one/") || !strings.HasPrefix(names[1], "authenticated_api/two/") {
 		t.Errorf("the storage holds %v", names)
 	}
@@ -104,7 +105,7 @@ func TestTwoDatasources(t *testing.T) {
 
 // TestConfigErrors: what could mix up tokens does not load, and its twin does.
 func TestConfigErrors(t *testing.T) {
-	p := newProvider(t, time.Hour)
+	p := provider.New(t, time.Hour)
 	one, other := method(p, ""), method(p, "scopes other")
 	for _, test := range []struct {
 		name, site, want string
@@ -117,8 +118,8 @@ func TestConfigErrors(t *testing.T) {
 		{"neither base URL nor name", "authenticated_api {\nONE\n}\nreverse_proxy a.example:80", "an OAuth datasource without a base URL needs one"},
 		{"no base URL, but a name", "authenticated_api {\nname a\nONE\n}\nreverse_proxy a.example:80", ""},
 		{"unset secret", "authenticated_api http://a.example {\n" + strings.Replace(one, "CLIENT_SECRET", "NOT_SET_AT_ALL", 1) + "\n}", "client_secret"},
-		{"http", "authenticated_api http://a.example {\n" + strings.Replace(one, p.addr, "idp.example", 1) + "\n}", "insecure_http"},
-		{"http, insecure", "authenticated_api http://a.example {\n" + strings.Replace(method(p, "insecure_http"), p.addr, "idp.example", 1) + "\n}", ""},
+		{"http", "authenticated_api http://a.example {\n" + strings.Replace(one, p.Addr, "idp.example", 1) + "\n}", "insecure_http"},
+		{"http, insecure", "authenticated_api http://a.example {\n" + strings.Replace(method(p, "insecure_http"), p.Addr, "idp.example", 1) + "\n}", ""},
 		{"unreadable certificate", "authenticated_api http://a.example {\n" + method(p, "self_signed_cert /does/not/exist.pem") + "\n}", "self_signed_cert"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -142,24 +143,24 @@ func TestConfigErrors(t *testing.T) {
 
 // TestStorage: what is stored is below authenticated_api, and has nothing readable in it.
 func TestStorage(t *testing.T) {
-	p := newProvider(t, time.Hour)
+	p := provider.New(t, time.Hour)
 	var tokens []string
-	p.rewrite = func(answer map[string]any) {
+	p.SetRewrite(func(answer map[string]any) {
 		tokens = append(tokens, answer["access_token"].(string))
 		answer["id_token"] = "canary.of.the-id-token-x7Qz"
 		answer["refresh_token"] = "canary-of-the-refresh-token-k3Wp"
-	}
+	})
 	a := newAPI(t, p)
 	g := newGateway(t)
 	site := directive(a.URL, p, "")
 	g.load(t, site)
 	c := newClient(t)
 	wantServed(t, c, g.addr)
-	p.revoke()
+	p.RevokeAccess()
 	wantServed(t, c, g.addr)
 	g.restart(t, site)
 	wantServed(t, c, g.addr)
-	p.wantRequests(t, 2)
+	p.WantRequests(t, 2)
 	if names := records(t, g.storage); len(names) != 1 || !strings.HasPrefix(names[0], "authenticated_api/crm/") {
 		t.Errorf("the storage holds %v", names)
 	}
@@ -175,7 +176,7 @@ func TestStorage(t *testing.T) {
 
 // TestStorageBlock: tokens can be kept elsewhere than certificates.
 func TestStorageBlock(t *testing.T) {
-	p := newProvider(t, time.Hour)
+	p := provider.New(t, time.Hour)
 	a := newAPI(t, p)
 	g := newGateway(t)
 	folder := filepath.Join(tempDir(t), "tokens")
@@ -186,7 +187,7 @@ func TestStorageBlock(t *testing.T) {
 	wantServed(t, c, g.addr)
 	g.restart(t, site)
 	wantServed(t, c, g.addr)
-	p.wantRequests(t, 1)
+	p.WantRequests(t, 1)
 	if names := records(t, folder); len(names) != 1 {
 		t.Errorf("%s holds %v", folder, names)
 	}
@@ -197,7 +198,7 @@ func TestStorageBlock(t *testing.T) {
 
 // TestStorageFails: a storage that cannot be written costs no request, and one that is damaged is reported.
 func TestStorageFails(t *testing.T) {
-	p := newProvider(t, time.Hour)
+	p := provider.New(t, time.Hour)
 	a := newAPI(t, p)
 	g := newGateway(t)
 	if err := os.MkdirAll(filepath.Dir(g.storage), 0o700); err != nil {
@@ -216,7 +217,7 @@ func TestStorageFails(t *testing.T) {
 	c := newClient(t)
 	wantServed(t, c, g.addr)
 	wantServed(t, c, g.addr)
-	p.wantRequests(t, 1)
+	p.WantRequests(t, 1)
 	wantLogged(t, g.log, "storing a new token failed")
 
 	if err := os.Remove(blocked); err != nil {
@@ -224,7 +225,7 @@ func TestStorageFails(t *testing.T) {
 	}
 	g.restart(t, site)
 	wantServed(t, c, g.addr)
-	p.wantRequests(t, 2)
+	p.WantRequests(t, 2)
 	names := records(t, g.storage)
 	if len(names) != 1 {
 		t.Fatalf("the storage holds %v", names)
@@ -240,7 +241,7 @@ func TestStorageFails(t *testing.T) {
 	}
 	g.restart(t, site)
 	wantServed(t, c, g.addr)
-	p.wantRequests(t, 3)
+	p.WantRequests(t, 3)
 	wantLogged(t, g.log, "damaged")
 }
 
@@ -248,25 +249,25 @@ func TestStorageFails(t *testing.T) {
 // without it.
 func TestPrivateCertificate(t *testing.T) {
 	file, config := certificate(t)
-	p := newProviderTLS(t, time.Hour, config)
+	p := provider.NewTLS(t, time.Hour, config)
 	a := newAPI(t, p)
 
 	t.Run("with", func(t *testing.T) {
 		g := newGateway(t)
 		g.load(t, directive(a.URL, p, "self_signed_cert "+file))
 		wantServed(t, newClient(t), g.addr)
-		p.wantRequests(t, 1)
+		p.WantRequests(t, 1)
 	})
 	other, _ := certificate(t)
 	for name, option := range map[string]string{"without": "", "with another": "self_signed_cert " + other} {
 		t.Run(name, func(t *testing.T) {
-			p.requests.Store(0)
+			p.Requests.Store(0)
 			g := newGateway(t)
 			g.load(t, directive(a.URL, p, option))
 			wantProblem(t, rig.Get(t, g.addr, "/x", ""), 503, "token-unavailable")
-			p.wantRequests(t, 0)
+			p.WantRequests(t, 0)
 			e := wantLogged(t, g.log, "none could be obtained")
-			if cause, _ := e["cause"].(string); !strings.Contains(cause, "certificate") || e["datasource"] != "crm" || e["token_endpoint"] != p.addr ||
+			if cause, _ := e["cause"].(string); !strings.Contains(cause, "certificate") || e["datasource"] != "crm" || e["token_endpoint"] != p.Addr ||
 				!strings.Contains(fmt.Sprint(e["remedy"]), "self_signed_cert") {
 				t.Errorf("the log says %v", e)
 			}
@@ -304,7 +305,7 @@ func certificate(t *testing.T) (file string, config *tls.Config) {
 func TestForbiddenTokenEndpoints(t *testing.T) {
 	admin := rig.Free(t)
 	_, port, _ := net.SplitHostPort(admin)
-	p := newProvider(t, time.Hour)
+	p := provider.New(t, time.Hour)
 	a := newAPI(t, p)
 	for _, url := range []string{
 		"http://169.254.169.254/latest/token", "http://[::ffff:169.254.169.254]/token", "http://[fd00:ec2::254]/token", "http://100.100.100.200/token",
@@ -313,7 +314,7 @@ func TestForbiddenTokenEndpoints(t *testing.T) {
 		t.Run(url, func(t *testing.T) {
 			g := newGateway(t)
 			g.options = "admin " + admin
-			g.load(t, strings.Replace(directive(a.URL, p, "insecure_http"), p.url, url, 1))
+			g.load(t, strings.Replace(directive(a.URL, p, "insecure_http"), p.TokenURL(), url, 1))
 			begin := time.Now()
 			wantProblem(t, rig.Get(t, g.addr, "/x", ""), 503, "token-unavailable")
 			if took := time.Since(begin); took > 2*time.Second {
@@ -333,7 +334,7 @@ func TestForbiddenTokenEndpoints(t *testing.T) {
 		g.options = "authenticated_api {\ndeny_private\n}"
 		g.load(t, directive(a.URL, p, ""))
 		wantProblem(t, rig.Get(t, g.addr, "/x", ""), 503, "token-unavailable")
-		p.wantRequests(t, 0)
+		p.WantRequests(t, 0)
 	})
 	t.Run("twin", func(t *testing.T) {
 		g := newGateway(t)
@@ -346,7 +347,7 @@ func TestForbiddenTokenEndpoints(t *testing.T) {
 // TestKeyRotation: a new key in front of the old one, and later without it, under load and with a restart at the end: no
 // failure and no token request.
 func TestKeyRotation(t *testing.T) {
-	p := newProvider(t, time.Hour)
+	p := provider.New(t, time.Hour)
 	a := newAPI(t, p)
 	g := newGateway(t)
 	site := directive(a.URL, p, "")
@@ -369,7 +370,7 @@ func TestKeyRotation(t *testing.T) {
 	g.restart(t, site)
 	time.Sleep(300 * time.Millisecond)
 	l.finish(t)
-	p.wantRequests(t, 1)
+	p.WantRequests(t, 1)
 	if after := records(t, g.storage); len(before) != 1 || len(after) != 1 || before[0] == after[0] {
 		t.Errorf("the storage held %v and holds %v", before, after)
 	}
@@ -378,7 +379,7 @@ func TestKeyRotation(t *testing.T) {
 // TestKeyRotationOverExpiries: the same with tokens that expire in the meantime. Even a key that was replaced at once, the
 // old one nowhere, fails no request of a process that has a token.
 func TestKeyRotationOverExpiries(t *testing.T) {
-	p := newProvider(t, 2*time.Second)
+	p := provider.New(t, 2*time.Second)
 	a := newAPI(t, p)
 	g := newGateway(t)
 	site := directive(a.URL, p, "")
@@ -398,7 +399,7 @@ func TestKeyRotationOverExpiries(t *testing.T) {
 
 // TestKeyMissing: a node that starts with a wrong key says so, leaves the record alone, and works when it has the right one.
 func TestKeyMissing(t *testing.T) {
-	p := newProvider(t, time.Hour)
+	p := provider.New(t, time.Hour)
 	a := newAPI(t, p)
 	g := newGateway(t)
 	site := directive(a.URL, p, "")
@@ -425,7 +426,7 @@ func TestKeyMissing(t *testing.T) {
 	if !strings.Contains(fmt.Sprint(e["error"]), "key") || e["datasource"] != "crm" {
 		t.Errorf("the log says %v", e)
 	}
-	p.wantRequests(t, 1)
+	p.WantRequests(t, 1)
 	after, err := os.ReadFile(filepath.Join(g.storage, names[0]))
 	if err != nil || string(after) != string(before) {
 		t.Errorf("the record was changed: %v", err)
@@ -437,5 +438,5 @@ func TestKeyMissing(t *testing.T) {
 	g.options = right
 	g.load(t, site)
 	wantServed(t, c, g.addr)
-	p.wantRequests(t, 1)
+	p.WantRequests(t, 1)
 }

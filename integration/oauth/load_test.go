@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
 )
 
 // TestManyExpiries: tokens expire again and again under load, the provider takes most of a second for each, and nobody
@@ -22,12 +24,12 @@ func TestManyExpiries(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p := newProvider(t, life)
+	p := provider.New(t, life)
 	a := newAPI(t, p)
 	g := newGateway(t)
 	g.load(t, directive(a.URL, p, ""))
 	wantServed(t, newClient(t), g.addr) // the first one has to wait, of course
-	p.delay.Store(int64(delay))
+	p.Delay.Store(int64(delay))
 
 	l := startLoad(t, g.addr, 16, 15*time.Millisecond)
 	time.Sleep(length)
@@ -40,7 +42,7 @@ func TestManyExpiries(t *testing.T) {
 	if got := a.refused.Load(); got > 0 {
 		t.Errorf("the API has refused %d requests", got)
 	}
-	got := p.requests.Load()
+	got := p.Requests.Load()
 	t.Logf("%d token requests in %v", got, length)
 	// A token is renewed after 78 to 80 % of its life, and that takes the delay.
 	if least, most := int64(length/life), 2+int64(length/(life*3/4)); got < least || got > most {
@@ -52,7 +54,7 @@ func TestManyExpiries(t *testing.T) {
 // goroutine, no waiting.
 func TestReloads(t *testing.T) {
 	const life, delay = 4 * time.Second, 300 * time.Millisecond
-	p := newProvider(t, life)
+	p := provider.New(t, life)
 	a := newAPI(t, p)
 	g := newGateway(t)
 	site := directive(a.URL, p, "")
@@ -64,8 +66,8 @@ func TestReloads(t *testing.T) {
 	c.CloseIdleConnections()
 	before := settled()
 	begin := time.Now()
-	p.requests.Store(0)
-	p.delay.Store(int64(delay))
+	p.Requests.Store(0)
+	p.Delay.Store(int64(delay))
 
 	l := startLoad(t, g.addr, 8, 10*time.Millisecond)
 	for range 50 {
@@ -74,7 +76,7 @@ func TestReloads(t *testing.T) {
 	}
 	l.finish(t)
 	elapsed := time.Since(begin)
-	got := p.requests.Load()
+	got := p.Requests.Load()
 	t.Logf("%d token requests in %v", got, elapsed)
 	if most := 1 + int64(elapsed/(life*3/4)); got > most {
 		t.Errorf("%d token requests in %v, want %d at most", got, elapsed, most)
@@ -106,7 +108,7 @@ func settled() int {
 // TestRestart: a token survives a restart, and a reload, without a token request; in its margin too nobody waits for its
 // successor after a restart.
 func TestRestart(t *testing.T) {
-	p := newProvider(t, 5*time.Second)
+	p := provider.New(t, 5*time.Second)
 	a := newAPI(t, p)
 	g := newGateway(t)
 	site := directive(a.URL, p, "")
@@ -120,10 +122,10 @@ func TestRestart(t *testing.T) {
 		g.load(t, site)
 		wantServed(t, c, g.addr)
 	}
-	p.wantRequests(t, 1)
+	p.WantRequests(t, 1)
 
 	time.Sleep(time.Until(begin.Add(4200 * time.Millisecond)))
-	p.delay.Store(int64(10 * time.Second)) // as a provider that has gone away without a word
+	p.Delay.Store(int64(10 * time.Second)) // as a provider that has gone away without a word
 	g.restart(t, site)
 	restarted := time.Now()
 	wantServed(t, c, g.addr)
@@ -131,5 +133,5 @@ func TestRestart(t *testing.T) {
 	if took := time.Since(restarted); took > 400*time.Millisecond {
 		t.Errorf("with a valid token a request has waited for its successor: %v", took)
 	}
-	p.stop()
+	p.Stop()
 }

@@ -32,12 +32,13 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
 	_ "github.com/authenticated-api/caddy-authenticated-api"
+	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 	"github.com/caddyserver/caddy/v2"
 )
 
-// secret is the client's. It has characters that must be form-encoded in Basic (RFC 6749 §2.3.1).
-const secret = "C4nary&s3cret+Xq7/Lm2=Zk9 Wd5"
+// secret is the client's.
+const secret = provider.ClientSecret
 
 // asCaddy makes this binary a Caddy: tests that kill one need a process, and this one is built already.
 const asCaddy = "OAUTH_TEST_AS_CADDY"
@@ -77,13 +78,13 @@ type api struct {
 }
 
 // newAPI runs an API until the test ends. On /refuse it accepts nothing.
-func newAPI(t testing.TB, p *provider) *api {
+func newAPI(t testing.TB, p *provider.Provider) *api {
 	t.Helper()
 	a := new(api)
 	a.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fields := r.Header["Authorization"]
 		token, ok := strings.CutPrefix(strings.Join(fields, ", "), "Bearer ")
-		if !ok || !p.accepts(token) || r.URL.Path == "/refuse" {
+		if !ok || !accepts(p, token) || r.URL.Path == "/refuse" {
 			a.refused.Add(1)
 			w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
 			http.Error(w, "refused", http.StatusUnauthorized)
@@ -99,6 +100,12 @@ func newAPI(t testing.TB, p *provider) *api {
 	}))
 	t.Cleanup(a.Close)
 	return a
+}
+
+// accepts reports whether a provider has issued an access token that is still valid.
+func accepts(p *provider.Provider, token string) bool {
+	_, ok := p.Accepts(token)
+	return ok
 }
 
 // gateway is a Caddy in this process.
@@ -151,13 +158,13 @@ func (g *gateway) restart(t testing.TB, site string) {
 }
 
 // directive is the directive for an API with the tokens of a provider. more are lines of its oauth2 block.
-func directive(base string, p *provider, more string) string {
+func directive(base string, p *provider.Provider, more string) string {
 	return fmt.Sprintf("authenticated_api %s {\nname crm\n%s\n}", base, method(p, more))
 }
 
 // method is the option auth.
-func method(p *provider, more string) string {
-	return fmt.Sprintf("auth oauth2 client_credentials {\ntoken_url %s\nclient_id gateway\nclient_secret {env.CLIENT_SECRET}\n%s\n}", p.url, more)
+func method(p *provider.Provider, more string) string {
+	return fmt.Sprintf("auth oauth2 client_credentials {\ntoken_url %s\nclient_id gateway\nclient_secret {env.CLIENT_SECRET}\n%s\n}", p.TokenURL(), more)
 }
 
 // newClient returns a client as programs have one: it sends a request again if the connection that it had kept was closed,

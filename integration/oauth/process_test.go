@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
@@ -29,7 +30,7 @@ type process struct {
 }
 
 // newProcess returns a Caddy that does not run yet, for one API behind the tokens of a provider.
-func newProcess(t *testing.T, a *api, p *provider) *process {
+func newProcess(t *testing.T, a *api, p *provider.Provider) *process {
 	t.Helper()
 	dir := tempDir(t)
 	g := &gateway{addr: rig.Free(t), storage: filepath.Join(dir, "storage"), log: filepath.Join(dir, "caddy.log")}
@@ -101,15 +102,15 @@ func TestKilled(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
 		t.Run(signal.String(), func(t *testing.T) {
 			t.Parallel()
-			p := newProvider(t, 4*time.Second)
+			p := provider.New(t, 4*time.Second)
 			a := newAPI(t, p)
 			proc := newProcess(t, a, p)
 			c := newClient(t)
 			// Nothing is stored yet, and the answer is on its way: the request that waits is lost, the next one is not.
-			p.delay.Store(int64(300 * time.Millisecond))
+			p.Delay.Store(int64(300 * time.Millisecond))
 			proc.start(t)
 			go func() { _, _, _ = get(c, "http://"+proc.addr+"/x") }()
-			waitFor(t, "a token request", func() bool { return p.requests.Load() > 0 })
+			waitFor(t, "a token request", func() bool { return p.Requests.Load() > 0 })
 			proc.end(signal)
 			proc.start(t)
 			wantServed(t, c, proc.addr)
@@ -117,16 +118,16 @@ func TestKilled(t *testing.T) {
 			for round := range 4 {
 				// In the margin a request starts a renewal in the background. It is killed somewhere on the way: before the
 				// answer, with the answer, while it stores it, or after that.
-				before := p.requests.Load()
+				before := p.Requests.Load()
 				waitFor(t, "a renewal", func() bool {
 					wantServed(t, c, proc.addr)
-					return p.requests.Load() > before
+					return p.Requests.Load() > before
 				})
 				pause := time.Duration(round)*100*time.Millisecond + time.Duration(rand.IntN(20))*time.Millisecond
 				if round == 3 {
 					// As near as possible to the storing.
-					answered := p.answered.Load()
-					waitFor(t, "the answer", func() bool { return p.answered.Load() > answered || p.answered.Load() == p.requests.Load() })
+					answered := p.Answered.Load()
+					waitFor(t, "the answer", func() bool { return p.Answered.Load() > answered || p.Answered.Load() == p.Requests.Load() })
 					pause = time.Duration(rand.IntN(4)) * time.Millisecond
 				}
 				time.Sleep(pause)
@@ -161,7 +162,7 @@ func waitFor(t *testing.T, what string, reached func() bool) {
 func TestProviderAway(t *testing.T) {
 	t.Parallel()
 	const life = 12 * time.Second
-	p := newProvider(t, life)
+	p := provider.New(t, life)
 	a := newAPI(t, p)
 	proc := newProcess(t, a, p)
 	proc.start(t)
@@ -169,8 +170,8 @@ func TestProviderAway(t *testing.T) {
 	wantServed(t, c, proc.addr)
 	begin := time.Now()
 	at := func(share float64) { time.Sleep(time.Until(begin.Add(time.Duration(share * float64(life))))) }
-	p.stop()
-	p.setLife(2 * time.Second) // of the next one
+	p.Stop()
+	p.SetLife(2 * time.Second) // of the next one
 
 	l := startLoad(t, proc.addr, 4, 20*time.Millisecond)
 	at(0.2)
@@ -180,8 +181,8 @@ func TestProviderAway(t *testing.T) {
 	proc.end(syscall.SIGKILL)
 	proc.start(t)
 	at(0.9)
-	p.start(t)
-	waitFor(t, "the new token", func() bool { return p.answered.Load() == 2 })
+	p.Start(t)
+	waitFor(t, "the new token", func() bool { return p.Answered.Load() == 2 })
 	l.finish(t)
 	if a.refused.Load() > 0 {
 		t.Errorf("the API has refused %d requests", a.refused.Load())
@@ -189,11 +190,11 @@ func TestProviderAway(t *testing.T) {
 	for _, e := range append(logged(t, proc.log, "none could be obtained"), logged(t, proc.log, "storing a new token failed")...) {
 		t.Errorf("the log says %v", e)
 	}
-	if e := wantLogged(t, proc.log, "the old one is still valid"); e["level"] != "warn" || e["datasource"] != "crm" || e["token_endpoint"] != p.addr {
+	if e := wantLogged(t, proc.log, "the old one is still valid"); e["level"] != "warn" || e["datasource"] != "crm" || e["token_endpoint"] != p.Addr {
 		t.Errorf("the log says %v", e)
 	}
 
-	p.stop()
+	p.Stop()
 	time.Sleep(2300 * time.Millisecond) // now the token has expired
 	res := rig.Get(t, proc.addr, "/x", "")
 	wantProblem(t, res, 503, "token-unavailable")
@@ -201,7 +202,7 @@ func TestProviderAway(t *testing.T) {
 	if err != nil || wait < 1 || wait > 10 {
 		t.Fatalf("Retry-After is %q", res.Header.Get("Retry-After"))
 	}
-	p.start(t)
+	p.Start(t)
 	time.Sleep(time.Duration(wait) * time.Second)
 	wantServed(t, c, proc.addr)
 	wantNoSecret(t, proc.dir, secret)
@@ -210,14 +211,14 @@ func TestProviderAway(t *testing.T) {
 // TestProviderFails: a provider that answers 503 harms no valid token either.
 func TestProviderFails(t *testing.T) {
 	t.Parallel()
-	p := newProvider(t, 4*time.Second)
+	p := provider.New(t, 4*time.Second)
 	a := newAPI(t, p)
 	proc := newProcess(t, a, p)
 	proc.start(t)
 	wantServed(t, newClient(t), proc.addr)
-	p.status.Store(503)
+	p.Status.Store(503)
 	l := startLoad(t, proc.addr, 4, 20*time.Millisecond)
-	waitFor(t, "a renewal", func() bool { return p.requests.Load() == 2 })
+	waitFor(t, "a renewal", func() bool { return p.Requests.Load() == 2 })
 	time.Sleep(200 * time.Millisecond)
 	l.finish(t)
 	if e := wantLogged(t, proc.log, "the old one is still valid"); e["status"] != 503.0 {
@@ -239,7 +240,7 @@ func TestProviderFails(t *testing.T) {
 // with each request, and harms nobody else.
 func TestAlwaysRefused(t *testing.T) {
 	t.Parallel()
-	p := newProvider(t, time.Hour)
+	p := provider.New(t, time.Hour)
 	a := newAPI(t, p)
 	proc := newProcess(t, a, p)
 	proc.start(t)
@@ -254,7 +255,7 @@ func TestAlwaysRefused(t *testing.T) {
 		}
 	}
 	l.finish(t)
-	got := p.requests.Load() - 1
+	got := p.Requests.Load() - 1
 	t.Logf("%d refused requests in 12 s cost %d token requests", n, got)
 	if got < 1 || got > 2 {
 		t.Errorf("%d refused requests cost %d token requests", n, got)
@@ -264,8 +265,8 @@ func TestAlwaysRefused(t *testing.T) {
 // TestWrongSecret: the answer names the error, and the log what to do.
 func TestWrongSecret(t *testing.T) {
 	t.Parallel()
-	p := newProvider(t, time.Hour)
-	p.register("gateway", "not what is configured")
+	p := provider.New(t, time.Hour)
+	p.Register("gateway", "not what is configured")
 	a := newAPI(t, p)
 	proc := newProcess(t, a, p)
 	proc.start(t)
@@ -275,14 +276,14 @@ func TestWrongSecret(t *testing.T) {
 	}
 	e := wantLogged(t, proc.log, "none could be obtained")
 	remedy := fmt.Sprint(e["remedy"])
-	if e["level"] != "error" || e["datasource"] != "crm" || e["token_endpoint"] != p.addr || e["status"] != 401.0 || e["oauth_error"] != "invalid_client" ||
+	if e["level"] != "error" || e["datasource"] != "crm" || e["token_endpoint"] != p.Addr || e["status"] != 401.0 || e["oauth_error"] != "invalid_client" ||
 		!strings.Contains(remedy, "client_secret") || !strings.Contains(remedy, "client_secret_post") {
 		t.Errorf("the log says %v", e)
 	}
 	wantNoSecret(t, proc.dir, secret)
 
 	// The provider learns the secret: the next attempt is served, without a restart.
-	p.register("gateway", secret)
+	p.Register("gateway", secret)
 	waitFor(t, "the next attempt", func() bool {
 		status, _, err := get(newClient(t), "http://"+proc.addr+"/x")
 		return err == nil && status == 200

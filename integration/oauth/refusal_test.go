@@ -22,12 +22,14 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
 )
 
 // TestRevoked: the API refuses a token that is not expired. One renewal and one replay, with the body, mend that, and
 // the caller sees nothing of it.
 func TestRevoked(t *testing.T) {
-	p := newProvider(t, time.Hour)
+	p := provider.New(t, time.Hour)
 	a := newAPI(t, p)
 	for _, test := range []struct {
 		name string
@@ -45,8 +47,8 @@ func TestRevoked(t *testing.T) {
 			g.load(t, directive(a.URL, p, ""))
 			c := newClient(t)
 			wantServed(t, c, g.addr)
-			p.revoke()
-			p.requests.Store(0)
+			p.RevokeAccess()
+			p.Requests.Store(0)
 			a.served.Store(0)
 			a.refused.Store(0)
 			method := http.MethodPost
@@ -68,25 +70,25 @@ func TestRevoked(t *testing.T) {
 			if a.served.Load() != 1 || a.refused.Load() != 1 {
 				t.Errorf("the API has served %d and refused %d, want 1 and 1", a.served.Load(), a.refused.Load())
 			}
-			p.wantRequests(t, 1)
+			p.WantRequests(t, 1)
 		})
 	}
 }
 
 // TestRevokedHerd: when a token is withdrawn under load, one renewal mends it for all, and nobody sees a 401.
 func TestRevokedHerd(t *testing.T) {
-	p := newProvider(t, time.Hour)
+	p := provider.New(t, time.Hour)
 	a := newAPI(t, p)
 	g := newGateway(t)
 	g.load(t, directive(a.URL, p, ""))
 	wantServed(t, newClient(t), g.addr)
-	p.delay.Store(int64(200 * time.Millisecond))
+	p.Delay.Store(int64(200 * time.Millisecond))
 	l := startLoad(t, g.addr, 32, 5*time.Millisecond)
 	time.Sleep(300 * time.Millisecond)
-	p.revoke()
+	p.RevokeAccess()
 	time.Sleep(700 * time.Millisecond)
 	l.finish(t)
-	p.wantRequests(t, 2)
+	p.WantRequests(t, 2)
 	if a.refused.Load() == 0 {
 		t.Error("the API has refused nothing")
 	}
@@ -95,11 +97,11 @@ func TestRevokedHerd(t *testing.T) {
 // TestRevokedOverWindow: a body that does not fit the window cannot be sent again. The refusal passes, and the next request
 // is served.
 func TestRevokedOverWindow(t *testing.T) {
-	p := newProvider(t, time.Hour)
+	p := provider.New(t, time.Hour)
 	// It reads the body before it refuses, so that more than the window has gone for sure.
 	a := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
-		if token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); !p.accepts(token) {
+		if token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); !accepts(p, token) {
 			http.Error(w, "refused", http.StatusUnauthorized)
 			return
 		}
@@ -110,7 +112,7 @@ func TestRevokedOverWindow(t *testing.T) {
 	g.load(t, directive(a.URL, p, ""))
 	c := newClient(t)
 	wantServed(t, c, g.addr)
-	p.revoke()
+	p.RevokeAccess()
 	res, err := c.Post("http://"+g.addr+"/x", "text/plain", strings.NewReader(strings.Repeat("b", 200_000)))
 	if err != nil {
 		t.Fatal(err)
@@ -121,14 +123,14 @@ func TestRevokedOverWindow(t *testing.T) {
 		t.Errorf("the client got %d %q, want the API's own answer", res.StatusCode, body)
 	}
 	for range 100 { // the renewal is in the background
-		if p.answered.Load() == 2 {
+		if p.Answered.Load() == 2 {
 			break
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
 	time.Sleep(50 * time.Millisecond)
 	wantServed(t, c, g.addr)
-	p.wantRequests(t, 2)
+	p.WantRequests(t, 2)
 }
 
 // TestReplayIsSignedAnew: the second attempt has a signature of its own.
@@ -145,14 +147,14 @@ func TestReplayIsSignedAnew(t *testing.T) {
 	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := newProvider(t, time.Hour)
+	p := provider.New(t, time.Hour)
 	var mu sync.Mutex
 	var signatures []string
 	a := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		signatures = append(signatures, r.Header.Values("X-Appsmith-Signature")...)
 		mu.Unlock()
-		if token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); !p.accepts(token) {
+		if token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); !accepts(p, token) {
 			http.Error(w, "refused", http.StatusUnauthorized)
 			return
 		}
@@ -165,7 +167,7 @@ func TestReplayIsSignedAnew(t *testing.T) {
 		a.URL, method(p, ""), file))
 	c := newClient(t)
 	wantServed(t, c, g.addr)
-	p.revoke()
+	p.RevokeAccess()
 	wantServed(t, c, g.addr)
 	if len(signatures) != 3 || signatures[1] == signatures[2] {
 		t.Fatalf("the API got the signatures %q", signatures)
@@ -180,11 +182,11 @@ func TestReplayIsSignedAnew(t *testing.T) {
 
 // TestWebSocket: a handshake that is refused is sent again, and the connection works in both directions.
 func TestWebSocket(t *testing.T) {
-	p := newProvider(t, time.Hour)
+	p := provider.New(t, time.Hour)
 	var mu sync.Mutex
 	var handshakes int
 	a := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); !p.accepts(token) {
+		if token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); !accepts(p, token) {
 			http.Error(w, "refused", http.StatusUnauthorized)
 			return
 		}
@@ -208,7 +210,7 @@ func TestWebSocket(t *testing.T) {
 	g := newGateway(t)
 	g.load(t, directive(a.URL, p, ""))
 	wantServed(t, newClient(t), g.addr)
-	p.revoke()
+	p.RevokeAccess()
 
 	conn, err := net.Dial("tcp", g.addr)
 	if err != nil {
@@ -230,7 +232,7 @@ func TestWebSocket(t *testing.T) {
 			t.Errorf("the client got %q back, %v", got, err)
 		}
 	}
-	p.wantRequests(t, 2)
+	p.WantRequests(t, 2)
 	if handshakes != 1 {
 		t.Errorf("%d handshakes have succeeded", handshakes)
 	}

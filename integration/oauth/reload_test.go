@@ -13,14 +13,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
 // TestReloadWhileFetching: a token request that is under way survives a reload. Who waits for it is served, and so is who
 // comes to the new configuration, all with the one token.
 func TestReloadWhileFetching(t *testing.T) {
-	p := newProvider(t, time.Hour)
-	p.delay.Store(int64(700 * time.Millisecond))
+	p := provider.New(t, time.Hour)
+	p.Delay.Store(int64(700 * time.Millisecond))
 	a := newAPI(t, p)
 	g := newGateway(t)
 	site := directive(a.URL, p, "")
@@ -35,16 +36,16 @@ func TestReloadWhileFetching(t *testing.T) {
 		})
 	}
 	serve()
-	waitFor(t, "the token request", func() bool { return p.requests.Load() == 1 })
+	waitFor(t, "the token request", func() bool { return p.Requests.Load() == 1 })
 	g.load(t, site)
 	serve()
 	wg.Wait()
-	p.wantRequests(t, 1)
+	p.WantRequests(t, 1)
 }
 
 // TestFailedReload: a configuration that does not load takes nothing away from the one that goes on.
 func TestFailedReload(t *testing.T) {
-	p := newProvider(t, time.Hour)
+	p := provider.New(t, time.Hour)
 	a := newAPI(t, p)
 	g := newGateway(t)
 	site := directive(a.URL, p, "")
@@ -58,16 +59,16 @@ func TestFailedReload(t *testing.T) {
 		}
 		wantServed(t, c, g.addr)
 	}
-	p.revoke()
+	p.RevokeAccess()
 	wantServed(t, c, g.addr)
 	wantServed(t, c, g.addr)
-	p.wantRequests(t, 2)
+	p.WantRequests(t, 2)
 }
 
 // TestCallerLeaves: the caller that has made the gateway ask for a token leaves; those who wait with it are served.
 func TestCallerLeaves(t *testing.T) {
-	p := newProvider(t, time.Hour)
-	p.delay.Store(int64(500 * time.Millisecond))
+	p := provider.New(t, time.Hour)
+	p.Delay.Store(int64(500 * time.Millisecond))
 	a := newAPI(t, p)
 	g := newGateway(t)
 	g.load(t, directive(a.URL, p, ""))
@@ -85,7 +86,7 @@ func TestCallerLeaves(t *testing.T) {
 		}
 		gone <- err
 	}()
-	waitFor(t, "the token request", func() bool { return p.requests.Load() == 1 })
+	waitFor(t, "the token request", func() bool { return p.Requests.Load() == 1 })
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
@@ -99,7 +100,7 @@ func TestCallerLeaves(t *testing.T) {
 		t.Error("the first caller has not left")
 	}
 	wg.Wait()
-	p.wantRequests(t, 1)
+	p.WantRequests(t, 1)
 }
 
 // TestOwnProxy: with a proxy of the user's own a revoked token is renewed and the request sent again if that proxy has our
@@ -113,13 +114,13 @@ func TestOwnProxy(t *testing.T) {
 		{"another transport", "", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			p := newProvider(t, time.Hour)
+			p := provider.New(t, time.Hour)
 			a := newAPI(t, p)
 			g := newGateway(t)
 			g.load(t, fmt.Sprintf("authenticated_api {\nname crm\n%s\n}\nreverse_proxy %s {\n%s\n}", method(p, ""), a.Listener.Addr(), test.transport))
 			c := newClient(t)
 			wantServed(t, c, g.addr)
-			p.revoke()
+			p.RevokeAccess()
 			status, _, err := get(c, "http://"+g.addr+"/x")
 			if err != nil || (status == 200) != test.replayed || !test.replayed && status != 401 {
 				t.Errorf("the client got %d, %v", status, err)
@@ -136,7 +137,7 @@ func TestOwnProxy(t *testing.T) {
 
 // TestHealthCheck: active health checks carry the token that is there, and never fetch one.
 func TestHealthCheck(t *testing.T) {
-	p := newProvider(t, time.Hour)
+	p := provider.New(t, time.Hour)
 	var mu sync.Mutex
 	var checks []string
 	a := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -163,14 +164,14 @@ func TestHealthCheck(t *testing.T) {
 	if _, field := last(); field != "" {
 		t.Errorf("a check carried %q", field)
 	}
-	p.wantRequests(t, 0)
+	p.WantRequests(t, 0)
 	wantServed(t, newClient(t), g.addr)
 	n, _ := last()
 	waitFor(t, "more checks", func() bool { now, _ := last(); return now >= n+3 })
-	if _, field := last(); !p.accepts(strings.TrimPrefix(field, "Bearer ")) {
+	if _, field := last(); !accepts(p, strings.TrimPrefix(field, "Bearer ")) {
 		t.Errorf("a check carried %q", field)
 	}
-	p.wantRequests(t, 1)
+	p.WantRequests(t, 1)
 }
 
 // TestMadeKey: without a key in the configuration one is made when the first token is stored, and not before; only its owner
@@ -178,7 +179,7 @@ func TestHealthCheck(t *testing.T) {
 func TestMadeKey(t *testing.T) {
 	t.Setenv("XDG_CONFIG_HOME", tempDir(t))
 	file := os.Getenv("XDG_CONFIG_HOME") + "/caddy/authenticated_api.key"
-	p := newProvider(t, time.Hour)
+	p := provider.New(t, time.Hour)
 	a := newAPI(t, p)
 	g := newGateway(t)
 	site := directive(a.URL, p, "")
@@ -202,14 +203,14 @@ func TestMadeKey(t *testing.T) {
 	wantNoSecret(t, g.storage, strings.TrimSpace(string(key)))
 	g.restart(t, site)
 	wantServed(t, c, g.addr)
-	p.wantRequests(t, 1)
+	p.WantRequests(t, 1)
 }
 
 // TestProviderSilent: a provider that takes the request and says nothing costs a caller the timeout, and no more callers
 // after that.
 func TestProviderSilent(t *testing.T) {
-	p := newProvider(t, time.Hour)
-	p.delay.Store(int64(time.Minute))
+	p := provider.New(t, time.Hour)
+	p.Delay.Store(int64(time.Minute))
 	a := newAPI(t, p)
 	g := newGateway(t)
 	g.load(t, directive(a.URL, p, "timeout 300ms"))
@@ -227,5 +228,5 @@ func TestProviderSilent(t *testing.T) {
 	if e := wantLogged(t, g.log, "none could be obtained"); e["cause"] != "no answer in time" {
 		t.Errorf("the log says %v", e)
 	}
-	p.wantRequests(t, 1)
+	p.WantRequests(t, 1)
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
@@ -31,20 +32,20 @@ func wantHead(t *testing.T, a *rig.API, want ...string) {
 // TestFirstRequest: what the provider and the API get, byte for byte, and that the API's own question to the provider
 // whether the token is good is answered with yes.
 func TestFirstRequest(t *testing.T) {
-	p := newProvider(t, time.Minute)
+	p := provider.New(t, time.Minute)
 	var token atomic.Pointer[string]
 	a := rig.NewAPI(t, func(request string) string {
 		_, rest, _ := strings.Cut(request, "Authorization: Bearer ")
 		text, _, _ := strings.Cut(rest, "\r\n")
 		token.Store(&text)
-		if active, err := p.introspects(text); err != nil || !active {
+		if active, err := p.Introspects(t.Context(), text); err != nil || !active {
 			return rig.Response("401 Unauthorized", "", "")
 		}
 		return rig.OK("ok")
 	})
 	g := newGateway(t)
 	g.load(t, directive("http://"+a.Addr+"/v2", p, "scopes read,write profile"))
-	p.wantRequests(t, 0) // a token is fetched when it is first needed
+	p.WantRequests(t, 0) // a token is fetched when it is first needed
 
 	// What the client sends in the place of the credential does not count.
 	res := rig.Get(t, g.addr, "/x?a=1", "User-Agent: test\r\nAccept: */*\r\nAuthorization: Bearer evil\r\nauthorization: Basic ZTpl\r\n")
@@ -52,8 +53,8 @@ func TestFirstRequest(t *testing.T) {
 		t.Fatalf("the client got %d %q", res.StatusCode, res.Text)
 	}
 	wantHead(t, a, "GET /v2/x?a=1 HTTP/1.1", "Host: "+a.Addr, "User-Agent: test", "Accept: */*", "Authorization: Bearer "+*token.Load())
-	p.wantRequests(t, 1)
-	form := p.lastForm(t)
+	p.WantRequests(t, 1)
+	form := p.LastForm(t)
 	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte("gateway:"+url.QueryEscape(secret)))
 	if len(form) != 3 || form.Get("grant_type") != "client_credentials" || form.Get("scope") != "read write profile" || form.Get("Authorization") != basic {
 		t.Errorf("the provider got %v", form)
@@ -63,8 +64,8 @@ func TestFirstRequest(t *testing.T) {
 	}
 
 	// The twin: the API does not take everything.
-	p.revoke()
-	p.stop()
+	p.RevokeAccess()
+	p.Stop()
 	if res := rig.Get(t, g.addr, "/x", ""); res.StatusCode != 401 {
 		t.Errorf("with a token that is not good any more the client got %d", res.StatusCode)
 	}
@@ -88,12 +89,12 @@ func TestPlaces(t *testing.T) {
 		{"post", "client_auth client_secret_post", "GET /x?a=1 HTTP/1.1", []string{"Authorization: Bearer TOKEN"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			p := newProvider(t, time.Minute)
+			p := provider.New(t, time.Minute)
 			var token atomic.Value
-			p.rewrite = func(answer map[string]any) {
+			p.SetRewrite(func(answer map[string]any) {
 				token.Store(answer["access_token"])
 				answer["id_token"] = "the.id.token" // zitadel's server sends none with this grant
-			}
+			})
 			a := rig.NewAPI(t, nil)
 			g := newGateway(t)
 			g.load(t, directive("http://"+a.Addr, p, test.options))
@@ -112,7 +113,7 @@ func TestPlaces(t *testing.T) {
 
 // TestNoIDToken: with token_field id_token an answer without one is no token, and the access token is not sent for it.
 func TestNoIDToken(t *testing.T) {
-	p := newProvider(t, time.Minute)
+	p := provider.New(t, time.Minute)
 	a := rig.NewAPI(t, nil)
 	g := newGateway(t)
 	g.load(t, directive("http://"+a.Addr, p, "token_field id_token"))
@@ -128,15 +129,15 @@ func TestNoIDToken(t *testing.T) {
 
 // TestHerd: cold, and then on an expired token, 300 requests at once cost one token request.
 func TestHerd(t *testing.T) {
-	p := newProvider(t, 3*time.Second)
-	p.delay.Store(int64(200 * time.Millisecond)) // all of them come while it is under way
+	p := provider.New(t, 3*time.Second)
+	p.Delay.Store(int64(200 * time.Millisecond)) // all of them come while it is under way
 	a := newAPI(t, p)
 	g := newGateway(t)
 	g.load(t, directive(a.URL, p, ""))
 	c := newClient(t)
 	for round := range int64(2) {
 		if round == 1 {
-			p.setLife(time.Minute)
+			p.SetLife(time.Minute)
 			time.Sleep(3300 * time.Millisecond)
 		}
 		var wg sync.WaitGroup
@@ -148,7 +149,7 @@ func TestHerd(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		p.wantRequests(t, round+1)
+		p.WantRequests(t, round+1)
 	}
 	if got := a.served.Load(); got != 600 {
 		t.Errorf("the API has served %d requests", got)
@@ -160,7 +161,7 @@ func TestHerd(t *testing.T) {
 
 // TestClientSecretFile: a secret in a file is read again for each token request, so that it can be rotated there.
 func TestClientSecretFile(t *testing.T) {
-	p := newProvider(t, time.Minute)
+	p := provider.New(t, time.Minute)
 	a := newAPI(t, p)
 	file := tempDir(t) + "/secret"
 	if err := os.WriteFile(file, []byte(secret+"\n"), 0o600); err != nil {
@@ -170,11 +171,11 @@ func TestClientSecretFile(t *testing.T) {
 	g.load(t, strings.ReplaceAll(directive(a.URL, p, ""), "{env.CLIENT_SECRET}", "{file."+file+"}"))
 	c := newClient(t)
 	wantServed(t, c, g.addr)
-	p.register("gateway", "another")
-	p.revoke()
+	p.Register("gateway", "another")
+	p.RevokeAccess()
 	if err := os.WriteFile(file, []byte("another\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	wantServed(t, c, g.addr)
-	p.wantRequests(t, 2)
+	p.WantRequests(t, 2)
 }

@@ -184,6 +184,25 @@ func (t *Template) Expand(repl *caddy.Replacer) string {
 	return sb.String()
 }
 
+// ExpandAll is Expand that returns false if a placeholder is unknown or empty.
+func (t *Template) ExpandAll(repl *caddy.Replacer) (string, bool) {
+	var sb strings.Builder
+	for _, p := range t.parts {
+		if p.placeholder {
+			val, known := repl.GetString(p.text)
+			if !known || val == "" {
+				return "", false
+			}
+			p.text = val
+		}
+		if len(t.parts) == 1 {
+			return p.text, true
+		}
+		sb.WriteString(p.text)
+	}
+	return sb.String(), true
+}
+
 // ParseDuration reads Go's form (and Caddy's "d" for days), or a bare number of seconds. It must be positive.
 func ParseDuration(option, text string) (time.Duration, error) {
 	var dur time.Duration

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// maxKey bounds the name of a connection.
+const maxKey = 1024
+
+// connections are the states of a datasource's connections. What is in them outlives a reload.
+type connections struct {
+	mu     sync.RWMutex
+	states map[string]*State      // by connection
+	flows  map[string]*redemption // by the ID of the flow
+
+	strangers atomic.Bool // there are records that no key here opens
+}
+
+// pool has the connections of all datasources.
+var pool = caddy.NewUsagePool()
+
+// state returns the state of a connection. limit bounds how many are kept.
+func (c *connections) state(key string, limit int) *State {
+	c.mu.RLock()
+	st := c.states[key]
+	c.mu.RUnlock()
+	if st != nil {
+		if !st.used.Load() {
+			st.used.Store(true)
+		}
+		return st
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if st = c.states[key]; st != nil {
+		return st
+	}
+	if len(c.states) >= limit {
+		c.forget()
+	}
+	st = new(State)
+	st.used.Store(true)
+	if c.states == nil {
+		c.states = make(map[string]*State)
+	}
+	c.states[key] = st
+	return st
+}
+
+// known returns the state of a connection if there is one.
+func (c *connections) known(key string) *State {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.states[key]
+}
+
+// forget drops a state that has not been used lately and in which nothing is under way. What it knew is in the storage. It is
+// a clock with a random hand: Go's maps begin anywhere.
+func (c *connections) forget() {
+	probes := 0
+	for key, st := range c.states {
+		if probes++; probes > 64 {
+			return
+		}
+		if st.used.Swap(false) || key == "" || st.busy() {
+			continue
+		}
+		delete(c.states, key)
+		return
+	}
+}
+
+// busy reports whether something is under way that must not be forgotten.
+func (st *State) busy() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.flight != nil || st.looking != nil || st.unsaved != nil
+}
+
+// destructPatience is how long a process that ends waits for tokens that are on their way, or not stored yet.
+const destructPatience = 30 * time.Second
+
+// Destruct implements caddy.Destructor: it is called when no configuration uses the connections any more. On their way may be
+// answers with refresh tokens that exist nowhere else.
+func (c *connections) Destruct() error {
+	end := time.Now().Add(destructPatience)
+	for time.Now().Before(end) {
+		if !c.busy() {
+			return nil
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if c.busy() {
+		return errors.New("a token that was being renewed could not be stored before the end")
+	}
+	return nil
+}
+
+func (c *connections) busy() bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for _, st := range c.states {
+		if st.busy() {
+			return true
+		}
+	}
+	return false
+}
+
+// Datasource returns the name of the datasource that the method was bound to.
+func (m *Method) Datasource() string { return m.datasource }
+
+// Interactive reports whether accounts are connected in a browser: the grant authorization_code.
+func (m *Method) Interactive() bool { return m.Grant == grantAuthorizationCode }
+
+// PerUser reports whether there is one connection for each value of the option connection, in the place of a shared one.
+func (m *Method) PerUser() bool { return m.Connection != "" }
+
+// Key returns whose connection a request uses: "" for the shared one. It returns false if the option connection has no
+// value for the request.
+func (m *Method) Key(repl *caddy.Replacer) (key string, ok bool) {
+	if m.connection == nil {
+		return "", true
+	}
+	key, ok = m.connection.ExpandAll(repl)
+	return key, ok && len(key) <= maxKey
+}
+
+// Source returns the source of a connection. key is "" for the shared one.
+func (m *Method) Source(key string) *Source {
+	if key == "" {
+		return m.source
+	}
+	st := m.connections.state(key, m.environment.CacheSize)
+	if s := st.source.Load(); s != nil && s.method == m {
+		return s
+	}
+	s := m.newSource(key, m.source.store.identity, st)
+	st.source.Store(s)
+	return s
+}
+
+// Console returns the public address of the console, with a slash at its end: what redirect_url has before "callback". It is
+// empty unless the method is interactive.
+func (m *Method) Console() string { return strings.TrimSuffix(m.redirect, "callback") }
+
+// Redirect returns the redirect URL to register at the provider, resolved.
+func (m *Method) Redirect() string { return m.redirect }
+
+// IssuedBy returns the issuer that a callback must name (RFC 9207), or "".
+func (m *Method) IssuedBy() string { return m.issuer }
+
+// Renew asks the provider for a new token now, whatever is known of the one in use. Its errors are as those of
+// Credential.
+func (s *Source) Renew(ctx context.Context) error {
+	token := s.state.token.Load()
+	if s.redeem != nil && token == nil {
+		if _, err := s.latest(ctx); err != nil {
+			return err
+		}
+		token = s.state.token.Load()
+	}
+	if s.redeem != nil {
+		if token = s.lookAgain(ctx, time.Now(), token); !token.redeemable() {
+			if err := token.finished(); err != nil {
+				return err
+			}
+		}
+	}
+	return s.explain(s.alone(ctx, func(ctx context.Context) error { return s.obtain(ctx, token) }))
+}
+
+// Disconnect forgets the tokens of the connection, here and in the storage, and revokes them at the provider if there is a
+// revocation_url. A connection that is not there is no error. If the provider could not be told it returns a
+// *RevocationError: the connection is gone all the same.
+func (s *Source) Disconnect(ctx context.Context) error {
+	if s.redeem == nil {
+		return errors.New("there is nothing to disconnect: tokens of client_credentials can be had again at any time")
+	}
+	var before *Token
+	err := s.alone(ctx, func(ctx context.Context) error {
+		base, err := s.settled(ctx)
+		if err != nil {
+			return err
+		}
+		if base.generation == 0 || base.end.Reason == reasonDisconnected {
+			return nil
+		}
+		before = base
+		// What is left is no token, but a mark by which a node that was redeeming one knows that it came too late.
+		return s.replace(ctx, &Token{
+			generation: base.generation + 1, identity: s.store.identity, connected: base.connected,
+			changed: time.Now(), end: ending{Reason: reasonDisconnected},
+		})
+	})
+	if err != nil || before == nil {
+		return err
+	}
+	if err := s.revoke(context.WithoutCancel(ctx), before); err != nil {
+		return &RevocationError{err}
+	}
+	return nil
+}
+
+// replace stores a token, and has it used if that succeeds.
+func (s *Source) replace(ctx context.Context, token *Token) error {
+	st := s.state
+	st.records.Lock()
+	defer st.records.Unlock()
+	if err := s.store.save(ctx, token); err != nil {
+		return err
+	}
+	st.token.Store(token)
+	st.seen = time.Now()
+	s.lookLater(token)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.unsaved = nil
+	return nil
+}
+
+// settled returns the newest token when no other node redeems its refresh token.
+func (s *Source) settled(ctx context.Context) (*Token, error) {
+	var others watch
+	for {
+		base, err := s.latest(ctx)
+		if err != nil || !base.redeemable() || others.over(base.claim, s.state.name(), s.lease, time.Now()) {
+			return base, err
+		}
+		if err := sleep(ctx, pollInterval); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// RevocationError says that tokens could not be revoked at the provider (RFC 7009). They are forgotten here.
+type RevocationError struct{ Err error }
+
+// Error implements error.
+func (e *RevocationError) Error() string {
+	return "revoking the tokens at the provider: " + e.Err.Error()
+}
+
+// Unwrap returns what lies below.
+func (e *RevocationError) Unwrap() error { return e.Err }

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	weakrand "math/rand/v2"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// flight is a renewal that is under way. It belongs to no request: whoever waits for it may leave.
+type flight struct {
+	by   *Source
+	done chan struct{}
+	err  error // may be read when done is closed
+}
+
+// landed is a renewal that is over.
+var landed = func() *flight {
+	f := &flight{done: make(chan struct{})}
+	close(f.done)
+	return f
+}()
+
+// start starts a flight. The state's mu is held, and no other flight is under way.
+func (s *Source) start(do func(context.Context) error) *flight {
+	f := &flight{by: s, done: make(chan struct{})}
+	s.state.flight = f
+	s.state.quiet.Store(math.MaxInt64)
+	go s.fly(f, do)
+	return f
+}
+
+// alone makes a flight of do, after the one that is under way. It returns the error of do, or that ctx has ended before.
+func (s *Source) alone(ctx context.Context, do func(context.Context) error) error {
+	for {
+		s.state.mu.Lock()
+		f := s.state.flight
+		if f == nil {
+			f = s.start(do) //nolint:contextcheck // a flight belongs to no request
+			s.state.mu.Unlock()
+			<-f.done
+			return f.err
+		}
+		s.state.mu.Unlock()
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// fly is a renewal. No request's context ends it, nor that of a configuration: on a reload Caddy cancels the old one's while
+// requests still go on.
+func (s *Source) fly(f *flight, do func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.Background(), s.life)
+	defer cancel()
+	err := safely(ctx, do)
+
+	st := s.state
+	now := time.Now()
+	st.mu.Lock()
+	st.flight, st.err, f.err = nil, err, err
+	st.retry, st.asked = time.Time{}, time.Time{}
+	_, human := errors.AsType[*AuthorizationError](err)
+	if err == nil || human {
+		st.failures = 0 // nothing is mended by asking the provider again
+	} else {
+		st.failures++
+		st.retry = now.Add(s.pause(err, st.failures))
+		if e, ok := errors.AsType[*Error](err); ok {
+			if later := now.Add(min(maxRetryAfter, e.Retry.Sub(now))); later.After(st.retry) {
+				st.retry, st.asked = later, later
+			}
+			e.Retry = st.retry
+		}
+	}
+	wait := st.retry.Sub(now)
+	st.quiet.Store(unixNano(st.retry))
+	st.mu.Unlock()
+	close(f.done)
+	if err != nil {
+		s.log(err, wait)
+	}
+}
+
+// pause is how long no renewal starts after a failure.
+func (s *Source) pause(err error, failures int) time.Duration {
+	jitter := weakrand.Float64() //nolint:gosec // G404: a jitter is no secret
+	if s.redeem != nil && refusedRefresh(err) {
+		return backoff(math.MaxInt, jitter)
+	}
+	return backoff(failures, jitter)
+}
+
+// safely is do without its panics: a storage module's would end Caddy, since no server's recover is above here.
+func safely(ctx context.Context, do func(context.Context) error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &Error{Err: fmt.Errorf("renewing the token panicked with a %T", r)} // its value may hold anything
+		}
+	}()
+	return do(ctx)
+}
+
+// log tells an operator what failed and what to do. Nothing that the provider has written is in it but the error code.
+func (s *Source) log(err error, wait time.Duration) {
+	if e, ok := errors.AsType[*AuthorizationError](err); ok {
+		s.logAuthorization(e)
+		return
+	}
+	fields := []zap.Field{zap.Duration("next_attempt_in", wait.Round(time.Millisecond))}
+	if e, ok := errors.AsType[*Error](err); ok {
+		fields = append(fields, zap.String("token_endpoint", e.Host), zap.Int("status", e.Status),
+			zap.String("oauth_error", e.Code), zap.String("remedy", e.Remedy()))
+		if e.Err != nil {
+			fields = append(fields, zap.NamedError("cause", e.Err))
+		}
+	} else {
+		fields = append(fields, zap.Error(err))
+	}
+	if token := s.state.token.Load(); token.valid(time.Now()) {
+		s.logger.Warn("renewing the token failed; the old one is still valid", fields...)
+		return
+	}
+	s.logger.Error("there is no valid token, and none could be obtained", fields...)
+}
+
+// logAuthorization tells that a human being is needed. That nobody has connected an account yet is no news.
+func (s *Source) logAuthorization(e *AuthorizationError) {
+	if e.Reason == reasonNotConnected || e.Reason == reasonDisconnected {
+		return
+	}
+	fields := []zap.Field{zap.String("reason", e.Reason), zap.String("oauth_error", e.Code), zap.String("console", s.method.Console())}
+	if s.state.token.Load().valid(time.Now()) {
+		s.logger.Warn("the account must be connected again before the token expires", fields...)
+		return
+	}
+	s.logger.Error("the account must be connected again", fields...)
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	weakrand "math/rand/v2"
+	"path"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+const (
+	// keepDelay is how long a configuration must have run before records are looked after. One that fails to start must not
+	// take them away from the one that goes on.
+	keepDelay = 250 * time.Millisecond
+
+	// keepInterval is how often all records are looked at, at most.
+	keepInterval = time.Hour
+
+	// keepPace is how many records are looked at before a pause of keepPause: a million of them must not stop the rest.
+	keepPace  = 64
+	keepPause = 10 * time.Millisecond
+)
+
+// Keep looks after the stored connections until ctx ends: it refreshes idle ones, since many providers let an idle refresh token
+// die; moves those that an older key has sealed to the first one; and forgets those that have been dead for long. One
+// goroutine does that for all connections of the datasource.
+func (m *Method) Keep(ctx context.Context) {
+	if !m.Interactive() {
+		return
+	}
+	wait := keepDelay
+	for sleep(ctx, wait) == nil {
+		if err := m.keepAll(ctx); err != nil && ctx.Err() == nil {
+			m.logger.Warn("the stored connections could not all be looked after; it is tried again", zap.Error(err))
+		}
+		wait = m.keepEvery()
+		wait += time.Duration(weakrand.Float64() * float64(wait) / 4) //nolint:gosec // G404: a jitter is no secret
+	}
+}
+
+func (m *Method) keepEvery() time.Duration {
+	every := keepInterval
+	for _, d := range []time.Duration{m.environment.KeepAlive, m.environment.SweepAfter} {
+		if d > 0 {
+			every = min(every, d/4)
+		}
+	}
+	return max(every, keepDelay)
+}
+
+func (m *Method) keepAll(ctx context.Context) error {
+	ring, err := m.source.store.ring()
+	if err != nil {
+		return err
+	}
+	n := 0
+	strangers, err := m.eachRecord(ctx, func(name, key string, token *Token) error {
+		if n++; n%keepPace == 0 {
+			if err := sleep(ctx, keepPause); err != nil {
+				return err
+			}
+		}
+		names := m.storeOf(key).names(ring)
+		if err := m.keepOne(ctx, name, key, token, name != names[0]); err != nil && ctx.Err() == nil {
+			m.logger.Warn("a stored connection could not be looked after", zap.String("storage_key", name), zap.Error(err))
+		}
+		return ctx.Err()
+	})
+	if err != nil {
+		return err
+	}
+	m.connections.strangers.Store(strangers > 0)
+	m.source.store.sweep(ctx)
+	return nil
+}
+
+// keepOne looks after one connection. moved says that its record lies under the name of an older key.
+func (m *Method) keepOne(ctx context.Context, name, key string, token *Token, moved bool) error {
+	now := time.Now()
+	switch idle := m.environment.KeepAlive; {
+	case m.dead(token, now):
+		return m.forget(ctx, name, key, token)
+	case moved:
+		return m.Source(key).move(ctx)
+	case idle > 0 && token.redeemable() && now.Sub(token.obtained) >= idle:
+		return m.Source(key).refreshIdle(ctx, token)
+	}
+	return nil
+}
+
+// dead reports whether a connection has been of no use for so long that it is forgotten.
+func (m *Method) dead(token *Token, now time.Time) bool {
+	after := m.environment.SweepAfter
+	switch {
+	case after <= 0 || token.redeemable():
+		return false
+	case token.end.Reason != "":
+		return !token.valid(now) && !token.changed.IsZero() && now.Sub(token.changed) >= after
+	default: // it had no refresh token
+		return !token.expiry.IsZero() && now.Sub(token.expiry) >= after
+	}
+}
+
+// forget deletes the record of a dead connection, if it is still that.
+func (m *Method) forget(ctx context.Context, name, key string, token *Token) error {
+	s := m.Source(key)
+	return s.alone(ctx, func(ctx context.Context) error {
+		s.state.records.Lock()
+		defer s.state.records.Unlock()
+		ring, err := s.store.ring()
+		if err != nil {
+			return err
+		}
+		raw, err := s.store.within().Load(ctx, name)
+		if err != nil {
+			return fmt.Errorf("loading a dead record: %w", err)
+		}
+		now, _, err := s.store.open(ring, path.Base(name), raw)
+		if err != nil || now.generation != token.generation || now.end != token.end {
+			return err
+		}
+		if err := s.store.within().Delete(ctx, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("deleting a dead record: %w", err)
+		}
+		s.state.token.Store(nil)
+		m.logger.Info("a connection that was dead for long is forgotten", zap.String("storage_key", name))
+		return nil
+	})
+}
+
+// refreshIdle refreshes a token that nobody has used for long, unless its provider is to be left alone.
+func (s *Source) refreshIdle(ctx context.Context, token *Token) error {
+	s.state.mu.Lock()
+	early := time.Now().Before(s.state.retry)
+	s.state.mu.Unlock()
+	if current := s.state.token.Load(); early || current != nil && current.generation > token.generation {
+		return nil
+	}
+	_ = s.alone(ctx, func(ctx context.Context) error { // what fails is logged there
+		base, err := s.latest(ctx)
+		if err != nil || base.generation > token.generation {
+			return err
+		}
+		return s.next(ctx, base)
+	})
+	return nil
+}
+
+// move has the record sealed with the first key of the ring, under a claim: another node, with another first key, may be about to
+// write it.
+func (s *Source) move(ctx context.Context) error {
+	return s.alone(ctx, func(ctx context.Context) error {
+		base, err := s.settled(ctx)
+		if err != nil || base.generation == 0 || base.foreign {
+			return err
+		}
+		if base.redeemable() {
+			if base, err = s.claim(ctx, base); err != nil || base == nil {
+				return err
+			}
+		}
+		if err := s.save(ctx, base.with(func(t *Token) { t.claim = nil })); err != nil {
+			return err
+		}
+		return s.store.removeOthers(ctx, base.generation)
+	})
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// How old what is known of a record may be. A connection that was disconnected on another node must not be served here
+// half a minute later.
+const (
+	// lookAfter is when a request has the record read again, in the background.
+	lookAfter = 10 * time.Second
+
+	// lookBy is when a request waits for that.
+	lookBy = 25 * time.Second
+
+	// lookAbsent is lookAfter for a connection that cannot be served: it may have been made on another node.
+	lookAbsent = time.Second
+
+	// lookPatience is how long a request waits. A storage that hangs must not stop requests that have a valid token.
+	lookPatience = time.Second
+
+	// mendAfter is how long a storage may go on to answer with what was there before.
+	mendAfter = 5 * time.Second
+)
+
+// lookAgain has the record read again if it is time to, and returns the token that is known then.
+func (s *Source) lookAgain(ctx context.Context, now time.Time, token *Token) *Token {
+	st := s.state
+	late := now.Sub(time.Unix(0, st.look.Load()))
+	if late < 0 {
+		return token
+	}
+	f, blind := s.startLook(now)
+	if blind || token.valid(now) && late < lookBy-lookAfter {
+		return token
+	}
+	patience := time.NewTimer(lookPatience)
+	defer patience.Stop()
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+	case <-patience.C:
+		st.mu.Lock()
+		st.blind = now.Add(lookAfter)
+		st.mu.Unlock()
+	}
+	return st.token.Load()
+}
+
+// startLook starts to read the record, unless somebody does. It reports whether nobody should wait for it.
+func (s *Source) startLook(now time.Time) (f *flight, blind bool) {
+	st := s.state
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.looking == nil {
+		st.looking = &flight{by: s, done: make(chan struct{})}
+		go s.lookNow(st.looking)
+	}
+	return st.looking, now.Before(st.blind)
+}
+
+func (s *Source) lookNow(f *flight) {
+	ctx, cancel := context.WithTimeout(context.Background(), storageTimeout)
+	defer cancel()
+	_, f.err = s.latest(ctx)
+	s.state.mu.Lock()
+	s.state.looking = nil
+	if f.err != nil {
+		s.state.blind = time.Now().Add(lookAfter)
+	}
+	s.state.mu.Unlock()
+	close(f.done)
+	if f.err != nil {
+		s.logger.Warn("the stored connection cannot be read; what is in memory is used", zap.Error(f.err))
+	}
+}
+
+// latest reads the record, and returns the newest token that is known now: with its claim, if it is as stored. If the storage
+// has an older one than memory, that is mended: a write was lost, or the storage was rolled back.
+func (s *Source) latest(ctx context.Context) (*Token, error) {
+	st := s.state
+	st.records.Lock()
+	defer st.records.Unlock()
+	stored, err := s.store.load(ctx)
+	current := st.token.Load()
+	defer func() { s.lookLater(st.token.Load()) }()
+	switch {
+	case err != nil:
+		return current, err
+	case stored == nil && current == nil:
+		stored = &Token{}
+	case stored == nil && current.generation == 0:
+		return current, nil
+	case stored == nil || !stored.foreign && stored.generation < current.generation:
+		if time.Since(st.seen) < mendAfter {
+			return current, nil // a replica that lags behind, perhaps
+		}
+		return current, s.mend(ctx, stored, current)
+	case current != nil && stored.generation == current.generation && stored.end == current.end && !stored.foreign:
+		return stored, nil
+	}
+	st.token.Store(stored)
+	st.seen = time.Now()
+	return stored, nil
+}
+
+// mend writes what is in memory over an older record. st.records is held.
+func (s *Source) mend(ctx context.Context, stored, current *Token) error {
+	var generation uint64
+	if stored != nil {
+		generation = stored.generation
+	}
+	s.logger.Warn("the stored token is older than the one in memory: the storage was rolled back, or a write was lost; it is written again",
+		zap.Uint64("stored", generation), zap.Uint64("in_memory", current.generation))
+	if err := s.store.save(ctx, current); err != nil {
+		return err
+	}
+	s.state.mu.Lock()
+	defer s.state.mu.Unlock()
+	if s.state.unsaved == current {
+		s.state.unsaved = nil
+	}
+	return nil
+}
+
+// lookLater sets when the record is read again.
+func (s *Source) lookLater(token *Token) {
+	now := time.Now()
+	after := lookAfter
+	if !token.valid(now) {
+		after = lookAbsent
+	}
+	s.state.look.Store(now.Add(after).UnixNano())
+}

@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// A refresh token can be redeemed once where a provider rotates them, and a provider that sees one twice may withdraw the whole
+// grant (RFC 9700 §4.14.2). Storages give no lock that can be trusted: some lock nothing, others lose a lock or never give it
+// back. So who redeems writes a claim into the record first, waits until every node can see it, and reads it again; the
+// last claim that was written wins. Whoever sees another's claim waits for the next generation instead, for as long as the
+// owner may live. The lock of the storage is taken too, and believed in no way.
+const (
+	// settleTime is after which a write is seen by every node.
+	settleTime = 250 * time.Millisecond
+
+	// pollInterval is how often a record is read while another node renews it.
+	pollInterval = 200 * time.Millisecond
+
+	// leaseClaimed is how long a claim is respected whose owner has surely not redeemed anything.
+	leaseClaimed = time.Second
+
+	// lockPatience bounds the wait for the storage's lock.
+	lockPatience = 5 * time.Second
+
+	// leaseSlack is what a claim is respected longer than the wait for the lock and the token request may take.
+	leaseSlack = 2 * time.Second
+
+	// clockSkew is how far apart the clocks of nodes may be.
+	clockSkew = time.Minute
+)
+
+// next is obtain for a grant that has refresh tokens.
+func (s *Source) next(ctx context.Context, refused *Token) error {
+	began := s.state.token.Load()
+	var others watch
+	for {
+		base, err := s.latest(ctx)
+		if err != nil {
+			return fmt.Errorf("reading the stored connection: %w", err)
+		}
+		now := time.Now()
+		switch {
+		case base.valid(now) && (began == nil || base.generation > began.generation):
+			return nil // near its end too nobody must wait for the provider: the next request renews it in the background
+		case !base.redeemable():
+			if base.valid(now) && refused == nil {
+				return nil
+			}
+			return base.finished()
+		}
+		if !others.over(base.claim, s.state.name(), s.lease, now) {
+			if err := sleep(ctx, pollInterval); err != nil {
+				return &Error{Err: errors.New("another node renews the token, and has not ended in time")}
+			}
+			continue
+		}
+		mine, err := s.claim(ctx, base)
+		if err != nil {
+			return err
+		}
+		if mine == nil {
+			continue
+		}
+		if mine, err = s.markSent(ctx, mine); err != nil {
+			return err
+		}
+		return s.redeemClaimed(ctx, base, mine)
+	}
+}
+
+// watch is what has been seen of the claims of others. Clocks of other nodes may be wrong, so it is by the own clock that a
+// claim grows old.
+type watch struct {
+	claim claim
+	since time.Time
+}
+
+// over reports whether a claim need not be respected: it is none, the own one, or one whose owner must have died.
+func (w *watch) over(c *claim, self string, lease time.Duration, now time.Time) bool {
+	if c == nil || c.Owner == self {
+		return true
+	}
+	if *c != w.claim {
+		w.claim, w.since = *c, now
+	}
+	if !c.Sent {
+		lease = leaseClaimed
+	}
+	return now.Sub(w.since) >= lease || now.Sub(time.UnixMilli(c.At)) > lease+clockSkew
+}
+
+// claim claims the generation of base. It returns the token as it is stored then, or nil if another node has won.
+//
+// It also proves that the storage can be written before the refresh token is spent.
+func (s *Source) claim(ctx context.Context, base *Token) (*Token, error) {
+	attempt := 1
+	if base.claim != nil {
+		attempt += base.claim.Attempt
+	}
+	mine := base.with(func(t *Token) {
+		t.claim = &claim{Owner: s.state.name(), Attempt: attempt, At: time.Now().UnixMilli()}
+	})
+	if err := s.save(ctx, mine); err != nil {
+		return nil, fmt.Errorf("claiming the refresh token: %w", err)
+	}
+	if err := sleep(ctx, settleTime); err != nil {
+		return nil, err
+	}
+	if held, err := s.holds(ctx, mine); !held || err != nil {
+		return nil, err
+	}
+	return mine, nil
+}
+
+// markSent writes that the refresh token of a claim is about to be sent.
+func (s *Source) markSent(ctx context.Context, mine *Token) (*Token, error) {
+	sent := mine.with(func(t *Token) {
+		c := *mine.claim
+		c.Sent, c.At = true, time.Now().UnixMilli()
+		t.claim = &c
+	})
+	if err := s.save(ctx, sent); err != nil {
+		return nil, fmt.Errorf("claiming the refresh token: %w", err)
+	}
+	return sent, nil
+}
+
+// holds reports whether the record is still as mine has claimed it.
+func (s *Source) holds(ctx context.Context, mine *Token) (bool, error) {
+	stored, err := s.load(ctx)
+	if err != nil {
+		return false, fmt.Errorf("reading the claim again: %w", err)
+	}
+	return stored != nil && stored.generation == mine.generation && stored.claim != nil &&
+		stored.claim.Owner == mine.claim.Owner && stored.claim.Attempt == mine.claim.Attempt, nil
+}
+
+// redeemClaimed redeems the refresh token of a generation that was claimed. before is the token as it was before the claim.
+func (s *Source) redeemClaimed(ctx context.Context, before, mine *Token) error {
+	unlock := s.lock(ctx, mine.generation)
+	defer unlock()
+	if held, err := s.holds(ctx, mine); err != nil {
+		return err
+	} else if !held {
+		return s.next(ctx, nil) // the wait for the lock was too long
+	}
+	// From here on nothing must end what has begun: the next refresh token is in the answer.
+	ctx = context.WithoutCancel(ctx)
+	doubtful := before.claim != nil && before.claim.Sent
+	c, err := s.redeem(ctx, mine.refresh)
+	if err != nil && c.lost {
+		// Most providers accept the same refresh token again for a while; with the others it is lost anyway.
+		doubtful = true
+		s.logger.Warn("the answer with a new token was lost on its way; asking once more", zap.Error(err))
+		if again, e := s.markAgain(ctx, mine); e == nil {
+			mine = again
+		}
+		c, err = s.redeem(ctx, mine.refresh)
+	}
+	if err != nil {
+		return s.failed(ctx, mine, c, err, doubtful)
+	}
+	token := newToken(c.got, c.received, s.expiry)
+	if token.refresh == "" {
+		token.refresh = mine.refresh // RFC 6749 §6
+	}
+	if token.id == "" {
+		token.id = mine.id
+	}
+	token.generation, token.identity, token.connected = mine.generation+1, mine.identity, mine.connected
+	s.keep(ctx, token)
+	if !token.valid(time.Now()) {
+		return &Error{Err: errors.New("the token has expired already when it came")}
+	}
+	return nil
+}
+
+// markAgain writes a claim for another attempt, so that others respect it for a whole lease more.
+func (s *Source) markAgain(ctx context.Context, mine *Token) (*Token, error) {
+	return s.markSent(ctx, mine.with(func(t *Token) {
+		c := *mine.claim
+		c.Attempt++
+		t.claim = &c
+	}))
+}
+
+// failed deals with a refused or failed refresh. Only one error ends a connection, and none loses a token.
+func (s *Source) failed(ctx context.Context, mine *Token, c *call, err error, doubtful bool) error {
+	free := mine.with(func(t *Token) { t.claim = nil })
+	if c.got != nil && c.got.errorCode == "" && c.got.refreshToken != "" && !c.lost {
+		// The answer is of no use but for the refresh token that has taken the place of the spent one.
+		s.keep(ctx, free.with(func(t *Token) { t.refresh, t.generation = c.got.refreshToken, mine.generation+1 }))
+		return err
+	}
+	if c.lost {
+		return err // whether it was redeemed is not known, so the claim stays
+	}
+	e, ok := errors.AsType[*Error](err)
+	if !ok || e.Code != "invalid_grant" || !e.Rejected() {
+		if e := s.save(ctx, free); e != nil {
+			s.logger.Warn("a claim could not be taken back; others respect it for a while", zap.Error(e))
+		}
+		return err
+	}
+	if newest, lerr := s.latest(ctx); lerr == nil && newest.generation > mine.generation {
+		return nil // another node has redeemed it
+	}
+	reason := reasonRevoked
+	if doubtful {
+		reason = reasonLost
+	}
+	s.keep(ctx, free.with(func(t *Token) { t.end, t.changed = ending{reason, e.Code}, time.Now() }))
+	return &AuthorizationError{Reason: reason, Code: e.Code}
+}
+
+// keep stores a token and then has it used. If it cannot be stored it is used all the same, and stored as soon as that is
+// possible: it is the only one.
+func (s *Source) keep(ctx context.Context, token *Token) {
+	st := s.state
+	st.records.Lock()
+	err := s.store.save(context.WithoutCancel(ctx), token)
+	st.token.Store(token)
+	st.seen = time.Now()
+	s.lookLater(token)
+	st.records.Unlock()
+
+	st.mu.Lock()
+	persisting := st.unsaved != nil
+	st.unsaved = nil
+	if err != nil {
+		st.unsaved = token
+	}
+	st.mu.Unlock()
+	if err != nil {
+		s.logger.Error("a new token could not be stored; it is used from memory, and storing it is tried until it succeeds", zap.Error(err))
+		if !persisting {
+			go s.persist()
+		}
+	}
+}
+
+// persistInterval is how often it is tried to store what could not be stored.
+const persistInterval = time.Second
+
+// persist stores the state's unsaved token, however long that takes. The process waits for it before it ends; see
+// connections.Destruct.
+func (s *Source) persist() {
+	st := s.state
+	for {
+		time.Sleep(persistInterval)
+		st.records.Lock()
+		st.mu.Lock()
+		token := st.unsaved
+		st.mu.Unlock()
+		if token == nil {
+			st.records.Unlock()
+			return
+		}
+		err := s.store.save(context.Background(), token)
+		if err == nil {
+			st.mu.Lock()
+			if st.unsaved == token {
+				st.unsaved = nil
+			}
+			st.mu.Unlock()
+			s.logger.Info("the token that could not be stored is stored now", zap.Uint64("generation", token.generation))
+		}
+		st.records.Unlock()
+	}
+}
+
+// lock takes the storage's lock for a generation, if it is to be had within a few seconds. It is a hint and nothing else: the name
+// has the generation in it, so that a lock that is never given back cannot harm a later one.
+func (s *Source) lock(ctx context.Context, generation uint64) (unlock func()) {
+	name := s.lockName(generation)
+	lockCtx, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
+	if err := s.store.within().Lock(lockCtx, name); err != nil {
+		return func() {}
+	}
+	return func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storageTimeout)
+		defer cancel()
+		_ = s.store.within().Unlock(ctx, name)
+	}
+}
+
+func (s *Source) lockName(generation uint64) string {
+	ring, err := s.store.ring()
+	if err != nil {
+		return ""
+	}
+	return s.store.names(ring)[0] + "." + strconv.FormatUint(generation, 10)
+}
+
+// refusedRefresh reports whether a provider has refused a refresh token in words that mean something else: Dex says
+// invalid_request of a used one, Gitea unauthorized_client.
+func refusedRefresh(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Status >= http.StatusBadRequest && e.Rejected() &&
+		slices.Contains([]string{"invalid_request", "unauthorized_client"}, e.Code)
+}
+
+// explain returns what a caller without a valid token is told.
+func (s *Source) explain(err error) error {
+	if s.redeem != nil && refusedRefresh(err) {
+		e, _ := errors.AsType[*Error](err)
+		return &AuthorizationError{Reason: reasonRefused, Code: e.Code}
+	}
+	return err
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

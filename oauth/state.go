@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"crypto/rand"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// State is what is known of a connection. It outlives configurations, so what it does with
+// a token needs nothing that belongs to one: no storage, no client, no logger, no context.
+type State struct {
+	token atomic.Pointer[Token]
+
+	// quiet is until when no renewal can start, in Unix nanoseconds: requests with a token near its end, but valid, look at it
+	// and need not take mu.
+	quiet atomic.Int64
+
+	// look is when the record is to be read again, in Unix nanoseconds, since another node may have written it; 0 for tokens
+	// that can be had again, whose records nobody waits for.
+	look atomic.Int64
+
+	// source is the one that was made last. It belongs to a configuration, which must be compared.
+	source atomic.Pointer[Source]
+
+	used atomic.Bool // since the last search for what can be forgotten
+
+	mu       sync.Mutex
+	flight   *flight   // the renewal that is under way
+	looking  *flight   // the reading of the record that is under way
+	blind    time.Time // nobody waits for the record before: the storage has failed
+	failures int       // in a row
+	retry    time.Time // no renewal before
+	asked    time.Time // the same, where the provider has asked for it
+	err      error     // of the last renewal
+	forced   time.Time // the last renewal that a refusal has caused
+	unsaved  *Token    // a token that could not be stored
+	owner    string    // names this process in claims
+
+	records sync.Mutex // held while the record is read, which may move it, and while it is written
+	seen    time.Time  // since when the token is known; under records
+}
+
+// clearFailures lets the next renewal start at once, unless the provider has asked for patience: a new configuration may have
+// mended what was wrong.
+func (st *State) clearFailures() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.failures, st.retry = 0, st.asked
+	if st.flight == nil {
+		st.quiet.Store(unixNano(st.retry))
+	}
+}
+
+func unixNano(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+// name returns what claims of this process call their owner.
+func (st *State) name() string {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.owner == "" {
+		st.owner = rand.Text()
+	}
+	return st.owner
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// The states of a connection.
+const (
+	// StateConnected is that of a connection that is in use.
+	StateConnected = "connected"
+
+	// StateReauthorize is that of a connection whose account must be connected again.
+	StateReauthorize = "reauthorization_required"
+
+	// StateNone is that of a connection that nobody has made, or that was disconnected.
+	StateNone = "not_connected"
+)
+
+// Status is what people and programs may know of a connection. No secret is in it.
+type Status struct {
+	Datasource string `json:"datasource"`
+
+	// Connection is whose it is: a value of the option connection. It is empty for the shared one.
+	Connection string `json:"connection,omitempty"`
+
+	Grant      string `json:"grant"`
+	State      string `json:"state"`
+	Generation uint64 `json:"generation"`
+
+	// ConnectedAt is when the account was connected; not known for client_credentials.
+	ConnectedAt *time.Time `json:"connected_at,omitempty"`
+
+	// ExpiresAt is when the access token expires; nil if that is not known.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// RefreshedAt is when the access token was issued.
+	RefreshedAt *time.Time `json:"refreshed_at,omitempty"`
+
+	// LastError is an OAuth error code or a few fixed words, never a provider's text.
+	LastError string `json:"last_error"`
+}
+
+// Status returns what is known of the connection, here and in the storage.
+func (s *Source) Status(ctx context.Context) (*Status, error) {
+	if s.redeem == nil {
+		token := s.state.token.Load()
+		if token == nil {
+			var err error
+			if token, err = s.load(ctx); err != nil {
+				return nil, err
+			}
+		}
+		return s.status(token), nil
+	}
+	token, err := s.latest(ctx)
+	if token == nil && err != nil {
+		return nil, err
+	}
+	return s.status(token), nil // what is in memory is served, so it is what counts if the storage fails
+}
+
+func (s *Source) status(token *Token) *Status {
+	s.state.mu.Lock()
+	err := s.state.err
+	s.state.mu.Unlock()
+	return s.method.status(s.store.connection, token, err)
+}
+
+// status returns that of a connection with that token, err being the last error.
+func (m *Method) status(connection string, token *Token, err error) *Status {
+	st := &Status{Datasource: m.datasource, Connection: connection, Grant: m.Grant, State: StateNone, LastError: words(err)}
+	if token == nil {
+		return st
+	}
+	st.Generation = token.generation
+	st.ConnectedAt, st.RefreshedAt, st.ExpiresAt = pointer(token.connected), pointer(token.obtained), pointer(token.expiry)
+	now := time.Now()
+	finished, _ := errors.AsType[*AuthorizationError](token.finished())
+	switch {
+	case token.access == "" && token.end.Reason != reasonDamaged:
+		st.ConnectedAt, st.LastError = nil, ""
+	case !m.Interactive() || token.redeemable() && (token.valid(now) || !refusedRefresh(err)):
+		st.State = StateConnected
+	case token.end.Reason == "" && token.valid(now):
+		st.State = StateConnected // without a refresh token, but good until it expires
+	default:
+		st.State = StateReauthorize
+		if finished != nil {
+			st.LastError = cmp.Or(finished.Code, finished.Reason)
+			if finished.Reason == reasonLost {
+				st.LastError = finished.Reason
+			}
+		}
+	}
+	return st
+}
+
+// words says in a word what an error is.
+func words(err error) string {
+	switch e, ok := errors.AsType[*Error](err); {
+	case err == nil:
+		return ""
+	case ok && e.Code != "":
+		return e.Code
+	case ok && e.Status != 0:
+		return "status_" + strconv.Itoa(e.Status)
+	case ok:
+		return "no_answer"
+	case errors.Is(err, ErrKeyMissing):
+		return "key_missing"
+	}
+	if e, ok := errors.AsType[*AuthorizationError](err); ok {
+		if e.Reason == reasonNotConnected || e.Reason == reasonDisconnected {
+			return ""
+		}
+		return e.Reason
+	}
+	return "storage_failed"
+}
+
+func pointer(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC().Truncate(time.Second)
+	return &t
+}
+
+// Statuses returns what is known of all connections of the datasource that have a record, in order of Connection.
+func (m *Method) Statuses(ctx context.Context) ([]*Status, error) {
+	var statuses []*Status
+	if !m.PerUser() {
+		st, err := m.source.Status(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if st.State == StateNone {
+			return nil, nil
+		}
+		return []*Status{st}, nil
+	}
+	_, err := m.eachRecord(ctx, func(_, key string, token *Token) error {
+		var st *Status
+		if state := m.connections.known(key); state != nil && state.token.Load() != nil {
+			st = m.Source(key).status(state.token.Load())
+		} else {
+			st = m.status(key, token, nil)
+		}
+		if st.State != StateNone {
+			statuses = append(statuses, st)
+		}
+		return nil
+	})
+	slices.SortFunc(statuses, func(a, b *Status) int { return cmp.Compare(a.Connection, b.Connection) })
+	statuses = slices.CompactFunc(statuses, func(a, b *Status) bool { return a.Connection == b.Connection })
+	return statuses, err
+}
+
+// eachRecord calls do for each record of the datasource that a key here opens and that is for this provider and client. It
+// returns how many there are that no key here opens.
+func (m *Method) eachRecord(ctx context.Context, do func(name, key string, token *Token) error) (strangers int, err error) {
+	store := m.source.store
+	ring, err := store.ring()
+	if err != nil {
+		return 0, err
+	}
+	names, err := store.within().List(ctx, store.folder(), false)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("listing the stored connections: %w", err)
+	}
+	for _, name := range names {
+		if !recordName.MatchString(path.Base(name)) {
+			continue
+		}
+		raw, err := store.within().Load(ctx, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return 0, fmt.Errorf("loading a record: %w", err)
+		}
+		token, rec, err := store.open(ring, path.Base(name), raw)
+		if isUnknownKey(err) {
+			strangers++
+		}
+		if err != nil {
+			m.logger.Warn("a stored record cannot be opened", zap.String("storage_key", name), zap.Error(err))
+			continue
+		}
+		if rec.Identity != store.identity || (len(rec.Connection) > 0) != m.PerUser() {
+			continue
+		}
+		if err := do(name, string(rec.Connection), token); err != nil {
+			return 0, err
+		}
+	}
+	return strangers, nil
+}
