@@ -35,13 +35,35 @@ func (*adminAPI) CaddyModule() caddy.ModuleInfo {
 
 // Routes implements caddy.AdminRouter.
 func (*adminAPI) Routes() []caddy.AdminRoute {
-	return []caddy.AdminRoute{{Pattern: adminPath + "seal", Handler: caddy.AdminHandlerFunc(serveSeal)}}
+	return []caddy.AdminRoute{
+		{Pattern: adminPath + "seal", Handler: caddy.AdminHandlerFunc(serveSeal)},
+		{Pattern: adminPath + "connections", Handler: caddy.AdminHandlerFunc(serveConnections)},
+		{Pattern: adminPath + "refresh", Handler: connectionHandler(serveRefresh)},
+		{Pattern: adminPath + "disconnect", Handler: connectionHandler(serveDisconnect)},
+		{Pattern: adminPath + "connect", Handler: connectionHandler(serveConnect)},
+	}
+}
+
+// takes refuses requests with another method.
+func takes(method string, w http.ResponseWriter, r *http.Request) error {
+	if r.Method == method {
+		return nil
+	}
+	w.Header().Set("Allow", method)
+	return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: errors.New("method not allowed: it takes " + method)}
+}
+
+// answerJSON writes an answer. None is for a cache: each is of its moment, and a link to connect is a secret.
+func answerJSON(w http.ResponseWriter, answer any) error {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	return json.NewEncoder(w).Encode(answer)
 }
 
 // serveSeal seals the body of the request with the running server's key.
 func serveSeal(w http.ResponseWriter, r *http.Request) error {
-	if r.Method != http.MethodPost {
-		return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: errors.New("method not allowed: it takes POST")}
+	if err := takes(http.MethodPost, w, r); err != nil {
+		return err
 	}
 	plain, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxSealed))
 	if err != nil {
@@ -52,9 +74,9 @@ func serveSeal(w http.ResponseWriter, r *http.Request) error {
 	}
 	app, err := activeApp()
 	if err != nil {
-		return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: err}
+		return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: fmt.Errorf("%w; use --key-file", err)}
 	}
-	ring, err := app.ring()
+	ring, err := app.Ring()
 	if err != nil {
 		return caddy.APIError{HTTPStatus: http.StatusInternalServerError, Err: err}
 	}
@@ -62,8 +84,7 @@ func serveSeal(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return caddy.APIError{HTTPStatus: http.StatusInternalServerError, Err: fmt.Errorf("sealing: %w", err)}
 	}
-	w.Header().Set("Content-Type", "application/json")
-	return json.NewEncoder(w).Encode(sealResponse{sealed})
+	return answerJSON(w, sealResponse{sealed})
 }
 
 // sealResponse is the answer to a request to seal.
@@ -75,7 +96,7 @@ type sealResponse struct {
 func activeApp() (*App, error) {
 	app, err := caddy.ActiveContext().AppIfConfigured("authenticated_api")
 	if err != nil {
-		return nil, errors.New("the running configuration has no authenticated_api in it; use --key-file")
+		return nil, errors.New("the running configuration has no authenticated_api in it")
 	}
 	return app.(*App), nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/console"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -194,5 +195,6 @@ var (
 	_ caddy.App               = (*App)(nil)
 	_ caddy.Provisioner       = (*App)(nil)
 	_ value.Opener            = (*App)(nil)
+	_ console.App             = (*App)(nil)
 	_ zapcore.ObjectMarshaler = (*App)(nil)
 )

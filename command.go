@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -21,11 +20,16 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "authenticated-api",
-		Short: "Keys and sealed values for authenticated APIs",
+		Short: "Connections, keys and sealed values of authenticated APIs",
 		Long: `
+Shows the OAuth connections of the running Caddy, and connects, refreshes and
+disconnects them.
+
 Makes keys, and seals secrets with them, so that a configuration can hold a
 secret that is of no use to whoever reads it.`,
-		CobraFunc: func(cmd *cobra.Command) { cmd.AddCommand(keygenCommand(), sealCommand()) },
+		CobraFunc: func(cmd *cobra.Command) {
+			cmd.AddCommand(statusCommand(), connectCommand(), refreshCommand(), disconnectCommand(), keygenCommand(), sealCommand())
+		},
 	})
 }
 
@@ -80,7 +84,7 @@ It seals with the key of the running Caddy, or with the key in a file.`,
 		},
 	}
 	cmd.Flags().StringVar(&file, "key-file", "", "A file with the key, as keygen prints it")
-	cmd.Flags().StringVar(&address, "address", "", "The address of the running Caddy's admin endpoint")
+	addressFlag(cmd, &address)
 	cmd.MarkFlagsMutuallyExclusive("key-file", "address")
 	return cmd
 }
@@ -93,18 +97,13 @@ func sealWith(file, address string, plain []byte) (string, error) {
 		}
 		return seal.NewRing(key).SealValue(plain)
 	}
-	admin, err := caddycmd.DetermineAdminAPIAddress(address, nil, "", "")
+	answer, err := askAdmin(address, http.MethodPost, "seal", plain)
 	if err != nil {
-		return "", fmt.Errorf("finding the admin endpoint: %w", err)
+		return "", fmt.Errorf("%w (or is it --key-file that you want?)", err)
 	}
-	res, err := caddycmd.AdminAPIRequest(admin, http.MethodPost, adminPath+"seal", nil, strings.NewReader(string(plain)))
-	if err != nil {
-		return "", fmt.Errorf("asking the running Caddy (or is it --key-file that you want?): %w", err)
-	}
-	defer res.Body.Close()
-	var answer sealResponse
-	if err := json.NewDecoder(io.LimitReader(res.Body, 4*maxSealed)).Decode(&answer); err != nil {
+	var sealed sealResponse
+	if err := json.Unmarshal(answer, &sealed); err != nil {
 		return "", fmt.Errorf("reading the running Caddy's answer: %w", err)
 	}
-	return answer.Sealed, nil
+	return sealed.Sealed, nil
 }

@@ -138,7 +138,7 @@ func (p *problem) header(h http.Header, datasource string, length int) {
 // hints sets the header fields that tell a client what it can do.
 func (p *problem) hints(h http.Header, datasource string) {
 	if p.status == http.StatusUnauthorized { // which must say how to authenticate, RFC 9110 §15.5.2
-		h.Set("WWW-Authenticate", `Bearer realm="`+datasource+`"`)
+		h.Set("Www-Authenticate", `Bearer realm="`+datasource+`"`)
 	}
 	if p.allow != "" {
 		h.Set("Allow", p.allow)

@@ -5,16 +5,31 @@ package oauth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/caddyserver/caddy/v2"
 )
 
-// maxKey bounds the name of a connection.
-const maxKey = 1024
+// maxConnection bounds the name of a connection.
+const maxConnection = 1024
+
+// CheckConnection reports why a text cannot be the name of a user's own connection.
+func CheckConnection(key string) error {
+	switch {
+	case key == "":
+		return errors.New("the connection is empty")
+	case len(key) > maxConnection:
+		return fmt.Errorf("the connection's name is longer than %d bytes", maxConnection)
+	case !utf8.ValidString(key):
+		return errors.New("the connection's name is not UTF-8")
+	}
+	return nil
+}
 
 // connections are the states of a datasource's connections. What is in them outlives a reload.
 type connections struct {
@@ -132,7 +147,7 @@ func (m *Method) Key(repl *caddy.Replacer) (key string, ok bool) {
 		return "", true
 	}
 	key, ok = m.connection.ExpandAll(repl)
-	return key, ok && len(key) <= maxKey
+	return key, ok && CheckConnection(key) == nil
 }
 
 // Source returns the source of a connection. key is "" for the shared one.
@@ -176,7 +191,11 @@ func (s *Source) Renew(ctx context.Context) error {
 			}
 		}
 	}
-	return s.explain(s.alone(ctx, func(ctx context.Context) error { return s.obtain(ctx, token) }))
+	err := s.alone(ctx, func(ctx context.Context) error { return s.obtain(ctx, token) })
+	if s.state.token.Load().valid(time.Now()) {
+		return err // what the provider said, for the connection is good until its token expires
+	}
+	return s.explain(err)
 }
 
 // Disconnect forgets the tokens of the connection, here and in the storage, and revokes them at the provider if there is a
@@ -192,14 +211,14 @@ func (s *Source) Disconnect(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if base.generation == 0 || base.end.Reason == reasonDisconnected {
+		if base.generation == 0 || base.end.Reason == ReasonDisconnected {
 			return nil
 		}
 		before = base
 		// What is left is no token, but a mark by which a node that was redeeming one knows that it came too late.
 		return s.replace(ctx, &Token{
 			generation: base.generation + 1, identity: s.store.identity, connected: base.connected,
-			changed: time.Now(), end: ending{Reason: reasonDisconnected},
+			changed: time.Now(), end: ending{Reason: ReasonDisconnected},
 		})
 	})
 	if err != nil || before == nil {

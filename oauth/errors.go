@@ -22,11 +22,23 @@ var (
 	ErrTicketUsed = errors.New("the link has been used already; make a new one: caddy authenticated-api connect <name>")
 )
 
+// Why an account must be connected.
+const (
+	ReasonNotConnected = "not_connected" // nobody has
+	ReasonDisconnected = "disconnected"  // somebody has taken it back here
+	ReasonExpired      = "expired"       // the access token has, and there is no refresh token
+	ReasonRevoked      = "revoked"       // by the provider
+	ReasonRefused      = "refused"       // the refresh token, in words that do not say that it is gone; it is tried again
+	ReasonDamaged      = "damaged"       // what was stored
+
+	// ReasonLost is that the answer with the next refresh token was lost between the provider and the storage.
+	ReasonLost = "lost_in_crash"
+)
+
 // AuthorizationError says that an account must be connected in a browser: nobody has, or the provider has withdrawn what it
 // had granted.
 type AuthorizationError struct {
-	// Reason is "not_connected", "disconnected", "expired" (there is no refresh token), "revoked", or "lost_in_crash": the
-	// answer with the next refresh token was lost between the provider and the storage.
+	// Reason is one of the constants with that prefix.
 	Reason string
 
 	// Code is the OAuth error that the provider has named, "" if it was not asked.

@@ -134,7 +134,7 @@ func (s *Source) log(err error, wait time.Duration) {
 
 // logAuthorization tells that a human being is needed. That nobody has connected an account yet is no news.
 func (s *Source) logAuthorization(e *AuthorizationError) {
-	if e.Reason == reasonNotConnected || e.Reason == reasonDisconnected {
+	if e.Reason == ReasonNotConnected || e.Reason == ReasonDisconnected {
 		return
 	}
 	fields := []zap.Field{zap.String("reason", e.Reason), zap.String("oauth_error", e.Code), zap.String("console", s.method.Console())}

@@ -154,10 +154,8 @@ func (m *Method) authorizationURL(to *client, f *Flow) string {
 		opts = append(opts, oauth2.SetAuthURLParam(name, to.authorizationParams[name]))
 	}
 	target := config.AuthCodeURL(f.State, opts...)
-	if _, overridden := to.authorizationParams["resource"]; !overridden {
-		for _, resource := range to.resource { // RFC 8707 §2: it may stand there several times
-			target += "&resource=" + url.QueryEscape(resource)
-		}
+	if _, overridden := to.authorizationParams["resource"]; !overridden && len(to.resource) > 0 {
+		target += "&" + url.Values{"resource": to.resource}.Encode() // RFC 8707 §2: it may stand there several times
 	}
 	return target
 }

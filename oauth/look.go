@@ -35,7 +35,7 @@ func (s *Source) lookAgain(ctx context.Context, now time.Time, token *Token) *To
 	if late < 0 {
 		return token
 	}
-	f, blind := s.startLook(now)
+	f, blind := s.startLook(now) //nolint:contextcheck // what one request has begun others wait for too
 	if blind || token.valid(now) && late < lookBy-lookAfter {
 		return token
 	}
@@ -92,8 +92,9 @@ func (s *Source) latest(ctx context.Context) (*Token, error) {
 	switch {
 	case err != nil:
 		return current, err
-	case stored == nil && current == nil:
+	case current == nil && stored == nil:
 		stored = &Token{}
+	case current == nil:
 	case stored == nil && current.generation == 0:
 		return current, nil
 	case stored == nil || !stored.foreign && stored.generation < current.generation:
@@ -101,7 +102,7 @@ func (s *Source) latest(ctx context.Context) (*Token, error) {
 			return current, nil // a replica that lags behind, perhaps
 		}
 		return current, s.mend(ctx, stored, current)
-	case current != nil && stored.generation == current.generation && stored.end == current.end && !stored.foreign:
+	case stored.generation == current.generation && stored.end == current.end && !stored.foreign:
 		return stored, nil
 	}
 	st.token.Store(stored)

@@ -289,7 +289,7 @@ func (m *Method) Placement() auth.Placement {
 // Credential implements auth.Method.
 func (m *Method) Credential(ctx context.Context) (*auth.Credential, error) {
 	if m.PerUser() {
-		return nil, &AuthorizationError{Reason: reasonNotConnected} // nobody shares a connection that is one user's own
+		return nil, &AuthorizationError{Reason: ReasonNotConnected} // nobody shares a connection that is one user's own
 	}
 	return m.source.Credential(ctx)
 }

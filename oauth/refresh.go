@@ -215,9 +215,9 @@ func (s *Source) failed(ctx context.Context, mine *Token, c *call, err error, do
 	if newest, lerr := s.latest(ctx); lerr == nil && newest.generation > mine.generation {
 		return nil // another node has redeemed it
 	}
-	reason := reasonRevoked
+	reason := ReasonRevoked
 	if doubtful {
-		reason = reasonLost
+		reason = ReasonLost
 	}
 	s.keep(ctx, free.with(func(t *Token) { t.end, t.changed = ending{reason, e.Code}, time.Now() }))
 	return &AuthorizationError{Reason: reason, Code: e.Code}
@@ -244,7 +244,7 @@ func (s *Source) keep(ctx context.Context, token *Token) {
 	if err != nil {
 		s.logger.Error("a new token could not be stored; it is used from memory, and storing it is tried until it succeeds", zap.Error(err))
 		if !persisting {
-			go s.persist()
+			go s.persist() //nolint:contextcheck,gosec // G118: it belongs to no request
 		}
 	}
 }
@@ -315,7 +315,7 @@ func refusedRefresh(err error) bool {
 func (s *Source) explain(err error) error {
 	if s.redeem != nil && refusedRefresh(err) {
 		e, _ := errors.AsType[*Error](err)
-		return &AuthorizationError{Reason: reasonRefused, Code: e.Code}
+		return &AuthorizationError{Reason: ReasonRefused, Code: e.Code}
 	}
 	return err
 }

@@ -89,7 +89,7 @@ func (m *Method) status(connection string, token *Token, err error) *Status {
 	now := time.Now()
 	finished, _ := errors.AsType[*AuthorizationError](token.finished())
 	switch {
-	case token.access == "" && token.end.Reason != reasonDamaged:
+	case token.access == "" && token.end.Reason != ReasonDamaged:
 		st.ConnectedAt, st.LastError = nil, ""
 	case !m.Interactive() || token.redeemable() && (token.valid(now) || !refusedRefresh(err)):
 		st.State = StateConnected
@@ -99,7 +99,7 @@ func (m *Method) status(connection string, token *Token, err error) *Status {
 		st.State = StateReauthorize
 		if finished != nil {
 			st.LastError = cmp.Or(finished.Code, finished.Reason)
-			if finished.Reason == reasonLost {
+			if finished.Reason == ReasonLost {
 				st.LastError = finished.Reason
 			}
 		}
@@ -122,7 +122,7 @@ func words(err error) string {
 		return "key_missing"
 	}
 	if e, ok := errors.AsType[*AuthorizationError](err); ok {
-		if e.Reason == reasonNotConnected || e.Reason == reasonDisconnected {
+		if e.Reason == ReasonNotConnected || e.Reason == ReasonDisconnected {
 			return ""
 		}
 		return e.Reason

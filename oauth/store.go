@@ -120,7 +120,7 @@ func (s *store) loadName(ctx context.Context, ring *seal.Ring, name string) (*To
 	case rec.Identity == s.identity:
 		return token, nil
 	case s.grant:
-		return &Token{generation: token.generation, identity: s.identity, end: ending{Reason: reasonNotConnected}, foreign: true}, nil
+		return &Token{generation: token.generation, identity: s.identity, end: ending{Reason: ReasonNotConnected}, foreign: true}, nil
 	default:
 		return nil, nil //nolint:nilnil // a token for something else is no token
 	}
@@ -138,7 +138,7 @@ func (s *store) damaged(raw []byte) *Token {
 			generation = written
 		}
 	}
-	return &Token{generation: generation, identity: s.identity, end: ending{Reason: reasonDamaged}}
+	return &Token{generation: generation, identity: s.identity, end: ending{Reason: ReasonDamaged}}
 }
 
 // newerThan orders two records of a connection that were sealed with different keys. Of two claims of one generation the same

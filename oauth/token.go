@@ -38,17 +38,6 @@ type ending struct {
 	Code string `json:"code,omitempty"`
 }
 
-// reasons of an ending.
-const (
-	reasonNotConnected = "not_connected"
-	reasonDisconnected = "disconnected"
-	reasonExpired      = "expired"
-	reasonRevoked      = "revoked"
-	reasonLost         = "lost_in_crash"
-	reasonRefused      = "refused"
-	reasonDamaged      = "damaged"
-)
-
 // newToken returns the token of an answer. override is the configured lifetime, 0 if there is none.
 func newToken(a *answer, received time.Time, override time.Duration) *Token {
 	t := &Token{access: a.accessToken, id: a.idToken, refresh: a.refreshToken, obtained: received}
@@ -105,9 +94,9 @@ func (t *Token) finished() error {
 	case t.end.Reason != "":
 		return &AuthorizationError{Reason: t.end.Reason, Code: t.end.Code}
 	case t.access == "":
-		return &AuthorizationError{Reason: reasonNotConnected}
+		return &AuthorizationError{Reason: ReasonNotConnected}
 	default:
-		return &AuthorizationError{Reason: reasonExpired}
+		return &AuthorizationError{Reason: ReasonExpired}
 	}
 }
 
