@@ -18,6 +18,9 @@ import (
 // keyFile is where the key is kept that is made when none is configured.
 func keyFile() string { return filepath.Join(caddy.AppConfigDir(), "authenticated_api.key") }
 
+// spoolFolder is where tokens are left that could not be stored before Caddy ended.
+func spoolFolder() string { return filepath.Join(caddy.AppConfigDir(), "authenticated_api_spool") }
+
 // loadKeys reads the configured keys.
 func (a *App) loadKeys() error {
 	var keys []*seal.Key

@@ -43,6 +43,9 @@ type Environment struct {
 
 	// SweepAfter is how long a connection is remembered that is dead; 0: for ever.
 	SweepAfter time.Duration
+
+	// Spool is a folder of this machine, where a token is left that could not be stored before the process ended; "": there is none.
+	Spool string
 }
 
 // DefaultCacheSize is how many connections of a datasource are kept in memory. The storage has all of them.
@@ -75,6 +78,7 @@ func (m *Method) Bind(env Environment) error {
 		m.http.CloseIdleConnections()
 	}
 	m.source = m.newSource("", identity, m.connections.state("", env.CacheSize))
+	m.source.state.source.Store(m.source)
 	m.source.state.clearFailures()
 	return nil
 }

@@ -108,16 +108,21 @@ const destructPatience = 30 * time.Second
 // answers with refresh tokens that exist nowhere else.
 func (c *connections) Destruct() error {
 	end := time.Now().Add(destructPatience)
-	for time.Now().Before(end) {
-		if !c.busy() {
-			return nil
-		}
+	for c.busy() && time.Now().Before(end) {
 		time.Sleep(20 * time.Millisecond)
 	}
-	if c.busy() {
-		return errors.New("a token that was being renewed could not be stored before the end")
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	var errs []error
+	for _, st := range c.states {
+		st.mu.Lock()
+		token := st.unsaved
+		st.mu.Unlock()
+		if token != nil {
+			errs = append(errs, st.source.Load().spool(token))
+		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (c *connections) busy() bool {

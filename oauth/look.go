@@ -92,9 +92,10 @@ func (s *Source) latest(ctx context.Context) (*Token, error) {
 	switch {
 	case err != nil:
 		return current, err
-	case current == nil && stored == nil:
-		stored = &Token{}
 	case current == nil:
+		if stored = s.fromSpool(ctx, stored); stored == nil {
+			stored = &Token{}
+		}
 	case stored == nil && current.generation == 0:
 		return current, nil
 	case stored == nil || !stored.foreign && stored.generation < current.generation:
@@ -108,6 +109,23 @@ func (s *Source) latest(ctx context.Context) (*Token, error) {
 	st.token.Store(stored)
 	st.seen = time.Now()
 	return stored, nil
+}
+
+// fromSpool returns what an earlier process has left that is newer than what is stored, when it is stored, or else stored. st.records
+// is held.
+func (s *Source) fromSpool(ctx context.Context, stored *Token) *Token {
+	left, remove := s.unspool(stored)
+	if left != nil {
+		s.logger.Info("storing a token that an earlier process could not store", zap.Uint64("generation", left.generation))
+		if err := s.store.save(ctx, left); err != nil {
+			return left // it stays in its file, too
+		}
+		stored = left
+	}
+	if remove != nil {
+		remove()
+	}
+	return stored
 }
 
 // mend writes what is in memory over an older record. st.records is held.
