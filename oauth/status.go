@@ -48,6 +48,9 @@ type Status struct {
 	// RefreshedAt is when the access token was issued.
 	RefreshedAt *time.Time `json:"refreshed_at,omitempty"`
 
+	// Renewable says that a new token can be had without a human being.
+	Renewable bool `json:"-"`
+
 	// LastError is an OAuth error code or a few fixed words, never a provider's text.
 	LastError string `json:"last_error"`
 }
@@ -84,7 +87,7 @@ func (m *Method) status(connection string, token *Token, err error) *Status {
 	if token == nil {
 		return st
 	}
-	st.Generation = token.generation
+	st.Generation, st.Renewable = token.generation, !m.Interactive() || token.redeemable()
 	st.ConnectedAt, st.RefreshedAt, st.ExpiresAt = pointer(token.connected), pointer(token.obtained), pointer(token.expiry)
 	now := time.Now()
 	finished, _ := errors.AsType[*AuthorizationError](token.finished())

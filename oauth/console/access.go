@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package console
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// placeholders returns the names of the placeholders in a text.
+func placeholders(text string) (names []string) {
+	for {
+		_, after, ok := strings.Cut(text, "{")
+		if !ok {
+			return names
+		}
+		name, rest, ok := strings.Cut(after, "}")
+		if !ok {
+			return names
+		}
+		if name != "" {
+			names = append(names, name)
+		}
+		text = rest
+	}
+}
+
+// forgeable returns the first placeholder in a text that stands for something which a client sends as it likes, or "" (T3).
+// A client certificate and an address are of another kind.
+func forgeable(text string) string {
+	for _, name := range placeholders(text) {
+		rest, ok := strings.CutPrefix(name, "http.request.")
+		if ok && !strings.HasPrefix(rest, "tls.") && !strings.HasPrefix(rest, "remote") && !strings.HasPrefix(rest, "local") {
+			return name
+		}
+	}
+	return ""
+}
+
+// permission is what somebody may do with a connection.
+type permission int
+
+const (
+	permissionNone  permission = iota
+	permissionLook             // see that it is there, and its state
+	permissionNoKey            // a datasource with a connection for each user, and this one has none
+	permissionAct              // connect, refresh, disconnect
+)
+
+// permission returns what the user may do with the connection of a datasource that the request uses, and whose that is. An
+// operator has no right to the connection of somebody else: it acts for that person.
+func (v *visit) permission(ds datasource) (permission, string) {
+	operator := v.h.operators[v.user]
+	switch {
+	case v.user == "":
+		return permissionNone, ""
+	case !ds.Interactive() && !operator:
+		return permissionNone, ""
+	case ds.PerUser():
+		key, ok := ds.Key(v.repl)
+		if !ok || key == "" {
+			return permissionNoKey, ""
+		}
+		return permissionAct, key
+	case operator:
+		return permissionAct, ""
+	default:
+		return permissionLook, ""
+	}
+}
+
+// crossOrigin reports whether a page of another origin sends the request (T31). The console's own address counts as ours
+// even where a proxy in front has rewritten the Host. ds may be nil.
+func (v *visit) crossOrigin(ds datasource) bool {
+	if len(v.r.Header["Origin"]) > 1 || len(v.r.Header["Sec-Fetch-Site"]) > 1 {
+		return true
+	}
+	protection := http.NewCrossOriginProtection()
+	if ds != nil && ds.Interactive() {
+		if err := protection.AddTrustedOrigin(origin(console(ds))); err != nil {
+			return true
+		}
+	}
+	return protection.Check(v.r) != nil
+}
+
+// origin returns the origin of a URL as browsers write it (RFC 6454 §6.1): in lower case, without the scheme's own port.
+func origin(u *url.URL) string {
+	host := strings.ToLower(u.Host)
+	switch u.Scheme {
+	case "https":
+		host = strings.TrimSuffix(host, ":443")
+	case "http":
+		host = strings.TrimSuffix(host, ":80")
+	}
+	return u.Scheme + "://" + host
+}
+
+// elsewhere reports whether the page that sends the request is not at the console's public address: the browser would keep
+// the cookie of the flow for the page's host, and not send it to the callback. Cookies do not know ports (RFC 6265 §8.5).
+func (v *visit) elsewhere(ds datasource) bool {
+	from := v.r.Header.Get("Origin")
+	if from == "" {
+		return false
+	}
+	page, err := url.Parse(from)
+	public := console(ds)
+	if err != nil || page.Hostname() == "" {
+		return true
+	}
+	return !strings.EqualFold(page.Hostname(), public.Hostname()) || public.Scheme == "https" && page.Scheme != "https"
+}

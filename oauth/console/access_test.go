@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package console
+
+import (
+	"crypto/tls"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestNobody checks that without a user every route answers 403, and tells nothing (O1–O3).
+func TestNobody(t *testing.T) {
+	ds := &fake{name: "crm"}
+	g := newBed(t, ds)
+	for _, path := range []string{
+		"/connect/", "/connect/crm", "/connect/crm/connect", "/connect/crm/refresh", "/connect/crm/disconnect", "/connect/none/connect",
+		"/connect/callback", "/connect/callback?state=s&code=c", "/connect/callback?error=access_denied&state=s", "/connect/a/b/c",
+	} {
+		for _, method := range []string{"GET", "POST", "PUT", "OPTIONS"} {
+			if method != "GET" && strings.HasPrefix(path, "/connect/callback") {
+				continue // 405
+			}
+			a := g.do(ask{method: method, path: path}).is(403).says(messageNobody.Title)
+			if strings.Contains(a.Body.String(), "crm") {
+				t.Errorf("%s %s: %s", method, path, a.Body)
+			}
+		}
+	}
+	ds.called(t, "")
+}
+
+// TestUnresolvedUser checks that a user of which a part is not known is nobody, rather than the part that is known.
+func TestUnresolvedUser(t *testing.T) {
+	g := newBed(t, &fake{name: "crm"})
+	g.User = "{http.auth.user.id}@{test.account}"
+	g.do(ask{user: "ann", path: "/connect/"}).is(403)
+	g.do(ask{account: "x", path: "/connect/"}).is(403)
+	g.operators["ann@x"] = true
+	g.do(ask{user: "ann", account: "x", path: "/connect/"}).is(200)
+	g.do(ask{user: "ann", account: "x", method: "POST", path: "/connect/crm/connect"}).is(303)
+}
+
+// TestWhoMay presses each button as an operator and as somebody else. What is not there and what is not theirs looks the same.
+func TestWhoMay(t *testing.T) {
+	shared, mine, machine := &fake{name: "shared"}, &fake{name: "mine", perUser: true}, &fake{name: "machine", machine: true}
+	g := newBed(t, shared, mine, machine)
+	missing := g.do(ask{user: "bob", method: "POST", path: "/connect/none/connect"}).is(404).Body.String()
+	for _, test := range []struct {
+		user, account string
+		to            string
+		status        int
+		ds            *fake
+		call          string
+	}{
+		{"ann", "", "shared/connect", 303, shared, `begin "" "ann"`},
+		{"ann", "", "shared/refresh", 303, shared, `renew ""`},
+		{"ann", "", "shared/disconnect", 303, shared, `disconnect ""`},
+		{"bob", "bob", "shared/connect", 404, shared, ""},
+		{"bob", "bob", "shared/refresh", 404, shared, ""},
+		{"bob", "bob", "shared/disconnect", 404, shared, ""},
+		{"ANN", "", "shared/connect", 404, shared, ""},
+		{"ann ", "", "shared/connect", 404, shared, ""},
+
+		{"bob", "bob", "mine/connect", 303, mine, `begin "bob" "bob"`},
+		{"bob", "bob", "mine/refresh", 303, mine, `renew "bob"`},
+		{"bob", "bob", "mine/disconnect", 303, mine, `disconnect "bob"`},
+		{"ann", "ann", "mine/disconnect", 303, mine, `disconnect "ann"`},
+		{"bob", "", "mine/connect", 403, mine, ""},
+		{"ann", "", "mine/disconnect", 403, mine, ""},
+
+		{"ann", "", "machine/refresh", 303, machine, `renew ""`},
+		{"ann", "", "machine/connect", 404, machine, ""},
+		{"ann", "", "machine/disconnect", 404, machine, ""},
+		{"bob", "bob", "machine/refresh", 404, machine, ""},
+		{"ann", "", "none/connect", 404, shared, ""},
+	} {
+		t.Run(test.user+" "+test.to, func(t *testing.T) {
+			a := g.do(ask{user: test.user, account: test.account, method: "POST", path: "/connect/" + test.to}).is(test.status)
+			test.ds.called(t, test.call)
+			if test.status == 404 && strings.ReplaceAll(a.Body.String(), "<strong>"+test.user+"<", "<strong>bob<") != missing {
+				t.Errorf("it does not look like what is not there: %s", a.Body)
+			}
+		})
+	}
+}
+
+// TestCrossOrigin presses buttons from other sites' pages (O17).
+func TestCrossOrigin(t *testing.T) {
+	ds := &fake{name: "crm"}
+	g := newBed(t, ds)
+	for name, test := range map[string]struct {
+		header http.Header
+		host   string
+		status int
+	}{
+		"curl":                              {http.Header{}, "", 303},
+		"our page":                          {http.Header{"Sec-Fetch-Site": {"same-origin"}, "Origin": {"https://gw.example"}}, "", 303},
+		"our page, an old browser":          {http.Header{"Origin": {"https://gw.example"}}, "", 303},
+		"the address bar":                   {http.Header{"Sec-Fetch-Site": {"none"}}, "", 303},
+		"a proxy has changed the host":      {http.Header{"Origin": {"https://gw.example"}}, "10.0.0.1:8080", 303},
+		"another site":                      {http.Header{"Sec-Fetch-Site": {"cross-site"}, "Origin": {"https://evil.example"}}, "", 403},
+		"another site, an old browser":      {http.Header{"Origin": {"https://evil.example"}}, "", 403},
+		"a sibling":                         {http.Header{"Sec-Fetch-Site": {"same-site"}, "Origin": {"https://other.gw.example"}}, "", 403},
+		"no origin said":                    {http.Header{"Sec-Fetch-Site": {"cross-site"}}, "", 403},
+		"null":                              {http.Header{"Origin": {"null"}}, "", 403},
+		"null and cross-site":               {http.Header{"Sec-Fetch-Site": {"cross-site"}, "Origin": {"null"}}, "", 403},
+		"another port":                      {http.Header{"Origin": {"https://gw.example:8443"}}, "", 403},
+		"plain http at the public address":  {http.Header{"Origin": {"http://gw.example"}}, "10.0.0.1:8080", 403},
+		"two origins":                       {http.Header{"Origin": {"https://gw.example", "https://evil.example"}}, "", 403},
+		"two sites":                         {http.Header{"Sec-Fetch-Site": {"same-origin", "cross-site"}}, "", 403},
+		"a host that the attacker has sent": {http.Header{"Origin": {"https://evil.example"}, "X-Forwarded-Host": {"evil.example"}}, "", 403},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, action := range []string{"connect", "refresh", "disconnect"} {
+				a := g.do(ask{user: "ann", method: "POST", path: "/connect/crm/" + action, header: test.header, host: test.host}).is(test.status)
+				calls := ds.take()
+				if (calls != "") != (test.status == 303) {
+					t.Errorf("asked to %q", calls)
+				}
+				if test.status == 403 {
+					a.says(messageCrossOrigin.Title)
+				}
+			}
+		})
+	}
+}
+
+// TestElsewhere opens the console at another address than the one that the provider sends back to: the cookie would be lost.
+func TestElsewhere(t *testing.T) {
+	for name, test := range map[string]struct {
+		base, origin string
+		status       int
+	}{
+		"public":             {"https://gw.example/connect/", "https://gw.example", 303},
+		"in other letters":   {"https://GW.example/connect/", "https://gw.example", 303},
+		"another name":       {"https://gw.example/connect/", "https://10.0.0.1", 409},
+		"not https":          {"https://gw.example/connect/", "http://gw.example", 409},
+		"another port":       {"http://localhost:8080/connect/", "http://localhost:9090", 303},
+		"another name, http": {"http://localhost:8080/connect/", "http://127.0.0.1:8080", 409},
+		"nothing said":       {"https://gw.example/connect/", "", 303},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ds := &fake{name: "crm", base: test.base}
+			g := newBed(t, ds)
+			header := http.Header{"Sec-Fetch-Site": {"same-origin"}}
+			if test.origin != "" {
+				header.Set("Origin", test.origin)
+			}
+			a := g.do(ask{user: "ann", method: "POST", path: "/connect/crm/connect", header: header}).is(test.status)
+			if test.status == 409 {
+				ds.called(t, "")
+				if a.says("Open this page at its public address"); !strings.Contains(a.Body.String(), `href="`+test.base+`"`) {
+					t.Errorf("there is no link: %s", a.Body)
+				}
+			}
+			// The rest needs no cookie.
+			g.do(ask{user: "ann", method: "POST", path: "/connect/crm/disconnect", header: header}).is(303)
+		})
+	}
+}
+
+// TestEarlyData checks every route (RFC 8470).
+func TestEarlyData(t *testing.T) {
+	ds := &fake{name: "crm"}
+	g := newBed(t, ds)
+	for _, method := range []string{"GET", "HEAD", "POST"} {
+		for _, path := range []string{"/connect/", "/connect/?ticket=ticket-for-crm", "/connect/crm/connect", "/connect/crm/disconnect", "/connect/callback", "/connect/none"} {
+			for _, user := range []string{"", "ann"} {
+				g.do(ask{user: user, method: method, path: path, tls: new(tls.ConnectionState)}).is(425)
+				g.do(ask{user: user, method: method, path: path, header: http.Header{"Early-Data": {"1"}}}).is(425)
+			}
+		}
+	}
+	ds.called(t, "")
+	complete := &tls.ConnectionState{HandshakeComplete: true}
+	g.do(ask{user: "ann", path: "/connect/", tls: complete}).is(200)
+	g.do(ask{user: "ann", path: "/connect/", tls: complete, header: http.Header{"Early-Data": {"0"}}}).is(200)
+}
+
+func TestForgeable(t *testing.T) {
+	for text, want := range map[string]string{
+		"{http.auth.user.id}":                         "",
+		"{http.request.tls.client.subject}":           "",
+		"{http.request.remote.host}":                  "",
+		"{http.request.header.X-User}":                "http.request.header.X-User",
+		"{http.request.uri.query.user}":               "http.request.uri.query.user",
+		"{http.request.cookie.user}":                  "http.request.cookie.user",
+		"{http.auth.user.id}/{http.request.cookie.u}": "http.request.cookie.u",
+		"plain": "", "{": "", "}{": "", "{}": "",
+	} {
+		if got := forgeable(text); got != want {
+			t.Errorf("forgeable(%q) = %q, want %q", text, got, want)
+		}
+	}
+	if got := placeholders("{a}{}b{c}{d"); !slices.Equal(got, []string{"a", "c"}) {
+		t.Errorf("placeholders: %q", got)
+	}
+}

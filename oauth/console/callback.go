@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package console
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+)
+
+// finishTimeout is how long the redemption of a code may take.
+const finishTimeout = 30 * time.Second
+
+// callback answers a browser that comes back from a provider. It believes nothing of what the request says until the flow
+// in the browser's cookie fits it: the callback is a GET that any page can send a browser to (T5, T6, T9).
+func (v *visit) callback() error {
+	v.w.Header().Set("Referrer-Policy", "no-referrer") // the URL has a code in it
+	if v.r.Method != http.MethodGet {                  // a HEAD of a link scanner must not use up the code
+		return v.methodNotAllowed("GET")
+	}
+	query, malformed := url.ParseQuery(v.r.URL.RawQuery)
+	flow, ds := v.flow(query.Get("state"))
+	if v.user == "" && (flow == nil || !flow.Ticket) {
+		return v.refuse(&messageNobody)
+	}
+	if malformed != nil || repeated(query) || flow == nil {
+		return v.refuse(&messageNoFlow)
+	}
+	if flow.Expired(time.Now()) {
+		return v.refuse(messageLate.to(flow, ds))
+	}
+	if wrong := v.checkUser(flow, ds); wrong != nil {
+		return v.refuse(wrong)
+	}
+	if flow.Done { // the back button, a reload, a link scanner; RFC 6749 §4.1.2 has a provider revoke tokens for that
+		return v.show(messageDone.to(flow, ds))
+	}
+	// Another provider could have sent the browser here, to be shown the code of this one (RFC 9207 §2.4).
+	if iss := ds.IssuedBy(); iss != "" && query.Get("iss") != iss {
+		return v.refuse(messageIssuer.to(flow, ds))
+	}
+	if code := query.Get("error"); code != "" {
+		v.expireCookie(flow.ID(), isSecure(ds))
+		v.logger.Info("the provider did not connect an account", zap.String("datasource", ds.Datasource()), zap.String("error", knownDenial(code)))
+		return v.show(messageOfDenial(code).to(flow, ds))
+	}
+	if query.Get("code") == "" {
+		return v.refuse(messageNoCode.to(flow, ds))
+	}
+	return v.finish(flow, ds, query.Get("code"))
+}
+
+// repeated reports whether a parameter is there twice, which RFC 6749 §3.1 forbids: it may not mean one thing here and
+// another to whoever has looked at it before.
+func repeated(query url.Values) bool {
+	for _, name := range []string{"state", "code", "iss", "error"} {
+		if len(query[name]) > 1 {
+			return true
+		}
+	}
+	return false
+}
+
+// flow returns the flow of a state that this browser has begun, and its datasource; nil if there is none that could end at
+// this path.
+func (v *visit) flow(state string) (*oauth.Flow, datasource) {
+	if state == "" {
+		return nil, nil
+	}
+	ring, err := v.h.ring()
+	if err != nil {
+		v.logger.Error("a flow cannot be opened", zap.Error(err))
+		return nil, nil
+	}
+	id := oauth.FlowID(state)
+	for _, cookie := range v.r.Cookies() {
+		found, secure, ok := flowOfCookie(cookie.Name)
+		if !ok || found != id {
+			continue
+		}
+		flow, err := oauth.OpenFlow(ring, id, cookie.Value)
+		if err != nil || subtle.ConstantTimeCompare([]byte(flow.State), []byte(state)) != 1 {
+			continue
+		}
+		// A cookie that plain http could have set does not count for a flow on https.
+		ds := find(v.route.callbacks, flow.Datasource)
+		if ds != nil && isSecure(ds) == secure {
+			return flow, ds
+		}
+	}
+	return nil, nil
+}
+
+// checkUser reports why whoever comes back is not who has begun the flow, or may not end it any more. A ticket's flow is
+// bound to the browser alone.
+func (v *visit) checkUser(flow *oauth.Flow, ds datasource) *message {
+	if ds.PerUser() != (flow.Connection != "") { // the configuration has changed in the meantime
+		return &messageNoFlow
+	}
+	if flow.Ticket {
+		return nil
+	}
+	if flow.User != v.user {
+		return messageOtherUser.to(flow, ds)
+	}
+	may, key := v.permission(ds)
+	switch {
+	case ds.PerUser() && (may != permissionAct || key != flow.Connection):
+		return messageOtherUser.to(flow, ds)
+	case may != permissionAct:
+		return messageNoOperator.to(flow, ds)
+	}
+	return nil
+}
+
+// finish redeems the code and sends the browser on, to an address without a code in it that is taken from the
+// configuration: never from the request (T11).
+func (v *visit) finish(flow *oauth.Flow, ds datasource, code string) error {
+	// The browser may leave; the code is spent all the same.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(v.r.Context()), finishTimeout)
+	defer cancel()
+	if err := ds.Finish(ctx, flow, code); err != nil {
+		v.expireCookie(flow.ID(), isSecure(ds))
+		v.logger.Warn("connecting an account failed", zap.String("datasource", ds.Datasource()), zap.Error(err))
+		if errors.Is(err, oauth.ErrTicketUsed) {
+			return v.show(&messageTicketUsedUp)
+		}
+		return v.show(messageOfFinish(err).to(flow, ds))
+	}
+	v.logger.Info("connected an account", zap.String("datasource", ds.Datasource()), zap.Bool("ticket", flow.Ticket))
+	v.markDone(flow, ds)
+	to := ds.Console()
+	if flow.Ticket { // who has a ticket may not see the console
+		to += "callback?" + url.Values{"state": {flow.State}}.Encode()
+	}
+	return v.seeOther(to)
+}
+
+// markDone leaves the cookie for what remains of its time, so that a repeat is known as one on any node.
+func (v *visit) markDone(flow *oauth.Flow, ds datasource) {
+	done := *flow
+	done.Done = true
+	ring, err := v.h.ring()
+	if err == nil {
+		var text string
+		if text, err = done.Seal(ring); err == nil {
+			v.setCookie(ds, done.ID(), text, min(time.Until(flow.Began.Add(oauth.FlowLifetime)), oauth.FlowLifetime))
+			return
+		}
+	}
+	v.logger.Error("a flow cannot be marked as done", zap.String("datasource", ds.Datasource()), zap.Error(err))
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package console is the page on which people connect accounts to OAuth datasources in a browser, and the callback route
+// that providers send them back to (RFC 6749 §4.1).
+//
+// It keeps nothing: what is under way is in a sealed cookie of the browser, one for each flow. So a flow survives reloads
+// and may end on another node, and nobody can fill a memory or a storage with flows that never end.
+package console
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+func init() { caddy.RegisterModule(new(Handler)) }
+
+const defaultUser = "{http.auth.user.id}"
+
+// Handler is the console: a page that shows the OAuth datasources of this configuration and lets people connect, refresh
+// and disconnect accounts, and the callback that providers send a browser back to. It has no JavaScript and loads nothing
+// from elsewhere.
+//
+// Nobody gets in without a user. Put a handler that knows the users in front, such as `authentication`, and mount both
+// where the `redirect_url` of the datasources points to: for `https://gateway.example/connect/callback` that is
+// `/connect/*`.
+type Handler struct {
+	// Who is asking: a placeholder that an authentication handler in front has set. Where it is empty or not known the
+	// request has no user, and is refused. Default: `{http.auth.user.id}`.
+	User string `json:"user,omitempty"`
+
+	// The users who may connect, refresh and disconnect the connections that all callers share. They are compared byte
+	// by byte with the user. Default: nobody. A datasource with a connection of its own for each user needs none:
+	// there everybody may do that with their own connection, and nobody with another's.
+	Operators []string `json:"operators,omitempty"`
+
+	operators map[string]bool
+	logger    *zap.Logger
+
+	// What the app gives. Functions, since tests have datasources that need no provider.
+	datasources func() []datasource
+	ring        func() (*seal.Ring, error)
+	openTicket  func(*seal.Ring, string) (*oauth.Ticket, error)
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.authenticated_api_console",
+		New: func() caddy.Module { return new(Handler) },
+	}
+}
+
+// Provision implements caddy.Provisioner.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	h.logger = ctx.Logger()
+	if h.User == "" {
+		h.User = defaultUser
+	}
+	h.operators = make(map[string]bool)
+	repl := caddy.NewReplacer()
+	for _, operator := range h.Operators {
+		user, err := repl.ReplaceOrErr(operator, true, true)
+		if err != nil || user == "" {
+			return fmt.Errorf("operators: %q is, or has in it, a placeholder that is empty or not known", operator)
+		}
+		h.operators[user] = true
+	}
+	if name := forgeable(h.User); name != "" {
+		h.logger.Warn("user is made from what a client sends: whoever can reach this route chooses who they are, "+
+			"unless a proxy in front sets it for everybody", zap.String("placeholder", name))
+	}
+	module, err := ctx.App("authenticated_api")
+	if err != nil {
+		return fmt.Errorf("loading the authenticated_api app: %w", err)
+	}
+	app, ok := module.(App)
+	if !ok {
+		return fmt.Errorf("%T does not know the OAuth datasources", module)
+	}
+	h.datasources = func() []datasource { return adapt(app.OAuth()) }
+	h.ring = app.Ring
+	h.openTicket = oauth.OpenTicket
+	return nil
+}
+
+// Validate implements caddy.Validator.
+func (h *Handler) Validate() error {
+	if len(placeholders(h.User)) == 0 {
+		return errors.New("user: takes a placeholder, such as " + defaultUser + "; a fixed text would make everybody that user")
+	}
+	return nil
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	v := h.visit(w, r)
+	v.keepOutOfLogs()
+	if early(r) {
+		return v.refuse(&messageEarly)
+	}
+	if v.route.kind == routeCallback {
+		return v.callback()
+	}
+	// A ticket stands for the user, for two requests: the page with its one button, and that button.
+	if v.route.kind == routePage && r.URL.Query().Has("ticket") && isRead(r) {
+		return v.ticketPage()
+	}
+	if v.route.kind == routeAction && v.route.action == actionConnect && r.Method == http.MethodPost {
+		answered, err := v.connectByTicket()
+		if answered {
+			return err
+		}
+	}
+	if v.user == "" {
+		return v.refuse(&messageNobody)
+	}
+	switch {
+	case v.route.kind == routePage && isRead(r):
+		return v.page()
+	case v.route.kind == routePage:
+		return v.methodNotAllowed("GET, HEAD")
+	case v.route.kind == routeAction && r.Method == http.MethodPost:
+		return v.act()
+	case v.route.kind == routeAction:
+		return v.methodNotAllowed("POST")
+	default:
+		return v.refuse(&messageNotFound)
+	}
+}
+
+func isRead(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
+
+// early reports whether a request may be a replay of TLS early data, which an attacker can send again (RFC 8470 §5.2).
+// Caddy takes 0-RTT over HTTP/3 by default; a proxy in front says so in a header field (§5.1).
+func early(r *http.Request) bool {
+	return r.TLS != nil && !r.TLS.HandshakeComplete || strings.TrimSpace(r.Header.Get("Early-Data")) == "1"
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddy.Validator             = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+)

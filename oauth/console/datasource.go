@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package console
+
+import (
+	"context"
+	"net/url"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/caddyserver/caddy/v2"
+)
+
+// App is what the console needs of the app authenticated_api.
+type App interface {
+	// OAuth returns the OAuth datasources of the configuration, by name. They are known when all handlers have been
+	// provisioned, so it is called for each request.
+	OAuth() []*oauth.Method
+
+	// Ring returns the keys that flows and tickets are sealed with.
+	Ring() (*seal.Ring, error)
+}
+
+// datasource is what the console needs of an [oauth.Method], which documents it.
+type datasource interface {
+	Datasource() string
+	Interactive() bool
+	PerUser() bool
+	Key(*caddy.Replacer) (key string, ok bool)
+
+	Console() string
+	Redirect() string
+	IssuedBy() string
+
+	Begin(connection, user string) (*oauth.Flow, string, error)
+	BeginWithTicket(*oauth.Ticket) (*oauth.Flow, string, error)
+	CheckTicket(context.Context, *oauth.Ticket) error
+	Finish(ctx context.Context, flow *oauth.Flow, code string) error
+
+	Status(ctx context.Context, connection string) (*oauth.Status, error)
+	Renew(ctx context.Context, connection string) error
+	Disconnect(ctx context.Context, connection string) error
+}
+
+// method makes a datasource of an oauth.Method.
+type method struct{ *oauth.Method }
+
+func adapt(methods []*oauth.Method) []datasource {
+	list := make([]datasource, len(methods))
+	for i, m := range methods {
+		list[i] = method{m}
+	}
+	return list
+}
+
+// Status implements datasource.
+func (m method) Status(ctx context.Context, connection string) (*oauth.Status, error) {
+	return m.Source(connection).Status(ctx)
+}
+
+// Renew implements datasource.
+func (m method) Renew(ctx context.Context, connection string) error {
+	return m.Source(connection).Renew(ctx)
+}
+
+// Disconnect implements datasource.
+func (m method) Disconnect(ctx context.Context, connection string) error {
+	return m.Source(connection).Disconnect(ctx)
+}
+
+// find returns the datasource of that name, or nil.
+func find(list []datasource, name string) datasource {
+	for _, ds := range list {
+		if ds.Datasource() == name {
+			return ds
+		}
+	}
+	return nil
+}
+
+// console returns the console's public address as the configuration of a datasource has it, never as a request has it
+// (T12).
+func console(ds datasource) *url.URL {
+	u, err := url.Parse(ds.Console())
+	if err != nil {
+		return new(url.URL)
+	}
+	return u
+}
+
+// isSecure reports whether the flows of a datasource run over https.
+func isSecure(ds datasource) bool { return console(ds).Scheme == "https" }
+
+// Interface guards
+var _ datasource = method{}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package console
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+)
+
+// TestDenied has a provider send somebody back with an error. The words are ours, whatever it sends (O16).
+func TestDenied(t *testing.T) {
+	const hostile = `"><script>alert(1)</script>{{.}}`
+	for code, title := range map[string]string{
+		"access_denied":           "You declined",
+		"server_error":            "The provider failed",
+		"temporarily_unavailable": "The provider is busy",
+		"invalid_scope":           "The provider does not grant this",
+		"something_else":          "The provider did not connect the account",
+		hostile:                   "The provider did not connect the account",
+	} {
+		ds := &fake{name: "crm"}
+		g := newBed(t, ds)
+		state, cookie := g.connect("ann", "", "crm")
+		ds.take()
+		a := g.do(ask{
+			user: "ann", cookies: []*http.Cookie{cookie},
+			path: back(state, "error", code, "error_description", "DESCRIPTION"+hostile, "error_uri", "https://evil.example/URI", "code", "c"),
+		}).is(400).says(title)
+		ds.called(t, "")
+		body := a.Body.String()
+		for _, word := range []string{"script", "DESCRIPTION", "evil.example", "something_else", state} {
+			if strings.Contains(body, word) {
+				t.Errorf("%s: the page has %q in it", code, word)
+			}
+		}
+		if got := a.expired(); len(got) != 1 || got[0] != cookie.Name {
+			t.Errorf("%s: the cookies %q are expired", code, got)
+		}
+		g.silent(state, cookie.Value, "DESCRIPTION", "script")
+	}
+}
+
+// silent checks that nothing of that is in the logs.
+func (g *bed) silent(secrets ...string) {
+	g.t.Helper()
+	for _, entry := range g.logs.All() {
+		text := entry.Message
+		for _, value := range entry.ContextMap() {
+			if s, ok := value.(string); ok {
+				text += " " + s
+			}
+		}
+		for _, secret := range secrets {
+			if strings.Contains(text, secret) {
+				g.t.Errorf("the log line %q has %q in it", text, secret)
+			}
+		}
+	}
+}
+
+// TestNotRedeemed is for codes that the provider does not take.
+func TestNotRedeemed(t *testing.T) {
+	for name, test := range map[string]struct {
+		err    error
+		status int
+		words  string
+	}{
+		"used":            {&oauth.Error{Status: 400, Code: "invalid_grant"}, 502, "does not accept the code"},
+		"wrong secret":    {&oauth.Error{Status: 401, Code: "invalid_client"}, 502, "client id and secret"},
+		"unknown code":    {&oauth.Error{Status: 400, Code: "strange"}, 502, "log says why"},
+		"down":            {&oauth.Error{Host: "provider.example", Err: errors.New("dial tcp: refused")}, 502, "could not be reached"},
+		"nonsense":        {&oauth.Error{Status: 200, Err: errors.New("no JSON")}, 502, "no answer that the gateway can use"},
+		"slow":            {context.DeadlineExceeded, 502, "did not answer in time"},
+		"key missing":     {oauth.ErrKeyMissing, 502, "a key that this gateway lacks"},
+		"storage":         {errors.New("read-only file system"), 502, "storage"},
+		"the ticket used": {oauth.ErrTicketUsed, 400, "connects an account once"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ds := &fake{name: "crm"}
+			g := newBed(t, ds)
+			state, cookie := g.connect("ann", "", "crm")
+			ds.err = test.err
+			a := g.do(ask{user: "ann", path: back(state, "code", "THE-CODE"), cookies: []*http.Cookie{cookie}}).is(test.status)
+			if !strings.Contains(a.Body.String(), test.words) {
+				t.Errorf("the page does not say %q: %s", test.words, a.Body)
+			}
+			if got := a.expired(); len(got) != 1 || got[0] != cookie.Name {
+				t.Errorf("the cookies %q are expired", got)
+			}
+			g.silent(state, cookie.Value, "THE-CODE")
+		})
+	}
+}

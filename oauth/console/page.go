@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package console
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"go.uber.org/zap"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+)
+
+// statusTimeout is how long the page waits for the storage, for all datasources together.
+const statusTimeout = 10 * time.Second
+
+// pageView is what the page shows.
+type pageView struct {
+	Connections []connectionView
+	Operator    bool
+}
+
+// connectionView is what the page shows of one connection.
+type connectionView struct {
+	Name  string
+	Whose string
+
+	State string // what the style knows: good, again, none, unknown
+	Words string // the state, for people
+
+	Since    *moment
+	Expires  string
+	Renewed  *moment
+	Problem  string // the last error, in plain words
+	Code     string // and as the provider has called it
+	Redirect string // the URL to register
+	Note     string
+
+	Connect    string // what the button says; "": there is no such button
+	Refresh    bool
+	Disconnect bool
+}
+
+// moment is a point in time.
+type moment struct {
+	At   string // for programs
+	Text string // for people; without JavaScript nobody knows their time zone
+	Ago  string
+}
+
+func momentOf(at *time.Time, now time.Time) *moment {
+	if at == nil {
+		return nil
+	}
+	return &moment{
+		At:   at.UTC().Format(time.RFC3339),
+		Text: at.UTC().Format("2 January 2006, 15:04 UTC"),
+		Ago:  humanize.RelTime(*at, now, "ago", "from now"),
+	}
+}
+
+// page shows the datasources that the user may know of.
+func (v *visit) page() error {
+	if to, lacking := v.withSlash(); lacking {
+		return v.seeOther(to)
+	}
+	ctx, cancel := context.WithTimeout(v.r.Context(), statusTimeout)
+	defer cancel()
+	content := pageView{Operator: v.h.operators[v.user]}
+	now := time.Now()
+	for _, ds := range v.datasources {
+		if may, key := v.permission(ds); may != permissionNone {
+			content.Connections = append(content.Connections, v.connection(ctx, ds, may, key, now))
+		}
+	}
+	return v.render(http.StatusOK, "page.html", "Connected accounts", content)
+}
+
+// connection returns what is shown of a connection.
+func (v *visit) connection(ctx context.Context, ds datasource, may permission, key string, now time.Time) connectionView {
+	c := connectionView{Name: ds.Datasource(), Whose: "One account for all callers"}
+	switch {
+	case ds.PerUser():
+		c.Whose = "Your own account"
+	case !ds.Interactive():
+		c.Whose = "The gateway's own access, without an account"
+	}
+	if may == permissionNoKey {
+		c.State, c.Words = "unknown", "You have no identity for this one"
+		c.Note = messageNoIdentity.Text
+		return c
+	}
+	if may == permissionAct && ds.Interactive() {
+		c.Redirect = ds.Redirect()
+	}
+	status, err := ds.Status(ctx, key)
+	if err != nil {
+		c.unreadable(err)
+		v.logger.Error("the state of a connection cannot be read", zap.String("datasource", ds.Datasource()), zap.Error(err))
+	} else {
+		c.facts(ds, status, now)
+	}
+	if may != permissionAct {
+		c.Problem, c.Code = "", ""
+		return c
+	}
+	c.buttons(ds)
+	return c
+}
+
+// unreadable is for a connection of which nothing is known.
+func (c *connectionView) unreadable(err error) {
+	c.State, c.Words = "unknown", "State not known"
+	c.Problem = "What is stored cannot be read now. The gateway's log says why."
+	if errors.Is(err, oauth.ErrKeyMissing) {
+		c.Problem = "What is stored was sealed with a key that this gateway lacks."
+	}
+}
+
+// facts says what is known of a connection.
+func (c *connectionView) facts(ds datasource, status *oauth.Status, now time.Time) {
+	c.Problem, c.Code = problem(status.LastError)
+	switch {
+	case status.State == oauth.StateConnected:
+		c.State, c.Words = "good", "Connected"
+		c.Since = momentOf(status.ConnectedAt, now)
+		c.Renewed = momentOf(status.RefreshedAt, now)
+		c.Expires = expiry(status, now)
+	case status.State == oauth.StateReauthorize:
+		c.State, c.Words = "again", "Must be connected again"
+		c.Since = momentOf(status.ConnectedAt, now)
+		c.Note = "Callers are refused until somebody connects the account again."
+		if ds.PerUser() {
+			c.Note = "Your calls are refused until you connect your account again."
+		}
+	case ds.Interactive():
+		c.State, c.Words = "none", "Not connected"
+		c.Note = "Callers are refused until somebody connects an account."
+		if ds.PerUser() {
+			c.Note = "Your calls are refused until you connect your account."
+		}
+	default:
+		c.State, c.Words = "none", "Not used yet"
+		c.Note = "The first call fetches a token."
+	}
+}
+
+// expiry says that nobody has to do anything: people worry when they see a token expire.
+func expiry(status *oauth.Status, now time.Time) string {
+	switch at := status.ExpiresAt; {
+	case at == nil:
+		return "No end is known; used until the API refuses it"
+	case at.After(now) && !status.Renewable:
+		return "Ends in " + humanize.RelTime(now, *at, "", "") + "; connect again by then, for the provider gave nothing to renew it with"
+	case !status.Renewable:
+		return "Has ended; the provider gave nothing to renew it with"
+	case at.After(now):
+		return "Ends in " + humanize.RelTime(now, *at, "", "") + "; renewed by itself"
+	default:
+		return "Has ended; renewed by itself with the next call"
+	}
+}
+
+// buttons says which buttons make sense.
+func (c *connectionView) buttons(ds datasource) {
+	c.Refresh = c.State == "good" || c.State == "again" || !ds.Interactive()
+	if !ds.Interactive() {
+		return
+	}
+	c.Connect = "Connect again"
+	if c.State == "none" {
+		c.Connect = "Connect"
+	}
+	c.Disconnect = c.State != "none"
+}

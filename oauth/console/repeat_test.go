@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package console
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// TestTwentyTabs has twenty flows under way at once, which end in another order.
+func TestTwentyTabs(t *testing.T) {
+	ds := &fake{name: "crm"}
+	g := newBed(t, ds)
+	var jar []*http.Cookie
+	var states []string
+	for range 20 {
+		state, cookie := g.connect("ann", "", "crm", jar...)
+		jar, states = append(jar, cookie), append(states, state)
+	}
+	ds.take()
+	for i := range states {
+		g.do(ask{user: "ann", path: back(states[(i*7)%20], "code", "c"), cookies: jar}).goesTo("https://gw.example/connect/")
+		ds.called(t, `finish "" "c"`)
+	}
+}
+
+// TestAgain is the back button, a reload, or a link scanner: "already connected", and nobody is called (RFC 6749 §4.1.2).
+func TestAgain(t *testing.T) {
+	ds := &fake{name: "crm", issuer: "https://provider.example"}
+	g := newBed(t, ds)
+	state, cookie := g.connect("ann", "", "crm")
+	once := ask{user: "ann", path: back(state, "code", "c", "iss", ds.issuer), cookies: []*http.Cookie{cookie}}
+	done := g.do(once).goesTo("https://gw.example/connect/").fresh()
+	if done.Name != cookie.Name || done.Value == cookie.Value || done.MaxAge < 590 || done.MaxAge > 600 {
+		t.Errorf("the cookie becomes %s", done)
+	}
+	ds.take()
+	for _, path := range []string{once.path, back(state), back(state, "error", "access_denied")} {
+		again := once
+		again.path, again.cookies = path, []*http.Cookie{done}
+		a := g.do(again).is(200).says(messageDone.Title)
+		ds.called(t, "")
+		if !strings.Contains(a.Body.String(), `href="https://gw.example/connect/"`) || a.Header().Get("Set-Cookie") != "" || !a.skipped {
+			t.Errorf("%s: %v %s", path, a.Header(), a.Body)
+		}
+	}
+	other := once
+	other.user, other.cookies = "bob", []*http.Cookie{done}
+	g.do(other).is(400).says(messageOtherUser.Title)
+}
+
+// TestTwiceAtOnce has a double click on the way back. The datasource redeems a code once; here both get its answer.
+func TestTwiceAtOnce(t *testing.T) {
+	ds := &fake{name: "crm"}
+	g := newBed(t, ds)
+	state, cookie := g.connect("ann", "", "crm")
+	ds.take()
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			g.do(ask{user: "ann", path: back(state, "code", "c"), cookies: []*http.Cookie{cookie}}).goesTo("https://gw.example/connect/")
+		})
+	}
+	wg.Wait()
+	for _, flow := range ds.flows {
+		if flow.State != state || flow.Verifier != "the-verifier" || flow.User != "ann" || flow.Done {
+			t.Errorf("the flow arrives as %+v", flow)
+		}
+	}
+}
+
+// TestBrowserLeaves checks that a code is redeemed though nobody waits for the answer.
+func TestBrowserLeaves(t *testing.T) {
+	ds := &fake{name: "crm", finished: func(ctx context.Context) {
+		if _, bounded := ctx.Deadline(); ctx.Err() != nil || !bounded {
+			t.Errorf("the context ends with the request, or never: %v", ctx.Err())
+		}
+	}}
+	g := newBed(t, ds)
+	state, cookie := g.connect("ann", "", "crm")
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	g.do(ask{user: "ann", path: back(state, "code", "c"), cookies: []*http.Cookie{cookie}, ctx: ctx})
+	if len(ds.flows) != 1 {
+		t.Error("the code was not redeemed")
+	}
+}

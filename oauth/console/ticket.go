@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package console
+
+import (
+	"errors"
+	"net/http"
+
+	"go.uber.org/zap"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+)
+
+// ticketView is what the page for who has a ticket shows: one datasource, and nothing else.
+type ticketView struct {
+	Datasource string
+	Connection string
+	Ticket     string
+}
+
+// checkTicket returns what a ticket is for, or why it is good for nothing.
+func (v *visit) checkTicket(text string) (*oauth.Ticket, datasource, *message) {
+	ring, err := v.h.ring()
+	if err != nil {
+		v.logger.Error("a ticket cannot be opened", zap.Error(err))
+		return nil, nil, &messageCannotBegin
+	}
+	ticket, err := v.h.openTicket(ring, text)
+	if err != nil {
+		return nil, nil, messageOfTicket(err)
+	}
+	ds := find(v.datasources, ticket.Datasource)
+	if ds == nil || !ds.Interactive() || ds.PerUser() != (ticket.Connection != "") {
+		return nil, nil, &messageTicketBad
+	}
+	if err := ds.CheckTicket(v.r.Context(), ticket); err != nil {
+		if !errors.Is(err, oauth.ErrTicketUsed) && !errors.Is(err, oauth.ErrTicketExpired) {
+			v.logger.Error("a ticket cannot be checked", zap.String("datasource", ds.Datasource()), zap.Error(err))
+		}
+		return nil, nil, messageOfTicket(err)
+	}
+	return ticket, ds, nil
+}
+
+// messageOfTicket says what is wrong with a ticket.
+func messageOfTicket(err error) *message {
+	switch {
+	case errors.Is(err, oauth.ErrTicketExpired):
+		return &messageTicketExpired
+	case errors.Is(err, oauth.ErrTicketUsed):
+		return &messageTicketUsed
+	default:
+		return &messageTicketBad
+	}
+}
+
+// ticketPage answers who opens the link that the command line has made.
+func (v *visit) ticketPage() error {
+	if to, ok := v.withSlash(); ok {
+		return v.seeOther(to)
+	}
+	tickets := v.r.URL.Query()["ticket"]
+	if len(tickets) != 1 {
+		return v.refuse(&messageTicketBad)
+	}
+	ticket, ds, wrong := v.checkTicket(tickets[0])
+	if wrong != nil {
+		return v.refuse(wrong)
+	}
+	// A ticket is in the URL. With same-origin, as elsewhere, a request for /favicon.ico would carry it into a log.
+	v.w.Header().Set("Referrer-Policy", "strict-origin")
+	return v.render(http.StatusOK, "ticket.html", "Connect "+ds.Datasource(), ticketView{
+		Datasource: ds.Datasource(),
+		Connection: ticket.Connection,
+		Ticket:     tickets[0],
+	})
+}
+
+// connectByTicket answers a form that has a ticket in it. It returns false if it has none.
+func (v *visit) connectByTicket() (answered bool, err error) {
+	if wrong := v.form(); wrong != nil {
+		if v.user == "" {
+			wrong = &messageNobody
+		}
+		return true, v.refuse(wrong)
+	}
+	tickets, ok := v.r.PostForm["ticket"]
+	if !ok {
+		return false, nil
+	}
+	if len(tickets) != 1 {
+		return true, v.refuse(&messageTicketBad)
+	}
+	ticket, ds, wrong := v.checkTicket(tickets[0])
+	switch {
+	case wrong != nil:
+		return true, v.refuse(wrong)
+	case ds.Datasource() != v.route.name:
+		return true, v.refuse(&messageTicketBad)
+	case v.crossOrigin(ds):
+		return true, v.refuse(&messageCrossOrigin)
+	case v.elsewhere(ds):
+		return true, v.refuse(&messageTicketElsewhere)
+	}
+	flow, to, err := ds.BeginWithTicket(ticket)
+	if err != nil {
+		return true, v.cannotBegin(ds, err)
+	}
+	return true, v.depart(ds, flow, to)
+}

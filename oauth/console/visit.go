@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package console
+
+import (
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// visit is one request to the console.
+type visit struct {
+	h      *Handler
+	w      http.ResponseWriter
+	r      *http.Request
+	repl   *caddy.Replacer
+	logger *zap.Logger
+
+	user        string // "" for nobody
+	path        string // the path that the client has sent, before anything was stripped of it
+	escaped     string // the same, as it was sent
+	datasources []datasource
+	route       route
+}
+
+type routeKind int
+
+const (
+	routeUnknown routeKind = iota
+	routePage
+	routeAction
+	routeCallback
+)
+
+const (
+	actionConnect    = "connect"
+	actionRefresh    = "refresh"
+	actionDisconnect = "disconnect"
+)
+
+// route is what a request is for.
+type route struct {
+	kind         routeKind
+	name, action string       // of routeAction
+	callbacks    []datasource // of routeCallback: those whose redirect_url has this path
+	depth        int          // slashes between the console's address and the request's
+}
+
+// visit says who asks, and for what.
+func (h *Handler) visit(w http.ResponseWriter, r *http.Request) *visit {
+	v := &visit{h: h, w: w, r: r, path: r.URL.Path, escaped: r.URL.EscapedPath(), datasources: h.datasources()}
+	v.repl, _ = r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if v.repl == nil {
+		v.repl = caddy.NewEmptyReplacer()
+	}
+	if orig, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && orig.URL != nil {
+		v.path, v.escaped = orig.URL.Path, orig.URL.EscapedPath()
+	}
+	// With a placeholder that is empty or not known in it there is no user, whatever else stands there.
+	if user, err := v.repl.ReplaceOrErr(h.User, true, true); err == nil {
+		v.user = user
+	}
+	v.logger = h.logger.With(zap.String("user", v.user))
+	v.route = v.findRoute()
+	return v
+}
+
+// findRoute says what the request is for. The callback is told by the path that the client has sent, which is what
+// redirect_url has; the other routes are relative to where the console is mounted.
+func (v *visit) findRoute() route {
+	var callbacks []datasource
+	for _, ds := range v.datasources {
+		if u, err := url.Parse(ds.Redirect()); err == nil && ds.Interactive() && u.Path == v.path {
+			callbacks = append(callbacks, ds)
+		}
+	}
+	if len(callbacks) > 0 {
+		return route{kind: routeCallback, callbacks: callbacks}
+	}
+	rest := strings.TrimPrefix(v.mounted(), "/")
+	parts := strings.Split(rest, "/")
+	to := route{depth: len(parts) - 1}
+	switch {
+	case rest == "":
+		to.kind = routePage
+	case len(parts) == 2 && parts[0] != "" && isAction(parts[1]):
+		to.kind, to.name, to.action = routeAction, parts[0], parts[1]
+	}
+	return to
+}
+
+func isAction(s string) bool {
+	return s == actionConnect || s == actionRefresh || s == actionDisconnect
+}
+
+// mounted returns the path below the mount. Where handle_path has not stripped the mount from it, it is the path of the
+// console's public address.
+func (v *visit) mounted() string {
+	if v.r.URL.Path != v.path {
+		return v.r.URL.Path
+	}
+	longest := "/"
+	for _, ds := range v.datasources {
+		if !ds.Interactive() {
+			continue
+		}
+		mount := console(ds).Path
+		if v.path+"/" == mount {
+			return "/"
+		}
+		if strings.HasPrefix(v.path, mount) && len(mount) > len(longest) {
+			longest = mount
+		}
+	}
+	return v.path[min(len(longest)-1, len(v.path)):]
+}
+
+// home returns the console's address, relative to the request's.
+func (v *visit) home() string {
+	if v.route.depth == 0 {
+		return "./"
+	}
+	return strings.Repeat("../", v.route.depth)
+}
+
+// withSlash returns the page's address with a slash at its end, and whether it lacks one: the forms' actions are relative.
+func (v *visit) withSlash() (to string, lacking bool) {
+	if strings.HasSuffix(v.path, "/") {
+		return "", false
+	}
+	to = "./" + path.Base(v.escaped) + "/"
+	if v.r.URL.RawQuery != "" {
+		to += "?" + v.r.URL.RawQuery
+	}
+	return to, true
+}
+
+// keepOutOfLogs leaves a request with a code, a state or a ticket in its URL out of the access logs (RFC 9700 §4.2.4): also
+// callbacks that no datasource has, and what a page with a ticket names as its referrer.
+func (v *visit) keepOutOfLogs() {
+	const ticket = "ticket="
+	if v.route.kind == routeCallback || path.Base(v.path) == "callback" || v.r.URL.Query().Has("ticket") ||
+		strings.Contains(v.r.URL.RawQuery, ticket) || strings.Contains(v.r.Referer(), ticket) {
+		caddyhttp.SetVar(v.r.Context(), caddyhttp.LogSkipVar, true)
+	}
+}

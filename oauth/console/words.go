@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package console
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+)
+
+// message is a page that says one thing. All its words are fixed: nothing that a request or a provider has brought is in
+// it, so nobody can have a page of ours say theirs (T13).
+type message struct {
+	Status   int
+	Title    string
+	Text     string
+	Hint     string // what to do
+	Good     bool
+	Link     string // "": the console, for who may see it
+	LinkText string
+
+	alone bool // no link to the console
+}
+
+// to returns the message with a link to the console, unless a ticket stands for the user.
+func (m message) to(flow *oauth.Flow, ds datasource) *message {
+	if !flow.Ticket {
+		m.Link = ds.Console()
+	}
+	return &m
+}
+
+const startAgain = "Open the connected accounts and press Connect again."
+
+var (
+	messageNobody = message{
+		Status: http.StatusForbidden, Title: "You are not signed in", alone: true,
+		Text: "This page is for people whom the gateway knows, and this request came without a user.",
+		Hint: "If you run this gateway, put an authentication handler such as basic_auth in front of this page, or make a one-time link " +
+			"with: caddy authenticated-api connect <name>",
+	}
+	messageNotFound = message{
+		Status: http.StatusNotFound, Title: "There is nothing here for you",
+		Text: "Either there is no such page, or it is about an account that is not yours to manage.",
+	}
+	messageMethod = message{
+		Status: http.StatusMethodNotAllowed, Title: "This address does not work that way",
+		Text: "It belongs to a button. Use the button.",
+	}
+	messageEarly = message{
+		Status: http.StatusTooEarly, Title: "Please try again", alone: true,
+		Text: "The request came before the connection was secure against repetition. Reload the page.",
+	}
+	messageCrossOrigin = message{
+		Status: http.StatusForbidden, Title: "Another site asked for this",
+		Text: "The request came from a page of another site, and nothing was done. Use the buttons of this page itself.",
+	}
+	messageNoIdentity = message{
+		Status: http.StatusForbidden, Title: "You have no identity for this one",
+		Text: "Each user has a connection of their own here, and your sign-in does not say which is yours.",
+		Hint: "The operator of the gateway can say which value of the request tells users apart.",
+	}
+	messageTooLarge = message{
+		Status: http.StatusRequestEntityTooLarge, Title: "The form is too large",
+		Text: "Nothing was done.",
+	}
+	messageBadForm = message{
+		Status: http.StatusBadRequest, Title: "The form cannot be read",
+		Text: "Nothing was done.",
+	}
+	messageCannotBegin = message{
+		Status: http.StatusServiceUnavailable, Title: "The gateway cannot do this now",
+		Text: "Something in the gateway's own configuration or storage is in the way. Its log says what.",
+	}
+	messageNotRevoked = message{
+		Status: http.StatusOK, Title: "Disconnected here, but the provider could not be told",
+		Text: "The gateway has forgotten the account and cannot use it any more. At the provider the access may still be listed.",
+		Hint: "Remove the access in your account's settings at the provider.",
+	}
+)
+
+// What can be wrong with a ticket.
+var (
+	messageTicketBad = message{
+		Status: http.StatusForbidden, Title: "This link is not valid", alone: true,
+		Text: "It was cut, changed, or made for another gateway.", Hint: newTicket,
+	}
+	messageTicketExpired = message{
+		Status: http.StatusForbidden, Title: "This link has expired", alone: true,
+		Text: "It is older than ten minutes.", Hint: newTicket,
+	}
+	messageTicketUsed = message{
+		Status: http.StatusForbidden, Title: "This link has been used", alone: true,
+		Text: "It connects an account once, and the connection has changed since the link was made.", Hint: newTicket,
+	}
+	messageTicketUsedUp = message{
+		Status: http.StatusBadRequest, Title: "This link has been used", alone: true,
+		Text: "It connects an account once, and somebody was faster. Your account was not connected.", Hint: newTicket,
+	}
+	messageTicketElsewhere = message{
+		Status: http.StatusConflict, Title: "Open the link as it was given to you", alone: true,
+		Text: "This page was opened under another address than the one that the provider sends you back to, so the way back would fail.",
+	}
+)
+
+const newTicket = "Ask the operator of the gateway for a new one."
+
+// messageElsewhere says where a datasource can be connected.
+func messageElsewhere(ds datasource) *message {
+	return &message{
+		Status: http.StatusConflict, Title: "Open this page at its public address",
+		Text: "The provider sends you back to another address than the one that you have opened, and your browser would not find what it " +
+			"needs there. Nothing was done.",
+		Link: ds.Console(), LinkText: "To the public address",
+	}
+}
+
+// What can be wrong with a callback.
+var (
+	messageNoFlow = message{
+		Status: http.StatusBadRequest, Title: "This did not begin in this browser",
+		Text: "A provider has sent you here, and no connection that was begun in this browser fits. Nothing was connected.",
+		Hint: startAgain,
+	}
+	messageLate = message{
+		Status: http.StatusBadRequest, Title: "That took longer than ten minutes",
+		Text: "Nothing was connected.", Hint: startAgain,
+	}
+	messageOtherUser = message{
+		Status: http.StatusBadRequest, Title: "Somebody else began this",
+		Text: "You are not signed in as the user who pressed Connect. Nothing was connected.",
+		Hint: "Sign in as that user, or press Connect yourself.",
+	}
+	messageNoOperator = message{
+		Status: http.StatusForbidden, Title: "You may not connect this account",
+		Text: "Only operators may connect an account that all callers share. Nothing was connected.",
+	}
+	messageIssuer = message{
+		Status: http.StatusBadRequest, Title: "Another provider sent you back",
+		Text: "The answer does not name the provider that it was expected from. Nothing was connected, and no secret was sent.",
+		Hint: "If you run this gateway, compare issuer with what the provider says of itself.",
+	}
+	messageNoCode = message{
+		Status: http.StatusBadRequest, Title: "The provider's answer is incomplete",
+		Text: "It has neither a code nor an error. Nothing was connected.", Hint: startAgain,
+	}
+	messageDone = message{
+		Status: http.StatusOK, Title: "The account is connected", Good: true,
+		Text: "It is already connected, so there is nothing left to do here. You may close this window.",
+	}
+)
+
+// denials are the errors of an authorization endpoint (RFC 6749 §4.1.2.1, OpenID Connect Core §3.1.2.6), in plain words.
+var denials = map[string]message{
+	"access_denied": {
+		Title: "You declined", Text: "The provider says that access was declined, by you or by a rule of your organization.",
+		Hint: "If that was a mistake: " + startAgain,
+	},
+	"login_required": {
+		Title: "You are not signed in at the provider", Text: "The provider wants you to sign in first.", Hint: startAgain,
+	},
+	"consent_required": {
+		Title: "Your consent is missing", Text: "The provider wants your consent, or that of an administrator.", Hint: startAgain,
+	},
+	"interaction_required": {
+		Title: "The provider wants to ask you something", Text: "It did not get to do so.", Hint: startAgain,
+	},
+	"invalid_scope": {
+		Title: "The provider does not grant this", Text: "It does not know a scope that the gateway asks for, or does not give it to this client.",
+		Hint: "The operator of the gateway can mend scopes.",
+	},
+	"invalid_request": {
+		Title: "The provider does not understand the request", Text: "A parameter is missing, unknown or given twice.",
+		Hint: "The operator of the gateway can mend that with authorization_param, audience and resource.",
+	},
+	"invalid_target": {
+		Title: "The provider does not know the API", Text: "It refuses the audience or resource that the gateway asks for.",
+		Hint: "The operator of the gateway can mend audience and resource.",
+	},
+	"unauthorized_client": {
+		Title: "The provider does not let this gateway in", Text: "The client is not allowed to ask for a code.",
+		Hint: "The operator of the gateway can allow the authorization code grant at the provider.",
+	},
+	"unsupported_response_type": {
+		Title: "The provider does not support this", Text: "It does not give codes to this client.",
+		Hint: "The operator of the gateway can allow the authorization code grant at the provider.",
+	},
+	"server_error": {
+		Title: "The provider failed", Text: "It has met an error of its own.", Hint: "Try again in a few minutes.",
+	},
+	"temporarily_unavailable": {
+		Title: "The provider is busy", Text: "It cannot answer at the moment.", Hint: "Try again in a few minutes.",
+	},
+}
+
+// messageOfDenial says in fixed words why a provider sends somebody back without a code.
+func messageOfDenial(code string) message {
+	m, ok := denials[code]
+	if !ok {
+		m = message{
+			Title: "The provider did not connect the account", Text: "It has given a reason that this gateway does not know.",
+			Hint: startAgain,
+		}
+	}
+	m.Status = http.StatusBadRequest
+	m.Text += " Nothing was connected."
+	return m
+}
+
+// knownDenial is the error for the log.
+func knownDenial(code string) string {
+	if _, ok := denials[code]; ok {
+		return code
+	}
+	return "other"
+}
+
+// problems are the errors of a token endpoint (RFC 6749 §5.2), the reasons of an [oauth.AuthorizationError] and what else
+// [oauth.Status] has as the last error, in plain words.
+var problems = map[string]string{
+	"invalid_grant":             "The provider does not accept the grant any more: it has expired, was used already, or was withdrawn.",
+	"invalid_client":            "The provider does not accept the gateway's client id and secret.",
+	"unauthorized_client":       "The provider does not allow this client to do that.",
+	"invalid_scope":             "The provider does not grant a scope that the gateway asks for.",
+	"invalid_request":           "The provider does not understand the gateway's request.",
+	"invalid_target":            "The provider does not know the audience or resource that the gateway asks for.",
+	"unsupported_grant_type":    "The provider does not support this grant.",
+	"unsupported_response_type": "The provider does not support this grant.",
+	"access_denied":             "The provider denies access.",
+	"server_error":              "The provider has met an error of its own. It is asked again.",
+	"temporarily_unavailable":   "The provider is busy. It is asked again.",
+	"slow_down":                 "The provider wants to be asked less often. It is asked again later.",
+
+	"not_connected": "Nobody has connected an account yet.",
+	"disconnected":  "The account was disconnected.",
+	"expired":       "The access has expired, and the provider has given nothing to renew it with.",
+	"revoked":       "The provider has withdrawn the access, or it has died of disuse.",
+	"damaged":       "What was stored is damaged.",
+	"lost_in_crash": "The gateway or a line broke down in the very moment of a renewal, and the provider's answer was lost.",
+
+	"no_answer":      "The provider could not be reached, or gave no answer that the gateway can use. It is asked again.",
+	"key_missing":    "What is stored was sealed with a key that this gateway lacks.",
+	"storage_failed": "The gateway's storage fails. The gateway's log says how.",
+}
+
+const problemUnknown = "The token could not be renewed. The gateway's log says why."
+
+// problem says in plain words what a code means. The code may be shown too, if it is one.
+func problem(code string) (words, shown string) {
+	if code == "" {
+		return "", ""
+	}
+	words, ok := problems[code]
+	if strings.HasPrefix(code, "status_") { // of an answer without an error
+		words, ok = "The provider gave no answer that the gateway can use. It is asked again.", true
+	}
+	if !ok {
+		words = problemUnknown
+	}
+	const allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
+	if strings.Trim(code, allowed) == "" && len(code) <= 64 {
+		shown = code
+	}
+	return words, shown
+}
+
+// messageOf says why something failed: 502 if the provider refuses for good, else 503.
+func messageOf(title string, err error) *message {
+	m := &message{Status: http.StatusServiceUnavailable, Title: title}
+	if e, ok := errors.AsType[*oauth.AuthorizationError](err); ok {
+		m.Text, _ = problem(e.Reason)
+		m.Hint = "The account must be connected again."
+		return m
+	}
+	e, ok := errors.AsType[*oauth.Error](err)
+	switch {
+	case errors.Is(err, oauth.ErrKeyMissing):
+		m.Text = "What is stored was sealed with a key that this gateway lacks."
+		m.Hint = "The operator of the gateway can add that key, or the account can be connected again."
+	case ok && e.Code != "":
+		m.Text, _ = problem(e.Code)
+		if e.Rejected() {
+			m.Status = http.StatusBadGateway
+			m.Hint = "The operator of the gateway finds in its log what to do."
+		}
+	case errors.Is(err, context.DeadlineExceeded):
+		m.Text = "The provider did not answer in time."
+		m.Hint = "Try again in a few minutes."
+	case ok && e.Status != 0:
+		m.Text = "The provider gave no answer that the gateway can use."
+		m.Hint = "Try again in a few minutes. The gateway's log says more."
+	case ok:
+		m.Text = "The provider could not be reached."
+		m.Hint = "Try again in a few minutes. The gateway's log says more."
+	default:
+		m.Text = "Something in the gateway itself, such as its storage, is in the way. Its log says what."
+	}
+	return m
+}
+
+// messageOfFinish says why a code could not be redeemed.
+func messageOfFinish(err error) message {
+	m := *messageOf("The account could not be connected", err)
+	m.Status = http.StatusBadGateway
+	if e, ok := errors.AsType[*oauth.Error](err); ok && e.Code == "invalid_grant" {
+		m.Text = "The provider does not accept the code that it has sent with you: it has expired, was used already, or was made for another address."
+	}
+	if m.Hint == "" {
+		m.Hint = startAgain
+	}
+	return m
+}
