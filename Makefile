@@ -68,7 +68,8 @@ smoke: $(XCADDY) ## Build Caddy with this module by xcaddy, and look for the mod
 		--with github.com/authenticated-api/caddy-authenticated-api@v0.0.0=.; \
 	"$$dir/caddy$(EXE)" list-modules | tr -d '\r' > "$$dir/modules"; \
 	for module in authenticated_api http.handlers.authenticated_api \
-		http.reverse_proxy.transport.authenticated_api http.authenticated_api.auth.bearer; do \
+		http.reverse_proxy.transport.authenticated_api http.authenticated_api.auth.bearer \
+		http.authenticated_api.auth.oauth2 http.handlers.authenticated_api_console; do \
 		grep -x "$$module" "$$dir/modules" || { echo "list-modules does not show $$module" >&2; exit 1; }; \
 	done
 
