@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -38,16 +39,30 @@ type process struct {
 	err  error
 }
 
-// find returns the path of the browser.
-func find() string {
+// locations are where browsers are, as chromedp knows them, where PATH does not say so.
+var locations = map[string][]string{
+	"darwin": {"/Applications/Chromium.app/Contents/MacOS/Chromium", "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"},
+	"windows": {
+		`C:\Program Files\Google\Chrome\Application\chrome.exe`, `C:\Program Files (x86)\Google\Chrome\Application\chrome.exe`,
+		`C:\Program Files (x86)\Microsoft\Edge\Application\msedge.exe`,
+	},
+}
+
+// find returns the path of the browser. Without one it skips the test, or fails it if CI is "true".
+func find(t testing.TB) string {
+	t.Helper()
 	if path := os.Getenv("CHROMIUM"); path != "" {
 		return path
 	}
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+	for _, name := range append([]string{"chromium", "chromium-browser", "google-chrome"}, locations[runtime.GOOS]...) {
 		if path, err := exec.LookPath(name); err == nil {
 			return path
 		}
 	}
+	if os.Getenv("CI") == "true" {
+		t.Fatal("there is no chromium; install one, or name it in the environment variable CHROMIUM")
+	}
+	t.Skip("there is no chromium; install one, or name it in the environment variable CHROMIUM")
 	return ""
 }
 
@@ -76,13 +91,7 @@ func (p *process) stop() {
 // failed.
 func newBrowser(t testing.TB) *tab {
 	t.Helper()
-	path := find()
-	if path == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("there is no chromium; install one, or name it in the environment variable CHROMIUM")
-		}
-		t.Skip("there is no chromium; install one, or name it in the environment variable CHROMIUM")
-	}
+	path := find(t)
 	chromium.once.Do(func() { chromium.start(path) })
 	if chromium.err != nil {
 		t.Fatalf("starting %s: %v", path, chromium.err)

@@ -20,6 +20,7 @@ import (
 	"github.com/chromedp/cdproto/fetch"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/security"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
@@ -30,6 +31,7 @@ type tab struct {
 
 	mu             sync.Mutex
 	messages       []string // of the console
+	urls           []string // of the pages that were asked for
 	user, password string
 	asked          map[fetch.RequestID]bool
 }
@@ -48,7 +50,19 @@ func openTab(t testing.TB, parent context.Context, options ...chromedp.ContextOp
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatal(err)
 	}
-	messages := chromedp.Console(ctx)
+	messages, requests := chromedp.Console(ctx), chromedp.Events(ctx, network.RequestWillBeSent)
+	go func() {
+		for e, err := range requests {
+			if err != nil {
+				return
+			}
+			if e.Type == network.ResourceTypeDocument {
+				b.mu.Lock()
+				b.urls = append(b.urls, e.Request.URL)
+				b.mu.Unlock()
+			}
+		}
+	}()
 	go func() {
 		for m, err := range messages {
 			if err != nil {
@@ -255,6 +269,21 @@ func (b *tab) console() []string {
 	return slices.Clone(b.messages)
 }
 
+// requested returns the URLs that the tab has asked for as pages, redirects among them.
+func (b *tab) requested() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.urls)
+}
+
+// trust has the tab accept any certificate.
+func (b *tab) trust(t testing.TB) {
+	t.Helper()
+	if _, err := chromedp.Call(b.ctx, security.SetIgnoreCertificateErrors, security.SetIgnoreCertificateErrorsParams{Ignore: true}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // login answers the questions of servers for a user and a password (HTTP Basic) from now on, in this tab. The browser
 // remembers for each server what it accepted, so another user needs another browser.
 func (b *tab) login(t testing.TB, user, password string) {
@@ -322,7 +351,7 @@ func (b *tab) size(t testing.TB, width, height int) {
 }
 
 // screenshot writes what the tab shows in a window of that size as a PNG file to the folder that the environment variable
-// SCREENSHOTS names, or to screenshots. With the height 0 the window is as high as the page.
+// SCREENSHOTS names, or to .cache/screenshots of the checkout. With the height 0 the window is as high as the page.
 func (b *tab) screenshot(t testing.TB, name string, width, height int, dark bool) {
 	t.Helper()
 	b.scheme(t, dark)
@@ -338,7 +367,7 @@ func (b *tab) screenshot(t testing.TB, name string, width, height int, dark bool
 	}
 	folder := os.Getenv("SCREENSHOTS")
 	if folder == "" {
-		folder = "screenshots"
+		folder = filepath.Join("..", "..", ".cache", "screenshots")
 	}
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		t.Fatal(err)
