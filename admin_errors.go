@@ -51,7 +51,7 @@ func authorizationReason(e *oauth.AuthorizationError) string {
 	words := map[string]string{
 		oauth.ReasonNotConnected: "nobody has done so",
 		oauth.ReasonDisconnected: "it was disconnected",
-		oauth.ReasonExpired:      "its token has expired, and the provider has issued no refresh token",
+		oauth.ReasonExpired:      "the provider has issued no refresh token, so its token lasts until it expires",
 		oauth.ReasonRevoked:      "the provider has withdrawn what it had granted",
 		oauth.ReasonRefused:      "the provider refuses its refresh token",
 		oauth.ReasonLost:         "the answer with its next refresh token was lost in a crash",

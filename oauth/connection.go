@@ -196,7 +196,7 @@ func (s *Source) Renew(ctx context.Context) error {
 			}
 		}
 	}
-	err := s.alone(ctx, func(ctx context.Context) error { return s.obtain(ctx, token) })
+	err := s.alone(ctx, func(ctx context.Context) error { return s.obtain(ctx, nil) })
 	if s.state.token.Load().valid(time.Now()) {
 		return err // what the provider said, for the connection is good until its token expires
 	}

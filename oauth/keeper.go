@@ -147,7 +147,7 @@ func (s *Source) refreshIdle(ctx context.Context, token *Token) error {
 		if err != nil || base.generation > token.generation {
 			return err
 		}
-		return s.next(ctx, base)
+		return s.next(ctx, nil)
 	})
 	return nil
 }

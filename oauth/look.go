@@ -13,7 +13,7 @@ import (
 // half a minute later.
 const (
 	// lookAfter is when a request has the record read again, in the background.
-	lookAfter = 10 * time.Second
+	lookAfter = 20 * time.Second
 
 	// lookBy is when a request waits for that.
 	lookBy = 25 * time.Second

@@ -74,7 +74,7 @@ func (s *Source) next(ctx context.Context, refused *Token) error {
 		if mine, err = s.markSent(ctx, mine); err != nil {
 			return err
 		}
-		return s.redeemClaimed(ctx, base, mine)
+		return s.redeemClaimed(ctx, base, mine, refused)
 	}
 }
 
@@ -145,14 +145,15 @@ func (s *Source) holds(ctx context.Context, mine *Token) (bool, error) {
 		stored.claim.Owner == mine.claim.Owner && stored.claim.Attempt == mine.claim.Attempt, nil
 }
 
-// redeemClaimed redeems the refresh token of a generation that was claimed. before is the token as it was before the claim.
-func (s *Source) redeemClaimed(ctx context.Context, before, mine *Token) error {
+// redeemClaimed redeems the refresh token of a generation that was claimed. before is the token as it was before the claim, and
+// refused is the one that the API has refused, if that is the reason.
+func (s *Source) redeemClaimed(ctx context.Context, before, mine, refused *Token) error {
 	unlock := s.lock(ctx, mine.generation)
 	defer unlock()
 	if held, err := s.holds(ctx, mine); err != nil {
 		return err
 	} else if !held {
-		return s.next(ctx, nil) // the wait for the lock was too long
+		return s.next(ctx, refused) // the wait for the lock was too long
 	}
 	// From here on nothing must end what has begun: the next refresh token is in the answer.
 	ctx = context.WithoutCancel(ctx)
@@ -168,7 +169,7 @@ func (s *Source) redeemClaimed(ctx context.Context, before, mine *Token) error {
 		c, err = s.redeem(ctx, mine.refresh)
 	}
 	if err != nil {
-		return s.failed(ctx, mine, c, err, doubtful)
+		return s.failed(ctx, mine, c, err, doubtful, refused != nil)
 	}
 	token := newToken(c.got, c.received, s.expiry)
 	if token.refresh == "" {
@@ -195,7 +196,7 @@ func (s *Source) markAgain(ctx context.Context, mine *Token) (*Token, error) {
 }
 
 // failed deals with a refused or failed refresh. Only one error ends a connection, and none loses a token.
-func (s *Source) failed(ctx context.Context, mine *Token, c *call, err error, doubtful bool) error {
+func (s *Source) failed(ctx context.Context, mine *Token, c *call, err error, doubtful, refused bool) error {
 	free := mine.with(func(t *Token) { t.claim = nil })
 	if c.got != nil && c.got.errorCode == "" && c.got.refreshToken != "" && !c.lost {
 		// The answer is of no use but for the refresh token that has taken the place of the spent one.
@@ -219,7 +220,12 @@ func (s *Source) failed(ctx context.Context, mine *Token, c *call, err error, do
 	if doubtful {
 		reason = ReasonLost
 	}
-	s.keep(ctx, free.with(func(t *Token) { t.end, t.changed = ending{reason, e.Code}, time.Now() }))
+	s.keep(ctx, free.with(func(t *Token) {
+		t.end, t.changed = ending{reason, e.Code}, time.Now()
+		if refused { // by the API, so that it is of no use until its expiry either
+			t.setExpiry(t.changed, 0)
+		}
+	}))
 	return &AuthorizationError{Reason: reason, Code: e.Code}
 }
 

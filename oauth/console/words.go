@@ -236,7 +236,7 @@ var problems = map[string]string{
 
 	"not_connected": "Nobody has connected an account yet.",
 	"disconnected":  "The account was disconnected.",
-	"expired":       "The access has expired, and the provider has given nothing to renew it with.",
+	"expired":       "The provider has given nothing to renew the access with.",
 	"revoked":       "The provider has withdrawn the access, or it has died of disuse.",
 	"damaged":       "What was stored is damaged.",
 	"lost_in_crash": "The gateway or a line broke down in the very moment of a renewal, and the provider's answer was lost.",
