@@ -163,7 +163,7 @@ func (p *problem) answer(w http.ResponseWriter, r *http.Request, datasource stri
 	if p.url != "" {
 		w.Header().Add("Vary", "Accept, Sec-Fetch-Mode")
 		if navigates(r) {
-			body = p.page(w.Header())
+			body = p.page(w.Header(), datasource)
 		}
 	}
 	w.WriteHeader(p.status)

@@ -73,7 +73,7 @@ func (s *Source) fly(f *flight, do func(context.Context) error) {
 		st.failures = 0 // nothing is mended by asking the provider again
 	} else {
 		st.failures++
-		st.retry = now.Add(s.pause(err, st.failures))
+		st.retry = now.Add(s.pause(err, st.failures, now))
 		if e, ok := errors.AsType[*Error](err); ok {
 			if later := now.Add(min(maxRetryAfter, e.Retry.Sub(now))); later.After(st.retry) {
 				st.retry, st.asked = later, later
@@ -90,13 +90,37 @@ func (s *Source) fly(f *flight, do func(context.Context) error) {
 	}
 }
 
+const (
+	// lastChance is how long before the token expires there is another attempt, whatever the back-off is by then.
+	lastChance = 5 * time.Second
+
+	// maxBackoffWithout is the longest back-off while there is no valid token: the provider may be back, and callers are there.
+	maxBackoffWithout = time.Minute
+)
+
 // pause is how long no renewal starts after a failure.
-func (s *Source) pause(err error, failures int) time.Duration {
+func (s *Source) pause(err error, failures int, now time.Time) time.Duration {
 	jitter := weakrand.Float64() //nolint:gosec // G404: a jitter is no secret
 	if s.redeem != nil && refusedRefresh(err) {
 		return backoff(math.MaxInt, jitter)
 	}
-	return backoff(failures, jitter)
+	wait := backoff(failures, jitter)
+	token := s.state.token.Load()
+	if token.valid(now) && token.expiry.IsZero() {
+		return wait
+	}
+	if left := lifeLeft(token, now); left > lastChance+minBackoff {
+		return min(wait, left-lastChance)
+	}
+	return min(wait, time.Duration(float64(maxBackoffWithout)*(0.8+0.4*jitter)))
+}
+
+// lifeLeft is how long a token can be sent that has an expiry.
+func lifeLeft(token *Token, now time.Time) time.Duration {
+	if !token.valid(now) {
+		return 0
+	}
+	return token.expiry.Sub(now)
 }
 
 // safely is do without its panics: a storage module's would end Caddy, since no server's recover is above here.

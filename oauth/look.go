@@ -108,6 +108,9 @@ func (s *Source) latest(ctx context.Context) (*Token, error) {
 	}
 	st.token.Store(stored)
 	st.seen = time.Now()
+	if current != nil {
+		st.forgive()
+	}
 	return stored, nil
 }
 

@@ -55,6 +55,9 @@ type claim struct {
 	// Sent says that the refresh token may have been redeemed. Before, it surely has not.
 	Sent bool `json:"sent,omitempty"`
 
+	// Over says that the owner has given up, so that nobody need wait for it.
+	Over bool `json:"over,omitempty"`
+
 	// At is the Unix time in milliseconds by the clock of the owner.
 	At int64 `json:"at"`
 }

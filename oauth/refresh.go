@@ -87,7 +87,7 @@ type watch struct {
 
 // over reports whether a claim need not be respected: it is none, the own one, or one whose owner must have died.
 func (w *watch) over(c *claim, self string, lease time.Duration, now time.Time) bool {
-	if c == nil || c.Owner == self {
+	if c == nil || c.Owner == self || c.Over {
 		return true
 	}
 	if *c != w.claim {
@@ -163,6 +163,9 @@ func (s *Source) redeemClaimed(ctx context.Context, before, mine, refused *Token
 		// Most providers accept the same refresh token again for a while; with the others it is lost anyway.
 		doubtful = true
 		s.logger.Warn("the answer with a new token was lost on its way; asking once more", zap.Error(err))
+		if held, e := s.holds(ctx, mine); e == nil && !held {
+			return s.next(ctx, refused)
+		}
 		if again, e := s.markAgain(ctx, mine); e == nil {
 			mine = again
 		}
@@ -179,11 +182,37 @@ func (s *Source) redeemClaimed(ctx context.Context, before, mine, refused *Token
 		token.id = mine.id
 	}
 	token.generation, token.identity, token.connected = mine.generation+1, mine.identity, mine.connected
+	if time.Since(time.UnixMilli(mine.claim.At)) > s.lease/2 {
+		if token = s.afterPause(ctx, mine, token); token == nil {
+			return nil
+		}
+	}
 	s.keep(ctx, token)
 	if !token.valid(time.Now()) {
 		return &Error{Err: errors.New("the token has expired already when it came")}
 	}
 	return nil
+}
+
+// afterPause looks what others have stored while this process had the answer and slept: its claim may have run out. It returns the
+// token to store, or nil if another's counts. Otherwise nothing stands between an answer and its being stored.
+func (s *Source) afterPause(ctx context.Context, mine, token *Token) *Token {
+	stored, err := s.load(ctx)
+	switch {
+	case err != nil || stored == nil:
+		return token
+	case stored.generation > mine.generation:
+		s.logger.Warn("the answer with a new token came too late; another node has gone on without it", zap.Uint64("generation", stored.generation))
+		if _, err := s.latest(ctx); err == nil && stored.end.Reason == ReasonDisconnected {
+			_ = s.revoke(ctx, token) // nobody wants it any more
+		}
+		return nil
+	case stored.claim == nil || stored.claim.Owner != mine.claim.Owner:
+		// Another node has sent the same refresh token in the meantime, which the provider may hold against this one.
+		return token.with(func(t *Token) { t.claim = mine.claim })
+	default:
+		return token
+	}
 }
 
 // markAgain writes a claim for another attempt, so that others respect it for a whole lease more.
@@ -203,11 +232,15 @@ func (s *Source) failed(ctx context.Context, mine *Token, c *call, err error, do
 		s.keep(ctx, free.with(func(t *Token) { t.refresh, t.generation = c.got.refreshToken, mine.generation+1 }))
 		return err
 	}
-	if c.lost {
-		return err // whether it was redeemed is not known, so the claim stays
+	if c.lost { // whether it was redeemed is not known, so the claim stays, and nobody waits for it
+		free = mine.with(func(t *Token) {
+			c := *mine.claim
+			c.Over = true
+			t.claim = &c
+		})
 	}
 	e, ok := errors.AsType[*Error](err)
-	if !ok || e.Code != "invalid_grant" || !e.Rejected() {
+	if c.lost || !ok || e.Code != "invalid_grant" || !e.Rejected() {
 		if e := s.save(ctx, free); e != nil {
 			s.logger.Warn("a claim could not be taken back; others respect it for a while", zap.Error(e))
 		}

@@ -113,6 +113,10 @@ func (s *Source) Refresh(ctx context.Context, refused *auth.Credential) (*auth.C
 		}
 	}
 	if s.redeem != nil && !token.redeemable() {
+		if token.valid(now) && token.end.Reason != "" {
+			// Provider and API say the same, so from the next request on callers are told what to do.
+			s.state.token.CompareAndSwap(token, token.with(func(t *Token) { t.setExpiry(now, 0) }))
+		}
 		return refused, nil // there is nothing to renew it with; the API's own answer says so to the caller
 	}
 	f, err := s.renew(now, token) //nolint:contextcheck // the same

@@ -39,7 +39,7 @@ type State struct {
 	unsaved  *Token    // a token that could not be stored
 	owner    string    // names this process in claims
 
-	records sync.Mutex // held while the record is read, which may move it, and while it is written
+	records turn       // held while the record is read, which may move it, and while it is written
 	seen    time.Time  // since when the token is known; under records
 }
 
@@ -61,6 +61,16 @@ func unixNano(t time.Time) int64 {
 	return t.UnixNano()
 }
 
+// forgive forgets what has failed here: another node has succeeded.
+func (st *State) forgive() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.flight == nil {
+		st.err, st.failures, st.retry = nil, 0, time.Time{}
+		st.quiet.Store(0)
+	}
+}
+
 // name returns what claims of this process call their owner.
 func (st *State) name() string {
 	st.mu.Lock()
@@ -70,3 +80,19 @@ func (st *State) name() string {
 	}
 	return st.owner
 }
+
+// turn is a mutex that is held while a storage is used, which may take long. Unlike of a sync.Mutex, testing/synctest knows who
+// waits for it.
+type turn struct {
+	once sync.Once
+	held chan struct{}
+}
+
+// Lock implements sync.Locker.
+func (t *turn) Lock() {
+	t.once.Do(func() { t.held = make(chan struct{}, 1) })
+	t.held <- struct{}{}
+}
+
+// Unlock implements sync.Locker.
+func (t *turn) Unlock() { <-t.held }

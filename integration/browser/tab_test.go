@@ -6,9 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -16,8 +13,8 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/fetch"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/security"
@@ -145,18 +142,40 @@ func (b *tab) clickCSS(t testing.TB, selector string) *network.Response {
 	return b.navigate(t, "clicking on "+selector, b.press(t, selected(selector)))
 }
 
+// doubleClick clicks twice on what a selector selects, the second time before the first one can have shown another page. It
+// waits for nothing.
+func (b *tab) doubleClick(t testing.TB, selector string) {
+	t.Helper()
+	x, y := b.where(t, selected(selector))
+	for _, count := range []int64{1, 2} {
+		for _, kind := range []input.DispatchMouseEventType{chromedp.MousePressed, chromedp.MouseReleased} {
+			ctx, cancel := context.WithTimeout(b.ctx, patience)
+			_, err := chromedp.Call(ctx, input.DispatchMouseEvent, input.DispatchMouseEventParams{
+				Type: kind, X: x, Y: y, Button: input.MouseButtonLeft, ClickCount: count,
+			})
+			cancel()
+			if err != nil {
+				t.Logf("clicking twice on %s: %v", selector, err) // the page may be gone
+			}
+		}
+	}
+}
+
 // toggle clicks on the first button, link, label or summary with a visible text that leads to no other page.
 func (b *tab) toggle(t testing.TB, text string) {
 	t.Helper()
 	b.do(t, "clicking on "+text, b.press(t, labelled(text)))
 }
 
-// fill types a text into the input that a selector selects, in place of what is there.
+// fill puts a text into the input that a selector selects, in place of what is there.
 func (b *tab) fill(t testing.TB, selector, text string) {
 	t.Helper()
 	b.do(t, "filling in "+selector, b.press(t, selected(selector)))
 	eval[any](t, b, "document.activeElement.select()")
-	b.do(t, "filling in "+selector, chromedp.KeyEvent(kb.Delete), chromedp.KeyEvent(text))
+	b.do(t, "filling in "+selector, chromedp.KeyEvent(kb.Delete))
+	if _, err := chromedp.Call(b.ctx, input.InsertText, input.InsertTextParams{Text: text}); err != nil {
+		t.Fatalf("filling in %s: %v", selector, err)
+	}
 }
 
 // labelled returns the expression of what one can click on with that text.
@@ -173,9 +192,16 @@ func quoted(text string) string {
 	return string(literal)
 }
 
-// press returns the action that presses the mouse's button where an element is, now or soon. chromedp finds no element any
-// more in a page that the browser has kept for its back button, so this asks the page itself.
+// press returns the action that presses the mouse's button where an element is.
 func (b *tab) press(t testing.TB, element string) chromedp.Action[chromedp.Void] {
+	t.Helper()
+	x, y := b.where(t, element)
+	return chromedp.MouseClickXY(x, y)
+}
+
+// where returns where an element is, now or soon. chromedp finds no element any more in a page that the browser has kept
+// for its back button, so this asks the page itself.
+func (b *tab) where(t testing.TB, element string) (x, y float64) {
 	t.Helper()
 	find := fmt.Sprintf(`(() => {
 		const e = %s
@@ -188,11 +214,11 @@ func (b *tab) press(t testing.TB, element string) chromedp.Action[chromedp.Void]
 	})()`, element)
 	for begin := time.Now(); time.Since(begin) < 5*time.Second; time.Sleep(20 * time.Millisecond) {
 		if at, err := try[[]float64](b, find); err == nil && at != nil {
-			return chromedp.MouseClickXY(at[0], at[1])
+			return at[0], at[1]
 		}
 	}
 	t.Fatalf("nobody can click on %s", element)
-	return nil
+	return 0, 0
 }
 
 // back is the browser's button. It shows the page as it was left, if the browser has kept it, and asks for it again if not.
@@ -328,52 +354,4 @@ func (b *tab) answer(id fetch.RequestID) *fetch.AuthChallengeResponse {
 	}
 	b.asked[id] = true
 	return &fetch.AuthChallengeResponse{Response: fetch.AuthChallengeResponseResponseProvideCredentials, Username: b.user, Password: b.password}
-}
-
-// scheme has the pages of the tab shown as to a reader who prefers the dark colours, or the light ones.
-func (b *tab) scheme(t testing.TB, dark bool) {
-	t.Helper()
-	value := "light"
-	if dark {
-		value = "dark"
-	}
-	feature := &emulation.MediaFeature{Name: "prefers-color-scheme", Value: value}
-	_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{feature}})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// size gives the tab's window another size.
-func (b *tab) size(t testing.TB, width, height int) {
-	t.Helper()
-	b.do(t, "resizing", chromedp.EmulateViewport(int64(width), int64(height)))
-}
-
-// screenshot writes what the tab shows in a window of that size as a PNG file to the folder that the environment variable
-// SCREENSHOTS names, or to .cache/screenshots of the checkout. With the height 0 the window is as high as the page.
-func (b *tab) screenshot(t testing.TB, name string, width, height int, dark bool) {
-	t.Helper()
-	b.scheme(t, dark)
-	b.size(t, width, max(height, 100))
-	if height == 0 {
-		b.size(t, width, int(math.Ceil(eval[float64](t, b, "document.documentElement.scrollHeight"))))
-	}
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
-	defer cancel()
-	res, err := chromedp.Call(ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{})
-	if err != nil {
-		t.Fatalf("screenshot %s: %v", name, err)
-	}
-	folder := os.Getenv("SCREENSHOTS")
-	if folder == "" {
-		folder = filepath.Join("..", "..", ".cache", "screenshots")
-	}
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(folder, name+".png"), res.Data, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	b.do(t, "resizing", chromedp.ResetViewport())
 }

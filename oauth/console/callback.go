@@ -31,7 +31,11 @@ func (v *visit) callback() error {
 		return v.refuse(&messageNobody)
 	}
 	if malformed != nil || repeated(query) || flow == nil {
-		return v.refuse(&messageNoFlow)
+		m := messageNoFlow
+		if v.user != "" {
+			m.Link = v.route.callbacks[0].Console()
+		}
+		return v.refuse(&m)
 	}
 	if flow.Expired(time.Now()) {
 		return v.refuse(messageLate.to(flow, ds))
@@ -102,7 +106,7 @@ func (v *visit) flow(state string) (*oauth.Flow, datasource) {
 // bound to the browser alone.
 func (v *visit) checkUser(flow *oauth.Flow, ds datasource) *message {
 	if ds.PerUser() != (flow.Connection != "") { // the configuration has changed in the meantime
-		return &messageNoFlow
+		return messageNoFlow.to(flow, ds)
 	}
 	if flow.Ticket {
 		return nil

@@ -121,7 +121,7 @@ func TestPage(t *testing.T) {
 				case user == "ann":
 					a.shows(test.both...).shows(test.ann...).hides(test.annNot...)
 				case test.hidden:
-					a.shows("No datasource is connected in a browser here").hides("name-x")
+					a.shows("There is nothing to connect yet").hides("name-x")
 				default:
 					a.shows(test.both...).hides(forms, redirect, "Last problem", "<code>", "script>")
 				}

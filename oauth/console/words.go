@@ -18,6 +18,7 @@ type message struct {
 	Title    string
 	Text     string
 	Hint     string // what to do
+	Command  string // and what to type for that
 	Good     bool
 	Link     string // "": the console, for who may see it
 	LinkText string
@@ -38,9 +39,9 @@ const startAgain = "Open the connected accounts and press Connect again."
 var (
 	messageNobody = message{
 		Status: http.StatusForbidden, Title: "You are not signed in", alone: true,
-		Text: "This page is for people whom the gateway knows, and this request came without a user.",
-		Hint: "If you run this gateway, put an authentication handler such as basic_auth in front of this page, or make a one-time link " +
-			"with: caddy authenticated-api connect <name>",
+		Text:    "This page is for people whom the gateway knows, and this request came without a user.",
+		Hint:    "If you run this gateway, put an authentication handler such as basic_auth in front of this page, or make a one-time link:",
+		Command: "caddy authenticated-api connect <name>",
 	}
 	messageNotFound = message{
 		Status: http.StatusNotFound, Title: "There is nothing here for you",
@@ -149,7 +150,7 @@ var (
 	}
 	messageDone = message{
 		Status: http.StatusOK, Title: "The account is connected", Good: true,
-		Text: "It is already connected, so there is nothing left to do here. You may close this window.",
+		Text: "It is already connected; there is nothing left to do here. You may close this window.",
 	}
 )
 
@@ -157,7 +158,7 @@ var (
 var denials = map[string]message{
 	"access_denied": {
 		Title: "You declined", Text: "The provider says that access was declined, by you or by a rule of your organization.",
-		Hint: "If that was a mistake: " + startAgain,
+		Hint: "If that was a mistake, open the connected accounts and press Connect again.",
 	},
 	"login_required": {
 		Title: "You are not signed in at the provider", Text: "The provider wants you to sign in first.", Hint: startAgain,
@@ -307,6 +308,7 @@ func messageOfFinish(err error) message {
 	m.Status = http.StatusBadGateway
 	if e, ok := errors.AsType[*oauth.Error](err); ok && e.Code == "invalid_grant" {
 		m.Text = "The provider does not accept the code that it has sent with you: it has expired, was used already, or was made for another address."
+		m.Hint = startAgain
 	}
 	if m.Hint == "" {
 		m.Hint = startAgain

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package cluster_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// node is a Caddy in a process of its own.
+type node struct {
+	name  string
+	dir   string
+	addr  string
+	admin string
+	keys  []string // of sealing
+
+	transport *http.Transport // sends everything to this node, whatever host is asked for
+
+	mu    sync.Mutex
+	cmd   *exec.Cmd
+	ended chan struct{}
+}
+
+var (
+	portsMu  sync.Mutex
+	nextPort = 20000 + os.Getpid()%9000
+)
+
+// freePort returns an address that nobody listens on, below the ports that connections get at their own end: a node that
+// starts again must find it free.
+func freePort(t testing.TB) string {
+	t.Helper()
+	portsMu.Lock()
+	defer portsMu.Unlock()
+	for range 1000 {
+		if nextPort++; nextPort > 32000 {
+			nextPort = 20000
+		}
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", nextPort))
+		if err == nil {
+			_ = ln.Close()
+			return ln.Addr().String()
+		}
+	}
+	t.Fatal("there is no free port")
+	return ""
+}
+
+func newNode(t testing.TB, dir, name string, keys []string) *node {
+	t.Helper()
+	n := &node{name: name, dir: filepath.Join(dir, name), addr: freePort(t), admin: freePort(t), keys: keys}
+	if err := os.MkdirAll(filepath.Join(n.dir, "control"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	dialer := new(net.Dialer)
+	n.transport = &http.Transport{MaxIdleConnsPerHost: 64, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return dialer.DialContext(ctx, network, n.addr)
+	}}
+	t.Cleanup(func() {
+		n.transport.CloseIdleConnections()
+		n.end(syscall.SIGKILL)
+		output, _ := os.ReadFile(filepath.Join(n.dir, "output"))
+		for _, bad := range []string{"DATA RACE", "panic:", "fatal error:"} {
+			if i := strings.Index(string(output), bad); i >= 0 {
+				t.Errorf("%s: %s", n.name, output[i:min(len(output), i+6000)])
+			}
+		}
+	})
+	return n
+}
+
+// launch starts the process.
+func (n *node) launch(config string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(n.dir, "Caddyfile")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		return err
+	}
+	output, err := os.OpenFile(filepath.Join(n.dir, "output"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer output.Close()
+	cmd := exec.Command(self, "run", "--config", file, "--adapter", "caddyfile")
+	cmd.Env = append(os.Environ(), asCaddy+"=1", "HOME="+n.dir, "XDG_CONFIG_HOME="+n.configHome(), "XDG_DATA_HOME="+filepath.Join(n.dir, "data"))
+	cmd.Stdout, cmd.Stderr = output, output
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	ended := make(chan struct{})
+	n.mu.Lock()
+	n.cmd, n.ended = cmd, ended
+	n.mu.Unlock()
+	go func() {
+		_ = cmd.Wait()
+		close(ended)
+	}()
+	return nil
+}
+
+func (n *node) configHome() string { return filepath.Join(n.dir, "config") }
+
+// ready waits until the node answers.
+func (n *node) ready(t testing.TB) {
+	t.Helper()
+	for range 1200 {
+		if conn, err := net.Dial("tcp", n.addr); err == nil {
+			_ = conn.Close()
+			return
+		}
+		select {
+		case <-n.ended:
+			text, _ := os.ReadFile(filepath.Join(n.dir, "output"))
+			t.Fatalf("%s has ended:\n%s", n.name, text)
+		case <-time.After(25 * time.Millisecond):
+		}
+	}
+	t.Fatalf("%s does not listen", n.name)
+}
+
+// signal sends a signal to the process.
+func (n *node) signal(signal syscall.Signal) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.cmd != nil {
+		_ = n.cmd.Process.Signal(signal)
+	}
+}
+
+// end sends a signal and waits until the process has ended.
+func (n *node) end(signal syscall.Signal) {
+	n.mu.Lock()
+	cmd, ended := n.cmd, n.ended
+	n.cmd = nil
+	n.mu.Unlock()
+	if cmd == nil {
+		return
+	}
+	_ = cmd.Process.Signal(signal)
+	select {
+	case <-ended:
+	case <-time.After(50 * time.Second):
+		_ = cmd.Process.Kill()
+		<-ended
+	}
+}
+
+// control writes a file of the tricky storage's, or removes it if text is "".
+func (n *node) control(t testing.TB, name, text string) {
+	t.Helper()
+	file := filepath.Join(n.dir, "control", name)
+	err := os.Remove(file)
+	if text != "" {
+		if err = os.WriteFile(file+".new", []byte(text), 0o600); err == nil {
+			err = os.Rename(file+".new", file)
+		}
+	}
+	if err != nil && text != "" {
+		t.Fatal(err)
+	}
+}
+
+// held reports whether the node stands still at a write of a datasource's record.
+func (n *node) held(datasource string) bool {
+	_, err := os.Stat(filepath.Join(n.dir, "control", "held-"+datasource))
+	return err == nil
+}
+
+// request sends a request to this node as a user.
+func (n *node) request(ctx context.Context, method, target, user string, jar http.CookieJar, connection string) (*http.Response, string, error) {
+	req, err := http.NewRequestWithContext(ctx, method, target, nil)
+	if err != nil {
+		return nil, "", err
+	}
+	req.SetBasicAuth(user, "secret")
+	if connection != "" {
+		req.Header.Set("X-Connection", connection)
+	}
+	c := &http.Client{
+		Transport: n.transport, Jar: jar, Timeout: time.Minute,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	res, err := c.Do(req)
+	if err != nil {
+		return nil, "", err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	return res, string(body), err
+}
+
+// get asks the API for something through this node, over a connection's datasource.
+func (n *node) get(ctx context.Context, connection string) (status int, body string, err error) {
+	datasource, user := split(connection)
+	res, body, err := n.request(ctx, http.MethodGet, publicURL+"/"+datasource+"/x", user, nil, connection)
+	if err != nil {
+		return 0, "", err
+	}
+	return res.StatusCode, body, nil
+}
+
+// wantServed fails the test unless the API serves a request through this node.
+func (n *node) wantServed(t testing.TB, connection string) {
+	t.Helper()
+	if status, body, err := n.get(t.Context(), connection); err != nil || status != http.StatusOK {
+		t.Fatalf("%s answers a request of %s with %d %q, %v", n.name, connection, status, body, err)
+	}
+}
+
+// state is what a node says of a connection.
+type state struct {
+	Datasource string `json:"datasource"`
+	Connection string `json:"connection"`
+	State      string `json:"state"`
+	Generation int    `json:"generation"`
+	LastError  string `json:"last_error"`
+}
+
+// states returns what the node says of all connections.
+func (n *node) states(t testing.TB) map[string]state {
+	t.Helper()
+	res, err := adminClient.Get("http://" + n.admin + "/authenticated_api/connections")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var list []state
+	if err := json.NewDecoder(res.Body).Decode(&list); err != nil {
+		t.Fatal(err)
+	}
+	states := make(map[string]state)
+	for _, s := range list {
+		name := s.Datasource
+		if s.Connection != "" {
+			name += "/" + s.Connection
+		}
+		states[name] = s
+	}
+	return states
+}
+
+var adminClient = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+
+// act presses a button of the console on this node.
+func (n *node) act(t testing.TB, connection, action string, jar http.CookieJar) *http.Response {
+	t.Helper()
+	datasource, user := split(connection)
+	res, body, err := n.request(t.Context(), http.MethodPost, publicURL+"/connect/"+datasource+"/"+action, user, jar, "")
+	if err != nil || res.StatusCode != http.StatusSeeOther {
+		t.Fatalf("%s of %s on %s: %v %q, %v", action, connection, n.name, res, body, err)
+	}
+	return res
+}
+
+func newJar() http.CookieJar {
+	jar, _ := cookiejar.New(nil) // no error is possible
+	return jar
+}
+
+// split returns the datasource of a connection and the user whose it is. The shared one is ann's.
+func split(connection string) (datasource, user string) {
+	datasource, user, own := strings.Cut(connection, "/")
+	if !own {
+		user = "ann"
+	}
+	return datasource, user
+}
+
+var connected atomic.Int64
