@@ -235,8 +235,8 @@ func TestNavigation(t *testing.T) {
 		status     int
 		title      string
 	}{
-		{shared, http.StatusServiceUnavailable, "The API is not connected"},
-		{perUser, http.StatusUnauthorized, "Your account is not connected"},
+		{shared, http.StatusServiceUnavailable, "orders is not connected"},
+		{perUser, http.StatusUnauthorized, "Your account for mail is not connected"},
 	} {
 		target := g.url + "/" + test.datasource + "/x"
 		if res := b.open(t, target); int(res.Status) != test.status || res.MimeType != "text/html" {

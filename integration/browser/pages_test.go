@@ -40,17 +40,17 @@ func TestPages(t *testing.T) {
 	ann, bob := g.visitor(t, "ann"), g.visitor(t, "bob")
 	bob.login(t, "bob", "bob")
 	ann.open(t, g.console)
-	ann.wantText(t, "No datasource")
+	ann.wantText(t, "nothing to connect")
 	ann.show(t, "console-empty")
 	g.without, g.more = false, "handle_path /stock/* {\nauthenticated_api "+g.api.URL+" {\nname stock\nauth oauth2 client_credentials {\ntoken_url "+
 		g.provider.TokenURL()+"\nclient_id gateway\nclient_secret secret\n}\n}\n}\n"
 	g.load(t)
 
 	bob.open(t, g.url+"/"+shared+"/x")
-	bob.wantText(t, "The API is not connected")
+	bob.wantText(t, "orders is not connected")
 	bob.show(t, "navigation-shared")
 	bob.open(t, g.url+"/"+perUser+"/x")
-	bob.wantText(t, "Your account is not connected")
+	bob.wantText(t, "Your account for mail is not connected")
 	bob.show(t, "navigation-own")
 	ann.open(t, g.console)
 	ann.wantState(t, shared, "Not connected")

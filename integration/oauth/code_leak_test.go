@@ -218,10 +218,15 @@ func accessed(t *testing.T, log, last string) map[string]bool {
 }
 
 // TestAccessLogBehindAuth: nor are they there when the authentication in front refuses them, as it does with the first request of a
-// browser: the password is asked for then, and the code and the ticket are good still.
+// browser, if the site says so, as the README does: the console never sees such a request.
 func TestAccessLogBehindAuth(t *testing.T) {
 	p := provider.New(t, time.Hour)
-	b, g := startBed(t, p, "")
+	g := newGateway(t)
+	b := newBed(t, g.addr, p)
+	b.site = func() string {
+		return "log_skip /connect/callback\n@links query ticket=*\nlog_skip @links\n" + b.caddyfile()
+	}
+	g.load(t, b.site())
 	nobody := b.browser("")
 	nobody.send("GET", "/connect/callback?code=c4nary-code&state=c4nary-state", "").is(401)
 	nobody.send("GET", "/connect/?ticket=c4nary-ticket", "").is(401)
