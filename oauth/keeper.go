@@ -160,12 +160,15 @@ func (s *Source) move(ctx context.Context) error {
 		if err != nil || base.generation == 0 || base.foreign {
 			return err
 		}
+		doubtful := base.claim.doubtful()
 		if base.redeemable() {
-			if base, err = s.claim(ctx, base); err != nil || base == nil {
+			read := time.Now() // nearly
+			var until time.Time
+			if base, until, err = s.claim(ctx, base, read); err != nil || base == nil || time.Now().After(until) {
 				return err
 			}
 		}
-		if err := s.save(ctx, base.with(func(t *Token) { t.claim = nil })); err != nil {
+		if err := s.save(ctx, base.released(doubtful)); err != nil {
 			return err
 		}
 		return s.store.removeOthers(ctx, base.generation)

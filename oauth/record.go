@@ -55,12 +55,18 @@ type claim struct {
 	// Sent says that the refresh token may have been redeemed. Before, it surely has not.
 	Sent bool `json:"sent,omitempty"`
 
+	// Doubt says that it may have been redeemed before, under a claim whose owner has not learnt what came of it.
+	Doubt bool `json:"doubt,omitempty"`
+
 	// Over says that the owner has given up, so that nobody need wait for it.
 	Over bool `json:"over,omitempty"`
 
 	// At is the Unix time in milliseconds by the clock of the owner.
 	At int64 `json:"at"`
 }
+
+// doubtful reports whether the refresh token may have been redeemed under a claim, or before it.
+func (c *claim) doubtful() bool { return c != nil && (c.Sent || c.Doubt) }
 
 // context is what a record is authenticated with: under another name or with another generation it does not open. The name
 // is an HMAC of whose it is.

@@ -20,14 +20,20 @@ import (
 // last claim that was written wins. Whoever sees another's claim waits for the next generation instead, for as long as the
 // owner may live. The lock of the storage is taken too, and believed in no way.
 const (
-	// settleTime is after which a write is seen by every node.
-	settleTime = 250 * time.Millisecond
+	// settleTime is how long a claim must stand before it counts. A node that has not seen it yet, since it reads what is a
+	// little stale, may still write its own, and that must be seen here, as late again: it is twice what a read may lag
+	// behind, 200 ms, and lateAfter.
+	settleTime = 700 * time.Millisecond
+
+	// lateAfter is how old the reading may be on which a claim rests, when it is written. A later one may have been written over
+	// another's that was seen to stand.
+	lateAfter = 300 * time.Millisecond
 
 	// pollInterval is how often a record is read while another node renews it.
 	pollInterval = 200 * time.Millisecond
 
 	// leaseClaimed is how long a claim is respected whose owner has surely not redeemed anything.
-	leaseClaimed = time.Second
+	leaseClaimed = 3 * time.Second
 
 	// lockPatience bounds the wait for the storage's lock.
 	lockPatience = 5 * time.Second
@@ -44,6 +50,7 @@ func (s *Source) next(ctx context.Context, refused *Token) error {
 	began := s.state.token.Load()
 	var others watch
 	for {
+		read := time.Now()
 		base, err := s.latest(ctx)
 		if err != nil {
 			return fmt.Errorf("reading the stored connection: %w", err)
@@ -64,7 +71,7 @@ func (s *Source) next(ctx context.Context, refused *Token) error {
 			}
 			continue
 		}
-		mine, err := s.claim(ctx, base)
+		mine, until, err := s.claim(ctx, base, read)
 		if err != nil {
 			return err
 		}
@@ -74,7 +81,16 @@ func (s *Source) next(ctx context.Context, refused *Token) error {
 		if mine, err = s.markSent(ctx, mine); err != nil {
 			return err
 		}
-		return s.redeemClaimed(ctx, base, mine, refused)
+		if time.Now().After(until) {
+			if mine, err = s.outlast(ctx, mine); err != nil {
+				return err
+			}
+		}
+		if mine != nil {
+			if held, err := s.redeemClaimed(ctx, mine, refused); held || err != nil {
+				return err
+			}
+		}
 	}
 }
 
@@ -99,25 +115,51 @@ func (w *watch) over(c *claim, self string, lease time.Duration, now time.Time) 
 	return now.Sub(w.since) >= lease || now.Sub(time.UnixMilli(c.At)) > lease+clockSkew
 }
 
-// claim claims the generation of base. It returns the token as it is stored then, or nil if another node has won.
+// claim claims the generation of base, which was read at a time. It returns the token as it is stored then, or nil if another
+// node has won, and until when nobody else takes the claim for one of the dead.
 //
 // It also proves that the storage can be written before the refresh token is spent.
-func (s *Source) claim(ctx context.Context, base *Token) (*Token, error) {
+func (s *Source) claim(ctx context.Context, base *Token, read time.Time) (mine *Token, until time.Time, err error) {
+	now := time.Now()
+	until = now.Add(leaseClaimed)
 	attempt := 1
 	if base.claim != nil {
 		attempt += base.claim.Attempt
 	}
-	mine := base.with(func(t *Token) {
-		t.claim = &claim{Owner: s.state.name(), Attempt: attempt, At: time.Now().UnixMilli()}
+	mine = base.with(func(t *Token) {
+		t.claim = &claim{Owner: s.state.name(), Attempt: attempt, Doubt: base.claim.doubtful(), At: now.UnixMilli()}
 	})
 	if err := s.save(ctx, mine); err != nil {
-		return nil, fmt.Errorf("claiming the refresh token: %w", err)
+		return nil, until, fmt.Errorf("claiming the refresh token: %w", err)
+	}
+	if time.Since(read) > lateAfter {
+		until = now
 	}
 	if err := sleep(ctx, settleTime); err != nil {
-		return nil, err
+		return nil, until, err
 	}
 	if held, err := s.holds(ctx, mine); !held || err != nil {
-		return nil, err
+		return nil, until, err
+	}
+	return mine, until, nil
+}
+
+// outlast waits until whoever may have redeemed the refresh token in the meantime has stored the next one, or has died: the
+// storage is so slow, or this process stood still for so long, that the claim may have been written over another's. It returns nil
+// if that was so.
+func (s *Source) outlast(ctx context.Context, mine *Token) (*Token, error) {
+	s.logger.Warn("the storage is slow; waiting in case another node renews the token, too", zap.Duration("wait", s.lease))
+	for range 2 { // the second mark is for those who have seen the first one, so that they go on waiting
+		if err := sleep(ctx, s.lease/2); err != nil {
+			return nil, err
+		}
+		if held, err := s.holds(ctx, mine); !held || err != nil {
+			return nil, err
+		}
+		var err error
+		if mine, err = s.markAgain(ctx, mine); err != nil {
+			return nil, err
+		}
 	}
 	return mine, nil
 }
@@ -145,19 +187,21 @@ func (s *Source) holds(ctx context.Context, mine *Token) (bool, error) {
 		stored.claim.Owner == mine.claim.Owner && stored.claim.Attempt == mine.claim.Attempt, nil
 }
 
-// redeemClaimed redeems the refresh token of a generation that was claimed. before is the token as it was before the claim, and
-// refused is the one that the API has refused, if that is the reason.
-func (s *Source) redeemClaimed(ctx context.Context, before, mine, refused *Token) error {
+// redeemClaimed redeems the refresh token of a generation that was claimed. refused is the one that the API has refused, if that is
+// the reason. It returns false if the claim is another node's by now: the wait for the lock was too long.
+func (s *Source) redeemClaimed(ctx context.Context, mine, refused *Token) (held bool, err error) {
 	unlock := s.lock(ctx, mine.generation)
 	defer unlock()
-	if held, err := s.holds(ctx, mine); err != nil {
-		return err
-	} else if !held {
-		return s.next(ctx, refused) // the wait for the lock was too long
+	if held, err := s.holds(ctx, mine); !held || err != nil {
+		return false, err
 	}
+	return true, s.redeemNow(ctx, mine, refused)
+}
+
+func (s *Source) redeemNow(ctx context.Context, mine, refused *Token) error {
 	// From here on nothing must end what has begun: the next refresh token is in the answer.
 	ctx = context.WithoutCancel(ctx)
-	doubtful := before.claim != nil && before.claim.Sent
+	doubtful := mine.claim.Doubt
 	c, err := s.redeem(ctx, mine.refresh)
 	if err != nil && c.lost {
 		// Most providers accept the same refresh token again for a while; with the others it is lost anyway.
@@ -226,7 +270,7 @@ func (s *Source) markAgain(ctx context.Context, mine *Token) (*Token, error) {
 
 // failed deals with a refused or failed refresh. Only one error ends a connection, and none loses a token.
 func (s *Source) failed(ctx context.Context, mine *Token, c *call, err error, doubtful, refused bool) error {
-	free := mine.with(func(t *Token) { t.claim = nil })
+	free := mine.released(doubtful)
 	if c.got != nil && c.got.errorCode == "" && c.got.refreshToken != "" && !c.lost {
 		// The answer is of no use but for the refresh token that has taken the place of the spent one.
 		s.keep(ctx, free.with(func(t *Token) { t.refresh, t.generation = c.got.refreshToken, mine.generation+1 }))

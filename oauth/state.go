@@ -39,8 +39,8 @@ type State struct {
 	unsaved  *Token    // a token that could not be stored
 	owner    string    // names this process in claims
 
-	records turn       // held while the record is read, which may move it, and while it is written
-	seen    time.Time  // since when the token is known; under records
+	records turn      // held while the record is read, which may move it, and while it is written
+	seen    time.Time // since when the token is known; under records
 }
 
 // clearFailures lets the next renewal start at once, unless the provider has asked for patience: a new configuration may have

@@ -107,6 +107,22 @@ func (t *Token) with(change func(*Token)) *Token {
 	return &fresh
 }
 
+// released returns the token without its claim; if the refresh token may have been spent, with one that nobody respects and that
+// says so.
+func (t *Token) released(doubtful bool) *Token {
+	return t.with(func(t *Token) {
+		if !doubtful {
+			t.claim = nil
+			return
+		}
+		c := &claim{Doubt: true} // of a time that is long over
+		if t.claim != nil {
+			c.Attempt = t.claim.Attempt
+		}
+		t.claim = c
+	})
+}
+
 const (
 	minBackoff = time.Second
 	maxBackoff = 5 * time.Minute
