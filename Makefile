@@ -35,7 +35,7 @@ test: ## Run all tests with the race detector, and each fuzz target for a moment
 		echo "go test -race ./... ($$module)"; \
 		(cd "$$module" && go test -race ./...); \
 	done
-	go test -run '^TestAllocs' .
+	go test -run '^TestAllocs' . ./oauth
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=$(FUZZTIME)
 
 # A fuzz target is a function FuzzXxx(f *testing.F) in any test file of any module here.

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !race
+
+package oauth
+
+import (
+	"testing"
+	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/caddyserver/caddy/v2"
+)
+
+// TestAllocsConnection: on the way of a request, finding the user's own connection and its credential allocates nothing.
+func TestAllocsConnection(t *testing.T) {
+	m := parseCode(t, "connection {http.auth.user.id}")
+	bind(t, m, new(memory), seal.NewRing(newKey(t)), nil)
+	defer m.Cleanup()
+	token := issue("ann's", time.Hour)
+	if err := m.Source("ann").install(t.Context(), token); err != nil {
+		t.Fatal(err)
+	}
+	repl := caddy.NewEmptyReplacer()
+	repl.Set("http.auth.user.id", "ann")
+	ctx := t.Context()
+	n := testing.AllocsPerRun(1000, func() {
+		key, ok := m.Key(repl)
+		if c, err := m.Source(key).Credential(ctx); !ok || err != nil || c == nil {
+			t.Fatal(ok, err)
+		}
+	})
+	if n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"context"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+// parseCode returns a method with the grant authorization_code, ready to be bound.
+func parseCode(t testing.TB, block string) *Method {
+	t.Helper()
+	m := new(Method)
+	if err := m.UnmarshalCaddyfile(caddyfile.NewTestDispenser("oauth2 authorization_code {\n" +
+		"token_url https://p.example/token\nauthorization_url https://p.example/authorize\nredirect_url https://g.example/connect/callback\n" +
+		"client_id i\nclient_secret s\n" + block + "\n}")); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
+	t.Cleanup(cancel)
+	if err := m.Provision(ctx); err != nil {
+		t.Fatal(err)
+	}
+	m.logger, _ = newLogger()
+	return m
+}
