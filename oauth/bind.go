@@ -104,7 +104,7 @@ func (m *Method) newSource(connection, identity string, state *State) *Source {
 		}
 		s.revoke = m.revoke
 		s.lease = lockPatience + time.Duration(m.Timeout) + leaseSlack
-		s.life = 2*s.lease + 2*time.Duration(m.Timeout) + 4*storageTimeout // another's claim, and then the own
+		s.life = 2*s.lease + lookBy + 2*time.Duration(m.Timeout) + 4*storageTimeout // another's claim, and then the own
 	}
 	return s
 }

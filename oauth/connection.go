@@ -60,7 +60,7 @@ func (c *connections) state(key string, limit int) *State {
 		return st
 	}
 	if len(c.states) >= limit {
-		c.forget()
+		c.forget(limit)
 	}
 	st = new(State)
 	st.used.Store(true)
@@ -78,19 +78,18 @@ func (c *connections) known(key string) *State {
 	return c.states[key]
 }
 
-// forget drops a state that has not been used lately and in which nothing is under way. What it knew is in the storage. It is
-// a clock with a random hand: Go's maps begin anywhere.
-func (c *connections) forget() {
+// forget drops states that have not been used lately and in which nothing is under way, until there is room for another one. What
+// they knew is in the storage. It is a clock with a random hand: Go's maps begin anywhere.
+func (c *connections) forget(limit int) {
 	probes := 0
 	for key, st := range c.states {
-		if probes++; probes > 64 {
+		if probes++; probes > 64 || len(c.states) < limit {
 			return
 		}
 		if st.used.Swap(false) || key == "" || st.busy() {
 			continue
 		}
 		delete(c.states, key)
-		return
 	}
 }
 
@@ -133,6 +132,13 @@ func (c *connections) busy() bool {
 			return true
 		}
 	}
+	for _, r := range c.flows {
+		select {
+		case <-r.done:
+		default:
+			return true // a code was sent
+		}
+	}
 	return false
 }
 
@@ -161,11 +167,14 @@ func (m *Method) Source(key string) *Source {
 		return m.source
 	}
 	st := m.connections.state(key, m.environment.CacheSize)
-	if s := st.source.Load(); s != nil && s.method == m {
-		return s
+	before := st.source.Load()
+	if before != nil && before.method == m {
+		return before
 	}
 	s := m.newSource(key, m.source.store.identity, st)
-	st.source.Store(s)
+	if st.source.CompareAndSwap(before, s) && before != nil {
+		st.clearFailures()
+	}
 	return s
 }
 
@@ -196,7 +205,7 @@ func (s *Source) Renew(ctx context.Context) error {
 			}
 		}
 	}
-	err := s.alone(ctx, func(ctx context.Context) error { return s.obtain(ctx, nil) })
+	err := s.renewNow(ctx)
 	if s.state.token.Load().valid(time.Now()) {
 		return err // what the provider said, for the connection is good until its token expires
 	}
@@ -216,15 +225,26 @@ func (s *Source) Disconnect(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if base.generation == 0 || base.end.Reason == ReasonDisconnected {
+		if base.generation == 0 || base.end.Reason == ReasonDisconnected || base.foreign {
 			return nil
 		}
 		before = base
-		// What is left is no token, but a mark by which a node that was redeeming one knows that it came too late.
-		return s.replace(ctx, &Token{
-			generation: base.generation + 1, identity: s.store.identity, connected: base.connected,
-			changed: time.Now(), end: ending{Reason: ReasonDisconnected},
-		})
+		others := base.redeemable() // or nobody else writes
+		for {
+			// What is left is no token, but a mark by which a node that was redeeming one knows that it came too late.
+			mark := &Token{
+				generation: base.generation + 1, identity: s.store.identity, connected: base.connected,
+				changed: time.Now(), end: ending{Reason: ReasonDisconnected},
+			}
+			if err := s.replace(ctx, mark); err != nil || !others {
+				return err
+			}
+			by, err := s.displaced(ctx, mark)
+			if by == nil || err != nil {
+				return nil //nolint:nilerr // the storage fails now; the mark is there
+			}
+			base, before = by, by
+		}
 	})
 	if err != nil || before == nil {
 		return err
@@ -262,6 +282,26 @@ func (s *Source) settled(ctx context.Context) (*Token, error) {
 		}
 		if err := sleep(ctx, pollInterval); err != nil {
 			return nil, err
+		}
+	}
+}
+
+// displaced waits until every node can see a record that was written in the place of one with a refresh token. If another node,
+// which had not seen it, has claimed that refresh token in between, it waits for the end of that, and returns what is stored then.
+// It returns nil if the record has stayed.
+func (s *Source) displaced(ctx context.Context, mine *Token) (*Token, error) {
+	var others watch
+	for wait := settleTime; ; wait = pollInterval {
+		if err := sleep(ctx, wait); err != nil {
+			return nil, err
+		}
+		stored, err := s.load(ctx)
+		switch {
+		case err != nil || stored == nil || stored.foreign || stored.generation > mine.generation ||
+			stored.generation == mine.generation && stored.access == mine.access:
+			return nil, err
+		case stored.generation == mine.generation || others.over(stored.claim, s.state.name(), s.lease, time.Now()):
+			return stored, nil
 		}
 	}
 }

@@ -15,9 +15,13 @@ import (
 
 // flight is a renewal that is under way. It belongs to no request: whoever waits for it may leave.
 type flight struct {
-	by   *Source
-	done chan struct{}
-	err  error // may be read when done is closed
+	by    *Source
+	began time.Time // of a reading of the record
+	done  chan struct{}
+	err   error // may be read when done is closed
+
+	// renewal says that it gets a new token, or fails to. Others do something else that nothing must get in the way of.
+	renewal bool
 }
 
 // landed is a renewal that is over.
@@ -28,8 +32,8 @@ var landed = func() *flight {
 }()
 
 // start starts a flight. The state's mu is held, and no other flight is under way.
-func (s *Source) start(do func(context.Context) error) *flight {
-	f := &flight{by: s, done: make(chan struct{})}
+func (s *Source) start(renewal bool, do func(context.Context) error) *flight {
+	f := &flight{by: s, renewal: renewal, done: make(chan struct{})}
 	s.state.flight = f
 	s.state.quiet.Store(math.MaxInt64)
 	go s.fly(f, do)
@@ -38,11 +42,20 @@ func (s *Source) start(do func(context.Context) error) *flight {
 
 // alone makes a flight of do, after the one that is under way. It returns the error of do, or that ctx has ended before.
 func (s *Source) alone(ctx context.Context, do func(context.Context) error) error {
+	return s.after(ctx, false, do)
+}
+
+// renewNow is renew that waits for its own renewal, whatever is known of the token in use.
+func (s *Source) renewNow(ctx context.Context) error {
+	return s.after(ctx, true, func(ctx context.Context) error { return s.obtain(ctx, nil) })
+}
+
+func (s *Source) after(ctx context.Context, renewal bool, do func(context.Context) error) error {
 	for {
 		s.state.mu.Lock()
 		f := s.state.flight
 		if f == nil {
-			f = s.start(do) //nolint:contextcheck // a flight belongs to no request
+			f = s.start(renewal, do) //nolint:contextcheck // a flight belongs to no request
 			s.state.mu.Unlock()
 			<-f.done
 			return f.err
@@ -66,7 +79,14 @@ func (s *Source) fly(f *flight, do func(context.Context) error) {
 	st := s.state
 	now := time.Now()
 	st.mu.Lock()
-	st.flight, st.err, f.err = nil, err, err
+	st.flight, f.err = nil, err
+	if !f.renewal && err != nil { // that says nothing of renewals
+		st.quiet.Store(unixNano(st.retry))
+		st.mu.Unlock()
+		close(f.done)
+		return
+	}
+	st.err = err
 	st.retry, st.asked = time.Time{}, time.Time{}
 	_, human := errors.AsType[*AuthorizationError](err)
 	if err == nil || human {

@@ -206,6 +206,12 @@ func (m *Method) Finish(ctx context.Context, flow *Flow, code string) error {
 
 func (m *Method) finish(ctx context.Context, flow *Flow, code string) error {
 	s := m.Source(flow.Connection)
+	unused := func(base *Token) error {
+		if flow.Ticket && base != nil && millis(base.connected) != flow.connected {
+			return ErrTicketUsed
+		}
+		return nil
+	}
 	if flow.Ticket {
 		if err := m.CheckTicket(ctx, &Ticket{Connection: flow.Connection, connected: flow.connected}); err != nil {
 			return err
@@ -216,13 +222,22 @@ func (m *Method) finish(ctx context.Context, flow *Flow, code string) error {
 		return err
 	}
 	token.connected = token.obtained
-	return s.install(ctx, token)
+	err = s.install(ctx, token, unused)
+	if errors.Is(err, ErrTicketUsed) {
+		_ = s.revoke(ctx, token) // somebody else with the same link was faster
+	}
+	return err
 }
 
-// install puts the token of a new grant into the place of whatever is there.
-func (s *Source) install(ctx context.Context, token *Token) error {
+// install puts the token of a new grant into the place of whatever is there, unless one of the checks refuses that.
+func (s *Source) install(ctx context.Context, token *Token, checks ...func(base *Token) error) error {
 	return s.alone(ctx, func(ctx context.Context) error {
 		base, err := s.settled(ctx)
+		for _, check := range checks {
+			if err := check(base); err != nil {
+				return err
+			}
+		}
 		switch {
 		case base != nil:
 			token.generation = base.generation + 1
@@ -230,6 +245,15 @@ func (s *Source) install(ctx context.Context, token *Token) error {
 			token.generation = uint64(time.Now().Unix())
 		}
 		s.keep(ctx, token)
+		for base.redeemable() { // else nobody else writes
+			by, err := s.displaced(ctx, token)
+			if by == nil || err != nil {
+				return nil //nolint:nilerr // the storage fails now; the token is in use
+			}
+			next := max(token.generation, by.generation) + 1
+			token = token.with(func(t *Token) { t.generation = next })
+			s.keep(ctx, token)
+		}
 		return nil
 	})
 }

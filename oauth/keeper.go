@@ -72,10 +72,12 @@ func (m *Method) keepAll(ctx context.Context) error {
 		}
 		return ctx.Err()
 	})
+	if err == nil || strangers > 0 {
+		m.connections.strangers.Store(strangers > 0)
+	}
 	if err != nil {
 		return err
 	}
-	m.connections.strangers.Store(strangers > 0)
 	m.source.store.sweep(ctx)
 	return nil
 }
@@ -128,7 +130,9 @@ func (m *Method) forget(ctx context.Context, name, key string, token *Token) err
 		if err := s.store.within().Delete(ctx, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("deleting a dead record: %w", err)
 		}
-		s.state.token.Store(nil)
+		if current := s.state.token.Load(); current != nil && current.generation <= token.generation {
+			s.state.token.Store(nil)
+		}
 		m.logger.Info("a connection that was dead for long is forgotten", zap.String("storage_key", name))
 		return nil
 	})
@@ -142,7 +146,7 @@ func (s *Source) refreshIdle(ctx context.Context, token *Token) error {
 	if current := s.state.token.Load(); early || current != nil && current.generation > token.generation {
 		return nil
 	}
-	_ = s.alone(ctx, func(ctx context.Context) error { // what fails is logged there
+	_ = s.after(ctx, true, func(ctx context.Context) error { // what fails is logged there
 		base, err := s.latest(ctx)
 		if err != nil || base.generation > token.generation {
 			return err

@@ -39,7 +39,7 @@ func (s *Source) lookAgain(ctx context.Context, now time.Time, token *Token) *To
 	if blind || token.valid(now) && late < lookBy-lookAfter {
 		return token
 	}
-	patience := time.NewTimer(lookPatience)
+	patience := time.NewTimer(lookPatience - now.Sub(f.began)) // of whoever asks while a storage hangs only the first waits
 	defer patience.Stop()
 	select {
 	case <-f.done:
@@ -58,7 +58,7 @@ func (s *Source) startLook(now time.Time) (f *flight, blind bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.looking == nil {
-		st.looking = &flight{by: s, done: make(chan struct{})}
+		st.looking = &flight{by: s, began: now, done: make(chan struct{})}
 		go s.lookNow(st.looking)
 	}
 	return st.looking, now.Before(st.blind)
@@ -89,21 +89,34 @@ func (s *Source) latest(ctx context.Context) (*Token, error) {
 	stored, err := s.store.load(ctx)
 	current := st.token.Load()
 	defer func() { s.lookLater(st.token.Load()) }()
+	if err == nil && current.alive() && stored != nil && stored.end.Reason == ReasonDamaged {
+		if stored, err = s.undamaged(ctx, stored, current); err == nil && stored == nil {
+			return current, nil
+		}
+	}
+	st.mu.Lock()
+	unsaved := st.unsaved
+	st.mu.Unlock()
 	switch {
 	case err != nil:
 		return current, err
+	case unsaved != nil:
+		err := s.storeUnsaved(ctx, unsaved, stored)
+		return st.token.Load(), err
 	case current == nil:
 		if stored = s.fromSpool(ctx, stored); stored == nil {
 			stored = &Token{}
 		}
 	case stored == nil && current.generation == 0:
 		return current, nil
+	case stored == nil && s.method.dead(current, time.Now()):
+		stored = &Token{} // another node has forgotten it
 	case stored == nil || !stored.foreign && stored.generation < current.generation:
 		if time.Since(st.seen) < mendAfter {
 			return current, nil // a replica that lags behind, perhaps
 		}
 		return current, s.mend(ctx, stored, current)
-	case stored.generation == current.generation && stored.end == current.end && !stored.foreign:
+	case stored.generation == current.generation && stored.end == current.end && stored.access == current.access && !stored.foreign:
 		return stored, nil
 	}
 	st.token.Store(stored)
@@ -129,6 +142,20 @@ func (s *Source) fromSpool(ctx context.Context, stored *Token) *Token {
 		remove()
 	}
 	return stored
+}
+
+// undamaged deals with a damaged record of a connection that is in memory, and returns what is stored then, or nil if that is
+// what is in memory: it is written again, unless the storage was only in the midst of writing it. st.records is held.
+func (s *Source) undamaged(ctx context.Context, stored, current *Token) (*Token, error) {
+	if err := sleep(ctx, settleTime); err != nil {
+		return nil, err
+	}
+	again, err := s.store.load(ctx)
+	if err != nil || again == nil || again.end.Reason != ReasonDamaged {
+		return again, err
+	}
+	// If a newer generation was damaged the refresh token in memory may be spent.
+	return nil, s.mend(ctx, stored, current.released(current.claim.doubtful() || stored.generation > current.generation))
 }
 
 // mend writes what is in memory over an older record. st.records is held.

@@ -172,3 +172,29 @@ func lockers() map[string]locker {
 		},
 	}
 }
+
+// TestNotInTheWay: a request without a valid token that finds something else under way, which is no renewal, is served after that: the
+// moving of a record to another key, say, whether it succeeds or not.
+func TestNotInTheWay(t *testing.T) {
+	for _, fails := range []error{nil, errors.New("the storage is down")} {
+		synctest.Test(t, func(t *testing.T) {
+			p := &strict{life: time.Minute}
+			shared, _ := newStore(t, new(memory))
+			s := nodeOf(t, p, shared)
+			if err := s.install(t.Context(), p.first()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * time.Minute)
+			go func() {
+				_ = s.alone(context.Background(), func(ctx context.Context) error {
+					_ = sleep(ctx, 2*time.Second)
+					return fails
+				})
+			}()
+			synctest.Wait()
+			if c, err := s.Credential(t.Context()); err != nil || sent(c) != "access 1" {
+				t.Errorf("%v: %s, %v", fails, sent(c), err)
+			}
+		})
+	}
+}

@@ -129,10 +129,11 @@ func (s *Source) claim(ctx context.Context, base *Token, read time.Time) (mine *
 	mine = base.with(func(t *Token) {
 		t.claim = &claim{Owner: s.state.name(), Attempt: attempt, Doubt: base.claim.doubtful(), At: now.UnixMilli()}
 	})
-	if err := s.save(ctx, mine); err != nil {
-		return nil, until, fmt.Errorf("claiming the refresh token: %w", err)
+	late := s.state.late.Swap(false)
+	if err := s.saveClaim(ctx, mine); err != nil {
+		return nil, until, err
 	}
-	if time.Since(read) > lateAfter {
+	if late || time.Since(read) > lateAfter {
 		until = now
 	}
 	if err := sleep(ctx, settleTime); err != nil {
@@ -148,9 +149,10 @@ func (s *Source) claim(ctx context.Context, base *Token, read time.Time) (mine *
 // storage is so slow, or this process stood still for so long, that the claim may have been written over another's. It returns nil
 // if that was so.
 func (s *Source) outlast(ctx context.Context, mine *Token) (*Token, error) {
-	s.logger.Warn("the storage is slow; waiting in case another node renews the token, too", zap.Duration("wait", s.lease))
+	wait := max(s.lease, lookBy+2*time.Second) // by then others have also seen, and mended, if a newer record was overwritten
+	s.logger.Warn("the storage is slow; waiting in case another node renews the token, too", zap.Duration("wait", wait))
 	for range 2 { // the second mark is for those who have seen the first one, so that they go on waiting
-		if err := sleep(ctx, s.lease/2); err != nil {
+		if err := sleep(ctx, wait/2); err != nil {
 			return nil, err
 		}
 		if held, err := s.holds(ctx, mine); !held || err != nil {
@@ -171,10 +173,22 @@ func (s *Source) markSent(ctx context.Context, mine *Token) (*Token, error) {
 		c.Sent, c.At = true, time.Now().UnixMilli()
 		t.claim = &c
 	})
-	if err := s.save(ctx, sent); err != nil {
-		return nil, fmt.Errorf("claiming the refresh token: %w", err)
+	if err := s.saveClaim(ctx, sent); err != nil {
+		return nil, err
 	}
 	return sent, nil
+}
+
+func (s *Source) saveClaim(ctx context.Context, mine *Token) error {
+	begin := time.Now()
+	err := s.save(ctx, mine)
+	if err == nil {
+		return nil
+	}
+	if time.Since(begin) > lateAfter {
+		s.state.late.Store(true)
+	}
+	return fmt.Errorf("claiming the refresh token: %w", err)
 }
 
 // holds reports whether the record is still as mine has claimed it.
@@ -195,10 +209,6 @@ func (s *Source) redeemClaimed(ctx context.Context, mine, refused *Token) (held 
 	if held, err := s.holds(ctx, mine); !held || err != nil {
 		return false, err
 	}
-	return true, s.redeemNow(ctx, mine, refused)
-}
-
-func (s *Source) redeemNow(ctx context.Context, mine, refused *Token) error {
 	// From here on nothing must end what has begun: the next refresh token is in the answer.
 	ctx = context.WithoutCancel(ctx)
 	doubtful := mine.claim.Doubt
@@ -208,7 +218,7 @@ func (s *Source) redeemNow(ctx context.Context, mine, refused *Token) error {
 		doubtful = true
 		s.logger.Warn("the answer with a new token was lost on its way; asking once more", zap.Error(err))
 		if held, e := s.holds(ctx, mine); e == nil && !held {
-			return s.next(ctx, refused)
+			return false, nil
 		}
 		if again, e := s.markAgain(ctx, mine); e == nil {
 			mine = again
@@ -216,7 +226,7 @@ func (s *Source) redeemNow(ctx context.Context, mine, refused *Token) error {
 		c, err = s.redeem(ctx, mine.refresh)
 	}
 	if err != nil {
-		return s.failed(ctx, mine, c, err, doubtful, refused != nil)
+		return true, s.failed(ctx, mine, c, err, doubtful, refused != nil)
 	}
 	token := newToken(c.got, c.received, s.expiry)
 	if token.refresh == "" {
@@ -228,14 +238,14 @@ func (s *Source) redeemNow(ctx context.Context, mine, refused *Token) error {
 	token.generation, token.identity, token.connected = mine.generation+1, mine.identity, mine.connected
 	if time.Since(time.UnixMilli(mine.claim.At)) > s.lease/2 {
 		if token = s.afterPause(ctx, mine, token); token == nil {
-			return nil
+			return true, s.state.token.Load().finished()
 		}
 	}
 	s.keep(ctx, token)
 	if !token.valid(time.Now()) {
-		return &Error{Err: errors.New("the token has expired already when it came")}
+		return true, &Error{Err: errors.New("the token has expired already when it came")}
 	}
-	return nil
+	return true, nil
 }
 
 // afterPause looks what others have stored while this process had the answer and slept: its claim may have run out. It returns the
@@ -270,18 +280,11 @@ func (s *Source) markAgain(ctx context.Context, mine *Token) (*Token, error) {
 
 // failed deals with a refused or failed refresh. Only one error ends a connection, and none loses a token.
 func (s *Source) failed(ctx context.Context, mine *Token, c *call, err error, doubtful, refused bool) error {
-	free := mine.released(doubtful)
+	free := mine.released(doubtful || c.lost)
 	if c.got != nil && c.got.errorCode == "" && c.got.refreshToken != "" && !c.lost {
 		// The answer is of no use but for the refresh token that has taken the place of the spent one.
-		s.keep(ctx, free.with(func(t *Token) { t.refresh, t.generation = c.got.refreshToken, mine.generation+1 }))
+		s.keep(ctx, mine.released(false).with(func(t *Token) { t.refresh, t.generation = c.got.refreshToken, mine.generation+1 }))
 		return err
-	}
-	if c.lost { // whether it was redeemed is not known, so the claim stays, and nobody waits for it
-		free = mine.with(func(t *Token) {
-			c := *mine.claim
-			c.Over = true
-			t.claim = &c
-		})
 	}
 	e, ok := errors.AsType[*Error](err)
 	if c.lost || !ok || e.Code != "invalid_grant" || !e.Rejected() {
@@ -290,14 +293,15 @@ func (s *Source) failed(ctx context.Context, mine *Token, c *call, err error, do
 		}
 		return err
 	}
+	_ = sleep(ctx, settleTime) // what another node has got may be on its way to the storage
 	if newest, lerr := s.latest(ctx); lerr == nil && newest.generation > mine.generation {
-		return nil // another node has redeemed it
+		return newest.finished() // another node has redeemed it
 	}
 	reason := ReasonRevoked
 	if doubtful {
 		reason = ReasonLost
 	}
-	s.keep(ctx, free.with(func(t *Token) {
+	s.keep(ctx, mine.released(false).with(func(t *Token) {
 		t.end, t.changed = ending{reason, e.Code}, time.Now()
 		if refused { // by the API, so that it is of no use until its expiry either
 			t.setExpiry(t.changed, 0)
@@ -349,16 +353,50 @@ func (s *Source) persist() {
 			st.records.Unlock()
 			return
 		}
-		err := s.store.save(context.Background(), token)
-		if err == nil {
-			st.mu.Lock()
-			if st.unsaved == token {
-				st.unsaved = nil
-			}
-			st.mu.Unlock()
-			s.logger.Info("the token that could not be stored is stored now", zap.Uint64("generation", token.generation))
+		if stored, err := s.store.load(context.Background()); err == nil {
+			_ = s.storeUnsaved(context.Background(), token, stored)
 		}
 		st.records.Unlock()
+	}
+}
+
+// storeUnsaved stores the state's unsaved token, unless what is stored by now counts more: that is used then. st.records is held.
+func (s *Source) storeUnsaved(ctx context.Context, unsaved, stored *Token) error {
+	st := s.state
+	token := unsaved.over(stored)
+	if token != stored {
+		if err := s.store.save(ctx, token); err != nil {
+			return err
+		}
+	}
+	st.token.Store(token)
+	st.seen = time.Now()
+	s.lookLater(token)
+	st.mu.Lock()
+	if st.unsaved == unsaved {
+		st.unsaved = nil
+	}
+	st.mu.Unlock()
+	if token == stored {
+		s.logger.Warn("the token that could not be stored is of no use any more: another node has gone on", zap.Uint64("generation", token.generation))
+	} else {
+		s.logger.Info("the token that could not be stored is stored now", zap.Uint64("generation", token.generation))
+	}
+	return nil
+}
+
+// over returns what counts of t, which comes late to the storage, and of what is stored there: the newest account that was
+// connected, or the disconnect after it; and of one account the newest token.
+func (t *Token) over(stored *Token) *Token {
+	switch {
+	case stored == nil || stored.end.Reason == ReasonDamaged:
+		return t
+	case stored.generation < t.generation || stored.generation == t.generation && stored.access == t.access && !stored.foreign:
+		return t
+	case stored.foreign || !t.connected.After(stored.connected) || stored.end.Reason == ReasonDisconnected && stored.changed.After(t.connected):
+		return stored
+	default:
+		return t.with(func(t *Token) { t.generation = stored.generation + 1 })
 	}
 }
 

@@ -78,10 +78,17 @@ func (s *Source) wait(ctx context.Context, now time.Time) (*auth.Credential, err
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	if token := s.state.token.Load(); token.valid(time.Now()) {
+	token := s.state.token.Load()
+	if token.valid(time.Now()) {
 		return s.prepare(token).credential, nil
 	}
-	if f.by != s && f.by != nil {
+	if err := token.finished(); err != nil && s.redeem != nil {
+		return nil, err
+	}
+	if !f.renewal {
+		return s.wait(ctx, time.Now())
+	}
+	if f.by != s {
 		// It was made with a configuration that is no more, and failed; this one may be better.
 		s.state.clearFailures()
 		return s.wait(ctx, time.Now())
@@ -133,6 +140,9 @@ func (s *Source) Refresh(ctx context.Context, refused *auth.Credential) (*auth.C
 			return p.credential, nil
 		}
 	}
+	if !f.renewal && f != landed {
+		return s.Refresh(ctx, refused)
+	}
 	s.state.mu.Lock()
 	defer s.state.mu.Unlock()
 	return refused, s.state.err
@@ -182,7 +192,7 @@ func (s *Source) renew(now time.Time, refused *Token) (*flight, error) {
 		}
 		st.forced = now
 	}
-	return s.start(func(ctx context.Context) error { return s.obtain(ctx, refused) }), nil
+	return s.start(true, func(ctx context.Context) error { return s.obtain(ctx, refused) }), nil
 }
 
 // obtain puts a new token into the state: one that is stored already, or one from the provider.

@@ -39,6 +39,8 @@ type State struct {
 	unsaved  *Token    // a token that could not be stored
 	owner    string    // names this process in claims
 
+	late atomic.Bool // a claim could not be written in time, and may be written still
+
 	records turn      // held while the record is read, which may move it, and while it is written
 	seen    time.Time // since when the token is known; under records
 }

@@ -166,10 +166,15 @@ func (m *Method) Statuses(ctx context.Context) ([]*Status, error) {
 		}
 		return nil
 	})
-	slices.SortFunc(statuses, func(a, b *Status) int { return cmp.Compare(a.Connection, b.Connection) })
+	slices.SortFunc(statuses, func(a, b *Status) int {
+		return cmp.Or(cmp.Compare(a.Connection, b.Connection), cmp.Compare(b.Generation, a.Generation)) // of two keys' the newer one
+	})
 	statuses = slices.CompactFunc(statuses, func(a, b *Status) bool { return a.Connection == b.Connection })
 	return statuses, err
 }
+
+// maxBad is how many records that cannot be read say that it is the storage that fails.
+const maxBad = 10
 
 // eachRecord calls do for each record of the datasource that a key here opens and that is for this provider and client. It
 // returns how many there are that no key here opens.
@@ -186,6 +191,8 @@ func (m *Method) eachRecord(ctx context.Context, do func(name, key string, token
 	if err != nil {
 		return 0, fmt.Errorf("listing the stored connections: %w", err)
 	}
+	var failed error
+	bad := 0
 	for _, name := range names {
 		if !recordName.MatchString(path.Base(name)) {
 			continue
@@ -195,7 +202,13 @@ func (m *Method) eachRecord(ctx context.Context, do func(name, key string, token
 			continue
 		}
 		if err != nil {
-			return 0, fmt.Errorf("loading a record: %w", err)
+			if failed = errors.Join(failed, fmt.Errorf("loading a record: %w", err)); ctx.Err() != nil {
+				return 0, failed
+			}
+			if bad++; bad == maxBad {
+				return 0, failed
+			}
+			continue
 		}
 		token, rec, err := store.open(ring, path.Base(name), raw)
 		if isUnknownKey(err) {
@@ -212,5 +225,5 @@ func (m *Method) eachRecord(ctx context.Context, do func(name, key string, token
 			return 0, err
 		}
 	}
-	return strangers, nil
+	return strangers, failed
 }

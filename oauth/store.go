@@ -145,6 +145,8 @@ func (s *store) damaged(raw []byte) *Token {
 // one must win for everybody.
 func (t *Token) newerThan(other *Token) bool {
 	switch {
+	case (t.end.Reason == ReasonDamaged) != (other.end.Reason == ReasonDamaged):
+		return other.end.Reason == ReasonDamaged
 	case t.generation != other.generation:
 		return t.generation > other.generation
 	case t.claim == nil || other.claim == nil:

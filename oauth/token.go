@@ -86,6 +86,9 @@ func (t *Token) fresh(now time.Time) bool {
 // redeemable reports whether a new token can be had by the refresh token.
 func (t *Token) redeemable() bool { return t != nil && t.refresh != "" && t.end.Reason == "" }
 
+// alive reports whether there is a connection that nothing has ended.
+func (t *Token) alive() bool { return t != nil && t.generation > 0 && t.end.Reason == "" && !t.foreign }
+
 // finished returns why the connection of a token that is not valid needs a human being, or nil if it does not.
 func (t *Token) finished() error {
 	switch {
@@ -115,7 +118,7 @@ func (t *Token) released(doubtful bool) *Token {
 			t.claim = nil
 			return
 		}
-		c := &claim{Doubt: true} // of a time that is long over
+		c := &claim{Doubt: true, Over: true}
 		if t.claim != nil {
 			c.Attempt = t.claim.Attempt
 		}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+)
+
+// How a provider treats a refresh token that it has seen before.
+type rotation int
+
+const (
+	rotateNever  rotation = iota // the same one is good for ever
+	rotateGrace                  // the one before is good for a while
+	rotateStrict                 // a second use withdraws the grant
+)
+
+func (r rotation) String() string { return [...]string{"none", "grace", "strict"}[r] }
+
+// fate is what happens to one token request.
+type fate struct {
+	takes time.Duration // before the provider sees it
+	back  time.Duration // the answer, on its way
+	lost  bool          // the provider has dealt with it, and the answer is lost
+	err   *Error        // the provider answers that, and does nothing
+	say   *answer       // the provider answers that, in the place of what it would
+}
+
+// issuer is an authorization server with one grant, in memory. Only what a test of the cluster needs is in it.
+type issuer struct {
+	mode  rotation
+	life  time.Duration // of access tokens
+	grace time.Duration
+	fate  func(n int) fate // of the nth request, from 1; nil: all is well
+
+	mu       sync.Mutex
+	asked    int
+	issued   int
+	good     map[string]bool      // refresh tokens that are not spent
+	now      string               // the newest of them
+	spent    map[string]time.Time // those that were
+	redeemed map[string]int       // how often each was accepted
+	dead     bool
+	times    []time.Time
+
+	connectedAt time.Time
+}
+
+// access returns the text of the nth access token; 0 is that of the connect.
+func (*issuer) access(n int) string { return fmt.Sprintf("access-%d", n) }
+
+// connect returns the token of a new grant.
+func (p *issuer) connect() *Token {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.now, p.dead = fmt.Sprintf("refresh-%d", p.issued), false
+	p.good = map[string]bool{p.now: true}
+	t := newToken(&answer{accessToken: p.access(p.issued), refreshToken: p.now, idToken: "id-0", lifetime: p.life}, time.Now(), 0)
+	t.connected = t.obtained
+	p.connectedAt = t.obtained
+	return t
+}
+
+// redeem is a Source's.
+func (p *issuer) redeem(ctx context.Context, refreshToken string) (*call, error) {
+	p.mu.Lock()
+	p.asked++
+	p.times = append(p.times, time.Now())
+	var f fate
+	if p.fate != nil {
+		f = p.fate(p.asked)
+	}
+	p.mu.Unlock()
+	if err := sleep(ctx, f.takes); err != nil {
+		return &call{lost: true}, &Error{Host: "provider", Err: errors.New("no answer in time")}
+	}
+	if f.err != nil {
+		e := *f.err
+		e.Host = "provider"
+		return &call{got: &answer{errorCode: e.Code}}, &e
+	}
+	c, err := p.answer(refreshToken)
+	if f.say != nil && err == nil {
+		c.got = f.say
+		if c.got.accessToken == "" {
+			err = &Error{Host: "provider", Status: http.StatusOK, Err: errNoToken}
+		}
+	}
+	if e := sleep(ctx, f.back); e != nil || f.lost {
+		return &call{lost: true}, &Error{Host: "provider", Err: errors.New("connection reset")}
+	}
+	c.received = time.Now()
+	return c, err
+}
+
+func (p *issuer) answer(refreshToken string) (*call, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	refuse := func() (*call, error) {
+		return &call{got: &answer{errorCode: "invalid_grant"}}, &Error{Host: "provider", Status: http.StatusBadRequest, Code: "invalid_grant"}
+	}
+	if p.dead {
+		return refuse()
+	}
+	if !p.good[refreshToken] {
+		at, known := p.spent[refreshToken]
+		if p.mode == rotateStrict && known {
+			p.dead = true
+		}
+		if p.mode != rotateGrace || !known || time.Since(at) > p.grace {
+			return refuse()
+		}
+	}
+	p.issued++
+	if p.redeemed == nil {
+		p.redeemed, p.spent = make(map[string]int), make(map[string]time.Time)
+	}
+	p.redeemed[refreshToken]++
+	a := &answer{accessToken: p.access(p.issued), lifetime: p.life}
+	if p.mode != rotateNever {
+		if _, twice := p.spent[refreshToken]; !twice {
+			p.spent[refreshToken] = time.Now()
+		}
+		delete(p.good, refreshToken)
+		p.now = fmt.Sprintf("refresh-%d", p.issued)
+		p.good[p.now] = true
+		a.refreshToken = p.now
+	}
+	return &call{got: a}, nil
+}
+
+// twice returns a refresh token that was accepted more than once, or "".
+func (p *issuer) twice() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for token, n := range p.redeemed {
+		if n > 1 {
+			return token
+		}
+	}
+	return ""
+}
+
+func (p *issuer) calls() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.asked
+}
+
+// TestIssuer: a provider that never destroys a grant would show no bug.
+func TestIssuer(t *testing.T) {
+	for _, mode := range []rotation{rotateNever, rotateGrace, rotateStrict} {
+		p := &issuer{mode: mode, life: time.Hour, grace: time.Minute}
+		first := p.connect().refresh
+		for range 2 {
+			if _, err := p.redeem(t.Context(), first); (err != nil) != p.dead {
+				t.Errorf("%v: %v", mode, err)
+			}
+		}
+		if p.dead != (mode == rotateStrict) || (p.twice() != "") == p.dead {
+			t.Errorf("%v: dead %t, twice %q", mode, p.dead, p.twice())
+		}
+	}
+}

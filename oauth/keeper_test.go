@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+)
+
+// keep runs the keepers of processes until the returned function is called.
+func keep(ctx context.Context, gs ...*gateway) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var all sync.WaitGroup
+	for _, g := range gs {
+		all.Go(func() { g.Keep(ctx) })
+	}
+	return func() {
+		cancel()
+		all.Wait()
+	}
+}
+
+// TestIdleRefresh: what nobody uses is refreshed once in KeepAlive, whatever the number of nodes; what is dead is not.
+func TestIdleRefresh(t *testing.T) {
+	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
+		var gs []*gateway
+		s := &web{p: w.p}
+		for range 3 {
+			gs = append(gs, w.gateway(s, func(m *Method) {
+				m.Connection = "{http.auth.user.id}"
+				m.environment.KeepAlive = 24 * time.Hour
+			}))
+		}
+		gs[0].connect(t, "ann", "good")
+		stop := keep(t.Context(), gs...)
+		time.Sleep(10*24*time.Hour + time.Hour)
+		stop()
+		if got := w.p.calls(); got < 9 || got > 10 || w.p.dead {
+			t.Errorf("%d refreshes in ten days; withdrawn: %t", got, w.p.dead)
+		}
+		if got, err := gs[1].serves(t, "ann"); err != nil {
+			t.Errorf("%s, %v", got, err)
+		}
+	})
+}
+
+// TestSweep: what has been dead for SweepAfter is forgotten, on all nodes and for good; what lives is not.
+func TestSweep(t *testing.T) {
+	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
+		s := &web{p: w.p}
+		var gs []*gateway
+		for range 2 {
+			gs = append(gs, w.gateway(s, func(m *Method) {
+				m.Connection = "{http.auth.user.id}"
+				m.environment.SweepAfter = 10 * 24 * time.Hour
+			}))
+		}
+		gs[0].connect(t, "alive", "good-1")
+		gs[0].connect(t, "dead", "good-2")
+		if err := gs[0].Source("dead").Disconnect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = gs[1].serves(t, "dead") // the mark is in the memory of the other node
+		stop := keep(t.Context(), gs...)
+		time.Sleep(9 * 24 * time.Hour)
+		if n := len(w.disk.records); n != 2 {
+			t.Errorf("%d records after nine days", n)
+		}
+		for range 20 {
+			time.Sleep(4 * time.Hour)
+			for _, g := range gs {
+				_, _ = g.serves(t, "dead")
+			}
+		}
+		if n := len(w.disk.records); n != 1 {
+			t.Errorf("%d records after twelve days", n)
+		}
+		for i, g := range gs {
+			_, err := g.serves(t, "dead")
+			if e, ok := errors.AsType[*AuthorizationError](err); !ok || e.Reason != ReasonNotConnected {
+				t.Errorf("node %d: %v", i, err)
+			}
+		}
+		stop()
+		if st, err := gs[0].Statuses(t.Context()); err != nil || len(st) != 1 || st[0].Connection != "alive" {
+			t.Errorf("%v, %v", st, err)
+		}
+	})
+}
+
+// TestStrangersOfUsers: while there are records that no key here opens, nobody knows whose they are, so nobody is told to connect.
+func TestStrangersOfUsers(t *testing.T) {
+	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
+		s := &web{p: w.p}
+		old := w.gateway(s, perUser)
+		old.connect(t, "ann", "good-1")
+		w.ring = seal.NewRing(newKey(t))
+		g := w.gateway(s, perUser)
+		g.connect(t, "bob", "good-2")
+		stop := keep(t.Context(), g)
+		time.Sleep(time.Minute)
+		if _, err := g.serves(t, "ann"); !errors.Is(err, ErrKeyMissing) {
+			t.Errorf("an unknown user: %v", err)
+		}
+		if got, err := g.serves(t, "bob"); got != "of-good-2" {
+			t.Errorf("a known user: %s, %v", got, err)
+		}
+		w.disk.memory.mu.Lock()
+		for key := range w.disk.records { // the operator removes them
+			if id, known := w.ring.Knows(w.disk.records[key][recordHead:]); id != "" && !known {
+				delete(w.disk.records, key)
+			}
+		}
+		w.disk.memory.mu.Unlock()
+		time.Sleep(2 * time.Hour)
+		_, err := g.serves(t, "ann")
+		if e, ok := errors.AsType[*AuthorizationError](err); !ok || e.Reason != ReasonNotConnected {
+			t.Errorf("without strangers: %v", err)
+		}
+		stop()
+	})
+}
+
+// TestResealUnderLoad: two nodes with the same keys in opposite orders, as in the midst of a rolling change, refresh and reseal. No
+// generation is lost, and no refresh token sent twice. Then the old key goes.
+func TestResealUnderLoad(t *testing.T) {
+	bubble(t, &issuer{mode: rotateStrict, life: 5 * time.Minute}, func(t *testing.T, w *world) {
+		older, newer := newKey(t), newKey(t)
+		s := &web{p: w.p}
+		options := func(m *Method) {
+			m.Connection = "{http.auth.user.id}"
+			m.environment.KeepAlive = 20 * time.Second // has the keeper run every 5 s
+		}
+		w.ring = seal.NewRing(older, newer)
+		a := w.gateway(s, options)
+		w.ring = seal.NewRing(newer, older)
+		b := w.gateway(s, options)
+		a.connect(t, "ann", "good")
+		stop := keep(t.Context(), a, b)
+		last := uint64(0)
+		for i := range 2400 {
+			time.Sleep(time.Second)
+			for _, g := range []*gateway{a, b} {
+				if _, err := g.serves(t, "ann"); err != nil || w.p.dead {
+					t.Fatalf("after %d s: %v; withdrawn: %t", i, err, w.p.dead)
+				}
+			}
+			if token := a.Source("ann").state.token.Load(); token.generation < last {
+				t.Fatalf("generation %d after %d", token.generation, last)
+			} else {
+				last = token.generation
+			}
+		}
+		stop()
+		if token := w.p.twice(); token != "" {
+			t.Errorf("%s was redeemed twice", token)
+		}
+		time.Sleep(time.Minute)
+		if st, err := b.Statuses(t.Context()); err != nil || len(st) != 1 || st[0].Generation < last {
+			t.Errorf("%+v, %v; the last generation was %d", st, err, last)
+		}
+		stop = keep(t.Context(), b)
+		time.Sleep(time.Minute)
+		stop()
+		w.ring = seal.NewRing(newer)
+		c := w.gateway(s, options)
+		if _, err := c.serves(t, "ann"); err != nil || len(w.disk.records) != 1 {
+			t.Errorf("without the old key: %v; %d records", err, len(w.disk.records))
+		}
+	})
+}
+
+// sorted is a storage that lists as a file system does.
+type sorted struct{ *disk }
+
+// List implements certmagic.Storage.
+func (s sorted) List(ctx context.Context, prefix string, recursive bool) ([]string, error) {
+	names, err := s.disk.List(ctx, prefix, recursive)
+	slices.Sort(names)
+	return names, err
+}
+
+// TestKeeperGoesOn: one record that cannot be read does not keep the others from being looked after.
+func TestKeeperGoesOn(t *testing.T) {
+	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
+		s := &web{p: w.p}
+		g := w.gateway(s, func(m *Method) {
+			m.Connection = "{http.auth.user.id}"
+			m.environment.SweepAfter = 24 * time.Hour
+		})
+		for i := range 8 {
+			user := fmt.Sprint("user", i)
+			g.connect(t, user, "good-"+user)
+			if err := g.Source(user).Disconnect(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		bad := slices.Sorted(maps.Keys(w.disk.records))[0]
+		g.environment.Storage, g.source.store.storage = sorted{w.disk}, sorted{w.disk}
+		w.disk.fault = func(_ context.Context, op, key string) error {
+			if key == bad && op == "Load" {
+				return errDown
+			}
+			return nil
+		}
+		stop := keep(t.Context(), g)
+		time.Sleep(48 * time.Hour)
+		stop()
+		if n := len(w.disk.records); n != 1 {
+			t.Errorf("%d records", n)
+		}
+	})
+}

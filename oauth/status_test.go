@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+)
+
+// TestStatuses: the list of what is connected, from the storage and from memory, with nothing secret in it.
+func TestStatuses(t *testing.T) {
+	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
+		s := &web{p: w.p}
+		older, newer := newKey(t), newKey(t)
+		w.ring = seal.NewRing(older)
+		a := w.gateway(s, perUser)
+		for _, user := range []string{"zoe", "ann", "gone"} {
+			a.connect(t, user, "good-"+user)
+		}
+		if err := a.Source("gone").Disconnect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		// Another node has stored a newer generation under a newer key, and could not remove the older record.
+		w.ring = seal.NewRing(newer, older)
+		b := w.gateway(s, perUser)
+		key := a.Source("ann").store.names(seal.NewRing(older))[0]
+		raw, _ := w.disk.Load(t.Context(), key)
+		fresh := issue("newer", 2*time.Hour)
+		fresh.generation, fresh.refresh, fresh.connected = 9, "refresh", time.Now()
+		if err := b.Source("ann").store.save(t.Context(), fresh); err != nil {
+			t.Fatal(err)
+		}
+		_ = w.disk.Store(t.Context(), key, raw)
+
+		for range 20 { // in whatever order the storage lists them
+			got, err := b.Statuses(t.Context())
+			if err != nil || len(got) != 2 || got[0].Connection != "ann" || got[1].Connection != "zoe" {
+				t.Fatalf("%+v, %v", got, err)
+			}
+			for i, want := range []uint64{9, 1} {
+				st := got[i]
+				if st.Generation != want || st.State != StateConnected || st.ConnectedAt == nil || st.ExpiresAt == nil || st.Grant != grantAuthorizationCode {
+					t.Fatalf("%+v", st)
+				}
+			}
+			text, _ := json.Marshal(got)
+			for _, secret := range []string{"refresh", "newer", "of-good"} {
+				if strings.Contains(strings.ReplaceAll(string(text), "refreshed_at", ""), secret) {
+					t.Fatalf("%q is in %s", secret, text)
+				}
+			}
+		}
+		if st, err := b.Source("nobody").Status(t.Context()); err != nil || st.State != StateNone || st.Generation != 0 {
+			t.Errorf("%+v, %v", st, err)
+		}
+	})
+}
+
+// TestStatusWithoutStorage: what is served counts, also while the storage is down.
+func TestStatusWithoutStorage(t *testing.T) {
+	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
+		n := w.connected(1)[0]
+		n.fail(errDown)
+		if st, err := n.Status(t.Context()); err != nil || st.State != StateConnected {
+			t.Errorf("%+v, %v", st, err)
+		}
+		if st, err := func() (*Status, error) { n := w.node(); n.fail(errDown); return n.Status(t.Context()) }(); err == nil {
+			t.Errorf("a process that knows nothing says %+v", st)
+		}
+	})
+}

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// bubble runs a test of the cluster in virtual time.
+func bubble(t *testing.T, p *issuer, test func(t *testing.T, w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, p, nil)
+		defer w.finish()
+		test(t, w)
+	})
+}
+
+// mustHave fails unless the node sends that token now, without a wait.
+func (n *node) mustHave(t *testing.T, want string) {
+	t.Helper()
+	begin := time.Now()
+	c, err := n.Credential(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := sent(c); got != want || time.Since(begin) > 0 {
+		t.Errorf("%s is sent after %v, want %s at once", got, time.Since(begin), want)
+	}
+}
+
+// TestUnsaved: the answer cannot be stored. The token is served, stored as soon as that is possible, and a process that ends waits
+// for it.
+func TestUnsaved(t *testing.T) {
+	bubble(t, &issuer{mode: rotateStrict, life: 10 * time.Minute}, func(t *testing.T, w *world) {
+		n := w.connected(1)[0]
+		n.after = func(step string) {
+			if step == stepRedeem {
+				n.fail(errDown)
+			}
+		}
+		time.Sleep(9 * time.Minute)
+		n.mustHave(t, "access-0")
+		time.Sleep(5 * time.Second)
+		n.mustHave(t, "access-1")
+		if got := n.stored().generation; got != 1 || !n.state.busy() {
+			t.Fatalf("generation %d is stored; busy: %t", got, n.state.busy())
+		}
+		ended := make(chan error)
+		begin := time.Now()
+		go func() { ended <- n.method.connections.Destruct() }()
+		time.Sleep(7500 * time.Millisecond)
+		n.fail(nil)
+		if err := <-ended; err != nil || time.Since(begin) > 9*time.Second {
+			t.Errorf("it ended after %v with %v", time.Since(begin), err)
+		}
+		if got := n.stored(); got.generation != 2 || got.access != "access-1" || got.claim != nil {
+			t.Errorf("generation %d is stored", got.generation)
+		}
+	})
+}
+
+// TestUnsavedOverNewer: while one node could not store its token others have gone on; theirs counts. The provider allows a grace
+// time, so the grant lives.
+func TestUnsavedOverNewer(t *testing.T) {
+	bubble(t, &issuer{mode: rotateGrace, life: time.Minute, grace: time.Hour}, func(t *testing.T, w *world) {
+		nodes := w.connected(2)
+		a, b := nodes[0], nodes[1]
+		a.after = func(step string) {
+			if step == stepRedeem {
+				a.fail(errDown)
+			}
+		}
+		time.Sleep(time.Minute)
+		herd(t, nodes[:1], 1, 0) // a has access-1, and cannot store it
+		a.after = nil
+		for range 3 {
+			time.Sleep(time.Minute)
+			herd(t, nodes[1:], 1, 0)
+		}
+		newest := b.stored()
+		if newest.generation != 4 || newest.access != "access-4" {
+			t.Fatalf("generation %d", newest.generation)
+		}
+		a.fail(nil)
+		time.Sleep(3 * time.Second)
+		if got := b.stored(); got.generation < newest.generation {
+			t.Errorf("generation %d was stored over %d", got.generation, newest.generation)
+		}
+		a.mustHave(t, "access-4")
+		if a.state.busy() {
+			t.Error("there is still something to store")
+		}
+	})
+}
+
+// TestUnsavedConnect: somebody connects an account while the storage fails, and meanwhile another node refreshes the old grant.
+// What a human being has done is not lost.
+func TestUnsavedConnect(t *testing.T) {
+	bubble(t, &issuer{mode: rotateGrace, life: time.Minute, grace: time.Hour}, func(t *testing.T, w *world) {
+		nodes := w.connected(2)
+		a, b := nodes[0], nodes[1]
+		herd(t, nodes, 1, 0)
+		time.Sleep(30 * time.Second)
+		a.fail(errDown)
+		fresh := issue("account-2", time.Hour)
+		fresh.refresh, fresh.connected = "refresh of account-2", time.Now()
+		if err := a.install(t.Context(), fresh); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			time.Sleep(time.Minute)
+			herd(t, nodes[1:], 1, 0)
+		}
+		if b.stored().generation < 4 {
+			t.Fatal("the other node did not refresh")
+		}
+		a.fail(nil)
+		time.Sleep(3 * time.Second)
+		a.mustHave(t, "account-2")
+		if got := b.stored(); got.access != "account-2" {
+			t.Errorf("%s of generation %d is stored", got.access, got.generation)
+		}
+		time.Sleep(30 * time.Second)
+		b.mustHave(t, "account-2")
+	})
+}
+
+// TestUnsavedAfterDisconnect: what is disconnected stays so, whatever a node still has to store.
+func TestUnsavedAfterDisconnect(t *testing.T) {
+	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
+		nodes := w.connected(2)
+		a, b := nodes[0], nodes[1]
+		a.after = func(step string) {
+			if step == stepRedeem {
+				a.fail(errDown)
+			}
+		}
+		time.Sleep(time.Minute)
+		herd(t, nodes[:1], 1, 0)
+		a.after = nil
+		if err := b.Disconnect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		a.fail(nil)
+		time.Sleep(30 * time.Second)
+		if c, err := a.Credential(t.Context()); err == nil {
+			t.Errorf("%s is still sent", sent(c))
+		}
+		if got := b.stored(); got.end.Reason != ReasonDisconnected {
+			t.Errorf("generation %d with the end %q is stored", got.generation, got.end.Reason)
+		}
+	})
+}
+
+// TestStorageDown: the storage is down for ten minutes. No request fails while the token is valid, none waits, and no refresh
+// token is spent that could not be stored.
+func TestStorageDown(t *testing.T) {
+	for name, fault := range map[string]error{"errors": errDown, "hangs": errHangs} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, &issuer{mode: rotateStrict, life: 20 * time.Minute}, func(t *testing.T, w *world) {
+				n := w.connected(1)[0]
+				time.Sleep(9*time.Minute + 30*time.Second)
+				herd(t, []*node{n}, 1, 0) // after a long idle time a request waits up to a second for the record
+				n.fail(fault)
+				for end := time.Now().Add(10 * time.Minute); time.Now().Before(end); time.Sleep(time.Second) {
+					n.mustHave(t, "access-0")
+				}
+				if got := w.p.calls(); got != 0 {
+					t.Errorf("%d token requests", got)
+				}
+				n.fail(nil)
+				for range 60 { // it expires in 30 s
+					time.Sleep(time.Second)
+					begin := time.Now()
+					if _, err := n.Credential(t.Context()); err != nil || time.Since(begin) > 0 {
+						t.Fatalf("after %v: %v", time.Since(begin), err)
+					}
+				}
+				n.mustHave(t, "access-1")
+			})
+		})
+	}
+}
