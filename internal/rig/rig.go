@@ -12,9 +12,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -60,15 +62,31 @@ func Start(t testing.TB, caddyfile string) (address string) {
 	return address
 }
 
-// Free returns a TCP address that nobody listens on.
+// Ports from which Free takes: below those that systems give to connections on their own account, one of which would have the
+// port of a gateway that is about to start.
+const (
+	firstPort = 10_240
+	ports     = 20_000
+)
+
+// given counts the ports that Free has looked at. Each process begins somewhere else, since packages are tested side by side.
+var given atomic.Int64
+
+func init() { given.Store(int64(os.Getpid()) * 7919) }
+
+// Free returns a TCP address that nobody listens on, and that it returns to nobody else in this process.
 func Free(t testing.TB) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range ports {
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", firstPort+given.Add(1)%ports))
+		if err != nil {
+			continue // somebody has it
+		}
+		defer ln.Close()
+		return ln.Addr().String()
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // API is a server that keeps every request as the bytes that came.
