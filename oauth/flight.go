@@ -15,10 +15,9 @@ import (
 
 // flight is a renewal that is under way. It belongs to no request: whoever waits for it may leave.
 type flight struct {
-	by    *Source
-	began time.Time // of a reading of the record
-	done  chan struct{}
-	err   error // may be read when done is closed
+	by   *Source
+	done chan struct{}
+	err  error // may be read when done is closed
 
 	// renewal says that it gets a new token, or fails to. Others do something else that nothing must get in the way of.
 	renewal bool

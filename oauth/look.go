@@ -39,7 +39,7 @@ func (s *Source) lookAgain(ctx context.Context, now time.Time, token *Token) *To
 	if blind || token.valid(now) && late < lookBy-lookAfter {
 		return token
 	}
-	patience := time.NewTimer(lookPatience - now.Sub(f.began)) // of whoever asks while a storage hangs only the first waits
+	patience := time.NewTimer(lookPatience)
 	defer patience.Stop()
 	select {
 	case <-f.done:
@@ -58,7 +58,7 @@ func (s *Source) startLook(now time.Time) (f *flight, blind bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.looking == nil {
-		st.looking = &flight{by: s, began: now, done: make(chan struct{})}
+		st.looking = &flight{by: s, done: make(chan struct{})}
 		go s.lookNow(st.looking)
 	}
 	return st.looking, now.Before(st.blind)

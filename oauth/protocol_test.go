@@ -83,7 +83,7 @@ func TestManyNodes(t *testing.T) {
 					t.Fatal(err)
 				}
 				// Nodes that have not looked lately may hold a token for some seconds that is not the newest; it is valid.
-				const expiries = 30
+				const expiries = 10
 				end := time.Now().Add(expiries * p.life)
 				var users sync.WaitGroup
 				for i, node := range nodes {

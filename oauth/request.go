@@ -5,6 +5,7 @@ package oauth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -117,8 +118,22 @@ func checkOwnQuery(c *client) error {
 			return errors.New("auth oauth2: authorization_url: " + name + " in its query is made for each flow; remove it there")
 		}
 	}
-	if own.Has("scope") && len(c.scopes) > 0 {
-		return errors.New("auth oauth2: authorization_url: there are scopes in its query and in the option scopes; remove one")
+	for _, option := range []struct {
+		param, name string
+		given       bool
+	}{
+		{"scope", "scopes", len(c.scopes) > 0},
+		{"audience", "audience", c.audience != ""},
+		{"resource", "resource", len(c.resource) > 0},
+	} {
+		if own.Has(option.param) && option.given {
+			return fmt.Errorf("auth oauth2: authorization_url: %s is in its query and in the option %s; remove one", option.param, option.name)
+		}
+	}
+	for name := range c.authorizationParams {
+		if own.Has(name) {
+			return fmt.Errorf("auth oauth2: authorization_url: %s is in its query and in authorization_param; remove one", name)
+		}
 	}
 	return nil
 }
