@@ -64,7 +64,7 @@ func TestOperators(t *testing.T) {
 		bob.open(t, g.console)
 		eval[any](t, bob, "document.querySelector('form').action = 'orders/"+action+"'; null")
 		res := bob.clickCSS(t, "form button")
-		g.wantRefused(t, bob, int(res.Status), http.StatusNotFound, "There is nothing here for you")
+		g.wantRefused(t, bob, int(res.Status), http.StatusForbidden, "This is for operators")
 	}
 	g.provider.WantRequests(t, before)
 	g.wantServed(t, "bob", shared, "eve")

@@ -30,7 +30,7 @@ func TestStart(t *testing.T) {
 		status                         int
 	}{
 		{name: "operator", user: "ann", path: "/connect/shared/connect", status: 303},
-		{name: "no operator", user: "bob", path: "/connect/shared/connect", status: 404},
+		{name: "no operator", user: "bob", path: "/connect/shared/connect", status: 403},
 		{name: "a user for the own account", user: "bob", path: "/connect/own/connect", status: 303},
 		{name: "nobody", path: "/connect/own/connect", status: 401},
 		{name: "nobody, without authentication", path: "/open/own/connect", status: 403},
@@ -118,14 +118,14 @@ func TestNoOperators(t *testing.T) {
 	g.load(t, b.site())
 	ann := b.browser("ann")
 	for _, action := range []string{"connect", "refresh", "disconnect"} {
-		ann.press("shared", action).is(404).wantNothing()
+		ann.press("shared", action).is(403).wantNothing()
 	}
 	b.operators = "bob ann"
 	g.load(t, b.site())
 	ann.connect("shared")
 	b.operators = "bob"
 	g.load(t, b.site())
-	ann.press("shared", "disconnect").is(404)
+	ann.press("shared", "disconnect").is(403)
 	ann.wantServed("shared")
 	b.browser("bob").press("shared", "disconnect").is(303)
 	ann.wantUnconnected("shared")

@@ -22,15 +22,15 @@ const (
 	maxForm = 8 << 10
 )
 
-// act does what a button asks for. Whether a datasource is not there, or is not this user's to act on, is answered in the
-// same way (T42).
+// act does what a button asks for. Whether a datasource is not there, or is not for this user to see, is answered in the same
+// way (T42).
 func (v *visit) act() error {
 	ds := find(v.datasources, v.route.name)
 	may, key := permissionNone, ""
 	if ds != nil {
 		may, key = v.permission(ds)
 	}
-	if may != permissionAct && may != permissionNoKey {
+	if may == permissionNone {
 		ds = nil
 	}
 	switch {
@@ -40,6 +40,8 @@ func (v *visit) act() error {
 		return v.refuse(&messageNotFound)
 	case may == permissionNoKey:
 		return v.refuse(&messageNoIdentity)
+	case may == permissionLook:
+		return v.refuse(&messageOperatorsOnly)
 	}
 	switch v.route.action {
 	case actionConnect:

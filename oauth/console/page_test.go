@@ -298,7 +298,7 @@ func TestLogs(t *testing.T) {
 	g.do(ask{user: "ann", path: back(state, "code", "c"), cookies: []*http.Cookie{cookie}}).is(303)
 	g.do(ask{user: "ann", method: "POST", path: "/connect/crm/refresh"}).is(303)
 	g.do(ask{user: "ann", method: "POST", path: "/connect/crm/disconnect"}).is(303)
-	g.do(ask{user: "bob", method: "POST", path: "/connect/crm/disconnect"}).is(404)
+	g.do(ask{user: "bob", method: "POST", path: "/connect/crm/disconnect"}).is(403)
 	var lines []string
 	for _, entry := range g.logs.All() {
 		fields := entry.ContextMap()

@@ -139,6 +139,10 @@ var (
 		Status: http.StatusForbidden, Title: "You may not connect this account",
 		Text: "Only operators may connect an account that all callers share. Nothing was connected.",
 	}
+	messageOperatorsOnly = message{
+		Status: http.StatusForbidden, Title: "This is for operators",
+		Text: "Only operators may connect, refresh or disconnect an account that all callers share. Nothing was done.",
+	}
 	messageIssuer = message{
 		Status: http.StatusBadRequest, Title: "Another provider sent you back",
 		Text: "The answer does not name the provider that it was expected from. Nothing was connected, and no secret was sent.",
