@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// keep stores a token and then has it used. If it cannot be stored it is used all the same, and stored as soon as that is
+// possible: it is the only one.
+func (s *Source) keep(ctx context.Context, token *Token) {
+	st := s.state
+	st.records.Lock()
+	err := s.store.save(context.WithoutCancel(ctx), token)
+	st.token.Store(token)
+	st.seen = time.Now()
+	s.lookLater(token)
+	st.records.Unlock()
+
+	st.mu.Lock()
+	persisting := st.unsaved != nil
+	st.unsaved = nil
+	if err != nil {
+		st.unsaved = token
+	}
+	st.mu.Unlock()
+	if err != nil {
+		s.logger.Error("a new token could not be stored; it is used from memory, and storing it is tried until it succeeds", zap.Error(err))
+		if !persisting {
+			go s.persist() //nolint:contextcheck,gosec // G118: it belongs to no request
+		}
+	}
+}
+
+// persistInterval is how often it is tried to store what could not be stored.
+const persistInterval = time.Second
+
+// persist stores the state's unsaved token, however long that takes. The process waits for it before it ends; see
+// connections.Destruct.
+func (s *Source) persist() {
+	st := s.state
+	for {
+		time.Sleep(persistInterval)
+		st.records.Lock()
+		st.mu.Lock()
+		token := st.unsaved
+		st.mu.Unlock()
+		if token == nil {
+			st.records.Unlock()
+			return
+		}
+		if stored, err := s.store.load(context.Background()); err == nil {
+			_ = s.storeUnsaved(context.Background(), token, stored)
+		}
+		st.records.Unlock()
+	}
+}
+
+// storeUnsaved stores the state's unsaved token, unless what is stored by now counts more: that is used then. st.records is held.
+func (s *Source) storeUnsaved(ctx context.Context, unsaved, stored *Token) error {
+	st := s.state
+	token := unsaved.over(stored)
+	if token != stored {
+		if err := s.store.save(ctx, token); err != nil {
+			return err
+		}
+	}
+	st.token.Store(token)
+	st.seen = time.Now()
+	s.lookLater(token)
+	st.mu.Lock()
+	if st.unsaved == unsaved {
+		st.unsaved = nil
+	}
+	st.mu.Unlock()
+	if token == stored {
+		s.logger.Warn("the token that could not be stored is of no use any more: another node has gone on", zap.Uint64("generation", token.generation))
+	} else {
+		s.logger.Info("the token that could not be stored is stored now", zap.Uint64("generation", token.generation))
+	}
+	return nil
+}
+
+// over returns what counts of t, which comes late to the storage, and of what is stored there: the newest account that was
+// connected, or the disconnect after it; and of one account the newest token.
+func (t *Token) over(stored *Token) *Token {
+	switch {
+	case stored == nil || stored.end.Reason == ReasonDamaged:
+		return t
+	case stored.generation < t.generation || stored.generation == t.generation && stored.access == t.access && !stored.foreign:
+		return t
+	case stored.foreign || !t.connected.After(stored.connected) || stored.end.Reason == ReasonDisconnected && stored.changed.After(t.connected):
+		return stored
+	default:
+		return t.with(func(t *Token) { t.generation = stored.generation + 1 })
+	}
+}
