@@ -4,6 +4,7 @@ package oauth
 
 import (
 	"context"
+	"net/http"
 	"path"
 	"sync/atomic"
 	"testing"
@@ -64,6 +65,46 @@ func TestRefusedButRenewed(t *testing.T) {
 			t.Errorf("%s with the end %v is stored", got.access, got.end)
 		}
 	})
+}
+
+// TestFailedButRenewed: this process stood still while its token request was at the provider, another node has taken over in the
+// meantime, and stored what it has got. Whatever comes of the request then, the record of the other one stays.
+func TestFailedButRenewed(t *testing.T) {
+	unusable := &answer{refreshToken: "canary-of-an-unusable-answer"}
+	for name, outcome := range map[string]fate{
+		"the provider fails":      {err: &Error{Status: http.StatusServiceUnavailable}},
+		"it has no answer in it":  {say: unusable},
+		"the answer is lost":      {lost: true},
+		"the client is not known": {err: &Error{Status: http.StatusUnauthorized, Code: "invalid_client"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, &issuer{mode: rotateGrace, life: time.Minute, grace: time.Hour}, func(t *testing.T, w *world) {
+				n, other := w.connected(1)[0], w.node()
+				time.Sleep(time.Minute)
+				w.p.fate = func(int) fate { return outcome }
+				asked := 0
+				n.after = func(step string) {
+					if step != stepRedeem {
+						return
+					}
+					if asked++; outcome.lost && asked == 1 {
+						return // it is asked for once more
+					}
+					time.Sleep(n.lease + time.Second)
+					w.p.fate = nil
+					if err := other.save(context.Background(), successor(n.stored(), "another's")); err != nil {
+						t.Error(err)
+					}
+				}
+				_, _ = n.Credential(t.Context())
+				if got := n.stored(); got.access != "another's" || got.generation != 2 || got.claim != nil {
+					t.Errorf("%s of generation %d is stored, with the claim %+v", got.access, got.generation, got.claim)
+				}
+				time.Sleep(time.Minute)
+				n.mustHave(t, "another's")
+			})
+		})
+	}
 }
 
 // TestSameGeneration: two nodes have a token of the same generation, after a split. What is stored counts for both.

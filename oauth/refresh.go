@@ -97,10 +97,8 @@ func (s *Source) redeemClaimed(ctx context.Context, mine, refused *Token) (held 
 		token.id = mine.id
 	}
 	token.generation, token.identity, token.connected = mine.generation+1, mine.identity, mine.connected
-	if time.Since(time.UnixMilli(mine.claim.At)) > s.lease/2 {
-		if token = s.afterPause(ctx, mine, token); token == nil {
-			return true, s.state.token.Load().finished()
-		}
+	if token = s.unlessOvertaken(ctx, mine, token); token == nil {
+		return true, s.state.token.Load().finished()
 	}
 	s.keep(ctx, token)
 	if !token.valid(time.Now()) {
@@ -109,9 +107,12 @@ func (s *Source) redeemClaimed(ctx context.Context, mine, refused *Token) (held 
 	return true, nil
 }
 
-// afterPause looks what others have stored while this process had the answer and slept: its claim may have run out. It returns the
-// token to store, or nil if another's counts. Otherwise nothing stands between an answer and its being stored.
-func (s *Source) afterPause(ctx context.Context, mine, token *Token) *Token {
+// unlessOvertaken returns the token to store for an answer, or nil if what another node has stored counts. Where this process had the
+// answer and slept its claim may have run out, so it looks first; otherwise nothing stands between an answer and its being stored.
+func (s *Source) unlessOvertaken(ctx context.Context, mine, token *Token) *Token {
+	if time.Since(time.UnixMilli(mine.claim.At)) <= s.lease/2 {
+		return token
+	}
 	stored, err := s.load(ctx)
 	switch {
 	case err != nil || stored == nil:
@@ -124,7 +125,7 @@ func (s *Source) afterPause(ctx context.Context, mine, token *Token) *Token {
 		return nil
 	case stored.claim == nil || stored.claim.Owner != mine.claim.Owner:
 		// Another node has sent the same refresh token in the meantime, which the provider may hold against this one.
-		return token.with(func(t *Token) { t.claim = mine.claim })
+		return token.released(true)
 	default:
 		return token
 	}
@@ -132,18 +133,17 @@ func (s *Source) afterPause(ctx context.Context, mine, token *Token) *Token {
 
 // failed deals with a refused or failed refresh. Only one error ends a connection, and none loses a token.
 func (s *Source) failed(ctx context.Context, mine *Token, c *call, err error, doubtful, refused bool) error {
-	free := mine.released(doubtful || c.lost)
 	if c.got != nil && c.got.errorCode == "" && c.got.refreshToken != "" && !c.lost {
 		// The answer is of no use but for the refresh token that has taken the place of the spent one.
-		s.keep(ctx, mine.released(false).with(func(t *Token) { t.refresh, t.generation = c.got.refreshToken, mine.generation+1 }))
+		token := mine.released(false).with(func(t *Token) { t.refresh, t.generation = c.got.refreshToken, mine.generation+1 })
+		if token = s.unlessOvertaken(ctx, mine, token); token != nil {
+			s.keep(ctx, token)
+		}
 		return err
 	}
 	e, ok := errors.AsType[*Error](err)
 	if c.lost || !ok || e.Code != "invalid_grant" || !e.Rejected() {
-		if e := s.save(ctx, free); e != nil {
-			s.logger.Warn("a claim could not be taken back; others respect it for a while", zap.Error(e))
-		}
-		return err
+		return s.giveBack(ctx, mine, doubtful || c.lost, err)
 	}
 	_ = sleep(ctx, settleTime) // what another node has got may be on its way to the storage
 	if newest, lerr := s.latest(ctx); lerr == nil && newest.generation > mine.generation {
@@ -160,6 +160,25 @@ func (s *Source) failed(ctx context.Context, mine *Token, c *call, err error, do
 		}
 	}))
 	return &AuthorizationError{Reason: reason, Code: e.Code}
+}
+
+// giveBack takes the claim out of the record after a failure, unless another node has claimed or written the record since: this process
+// may have stood still. It returns err, or nil if there is a newer token.
+func (s *Source) giveBack(ctx context.Context, mine *Token, doubtful bool, err error) error {
+	held, e := s.holds(ctx, mine)
+	if held {
+		e = s.save(ctx, mine.released(doubtful))
+	}
+	if e != nil {
+		s.logger.Warn("a claim could not be taken back; others respect it for a while", zap.Error(e))
+	}
+	if e != nil || held {
+		return err
+	}
+	if newest, e := s.latest(ctx); e == nil && newest.generation > mine.generation {
+		return newest.finished()
+	}
+	return err
 }
 
 // refusedRefresh reports whether a provider has refused a refresh token in words that mean something else: Dex says
