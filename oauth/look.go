@@ -116,7 +116,7 @@ func (s *Source) latest(ctx context.Context) (*Token, error) {
 			return current, nil // a replica that lags behind, perhaps
 		}
 		return current, s.mend(ctx, stored, current)
-	case stored.generation == current.generation && stored.end == current.end && stored.access == current.access && !stored.foreign:
+	case current.is(stored):
 		return stored, nil
 	}
 	st.token.Store(stored)

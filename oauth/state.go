@@ -45,6 +45,14 @@ type State struct {
 	seen    time.Time // since when the token is known; under records
 }
 
+// current returns the token in use, or nil.
+func (st *State) current() *Token {
+	if st == nil {
+		return nil
+	}
+	return st.token.Load()
+}
+
 // clearFailures lets the next renewal start at once, unless the provider has asked for patience: a new configuration may have
 // mended what was wrong.
 func (st *State) clearFailures() {

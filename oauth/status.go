@@ -155,11 +155,9 @@ func (m *Method) Statuses(ctx context.Context) ([]*Status, error) {
 		return []*Status{st}, nil
 	}
 	_, err := m.eachRecord(ctx, func(_, key string, token *Token) error {
-		var st *Status
-		if state := m.connections.known(key); state != nil && state.token.Load() != nil {
-			st = m.Source(key).status(state.token.Load())
-		} else {
-			st = m.status(key, token, nil)
+		st := m.status(key, token, nil)
+		if known := m.connections.known(key).current(); known != nil && (known.generation > token.generation || known.is(token)) {
+			st = m.Source(key).status(known)
 		}
 		if st.State != StateNone {
 			statuses = append(statuses, st)

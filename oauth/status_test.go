@@ -4,6 +4,7 @@ package oauth
 
 import (
 	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -56,6 +57,42 @@ func TestStatuses(t *testing.T) {
 		}
 		if st, err := b.Source("nobody").Status(t.Context()); err != nil || st.State != StateNone || st.Generation != 0 {
 			t.Errorf("%+v, %v", st, err)
+		}
+	})
+}
+
+// TestStatusesOfAnother: a node that has not looked for a while lists what others have stored since, and not what it remembers.
+func TestStatusesOfAnother(t *testing.T) {
+	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
+		s := &web{p: w.p}
+		idle, other := w.gateway(s, perUser), w.gateway(s, perUser)
+		other.connections = new(connections) // a process of its own
+		list := func() *Status {
+			t.Helper()
+			got, err := idle.Statuses(t.Context())
+			if err != nil || len(got) != 1 {
+				t.Fatalf("%+v, %v", got, err)
+			}
+			return got[0]
+		}
+		idle.connect(t, "ann", "good")
+		w.p.fate = func(int) fate { return fate{err: &Error{Status: http.StatusServiceUnavailable}} }
+		if err := idle.Source("ann").Renew(t.Context()); err == nil || list().LastError != "status_503" {
+			t.Fatalf("%v, and %+v", err, list())
+		}
+		w.p.fate = nil
+		if err := other.Source("ann").Renew(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if st := list(); st.State != StateConnected || st.Generation != 2 || st.LastError != "" {
+			t.Errorf("after another node has renewed the token: %+v", st)
+		}
+		w.p.fate = func(int) fate { return fate{err: &Error{Status: http.StatusBadRequest, Code: "invalid_grant"}} }
+		if err := other.Source("ann").Renew(t.Context()); err == nil {
+			t.Fatal("it is renewed")
+		}
+		if st := list(); st.State != StateReauthorize || st.LastError != "invalid_grant" {
+			t.Errorf("after another node has found it revoked: %+v", st)
 		}
 	})
 }

@@ -83,6 +83,11 @@ func (t *Token) fresh(now time.Time) bool {
 	return t != nil && t.access != "" && (t.soft.IsZero() || now.Before(t.soft))
 }
 
+// is reports whether a token is what is stored, whoever claims that.
+func (t *Token) is(stored *Token) bool {
+	return stored.generation == t.generation && stored.end == t.end && stored.access == t.access && !stored.foreign
+}
+
 // redeemable reports whether a new token can be had by the refresh token.
 func (t *Token) redeemable() bool { return t != nil && t.refresh != "" && t.end.Reason == "" }
 
