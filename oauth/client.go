@@ -163,6 +163,31 @@ func setBody(req *http.Request, body []byte) {
 	req.ContentLength = int64(len(body))
 }
 
+const (
+	// lateTimer is by how much a timer must be late to say that the process stood still.
+	lateTimer = 100 * time.Millisecond
+
+	// answerRead is how long such a process takes to read what has come in the meantime.
+	answerRead = time.Second
+)
+
+// withTimeout is context.WithTimeout for a request whose answer must not be lost because the process stood still, as a virtual
+// machine that is moved: when it goes on the time is over, and the answer with the next refresh token may lie there unread.
+func withTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	due := time.Now().Add(d)
+	go func() {
+		err := sleep(ctx, d)
+		if err == nil && time.Since(due) > lateTimer {
+			err = sleep(ctx, answerRead)
+		}
+		if err == nil {
+			cancel(context.DeadlineExceeded)
+		}
+	}()
+	return ctx, func() { cancel(context.Canceled) }
+}
+
 // networkError leaves out what net/http puts in its errors and nobody should read in a log: the URL, and what the other side
 // has written, which stands in quotes. And it says what a timeout is.
 func networkError(err error) error {

@@ -160,7 +160,7 @@ func (m *Method) ask(ctx context.Context, hc *http.Client, way string, send func
 	if err != nil {
 		return new(call), nil, &Error{Err: err}
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(m.Timeout))
+	ctx, cancel := withTimeout(ctx, time.Duration(m.Timeout))
 	defer cancel()
 
 	c := &call{json: m.TokenRequest == "json", more: to.form()}
