@@ -54,7 +54,7 @@ func newCluster(t testing.TB, nodes int, storage func(c *cluster) func(*node) st
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if os.Getenv("CLUSTER_KEEP") == "" || !t.Failed() {
+		if keep := os.Getenv("CLUSTER_KEEP"); keep == "" || keep != "all" && !t.Failed() {
 			_ = os.RemoveAll(dir)
 			return
 		}

@@ -44,7 +44,7 @@ func expiries(t *testing.T, nodes int, storage func(*cluster) func(*node) string
 	own.SetLife(3 * time.Second)
 	all.SetLife(3 * time.Second)
 	c.connectAll(t, connections)
-	wentBack := c.watchRecords(t)
+	records := c.watchRecords(t)
 	begin := time.Now()
 	load := c.startTraffic(t, connections, 40*time.Millisecond)
 	want := number(t, "CLUSTER_EXPIRIES", 100)
@@ -60,7 +60,7 @@ func expiries(t *testing.T, nodes int, storage func(*cluster) func(*node) string
 	t.Logf("%d nodes: %d refreshes of %d connections in %v, by %d token requests", nodes, good, len(connections), took.Round(time.Second), requests)
 	own.wantUnharmed(t)
 	all.wantUnharmed(t)
-	for _, text := range wentBack() {
+	for _, text := range records.behind() {
 		t.Error(text)
 	}
 	if own.refused+all.refused > 0 {

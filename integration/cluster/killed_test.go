@@ -48,7 +48,7 @@ func nodesKilled(t *testing.T, storage func(*cluster) func(*node) string) {
 		a.intercept(nil, func(string, string) bool { time.Sleep(20 * time.Millisecond); return true }) // the answer is on its way
 	}
 	c.connectAll(t, connections)
-	wentBack := c.watchRecords(t)
+	records := c.watchRecords(t)
 	load := c.startTraffic(t, connections, 60*time.Millisecond)
 	var deaths []death
 	for begin := time.Now(); time.Since(begin) < seconds(t, "CLUSTER_KILL_SECONDS", 25); {
@@ -88,7 +88,7 @@ func nodesKilled(t *testing.T, storage func(*cluster) func(*node) string) {
 			t.Errorf("%d grants of %s were destroyed", a.Revoked(), name)
 		}
 	}
-	for _, text := range wentBack() {
+	for _, text := range records.behind() {
 		t.Error(text)
 	}
 	t.Logf("%d kills, %d refreshes of %d connections, %d lost", len(deaths), refreshes, len(connections), len(lost))

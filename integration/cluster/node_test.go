@@ -148,6 +148,33 @@ func (n *node) signal(signal syscall.Signal) {
 	}
 }
 
+// stop stops the process, and returns when it stands still: a signal takes a while to come to all threads of a process, and one of them
+// might deal with an answer in the meantime.
+func (n *node) stop() error {
+	n.signal(syscall.SIGSTOP)
+	n.mu.Lock()
+	tasks := fmt.Sprintf("/proc/%d/task/*/stat", n.cmd.Process.Pid)
+	n.mu.Unlock()
+	for range 10_000 {
+		files, err := filepath.Glob(tasks)
+		if err != nil || len(files) == 0 {
+			return fmt.Errorf("%s has ended: %w", n.name, err)
+		}
+		stopped := 0
+		for _, file := range files {
+			text, _ := os.ReadFile(file)
+			if _, state, ok := strings.Cut(string(text), ") "); !ok || strings.HasPrefix(state, "T") { // "pid (name) state …"; a thread may have ended
+				stopped++
+			}
+		}
+		if stopped == len(files) {
+			return nil
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return fmt.Errorf("%s does not stop", n.name)
+}
+
 // end sends a signal and waits until the process has ended.
 func (n *node) end(signal syscall.Signal) {
 	n.mu.Lock()

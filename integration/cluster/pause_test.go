@@ -41,7 +41,7 @@ func paused(t *testing.T, pause, timeout time.Duration, rotation provider.Rotati
 	c := newCluster(t, 3, files, map[string]*authority{"crm": a})
 	c.timeout = timeout
 	c.start(t)
-	wentBack := c.watchRecords(t)
+	records := c.watchRecords(t)
 	const victim = "crm/u0"
 	others := names("crm", 5)[1:]
 	c.connectAll(t, append([]string{victim}, others...))
@@ -64,7 +64,7 @@ func paused(t *testing.T, pause, timeout time.Duration, rotation provider.Rotati
 		time.Since(began).Round(time.Second))
 	a.wantNobodyElses(t)
 	// The sleeper's late answer must not take the place of what has been stored meanwhile.
-	for _, text := range wentBack() {
+	for _, text := range records.wentBack() {
 		t.Error(text)
 	}
 	for _, other := range others {
@@ -77,7 +77,7 @@ func paused(t *testing.T, pause, timeout time.Duration, rotation provider.Rotati
 		if rotation == provider.RotateStrict && a.twice() != 0 {
 			t.Error("a refresh token was redeemed twice")
 		}
-	case lost == 1 && pause > timeout && rotation == provider.RotateStrict:
+	case lost == 1 && pause > timeout+leaseMore && rotation == provider.RotateStrict:
 		for _, s := range []state{here, own} {
 			if s.State != "reauthorization_required" || s.LastError != "lost_in_crash" {
 				t.Errorf("the connection is lost, and %+v", s)
@@ -94,7 +94,9 @@ func (n *node) fallAsleep(t *testing.T, a *authority, connection string) {
 	t.Helper()
 	asleep := make(chan struct{})
 	stop := once(true, func(string) {
-		n.signal(syscall.SIGSTOP)
+		if err := n.stop(); err != nil {
+			t.Error(err)
+		}
 		close(asleep)
 	})
 	a.intercept(func(of, node string) bool { return of != connection || stop(of, node) }, nil)

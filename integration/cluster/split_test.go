@@ -40,7 +40,7 @@ func TestSplitBrain(t *testing.T) {
 	}
 	// A connection that one side uses alone is not redeemed by the other one.
 	one, two := only(c.nodes[0], append(append([]string{left}, both...), idle...)...), only(c.nodes[1], append(append([]string{right}, both...), idle...)...)
-	time.Sleep(seconds(t, "CLUSTER_SPLIT_SECONDS", 10))
+	time.Sleep(seconds(t, "CLUSTER_SPLIT_SECONDS", 60))
 	lost := func(connection string) bool { return connection == both[0] || connection == both[1] }
 	one.finish(t, lost)
 	two.finish(t, lost)
