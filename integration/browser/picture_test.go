@@ -45,6 +45,11 @@ func (b *tab) screenshot(t testing.TB, name string, width, height int, dark bool
 	if height == 0 {
 		b.size(t, width, int(math.Ceil(eval[float64](t, b, "document.documentElement.scrollHeight"))))
 	}
+	// A column that is squeezed breaks words, which are to be broken only where a name is longer than the page is wide.
+	const squeezed = `[...document.querySelectorAll(".head > div")].filter(e => e.clientWidth < 9 * 16).length`
+	if n := eval[float64](t, b, squeezed); n > 0 {
+		t.Errorf("%s: %v names have too little room", name, n)
+	}
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	res, err := chromedp.Call(ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{})
