@@ -40,6 +40,9 @@ const (
 
 	// clockSkew is how far apart the clocks of nodes may be.
 	clockSkew = time.Minute
+
+	// longDead is how old a claim is, by whatever clock, of which nobody needs to wait for the end.
+	longDead = 10 * time.Minute
 )
 
 // watch is what has been seen of the claims of others. Clocks of other nodes may be wrong, so it is by the own clock that a
@@ -60,7 +63,7 @@ func (w *watch) over(c *claim, self string, lease time.Duration, now time.Time) 
 	if !c.Sent {
 		lease = leaseClaimed
 	}
-	return now.Sub(w.since) >= lease || now.Sub(time.UnixMilli(c.At)) > lease+clockSkew
+	return now.Sub(w.since) >= lease || now.Sub(time.UnixMilli(c.At)) > lease+longDead
 }
 
 // claim claims the generation of base, which was read at a time. It returns the token as it is stored then, or nil if another
@@ -147,6 +150,16 @@ func (s *Source) holds(ctx context.Context, mine *Token) (bool, error) {
 	}
 	return stored != nil && stored.generation == mine.generation && stored.claim != nil &&
 		stored.claim.Owner == mine.claim.Owner && stored.claim.Attempt == mine.claim.Attempt, nil
+}
+
+// holdsStill is holds, where a storage that fails for a moment must not end what has begun.
+func (s *Source) holdsStill(ctx context.Context, mine *Token) (held bool, err error) {
+	for range 3 {
+		if held, err = s.holds(ctx, mine); err == nil || sleep(ctx, pollInterval) != nil {
+			break
+		}
+	}
+	return held, err
 }
 
 // markAgain writes a claim for another attempt, so that others respect it for a whole lease more.

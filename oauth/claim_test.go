@@ -43,9 +43,9 @@ func TestKilledNodes(t *testing.T) {
 						}
 					}
 					if step.after {
-						n.after = die
+						n.after.set(die)
 					} else {
-						n.before = die
+						n.before.set(die)
 					}
 					go n.Credential(t.Context())
 					time.Sleep(2 * time.Second)
@@ -86,11 +86,11 @@ func TestKilledUnseen(t *testing.T) {
 				nodes := w.connected(2)
 				herd(t, nodes, 1, 0)
 				time.Sleep(8 * time.Minute)
-				nodes[0].after = func(at string) {
+				nodes[0].after.set(func(at string) {
 					if at == step {
 						nodes[0].kill()
 					}
-				}
+				})
 				for range 180 {
 					time.Sleep(time.Second)
 					if !nodes[0].killed() {
@@ -117,11 +117,11 @@ func TestKilledTwice(t *testing.T) {
 		first := w.connected(1)[0]
 		time.Sleep(time.Minute)
 		kill := func(n *node, at string) {
-			n.after = func(step string) {
+			n.after.set(func(step string) {
 				if step == at {
 					n.kill()
 				}
-			}
+			})
 		}
 		kill(first, stepRedeem)
 		go first.Credential(t.Context())
@@ -179,9 +179,9 @@ func paused(t *testing.T, mode rotation, step string, after bool, pause time.Dur
 			}
 		}
 		if after {
-			nodes[0].after = stop
+			nodes[0].after.set(stop)
 		} else {
-			nodes[0].before = stop
+			nodes[0].before.set(stop)
 		}
 		broken := 0
 		for end := time.Now().Add(20 * time.Minute); time.Now().Before(end); time.Sleep(time.Duration(900+rand.IntN(200)) * time.Millisecond) {

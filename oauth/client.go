@@ -35,6 +35,7 @@ type call struct {
 
 	sent     atomic.Bool // the provider may have the request
 	lost     bool        // and its answer, which may be a good one, was lost
+	doubt    bool        // an answer has come, but it may have dealt with the request otherwise
 	got      *answer     // as far as it can be read, in an error too
 	received time.Time
 }
@@ -100,6 +101,12 @@ func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	got, err := parseAnswer(body)
 	fail := &Error{Host: req.URL.Host, Status: res.StatusCode, Retry: retryAfter(res, c.received), Err: err}
 	c.got = got
+	switch res.StatusCode {
+	case http.StatusBadGateway, http.StatusGatewayTimeout: // of something in front of the provider
+		c.doubt = true
+	default:
+		c.doubt = res.StatusCode >= 200 && res.StatusCode <= 299 && err != nil
+	}
 	if got != nil {
 		fail.Code = got.errorCode
 	}

@@ -81,7 +81,7 @@ func TestStaleReads(t *testing.T) {
 		nodes := w.connected(8)
 		w.disk.stale = func() time.Duration { return time.Duration(rand.Int64N(int64(200 * time.Millisecond))) }
 		for _, n := range nodes { // the times at which nodes read and write differ
-			n.before = func(string) { time.Sleep(time.Duration(rand.Int64N(int64(20 * time.Millisecond)))) }
+			n.before.set(func(string) { time.Sleep(time.Duration(rand.Int64N(int64(20 * time.Millisecond)))) })
 		}
 		slowest := expire(t, w, nodes, time.Second, 150)
 		t.Logf("%d redemptions; the slowest caller waited %v", w.p.issued, slowest)
@@ -98,7 +98,8 @@ func TestSlowStorages(t *testing.T) {
 				nodes := w.connected(4)
 				slow := func(string) { time.Sleep(time.Duration(rand.Int64N(int64(most / 2)))) }
 				for _, n := range nodes {
-					n.before, n.after = slow, slow
+					n.before.set(slow)
+					n.after.set(slow)
 				}
 				slowest := expire(t, w, nodes, most, 20)
 				t.Logf("%d redemptions; the slowest caller waited %v", w.p.issued, slowest)

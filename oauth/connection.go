@@ -199,10 +199,12 @@ func (s *Source) Renew(ctx context.Context) error {
 		token = s.state.token.Load()
 	}
 	if s.redeem != nil {
-		if token = s.lookAgain(ctx, time.Now(), token); !token.redeemable() {
-			if err := token.finished(); err != nil {
-				return err
-			}
+		token = s.lookAgain(ctx, time.Now(), token)
+		switch err := token.finished(); {
+		case token.valid(time.Now()) && token.end.Reason == "" && !token.redeemable():
+			return ErrNotRenewable
+		case err != nil:
+			return err
 		}
 	}
 	err := s.renewNow(ctx)
@@ -266,6 +268,7 @@ func (s *Source) replace(ctx context.Context, token *Token) error {
 	st.token.Store(token)
 	st.seen = time.Now()
 	s.lookLater(token)
+	s.mind()
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.unsaved = nil

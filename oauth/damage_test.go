@@ -67,6 +67,35 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// TestReadWhileWritten: a storage that writes in place shows an empty record for a moment, to a node that has nothing in memory.
+// That node does not put what it has seen in the place of the record.
+func TestReadWhileWritten(t *testing.T) {
+	for _, others := range []bool{true, false} {
+		bubble(t, &issuer{mode: rotateStrict, life: 24 * time.Hour}, func(t *testing.T, w *world) {
+			a := w.connected(1)[0]
+			if !others {
+				a.kill()
+			}
+			key, good := w.disk.only(t)
+			w.disk.memory.put(key, nil)
+			b := w.node()
+			if _, err := b.Credential(t.Context()); !isAuthorization(err, ReasonDamaged) {
+				t.Fatal(err)
+			}
+			w.disk.memory.put(key, good)
+			time.Sleep(2 * time.Second)
+			for range 60 {
+				b.mustHave(t, "access-0")
+				if others {
+					a.mustHave(t, "access-0")
+				}
+				time.Sleep(time.Second)
+			}
+			w.node().mustHave(t, "access-0")
+		})
+	}
+}
+
 // TestSwapped (S5): a record in the place of another datasource's, connection's or generation's is damaged.
 func TestSwapped(t *testing.T) {
 	ctx := t.Context()

@@ -23,12 +23,12 @@ func TestDisconnectRace(t *testing.T) {
 			return nil
 		}
 		time.Sleep(time.Minute)
-		b.before = func(step string) {
+		b.before.set(func(step string) {
 			if step == stepClaim {
-				b.before = nil
+				b.before.set(nil)
 				time.Sleep(10 * time.Millisecond)
 			}
-		}
+		})
 		go b.Credential(t.Context())
 		time.Sleep(5 * time.Millisecond)
 		if err := a.Disconnect(t.Context()); err != nil {
@@ -56,12 +56,12 @@ func TestConnectRace(t *testing.T) {
 		a, b := nodes[0], nodes[1]
 		herd(t, nodes, 1, 0)
 		time.Sleep(time.Minute)
-		b.before = func(step string) {
+		b.before.set(func(step string) {
 			if step == stepClaim {
-				b.before = nil
+				b.before.set(nil)
 				time.Sleep(10 * time.Millisecond)
 			}
-		}
+		})
 		go b.Credential(t.Context())
 		time.Sleep(5 * time.Millisecond)
 		fresh := issue("account-2", time.Hour)

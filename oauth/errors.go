@@ -14,6 +14,9 @@ import (
 // ErrKeyMissing says that a stored record was sealed with a key that is not configured here.
 var ErrKeyMissing = errors.New("the stored connection was sealed with a key that is not configured")
 
+// ErrNotRenewable says that the provider has issued nothing by which a token could be renewed: it is used as it is.
+var ErrNotRenewable = errors.New("the provider has issued no refresh token; the access token is used as it is, until it expires or the API refuses it")
+
 var (
 	// ErrTicketExpired says that a ticket's ten minutes are over.
 	ErrTicketExpired = errors.New("the link is older than ten minutes; make a new one: caddy authenticated-api connect <name>")

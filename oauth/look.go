@@ -28,6 +28,27 @@ const (
 	mendAfter = 5 * time.Second
 )
 
+// mindAfter is when a node reads again what it has stored. Another one may have begun to write a claim before it saw that, and the
+// older generation comes back with it. That one waits then, so that this is mended (see outlast), and it must not depend on a request
+// whether somebody does.
+var mindAfter = [...]time.Duration{8 * time.Second, 16 * time.Second, 24 * time.Second}
+
+// mind has the record looked at, after it was stored.
+func (s *Source) mind() {
+	if s.redeem == nil {
+		return
+	}
+	for _, after := range mindAfter {
+		time.AfterFunc(after, func() {
+			newest := s.state.source.Load() // that of the configuration there is then
+			if newest == nil {
+				newest = s
+			}
+			newest.startLook(time.Now())
+		})
+	}
+}
+
 // lookAgain has the record read again if it is time to, and returns the token that is known then.
 func (s *Source) lookAgain(ctx context.Context, now time.Time, token *Token) *Token {
 	st := s.state
@@ -109,8 +130,10 @@ func (s *Source) latest(ctx context.Context) (*Token, error) {
 		}
 	case stored == nil && current.generation == 0:
 		return current, nil
-	case stored == nil && s.method.dead(current, time.Now()):
+	case stored == nil && (current.standIn() || s.method.dead(current, time.Now())):
 		stored = &Token{} // another node has forgotten it
+	case current.standIn() && !current.is(stored):
+		// A read in the midst of a write has found it damaged, or it was another client's. There is nothing to be mended with.
 	case stored == nil || !stored.foreign && stored.generation < current.generation:
 		if time.Since(st.seen) < mendAfter {
 			return current, nil // a replica that lags behind, perhaps
@@ -130,7 +153,14 @@ func (s *Source) latest(ctx context.Context) (*Token, error) {
 // fromSpool returns what an earlier process has left that is newer than what is stored, when it is stored, or else stored. st.records
 // is held.
 func (s *Source) fromSpool(ctx context.Context, stored *Token) *Token {
-	left, remove := s.unspool(stored)
+	left, remove := s.unspool()
+	if left != nil && stored != nil {
+		if stored.foreign {
+			left = nil
+		} else if left = left.over(stored); left == stored {
+			left = nil
+		}
+	}
 	if left != nil {
 		s.logger.Info("storing a token that an earlier process could not store", zap.Uint64("generation", left.generation))
 		if err := s.store.save(ctx, left); err != nil {

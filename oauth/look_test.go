@@ -14,11 +14,11 @@ import (
 // reads counts what a node reads.
 func (n *node) reads() *atomic.Int64 {
 	count := new(atomic.Int64)
-	n.before = func(step string) {
+	n.before.set(func(step string) {
 		if step == stepLoad {
 			count.Add(1)
 		}
-	}
+	})
 	return count
 }
 
@@ -117,7 +117,7 @@ func TestRollback(t *testing.T) {
 func TestDamagedAtStart(t *testing.T) {
 	for cut := range 12 {
 		bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
-			w.connected(1)
+			w.connected(1)[0].kill() // or it would mend that
 			key, val := w.disk.only(t)
 			_ = w.disk.Store(t.Context(), key, val[:cut*len(val)/12])
 			n := w.node()
@@ -154,13 +154,13 @@ func TestFlakyStorage(t *testing.T) {
 		herd(t, nodes, 1, 0)
 		var uses atomic.Int64
 		for _, n := range nodes {
-			n.before = func(string) {
+			n.before.set(func(string) {
 				if uses.Add(1)%2 == 0 {
 					n.fail(errDown)
 				} else {
 					n.fail(nil)
 				}
-			}
+			})
 		}
 		for range 595 {
 			time.Sleep(time.Second)

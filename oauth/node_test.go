@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -81,7 +82,7 @@ type node struct {
 	disk certmagic.Storage
 
 	// before and after are called around each use of the storage or the provider; what is stored is described by step.
-	before, after func(step string)
+	before, after hook
 
 	mu  sync.Mutex
 	off error         // the storage fails like that
@@ -132,10 +133,10 @@ func (w *world) node() *node {
 	s := m.newSource("", "identity", m.connections.state("", 1000))
 	s.state.source.Store(s)
 	s.redeem = func(ctx context.Context, refreshToken string) (c *call, err error) {
-		n.hook(n.before, stepRedeem)
+		n.before.call(stepRedeem)
 		n.stop()
 		c, err = w.p.redeem(ctx, refreshToken)
-		n.hook(n.after, stepRedeem)
+		n.after.call(stepRedeem)
 		n.stop()
 		return c, err
 	}
@@ -144,9 +145,16 @@ func (w *world) node() *node {
 	return n
 }
 
-func (n *node) hook(do func(string), step string) {
-	if do != nil {
-		do(step)
+// hook is a function that a test may set while a node runs.
+type hook struct {
+	do atomic.Pointer[func(step string)]
+}
+
+func (h *hook) set(do func(step string)) { h.do.Store(&do) }
+
+func (h *hook) call(step string) {
+	if do := h.do.Load(); do != nil && *do != nil {
+		(*do)(step)
 	}
 }
 
@@ -168,7 +176,7 @@ func (n *node) use(ctx context.Context, op, key string, val []byte, do func() er
 			}
 		}
 	}
-	n.hook(n.before, step)
+	n.before.call(step)
 	n.mu.Lock()
 	off := n.off
 	n.mu.Unlock()
@@ -192,7 +200,7 @@ func (n *node) use(ctx context.Context, op, key string, val []byte, do func() er
 		return off
 	}
 	err := do()
-	n.hook(n.after, step)
+	n.after.call(step)
 	n.stop()
 	return err
 }

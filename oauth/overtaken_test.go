@@ -27,13 +27,13 @@ func TestClaimTaken(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		n, other := w.connected(1)[0], w.node()
 		time.Sleep(time.Minute)
-		n.after = func(step string) {
+		n.after.set(func(step string) {
 			if step == stepSent {
 				if err := other.save(context.Background(), successor(n.stored(), "another's")); err != nil {
 					t.Error(err)
 				}
 			}
-		}
+		})
 		c, err := n.Credential(t.Context())
 		if err != nil || sent(c) != "another's" || w.p.calls() != 0 {
 			t.Errorf("%s, %v, %d calls", sent(c), err, w.p.calls())
@@ -48,7 +48,7 @@ func TestRefusedButRenewed(t *testing.T) {
 		n, other := w.connected(1)[0], w.node()
 		time.Sleep(time.Minute)
 		w.p.fate = func(int) fate { return fate{err: &Error{Status: 400, Code: "invalid_grant"}} }
-		n.after = func(step string) {
+		n.after.set(func(step string) {
 			if step == stepRedeem {
 				base := n.stored()
 				go func() {
@@ -56,7 +56,7 @@ func TestRefusedButRenewed(t *testing.T) {
 					_ = other.save(context.Background(), successor(base, "another's"))
 				}()
 			}
-		}
+		})
 		c, err := n.Credential(t.Context())
 		if err != nil || sent(c) != "another's" {
 			t.Errorf("%s, %v", sent(c), err)
@@ -83,7 +83,7 @@ func TestFailedButRenewed(t *testing.T) {
 				time.Sleep(time.Minute)
 				w.p.fate = func(int) fate { return outcome }
 				asked := 0
-				n.after = func(step string) {
+				n.after.set(func(step string) {
 					if step != stepRedeem {
 						return
 					}
@@ -95,7 +95,7 @@ func TestFailedButRenewed(t *testing.T) {
 					if err := other.save(context.Background(), successor(n.stored(), "another's")); err != nil {
 						t.Error(err)
 					}
-				}
+				})
 				_, _ = n.Credential(t.Context())
 				if got := n.stored(); got.access != "another's" || got.generation != 2 || got.claim != nil {
 					t.Errorf("%s of generation %d is stored, with the claim %+v", got.access, got.generation, got.claim)

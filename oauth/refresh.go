@@ -67,8 +67,11 @@ func (s *Source) next(ctx context.Context, refused *Token) error {
 func (s *Source) redeemClaimed(ctx context.Context, mine, refused *Token) (held bool, err error) {
 	unlock := s.lock(ctx, mine.generation)
 	defer unlock()
-	if held, err := s.holds(ctx, mine); !held || err != nil {
-		return false, err
+	switch held, err := s.holdsStill(ctx, mine); {
+	case err != nil: // nothing was sent, and others need not think that something was
+		return false, s.giveBack(ctx, mine, mine.claim.Doubt, err)
+	case !held:
+		return false, nil
 	}
 	// From here on nothing must end what has begun: the next refresh token is in the answer.
 	ctx = context.WithoutCancel(ctx)
@@ -77,14 +80,15 @@ func (s *Source) redeemClaimed(ctx context.Context, mine, refused *Token) (held 
 	if err != nil && c.lost {
 		// Most providers accept the same refresh token again for a while; with the others it is lost anyway.
 		doubtful = true
-		s.logger.Warn("the answer with a new token was lost on its way; asking once more", zap.Error(err))
-		if held, e := s.holds(ctx, mine); e == nil && !held {
+		held, e := s.holds(ctx, mine)
+		if e == nil && !held {
 			return false, nil
 		}
-		if again, e := s.markAgain(ctx, mine); e == nil {
+		if again := s.mayAskAgain(ctx, mine, e); again != nil {
+			s.logger.Warn("the answer with a new token was lost on its way; asking once more", zap.Error(err))
 			mine = again
+			c, err = s.redeem(ctx, mine.refresh)
 		}
-		c, err = s.redeem(ctx, mine.refresh)
 	}
 	if err != nil {
 		return true, s.failed(ctx, mine, c, err, doubtful, refused != nil)
@@ -105,6 +109,19 @@ func (s *Source) redeemClaimed(ctx context.Context, mine, refused *Token) (held 
 		return true, &Error{Err: errors.New("the token has expired already when it came")}
 	}
 	return true, nil
+}
+
+// mayAskAgain marks a claim for the second request, after the answer to the first one was lost. It returns nil if that cannot be
+// written before the lease is over: another node may take over then, and ask itself. unread is the error of reading the claim.
+func (s *Source) mayAskAgain(ctx context.Context, mine *Token, unread error) *Token {
+	if unread != nil {
+		return nil
+	}
+	again, err := s.markAgain(ctx, mine)
+	if err != nil || time.Since(time.UnixMilli(mine.claim.At)) > s.lease {
+		return nil
+	}
+	return again
 }
 
 // unlessOvertaken returns the token to store for an answer, or nil if what another node has stored counts. Where this process had the
@@ -143,7 +160,7 @@ func (s *Source) failed(ctx context.Context, mine *Token, c *call, err error, do
 	}
 	e, ok := errors.AsType[*Error](err)
 	if c.lost || !ok || e.Code != "invalid_grant" || !e.Rejected() {
-		return s.giveBack(ctx, mine, doubtful || c.lost, err)
+		return s.giveBack(ctx, mine, doubtful || c.lost || c.doubt, err)
 	}
 	_ = sleep(ctx, settleTime) // what another node has got may be on its way to the storage
 	if newest, lerr := s.latest(ctx); lerr == nil && newest.generation > mine.generation {

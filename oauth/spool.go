@@ -9,19 +9,17 @@ import (
 	"path/filepath"
 
 	"go.uber.org/zap"
-
-	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 )
 
 // A process that ends while its storage fails may hold a refresh token that is nowhere else. It leaves the record, sealed as it
 // would be stored, in a file of this machine, and the next one stores it.
 
-// spoolFile returns the path of the file for the connection's record, or "" if there is no folder for such files.
-func (s *Source) spoolFile(ring *seal.Ring) string {
+// spoolFile returns the path of the file for a record with that name, or "" if there is no folder for such files.
+func (s *Source) spoolFile(name string) string {
 	if s.method.environment.Spool == "" {
 		return ""
 	}
-	return filepath.Join(s.method.environment.Spool, s.store.datasource+"-"+path.Base(s.store.names(ring)[0]))
+	return filepath.Join(s.method.environment.Spool, s.store.datasource+"-"+name)
 }
 
 // spool leaves a token for the next process.
@@ -30,11 +28,12 @@ func (s *Source) spool(token *Token) error {
 	if err != nil {
 		return err
 	}
-	file := s.spoolFile(ring)
+	name := path.Base(s.store.names(ring)[0])
+	file := s.spoolFile(name)
 	if file == "" {
 		return fmt.Errorf("there is no folder to keep the token of %s in", s.store.datasource)
 	}
-	raw, err := s.store.seal(ring, path.Base(s.store.names(ring)[0]), token)
+	raw, err := s.store.seal(ring, name, token)
 	if err != nil {
 		return err
 	}
@@ -49,24 +48,31 @@ func (s *Source) spool(token *Token) error {
 	return nil
 }
 
-// unspool returns the token that an earlier process has left, if it is newer than the stored one, and what removes it.
-func (s *Source) unspool(stored *Token) (token *Token, remove func()) {
+// unspool returns the token that an earlier process has left, under whichever key was the first one then, and what removes it.
+func (s *Source) unspool() (token *Token, remove func()) {
 	ring, err := s.store.ring()
-	if err != nil {
+	if err != nil || s.method.environment.Spool == "" {
 		return nil, nil
 	}
-	file := s.spoolFile(ring)
-	if file == "" {
+	var files []string
+	for _, name := range s.store.names(ring) {
+		file := s.spoolFile(path.Base(name))
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		files = append(files, file)
+		left, rec, err := s.store.open(ring, path.Base(name), raw)
+		if err == nil && rec.Identity == s.store.identity && (token == nil || left.newerThan(token)) {
+			token = left
+		}
+	}
+	if files == nil {
 		return nil, nil
 	}
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		return nil, nil
+	return token, func() {
+		for _, file := range files {
+			_ = os.Remove(file)
+		}
 	}
-	remove = func() { _ = os.Remove(file) }
-	token, rec, err := s.store.open(ring, path.Base(s.store.names(ring)[0]), raw)
-	if err != nil || rec.Identity != s.store.identity || stored != nil && (stored.foreign || stored.generation >= token.generation) {
-		return nil, remove
-	}
-	return token, remove
 }

@@ -151,10 +151,10 @@ func (t *Token) newerThan(other *Token) bool {
 		return t.generation > other.generation
 	case t.claim == nil || other.claim == nil:
 		return t.claim != nil
+	case t.claim.Attempt != other.claim.Attempt:
+		return t.claim.Attempt > other.claim.Attempt // who claims the token of a dead node makes the next attempt
 	case t.claim.Sent != other.claim.Sent:
 		return t.claim.Sent
-	case t.claim.Attempt != other.claim.Attempt:
-		return t.claim.Attempt > other.claim.Attempt
 	default:
 		return t.claim.Owner < other.claim.Owner
 	}

@@ -88,6 +88,9 @@ func (t *Token) is(stored *Token) bool {
 	return stored.generation == t.generation && stored.end == t.end && stored.access == t.access && !stored.foreign
 }
 
+// standIn reports whether this is no token, but stands for a record of which nothing can be used.
+func (t *Token) standIn() bool { return t != nil && (t.foreign || t.end.Reason == ReasonDamaged) }
+
 // redeemable reports whether a new token can be had by the refresh token.
 func (t *Token) redeemable() bool { return t != nil && t.refresh != "" && t.end.Reason == "" }
 

@@ -19,6 +19,7 @@ func (s *Source) keep(ctx context.Context, token *Token) {
 	st.seen = time.Now()
 	s.lookLater(token)
 	st.records.Unlock()
+	s.mind()
 
 	st.mu.Lock()
 	persisting := st.unsaved != nil
@@ -90,9 +91,11 @@ func (t *Token) over(stored *Token) *Token {
 	switch {
 	case stored == nil || stored.end.Reason == ReasonDamaged:
 		return t
+	case stored.end.Reason == ReasonDisconnected && stored.changed.After(t.connected):
+		return stored // whatever the generations are: where the storage could not be read a new one was guessed
 	case stored.generation < t.generation || stored.generation == t.generation && stored.access == t.access && !stored.foreign:
 		return t
-	case stored.foreign || !t.connected.After(stored.connected) || stored.end.Reason == ReasonDisconnected && stored.changed.After(t.connected):
+	case stored.foreign || !t.connected.After(stored.connected):
 		return stored
 	default:
 		return t.with(func(t *Token) { t.generation = stored.generation + 1 })

@@ -3,9 +3,12 @@
 package oauth
 
 import (
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 )
 
 // bubble runs a test of the cluster in virtual time.
@@ -36,11 +39,11 @@ func (n *node) mustHave(t *testing.T, want string) {
 func TestUnsaved(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: 10 * time.Minute}, func(t *testing.T, w *world) {
 		n := w.connected(1)[0]
-		n.after = func(step string) {
+		n.after.set(func(step string) {
 			if step == stepRedeem {
 				n.fail(errDown)
 			}
-		}
+		})
 		time.Sleep(9 * time.Minute)
 		n.mustHave(t, "access-0")
 		time.Sleep(5 * time.Second)
@@ -62,20 +65,114 @@ func TestUnsaved(t *testing.T) {
 	})
 }
 
+// TestSpooled: what a process has left behind, and what others have done since.
+func TestSpooled(t *testing.T) {
+	type cluster struct {
+		w            *world
+		older, newer *seal.Key
+		folder       string
+	}
+	start := func(t *testing.T, c *cluster, keys ...*seal.Key) *node {
+		n := withRing(c.w.node(), keys...)
+		n.method.environment.Spool = c.folder
+		return n
+	}
+	for name, test := range map[string]struct {
+		run  func(t *testing.T, c *cluster) *node // returns the next process
+		want string                               // "": it was disconnected
+	}{
+		"the first key is another one": {func(t *testing.T, c *cluster) *node {
+			a := start(t, c, c.older)
+			if err := a.install(t.Context(), c.w.p.connect()); err != nil {
+				t.Fatal(err)
+			}
+			if err := a.spool(a.state.token.Load().with(func(t *Token) { t.generation++; t.access = "spooled" })); err != nil {
+				t.Fatal(err)
+			}
+			a.kill()
+			return start(t, c, c.newer, c.older)
+		}, "spooled"},
+		"disconnected since": {func(t *testing.T, c *cluster) *node {
+			b := start(t, c, c.older)
+			b.method.environment.Spool = "" // it is on another machine
+			if err := b.install(t.Context(), c.w.p.connect()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			a := start(t, c, c.older) // it knows nothing of what is stored, and must guess a generation
+			a.fail(errDown)
+			if err := a.install(t.Context(), c.w.p.connect()); err != nil {
+				t.Fatal(err)
+			}
+			if err := a.spool(a.state.token.Load()); err != nil {
+				t.Fatal(err)
+			}
+			a.kill()
+			time.Sleep(time.Minute)
+			if err := b.Disconnect(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			return start(t, c, c.older)
+		}, ""},
+		"the account before it was renewed since": {func(t *testing.T, c *cluster) *node {
+			a, b := start(t, c, c.older), start(t, c, c.older)
+			b.method.environment.Spool = "" // it is on another machine
+			if err := a.install(t.Context(), c.w.p.connect()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			a.before.set(func(step string) {
+				if step == stepStore {
+					a.fail(errDown)
+				}
+			})
+			token := c.w.p.connect()
+			token.access = "another account"
+			if err := a.install(t.Context(), token); err != nil {
+				t.Fatal(err)
+			}
+			if err := a.spool(a.state.token.Load()); err != nil {
+				t.Fatal(err)
+			}
+			a.kill()
+			if err := b.Renew(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			return start(t, c, c.older)
+		}, "another account"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			folder := t.TempDir()
+			bubble(t, &issuer{mode: rotateNever, life: time.Hour}, func(t *testing.T, w *world) {
+				c := &cluster{w, newKey(t), newKey(t), folder}
+				n := test.run(t, c)
+				got, err := n.Credential(t.Context())
+				if test.want == "" && !isAuthorization(err, ReasonDisconnected) || test.want != "" && (err != nil || sent(got) != test.want) {
+					t.Errorf("%s, %v", sent(got), err)
+				}
+				if files, err := os.ReadDir(folder); err != nil || len(files) > 0 {
+					t.Errorf("%d files are left, %v", len(files), err)
+				}
+			})
+		})
+	}
+}
+
 // TestUnsavedOverNewer: while one node could not store its token others have gone on; theirs counts. The provider allows a grace
 // time, so the grant lives.
 func TestUnsavedOverNewer(t *testing.T) {
 	bubble(t, &issuer{mode: rotateGrace, life: time.Minute, grace: time.Hour}, func(t *testing.T, w *world) {
 		nodes := w.connected(2)
 		a, b := nodes[0], nodes[1]
-		a.after = func(step string) {
+		a.after.set(func(step string) {
 			if step == stepRedeem {
 				a.fail(errDown)
 			}
-		}
+		})
 		time.Sleep(time.Minute)
 		herd(t, nodes[:1], 1, 0) // a has access-1, and cannot store it
-		a.after = nil
+		a.after.set(nil)
 		for range 3 {
 			time.Sleep(time.Minute)
 			herd(t, nodes[1:], 1, 0)
@@ -133,14 +230,14 @@ func TestUnsavedAfterDisconnect(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		nodes := w.connected(2)
 		a, b := nodes[0], nodes[1]
-		a.after = func(step string) {
+		a.after.set(func(step string) {
 			if step == stepRedeem {
 				a.fail(errDown)
 			}
-		}
+		})
 		time.Sleep(time.Minute)
 		herd(t, nodes[:1], 1, 0)
-		a.after = nil
+		a.after.set(nil)
 		if err := b.Disconnect(t.Context()); err != nil {
 			t.Fatal(err)
 		}

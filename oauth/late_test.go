@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+)
+
+// withRing gives a node keys of its own; the first one seals.
+func withRing(n *node, keys ...*seal.Key) *node {
+	ring := seal.NewRing(keys[0], keys[1:]...)
+	n.store.ring = func() (*seal.Ring, error) { return ring, nil }
+	return n
+}
+
+// TestLateWrite: a write of a claim begins before another node renews, disconnects or reconnects, and lands after that. The
+// other node gets no request, and mends that all the same, before the late one goes on.
+func TestLateWrite(t *testing.T) {
+	actions := map[string]func(t *testing.T, w *world, other *node){
+		"renewed": func(t *testing.T, _ *world, other *node) {
+			if err := other.Renew(t.Context()); err != nil {
+				t.Error(err)
+			}
+		},
+		"disconnected": func(t *testing.T, _ *world, other *node) {
+			if err := other.Disconnect(t.Context()); err != nil {
+				t.Error(err)
+			}
+		},
+		"reconnected": func(t *testing.T, w *world, other *node) {
+			token := w.p.connect()
+			token.access, token.refresh = "new-account", "new-refresh"
+			w.p.good["new-refresh"], w.p.good["refresh-0"] = true, true
+			if err := other.install(t.Context(), token); err != nil {
+				t.Error(err)
+			}
+		},
+	}
+	for name, act := range actions {
+		for step, pause := range map[string]time.Duration{stepClaim: 900 * time.Millisecond, stepSent: 4500 * time.Millisecond} {
+			for _, lock := range []string{"good", "no-op"} {
+				t.Run(name+" at "+step+" with a "+lock+" lock", func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						w := newWorld(t, &issuer{mode: rotateStrict, life: 10 * time.Minute}, lockers()[lock])
+						defer w.finish()
+						nodes := w.connected(2)
+						herd(t, nodes, 1, 0)
+						time.Sleep(9*time.Minute + 5*time.Second)
+						lateWrite(t, w, nodes, step, pause, act)
+						if name == "disconnected" {
+							for _, n := range nodes {
+								if _, err := n.Credential(t.Context()); !isAuthorization(err, ReasonDisconnected) {
+									t.Errorf("after it was disconnected: %v", err)
+								}
+							}
+							return
+						}
+						want := w.p.access(1)
+						if name == "reconnected" {
+							want = "new-account"
+						}
+						for _, n := range nodes {
+							if c, err := n.Credential(t.Context()); err != nil || sent(c) != want {
+								t.Errorf("%s, %v, want %s", sent(c), err, want)
+							}
+						}
+						if w.p.dead || len(w.p.twice()) > 0 {
+							t.Errorf("withdrawn: %t; redeemed twice: %v", w.p.dead, w.p.twice())
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// lateWrite has the first node be late with a write, while the other one acts, and waits for a minute.
+func lateWrite(t *testing.T, w *world, nodes []*node, step string, pause time.Duration, act func(*testing.T, *world, *node)) {
+	t.Helper()
+	var once atomic.Bool
+	nodes[0].before.set(func(at string) {
+		if at == step && once.CompareAndSwap(false, true) {
+			time.Sleep(pause)
+		}
+	})
+	if _, err := nodes[0].Credential(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(50 * time.Millisecond)
+	act(t, w, nodes[1])
+	time.Sleep(time.Minute)
+}
+
+func isAuthorization(err error, reason string) bool {
+	e, ok := errors.AsType[*AuthorizationError](err)
+	return ok && e.Reason == reason
+}
+
+// TestLateMove: the same of a record that is moved to another key.
+func TestLateMove(t *testing.T) {
+	bubble(t, &issuer{mode: rotateStrict, life: 10 * time.Minute}, func(t *testing.T, w *world) {
+		older, newer := newKey(t), newKey(t)
+		a, b := withRing(w.node(), newer, older), withRing(w.node(), newer, older)
+		if err := withRing(w.node(), older).install(t.Context(), w.p.connect()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(9*time.Minute + 5*time.Second)
+		herd(t, []*node{a}, 1, 0)
+		w.p.fate = func(int) fate { return fate{err: &Error{Status: 503}} }
+		time.Sleep(2 * time.Second) // its claim is given back
+		w.p.fate = nil
+		var once atomic.Bool
+		a.before.set(func(step string) {
+			if step == stepStore && once.CompareAndSwap(false, true) {
+				time.Sleep(4500 * time.Millisecond)
+			}
+		})
+		go a.move(t.Context())
+		time.Sleep(50 * time.Millisecond)
+		herd(t, []*node{b}, 1, 0)
+		time.Sleep(time.Minute)
+		for range 20 {
+			time.Sleep(time.Minute)
+			herd(t, []*node{a, b}, 1, 0)
+		}
+		if w.p.dead || len(w.p.twice()) > 0 {
+			t.Errorf("withdrawn: %t; redeemed twice: %v", w.p.dead, w.p.twice())
+		}
+	})
+}
+
+// TestDeadClaimUnderOlderKey: a node dies with a claim under a key that is not the first one any more. The next node takes over.
+func TestDeadClaimUnderOlderKey(t *testing.T) {
+	bubble(t, &issuer{mode: rotateNever, life: time.Minute}, func(t *testing.T, w *world) {
+		older, newer := newKey(t), newKey(t)
+		a := withRing(w.node(), older)
+		if err := a.install(t.Context(), w.p.connect()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		a.after.set(func(step string) {
+			if step == stepSent {
+				a.kill()
+			}
+		})
+		go a.Credential(t.Context())
+		time.Sleep(2 * time.Second)
+		b := withRing(w.node(), newer, older)
+		begin := time.Now()
+		if _, err := b.Credential(t.Context()); err != nil || time.Since(begin) > b.lease+2*time.Second {
+			t.Errorf("after %v: %v", time.Since(begin), err)
+		}
+	})
+}
+
+// TestIsolated: a node loses network and storage while its token request is under way, for longer than its lease. It does not ask
+// again: another node may have.
+func TestIsolated(t *testing.T) {
+	bubble(t, &issuer{mode: rotateStrict, life: 10 * time.Minute}, func(t *testing.T, w *world) {
+		nodes := w.connected(2)
+		herd(t, nodes, 1, 0)
+		time.Sleep(9*time.Minute + 5*time.Second)
+		a, b := nodes[0], nodes[1]
+		asked := 0
+		a.before.set(func(step string) {
+			if step != stepRedeem {
+				return
+			}
+			if asked++; asked == 1 {
+				a.fail(errHangs)
+				time.AfterFunc(19500*time.Millisecond, func() { a.fail(nil) })
+			}
+		})
+		w.p.fate = func(n int) fate {
+			if n == 1 {
+				return fate{takes: time.Hour} // it never comes there
+			}
+			return fate{}
+		}
+		redeem := a.redeem
+		a.redeem = func(ctx context.Context, refreshToken string) (*call, error) {
+			ctx, cancel := context.WithTimeout(ctx, defaultTimeout)
+			defer cancel()
+			return redeem(ctx, refreshToken)
+		}
+		herd(t, []*node{a}, 1, 0)
+		for range 60 {
+			time.Sleep(time.Second)
+			herd(t, []*node{b}, 1, 0)
+		}
+		herd(t, nodes, 1, 0)
+		if w.p.dead || asked != 1 || b.stored().generation != 2 {
+			t.Errorf("withdrawn: %t; the isolated node has asked %d times; generation %d", w.p.dead, asked, b.stored().generation)
+		}
+	})
+}
+
+// TestStorageFailsForAMoment: a read fails after the claim was marked as sent. The request is served all the same.
+func TestStorageFailsForAMoment(t *testing.T) {
+	for name, reads := range map[string]int{"one read": 1, "all reads": 100} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
+				nodes := w.connected(2)
+				herd(t, nodes, 1, 0)
+				time.Sleep(time.Minute)
+				n, left := nodes[0], -1
+				n.after.set(func(step string) {
+					if step == stepSent {
+						left = reads
+					}
+				})
+				n.before.set(func(step string) {
+					n.fail(nil)
+					if step == stepLoad && left > 0 {
+						left--
+						n.fail(errDown)
+					}
+				})
+				_, err := n.Credential(t.Context())
+				n.before.set(nil)
+				n.after.set(nil)
+				n.fail(nil)
+				if reads == 1 && (err != nil || w.p.calls() != 1) || reads > 1 && (err == nil || w.p.calls() != 0) {
+					t.Errorf("%v, with %d token requests", err, w.p.calls())
+				}
+				herd(t, nodes[1:], 1, 0)
+				if w.p.dead || w.p.calls() != 1 {
+					t.Errorf("withdrawn: %t; %d token requests", w.p.dead, w.p.calls())
+				}
+			})
+		})
+	}
+}
+
+// TestClocksOfClaims: the claim of a node whose clock is a few minutes off is respected for as long as any other.
+func TestClocksOfClaims(t *testing.T) {
+	for _, off := range []time.Duration{-9 * time.Minute, -2 * time.Minute, 2 * time.Minute, time.Hour} {
+		for _, sent := range []bool{false, true} {
+			var w watch
+			now := time.Now()
+			c := &claim{Owner: "another", Sent: sent, At: now.Add(off).UnixMilli()}
+			lease := 17 * time.Second
+			if w.over(c, "me", lease, now) || w.over(c, "me", lease, now.Add(leaseClaimed-1)) {
+				t.Errorf("%v: a fresh claim counts as dead", off)
+			}
+			if !w.over(c, "me", lease, now.Add(lease)) {
+				t.Errorf("%v: an old claim counts", off)
+			}
+		}
+	}
+}
