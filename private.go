@@ -10,12 +10,19 @@ import (
 // keepPrivate marks a response as one user's own. A cache in front keeps apart what was asked with different Authorization
 // fields (RFC 9111 §3.5), but a request to the gateway has none, or one that says nothing of the API's user.
 func keepPrivate(h http.Header) {
-	// RFC 9213 and its predecessor speak to the caches in front of an origin, which the gateway is now.
-	delete(h, "Cdn-Cache-Control")
-	delete(h, "Surrogate-Control")
+	// RFC 9213 and its predecessors speak to the caches in front of an origin, which the gateway is now: in fields of theirs, such as
+	// Cloudflare-CDN-Cache-Control, which count more than Cache-Control. With nginx the first of the two counts.
+	for name := range h {
+		if strings.HasSuffix(name, "-Cache-Control") || cacheFields[name] {
+			delete(h, name)
+		}
+	}
 	h["Cache-Control"] = []string{privateOnly(h["Cache-Control"])}
 	addVary(h, "Authorization", "Cookie")
 }
+
+// cacheFields are fields that tell caches in front to keep a response, besides Cache-Control and those that end in that.
+var cacheFields = map[string]bool{"Surrogate-Control": true, "X-Accel-Expires": true, "Edge-Control": true}
 
 // privateOnly returns a Cache-Control field without what lets a shared cache keep the response (RFC 9111 §5.2.2).
 func privateOnly(lines []string) string {

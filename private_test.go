@@ -19,7 +19,13 @@ func TestKeepPrivate(t *testing.T) {
 		{",,", "", "private", "Authorization, Cookie"},
 		{`"unended, public`, "", `private, "unended, public`, "Authorization, Cookie"},
 	} {
-		h := http.Header{"Cdn-Cache-Control": {"public"}, "Surrogate-Control": {"max-age=9"}}
+		h := http.Header{}
+		for _, name := range []string{
+			"CDN-Cache-Control", "Cloudflare-CDN-Cache-Control", "Vercel-CDN-Cache-Control", "X-LiteSpeed-Cache-Control", "Surrogate-Control",
+			"X-Accel-Expires", "Edge-Control",
+		} {
+			h.Set(name, "max-age=9")
+		}
 		if test.in != "" {
 			h["Cache-Control"] = []string{test.in}
 		}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	weakrand "math/rand/v2"
 	"path"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -25,6 +26,10 @@ const (
 	// keepPace is how many records are looked at before a pause of keepPause: a million of them must not stop the rest.
 	keepPace  = 64
 	keepPause = 10 * time.Millisecond
+
+	// keepers is how many connections are refreshed or moved at a time. Each takes a second and more, for its claim must stand for a
+	// while: one after the other, a day would not be enough for a hundred thousand of them.
+	keepers = 32
 )
 
 // Keep looks after the stored connections until ctx ends: it refreshes idle ones, since many providers let an idle refresh token
@@ -60,17 +65,31 @@ func (m *Method) keepAll(ctx context.Context) error {
 		return err
 	}
 	n := 0
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	free := make(chan struct{}, keepers)
 	strangers, err := m.eachRecord(ctx, func(name, key string, token *Token) error {
 		if n++; n%keepPace == 0 {
 			if err := sleep(ctx, keepPause); err != nil {
 				return err
 			}
 		}
-		names := m.storeOf(key).names(ring)
-		if err := m.keepOne(ctx, name, key, token, name != names[0]); err != nil && ctx.Err() == nil {
-			m.logger.Warn("a stored connection could not be looked after", zap.String("storage_key", name), zap.Error(err))
+		keep := m.keepOne(name, key, token, name != m.storeOf(key).names(ring)[0])
+		if keep == nil {
+			return ctx.Err()
 		}
-		return ctx.Err()
+		select {
+		case free <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		workers.Go(func() {
+			defer func() { <-free }()
+			if err := keep(ctx); err != nil && ctx.Err() == nil {
+				m.logger.Warn("a stored connection could not be looked after", zap.String("storage_key", name), zap.Error(err))
+			}
+		})
+		return nil
 	})
 	if err == nil || strangers > 0 {
 		m.connections.strangers.Store(strangers > 0)
@@ -82,16 +101,16 @@ func (m *Method) keepAll(ctx context.Context) error {
 	return nil
 }
 
-// keepOne looks after one connection. moved says that its record lies under the name of an older key.
-func (m *Method) keepOne(ctx context.Context, name, key string, token *Token, moved bool) error {
+// keepOne returns what is to be done for one connection, or nil. moved says that its record lies under the name of an older key.
+func (m *Method) keepOne(name, key string, token *Token, moved bool) func(context.Context) error {
 	now := time.Now()
 	switch idle := m.environment.KeepAlive; {
 	case m.dead(token, now):
-		return m.forget(ctx, name, key, token)
+		return func(ctx context.Context) error { return m.forget(ctx, name, key, token) }
 	case moved:
-		return m.Source(key).move(ctx)
+		return m.Source(key).move
 	case idle > 0 && token.redeemable() && now.Sub(token.obtained) >= idle:
-		return m.Source(key).refreshIdle(ctx, token)
+		return func(ctx context.Context) error { return m.Source(key).refreshIdle(ctx, token) }
 	}
 	return nil
 }
@@ -172,8 +191,12 @@ func (s *Source) move(ctx context.Context) error {
 				return err
 			}
 		}
+		begin := time.Now()
 		if err := s.save(ctx, base.released(doubtful)); err != nil {
 			return err
+		}
+		if time.Since(begin) > lateAfter {
+			s.state.late.Store(true) // it may have come over a newer generation, which the next claim must not take for the last one
 		}
 		return s.store.removeOthers(ctx, base.generation)
 	})

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -216,6 +217,32 @@ func TestKeeperGoesOn(t *testing.T) {
 		stop()
 		if n := len(w.disk.records); n != 1 {
 			t.Errorf("%d records", n)
+		}
+	})
+}
+
+// TestKeepMany: the keeper does not wait for one connection after the other.
+func TestKeepMany(t *testing.T) {
+	bubble(t, &issuer{mode: rotateNever, life: time.Hour}, func(t *testing.T, w *world) {
+		const users = 200
+		g := w.gateway(&web{p: w.p}, func(m *Method) {
+			m.Connection = "{http.auth.user.id}"
+			m.environment.KeepAlive = time.Hour
+		})
+		for i := range users {
+			token := w.p.connect()
+			token.generation = 1
+			if err := g.Source(strconv.Itoa(i)).store.save(t.Context(), token); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(2 * time.Hour)
+		begin := time.Now()
+		if err := g.keepAll(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begin); w.p.calls() != users || took > users*settleTime/keepers*2 {
+			t.Errorf("%d refreshes in %v", w.p.calls(), took)
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	weakrand "math/rand/v2"
 	"path"
 	"slices"
 	"strconv"
@@ -189,6 +190,8 @@ func (m *Method) eachRecord(ctx context.Context, do func(name, key string, token
 	if err != nil {
 		return 0, fmt.Errorf("listing the stored connections: %w", err)
 	}
+	// In an order of its own, so that the keepers of several nodes begin with other ones.
+	weakrand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 	var failed error
 	bad := 0
 	for _, name := range names {
