@@ -68,7 +68,7 @@ func (m *Method) Bind(env Environment) error {
 	m.http = newClient(m.tls, env.Dial)
 	identity := m.identity(to)
 	key := env.Datasource + "\x00" + identity
-	shared, _ := pool.LoadOrStore(key, new(connections))
+	shared, _ := pool.LoadOrStore(key, newConnections())
 	m.connections = shared.(*connections)
 	m.release = func() {
 		_, err := pool.Delete(key)
@@ -91,7 +91,7 @@ func (m *Method) newSource(connection, identity string, state *State) *Source {
 		life:   time.Duration(m.Timeout) + 2*storageTimeout,
 		expiry: time.Duration(m.ExpiresIn),
 		store: &store{
-			storage: m.environment.Storage, ring: m.environment.Keys, datasource: m.datasource, connection: connection,
+			storage: m.environment.Storage, places: m.connections.places, ring: m.environment.Keys, datasource: m.datasource, connection: connection,
 			identity: identity, override: time.Duration(m.ExpiresIn), grant: m.Interactive(), logger: m.logger,
 		},
 	}

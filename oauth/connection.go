@@ -38,7 +38,11 @@ type connections struct {
 	flows  map[string]*redemption // by the ID of the flow
 
 	strangers atomic.Bool // there are records that no key here opens
+
+	places chan struct{} // of the uses of the storage that are under way; see impatient
 }
+
+func newConnections() *connections { return &connections{places: make(chan struct{}, maxUses)} }
 
 // pool has the connections of all datasources.
 var pool = caddy.NewUsagePool()

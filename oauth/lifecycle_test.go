@@ -74,7 +74,7 @@ func TestReloadKeepsRetryAfter(t *testing.T) {
 
 // TestPanickingStorage: a panic in a storage module is a failure of that storage, not the end of Caddy; the token is used.
 func TestPanickingStorage(t *testing.T) {
-	if _, err := within(t.Context(), func() (int, error) { panic("hunter2") }); err == nil || len(leaks(err.Error())) > 0 ||
+	if _, err := within(t.Context(), nil, func() (int, error) { panic("hunter2") }); err == nil || len(leaks(err.Error())) > 0 ||
 		err.Error() != "the storage panicked with a string" {
 		t.Errorf("got %v", err)
 	}

@@ -32,6 +32,7 @@ const (
 // whose characters a storage might fold or drop (certmagic's StorageKeys.Safe makes "a/b" and "ab" the same).
 type store struct {
 	storage    certmagic.Storage
+	places     chan struct{}              // see impatient
 	ring       func() (*seal.Ring, error) // makes a key on first need
 	datasource string
 	connection string // "" for the shared one
@@ -52,7 +53,7 @@ type store struct {
 	logger *zap.Logger
 }
 
-func (s *store) within() impatient { return impatient{s.storage} }
+func (s *store) within() impatient { return impatient{s.storage, s.places} }
 
 func (s *store) folder() string { return path.Join("authenticated_api", s.datasource) }
 
