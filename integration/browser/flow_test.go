@@ -85,7 +85,7 @@ func (g *gateway) aged(t testing.TB, c *network.Cookie, by time.Duration) *netwo
 func TestFlow(t *testing.T) {
 	g := newGateway(t, time.Minute, nil)
 	b := g.visitor(t, "ann")
-	const foreign = "This did not begin in this browser"
+	const foreign = "This did not begin in this browser, or too long ago"
 	for _, test := range []struct {
 		name   string
 		change func(*testing.T, *network.Cookie)
@@ -157,7 +157,7 @@ func TestForeign(t *testing.T) {
 			b.begin(t, perUser)
 		}
 		res := b.open(t, callback)
-		g.wantRefused(t, b, int(res.Status), http.StatusBadRequest, "This did not begin in this browser", "Nothing was connected")
+		g.wantRefused(t, b, int(res.Status), http.StatusBadRequest, "This did not begin in this browser, or too long ago", "Nothing was connected")
 		b.open(t, g.console)
 		b.wantState(t, perUser, "Not connected")
 	}

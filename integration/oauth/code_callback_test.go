@@ -30,7 +30,7 @@ func (v *visited) wantRefused(p *provider.Provider, status int, title string) {
 }
 
 const (
-	notBegun     = "This did not begin in this browser"
+	notBegun     = "This did not begin in this browser, or too long ago"
 	somebodyElse = "Somebody else began this"
 )
 

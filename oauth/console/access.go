@@ -85,9 +85,9 @@ func (v *visit) crossOrigin(ds datasource) bool {
 	return protection.Check(v.r) != nil
 }
 
-// origin returns the origin of a URL as browsers write it (RFC 6454 §6.1): in lower case, without the scheme's own port.
+// origin returns the origin of a console's address as browsers write it (RFC 6454 §6.1): without the scheme's own port.
 func origin(u *url.URL) string {
-	host := strings.ToLower(u.Host)
+	host := u.Host
 	switch u.Scheme {
 	case "https":
 		host = strings.TrimSuffix(host, ":443")
@@ -109,5 +109,5 @@ func (v *visit) elsewhere(ds datasource) bool {
 	if err != nil || page.Hostname() == "" {
 		return true
 	}
-	return !strings.EqualFold(page.Hostname(), public.Hostname()) || public.Scheme == "https" && page.Scheme != "https"
+	return ascii(page.Hostname()) != public.Hostname() || public.Scheme == "https" && page.Scheme != "https"
 }

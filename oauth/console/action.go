@@ -78,7 +78,7 @@ func (v *visit) connect(ds datasource, key string) error {
 }
 
 func (v *visit) cannotBegin(ds datasource, err error) error {
-	v.logger.Error("an account cannot be connected", zap.String("datasource", ds.Datasource()), zap.Error(err))
+	v.logger.Error("an account cannot be connected", because(ds, err)...)
 	return v.show(&messageCannotBegin)
 }
 
@@ -103,8 +103,12 @@ func (v *visit) depart(ds datasource, flow *oauth.Flow, to string) error {
 func (v *visit) refresh(ds datasource, key string) error {
 	ctx, cancel := context.WithTimeout(v.r.Context(), actionTimeout)
 	defer cancel()
-	if err := ds.Renew(ctx, key); err != nil {
-		v.logger.Warn("refreshing a connection failed", zap.String("datasource", ds.Datasource()), zap.Error(err))
+	err := ds.Renew(ctx, key)
+	if errors.Is(err, oauth.ErrNotRenewable) { // an old page, which still has the button
+		return v.refuse(&messageNotRenewable)
+	}
+	if err != nil {
+		v.logger.Warn("refreshing a connection failed", because(ds, err)...)
 		return v.show(messageOf("The token could not be refreshed", err))
 	}
 	v.logger.Info("refreshed a connection", zap.String("datasource", ds.Datasource()))
@@ -121,7 +125,7 @@ func (v *visit) disconnect(ds datasource, key string) error {
 		return v.show(&messageNotRevoked)
 	}
 	if err != nil {
-		v.logger.Error("disconnecting failed", zap.String("datasource", ds.Datasource()), zap.Error(err))
+		v.logger.Error("disconnecting failed", because(ds, err)...)
 		return v.show(messageOf("The account could not be disconnected", err))
 	}
 	v.logger.Info("disconnected an account", zap.String("datasource", ds.Datasource()))

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -14,6 +15,8 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 )
 
 //go:embed templates/*.html
@@ -88,6 +91,16 @@ func (v *visit) show(m *message) error {
 		shown.LinkText = "To the connected accounts"
 	}
 	return v.render(shown.Status, "message.html", shown.Title, shown)
+}
+
+// because returns what the log says of a failure: for that of a token request all that an operator needs to mend it.
+func because(ds datasource, err error) []zap.Field {
+	fields := []zap.Field{zap.String("datasource", ds.Datasource()), zap.Error(err)}
+	if e, ok := errors.AsType[*oauth.Error](err); ok {
+		fields = append(fields, zap.String("token_endpoint", e.Host), zap.Int("status", e.Status), zap.String("oauth_error", e.Code),
+			zap.String("remedy", e.Remedy()))
+	}
+	return fields
 }
 
 // refuse is show for what the client, or whoever has sent it, did wrong.

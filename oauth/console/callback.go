@@ -15,7 +15,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 )
 
-// finishTimeout is how long the redemption of a code may take.
+// finishTimeout is how long somebody waits for the redemption of a code. It goes on after that.
 const finishTimeout = 30 * time.Second
 
 // callback answers a browser that comes back from a provider. It believes nothing of what the request says until the flow
@@ -131,12 +131,7 @@ func (v *visit) finish(flow *oauth.Flow, ds datasource, code string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(v.r.Context()), finishTimeout)
 	defer cancel()
 	if err := ds.Finish(ctx, flow, code); err != nil {
-		v.expireCookie(flow.ID(), isSecure(ds))
-		v.logger.Warn("connecting an account failed", zap.String("datasource", ds.Datasource()), zap.Error(err))
-		if errors.Is(err, oauth.ErrTicketUsed) {
-			return v.show(&messageTicketUsedUp)
-		}
-		return v.show(messageOfFinish(err).to(flow, ds))
+		return v.notFinished(ctx, flow, ds, err)
 	}
 	v.logger.Info("connected an account", zap.String("datasource", ds.Datasource()), zap.Bool("ticket", flow.Ticket))
 	v.markDone(flow, ds)
@@ -145,6 +140,25 @@ func (v *visit) finish(flow *oauth.Flow, ds datasource, code string) error {
 		to += "callback?" + url.Values{"state": {flow.State}}.Encode()
 	}
 	return v.seeOther(to)
+}
+
+// notFinished says why there is no connection, or none yet.
+func (v *visit) notFinished(ctx context.Context, flow *oauth.Flow, ds datasource, err error) error {
+	_, failed := errors.AsType[*oauth.Error](err)
+	if ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded) && !failed { // the datasource's own timeout may be longer
+		v.logger.Warn("the provider has not answered yet; the account may still be connected", because(ds, err)...)
+		m := messageNoAnswerYet // the cookie stays: a reload tells how it ended
+		if flow.Ticket {
+			m.Hint = "Ask the operator of the gateway in a minute whether it is."
+		}
+		return v.show(m.to(flow, ds))
+	}
+	v.expireCookie(flow.ID(), isSecure(ds))
+	v.logger.Warn("connecting an account failed", because(ds, err)...)
+	if errors.Is(err, oauth.ErrTicketUsed) {
+		return v.show(&messageTicketUsedUp)
+	}
+	return v.show(messageOfFinish(err).to(flow, ds))
 }
 
 // markDone leaves the cookie for what remains of its time, so that a repeat is known as one on any node.

@@ -222,9 +222,12 @@ func TestLate(t *testing.T) {
 		ds := &fake{name: "crm"}
 		g := newBed(t, ds)
 		flow := &oauth.Flow{State: "s", Datasource: "crm", User: "ann", Began: time.Now().Add(-test.age)}
-		a := g.do(ask{user: "ann", path: back("s", "code", "c"), cookies: []*http.Cookie{sealed(t, g, flow)}}).is(test.status)
+		late := ask{user: "ann", path: back("s", "code", "c"), cookies: []*http.Cookie{sealed(t, g, flow)}}
+		a := g.do(late).is(test.status)
 		if test.status == 400 {
 			a.says(messageLate.Title)
+			late.cookies = nil // a browser has forgotten it by then
+			g.do(late).is(400).says("This did not begin in this browser, or too long ago").shows("ten minutes")
 			ds.called(t, "")
 			continue
 		}
@@ -309,7 +312,7 @@ func TestRedirectTarget(t *testing.T) {
 
 // TestPlainHTTP is the flow of a console on http, such as a developer's: the cookie is neither Secure nor __Host-.
 func TestPlainHTTP(t *testing.T) {
-	ds, safe := &fake{name: "crm", base: "http://localhost:8080/connect/"}, &fake{name: "safe"}
+	ds, safe := &fake{name: "crm", base: "http://gw.example:8080/connect/"}, &fake{name: "safe"}
 	g := newBed(t, ds, safe)
 	state, cookie := g.connect("ann", "", "crm")
 	if cookie.Secure || strings.HasPrefix(cookie.Name, "__Host-") || !cookie.HttpOnly {
@@ -318,7 +321,7 @@ func TestPlainHTTP(t *testing.T) {
 	a := ask{user: "ann", path: back(state, "code", "c"), cookies: []*http.Cookie{{Name: "__Host-" + cookie.Name, Value: cookie.Value}}}
 	g.do(a).is(400)
 	a.cookies = []*http.Cookie{cookie}
-	g.do(a).goesTo("http://localhost:8080/connect/")
+	g.do(a).goesTo("http://gw.example:8080/connect/")
 
 	// The other datasource has the same path, on https.
 	state, cookie = g.connect("ann", "", "safe")

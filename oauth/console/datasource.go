@@ -4,7 +4,11 @@ package console
 
 import (
 	"context"
+	"net"
 	"net/url"
+	"strings"
+
+	"golang.org/x/net/idna"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
@@ -79,13 +83,47 @@ func find(list []datasource, name string) datasource {
 }
 
 // console returns the console's public address as the configuration of a datasource has it, never as a request has it
-// (T12).
+// (T12). Its host is spelt as browsers spell it.
 func console(ds datasource) *url.URL {
 	u, err := url.Parse(ds.Console())
 	if err != nil {
 		return new(url.URL)
 	}
+	u.Host = strings.Replace(u.Host, u.Hostname(), ascii(u.Hostname()), 1)
 	return u
+}
+
+// ascii returns a host name as browsers and the DNS have it: in lower case, and in Punycode if it is an internationalized one
+// (RFC 5891 §5). What is no such name, for instance an IPv6 address, stays as it is.
+func ascii(host string) string {
+	if name, err := idna.Lookup.ToASCII(host); err == nil {
+		return name
+	}
+	return strings.ToLower(host)
+}
+
+// ofHost returns the datasources that a console serves which was asked under that Host: those whose redirect_url is there, so
+// that who is known to one site of a Caddy does not come to the datasources of another one (T42). If none is there a proxy
+// in front has rewritten the Host, and nothing can be told by it.
+func ofHost(list []datasource, host string) []datasource {
+	name, _, err := net.SplitHostPort(host) // as Caddy's host matcher does, whatever stands there for a port
+	if err != nil {
+		name = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	}
+	name = ascii(strings.TrimSuffix(name, "."))
+	var here []datasource
+	some := false
+	for _, ds := range list {
+		at := ds.Interactive() && strings.TrimSuffix(console(ds).Hostname(), ".") == name
+		some = some || at
+		if at || !ds.Interactive() {
+			here = append(here, ds)
+		}
+	}
+	if !some {
+		return list
+	}
+	return here
 }
 
 // isSecure reports whether the flows of a datasource run over https.

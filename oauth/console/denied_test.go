@@ -72,7 +72,10 @@ func TestNotRedeemed(t *testing.T) {
 	}{
 		"used":            {&oauth.Error{Status: 400, Code: "invalid_grant"}, 502, "does not accept the code"},
 		"wrong secret":    {&oauth.Error{Status: 401, Code: "invalid_client"}, 502, "client id and secret"},
-		"unknown code":    {&oauth.Error{Status: 400, Code: "strange"}, 502, "log says why"},
+		"at GitHub":       {&oauth.Error{Status: 200, Code: "incorrect_client_credentials"}, 502, "client id and secret"},
+		"at Slack":        {&oauth.Error{Status: 200, Code: "bad_client_secret"}, 502, "client id and secret"},
+		"unknown code":    {&oauth.Error{Status: 400, Code: "strange"}, 502, "a reason that this gateway does not know"},
+		"busy":            {&oauth.Error{Status: 503, Code: "temporarily_unavailable"}, 502, "The provider is busy."},
 		"down":            {&oauth.Error{Host: "provider.example", Err: errors.New("dial tcp: refused")}, 502, "could not be reached"},
 		"nonsense":        {&oauth.Error{Status: 200, Err: errors.New("no JSON")}, 502, "no answer that the gateway can use"},
 		"slow":            {context.DeadlineExceeded, 502, "did not answer in time"},
@@ -89,10 +92,62 @@ func TestNotRedeemed(t *testing.T) {
 			if !strings.Contains(a.Body.String(), test.words) {
 				t.Errorf("the page does not say %q: %s", test.words, a.Body)
 			}
+			a.hides("renewed", "asked again") // that is of tokens in use
 			if got := a.expired(); len(got) != 1 || got[0] != cookie.Name {
 				t.Errorf("the cookies %q are expired", got)
 			}
 			g.silent(state, cookie.Value, "THE-CODE")
+		})
+	}
+}
+
+// TestRemedies checks that the log of a failure has all that an operator needs to mend it.
+func TestRemedies(t *testing.T) {
+	failed := &oauth.Error{Host: "login.example", Status: 401, Code: "invalid_client", Err: errors.New("the cause")}
+	for message, fail := range map[string]func(g *bed, ds *fake){
+		"connecting an account failed": func(g *bed, ds *fake) {
+			state, cookie := g.connect("ann", "", "crm")
+			ds.err = failed
+			g.do(ask{user: "ann", path: back(state, "code", "c"), cookies: []*http.Cookie{cookie}})
+		},
+		"refreshing a connection failed": func(g *bed, ds *fake) {
+			ds.err = failed
+			g.do(ask{user: "ann", method: "POST", path: "/connect/crm/refresh"})
+		},
+		"an account cannot be connected": func(g *bed, ds *fake) {
+			ds.err = failed
+			g.do(ask{user: "ann", method: "POST", path: "/connect/crm/connect"})
+		},
+		"disconnecting failed": func(g *bed, ds *fake) {
+			ds.err = failed
+			g.do(ask{user: "ann", method: "POST", path: "/connect/crm/disconnect"})
+		},
+		"the state of a connection cannot be read": func(g *bed, ds *fake) {
+			ds.readErr = failed
+			g.do(ask{user: "ann", path: "/connect/"})
+		},
+		"a ticket cannot be checked": func(g *bed, ds *fake) {
+			ds.usedUp = failed
+			g.do(ask{path: "/connect/?ticket=ticket-for-crm"})
+		},
+	} {
+		t.Run(message, func(t *testing.T) {
+			ds := &fake{name: "crm"}
+			g := newBed(t, ds)
+			fail(g, ds)
+			lines := g.logs.FilterMessage(message).All()
+			if len(lines) != 1 {
+				t.Fatalf("%d lines say so", len(lines))
+			}
+			fields := lines[0].ContextMap()
+			for name, want := range map[string]any{
+				"datasource": "crm", "token_endpoint": "login.example", "status": int64(401), "oauth_error": "invalid_client",
+				"remedy": failed.Remedy(), "error": failed.Error(),
+			} {
+				if fields[name] != want {
+					t.Errorf("%s is %v, want %v", name, fields[name], want)
+				}
+			}
 		})
 	}
 }

@@ -210,6 +210,7 @@ type ask struct {
 	tls     *tls.ConnectionState
 	ctx     context.Context
 	host    string // default: gw.example
+	rawHost string // in its place: the field Host, which need not be what a URL can have
 }
 
 // answer is what comes back.
@@ -228,6 +229,9 @@ func (g *bed) do(a ask) *answer {
 		a.host = "gw.example"
 	}
 	r := httptest.NewRequest(a.method, "https://"+a.host+a.path, strings.NewReader(a.body))
+	if a.rawHost != "" {
+		r.Host = a.rawHost
+	}
 	r.TLS = a.tls
 	if a.body != "" {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")

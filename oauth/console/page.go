@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
-	"go.uber.org/zap"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 )
@@ -99,7 +98,7 @@ func (v *visit) connection(ctx context.Context, ds datasource, may permission, k
 	status, err := ds.Status(ctx, key)
 	if err != nil {
 		c.unreadable(err)
-		v.logger.Error("the state of a connection cannot be read", zap.String("datasource", ds.Datasource()), zap.Error(err))
+		v.logger.Error("the state of a connection cannot be read", because(ds, err)...)
 	} else {
 		c.facts(ds, status, now)
 	}
@@ -107,7 +106,7 @@ func (v *visit) connection(ctx context.Context, ds datasource, may permission, k
 		c.Problem, c.Code = "", ""
 		return c
 	}
-	c.buttons(ds)
+	c.buttons(ds, err == nil && status.Renewable)
 	return c
 }
 
@@ -165,8 +164,8 @@ func expiry(status *oauth.Status, now time.Time) string {
 }
 
 // buttons says which buttons make sense.
-func (c *connectionView) buttons(ds datasource) {
-	c.Refresh = c.State == "good" || c.State == "again" || !ds.Interactive()
+func (c *connectionView) buttons(ds datasource, renewable bool) {
+	c.Refresh = renewable || !ds.Interactive()
 	if !ds.Interactive() {
 		return
 	}

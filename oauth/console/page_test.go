@@ -67,15 +67,21 @@ func TestPage(t *testing.T) {
 		"connected, without refresh token": {
 			ds:   &fake{status: &oauth.Status{State: oauth.StateConnected, ExpiresAt: since(-40*time.Minute - time.Second)}},
 			both: []string{"Ends in 40 minutes", "connect again by then"},
+			ann:  []string{">Connect again<", `action="x/disconnect"`}, annNot: []string{`action="x/refresh"`},
 		},
 		"connected, no expiry": {
 			ds:   &fake{status: &oauth.Status{State: oauth.StateConnected}},
-			both: []string{"used until the API refuses it"},
+			both: []string{"used until the API refuses it"}, annNot: []string{`action="x/refresh"`},
+		},
+		"refused, and asked again": {
+			ds:   &fake{status: &oauth.Status{State: oauth.StateReauthorize, Renewable: true, LastError: "refused"}},
+			both: []string{"Must be connected again"}, ann: []string{`action="x/refresh"`},
 		},
 		"revoked": {
-			ds:   &fake{status: &oauth.Status{State: oauth.StateReauthorize, LastError: "revoked", ConnectedAt: since(time.Hour)}},
-			both: []string{"Must be connected again", "1 hour ago"},
-			ann:  []string{"The provider has withdrawn the access", "<code>revoked</code>", ">Connect again<", `action="x/disconnect"`, redirect},
+			ds:     &fake{status: &oauth.Status{State: oauth.StateReauthorize, LastError: "revoked", ConnectedAt: since(time.Hour)}},
+			both:   []string{"Must be connected again", "1 hour ago"},
+			ann:    []string{"The provider has withdrawn the access", "<code>revoked</code>", ">Connect again<", `action="x/disconnect"`, redirect},
+			annNot: []string{`action="x/refresh"`},
 		},
 		"lost": {
 			ds:  &fake{status: &oauth.Status{State: oauth.StateReauthorize, LastError: "lost_in_crash"}},
@@ -105,6 +111,7 @@ func TestPage(t *testing.T) {
 			ds:  &fake{readErr: oauth.ErrKeyMissing},
 			ann: []string{"a key that this gateway lacks"},
 		},
+		"client_credentials, not used yet": {ds: &fake{machine: true}, ann: []string{`action="x/refresh"`, "Not used yet"}, hidden: true},
 		"client_credentials": {
 			ds:     &fake{machine: true, status: &oauth.Status{State: oauth.StateConnected, Renewable: true, ExpiresAt: since(-time.Hour)}},
 			ann:    []string{`action="x/refresh"`, "own access"},
@@ -272,14 +279,18 @@ func TestFailures(t *testing.T) {
 		status int
 		words  string
 	}{
-		"refused":       {"refresh", &oauth.Error{Status: 401, Code: "invalid_client"}, 502, "client id and secret"},
-		"down":          {"refresh", &oauth.Error{Status: 503}, 503, "no answer that the gateway can use"},
-		"withdrawn":     {"refresh", &oauth.AuthorizationError{Reason: "revoked"}, 503, "withdrawn the access"},
-		"key":           {"refresh", oauth.ErrKeyMissing, 503, "a key that this gateway lacks"},
-		"disconnect":    {"disconnect", errors.New("read-only"), 503, "Its log says what"},
-		"not revoked":   {"disconnect", &oauth.RevocationError{Err: errors.New("503")}, 200, "Remove the access in your account"},
-		"cannot begin":  {"connect", errors.New("{file.x} is empty"), 503, "configuration or storage"},
-		"nothing wrong": {"refresh", nil, 303, ""},
+		"refused":             {"refresh", &oauth.Error{Status: 401, Code: "invalid_client"}, 502, "client id and secret"},
+		"down":                {"refresh", &oauth.Error{Status: 503}, 503, "no answer that the gateway can use"},
+		"withdrawn":           {"refresh", &oauth.AuthorizationError{Reason: "revoked"}, 503, "withdrawn the access"},
+		"a GitHub client":     {"refresh", &oauth.Error{Status: 200, Code: "incorrect_client_credentials"}, 502, "client id and secret"},
+		"a Slack client":      {"refresh", &oauth.Error{Status: 200, Code: "bad_client_secret"}, 502, "client id and secret"},
+		"a code nobody knows": {"refresh", &oauth.Error{Status: 400, Code: "strange"}, 503, "a reason that this gateway does not know"},
+		"not renewable":       {"refresh", oauth.ErrNotRenewable, 409, "given no refresh token"},
+		"key":                 {"refresh", oauth.ErrKeyMissing, 503, "a key that this gateway lacks"},
+		"disconnect":          {"disconnect", errors.New("read-only"), 503, "Its log says what"},
+		"not revoked":         {"disconnect", &oauth.RevocationError{Err: errors.New("503")}, 200, "Remove the access in your account"},
+		"cannot begin":        {"connect", errors.New("{file.x} is empty"), 503, "configuration or storage"},
+		"nothing wrong":       {"refresh", nil, 303, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newBed(t, &fake{name: "crm", err: test.err})

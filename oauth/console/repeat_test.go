@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 )
 
 // TestTwentyTabs has twenty flows under way at once, which end in another order.
@@ -86,5 +87,31 @@ func TestBrowserLeaves(t *testing.T) {
 	g.do(ask{user: "ann", path: back(state, "code", "c"), cookies: []*http.Cookie{cookie}, ctx: ctx})
 	if len(ds.flows) != 1 {
 		t.Error("the code was not redeemed")
+	}
+}
+
+// TestNoAnswerYet is for a provider that takes longer to redeem a code than anybody waits: that is no failure, and the cookie
+// stays, so that a reload tells how it ended.
+func TestNoAnswerYet(t *testing.T) {
+	for _, text := range []string{"", "ticket=ticket-for-crm"} {
+		synctest.Test(t, func(t *testing.T) {
+			ds := &fake{name: "crm"}
+			g := newBed(t, ds)
+			begun := g.do(ask{user: "ann", method: "POST", path: "/connect/crm/connect", body: text})
+			ds.err, ds.finished = context.DeadlineExceeded, func(ctx context.Context) { <-ctx.Done() }
+			once := ask{user: "ann", path: back(begun.state(), "code", "c"), cookies: []*http.Cookie{begun.fresh()}}
+			a := g.do(once).is(504).says("The provider has not answered yet").shows("may still be connected").hides("was not connected")
+			if got := a.Result().Cookies(); len(got) > 0 {
+				t.Errorf("the cookies %v are set", got)
+			}
+			if link := `href="https://gw.example/connect/"`; text == "" {
+				a.shows(link, "in a minute")
+			} else {
+				a.hides("<a ").shows("in a minute")
+			}
+
+			ds.err, ds.finished = nil, nil
+			g.do(once).is(303)
+		})
 	}
 }

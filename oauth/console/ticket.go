@@ -35,7 +35,8 @@ func (v *visit) checkTicket(text string) (*oauth.Ticket, datasource, *message) {
 	}
 	if err := ds.CheckTicket(v.r.Context(), ticket); err != nil {
 		if !errors.Is(err, oauth.ErrTicketUsed) && !errors.Is(err, oauth.ErrTicketExpired) {
-			v.logger.Error("a ticket cannot be checked", zap.String("datasource", ds.Datasource()), zap.Error(err))
+			v.logger.Error("a ticket cannot be checked", because(ds, err)...)
+			return nil, nil, &messageCannotBegin // the link may be good all the same
 		}
 		return nil, nil, messageOfTicket(err)
 	}

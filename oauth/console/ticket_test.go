@@ -3,6 +3,7 @@
 package console
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -117,4 +118,26 @@ func TestTicketRefused(t *testing.T) {
 	}
 	g.do(elsewhere).is(409).says(messageTicketElsewhere.Title)
 	crm.called(t, "")
+}
+
+// TestTicketUnchecked is for a ticket of which nobody can say now whether it is good: that is not the link's fault.
+func TestTicketUnchecked(t *testing.T) {
+	for name, test := range map[string]struct {
+		err    error
+		status int
+		title  string
+	}{
+		"the storage fails": {errors.New("read-only file system"), 503, messageCannotBegin.Title},
+		"a key is missing":  {oauth.ErrKeyMissing, 503, messageCannotBegin.Title},
+		"used":              {oauth.ErrTicketUsed, 403, messageTicketUsed.Title},
+		"expired":           {oauth.ErrTicketExpired, 403, messageTicketExpired.Title},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ds := &fake{name: "crm", usedUp: test.err}
+			g := newBed(t, ds)
+			g.do(ask{path: "/connect/?ticket=ticket-for-crm"}).is(test.status).says(test.title)
+			g.do(ask{method: "POST", path: "/connect/crm/connect", body: "ticket=ticket-for-crm"}).is(test.status).says(test.title)
+			ds.called(t, "")
+		})
+	}
 }

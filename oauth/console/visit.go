@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 
 	"go.uber.org/zap"
@@ -54,7 +55,7 @@ type route struct {
 
 // visit says who asks, and for what.
 func (h *Handler) visit(w http.ResponseWriter, r *http.Request) *visit {
-	v := &visit{h: h, w: w, r: r, path: r.URL.Path, escaped: r.URL.EscapedPath(), datasources: h.datasources()}
+	v := &visit{h: h, w: w, r: r, path: r.URL.Path, escaped: r.URL.EscapedPath(), datasources: ofHost(h.datasources(), r.Host)}
 	v.repl, _ = r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if v.repl == nil {
 		v.repl = caddy.NewEmptyReplacer()
@@ -83,7 +84,18 @@ func (v *visit) findRoute() route {
 	if len(callbacks) > 0 {
 		return route{kind: routeCallback, callbacks: callbacks}
 	}
-	rest := strings.TrimPrefix(v.mounted(), "/")
+	below := v.mounted()
+	for _, rest := range below {
+		if to := routeOf(rest); to.kind != routeUnknown {
+			return to
+		}
+	}
+	return routeOf(below[0])
+}
+
+// routeOf says what a request is for that has this path below the mount.
+func routeOf(below string) route {
+	rest := strings.TrimPrefix(below, "/")
 	parts := strings.Split(rest, "/")
 	to := route{depth: len(parts) - 1}
 	switch {
@@ -99,26 +111,34 @@ func isAction(s string) bool {
 	return s == actionConnect || s == actionRefresh || s == actionDisconnect
 }
 
-// mounted returns the path below the mount. Where handle_path has not stripped the mount from it, it is the path of the
-// console's public address.
-func (v *visit) mounted() string {
-	if v.r.URL.Path != v.path {
-		return v.r.URL.Path
-	}
-	longest := "/"
+// mounted returns what may be the path below the mount, the likeliest first: what handle_path has left of it, and what comes
+// after a console's public address, of which one may lie below another.
+func (v *visit) mounted() (below []string) {
+	interactive := false
 	for _, ds := range v.datasources {
 		if !ds.Interactive() {
 			continue
 		}
+		interactive = true
 		mount := console(ds).Path
 		if v.path+"/" == mount {
-			return "/"
-		}
-		if strings.HasPrefix(v.path, mount) && len(mount) > len(longest) {
-			longest = mount
+			below = append(below, "/")
+		} else if rest, ok := strings.CutPrefix(v.path, mount); ok {
+			below = append(below, "/"+rest)
 		}
 	}
-	return v.path[min(len(longest)-1, len(v.path)):]
+	slices.SortStableFunc(below, func(a, b string) int { return len(a) - len(b) })
+	switch {
+	case v.r.URL.Path != v.path:
+		return append([]string{v.r.URL.Path}, below...)
+	case !interactive: // nothing says where the mount is
+		last := max(strings.LastIndexByte(v.path, '/'), 0)
+		return []string{v.path[last:], v.path[max(strings.LastIndexByte(v.path[:last], '/'), 0):]}
+	case len(below) == 0:
+		return []string{v.path}
+	default:
+		return below
+	}
 }
 
 // home returns the console's address, relative to the request's.

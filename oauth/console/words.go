@@ -76,6 +76,11 @@ var (
 		Status: http.StatusServiceUnavailable, Title: "The gateway cannot do this now",
 		Text: "Something in the gateway's own configuration or storage is in the way. Its log says what.",
 	}
+	messageNotRenewable = message{
+		Status: http.StatusConflict, Title: "There is nothing to refresh this with",
+		Text: "The provider has given no refresh token. The access token is used as it is, until it ends or the API refuses it. Nothing was changed.",
+		Hint: "Connect the account again when it has ended.",
+	}
 	messageNotRevoked = message{
 		Status: http.StatusOK, Title: "Disconnected here, but the provider could not be told",
 		Text: "The gateway has forgotten the account and cannot use it any more. At the provider the access may still be listed.",
@@ -122,8 +127,9 @@ func messageElsewhere(ds datasource) *message {
 // What can be wrong with a callback.
 var (
 	messageNoFlow = message{
-		Status: http.StatusBadRequest, Title: "This did not begin in this browser",
-		Text: "A provider has sent you here, and no connection that was begun in this browser fits. Nothing was connected.",
+		Status: http.StatusBadRequest, Title: "This did not begin in this browser, or too long ago",
+		Text: "A provider has sent you here, and this browser knows of nothing that fits: it was begun in another browser, or more than ten " +
+			"minutes ago. Nothing was connected.",
 		Hint: startAgain,
 	}
 	messageLate = message{
@@ -151,6 +157,10 @@ var (
 	messageNoCode = message{
 		Status: http.StatusBadRequest, Title: "The provider's answer is incomplete",
 		Text: "It has neither a code nor an error. Nothing was connected.", Hint: startAgain,
+	}
+	messageNoAnswerYet = message{
+		Status: http.StatusGatewayTimeout, Title: "The provider has not answered yet",
+		Text: "The gateway goes on waiting, and the account may still be connected.", Hint: "Look at the connected accounts in a minute.",
 	}
 	messageDone = message{
 		Status: http.StatusOK, Title: "The account is connected", Good: true,
@@ -227,7 +237,7 @@ func knownDenial(code string) string {
 // [oauth.Status] has as the last error, in plain words.
 var problems = map[string]string{
 	"invalid_grant":             "The provider does not accept the grant any more: it has expired, was used already, or was withdrawn.",
-	"invalid_client":            "The provider does not accept the gateway's client id and secret.",
+	"invalid_client":            problemClient,
 	"unauthorized_client":       "The provider does not allow this client to do that.",
 	"invalid_scope":             "The provider does not grant a scope that the gateway asks for.",
 	"invalid_request":           "The provider does not understand the gateway's request.",
@@ -238,6 +248,9 @@ var problems = map[string]string{
 	"server_error":              "The provider has met an error of its own. It is asked again.",
 	"temporarily_unavailable":   "The provider is busy. It is asked again.",
 	"slow_down":                 "The provider wants to be asked less often. It is asked again later.",
+
+	"incorrect_client_credentials": problemClient, // GitHub
+	"bad_client_secret":            problemClient, // Slack
 
 	"not_connected": "Nobody has connected an account yet.",
 	"disconnected":  "The account was disconnected.",
@@ -251,7 +264,10 @@ var problems = map[string]string{
 	"storage_failed": "The gateway's storage fails. The gateway's log says how.",
 }
 
-const problemUnknown = "The token could not be renewed. The gateway's log says why."
+const (
+	problemClient  = "The provider does not accept the gateway's client id and secret."
+	problemUnknown = "The token could not be renewed. The gateway's log says why."
+)
 
 // problem says in plain words what a code means. The code may be shown too, if it is one.
 func problem(code string) (words, shown string) {
@@ -286,8 +302,11 @@ func messageOf(title string, err error) *message {
 		m.Text = "What is stored was sealed with a key that this gateway lacks."
 		m.Hint = "The operator of the gateway can add that key, or the account can be connected again."
 	case ok && e.Code != "":
-		m.Text, _ = problem(e.Code)
-		if e.Rejected() {
+		m.Text, ok = problems[e.Code]
+		if !ok {
+			m.Text = "The provider has given a reason that this gateway does not know. The gateway's log has it."
+		}
+		if e.Rejected() || m.Text == problemClient {
 			m.Status = http.StatusBadGateway
 			m.Hint = "The operator of the gateway finds in its log what to do."
 		}
@@ -310,6 +329,7 @@ func messageOf(title string, err error) *message {
 func messageOfFinish(err error) message {
 	m := *messageOf("The account could not be connected", err)
 	m.Status = http.StatusBadGateway
+	m.Text, _, _ = strings.Cut(m.Text, " It is asked again") // that is of renewals: a code is good once
 	if e, ok := errors.AsType[*oauth.Error](err); ok && e.Code == "invalid_grant" {
 		m.Text = "The provider does not accept the code that it has sent with you: it has expired, was used already, or was made for another address."
 		m.Hint = startAgain
