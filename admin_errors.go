@@ -26,6 +26,9 @@ func connectionError(h http.Header, subject string, err error) error {
 			Message: fmt.Sprintf("%s must be connected: %s; caddy authenticated-api connect <name> makes a link for that", subject, authorizationReason(e)),
 		}
 	}
+	if errors.Is(err, oauth.ErrNotRenewable) {
+		return caddy.APIError{HTTPStatus: http.StatusConflict, Err: err, Message: fmt.Sprintf("%s: %v", subject, err)}
+	}
 	out := caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: err}
 	e, fromProvider := errors.AsType[*oauth.Error](err)
 	switch {

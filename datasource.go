@@ -173,7 +173,7 @@ func (ds *datasource) bind(app *App) error {
 		return err
 	}
 	return ds.oauth.Bind(oauth.Environment{
-		Datasource: ds.name, Storage: app.storage, Keys: app.ring, Dial: rule.dialer(), CacheSize: app.CacheSize,
+		Configuration: app, Datasource: ds.name, Storage: app.storage, Keys: app.ring, Dial: rule.dialer(), CacheSize: app.CacheSize,
 		KeepAlive: app.keepAlive(), SweepAfter: app.sweepAfter(), Spool: spoolFolder(),
 	})
 }

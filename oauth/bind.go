@@ -23,6 +23,10 @@ import (
 
 // Environment is what a Method works in.
 type Environment struct {
+	// Configuration is the same for all methods of one configuration, and another one for those of the next. One datasource may stand
+	// in several routes: what failed with one of its methods would fail with the other, too.
+	Configuration any
+
 	// Datasource is the name of the datasource.
 	Datasource string
 

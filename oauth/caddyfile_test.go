@@ -186,3 +186,24 @@ func TestValidate(t *testing.T) {
 		}
 	}
 }
+
+// TestValidateCode: what is wrong, or right, of the grant authorization_code.
+func TestValidateCode(t *testing.T) {
+	for block, hint := range map[string]string{
+		"":                               "",
+		"client_auth client_secret_post": "",
+		"refresh_client_auth none":       "",
+		"client_auth none":               "client_secret is of no use",
+		"client_auth none\nrefresh_client_auth none":               "client_secret is of no use",
+		"client_auth none\nrefresh_client_auth client_secret_post": "",
+		"authorization_param response_mode form_post":              "response_mode",
+		"authorization_param response_mode query":                  "",
+		"authorization_param state x":                              "state",
+		"authorization_param code_challenge x":                     "code_challenge",
+	} {
+		err := new(Method).UnmarshalCaddyfile(codeBlock(block))
+		if hint == "" && err != nil || hint != "" && (err == nil || !strings.Contains(err.Error(), hint)) {
+			t.Errorf("%q: %v", block, err)
+		}
+	}
+}

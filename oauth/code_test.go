@@ -10,13 +10,18 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
+// codeBlock is a Caddyfile's block of the grant authorization_code, with what each needs.
+func codeBlock(block string) *caddyfile.Dispenser {
+	return caddyfile.NewTestDispenser("oauth2 authorization_code {\n" +
+		"token_url https://p.example/token\nauthorization_url https://p.example/authorize\nredirect_url https://g.example/connect/callback\n" +
+		"client_id i\nclient_secret s\n" + block + "\n}")
+}
+
 // parseCode returns a method with the grant authorization_code, ready to be bound.
 func parseCode(t testing.TB, block string) *Method {
 	t.Helper()
 	m := new(Method)
-	if err := m.UnmarshalCaddyfile(caddyfile.NewTestDispenser("oauth2 authorization_code {\n" +
-		"token_url https://p.example/token\nauthorization_url https://p.example/authorize\nredirect_url https://g.example/connect/callback\n" +
-		"client_id i\nclient_secret s\n" + block + "\n}")); err != nil {
+	if err := m.UnmarshalCaddyfile(codeBlock(block)); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})

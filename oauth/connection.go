@@ -172,7 +172,7 @@ func (m *Method) Source(key string) *Source {
 	}
 	st := m.connections.state(key, m.environment.CacheSize)
 	before := st.source.Load()
-	if before != nil && before.method == m {
+	if before != nil && before.method.configuredWith(m) {
 		return before
 	}
 	s := m.newSource(key, m.source.store.identity, st)
@@ -180,6 +180,11 @@ func (m *Method) Source(key string) *Source {
 		st.clearFailures()
 	}
 	return s
+}
+
+// configuredWith reports whether two methods of one datasource are of one configuration, so that they are the same.
+func (m *Method) configuredWith(other *Method) bool {
+	return m == other || m.environment.Configuration != nil && m.environment.Configuration == other.environment.Configuration
 }
 
 // Console returns the public address of the console, with a slash at its end: what redirect_url has before "callback". It is
@@ -242,8 +247,12 @@ func (s *Source) Disconnect(ctx context.Context) error {
 				generation: base.generation + 1, identity: s.store.identity, connected: base.connected,
 				changed: time.Now(), end: ending{Reason: ReasonDisconnected},
 			}
-			if err := s.replace(ctx, mark); err != nil || !others {
+			if err := s.replace(ctx, mark); err != nil {
 				return err
+			}
+			s.state.startOver()
+			if !others {
+				return nil
 			}
 			by, err := s.displaced(ctx, mark)
 			if by == nil || err != nil {

@@ -57,6 +57,9 @@ func (e *AuthorizationError) Error() string {
 	return s
 }
 
+// errNoIDToken is that token_field asks for what the provider does not issue.
+var errNoIDToken = errors.New("the answer has no id_token that can be sent")
+
 // Error says why there is no token. It holds nothing that a provider has written but the error code.
 type Error struct {
 	// Host is the token endpoint's.
@@ -110,7 +113,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // Remedy says what an operator can do.
 func (e *Error) Remedy() string {
 	switch e.Code {
-	case "invalid_client":
+	case "invalid_client", "incorrect_client_credentials", "bad_client_secret": // the last two are GitHub's and Slack's
 		return "check client_id and client_secret, and try the other ways of client_auth: client_secret_basic, " +
 			"client_secret_basic_raw, client_secret_post"
 	case "invalid_scope":
@@ -121,8 +124,12 @@ func (e *Error) Remedy() string {
 		return "allow this grant for the client at the provider"
 	case "invalid_request":
 		return "check token_request, token_param, audience and resource against the provider's documentation"
+	case "invalid_grant":
+		return "connect the account again; if that fails, check redirect_url, pkce and the clock"
 	}
 	switch {
+	case errors.Is(e.Err, errNoIDToken):
+		return "ask for the scope openid, or remove token_field"
 	case e.Host == "" && e.Status == 0 && e.Err != nil: // no request was made
 		return "mend what the cause names"
 	case e.Status == http.StatusTooManyRequests:
@@ -133,6 +140,8 @@ func (e *Error) Remedy() string {
 		return "the provider redirects, and secrets are not sent after a redirect; give the final URL as token_url"
 	case e.Status >= http.StatusInternalServerError:
 		return "the provider fails; it is asked again"
+	case e.Code != "":
+		return "look the error up in the provider's documentation of its token endpoint"
 	case e.Status != 0:
 		return "check token_url; what answers there is no token endpoint"
 	default:

@@ -79,7 +79,7 @@ func (s *Source) fly(f *flight, do func(context.Context) error) {
 	now := time.Now()
 	st.mu.Lock()
 	st.flight, f.err = nil, err
-	if !f.renewal && err != nil { // that says nothing of renewals
+	if !f.renewal { // that says nothing of renewals
 		st.quiet.Store(unixNano(st.retry))
 		st.mu.Unlock()
 		close(f.done)

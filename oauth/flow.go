@@ -244,6 +244,7 @@ func (s *Source) install(ctx context.Context, token *Token, checks ...func(base 
 		case err != nil: // the storage fails; whatever it has must be older than this
 			token.generation = uint64(time.Now().Unix())
 		}
+		s.state.startOver()
 		s.keep(ctx, token)
 		for base.redeemable() { // else nobody else writes
 			by, err := s.displaced(ctx, token)
@@ -282,7 +283,7 @@ func (m *Method) Ticket(ctx context.Context, connection string) (target string, 
 	if !m.Interactive() {
 		return "", errors.New("there is nothing to connect: the gateway itself gets the tokens of client_credentials")
 	}
-	base, err := m.Source(connection).latest(ctx)
+	base, err := m.current(ctx, connection)
 	if err != nil {
 		return "", err
 	}
@@ -314,7 +315,7 @@ func OpenTicket(ring *seal.Ring, text string) (*Ticket, error) {
 
 // CheckTicket returns ErrTicketUsed if a ticket of this datasource has been used.
 func (m *Method) CheckTicket(ctx context.Context, t *Ticket) error {
-	base, err := m.Source(t.Connection).latest(ctx)
+	base, err := m.current(ctx, t.Connection)
 	if err != nil {
 		return err
 	}
@@ -322,4 +323,14 @@ func (m *Method) CheckTicket(ctx context.Context, t *Ticket) error {
 		return ErrTicketUsed
 	}
 	return nil
+}
+
+// current returns what there is of a connection. What was sealed with a key that is lost is nothing: a ticket may be the only way to
+// connect the account again.
+func (m *Method) current(ctx context.Context, connection string) (*Token, error) {
+	base, err := m.Source(connection).latest(ctx)
+	if base == nil && errors.Is(err, ErrKeyMissing) {
+		return new(Token), nil
+	}
+	return base, err
 }

@@ -151,6 +151,7 @@ func (m *Method) forget(ctx context.Context, name, key string, token *Token) err
 		}
 		if current := s.state.token.Load(); current != nil && current.generation <= token.generation {
 			s.state.token.Store(nil)
+			s.state.startOver()
 		}
 		m.logger.Info("a connection that was dead for long is forgotten", zap.String("storage_key", name))
 		return nil

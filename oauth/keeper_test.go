@@ -206,12 +206,12 @@ func TestKeeperGoesOn(t *testing.T) {
 		}
 		bad := slices.Sorted(maps.Keys(w.disk.records))[0]
 		g.environment.Storage, g.source.store.storage = sorted{w.disk}, sorted{w.disk}
-		w.disk.fault = func(_ context.Context, op, key string) error {
+		w.disk.failWith(func(_ context.Context, op, key string) error {
 			if key == bad && op == "Load" {
 				return errDown
 			}
 			return nil
-		}
+		})
 		stop := keep(t.Context(), g)
 		time.Sleep(48 * time.Hour)
 		stop()

@@ -178,11 +178,21 @@ type memory struct {
 	stores  int
 }
 
+// failWith sets fault while the storage is in use.
+func (m *memory) failWith(fault func(ctx context.Context, op, key string) error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fault = fault
+}
+
 func (m *memory) use(ctx context.Context, op, key string) error {
-	if m.fault == nil {
+	m.mu.Lock()
+	fault := m.fault
+	m.mu.Unlock()
+	if fault == nil {
 		return nil
 	}
-	return m.fault(ctx, op, key)
+	return fault(ctx, op, key)
 }
 
 // Store implements certmagic.Storage.

@@ -203,14 +203,14 @@ func TestOlderKeysRecord(t *testing.T) {
 					t.Fatal("the names are the same")
 				}
 				var down atomic.Int64 // when the last record was deleted: the storage fails for a while then, so what is in memory must do
-				w.disk.fault = func(_ context.Context, op, _ string) error {
+				w.disk.failWith(func(_ context.Context, op, _ string) error {
 					if op == "Delete" {
 						down.Store(time.Now().Unix())
 					} else if time.Now().Unix()-down.Load() < 20 {
 						return errDown
 					}
 					return nil
-				}
+				})
 				stop := keep(t.Context(), g)
 				for range 600 {
 					time.Sleep(time.Second)

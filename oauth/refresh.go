@@ -98,7 +98,10 @@ func (s *Source) redeemClaimed(ctx context.Context, mine, refused *Token) (held 
 		token.refresh = mine.refresh // RFC 6749 §6
 	}
 	if token.id == "" {
-		token.id = mine.id
+		if token.id = mine.id; s.method.TokenField == "id_token" { // OpenID Connect Core 1.0 §12.2 allows that
+			s.logger.Warn("the answer to a refresh has no id_token, so the one before it is sent until the API refuses it; ask for the scope openid, " +
+				"or send the access token")
+		}
 	}
 	token.generation, token.identity, token.connected = mine.generation+1, mine.identity, mine.connected
 	if token = s.unlessOvertaken(ctx, mine, token); token == nil {
@@ -198,12 +201,18 @@ func (s *Source) giveBack(ctx context.Context, mine *Token, doubtful bool, err e
 	return err
 }
 
-// refusedRefresh reports whether a provider has refused a refresh token in words that mean something else: Dex says
-// invalid_request of a used one, Gitea unauthorized_client.
+// refusedWords are what providers say of a refresh token that is of no use any more, in the place of invalid_grant: Dex and Gitea the
+// first two, GitHub and Slack, with status 200, the next two; the others ask for a human being (OpenID Connect Core 1.0 §3.1.2.6).
+var refusedWords = []string{
+	"invalid_request", "unauthorized_client", "bad_refresh_token", "invalid_refresh_token",
+	"interaction_required", "login_required", "consent_required",
+}
+
+// refusedRefresh reports whether a provider has refused a refresh token in other words than those that end a connection.
 func refusedRefresh(err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && e.Status >= http.StatusBadRequest && e.Rejected() &&
-		slices.Contains([]string{"invalid_request", "unauthorized_client"}, e.Code)
+	return ok && e.Status != 0 && e.Status < http.StatusInternalServerError && e.Status != http.StatusTooManyRequests &&
+		slices.Contains(refusedWords, e.Code)
 }
 
 // explain returns what a caller without a valid token is told.

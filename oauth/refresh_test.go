@@ -89,13 +89,16 @@ func TestRevoked(t *testing.T) {
 	})
 }
 
-// TestOddRefusals: Dex and Gitea refuse a spent refresh token in other words. That might be a mistake of the operator, so it is
+// TestOddRefusals: Dex, Gitea, GitHub, Slack and others refuse a refresh token in other words. That might be a mistake of the operator, so it is
 // tried again, seldom; only after the expiry people are told to connect again, and one success clears it.
 func TestOddRefusals(t *testing.T) {
-	for _, code := range []string{"invalid_request", "unauthorized_client"} {
+	for code, status := range map[string]int{
+		"invalid_request": 400, "unauthorized_client": 400, "bad_refresh_token": 200, "invalid_refresh_token": 200, "interaction_required": 400,
+		"login_required": 400, "consent_required": 403,
+	} {
 		bubble(t, &issuer{mode: rotateStrict, life: 10 * time.Minute}, func(t *testing.T, w *world) {
 			n := w.expiring(t)
-			w.p.fate = func(int) fate { return fate{err: &Error{Status: 400, Code: code}} }
+			w.p.fate = func(int) fate { return fate{err: &Error{Status: status, Code: code}} }
 			for range 29 {
 				n.mustHave(t, "access-0")
 				time.Sleep(time.Second)

@@ -160,6 +160,10 @@ func (m *Method) ask(ctx context.Context, hc *http.Client, way string, send func
 	if err != nil {
 		return new(call), nil, &Error{Err: err}
 	}
+	if m.Interactive() && m.source != nil && m.identity(to) != m.source.store.identity {
+		// What people have granted is for the client and the provider as they were: another one would refuse the refresh token for good.
+		return new(call), to, &Error{Err: errors.New("client_id or token_url is not what it was when the configuration was loaded; reload Caddy")}
+	}
 	ctx, cancel := withTimeout(ctx, time.Duration(m.Timeout))
 	defer cancel()
 
@@ -223,7 +227,7 @@ func (m *Method) exchange(ctx context.Context, hc *http.Client, code, verifier s
 // issued returns the token of an answer.
 func (m *Method) issued(c *call, to *client) (*Token, error) {
 	if m.TokenField == "id_token" && c.got.idToken == "" {
-		return nil, &Error{Host: host(to.tokenURL), Status: http.StatusOK, Err: errors.New("the answer has no id_token that can be sent")}
+		return nil, &Error{Host: host(to.tokenURL), Status: http.StatusOK, Err: errNoIDToken}
 	}
 	token := newToken(c.got, c.received, time.Duration(m.ExpiresIn))
 	token.identity = m.identity(to) // as of this request: a value from a file may have changed since the configuration loaded

@@ -88,7 +88,7 @@ func (s *Source) wait(ctx context.Context, now time.Time) (*auth.Credential, err
 	if !f.renewal {
 		return s.wait(ctx, time.Now())
 	}
-	if f.by != s {
+	if f.by != s && !f.by.method.configuredWith(s.method) {
 		// It was made with a configuration that is no more, and failed; this one may be better.
 		s.state.clearFailures()
 		return s.wait(ctx, time.Now())

@@ -64,6 +64,13 @@ func (st *State) clearFailures() {
 	}
 }
 
+// startOver forgets what has failed: it was of a grant that is no more.
+func (st *State) startOver() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.err, st.failures, st.retry, st.asked = nil, 0, time.Time{}, time.Time{}
+}
+
 func unixNano(t time.Time) int64 {
 	if t.IsZero() {
 		return 0

@@ -21,7 +21,7 @@ func TestHungStorage(t *testing.T) {
 		})
 		g.connect(t, "ann", "good")
 		works := make(chan struct{})
-		w.disk.fault = func(context.Context, string, string) error { <-works; return nil }
+		w.disk.failWith(func(context.Context, string, string) error { <-works; return nil })
 		before := runtime.NumGoroutine()
 		for minute := range 60 {
 			for range 60 {
@@ -38,7 +38,7 @@ func TestHungStorage(t *testing.T) {
 		if more := runtime.NumGoroutine() - before; more > 2*maxUses {
 			t.Errorf("%d goroutines more", more)
 		}
-		w.disk.fault = nil
+		w.disk.failWith(nil)
 		close(works)
 		time.Sleep(time.Minute)
 		synctest.Wait()

@@ -251,12 +251,12 @@ func TestHalfRotation(t *testing.T) {
 		if err := s.save(ctx, token); err != nil {
 			t.Fatal(err)
 		}
-		storage.fault = func(_ context.Context, op, _ string) error {
+		storage.failWith(func(_ context.Context, op, _ string) error {
 			if op == broken {
 				return errors.New("broken")
 			}
 			return nil
-		}
+		})
 		s, _ = newStore(t, storage, after, before)
 		for range 2 {
 			got, err := s.load(ctx)
@@ -264,7 +264,7 @@ func TestHalfRotation(t *testing.T) {
 				t.Fatalf("%s: %v", broken, err)
 			}
 			equal(t, got, token)
-			storage.fault = nil
+			storage.failWith(nil)
 		}
 	}
 }

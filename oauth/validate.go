@@ -49,7 +49,7 @@ func (m *Method) Validate() error {
 		return errors.New("auth oauth2: client_id is missing")
 	case m.ClientSecret == "" && m.ClientAuth != authNone:
 		return errors.New("auth oauth2: client_secret is missing; best write {env.NAME} (or client_auth none, for a client without a secret)")
-	case m.ClientSecret != "" && m.ClientAuth == authNone:
+	case m.ClientSecret != "" && m.ClientAuth == authNone && (m.RefreshClientAuth == "" || m.RefreshClientAuth == authNone):
 		return errors.New("auth oauth2: client_secret is of no use with client_auth none; remove one")
 	case m.ExpiresIn < 0 || time.Duration(m.ExpiresIn) > maxLifetime:
 		return errors.New("auth oauth2: expires_in: it is not between 0 and ten years")
@@ -115,6 +115,9 @@ func (m *Method) checkAuthorization() error {
 	for _, name := range slices.Sorted(maps.Keys(m.AuthorizationParams)) {
 		if slices.Contains(protocolParams, name) || name == "" {
 			return fmt.Errorf("auth oauth2: authorization_param: %q belongs to the protocol, and is made for each flow", name)
+		}
+		if name == "response_mode" && m.AuthorizationParams[name] != "query" {
+			return errors.New("auth oauth2: authorization_param: response_mode: the callback takes what stands in the query only; remove it")
 		}
 	}
 	return checkConnection(m.Connection, m.ConnectionTrusted)
