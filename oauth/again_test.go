@@ -223,13 +223,13 @@ func TestLabelOfDoubt(t *testing.T) {
 				n := w.connected(1)[0]
 				var once sync.Once
 				redeem := n.redeem
-				m := &Method{TokenURL: "https://p.example/token", ClientID: "i", ClientAuth: authNone, Timeout: n.method.Timeout}
+				m := &Method{TokenURL: "http://127.0.0.1/token", ClientID: "i", ClientAuth: authNone, Timeout: n.method.Timeout}
 				m.plain.tokenURL, m.plain.clientID = m.TokenURL, m.ClientID
 				n.redeem = func(ctx context.Context, refreshToken string) (c *call, err error) {
 					c, err = redeem(ctx, refreshToken) // the provider has redeemed it
 					once.Do(func() {
 						hc := newClient(nil, nil)
-						hc.Transport.(*tokenTransport).base.RegisterProtocol("https", canned{answer.status, answer.body})
+						hc.Transport.(*tokenTransport).base.RegisterProtocol("http", canned{answer.status, answer.body})
 						c, err = m.redeem(ctx, hc, refreshToken)
 					})
 					return c, err

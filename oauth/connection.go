@@ -38,6 +38,7 @@ type connections struct {
 	flows  map[string]*redemption // by the ID of the flow
 
 	strangers atomic.Bool // there are records that no key here opens
+	closed    atomic.Bool // nobody waits any more for what is under way, so nothing must be redeemed
 
 	places chan struct{} // of the uses of the storage that are under way; see impatient
 }
@@ -73,6 +74,19 @@ func (c *connections) state(key string, limit int) *State {
 	}
 	c.states[key] = st
 	return st
+}
+
+// retain puts back a state that was forgotten while a request still had it: what a renewal brings must be known when the process
+// ends.
+func (c *connections) retain(key string, st *State) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.states[key] == nil {
+		if c.states == nil {
+			c.states = make(map[string]*State)
+		}
+		c.states[key] = st
+	}
 }
 
 // known returns the state of a connection if there is one.
@@ -114,6 +128,7 @@ func (c *connections) Destruct() error {
 	for c.busy() && time.Now().Before(end) {
 		time.Sleep(20 * time.Millisecond)
 	}
+	c.closed.Store(true)
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	var errs []error
@@ -281,7 +296,7 @@ func (s *Source) replace(ctx context.Context, token *Token) error {
 	st.token.Store(token)
 	st.seen = time.Now()
 	s.lookLater(token)
-	s.mind()
+	s.mind() //nolint:contextcheck // it belongs to no request
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.unsaved = nil

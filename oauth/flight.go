@@ -73,6 +73,7 @@ func (s *Source) after(ctx context.Context, renewal bool, do func(context.Contex
 func (s *Source) fly(f *flight, do func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.life)
 	defer cancel()
+	s.method.connections.retain(s.store.connection, s.state)
 	err := safely(ctx, do)
 
 	st := s.state

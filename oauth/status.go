@@ -191,7 +191,7 @@ func (m *Method) eachRecord(ctx context.Context, do func(name, key string, token
 		return 0, fmt.Errorf("listing the stored connections: %w", err)
 	}
 	// In an order of its own, so that the keepers of several nodes begin with other ones.
-	weakrand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+	weakrand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] }) //nolint:gosec // G404: an order is no secret
 	var failed error
 	bad := 0
 	for _, name := range names {

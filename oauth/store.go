@@ -49,7 +49,8 @@ type store struct {
 	// the store looks for itself.
 	strangers func() bool
 
-	swept  atomic.Int64 // Unix time of the last sweep
+	swept  atomic.Int64           // Unix time of the last sweep
+	kept   atomic.Pointer[string] // the damaged record that was copied last
 	logger *zap.Logger
 }
 
@@ -111,9 +112,13 @@ func (s *store) loadName(ctx context.Context, ring *seal.Ring, name string) (*To
 	token, rec, err := s.open(ring, path.Base(name), raw)
 	switch {
 	case errors.Is(err, seal.ErrDamaged) || isUnknownKey(err): // its name is of a key of the ring, so it was sealed with that
-		s.logger.Error("a stored record is damaged; a copy of it is kept", zap.String("storage_key", name+".damaged"))
-		if err := s.within().Store(ctx, name+".damaged", raw); err != nil {
-			return nil, fmt.Errorf("keeping a damaged record: %w", err)
+		if kept := s.kept.Load(); kept == nil || *kept != string(raw) { // a user who waits for it has it read once a second
+			s.logger.Error("a stored record is damaged; a copy of it is kept", zap.String("storage_key", name+".damaged"))
+			if err := s.within().Store(ctx, name+".damaged", raw); err != nil {
+				return nil, fmt.Errorf("keeping a damaged record: %w", err)
+			}
+			text := string(raw)
+			s.kept.Store(&text)
 		}
 		return s.damaged(raw), nil
 	case err != nil:

@@ -19,7 +19,7 @@ func (s *Source) keep(ctx context.Context, token *Token) {
 	st.seen = time.Now()
 	s.lookLater(token)
 	st.records.Unlock()
-	s.mind()
+	s.mind() //nolint:contextcheck // it belongs to no request
 
 	st.mu.Lock()
 	persisting := st.unsaved != nil

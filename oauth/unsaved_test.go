@@ -3,7 +3,9 @@
 package oauth
 
 import (
+	"context"
 	"os"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -279,5 +281,73 @@ func TestStorageDown(t *testing.T) {
 				n.mustHave(t, "access-1")
 			})
 		})
+	}
+}
+
+// TestForgottenInUse: a state is forgotten while a slow request still has it, and then renews its token. A process that ends waits for that
+// all the same.
+func TestForgottenInUse(t *testing.T) {
+	folder := t.TempDir()
+	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
+		g := w.gateway(&web{p: w.p}, func(m *Method) {
+			m.Connection = "{http.auth.user.id}"
+			m.environment.CacheSize, m.environment.Spool = 10, folder
+		})
+		g.connect(t, "ann", "good")
+		s := g.Source("ann")
+		for i := 0; g.connections.known("ann") != nil; i++ {
+			g.Source(strconv.Itoa(i))
+		}
+		time.Sleep(time.Hour)
+		w.disk.failWith(func(_ context.Context, op, _ string) error {
+			if op == "Store" && w.p.calls() > 0 {
+				return errDown
+			}
+			return nil
+		})
+		if _, err := s.Credential(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := g.connections.Destruct(); err != nil {
+			t.Fatal(err)
+		}
+		if files, err := os.ReadDir(folder); err != nil || len(files) != 1 {
+			t.Errorf("%d files are left, %v", len(files), err)
+		}
+		w.disk.failWith(nil)
+	})
+}
+
+// TestNoRedemptionAfterTheEnd: a renewal waits for a dead node's claim when the process ends, for longer than that waits. It redeems
+// nothing then: nobody would store the answer.
+func TestNoRedemptionAfterTheEnd(t *testing.T) {
+	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
+		n := w.connected(1)[0]
+		time.Sleep(time.Minute)
+		n.before.set(func(step string) {
+			if step == stepSent {
+				time.Sleep(4 * time.Second) // so slow that it waits for half a minute
+			}
+		})
+		go n.Credential(t.Context())
+		time.Sleep(time.Second)
+		begin := time.Now()
+		if err := n.method.connections.Destruct(); err != nil || time.Since(begin) < destructPatience {
+			t.Fatalf("%v after %v", err, time.Since(begin))
+		}
+		time.Sleep(2 * time.Minute)
+		if got := n.stored(); w.p.calls() != 0 || got.claim != nil {
+			t.Errorf("%d token requests; the claim is %+v", w.p.calls(), got.claim)
+		}
+		w.node().mustHaveAfter(t, "access-1", time.Second)
+	})
+}
+
+// mustHaveAfter is mustHave for a token that must be renewed first.
+func (n *node) mustHaveAfter(t *testing.T, want string, patience time.Duration) {
+	t.Helper()
+	begin := time.Now()
+	if c, err := n.Credential(t.Context()); err != nil || sent(c) != want || time.Since(begin) > patience {
+		t.Errorf("%s, %v after %v, want %s", sent(c), err, time.Since(begin), want)
 	}
 }
