@@ -142,7 +142,12 @@ func checkConnection(text string, trusted bool) error {
 		return errors.New(option + ": there is no placeholder in it, so all requests would share a connection; " +
 			"write {http.auth.user.id}, or leave it out for a shared one")
 	}
-	for _, found := range placeholder.FindAllString(text, -1) {
+	found := placeholder.FindAllString(text, -1)
+	if len(found) > 1 && !trusted {
+		return fmt.Errorf("%s: the values of %s can run into each other, so that two users have one connection (\"ann\" and \"x1\", \"annx\" "+
+			"and \"1\"); use one placeholder, or write the word trusted behind it if that cannot be", option, strings.Join(found, " and "))
+	}
+	for _, found := range found {
 		if clientChosen.MatchString(found) && !authenticated.MatchString(found) && !trusted {
 			return fmt.Errorf("%s: clients choose %s themselves, so one could take another's connection; use {http.auth.user.id}, or "+
 				"write the word trusted behind it if a proxy in front sets it and clients cannot", option, found)
