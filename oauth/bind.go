@@ -70,9 +70,10 @@ func (m *Method) Bind(env Environment) error {
 	m.datasource, m.environment = env.Datasource, env
 	m.logger = m.logger.With(zap.String("datasource", env.Datasource))
 	m.http = newClient(m.tls, env.Dial)
+	m.places = make(chan struct{}, maxUses) // a new configuration may have a storage that works
 	identity := m.identity(to)
 	key := env.Datasource + "\x00" + identity
-	shared, _ := pool.LoadOrStore(key, newConnections())
+	shared, _ := pool.LoadOrStore(key, new(connections))
 	m.connections = shared.(*connections)
 	m.release = func() {
 		_, err := pool.Delete(key)
@@ -95,7 +96,7 @@ func (m *Method) newSource(connection, identity string, state *State) *Source {
 		life:   time.Duration(m.Timeout) + 2*storageTimeout,
 		expiry: time.Duration(m.ExpiresIn),
 		store: &store{
-			storage: m.environment.Storage, places: m.connections.places, ring: m.environment.Keys, datasource: m.datasource, connection: connection,
+			storage: m.environment.Storage, places: m.places, ring: m.environment.Keys, datasource: m.datasource, connection: connection,
 			identity: identity, override: time.Duration(m.ExpiresIn), grant: m.Interactive(), logger: m.logger,
 		},
 	}

@@ -39,11 +39,7 @@ type connections struct {
 
 	strangers atomic.Bool // there are records that no key here opens
 	closed    atomic.Bool // nobody waits any more for what is under way, so nothing must be redeemed
-
-	places chan struct{} // of the uses of the storage that are under way; see impatient
 }
-
-func newConnections() *connections { return &connections{places: make(chan struct{}, maxUses)} }
 
 // pool has the connections of all datasources.
 var pool = caddy.NewUsagePool()

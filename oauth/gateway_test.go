@@ -116,8 +116,9 @@ func (w *world) gateway(s *web, change func(*Method)) *gateway {
 	if m.environment.CacheSize == 0 {
 		m.environment.CacheSize = 1000
 	}
-	m.connections = newConnections()
+	m.connections = new(connections)
 	m.http = newClient(nil, nil)
+	m.places = make(chan struct{}, maxUses)
 	m.http.Transport.(*tokenTransport).base.RegisterProtocol("http", s)
 	to, err := m.resolve()
 	if err != nil {

@@ -149,7 +149,7 @@ func sourceOf(st *store, fetch func(context.Context) (*Token, error)) (*Source, 
 	st.logger = logger
 	return &Source{
 		state: new(State), fetch: fetch, store: st, build: new(Method).build, life: defaultTimeout + 2*storageTimeout, logger: logger,
-		method: &Method{connections: newConnections()},
+		method: &Method{connections: new(connections)},
 	}, observed
 }
 

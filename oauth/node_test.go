@@ -127,7 +127,7 @@ func (w *world) finish() {
 func (w *world) node() *node {
 	n := &node{disk: w.disk, end: w.end}
 	logger, _ := newLogger()
-	m := &Method{Grant: grantAuthorizationCode, Timeout: 0, datasource: "crm", connections: newConnections(), logger: logger}
+	m := &Method{Grant: grantAuthorizationCode, Timeout: 0, datasource: "crm", connections: new(connections), logger: logger}
 	_ = m.Timeout.UnmarshalJSON([]byte(`"10s"`))
 	m.environment = Environment{Storage: n, Keys: func() (*seal.Ring, error) { return w.ring, nil }, CacheSize: 1000}
 	s := m.newSource("", "identity", m.connections.state("", 1000))

@@ -135,7 +135,8 @@ type Method struct {
 	environment Environment
 	connections *connections
 	http        *http.Client
-	source      *Source // of the shared connection
+	places      chan struct{} // of the uses of the storage that are under way; see impatient
+	source      *Source       // of the shared connection
 	release     func()
 }
 

@@ -66,7 +66,7 @@ func TestStatusesOfAnother(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
 		s := &web{p: w.p}
 		idle, other := w.gateway(s, perUser), w.gateway(s, perUser)
-		other.connections = newConnections() // a process of its own
+		other.connections = new(connections) // a process of its own
 		list := func() *Status {
 			t.Helper()
 			got, err := idle.Statuses(t.Context())

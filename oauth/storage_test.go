@@ -42,7 +42,7 @@ func TestHungStorage(t *testing.T) {
 		close(works)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if n := len(g.connections.places); n != 0 {
+		if n := len(g.places); n != 0 {
 			t.Errorf("%d uses are under way", n)
 		}
 		g.connect(t, "bob", "good-bob")

@@ -44,7 +44,7 @@ func TestUsersApart(t *testing.T) {
 // TestCacheSize: memory is bounded, and what must not be lost is not dropped.
 func TestCacheSize(t *testing.T) {
 	const limit = 1000
-	c := newConnections()
+	c := new(connections)
 	busy := []*State{c.state("flight", limit), c.state("looking", limit), c.state("unsaved", limit)}
 	busy[0].flight, busy[1].looking, busy[2].unsaved = new(flight), new(flight), new(Token)
 	shared := c.state("", limit)
