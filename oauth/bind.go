@@ -70,12 +70,14 @@ func (m *Method) Bind(env Environment) error {
 	m.datasource, m.environment = env.Datasource, env
 	m.logger = m.logger.With(zap.String("datasource", env.Datasource))
 	m.http = newClient(m.tls, env.Dial)
-	m.places = make(chan struct{}, maxUses) // a new configuration may have a storage that works
+	m.places = newPlaces() // a new configuration may have a storage that works
 	identity := m.identity(to)
 	key := env.Datasource + "\x00" + identity
 	shared, _ := pool.LoadOrStore(key, new(connections))
 	m.connections = shared.(*connections)
+	m.connections.bound.Store(m)
 	m.release = func() {
+		m.over.Store(true)
 		_, err := pool.Delete(key)
 		if err != nil {
 			m.logger.Error("a connection may be lost", zap.Error(err))

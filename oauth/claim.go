@@ -4,6 +4,7 @@ package oauth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -152,23 +153,55 @@ func (s *Source) holds(ctx context.Context, mine *Token) (bool, error) {
 		stored.claim.Owner == mine.claim.Owner && stored.claim.Attempt == mine.claim.Attempt, nil
 }
 
-// holdsStill is holds, where a storage that fails for a moment must not end what has begun.
-func (s *Source) holdsStill(ctx context.Context, mine *Token) (held bool, err error) {
+// holdsStill is holds for a claim that is about to be used. A storage that fails for a moment must not end what has begun; and where it
+// was slow the claim is marked once more, for what is left of the lease would not be enough for the token request.
+func (s *Source) holdsStill(ctx context.Context, mine *Token) (_ *Token, held bool, err error) {
 	for range 3 {
 		if held, err = s.holds(ctx, mine); err == nil || sleep(ctx, pollInterval) != nil {
 			break
 		}
 	}
-	return held, err
+	if err != nil || !held || mine.age() <= lockPatience+leaseSlack-answerRead {
+		return mine, held, err
+	}
+	if mine, err = s.prolong(ctx, mine); err != nil {
+		return mine, false, err
+	}
+	held, err = s.holds(ctx, mine)
+	if err == nil && held && mine.age() > lockPatience+leaseSlack-answerRead {
+		err = errTooSlow
+	}
+	return mine, held, err
 }
 
-// markAgain writes a claim for another attempt, so that others respect it for a whole lease more.
+var errTooSlow = errors.New("the storage is too slow for a claim to be sure of")
+
+// age is how long ago the claim was written.
+func (t *Token) age() time.Duration { return time.Since(time.UnixMilli(t.claim.At)) }
+
+// prolong is markAgain for a claim whose lease must not be over yet: another node may have taken over else. With an error it returns
+// the claim as it may be stored all the same.
+func (s *Source) prolong(ctx context.Context, mine *Token) (*Token, error) {
+	if mine.age() > s.lease {
+		return mine, errTooSlow
+	}
+	again, err := s.markAgain(ctx, mine)
+	if err == nil && mine.age() > s.lease {
+		err = errTooSlow
+	}
+	return again, err
+}
+
+// markAgain marks a claim for another attempt, so that others respect it for a whole lease more. With an error it returns the claim as it
+// may be stored all the same.
 func (s *Source) markAgain(ctx context.Context, mine *Token) (*Token, error) {
-	return s.markSent(ctx, mine.with(func(t *Token) {
+	again := mine.with(func(t *Token) {
 		c := *mine.claim
+		c.Sent, c.At = true, time.Now().UnixMilli()
 		c.Attempt++
 		t.claim = &c
-	}))
+	})
+	return again, s.saveClaim(ctx, again)
 }
 
 // lock takes the storage's lock for a generation, if it is to be had within a few seconds. It is a hint and nothing else: the name

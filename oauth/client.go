@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -89,24 +90,23 @@ func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	res, err := t.base.RoundTrip(out)
 	if err != nil {
 		c.lost = c.sent.Load()
-		return nil, &Error{Host: req.URL.Host, Err: networkError(err)}
+		return nil, &Error{Host: req.URL.Host, Err: networkError(inTime(req.Context(), err))}
 	}
 	defer res.Body.Close()
 	c.received = time.Now()
+	c.doubt = slices.Contains(inFront, res.StatusCode)
 	body, err := readAnswer(res)
 	if err != nil {
+		if cause := inTime(req.Context(), err); cause != err { //nolint:errorlint // whether it is the same
+			err = networkError(cause)
+		}
 		c.lost = res.StatusCode >= 200 && res.StatusCode <= 299
 		return nil, &Error{Host: req.URL.Host, Status: res.StatusCode, Retry: retryAfter(res, c.received), Err: err}
 	}
 	got, err := parseAnswer(body)
 	fail := &Error{Host: req.URL.Host, Status: res.StatusCode, Retry: retryAfter(res, c.received), Err: err}
 	c.got = got
-	switch res.StatusCode {
-	case http.StatusBadGateway, http.StatusGatewayTimeout: // of something in front of the provider
-		c.doubt = true
-	default:
-		c.doubt = res.StatusCode >= 200 && res.StatusCode <= 299 && err != nil
-	}
+	c.doubt = c.doubt || res.StatusCode >= 200 && res.StatusCode <= 299 && err != nil
 	if got != nil {
 		fail.Code = got.errorCode
 	}
@@ -118,6 +118,17 @@ func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, fail
 	}
 	return normalized(req, got), nil
+}
+
+// inFront are answers of something in front of a provider, which may have dealt with the request: 520 to 524 are Cloudflare's.
+var inFront = []int{http.StatusBadGateway, http.StatusGatewayTimeout, 520, 521, 522, 523, 524}
+
+// inTime returns the cause for which a request has ended early, or err: HTTP/2 in net/http knows nothing of causes.
+func inTime(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); errors.Is(cause, context.DeadlineExceeded) {
+		return cause
+	}
+	return err
 }
 
 // CloseIdleConnections is what http.Client.CloseIdleConnections calls.

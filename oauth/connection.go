@@ -37,8 +37,9 @@ type connections struct {
 	states map[string]*State      // by connection
 	flows  map[string]*redemption // by the ID of the flow
 
-	strangers atomic.Bool // there are records that no key here opens
-	closed    atomic.Bool // nobody waits any more for what is under way, so nothing must be redeemed
+	bound     atomic.Pointer[Method] // the method that was bound last
+	strangers atomic.Bool            // there are records that no key here opens
+	closed    atomic.Bool            // nobody waits any more for what is under way, so nothing must be redeemed
 }
 
 // pool has the connections of all datasources.

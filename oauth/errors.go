@@ -17,6 +17,9 @@ var ErrKeyMissing = errors.New("the stored connection was sealed with a key that
 // ErrNotRenewable says that the provider has issued nothing by which a token could be renewed: it is used as it is.
 var ErrNotRenewable = errors.New("the provider has issued no refresh token; the access token is used as it is, until it expires or the API refuses it")
 
+// ErrSent says that the code of a flow was sent by another process, which knows what came of it.
+var ErrSent = errors.New("the code was sent to the provider by another gateway, or before a restart")
+
 var (
 	// ErrTicketExpired says that a ticket's ten minutes are over.
 	ErrTicketExpired = errors.New("the link is older than ten minutes; make a new one: caddy authenticated-api connect <name>")

@@ -34,6 +34,7 @@ type Flow struct {
 	User       string // who has begun it; "" if a ticket did
 	Ticket     bool   // a ticket stands for the user
 	Began      time.Time
+	Sent       bool // its code was sent, and what came of that was not known yet
 	Done       bool // it has ended, well
 
 	connected int64 // when the account was connected that there was when the ticket was made; see Ticket
@@ -48,6 +49,7 @@ type sealedFlow struct {
 	User       []byte `json:"u,omitempty"`
 	Ticket     bool   `json:"t,omitempty"`
 	Began      int64  `json:"b"` // Unix time in seconds
+	Sent       bool   `json:"y,omitempty"`
 	Done       bool   `json:"x,omitempty"`
 	Connected  int64  `json:"o,omitempty"`
 }
@@ -72,7 +74,7 @@ func expired(began, now time.Time) bool {
 // Seal returns the flow as text that only the gateways with the same key can read or make: visible ASCII, good for a cookie.
 func (f *Flow) Seal(ring *seal.Ring) (string, error) {
 	return sealText(ring, "flow\x00"+f.ID(), &sealedFlow{
-		f.State, f.Verifier, f.Datasource, []byte(f.Connection), []byte(f.User), f.Ticket, f.Began.Unix(), f.Done, f.connected,
+		f.State, f.Verifier, f.Datasource, []byte(f.Connection), []byte(f.User), f.Ticket, f.Began.Unix(), f.Sent, f.Done, f.connected,
 	})
 }
 
@@ -83,7 +85,7 @@ func OpenFlow(ring *seal.Ring, id, text string) (*Flow, error) {
 		return nil, err
 	}
 	return &Flow{
-		f.State, f.Verifier, f.Datasource, string(f.Connection), string(f.User), f.Ticket, time.Unix(f.Began, 0), f.Done, f.Connected,
+		f.State, f.Verifier, f.Datasource, string(f.Connection), string(f.User), f.Ticket, time.Unix(f.Began, 0), f.Sent, f.Done, f.Connected,
 	}, nil
 }
 
@@ -126,6 +128,9 @@ func (m *Method) BeginWithTicket(t *Ticket) (flow *Flow, authorizationURL string
 
 func (m *Method) begin(f *Flow) (*Flow, string, error) {
 	to, err := m.resolve()
+	if err == nil {
+		err = m.unchanged(to)
+	}
 	if err != nil {
 		return nil, "", &Error{Err: err}
 	}
@@ -167,11 +172,11 @@ type redemption struct {
 	err  error // may be read when done is closed
 }
 
-// redemption returns that of a flow, and whether it is a new one.
-func (c *connections) redemption(id string) (r *redemption, first bool) {
+// redemption returns that of a flow, and whether it is a new one. It returns nil if the code was sent elsewhere.
+func (c *connections) redemption(id string, sent bool) (r *redemption, first bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if r = c.flows[id]; r != nil {
+	if r = c.flows[id]; r != nil || sent {
 		return r, false
 	}
 	now := time.Now()
@@ -185,10 +190,13 @@ func (c *connections) redemption(id string) (r *redemption, first bool) {
 }
 
 // Finish redeems the code of a flow, and stores what the provider has issued; from then on the connection is served with
-// that. A flow that this process has finished already is not finished again: it returns what it returned then. A flow of a
-// ticket fails with ErrTicketUsed if the connection has changed since the ticket was made.
+// that. A flow that this process has finished already is not finished again: it returns what it returned then. One whose code
+// another process has sent fails with ErrSent. A flow of a ticket fails with ErrTicketUsed if the connection has changed since the ticket was made.
 func (m *Method) Finish(ctx context.Context, flow *Flow, code string) error {
-	r, first := m.connections.redemption(flow.ID())
+	r, first := m.connections.redemption(flow.ID(), flow.Sent)
+	if r == nil {
+		return ErrSent
+	}
 	if first {
 		go func() {
 			defer close(r.done)

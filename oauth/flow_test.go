@@ -229,3 +229,32 @@ func TestTickets(t *testing.T) {
 		}
 	})
 }
+
+// TestSentElsewhere: the code of a flow was sent, and its answer has not come yet. The process that has sent it says what came of it;
+// another one does not send it again.
+func TestSentElsewhere(t *testing.T) {
+	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
+		s := &web{p: w.p, slow: 5 * time.Second}
+		a, b := w.gateway(s, perUser), w.gateway(s, perUser)
+		flow, _, err := a.Begin("ann", "ann")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := a.Finish(ctx, flow, "good"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		sent := *flow
+		sent.Sent = true
+		if err := b.Finish(t.Context(), &sent, "good"); !errors.Is(err, ErrSent) {
+			t.Errorf("another process: %v", err)
+		}
+		if err := a.Finish(t.Context(), &sent, "good"); err != nil {
+			t.Errorf("the same process: %v", err)
+		}
+		if n := s.codes["good"]; n != 1 {
+			t.Errorf("the code was sent %d times", n)
+		}
+	})
+}

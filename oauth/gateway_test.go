@@ -118,7 +118,7 @@ func (w *world) gateway(s *web, change func(*Method)) *gateway {
 	}
 	m.connections = new(connections)
 	m.http = newClient(nil, nil)
-	m.places = make(chan struct{}, maxUses)
+	m.places = newPlaces()
 	m.http.Transport.(*tokenTransport).base.RegisterProtocol("http", s)
 	to, err := m.resolve()
 	if err != nil {

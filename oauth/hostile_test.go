@@ -7,6 +7,8 @@ import (
 	"compress/flate"
 	"compress/gzip"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"net"
 	"net/http"
@@ -249,6 +251,23 @@ func TestNoHTTP(t *testing.T) {
 	}
 	// Nobody listens there any more.
 	if err := attempt(t, "http://127.0.0.1:1/"); err == nil || !strings.Contains(err.Error(), "refused") {
+		t.Error(err)
+	}
+}
+
+// TestSlowHTTP2: net/http's HTTP/2 tells no cause of a cancelled request. The log says that there was no answer in time all the same.
+func TestSlowHTTP2(t *testing.T) {
+	hang := make(chan struct{})
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hang }))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	t.Cleanup(func() { close(hang) })
+	m, _ := provision(t, "token_url "+server.URL+"\nclient_id id\nclient_secret s\ntimeout 300ms")
+	trusted := x509.NewCertPool()
+	trusted.AddCert(server.Certificate())
+	_, err := m.fetch(t.Context(), newClient(&tls.Config{RootCAs: trusted}, new(net.Dialer).DialContext))
+	if err == nil || !strings.Contains(err.Error(), "no answer in time") {
 		t.Error(err)
 	}
 }

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io/fs"
 	weakrand "math/rand/v2"
+	"net/http"
 	"path"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -22,6 +24,9 @@ const (
 
 	// keepInterval is how often all records are looked at, at most.
 	keepInterval = time.Hour
+
+	// keepRetry is when all records are looked at again of which some could not be dealt with; it doubles each time.
+	keepRetry = 2 * time.Second
 
 	// keepPace is how many records are looked at before a pause of keepPause: a million of them must not stop the rest.
 	keepPace  = 64
@@ -39,13 +44,19 @@ func (m *Method) Keep(ctx context.Context) {
 	if !m.Interactive() {
 		return
 	}
-	wait := keepDelay
+	wait, retry := keepDelay, keepRetry
 	for sleep(ctx, wait) == nil {
-		if err := m.keepAll(ctx); err != nil && ctx.Err() == nil {
+		done, err := m.keepAll(ctx)
+		if err != nil && ctx.Err() == nil {
 			m.logger.Warn("the stored connections could not all be looked after; it is tried again", zap.Error(err))
 		}
 		wait = m.keepEvery()
 		wait += time.Duration(weakrand.Float64() * float64(wait) / 4) //nolint:gosec // G404: a jitter is no secret
+		if done {
+			retry = keepRetry
+		} else {
+			wait, retry = min(wait, retry), 2*min(retry, wait)
+		}
 	}
 }
 
@@ -59,14 +70,15 @@ func (m *Method) keepEvery() time.Duration {
 	return max(every, keepDelay)
 }
 
-func (m *Method) keepAll(ctx context.Context) error {
+// keepAll looks after all connections once. It reports whether that was done.
+func (m *Method) keepAll(ctx context.Context) (done bool, err error) {
 	ring, err := m.source.store.ring()
 	if err != nil {
-		return err
+		return false, err
 	}
 	n := 0
+	var undone, braked atomic.Bool
 	var workers sync.WaitGroup
-	defer workers.Wait()
 	free := make(chan struct{}, keepers)
 	strangers, err := m.eachRecord(ctx, func(name, key string, token *Token) error {
 		if n++; n%keepPace == 0 {
@@ -74,8 +86,12 @@ func (m *Method) keepAll(ctx context.Context) error {
 				return err
 			}
 		}
-		keep := m.keepOne(name, key, token, name != m.storeOf(key).names(ring)[0])
+		keep, renews := m.keepOne(name, key, token, name != m.storeOf(key).names(ring)[0])
 		if keep == nil {
+			return ctx.Err()
+		}
+		if renews && braked.Load() {
+			undone.Store(true)
 			return ctx.Err()
 		}
 		select {
@@ -85,34 +101,44 @@ func (m *Method) keepAll(ctx context.Context) error {
 		}
 		workers.Go(func() {
 			defer func() { <-free }()
-			if err := keep(ctx); err != nil && ctx.Err() == nil {
+			err := keep(ctx)
+			if err != nil {
+				undone.Store(true)
+			}
+			if renews && err != nil {
+				braked.Store(true) // the next ones would fail, too; it is logged where it has failed
+				return
+			}
+			if err != nil && !errors.Is(err, errNotMoved) && ctx.Err() == nil {
 				m.logger.Warn("a stored connection could not be looked after", zap.String("storage_key", name), zap.Error(err))
 			}
 		})
 		return nil
 	})
+	workers.Wait()
 	if err == nil || strangers > 0 {
 		m.connections.strangers.Store(strangers > 0)
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	m.source.store.sweep(ctx)
-	return nil
+	return !undone.Load(), nil
 }
 
-// keepOne returns what is to be done for one connection, or nil. moved says that its record lies under the name of an older key.
-func (m *Method) keepOne(name, key string, token *Token, moved bool) func(context.Context) error {
+// keepOne returns what is to be done for one connection, or nil, and whether the provider is asked for that. moved says that its record lies
+// under the name of an older key.
+func (m *Method) keepOne(name, key string, token *Token, moved bool) (keep func(context.Context) error, renews bool) {
 	now := time.Now()
 	switch idle := m.environment.KeepAlive; {
 	case m.dead(token, now):
-		return func(ctx context.Context) error { return m.forget(ctx, name, key, token) }
+		return func(ctx context.Context) error { return m.forget(ctx, name, key, token) }, false
 	case moved:
-		return m.Source(key).move
+		return m.Source(key).move, false
 	case idle > 0 && token.redeemable() && now.Sub(token.obtained) >= idle:
-		return func(ctx context.Context) error { return m.Source(key).refreshIdle(ctx, token) }
+		return func(ctx context.Context) error { return m.Source(key).refreshIdle(ctx, token) }, true
 	}
-	return nil
+	return nil, false
 }
 
 // dead reports whether a connection has been of no use for so long that it is forgotten.
@@ -158,7 +184,8 @@ func (m *Method) forget(ctx context.Context, name, key string, token *Token) err
 	})
 }
 
-// refreshIdle refreshes a token that nobody has used for long, unless its provider is to be left alone.
+// refreshIdle refreshes a token that nobody has used for long, unless its provider is to be left alone. It returns an error if the
+// provider would say the same of any other.
 func (s *Source) refreshIdle(ctx context.Context, token *Token) error {
 	s.state.mu.Lock()
 	early := time.Now().Before(s.state.retry)
@@ -166,15 +193,21 @@ func (s *Source) refreshIdle(ctx context.Context, token *Token) error {
 	if current := s.state.token.Load(); early || current != nil && current.generation > token.generation {
 		return nil
 	}
-	_ = s.after(ctx, true, func(ctx context.Context) error { // what fails is logged there
+	err := s.after(ctx, true, func(ctx context.Context) error { // what fails is logged there
 		base, err := s.latest(ctx)
 		if err != nil || base.generation > token.generation {
 			return err
 		}
 		return s.next(ctx, nil)
 	})
+	if e, ok := errors.AsType[*Error](err); ok && (e.Status == 0 || e.Status == http.StatusTooManyRequests || e.Code == "invalid_client") {
+		return e
+	}
 	return nil
 }
+
+// errNotMoved says that another node has claimed a record that was to be moved, or that the storage is too slow to be sure.
+var errNotMoved = errors.New("the record could not be moved yet")
 
 // move has the record sealed with the first key of the ring, under a claim: another node, with another first key, may be about to
 // write it.
@@ -188,8 +221,12 @@ func (s *Source) move(ctx context.Context) error {
 		if base.redeemable() {
 			read := time.Now() // nearly
 			var until time.Time
-			if base, until, err = s.claim(ctx, base, read); err != nil || base == nil || time.Now().After(until) {
+			base, until, err = s.claim(ctx, base, read)
+			switch {
+			case err != nil:
 				return err
+			case base == nil || time.Now().After(until):
+				return errNotMoved
 			}
 		}
 		begin := time.Now()

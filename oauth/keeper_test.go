@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strconv"
 	"sync"
@@ -238,11 +239,101 @@ func TestKeepMany(t *testing.T) {
 		}
 		time.Sleep(2 * time.Hour)
 		begin := time.Now()
-		if err := g.keepAll(t.Context()); err != nil {
-			t.Fatal(err)
+		if done, err := g.keepAll(t.Context()); !done || err != nil {
+			t.Fatal(done, err)
 		}
 		if took := time.Since(begin); w.p.calls() != users || took > users*settleTime/keepers*2 {
 			t.Errorf("%d refreshes in %v", w.p.calls(), took)
+		}
+	})
+}
+
+// TestMovedLater: the storage is too slow at first for a record to be moved safely to the first key. It is moved soon after, and not in an
+// hour.
+func TestMovedLater(t *testing.T) {
+	bubble(t, &issuer{mode: rotateStrict, life: 24 * time.Hour}, func(t *testing.T, w *world) {
+		older, newer := newKey(t), newKey(t)
+		s := &web{p: w.p}
+		w.ring = seal.NewRing(older)
+		first := w.gateway(s, perUser)
+		first.connect(t, "ann", "good")
+		first.over.Store(true)
+		before, _ := w.disk.only(t)
+		w.ring = seal.NewRing(newer, older)
+		g := w.gateway(s, perUser)
+		slow := time.Now().Add(3 * time.Second)
+		w.disk.failWith(func(_ context.Context, op, _ string) error {
+			if op == "Store" && time.Now().Before(slow) {
+				time.Sleep(2 * lateAfter)
+			}
+			return nil
+		})
+		stop := keep(t.Context(), g)
+		time.Sleep(30 * time.Second)
+		stop()
+		if after, _ := w.disk.only(t); after == before {
+			t.Error("it was not moved")
+		}
+		if got, err := w.gateway(s, perUser).serves(t, "ann"); err != nil || got != "of-good" {
+			t.Errorf("%q, %v", got, err)
+		}
+	})
+}
+
+// TestMovedAfterConnect: somebody connects, and a new configuration, with a new key, moves the record at once. What the old configuration
+// had in mind to look at later does not bring it back under the older key.
+func TestMovedAfterConnect(t *testing.T) {
+	bubble(t, &issuer{mode: rotateStrict, life: 24 * time.Hour}, func(t *testing.T, w *world) {
+		older, newer := newKey(t), newKey(t)
+		s := &web{p: w.p}
+		w.ring = seal.NewRing(older)
+		before := w.gateway(s, perUser)
+		before.connect(t, "ann", "good")
+		name, _ := w.disk.only(t)
+		w.ring = seal.NewRing(newer, older)
+		after := w.gateway(s, perUser)
+		after.connections = before.connections
+		after.connections.bound.Store(after.Method)
+		before.over.Store(true)
+		stop := keep(t.Context(), after)
+		time.Sleep(time.Minute)
+		stop()
+		if moved, _ := w.disk.only(t); moved == name {
+			t.Error("it was not moved")
+		}
+	})
+}
+
+// TestKeepBraked: the provider refuses all requests. The keeper does not ask it for each of many connections, and goes on when it is back.
+func TestKeepBraked(t *testing.T) {
+	bubble(t, &issuer{mode: rotateNever, life: time.Hour}, func(t *testing.T, w *world) {
+		const users = 500
+		g := w.gateway(&web{p: w.p}, func(m *Method) {
+			m.Connection = "{http.auth.user.id}"
+			m.environment.KeepAlive = 24 * time.Hour
+		})
+		for i := range users {
+			token := w.p.connect()
+			token.generation = 1
+			if err := g.Source(strconv.Itoa(i)).store.save(t.Context(), token); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(25 * time.Hour)
+		w.p.fate = func(int) fate {
+			return fate{err: &Error{Status: http.StatusTooManyRequests, Code: "slow_down"}}
+		}
+		stop := keep(t.Context(), g)
+		time.Sleep(time.Minute)
+		if n := w.p.calls(); n > 6*keepers {
+			t.Errorf("%d token requests in a minute", n)
+		}
+		w.p.fate = nil
+		refused := w.p.calls()
+		time.Sleep(8 * time.Hour)
+		stop()
+		if n := w.p.calls() - refused; n < users {
+			t.Errorf("%d refreshes of %d connections when the provider was back", n, users)
 		}
 	})
 }

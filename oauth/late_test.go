@@ -5,6 +5,7 @@ package oauth
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -253,4 +254,72 @@ func TestClocksOfClaims(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestSlowLock: lock and storage hang for 15 s after a claim was marked as sent, and the provider is slow after that. What is left of the
+// lease then is not enough, so the claim is marked again before anything is sent.
+func TestSlowLock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, &issuer{mode: rotateStrict, life: time.Minute}, func(ctx context.Context, _ *sync.Map, _ string) (func(), error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		})
+		defer w.finish()
+		nodes := w.connected(2)
+		herd(t, nodes, 1, 0)
+		time.Sleep(2 * time.Minute)
+		w.p.fate = func(n int) fate {
+			if n == 1 {
+				return fate{takes: 9 * time.Second}
+			}
+			return fate{}
+		}
+		var once sync.Once
+		nodes[0].after.set(func(step string) {
+			if step == stepSent {
+				once.Do(func() {
+					nodes[0].fail(errHangs)
+					time.AfterFunc(15200*time.Millisecond, func() { nodes[0].fail(nil) })
+				})
+			}
+		})
+		var callers sync.WaitGroup
+		for _, n := range nodes {
+			callers.Go(func() { _, _ = n.Credential(context.Background()) })
+			time.Sleep(time.Second)
+		}
+		callers.Wait()
+		time.Sleep(time.Minute)
+		if w.p.dead || len(w.p.twice()) > 0 || w.p.calls() == 0 {
+			t.Errorf("withdrawn: %t; redeemed twice: %v; %d calls", w.p.dead, w.p.twice(), w.p.calls())
+		}
+	})
+}
+
+// TestSecondMarkTooLate: the mark for the second request, after a lost answer, comes when the lease is over. Nothing is sent, and the claim
+// is given back.
+func TestSecondMarkTooLate(t *testing.T) {
+	bubble(t, &issuer{mode: rotateNever, life: time.Minute}, func(t *testing.T, w *world) {
+		nodes := w.connected(2)
+		herd(t, nodes, 1, 0)
+		time.Sleep(2 * time.Minute)
+		w.p.fate = func(n int) fate {
+			if n == 1 {
+				return fate{takes: 14 * time.Second, lost: true}
+			}
+			return fate{}
+		}
+		marks := 0
+		nodes[0].before.set(func(step string) {
+			if step == stepSent {
+				if marks++; marks == 2 {
+					time.Sleep(4 * time.Second)
+				}
+			}
+		})
+		if _, err := nodes[0].Credential(t.Context()); err == nil || w.p.calls() != 1 {
+			t.Errorf("%v, and %d calls", err, w.p.calls())
+		}
+		nodes[1].mustHaveAfter(t, "access-2", time.Second)
+	})
 }

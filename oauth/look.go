@@ -40,13 +40,27 @@ func (s *Source) mind() {
 	}
 	for _, after := range mindAfter {
 		time.AfterFunc(after, func() {
-			newest := s.state.source.Load() // that of the configuration there is then
-			if newest == nil {
-				newest = s
+			switch m := s.method.successor(); m {
+			case nil:
+			case s.method:
+				s.startLook(time.Now())
+			default:
+				m.Source(s.store.connection).startLook(time.Now())
 			}
-			newest.startLook(time.Now())
 		})
 	}
+}
+
+// successor returns the method itself while its configuration runs, then that of the next one: with older keys, or another storage, a
+// record would be written to where it was. It returns nil if there is none.
+func (m *Method) successor() *Method {
+	if !m.over.Load() {
+		return m
+	}
+	if next := m.connections.bound.Load(); next != nil && !next.over.Load() {
+		return next
+	}
+	return nil
 }
 
 // lookAgain has the record read again if it is time to, and returns the token that is known then.

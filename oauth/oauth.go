@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -135,9 +136,10 @@ type Method struct {
 	environment Environment
 	connections *connections
 	http        *http.Client
-	places      chan struct{} // of the uses of the storage that are under way; see impatient
-	source      *Source       // of the shared connection
+	places      places
+	source      *Source // of the shared connection
 	release     func()
+	over        atomic.Bool // its configuration has ended
 }
 
 // Place is where a token goes: one of its fields is set.

@@ -148,7 +148,8 @@ func TestOver(t *testing.T) {
 	}{
 		"nothing":                    {nil, 5},
 		"older":                      {at(4, "a", 10, nil), 5},
-		"the same with a claim":      {at(5, "mine", 10, nil), 5},
+		"the same with a claim":      {at(5, "mine", 10, nil), 0},
+		"the same, ended":            {at(5, "mine", 10, func(t *Token) { t.end.Reason = ReasonRevoked }), 5},
 		"another of the same number": {at(5, "a", 10, nil), 0},
 		"newer":                      {at(7, "a", 10, nil), 0},
 		"newer, of an older account": {at(7, "a", 9, nil), 8},

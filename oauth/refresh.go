@@ -67,17 +67,18 @@ func (s *Source) next(ctx context.Context, refused *Token) error {
 func (s *Source) redeemClaimed(ctx context.Context, mine, refused *Token) (held bool, err error) {
 	unlock := s.lock(ctx, mine.generation)
 	defer unlock()
-	switch held, err := s.holdsStill(ctx, mine); {
+	doubtful := mine.claim.Doubt
+	mine, held, err = s.holdsStill(ctx, mine)
+	switch {
 	case err != nil: // nothing was sent, and others need not think that something was
-		return false, s.giveBack(ctx, mine, mine.claim.Doubt, err)
+		return false, s.giveBack(ctx, mine, doubtful, err)
 	case !held:
 		return false, nil
 	case s.method.connections.closed.Load(): // the answer would come when the process has ended
-		return false, s.giveBack(ctx, mine, mine.claim.Doubt, &Error{Err: errors.New("the process ends, or has another configuration")})
+		return false, s.giveBack(ctx, mine, doubtful, &Error{Err: errors.New("the process ends, or has another configuration")})
 	}
 	// From here on nothing must end what has begun: the next refresh token is in the answer.
 	ctx = context.WithoutCancel(ctx)
-	doubtful := mine.claim.Doubt
 	c, err := s.redeem(ctx, mine.refresh)
 	if err != nil && c.lost {
 		// Most providers accept the same refresh token again for a while; with the others it is lost anyway.
@@ -86,10 +87,11 @@ func (s *Source) redeemClaimed(ctx context.Context, mine, refused *Token) (held 
 		if e == nil && !held {
 			return false, nil
 		}
-		if again := s.mayAskAgain(ctx, mine, e); again != nil {
-			s.logger.Warn("the answer with a new token was lost on its way; asking once more", zap.Error(err))
-			mine = again
-			c, err = s.redeem(ctx, mine.refresh)
+		if e == nil {
+			if mine, e = s.prolong(ctx, mine); e == nil {
+				s.logger.Warn("the answer with a new token was lost on its way; asking once more", zap.Error(err))
+				c, err = s.redeem(ctx, mine.refresh)
+			}
 		}
 	}
 	if err != nil {
@@ -114,19 +116,6 @@ func (s *Source) redeemClaimed(ctx context.Context, mine, refused *Token) (held 
 		return true, &Error{Err: errors.New("the token has expired already when it came")}
 	}
 	return true, nil
-}
-
-// mayAskAgain marks a claim for the second request, after the answer to the first one was lost. It returns nil if that cannot be
-// written before the lease is over: another node may take over then, and ask itself. unread is the error of reading the claim.
-func (s *Source) mayAskAgain(ctx context.Context, mine *Token, unread error) *Token {
-	if unread != nil {
-		return nil
-	}
-	again, err := s.markAgain(ctx, mine)
-	if err != nil || time.Since(time.UnixMilli(mine.claim.At)) > s.lease {
-		return nil
-	}
-	return again
 }
 
 // unlessOvertaken returns the token to store for an answer, or nil if what another node has stored counts. Where this process had the

@@ -160,9 +160,8 @@ func (m *Method) ask(ctx context.Context, hc *http.Client, way string, send func
 	if err != nil {
 		return new(call), nil, &Error{Err: err}
 	}
-	if m.Interactive() && m.source != nil && m.identity(to) != m.source.store.identity {
-		// What people have granted is for the client and the provider as they were: another one would refuse the refresh token for good.
-		return new(call), to, &Error{Err: errors.New("client_id or token_url is not what it was when the configuration was loaded; reload Caddy")}
+	if err := m.unchanged(to); err != nil {
+		return new(call), to, &Error{Err: err}
 	}
 	ctx, cancel := withTimeout(ctx, time.Duration(m.Timeout))
 	defer cancel()
@@ -189,6 +188,15 @@ func (m *Method) ask(ctx context.Context, hc *http.Client, way string, send func
 		return c, to, &Error{Host: host(to.tokenURL), Err: networkError(err)}
 	}
 	return c, to, nil
+}
+
+// unchanged reports whether a client is not the one that the configuration was loaded with. What people have granted is for that one and
+// its provider: another one would refuse the refresh token for good.
+func (m *Method) unchanged(to *client) error {
+	if m.Interactive() && m.source != nil && m.identity(to) != m.source.store.identity {
+		return errors.New("client_id or token_url is not what it was when the configuration was loaded; reload Caddy")
+	}
+	return nil
 }
 
 // fetch asks for a token by client credentials (RFC 6749 §4.4).

@@ -157,7 +157,7 @@ func (m *Method) Statuses(ctx context.Context) ([]*Status, error) {
 	}
 	_, err := m.eachRecord(ctx, func(_, key string, token *Token) error {
 		st := m.status(key, token, nil)
-		if known := m.connections.known(key).current(); known != nil && (known.generation > token.generation || known.is(token)) {
+		if known := m.connections.known(key).current(); known != nil && (known.is(token) || known.generation > token.generation && !known.standIn()) {
 			st = m.Source(key).status(known)
 		}
 		if st.State != StateNone {

@@ -11,45 +11,55 @@ import (
 
 // maxUses is how many uses of the storage are under way at a time, for one datasource. One that hangs keeps its place, since it keeps
 // a goroutine, and in a file system a thread: Go ends a process that has ten thousand of those.
-const maxUses = 512
+const (
+	maxUses   = 512
+	maxWrites = 128 // which have places of their own: reads that hang must not keep a new token from being stored
+)
+
+// places has a place for each use of the storage that is under way. Nil ones are without bound.
+type places struct{ reads, writes chan struct{} }
+
+func newPlaces() places {
+	return places{make(chan struct{}, maxUses), make(chan struct{}, maxWrites)}
+}
 
 // impatient is a storage of which nobody waits beyond the end of a context: a file system that hangs knows no contexts.
 type impatient struct {
 	certmagic.Storage
 
-	places chan struct{} // one for each use that is under way; nil: there is no bound
+	places places
 }
 
 // Store implements certmagic.Storage.
 func (s impatient) Store(ctx context.Context, key string, val []byte) error {
-	_, err := within(ctx, s.places, func() (struct{}, error) { return struct{}{}, s.Storage.Store(ctx, key, val) })
+	_, err := within(ctx, s.places.writes, func() (struct{}, error) { return struct{}{}, s.Storage.Store(ctx, key, val) })
 	return err
 }
 
 // Load implements certmagic.Storage.
 func (s impatient) Load(ctx context.Context, key string) ([]byte, error) {
-	return within(ctx, s.places, func() ([]byte, error) { return s.Storage.Load(ctx, key) })
+	return within(ctx, s.places.reads, func() ([]byte, error) { return s.Storage.Load(ctx, key) })
 }
 
 // Delete implements certmagic.Storage.
 func (s impatient) Delete(ctx context.Context, key string) error {
-	_, err := within(ctx, s.places, func() (struct{}, error) { return struct{}{}, s.Storage.Delete(ctx, key) })
+	_, err := within(ctx, s.places.writes, func() (struct{}, error) { return struct{}{}, s.Storage.Delete(ctx, key) })
 	return err
 }
 
 // List implements certmagic.Storage.
 func (s impatient) List(ctx context.Context, prefix string, recursive bool) ([]string, error) {
-	return within(ctx, s.places, func() ([]string, error) { return s.Storage.List(ctx, prefix, recursive) })
+	return within(ctx, s.places.reads, func() ([]string, error) { return s.Storage.List(ctx, prefix, recursive) })
 }
 
 // Stat implements certmagic.Storage.
 func (s impatient) Stat(ctx context.Context, key string) (certmagic.KeyInfo, error) {
-	return within(ctx, s.places, func() (certmagic.KeyInfo, error) { return s.Storage.Stat(ctx, key) })
+	return within(ctx, s.places.reads, func() (certmagic.KeyInfo, error) { return s.Storage.Stat(ctx, key) })
 }
 
 // Lock implements certmagic.Storage. Who gets the lock too late gives it back.
 func (s impatient) Lock(ctx context.Context, name string) error {
-	_, err := within(ctx, s.places, func() (struct{}, error) {
+	_, err := within(ctx, s.places.reads, func() (struct{}, error) {
 		err := s.Storage.Lock(ctx, name)
 		if err == nil && ctx.Err() != nil {
 			err = s.Storage.Unlock(context.WithoutCancel(ctx), name)
@@ -61,19 +71,19 @@ func (s impatient) Lock(ctx context.Context, name string) error {
 
 // Unlock implements certmagic.Storage.
 func (s impatient) Unlock(ctx context.Context, name string) error {
-	_, err := within(ctx, s.places, func() (struct{}, error) { return struct{}{}, s.Storage.Unlock(ctx, name) })
+	_, err := within(ctx, s.places.writes, func() (struct{}, error) { return struct{}{}, s.Storage.Unlock(ctx, name) })
 	return err
 }
 
 // within returns what use returns, or the error of ctx if that ends first. use goes on then, until it returns.
-func within[T any](ctx context.Context, places chan struct{}, use func() (T, error)) (T, error) {
+func within[T any](ctx context.Context, free chan struct{}, use func() (T, error)) (T, error) {
 	type result struct {
 		val T
 		err error
 	}
-	if places != nil {
+	if free != nil {
 		select {
-		case places <- struct{}{}:
+		case free <- struct{}{}:
 		case <-ctx.Done():
 			var none T
 			return none, context.Cause(ctx)
@@ -83,8 +93,8 @@ func within[T any](ctx context.Context, places chan struct{}, use func() (T, err
 	go func() {
 		var r result
 		defer func() {
-			if places != nil {
-				<-places
+			if free != nil {
+				<-free
 			}
 			if p := recover(); p != nil { // a storage module's panic would end Caddy here
 				r.err = fmt.Errorf("the storage panicked with a %T", p)

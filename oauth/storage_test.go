@@ -4,12 +4,34 @@ package oauth
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 )
+
+// bound returns a method as a configuration binds it, with a connection for each user.
+func bound(t *testing.T, name string, storage *memory, ring *seal.Ring) *Method {
+	t.Helper()
+	m := parseCode(t, "connection {http.auth.user.id}")
+	if err := m.Bind(Environment{
+		Configuration: new(int), Datasource: name, Storage: storage, Keys: func() (*seal.Ring, error) { return ring, nil },
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// granted is a token of a generation, which can be refreshed.
+func granted(generation uint64) *Token {
+	token := issue("of "+strconv.FormatUint(generation, 10), time.Hour)
+	token.generation, token.refresh = generation, "refresh"
+	return token
+}
 
 // TestHungStorage: a storage hangs for an hour, and knows no contexts. Users with a valid token are served at once all the time, and what
 // hangs does not become more and more. When it works again so does everything.
@@ -42,12 +64,83 @@ func TestHungStorage(t *testing.T) {
 		close(works)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if n := len(g.places); n != 0 {
+		if n := len(g.places.reads) + len(g.places.writes); n != 0 {
 			t.Errorf("%d uses are under way", n)
 		}
 		g.connect(t, "bob", "good-bob")
 		if got, err := g.serves(t, "bob"); err != nil {
 			t.Errorf("%s, %v", got, err)
+		}
+	})
+}
+
+// TestHungReads: reads hang, and writes do not. A new refresh token is stored at once. After a reload with another storage all is well.
+func TestHungReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ring, storage, works := seal.NewRing(newKey(t)), new(memory), make(chan struct{})
+		m := bound(t, "hung-reads", storage, ring)
+		storage.failWith(func(_ context.Context, op, _ string) error {
+			if op == "Load" {
+				<-works
+			}
+			return nil
+		})
+		for i := range maxUses + 100 {
+			go m.Source(strconv.Itoa(i)).Credential(context.Background())
+		}
+		time.Sleep(10 * time.Second)
+		ann := m.Source("ann")
+		ann.keep(t.Context(), granted(2))
+		if ann.state.unsaved != nil {
+			t.Error("a new token could not be stored")
+		}
+		next := bound(t, "hung-reads", new(memory), ring)
+		if err := m.Cleanup(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if _, err := next.Source("bob").Status(t.Context()); err != nil {
+			t.Errorf("with another storage: %v", err)
+		}
+		close(works)
+		time.Sleep(time.Minute)
+		if err := next.Cleanup(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// TestMindedBy: who looks again at what was stored: the configuration that runs, neither one that has failed to start, nor one that has
+// ended.
+func TestMindedBy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ring, storage, closed := seal.NewRing(newKey(t)), new(memory), new(memory)
+		closed.failWith(func(_ context.Context, op, _ string) error { return errors.New(op + ": it is closed") })
+		m := bound(t, "minded", storage, ring)
+		if err := bound(t, "minded", closed, ring).Cleanup(); err != nil { // another part of that configuration was wrong
+			t.Fatal(err)
+		}
+		ann := m.Source("ann")
+		ann.keep(t.Context(), granted(2))
+		time.Sleep(time.Second)
+		if err := ann.save(t.Context(), granted(1)); err != nil { // another node's late write
+			t.Fatal(err)
+		}
+		time.Sleep(30 * time.Second)
+		if got, err := ann.load(t.Context()); err != nil || got.generation != 2 {
+			t.Errorf("generation %d is stored, %v", got.generation, err)
+		}
+		ann.keep(t.Context(), granted(3))
+		if err := m.Cleanup(); err != nil {
+			t.Fatal(err)
+		}
+		name := ann.store.names(ring)[0]
+		if err := storage.Delete(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(30 * time.Second)
+		if storage.Exists(t.Context(), name) {
+			t.Error("a configuration that has ended has stored the record again")
 		}
 	})
 }

@@ -32,7 +32,7 @@ const (
 // whose characters a storage might fold or drop (certmagic's StorageKeys.Safe makes "a/b" and "ab" the same).
 type store struct {
 	storage    certmagic.Storage
-	places     chan struct{}              // see impatient
+	places     places
 	ring       func() (*seal.Ring, error) // makes a key on first need
 	datasource string
 	connection string // "" for the shared one

@@ -77,13 +77,20 @@ func (s *Source) storeUnsaved(ctx context.Context, unsaved, stored *Token) error
 		st.unsaved = nil
 	}
 	st.mu.Unlock()
-	if token == stored {
-		s.logger.Warn("the token that could not be stored is of no use any more: another node has gone on", zap.Uint64("generation", token.generation))
-	} else {
+	switch {
+	case unsaved.is(token):
 		s.logger.Info("the token that could not be stored is stored now", zap.Uint64("generation", token.generation))
+	case token == stored:
+		s.logger.Warn("the token that could not be stored is of no use any more: another node has gone on", zap.Uint64("generation", token.generation))
+	default:
+		s.logger.Info("the token that could not be stored is stored now, over what another node has stored", zap.Uint64("generation", token.generation))
 	}
 	return nil
 }
+
+// guessedFrom is what no generation comes to by counting: where the storage could not be read when an account was connected, the
+// time is taken for one; see install.
+const guessedFrom = 100_000_000
 
 // over returns what counts of t, which comes late to the storage, and of what is stored there: the newest account that was
 // connected, or the disconnect after it; and of one account the newest token.
@@ -91,11 +98,13 @@ func (t *Token) over(stored *Token) *Token {
 	switch {
 	case stored == nil || stored.end.Reason == ReasonDamaged:
 		return t
-	case stored.end.Reason == ReasonDisconnected && stored.changed.After(t.connected):
-		return stored // whatever the generations are: where the storage could not be read a new one was guessed
+	case t.is(stored): // with the claim of whoever redeems it next
+		return stored
+	case t.generation >= guessedFrom && stored.end.Reason == ReasonDisconnected && stored.changed.After(t.connected):
+		return stored
 	case stored.generation < t.generation || stored.generation == t.generation && stored.access == t.access && !stored.foreign:
 		return t
-	case stored.foreign || !t.connected.After(stored.connected):
+	case stored.foreign || !t.connected.After(stored.connected) || stored.end.Reason == ReasonDisconnected && stored.changed.After(t.connected):
 		return stored
 	default:
 		return t.with(func(t *Token) { t.generation = stored.generation + 1 })

@@ -284,6 +284,36 @@ func TestStorageDown(t *testing.T) {
 	}
 }
 
+// TestSpooledAndStored: a write that was given up has landed after all, and another node redeems that refresh token now. The next process
+// leaves its claim alone.
+func TestSpooledAndStored(t *testing.T) {
+	folder := t.TempDir()
+	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
+		nodes := w.connected(2)
+		a, b := nodes[0], nodes[1]
+		a.method.environment.Spool = folder
+		time.Sleep(2 * time.Minute)
+		herd(t, []*node{a}, 1, 0)
+		if err := a.spool(a.state.token.Load()); err != nil {
+			t.Fatal(err)
+		}
+		a.kill()
+		time.Sleep(2 * time.Minute)
+		w.p.fate = func(int) fate { return fate{takes: 4 * time.Second} }
+		go b.Credential(context.Background())
+		time.Sleep(1500 * time.Millisecond)
+		c := w.node()
+		c.method.environment.Spool = folder
+		if _, err := c.Credential(t.Context()); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Minute)
+		if w.p.dead || w.p.calls() != 2 || len(w.p.twice()) > 0 {
+			t.Errorf("withdrawn: %t, %d calls", w.p.dead, w.p.calls())
+		}
+	})
+}
+
 // TestForgottenInUse: a state is forgotten while a slow request still has it, and then renews its token. A process that ends waits for that
 // all the same.
 func TestForgottenInUse(t *testing.T) {

@@ -134,7 +134,7 @@ func (v *visit) finish(flow *oauth.Flow, ds datasource, code string) error {
 		return v.notFinished(ctx, flow, ds, err)
 	}
 	v.logger.Info("connected an account", zap.String("datasource", ds.Datasource()), zap.Bool("ticket", flow.Ticket))
-	v.markDone(flow, ds)
+	v.mark(flow, ds, func(f *oauth.Flow) { f.Done = true })
 	to := ds.Console()
 	if flow.Ticket { // who has a ticket may not see the console
 		to += "callback?" + url.Values{"state": {flow.State}}.Encode()
@@ -145,9 +145,12 @@ func (v *visit) finish(flow *oauth.Flow, ds datasource, code string) error {
 // notFinished says why there is no connection, or none yet.
 func (v *visit) notFinished(ctx context.Context, flow *oauth.Flow, ds datasource, err error) error {
 	_, failed := errors.AsType[*oauth.Error](err)
-	if ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded) && !failed { // the datasource's own timeout may be longer
+	late := ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded) && !failed // the datasource's own timeout may be longer
+	if late || errors.Is(err, oauth.ErrSent) {
 		v.logger.Warn("the provider has not answered yet; the account may still be connected", because(ds, err)...)
-		m := messageNoAnswerYet // the cookie stays: a reload tells how it ended
+		// A reload tells how it ended, where that is known; another gateway must not send the code again (RFC 6749 §4.1.2).
+		v.mark(flow, ds, func(f *oauth.Flow) { f.Sent = true })
+		m := messageNoAnswerYet
 		if flow.Ticket {
 			m.Hint = "Ask the operator of the gateway in a minute whether it is."
 		}
@@ -161,17 +164,17 @@ func (v *visit) notFinished(ctx context.Context, flow *oauth.Flow, ds datasource
 	return v.show(messageOfFinish(err).to(flow, ds))
 }
 
-// markDone leaves the cookie for what remains of its time, so that a repeat is known as one on any node.
-func (v *visit) markDone(flow *oauth.Flow, ds datasource) {
-	done := *flow
-	done.Done = true
+// mark leaves the cookie for what remains of its time, with what is known now, so that a repeat is known as one on any node.
+func (v *visit) mark(flow *oauth.Flow, ds datasource, change func(*oauth.Flow)) {
+	marked := *flow
+	change(&marked)
 	ring, err := v.h.ring()
 	if err == nil {
 		var text string
-		if text, err = done.Seal(ring); err == nil {
-			v.setCookie(ds, done.ID(), text, min(time.Until(flow.Began.Add(oauth.FlowLifetime)), oauth.FlowLifetime))
+		if text, err = marked.Seal(ring); err == nil {
+			v.setCookie(ds, marked.ID(), text, min(time.Until(flow.Began.Add(oauth.FlowLifetime)), oauth.FlowLifetime))
 			return
 		}
 	}
-	v.logger.Error("a flow cannot be marked as done", zap.String("datasource", ds.Datasource()), zap.Error(err))
+	v.logger.Error("a flow cannot be marked", zap.String("datasource", ds.Datasource()), zap.Error(err))
 }
