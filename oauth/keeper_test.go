@@ -222,6 +222,18 @@ func TestKeeperGoesOn(t *testing.T) {
 	})
 }
 
+// store stores that many connections, which nobody has used in this process.
+func (g *gateway) store(t *testing.T, users int) {
+	t.Helper()
+	for i := range users {
+		token := issue("access-"+strconv.Itoa(i), time.Hour)
+		token.generation, token.refresh, token.connected = 1, "refresh-0", token.obtained
+		if err := g.Source(strconv.Itoa(i)).store.save(t.Context(), token); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestKeepMany: the keeper does not wait for one connection after the other.
 func TestKeepMany(t *testing.T) {
 	bubble(t, &issuer{mode: rotateNever, life: time.Hour}, func(t *testing.T, w *world) {
@@ -230,13 +242,8 @@ func TestKeepMany(t *testing.T) {
 			m.Connection = "{http.auth.user.id}"
 			m.environment.KeepAlive = time.Hour
 		})
-		for i := range users {
-			token := w.p.connect()
-			token.generation = 1
-			if err := g.Source(strconv.Itoa(i)).store.save(t.Context(), token); err != nil {
-				t.Fatal(err)
-			}
-		}
+		w.p.connect()
+		g.store(t, users)
 		time.Sleep(2 * time.Hour)
 		begin := time.Now()
 		if done, err := g.keepAll(t.Context()); !done || err != nil {
@@ -312,13 +319,8 @@ func TestKeepBraked(t *testing.T) {
 			m.Connection = "{http.auth.user.id}"
 			m.environment.KeepAlive = 24 * time.Hour
 		})
-		for i := range users {
-			token := w.p.connect()
-			token.generation = 1
-			if err := g.Source(strconv.Itoa(i)).store.save(t.Context(), token); err != nil {
-				t.Fatal(err)
-			}
-		}
+		w.p.connect()
+		g.store(t, users)
 		time.Sleep(25 * time.Hour)
 		w.p.fate = func(int) fate {
 			return fate{err: &Error{Status: http.StatusTooManyRequests, Code: "slow_down"}}
