@@ -75,7 +75,6 @@ func (m *Method) Bind(env Environment) error {
 	key := env.Datasource + "\x00" + identity
 	shared, _ := pool.LoadOrStore(key, new(connections))
 	m.connections = shared.(*connections)
-	m.connections.bound.Store(m)
 	m.release = func() {
 		m.over.Store(true)
 		_, err := pool.Delete(key)
@@ -87,6 +86,7 @@ func (m *Method) Bind(env Environment) error {
 	m.source = m.newSource("", identity, m.connections.state("", env.CacheSize))
 	m.source.state.source.Store(m.source)
 	m.source.state.clearFailures()
+	m.connections.bound.Store(m) // at the end: others use it from now on
 	return nil
 }
 
