@@ -76,7 +76,7 @@ func (m *Method) Bind(env Environment) error {
 	shared, _ := pool.LoadOrStore(key, new(connections))
 	m.connections = shared.(*connections)
 	m.release = func() {
-		m.over.Store(true)
+		m.connections.unbind(m)
 		_, err := pool.Delete(key)
 		if err != nil {
 			m.logger.Error("a connection may be lost", zap.Error(err))
@@ -86,7 +86,7 @@ func (m *Method) Bind(env Environment) error {
 	m.source = m.newSource("", identity, m.connections.state("", env.CacheSize))
 	m.source.state.source.Store(m.source)
 	m.source.state.clearFailures()
-	m.connections.bound.Store(m) // at the end: others use it from now on
+	m.connections.bind(m) // at the end: others use it from now on
 	return nil
 }
 

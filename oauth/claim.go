@@ -81,11 +81,13 @@ func (s *Source) claim(ctx context.Context, base *Token, read time.Time) (mine *
 	mine = base.with(func(t *Token) {
 		t.claim = &claim{Owner: s.state.name(), Attempt: attempt, Doubt: base.claim.doubtful(), At: now.UnixMilli()}
 	})
-	late := s.state.late.Swap(false)
 	if err := s.saveClaim(ctx, mine); err != nil {
 		return nil, until, err
 	}
-	if late || time.Since(read) > lateAfter {
+	if time.Since(read) > lateAfter {
+		s.state.beLate(s.outlasts())
+	}
+	if s.state.isLate() {
 		until = now
 	}
 	if err := sleep(ctx, settleTime); err != nil {
@@ -97,11 +99,14 @@ func (s *Source) claim(ctx context.Context, base *Token, read time.Time) (mine *
 	return mine, until, nil
 }
 
+// outlasts is how long it takes until others have also seen, and mended, if a newer record was overwritten.
+func (s *Source) outlasts() time.Duration { return max(s.lease, lookBy+2*time.Second) }
+
 // outlast waits until whoever may have redeemed the refresh token in the meantime has stored the next one, or has died: the
 // storage is so slow, or this process stood still for so long, that the claim may have been written over another's. It returns nil
 // if that was so.
 func (s *Source) outlast(ctx context.Context, mine *Token) (*Token, error) {
-	wait := max(s.lease, lookBy+2*time.Second) // by then others have also seen, and mended, if a newer record was overwritten
+	wait := s.outlasts()
 	s.logger.Warn("the storage is slow; waiting in case another node renews the token, too", zap.Duration("wait", wait))
 	for range 2 { // the second mark is for those who have seen the first one, so that they go on waiting
 		if err := sleep(ctx, wait/2); err != nil {
@@ -138,7 +143,7 @@ func (s *Source) saveClaim(ctx context.Context, mine *Token) error {
 		return nil
 	}
 	if time.Since(begin) > lateAfter {
-		s.state.late.Store(true)
+		s.state.beLate(s.outlasts())
 	}
 	return fmt.Errorf("claiming the refresh token: %w", err)
 }
@@ -174,20 +179,25 @@ func (s *Source) holdsStill(ctx context.Context, mine *Token) (_ *Token, held bo
 	return mine, held, err
 }
 
-var errTooSlow = errors.New("the storage is too slow for a claim to be sure of")
+var (
+	errTooSlow = errors.New("the storage is too slow for a claim to be sure of")
+	errOver    = errors.New("the storage was so slow that the claim was over before it could be marked again")
+)
 
 // age is how long ago the claim was written.
 func (t *Token) age() time.Duration { return time.Since(time.UnixMilli(t.claim.At)) }
 
 // prolong is markAgain for a claim whose lease must not be over yet: another node may have taken over else. With an error it returns
-// the claim as it may be stored all the same.
+// the claim as it may be stored all the same. With errOver it may be stored over another node's, and must stay: whoever saw none
+// would redeem what that one redeems.
 func (s *Source) prolong(ctx context.Context, mine *Token) (*Token, error) {
 	if mine.age() > s.lease {
 		return mine, errTooSlow
 	}
 	again, err := s.markAgain(ctx, mine)
-	if err == nil && mine.age() > s.lease {
-		err = errTooSlow
+	if mine.age() > s.lease {
+		s.state.beLate(s.outlasts())
+		err = errOver
 	}
 	return again, err
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -36,10 +37,10 @@ type connections struct {
 	mu     sync.RWMutex
 	states map[string]*State      // by connection
 	flows  map[string]*redemption // by the ID of the flow
+	bound  []*Method              // those whose configuration has not ended, the newest one last
 
-	bound     atomic.Pointer[Method] // the method that was bound last
-	strangers atomic.Bool            // there are records that no key here opens
-	closed    atomic.Bool            // nobody waits any more for what is under way, so nothing must be redeemed
+	strangers atomic.Bool // there are records that no key here opens
+	closed    atomic.Bool // nobody waits any more for what is under way, so nothing must be redeemed
 }
 
 // pool has the connections of all datasources.
@@ -71,6 +72,35 @@ func (c *connections) state(key string, limit int) *State {
 	}
 	c.states[key] = st
 	return st
+}
+
+// bind notes that a method is in use.
+func (c *connections) bind(m *Method) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.bound = append(c.bound, m)
+}
+
+// unbind notes that it is not any more.
+func (c *connections) unbind(m *Method) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.bound = slices.DeleteFunc(c.bound, func(other *Method) bool { return other == m })
+}
+
+// successor returns the method itself while its configuration runs, then the newest one that does, or nil. With older keys, or another
+// storage, a record would be written to where it was.
+func (c *connections) successor(m *Method) *Method {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	switch n := len(c.bound); {
+	case slices.Contains(c.bound, m):
+		return m
+	case n == 0:
+		return nil
+	default:
+		return c.bound[n-1]
+	}
 }
 
 // retain puts back a state that was forgotten while a request still had it: what a renewal brings must be known when the process

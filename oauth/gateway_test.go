@@ -126,6 +126,7 @@ func (w *world) gateway(s *web, change func(*Method)) *gateway {
 	}
 	m.source = m.newSource("", m.identity(to), m.connections.state("", m.environment.CacheSize))
 	m.source.state.source.Store(m.source)
+	m.connections.bind(m)
 	return g
 }
 

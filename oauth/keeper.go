@@ -46,15 +46,16 @@ func (m *Method) Keep(ctx context.Context) {
 	}
 	wait, retry := keepDelay, keepRetry
 	for sleep(ctx, wait) == nil {
-		done, err := m.keepAll(ctx)
+		done, renewed, err := m.keepAll(ctx)
 		if err != nil && ctx.Err() == nil {
 			m.logger.Warn("the stored connections could not all be looked after; it is tried again", zap.Error(err))
 		}
 		wait = m.keepEvery()
 		wait += time.Duration(weakrand.Float64() * float64(wait) / 4) //nolint:gosec // G404: a jitter is no secret
-		if done {
-			retry = keepRetry
-		} else {
+		if done || renewed {
+			retry = keepRetry // a provider that limits requests is asked for some of them again and again
+		}
+		if !done {
 			wait, retry = min(wait, retry), 2*min(retry, wait)
 		}
 	}
@@ -70,14 +71,14 @@ func (m *Method) keepEvery() time.Duration {
 	return max(every, keepDelay)
 }
 
-// keepAll looks after all connections once. It reports whether that was done.
-func (m *Method) keepAll(ctx context.Context) (done bool, err error) {
+// keepAll looks after all connections once. It reports whether that was done, and whether any token was renewed.
+func (m *Method) keepAll(ctx context.Context) (done, renewed bool, err error) {
 	ring, err := m.source.store.ring()
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	n := 0
-	var undone, braked atomic.Bool
+	var undone, braked, some atomic.Bool
 	var workers sync.WaitGroup
 	free := make(chan struct{}, keepers)
 	strangers, err := m.eachRecord(ctx, func(name, key string, token *Token) error {
@@ -105,9 +106,12 @@ func (m *Method) keepAll(ctx context.Context) (done bool, err error) {
 			if err != nil {
 				undone.Store(true)
 			}
-			if renews && err != nil {
+			switch now := m.connections.known(key).current(); {
+			case renews && err != nil:
 				braked.Store(true) // the next ones would fail, too; it is logged where it has failed
 				return
+			case renews && now != nil && now.generation > token.generation:
+				some.Store(true)
 			}
 			if err != nil && !errors.Is(err, errNotMoved) && ctx.Err() == nil {
 				m.logger.Warn("a stored connection could not be looked after", zap.String("storage_key", name), zap.Error(err))
@@ -120,10 +124,12 @@ func (m *Method) keepAll(ctx context.Context) (done bool, err error) {
 		m.connections.strangers.Store(strangers > 0)
 	}
 	if err != nil {
-		return false, err
+		return false, some.Load(), err
 	}
-	m.source.store.sweep(ctx)
-	return !undone.Load(), nil
+	sweepCtx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	m.source.store.sweep(sweepCtx)
+	return !undone.Load(), some.Load(), nil
 }
 
 // keepOne returns what is to be done for one connection, or nil, and whether the provider is asked for that. moved says that its record lies
@@ -200,7 +206,8 @@ func (s *Source) refreshIdle(ctx context.Context, token *Token) error {
 		}
 		return s.next(ctx, nil)
 	})
-	if e, ok := errors.AsType[*Error](err); ok && (e.Status == 0 || e.Status == http.StatusTooManyRequests || e.Code == "invalid_client") {
+	if e, ok := errors.AsType[*Error](err); ok && e.Host != "" &&
+		(e.Status == 0 || e.Status == http.StatusTooManyRequests || e.Status >= http.StatusInternalServerError || e.Code == "invalid_client") {
 		return e
 	}
 	return nil
@@ -234,7 +241,7 @@ func (s *Source) move(ctx context.Context) error {
 			return err
 		}
 		if time.Since(begin) > lateAfter {
-			s.state.late.Store(true) // it may have come over a newer generation, which the next claim must not take for the last one
+			s.state.beLate(s.outlasts()) // it may have come over a newer generation, which the next claim must not take for the last one
 		}
 		return s.store.removeOthers(ctx, base.generation)
 	})

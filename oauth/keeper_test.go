@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -246,8 +247,8 @@ func TestKeepMany(t *testing.T) {
 		g.store(t, users)
 		time.Sleep(2 * time.Hour)
 		begin := time.Now()
-		if done, err := g.keepAll(t.Context()); !done || err != nil {
-			t.Fatal(done, err)
+		if done, renewed, err := g.keepAll(t.Context()); !done || !renewed || err != nil {
+			t.Fatal(done, renewed, err)
 		}
 		if took := time.Since(begin); w.p.calls() != users || took > users*settleTime/keepers*2 {
 			t.Errorf("%d refreshes in %v", w.p.calls(), took)
@@ -255,8 +256,8 @@ func TestKeepMany(t *testing.T) {
 	})
 }
 
-// TestMovedLater: the storage is too slow at first for a record to be moved safely to the first key. It is moved soon after, and not in an
-// hour.
+// TestMovedLater: the storage is too slow at first for a record to be moved safely to the first key. It is moved within a minute, and not
+// in an hour.
 func TestMovedLater(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: 24 * time.Hour}, func(t *testing.T, w *world) {
 		older, newer := newKey(t), newKey(t)
@@ -264,7 +265,7 @@ func TestMovedLater(t *testing.T) {
 		w.ring = seal.NewRing(older)
 		first := w.gateway(s, perUser)
 		first.connect(t, "ann", "good")
-		first.over.Store(true)
+		first.connections.unbind(first.Method)
 		before, _ := w.disk.only(t)
 		w.ring = seal.NewRing(newer, older)
 		g := w.gateway(s, perUser)
@@ -276,7 +277,7 @@ func TestMovedLater(t *testing.T) {
 			return nil
 		})
 		stop := keep(t.Context(), g)
-		time.Sleep(30 * time.Second)
+		time.Sleep(time.Minute)
 		stop()
 		if after, _ := w.disk.only(t); after == before {
 			t.Error("it was not moved")
@@ -300,8 +301,8 @@ func TestMovedAfterConnect(t *testing.T) {
 		w.ring = seal.NewRing(newer, older)
 		after := w.gateway(s, perUser)
 		after.connections = before.connections
-		after.connections.bound.Store(after.Method)
-		before.over.Store(true)
+		after.connections.bind(after.Method)
+		before.connections.unbind(before.Method)
 		stop := keep(t.Context(), after)
 		time.Sleep(time.Minute)
 		stop()
@@ -337,5 +338,65 @@ func TestKeepBraked(t *testing.T) {
 		if n := w.p.calls() - refused; n < users {
 			t.Errorf("%d refreshes of %d connections when the provider was back", n, users)
 		}
+	})
+}
+
+// TestKeepLimited: the provider allows some requests in a second, and refuses the others. All are renewed in time.
+func TestKeepLimited(t *testing.T) {
+	bubble(t, &issuer{mode: rotateNever, life: time.Hour}, func(t *testing.T, w *world) {
+		const users = 1000
+		g := w.gateway(&web{p: w.p}, func(m *Method) {
+			m.Connection = "{http.auth.user.id}"
+			m.environment.KeepAlive = 24 * time.Hour
+		})
+		w.p.connect()
+		g.store(t, users)
+		time.Sleep(25 * time.Hour)
+		var second int64
+		var asked, served atomic.Int64
+		w.p.fate = func(int) fate { // one call at a time
+			if now := time.Now().Unix(); now != second {
+				second = now
+				asked.Store(0)
+			}
+			if asked.Add(1) > 10 {
+				return fate{err: &Error{Status: http.StatusTooManyRequests, Code: "slow_down"}}
+			}
+			served.Add(1)
+			return fate{}
+		}
+		stop := keep(t.Context(), g)
+		time.Sleep(8 * time.Hour) // two rounds, though each goes on as long as the provider allows
+		stop()
+		if n := served.Load(); n < users {
+			t.Errorf("%d of %d were renewed", n, users)
+		}
+	})
+}
+
+// TestKeepHungRead: one read of the storage hangs for ever. The keeper goes on.
+func TestKeepHungRead(t *testing.T) {
+	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
+		g := w.gateway(&web{p: w.p}, func(m *Method) {
+			m.Connection = "{http.auth.user.id}"
+			m.environment.KeepAlive = 24 * time.Hour
+		})
+		g.connect(t, "ann", "good")
+		time.Sleep(time.Minute)
+		var once atomic.Bool
+		works := make(chan struct{})
+		w.disk.failWith(func(_ context.Context, op, _ string) error {
+			if op == "Load" && once.CompareAndSwap(false, true) {
+				<-works
+			}
+			return nil
+		})
+		stop := keep(t.Context(), g)
+		time.Sleep(3 * 24 * time.Hour)
+		stop()
+		if w.p.calls() == 0 {
+			t.Error("nothing was refreshed in three days")
+		}
+		close(works)
 	})
 }

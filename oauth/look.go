@@ -40,7 +40,7 @@ func (s *Source) mind() {
 	}
 	for _, after := range mindAfter {
 		time.AfterFunc(after, func() {
-			switch m := s.method.successor(); m {
+			switch m := s.method.connections.successor(s.method); m {
 			case nil:
 			case s.method:
 				s.startLook(time.Now())
@@ -49,18 +49,6 @@ func (s *Source) mind() {
 			}
 		})
 	}
-}
-
-// successor returns the method itself while its configuration runs, then that of the next one: with older keys, or another storage, a
-// record would be written to where it was. It returns nil if there is none.
-func (m *Method) successor() *Method {
-	if !m.over.Load() {
-		return m
-	}
-	if next := m.connections.bound.Load(); next != nil && !next.over.Load() {
-		return next
-	}
-	return nil
 }
 
 // lookAgain has the record read again if it is time to, and returns the token that is known then.

@@ -130,6 +130,7 @@ func (w *world) node() *node {
 	m := &Method{Grant: grantAuthorizationCode, Timeout: 0, datasource: "crm", connections: new(connections), logger: logger}
 	_ = m.Timeout.UnmarshalJSON([]byte(`"10s"`))
 	m.environment = Environment{Storage: n, Keys: func() (*seal.Ring, error) { return w.ring, nil }, CacheSize: 1000}
+	m.connections.bind(m)
 	s := m.newSource("", "identity", m.connections.state("", 1000))
 	s.state.source.Store(s)
 	s.redeem = func(ctx context.Context, refreshToken string) (c *call, err error) {

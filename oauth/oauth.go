@@ -15,7 +15,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -139,7 +138,6 @@ type Method struct {
 	places      places
 	source      *Source // of the shared connection
 	release     func()
-	over        atomic.Bool // its configuration has ended
 }
 
 // Place is where a token goes: one of its fields is set.

@@ -70,6 +70,8 @@ func (s *Source) redeemClaimed(ctx context.Context, mine, refused *Token) (held 
 	doubtful := mine.claim.Doubt
 	mine, held, err = s.holdsStill(ctx, mine)
 	switch {
+	case errors.Is(err, errOver):
+		return false, err
 	case err != nil: // nothing was sent, and others need not think that something was
 		return false, s.giveBack(ctx, mine, doubtful, err)
 	case !held:
@@ -92,6 +94,9 @@ func (s *Source) redeemClaimed(ctx context.Context, mine, refused *Token) (held 
 				s.logger.Warn("the answer with a new token was lost on its way; asking once more", zap.Error(err))
 				c, err = s.redeem(ctx, mine.refresh)
 			}
+		}
+		if errors.Is(e, errOver) {
+			return true, err
 		}
 	}
 	if err != nil {
@@ -176,7 +181,9 @@ func (s *Source) failed(ctx context.Context, mine *Token, c *call, err error, do
 // giveBack takes the claim out of the record after a failure, unless another node has claimed or written the record since: this process
 // may have stood still. It returns err, or nil if there is a newer token.
 func (s *Source) giveBack(ctx context.Context, mine *Token, doubtful bool, err error) error {
-	held, e := s.holds(ctx, mine)
+	stored, e := s.load(ctx)
+	held := e == nil && stored != nil && stored.generation == mine.generation && stored.claim != nil &&
+		stored.claim.Owner == mine.claim.Owner // of whichever attempt: a mark may have failed, or not
 	if held {
 		e = s.save(ctx, mine.released(doubtful))
 	}

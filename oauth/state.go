@@ -39,7 +39,7 @@ type State struct {
 	unsaved  *Token    // a token that could not be stored
 	owner    string    // names this process in claims
 
-	late atomic.Bool // a claim could not be written in time, and may be written still
+	late atomic.Int64 // until then, in Unix nanoseconds, what was written too late may lie over what another node has written
 
 	records turn      // held while the record is read, which may move it, and while it is written
 	seen    time.Time // since when the token is known; under records
@@ -52,6 +52,11 @@ func (st *State) current() *Token {
 	}
 	return st.token.Load()
 }
+
+// beLate notes that something was, or may still be, written too late.
+func (st *State) beLate(wait time.Duration) { st.late.Store(time.Now().Add(wait).UnixNano()) }
+
+func (st *State) isLate() bool { return time.Now().UnixNano() < st.late.Load() }
 
 // clearFailures lets the next renewal start at once, unless the provider has asked for patience: a new configuration may have
 // mended what was wrong.

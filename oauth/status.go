@@ -183,7 +183,9 @@ func (m *Method) eachRecord(ctx context.Context, do func(name, key string, token
 	if err != nil {
 		return 0, err
 	}
-	names, err := store.within().List(ctx, store.folder(), false)
+	listCtx, cancel := context.WithTimeout(ctx, listTimeout)
+	names, err := store.within().List(listCtx, store.folder(), false)
+	cancel()
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
@@ -198,7 +200,9 @@ func (m *Method) eachRecord(ctx context.Context, do func(name, key string, token
 		if !recordName.MatchString(path.Base(name)) {
 			continue
 		}
-		raw, err := store.within().Load(ctx, name)
+		loadCtx, cancel := context.WithTimeout(ctx, storageTimeout)
+		raw, err := store.within().Load(loadCtx, name)
+		cancel()
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

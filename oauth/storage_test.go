@@ -53,8 +53,8 @@ func TestHungStorage(t *testing.T) {
 					t.Fatalf("minute %d: %s, %v after %v", minute, got, err, time.Since(begin))
 				}
 			}
-			for i := range 100 {
-				go g.serves(t, "unknown"+strconv.Itoa(100*minute+i))
+			for i := range 25 {
+				go g.serves(t, "unknown"+strconv.Itoa(25*minute+i))
 			}
 		}
 		if more := runtime.NumGoroutine() - before; more > 2*maxUses {
@@ -130,8 +130,23 @@ func TestMindedBy(t *testing.T) {
 		if got, err := ann.load(t.Context()); err != nil || got.generation != 2 {
 			t.Errorf("generation %d is stored, %v", got.generation, err)
 		}
+		// Of another one, which is loaded in between, too.
 		ann.keep(t.Context(), granted(3))
-		if err := m.Cleanup(); err != nil {
+		next := bound(t, "minded", storage, ring)
+		if err := errors.Join(m.Cleanup(), bound(t, "minded", closed, ring).Cleanup()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if err := ann.save(t.Context(), granted(2)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(30 * time.Second)
+		if got, err := ann.load(t.Context()); err != nil || got.generation != 3 {
+			t.Errorf("generation %d is stored, %v", got.generation, err)
+		}
+		ann = next.Source("ann")
+		ann.keep(t.Context(), granted(4))
+		if err := next.Cleanup(); err != nil {
 			t.Fatal(err)
 		}
 		name := ann.store.names(ring)[0]

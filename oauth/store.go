@@ -22,6 +22,9 @@ const (
 	// storageTimeout bounds one use of the storage: a stalled one must not keep a token from those who wait for it.
 	storageTimeout = 5 * time.Second
 
+	// listTimeout bounds the listing of all records, of which there may be a million.
+	listTimeout = time.Minute
+
 	// orphanAge is how old a file must be that no record is, before it is removed.
 	orphanAge = time.Hour
 )

@@ -49,7 +49,7 @@ func TestCacheSize(t *testing.T) {
 	busy[0].flight, busy[1].looking, busy[2].unsaved = new(flight), new(flight), new(Token)
 	shared := c.state("", limit)
 	most := 0
-	for i := range 1_000_000 {
+	for i := range manyUsers {
 		c.state(strconv.Itoa(i), limit)
 		most = max(most, len(c.states))
 	}
