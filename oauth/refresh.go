@@ -102,6 +102,19 @@ func (s *Source) redeemClaimed(ctx context.Context, mine, refused *Token) (held 
 	if err != nil {
 		return true, s.failed(ctx, mine, c, err, doubtful, refused != nil)
 	}
+	token := s.answered(mine, c)
+	if token = s.unlessOvertaken(ctx, mine, token); token == nil {
+		return true, s.state.token.Load().finished()
+	}
+	s.keep(ctx, token)
+	if !token.valid(time.Now()) {
+		return true, &Error{Err: errors.New("the token has expired already when it came")}
+	}
+	return true, nil
+}
+
+// answered returns the token of the answer to a refresh, which is the next generation of mine.
+func (s *Source) answered(mine *Token, c *call) *Token {
 	token := newToken(c.got, c.received, s.expiry)
 	if token.refresh == "" {
 		token.refresh = mine.refresh // RFC 6749 §6
@@ -113,14 +126,7 @@ func (s *Source) redeemClaimed(ctx context.Context, mine, refused *Token) (held 
 		}
 	}
 	token.generation, token.identity, token.connected = mine.generation+1, mine.identity, mine.connected
-	if token = s.unlessOvertaken(ctx, mine, token); token == nil {
-		return true, s.state.token.Load().finished()
-	}
-	s.keep(ctx, token)
-	if !token.valid(time.Now()) {
-		return true, &Error{Err: errors.New("the token has expired already when it came")}
-	}
-	return true, nil
+	return token
 }
 
 // unlessOvertaken returns the token to store for an answer, or nil if what another node has stored counts. Where this process had the
