@@ -235,6 +235,19 @@ func (g *gateway) store(t *testing.T, users int) {
 	}
 }
 
+// idle starts a process with that many connections, each of which is to be refreshed, for nobody has used it for a day.
+func (w *world) idle(t *testing.T, users int) *gateway {
+	t.Helper()
+	g := w.gateway(&web{p: w.p}, func(m *Method) {
+		m.Connection = "{http.auth.user.id}"
+		m.environment.KeepAlive = 24 * time.Hour
+	})
+	w.p.connect()
+	g.store(t, users)
+	time.Sleep(25 * time.Hour)
+	return g
+}
+
 // TestKeepMany: the keeper does not wait for one connection after the other.
 func TestKeepMany(t *testing.T) {
 	bubble(t, &issuer{mode: rotateNever, life: time.Hour}, func(t *testing.T, w *world) {
@@ -316,13 +329,7 @@ func TestMovedAfterConnect(t *testing.T) {
 func TestKeepBraked(t *testing.T) {
 	bubble(t, &issuer{mode: rotateNever, life: time.Hour}, func(t *testing.T, w *world) {
 		const users = 500
-		g := w.gateway(&web{p: w.p}, func(m *Method) {
-			m.Connection = "{http.auth.user.id}"
-			m.environment.KeepAlive = 24 * time.Hour
-		})
-		w.p.connect()
-		g.store(t, users)
-		time.Sleep(25 * time.Hour)
+		g := w.idle(t, users)
 		w.p.fate = func(int) fate {
 			return fate{err: &Error{Status: http.StatusTooManyRequests, Code: "slow_down"}}
 		}
@@ -345,13 +352,7 @@ func TestKeepBraked(t *testing.T) {
 func TestKeepLimited(t *testing.T) {
 	bubble(t, &issuer{mode: rotateNever, life: time.Hour}, func(t *testing.T, w *world) {
 		const users = 1000
-		g := w.gateway(&web{p: w.p}, func(m *Method) {
-			m.Connection = "{http.auth.user.id}"
-			m.environment.KeepAlive = 24 * time.Hour
-		})
-		w.p.connect()
-		g.store(t, users)
-		time.Sleep(25 * time.Hour)
+		g := w.idle(t, users)
 		var second int64
 		var asked, served atomic.Int64
 		w.p.fate = func(int) fate { // one call at a time

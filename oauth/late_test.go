@@ -296,6 +296,18 @@ func TestSlowLock(t *testing.T) {
 	})
 }
 
+// delaySecondMark has the second mark of the node be written later.
+func (n *node) delaySecondMark(pause time.Duration) {
+	marks := 0
+	n.before.set(func(step string) {
+		if step == stepSent {
+			if marks++; marks == 2 {
+				time.Sleep(pause)
+			}
+		}
+	})
+}
+
 // TestSecondMarkTooLate: the mark for the second request, after a lost answer, comes when the lease is over. Nothing is sent.
 func TestSecondMarkTooLate(t *testing.T) {
 	bubble(t, &issuer{mode: rotateNever, life: time.Minute}, func(t *testing.T, w *world) {
@@ -308,14 +320,7 @@ func TestSecondMarkTooLate(t *testing.T) {
 			}
 			return fate{}
 		}
-		marks := 0
-		nodes[0].before.set(func(step string) {
-			if step == stepSent {
-				if marks++; marks == 2 {
-					time.Sleep(4 * time.Second)
-				}
-			}
-		})
+		nodes[0].delaySecondMark(4 * time.Second)
 		if _, err := nodes[0].Credential(t.Context()); err == nil || w.p.calls() != 1 {
 			t.Errorf("%v, and %d calls", err, w.p.calls())
 		}
@@ -364,14 +369,7 @@ func TestSecondMarkOverAnother(t *testing.T) {
 			time.Sleep(14 * time.Second) // it never comes to the provider
 			return &call{lost: true}, &Error{Host: "provider", Err: errors.New("no answer in time")}
 		}
-		marks := 0
-		nodes[0].before.set(func(step string) {
-			if step == stepSent {
-				if marks++; marks == 2 {
-					time.Sleep(4600 * time.Millisecond)
-				}
-			}
-		})
+		nodes[0].delaySecondMark(4600 * time.Millisecond)
 		var all sync.WaitGroup
 		for i, wait := range []time.Duration{time.Second, 19500 * time.Millisecond, 0} {
 			all.Go(func() { _, _ = nodes[i].Credential(context.Background()) })
