@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -51,7 +52,11 @@ func (t *Transport) replay(req *http.Request, x *exchange, body body, refusal *h
 	if c := t.logger.Check(zapcore.DebugLevel, "sending a request again with a fresh credential"); c != nil {
 		c.Write(zap.String("datasource", x.ds.name), zap.Int("status", refusal.StatusCode))
 	}
-	return t.roundTrip(out)
+	res, err := t.roundTrip(out)
+	if confirmer, ok := x.source.(auth.Confirmer); ok && err == nil && !slices.Contains(t.RefreshOn, res.StatusCode) {
+		confirmer.Confirm(fresh)
+	}
+	return res, err
 }
 
 // drain reads the rest of a refusal, so that its connection can be used for the request that follows. An API that does not

@@ -47,6 +47,13 @@ type Source interface {
 	Refresh(ctx context.Context, refused *Credential) (*Credential, error)
 }
 
+// Confirmer is a Source that wants to know which of its refreshed credentials are good.
+type Confirmer interface {
+	// Confirm is called when a request that was sent again with a refreshed credential was not refused. It must
+	// not wait.
+	Confirm(fresh *Credential)
+}
+
 // Placement is the place of a credential on a request: a header field or a query parameter. Both are empty for a
 // method that puts nothing on requests.
 type Placement struct {

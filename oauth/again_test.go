@@ -132,7 +132,7 @@ func TestRetryAfterStays(t *testing.T) {
 func TestOverriddenExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := newStore(t, new(memory))
-		s.override, s.grant = time.Hour, true
+		s.term.configured, s.grant = time.Hour, true
 		now := time.Now()
 		for name, test := range map[string]struct {
 			change func(*Token)
@@ -141,12 +141,12 @@ func TestOverriddenExpiry(t *testing.T) {
 		}{
 			"alive":               {func(*Token) {}, true, true},
 			"ended":               {func(t *Token) { t.end.Reason = ReasonRevoked }, true, true},
-			"ended, and refused":  {func(t *Token) { t.end.Reason = ReasonRevoked; t.setExpiry(now, 0) }, false, false},
+			"ended, and refused":  {func(t *Token) { t.end.Reason = ReasonRevoked; t.expire(now) }, false, false},
 			"of a clock ahead":    {func(t *Token) { t.obtained = now.Add(5 * time.Hour) }, true, false},
 			"without expires_in":  {func(t *Token) { t.expiry = time.Time{} }, true, true},
-			"the provider's five": {func(t *Token) { t.setExpiry(now.Add(5*time.Minute), 5*time.Minute) }, true, true},
+			"the provider's five": {func(t *Token) { term{}.end(t, now.Add(5*time.Minute), 5*time.Minute) }, true, true},
 		} {
-			token := newToken(&answer{accessToken: "a", lifetime: time.Hour}, now, time.Hour)
+			token := newToken(&answer{accessToken: "a", lifetime: time.Hour}, now, term{configured: time.Hour}, nil)
 			token.generation = 1
 			test.change(token)
 			if err := s.save(t.Context(), token); err != nil {
@@ -217,7 +217,8 @@ func TestLabelOfDoubt(t *testing.T) {
 	}{
 		"502":        {http.StatusBadGateway, "<html>", ReasonLost},
 		"504":        {http.StatusGatewayTimeout, "", ReasonLost},
-		"cut":        {http.StatusOK, `{"access_token":"a","refresh`, ReasonLost},
+		"cut":        {http.StatusOK, `{"acc`, ReasonLost},
+		"cut later":  {http.StatusOK, `{"access_token":"a","expires_in":1,"refresh`, ReasonLost},
 		"503":        {http.StatusServiceUnavailable, "", ReasonRevoked},
 		"no success": {http.StatusBadRequest, `{"error":"invalid_client"}`, ReasonRevoked},
 	} {
@@ -239,8 +240,8 @@ func TestLabelOfDoubt(t *testing.T) {
 				}
 				time.Sleep(time.Minute)
 				_, err := n.Credential(t.Context())
-				if err == nil {
-					t.Fatal("there is a token")
+				if (err == nil) != (name == "cut later") {
+					t.Fatalf("got %v", err)
 				}
 				time.Sleep(3 * time.Second)
 				_, err = n.Credential(t.Context())

@@ -36,10 +36,16 @@ func TestLifetime(t *testing.T) {
 			t.Errorf("%s: %v, want %v", raw, a.lifetime, want)
 		}
 	}
-	// No JSON: here the document itself is broken.
+	// No JSON: here the document itself is broken, and what stands before the break counts.
 	for _, raw := range []string{`NaN`, `Infinity`, `0x10`, `+5`, `.5`, `5.`, `01`, `'3600'`, ``} {
-		if a, err := parseAnswer([]byte(`{"access_token":"t","expires_in":` + raw + `}`)); err == nil {
-			t.Errorf("%s: %+v", raw, a)
+		a, err := parseAnswer([]byte(`{"access_token":"t","refresh_token":"r","expires_in":` + raw + `}`))
+		if err != nil || a.accessToken != "t" || a.refreshToken != "r" || a.lifetime != 0 {
+			t.Errorf("%s: %+v, %v", raw, a, err)
+		}
+	}
+	for raw, want := range map[string]bool{`0`: true, `-0`: true, `"0"`: true, `-5`: true, `"-5"`: true, `1`: false, `null`: false, `""`: false, `"x"`: false, `1e400`: false} {
+		if a, err := parseAnswer([]byte(`{"access_token":"t","expires_in":` + raw + `}`)); err != nil || a.over != want {
+			t.Errorf("%s: %+v, %v", raw, a, err)
 		}
 	}
 	if a, err := parseAnswer([]byte(`{"access_token":"t"}`)); err != nil || a.lifetime != 0 {
@@ -57,7 +63,7 @@ func TestConfiguredLifetime(t *testing.T) {
 		{0, time.Hour, time.Hour},
 		{0, 0, 0},
 	} {
-		token := newToken(&answer{accessToken: "t", lifetime: tt.said}, received, tt.configured)
+		token := newToken(&answer{accessToken: "t", lifetime: tt.said}, received, term{configured: tt.configured}, nil)
 		if tt.want == 0 {
 			if !token.expiry.IsZero() || !token.soft.IsZero() {
 				t.Errorf("%+v: expires at %v", tt, token.expiry)
@@ -115,17 +121,23 @@ func TestShapes(t *testing.T) {
 		}
 	}
 	for _, body := range []string{
-		"", " ", "\xef\xbb\xbf", "null", "true", "7", `"access_token"`, `[]`, `[{"access_token":"b"}]`, "{", "{}}", `{"access_token"}`,
-		`{"access_token":"b"`, `{"access_token":"b"} {}`, `{"access_token":"b"}{"access_token":"c"}`, `{"access_token":"b"} x`,
-		`{"access_token":"b",}`, `{,"access_token":"b"}`, `{"access_token":"b" "x":1}`, `{"access_token":"b";}`, `{access_token:"b"}`,
-		`{'access_token':'b'}`, `{"access_token":"b"}` + "\x00", "{\"access_token\":\"b\n\"}", "{\"access_token\":\"b\xff\"}",
-		`{"access_token":"b","x":` + nested(10_001) + `}`, nested(10_000), nested(100_000), `{"access_token":` + strings.Repeat("[", 60_000),
+		"", " ", "\xef\xbb\xbf", "null", "true", "7", `"access_token"`, `[]`, "{", `{"access_token"}`, `{,"access_token":"b"}`, `{access_token:"b"}`,
+		`{'access_token':'b'}`, nested(10_000), nested(100_000), `{"access_token":` + strings.Repeat("[", 60_000), strings.Repeat("{", 60_000),
 		`<html><body>access_token</body></html>`, `<?xml version="1.0"?><access_token>b</access_token>`, "ok", "foo=bar",
-		"access_token=%zz", "access_token=b;error=x", "\xff\xfe{\x00}\x00", "\xef\xbb\xbf\xef\xbb\xbf{\"access_token\":\"b\"}",
-		`/**/{"access_token":"b"}`, `)]}'{"access_token":"b"}`, `callback({"access_token":"b"})`,
+		"access_token;error=x", "\xff\xfe{\x00}\x00", `<script>{"a":{"access_token":1}</script>`[:20],
 	} {
 		if a, err := parseAnswer([]byte(body)); err == nil {
 			t.Errorf("%.80q: %+v", body, a)
+		}
+	}
+	// What cannot be sent is no token, and takes nothing else along.
+	for _, body := range []string{
+		"{\"access_token\":\"b\n\",\"refresh_token\":\"r\"}", "{\"access_token\":\"b\xff\",\"refresh_token\":\"r\"}",
+		`{"access_token":"b\x41","refresh_token":"r"}`, `{"access_token":" b","refresh_token":"r"}`, `{"access_token":"b ","refresh_token":"r"}`,
+		`{"access_token":"\u007f","refresh_token":"r"}`, `{"access_token":"b\tc","refresh_token":"r"}`, `access_token=%zz&refresh_token=r&error=`,
+	} {
+		if a, err := parseAnswer([]byte(body)); err != nil || a.accessToken != "" || a.refreshToken != "r" {
+			t.Errorf("%.80q: %+v, %v", body, a, err)
 		}
 	}
 	if a, err := parseAnswer([]byte("{}")); err != nil || a.accessToken != "" {
@@ -149,7 +161,7 @@ func (a *answer) code() string {
 
 func nested(depth int) string { return strings.Repeat("[", depth) + strings.Repeat("]", depth) }
 
-// TestTokenBytes (E4): only visible ASCII can be sent. A token of other bytes is none; one that is not needed does not lose the
+// TestTokenBytes (E4): only visible ASCII and blanks can be sent, and no blank at an end. A token of other bytes is none; one that is not needed does not lose the
 // one that is.
 func TestTokenBytes(t *testing.T) {
 	for _, bad := range []string{"\r", "\n", "\r\nX-Evil: 1", "\x00", "\x7f", " ", "\t", "é", "\u0080", "\u2028", "日本", "\ufeff", "\x1b", "\ufffd"} {
@@ -168,7 +180,9 @@ func TestTokenBytes(t *testing.T) {
 					}
 					got := []string{a.accessToken, a.refreshToken, a.idToken}
 					want := []string{"a", "r", "i"}
-					want[i] = ""
+					if want[i] = ""; val == "a b" {
+						want[i] = val
+					}
 					if strings.Join(got, ",") != strings.Join(want, ",") || a.lifetime != time.Hour {
 						t.Errorf("%s: %q", body, got)
 					}
@@ -178,29 +192,93 @@ func TestTokenBytes(t *testing.T) {
 	}
 }
 
+// TestHarmlessBytes: only what is used is judged. A rotated refresh token must not be lost for anything else in the answer.
+func TestHarmlessBytes(t *testing.T) {
+	const good = `"access_token":"a b","refresh_token":"r","expires_in":60`
+	for _, body := range []string{
+		"{" + good + ",\"name\":\"Jos\xe9\"}",                                                                              // Latin-1, from ORCID
+		"{\"name\":\"Jos\xe9\"," + good + "}",                                                                              // and in front
+		"{\"na\xefme\":1," + good + "}",                                                                                    // in a name
+		"{\"bio\":\"two\nlines\tand a tab\x00\"," + good + "}",                                                             // control characters
+		`{"bio":"it\'s 5\% of C:\dir",` + good + "}",                                                                       // unknown escapes
+		`{"error":0,` + good + "}", `{"error":[],` + good + "}", `{"error":{},` + good + "}", `{"error":"0",` + good + "}", // Zalo
+		`{"error":0.0,` + good + "}", `{"error":"null",` + good + "}", `{"error":" ",` + good + "}", `{"error":"False",` + good + "}",
+		"{" + good + ",}", "{" + good + ",\"x\":undefined}", "{" + good + ",x:1}", "{" + good, "{" + good + `,"cut":"he`,
+		"{" + good + `,"x":` + nested(10_001) + "}", "{" + good + "} {}", "{" + good + "}</html>", "{" + good + "}\x00",
+		"<br />\n<b>Warning</b>: {main} on line <b>7</b><br />\n{" + good + "}", // PHP's display_errors
+		")]}',\n{" + good + "}", "/**/callback({" + good + "});", "[{" + good + "}]", "\xef\xbb\xbf\xef\xbb\xbf{" + good + "}",
+		"access_token=a+b&refresh_token=r&expires_in=60&name=Jos%e9%zz", "access_token=a+b&refresh_token=r&expires_in=60&x=1;y=2",
+		`{"token_type":7,"scope":{"a":[1]},` + good + "}",
+	} {
+		a, err := parseAnswer([]byte(body))
+		if err != nil || a.accessToken != "a b" || a.refreshToken != "r" || a.lifetime != time.Minute || a.errorCode != "" {
+			t.Errorf("%.90q: %+v, %v", body, a, err)
+		}
+	}
+}
+
+// TestBelieved: only a success brings tokens, and one that brings a token is one.
+func TestBelieved(t *testing.T) {
+	for _, tt := range []struct {
+		status     int
+		body       string
+		idToken    bool
+		sent, kept string // the token that is sent, and the refresh token
+	}{
+		{200, `{"access_token":"a","refresh_token":"r"}`, false, "a", "r"},
+		{201, `{"access_token":"a","refresh_token":"r","error":"x"}`, false, "a", "r"},
+		{200, `{"refresh_token":"r"}`, false, "", "r"},
+		{200, `{"refresh_token":"r","error":"x"}`, false, "", ""},
+		{200, `{"id_token":"i","refresh_token":"r"}`, true, "i", "r"},
+		{200, `{"access_token":"a","refresh_token":"r"}`, true, "", "r"},
+		{200, `{"access_token":"a","refresh_token":"r","error":"x"}`, true, "", ""},
+		{400, `{"access_token":"a","refresh_token":"r"}`, false, "", ""},
+		{403, `{"refresh_token":"blocked-by-waf"}`, false, "", ""},
+		{422, `{"message":"validation failed","refresh_token":"invalid"}`, false, "", ""},
+		{500, `{"grant_type":"refresh_token","refresh_token":"********"}`, false, "", ""},
+		{302, `refresh_token=r&access_token=a`, false, "", ""},
+	} {
+		a, err := parseAnswer([]byte(tt.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := a.believed(tt.status, tt.idToken); got.sent(tt.idToken) != tt.sent || got.refreshToken != tt.kept || got.errorCode != a.errorCode {
+			t.Errorf("%d %s: %+v", tt.status, tt.body, got)
+		}
+	}
+}
+
 // TestErrorCode: the error code is what a provider writes into our log and into answers to callers.
 func TestErrorCode(t *testing.T) {
 	for body, want := range map[string]string{
-		`{"error":"invalid_client"}`:                          "invalid_client",
-		`{"error":"invalid_client","access_token":"a"}`:       "invalid_client",
-		`{"access_token":"a","error":"x"}`:                    "x",
-		`{"error":"<script>\r\n\"alert"}`:                     "scriptalert",
-		`{"error":"\u0000"}`:                                  "unnamed",
-		`{"error":{"message":"no","code":1}}`:                 "unnamed",
-		`{"error":["x"]}`:                                     "unnamed",
-		`{"error":400}`:                                       "unnamed",
-		`{"error":true}`:                                      "unnamed",
-		`{"error":"` + strings.Repeat("é", 100) + `"}`:        "unnamed",
-		`{"error":"` + strings.Repeat("x", 100) + `"}`:        strings.Repeat("x", 64),
-		`{"error":"temporarily_unavailable","error":"other"}`: "temporarily_unavailable",
-		`{"Error":"invalid_client"}`:                          "",
-		`{"error":null}`:                                      "",
-		`{"error":""}`:                                        "", // as golang.org/x/oauth2 has it: nothing is said
-		`{"access_token":"a","error":""}`:                     "",
-		`{"access_token":"a","error":false}`:                  "",
-		`error=invalid_client&error_description=x`:            "invalid_client",
-		`access_token=a&error=invalid_client`:                 "invalid_client",
-		`access_token=a&error=`:                               "",
+		`{"error":"invalid_client"}`:                              "invalid_client",
+		`{"error":"invalid_client","access_token":"a"}`:           "invalid_client",
+		`{"access_token":"a","error":"x"}`:                        "x",
+		`{"error":"<script>\r\n\"alert"}`:                         "scriptalert",
+		`{"error":"\u0000"}`:                                      "unnamed",
+		`{"error":{"message":"no","code":1}}`:                     "unnamed",
+		`{"error":["x"]}`:                                         "unnamed",
+		`{"error":400}`:                                           "unnamed",
+		`{"error":true}`:                                          "unnamed",
+		`{"error":"invalid_grant: Token is expired or invalid."}`: "invalid_grant", // EVE Online
+		`{"error":":"}`:                                           "unnamed",
+		`{"error":0}`:                                             "",
+		`{"error":[]}`:                                            "",
+		`{"error":{}}`:                                            "",
+		`{"error":"0"}`:                                           "",
+		`{"error":[0]}`:                                           "unnamed",
+		`{"error":-1}`:                                            "unnamed",
+		`{"error":"` + strings.Repeat("é", 100) + `"}`:            "unnamed",
+		`{"error":"` + strings.Repeat("x", 100) + `"}`:            strings.Repeat("x", 64),
+		`{"error":"temporarily_unavailable","error":"other"}`:     "temporarily_unavailable",
+		`{"Error":"invalid_client"}`:                              "",
+		`{"error":null}`:                                          "",
+		`{"error":""}`:                                            "", // as golang.org/x/oauth2 has it: nothing is said
+		`{"access_token":"a","error":""}`:                         "",
+		`{"access_token":"a","error":false}`:                      "",
+		`error=invalid_client&error_description=x`:                "invalid_client",
+		`access_token=a&error=invalid_client`:                     "invalid_client",
+		`access_token=a&error=`:                                   "",
 	} {
 		a, err := parseAnswer([]byte(body))
 		if err != nil || a.errorCode != want {

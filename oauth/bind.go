@@ -94,12 +94,11 @@ func (m *Method) Bind(env Environment) error {
 func (m *Method) newSource(connection, identity string, state *State) *Source {
 	s := &Source{
 		state: state, method: m, build: m.build, logger: m.logger,
-		fetch:  func(ctx context.Context) (*Token, error) { return m.fetch(ctx, m.http) },
-		life:   time.Duration(m.Timeout) + 2*storageTimeout,
-		expiry: time.Duration(m.ExpiresIn),
+		fetch: func(ctx context.Context, before *Token) (*Token, error) { return m.fetch(ctx, m.http, before) },
+		life:  time.Duration(m.Timeout) + 2*storageTimeout,
 		store: &store{
 			storage: m.environment.Storage, places: m.places, ring: m.environment.Keys, datasource: m.datasource, connection: connection,
-			identity: identity, override: time.Duration(m.ExpiresIn), grant: m.Interactive(), logger: m.logger,
+			identity: identity, term: m.term(), grant: m.Interactive(), logger: m.logger,
 		},
 	}
 	if connection != "" {

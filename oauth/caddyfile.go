@@ -106,6 +106,8 @@ func (m *Method) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		m.Connection, m.ConnectionTrusted = args[0], len(args) == 2
 	case "expires_in":
 		return unmarshalDuration(d, option, &m.ExpiresIn)
+	case "refresh_before":
+		return m.unmarshalRefreshBefore(d)
 	case "timeout":
 		return unmarshalDuration(d, option, &m.Timeout)
 	case "header_prefix":
@@ -118,7 +120,7 @@ func (m *Method) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	default:
 		return d.Errf("auth oauth2: unrecognized option %q; it has token_url, authorization_url, redirect_url, issuer, revocation_url, "+
 			"insecure_http, client_id, client_secret, client_auth, refresh_client_auth, token_request, scopes, send_scope_on_refresh, "+
-			"audience, resource, authorization_param, token_param, expires_in, add_token_to, header_prefix, token_field, connection, "+
+			"audience, resource, authorization_param, token_param, expires_in, refresh_before, add_token_to, header_prefix, token_field, connection, "+
 			"pkce, self_signed_cert and timeout", option)
 	}
 	return nil
@@ -158,6 +160,23 @@ func (m *Method) textOption(option string) *string {
 	default:
 		return nil
 	}
+}
+
+func (m *Method) unmarshalRefreshBefore(d *caddyfile.Dispenser) error {
+	m.RefreshBefore = new(caddy.Duration)
+	args := d.RemainingArgs()
+	switch {
+	case len(args) != 1:
+		return d.Errf("auth oauth2: refresh_before: takes one duration, or never")
+	case args[0] == "never":
+		return nil
+	}
+	dur, err := value.ParseDuration("auth oauth2: refresh_before", args[0])
+	if err != nil {
+		return d.WrapErr(err)
+	}
+	*m.RefreshBefore = caddy.Duration(dur)
+	return nil
 }
 
 func (m *Method) unmarshalPlace(d *caddyfile.Dispenser) error {

@@ -4,6 +4,7 @@ package oauth
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"crypto/tls"
@@ -23,21 +24,27 @@ import (
 	"time"
 )
 
-// maxAnswer bounds a token endpoint's answer, after decompression.
-const maxAnswer = 64 << 10
+// maxAnswer bounds a token endpoint's answer, after decompression. It is the bound of golang.org/x/oauth2: with a
+// longer answer a rotated refresh token is lost.
+const maxAnswer = 1 << 20
+
+// maxAnswerHeader bounds the header of such an answer.
+const maxAnswerHeader = 64 << 10
 
 // call is one token request: what golang.org/x/oauth2 cannot say, and what it does not tell. It lies in the context of
 // the request.
 type call struct {
 	username, password string     // of Basic as they stand; "" for none
 	json               bool       // the request's body is JSON
+	idToken            bool       // an answer must have an ID token, and need not have an access token
+	host               string     // of the token endpoint
 	more               url.Values // further parameters
 	plain              bool       // it is no token request, and its answer is not looked at here
 
 	sent     atomic.Bool // the provider may have the request
 	lost     bool        // and its answer, which may be a good one, was lost
 	doubt    bool        // an answer has come, but it may have dealt with the request otherwise
-	got      *answer     // as far as it can be read, in an error too
+	got      *answer     // as far as it is believed; nil if nothing can be read
 	received time.Time
 }
 
@@ -62,7 +69,7 @@ func newClient(tlsConfig *tls.Config, dial func(ctx context.Context, network, ad
 			ForceAttemptHTTP2:      true,
 			MaxIdleConnsPerHost:    2,
 			IdleConnTimeout:        30 * time.Second,
-			MaxResponseHeaderBytes: maxAnswer,
+			MaxResponseHeaderBytes: maxAnswerHeader,
 			DisableCompression:     true,
 		}},
 	}
@@ -100,25 +107,30 @@ func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		if cause := inTime(req.Context(), err); cause != err { //nolint:errorlint // whether it is the same
 			err = networkError(cause)
 		}
-		c.lost = res.StatusCode >= 200 && res.StatusCode <= 299
+		c.lost = isSuccess(res.StatusCode)
 		return nil, &Error{Host: req.URL.Host, Status: res.StatusCode, Retry: retryAfter(res, c.received), Err: err}
 	}
 	got, err := parseAnswer(body)
+	c.got = got.believed(res.StatusCode, c.idToken)
 	fail := &Error{Host: req.URL.Host, Status: res.StatusCode, Retry: retryAfter(res, c.received), Err: err}
-	c.got = got
-	c.doubt = c.doubt || res.StatusCode >= 200 && res.StatusCode <= 299 && err != nil
-	if got != nil {
-		fail.Code = got.errorCode
-	}
+	success := isSuccess(res.StatusCode)
+	c.doubt = c.doubt || success && err != nil
 	switch {
-	case res.StatusCode < 200 || res.StatusCode > 299 || err != nil || got.errorCode != "":
+	case got == nil:
 		return nil, fail
-	case got.accessToken == "":
+	case success && c.got.sent(c.idToken) != "":
+		return normalized(req, c.got), nil
+	case got.errorCode != "" || !success:
+		fail.Code = got.errorCode
+	case c.idToken:
+		fail.Err = errNoIDToken
+	default:
 		fail.Err = errNoToken
-		return nil, fail
 	}
-	return normalized(req, got), nil
+	return nil, fail
 }
+
+func isSuccess(status int) bool { return status >= 200 && status <= 299 }
 
 // inFront are answers of something in front of a provider, which may have dealt with the request: 520 to 524 are Cloudflare's.
 var inFront = []int{http.StatusBadGateway, http.StatusGatewayTimeout, 520, 521, 522, 523, 524}
@@ -249,7 +261,7 @@ func readAnswer(res *http.Response) ([]byte, error) {
 // normalized returns an answer that golang.org/x/oauth2 reads as it is meant.
 func normalized(req *http.Request, got *answer) *http.Response {
 	body, _ := json.Marshal(map[string]string{ //nolint:errchkjson // strings always encode
-		"access_token": got.accessToken, "token_type": "Bearer",
+		"access_token": cmp.Or(got.accessToken, got.idToken), "token_type": "Bearer",
 	})
 	return &http.Response{
 		Status: "200 OK", StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,

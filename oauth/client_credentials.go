@@ -16,14 +16,19 @@ func (s *Source) fetchNext(ctx context.Context) error {
 	current := s.state.token.Load()
 	stored, err := s.load(ctx)
 	switch {
-	case errors.Is(err, ErrKeyMissing) && current == nil:
-		return err
-	case err != nil: // with a token in memory a record of another key is no reason to let that token be the last one
+	case errors.Is(err, ErrKeyMissing):
+		// A key that is lost costs nothing here: the record only caches what can be had again.
+		s.logger.Warn("the stored token was sealed with a key that is not configured; a new one is asked for and counts from now on", zap.Error(err))
+	case err != nil:
 		s.logger.Warn("the stored token cannot be read; asking the provider", zap.Error(err))
 	}
+	before := current // the last token that is known
 	var generation uint64
-	if current != nil {
+	switch {
+	case current != nil:
 		generation = current.generation
+	case errors.Is(err, ErrKeyMissing):
+		generation = uint64(now.Unix()) // above whatever the record has, should the key come back
 	}
 	if stored != nil {
 		if stored.generation < generation {
@@ -35,14 +40,16 @@ func (s *Source) fetchNext(ctx context.Context) error {
 			s.state.token.Store(stored)
 			return nil
 		}
-		generation = max(generation, stored.generation)
+		if before == nil || stored.generation > generation {
+			before, generation = stored, stored.generation
+		}
 	}
-	token, err := s.fetch(ctx)
+	token, err := s.fetch(ctx, before)
 	if err != nil {
 		return err
 	}
 	if !token.valid(time.Now()) {
-		return &Error{Err: errors.New("the token has expired already when it came")}
+		return &Error{Err: errEnded}
 	}
 	token.generation = generation + 1
 	// A token of this grant can be had again, so it is used before it is stored: a storage that hangs must not keep it back.

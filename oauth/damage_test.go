@@ -202,7 +202,7 @@ func TestClocks(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				st, _ := newStore(t, new(memory))
-				token := newToken(&answer{accessToken: "0", lifetime: tt.life}, time.Now().Add(tt.written), 0)
+				token := newToken(&answer{accessToken: "0", lifetime: tt.life}, time.Now().Add(tt.written), term{}, nil)
 				token.generation = 1
 				if err := st.save(t.Context(), token); err != nil {
 					t.Fatal(err)

@@ -60,6 +60,9 @@ func (e *AuthorizationError) Error() string {
 	return s
 }
 
+// errEnded is that a provider has issued a token that ends at once.
+var errEnded = errors.New("the token has expired already when it came")
+
 // errNoIDToken is that token_field asks for what the provider does not issue.
 var errNoIDToken = errors.New("the answer has no id_token that can be sent")
 
@@ -87,9 +90,9 @@ var refusals = []string{
 	"unsupported_grant_type", "unsupported_response_type", "access_denied",
 }
 
-// Rejected reports whether the provider refuses us for good. 5xx and 429 say nothing of the kind, whatever is in them.
+// Rejected reports whether the provider refuses us for good. 5xx, 429 and the like say nothing of the kind, whatever is in them.
 func (e *Error) Rejected() bool {
-	return e.Status < http.StatusInternalServerError && e.Status != http.StatusTooManyRequests && slices.Contains(refusals, e.Code)
+	return !saysNothing(e.Status) && slices.Contains(refusals, e.Code)
 }
 
 // Error implements error.

@@ -15,9 +15,10 @@ import (
 
 // flight is a renewal that is under way. It belongs to no request: whoever waits for it may leave.
 type flight struct {
-	by   *Source
-	done chan struct{}
-	err  error // may be read when done is closed
+	by    *Source
+	began time.Time
+	done  chan struct{}
+	err   error // may be read when done is closed
 
 	// renewal says that it gets a new token, or fails to. Others do something else that nothing must get in the way of.
 	renewal bool
@@ -32,7 +33,7 @@ var landed = func() *flight {
 
 // start starts a flight. The state's mu is held, and no other flight is under way.
 func (s *Source) start(renewal bool, do func(context.Context) error) *flight {
-	f := &flight{by: s, renewal: renewal, done: make(chan struct{})}
+	f := &flight{by: s, began: time.Now(), renewal: renewal, done: make(chan struct{})}
 	s.state.flight = f
 	s.state.quiet.Store(math.MaxInt64)
 	go s.fly(f, do)
@@ -118,29 +119,38 @@ const (
 	maxBackoffWithout = time.Minute
 )
 
-// pause is how long no renewal starts after a failure.
+// refusedShift makes the back-off begin at a minute while the provider refuses the refresh token and the access token is valid.
+const refusedShift = 6
+
+// pause is how long no renewal starts after a failure. It never goes beyond the end of a valid token: the provider is asked again
+// then, whatever it has said before. The state's mu is held.
 func (s *Source) pause(err error, failures int, now time.Time) time.Duration {
 	jitter := weakrand.Float64() //nolint:gosec // G404: a jitter is no secret
-	if s.redeem != nil && refusedRefresh(err) {
-		return backoff(math.MaxInt, jitter)
-	}
-	wait := backoff(failures, jitter)
+	refused := s.redeem != nil && judge(err).refusal()
+	longest := maxBackoff
 	token := s.state.token.Load()
-	if token.valid(now) && token.expiry.IsZero() {
-		return wait
+	if token.valid(now) {
+		left := token.expiry.Sub(now)
+		switch {
+		case token.expiry.IsZero() && refused:
+			return backoff(failures, maxBackoffWithout, jitter) // its end is when the API refuses it
+		case token.expiry.IsZero():
+			return backoff(failures, longest, jitter)
+		case refused:
+			failures, longest = failures+refusedShift, maxBackoffRefused
+		}
+		if left > lastChance+minBackoff {
+			left -= lastChance
+		}
+		return min(backoff(failures, longest, jitter), left)
 	}
-	if left := lifeLeft(token, now); left > lastChance+minBackoff {
-		return min(wait, left-lastChance)
+	switch {
+	case !refused:
+		longest = maxBackoffWithout
+	case token != nil && s.state.refused != token.generation:
+		return 0 // it was of the token while that was valid
 	}
-	return min(wait, time.Duration(float64(maxBackoffWithout)*(0.8+0.4*jitter)))
-}
-
-// lifeLeft is how long a token can be sent that has an expiry.
-func lifeLeft(token *Token, now time.Time) time.Duration {
-	if !token.valid(now) {
-		return 0
-	}
-	return token.expiry.Sub(now)
+	return backoff(failures, longest, jitter)
 }
 
 // safely is do without its panics: a storage module's would end Caddy, since no server's recover is above here.

@@ -20,6 +20,7 @@ func FuzzAnswer(f *testing.F) {
 		`{"access_token":"a","expires_in":"3600 "}`, `{"access_token":"a","expires_in":1e3}`, `{"access_token":"a","expires_in":-1e999}`,
 		`{"Access_Token":"b","access_token":"a","access_token":"c"}`, `{"access_token":"a\r\nX-Evil: 1"}`, "{\"access_token\":\"\xff\"}",
 		`{"error":"invalid_client","error_description":"\u0000<b>"}`, `{"error":{"a":1},"access_token":["a"]}`, `{"access_token":"a"}{}`,
+		"{\"access_token\":\"a\",\"name\":\"Jos\xe9\\q\n\"}", `<b>Warning</b>: x {"access_token":"a b","error":0}`, `[{"id_token":"a.eyJleHAiOjF9.b"}]`,
 		"\xef\xbb\xbf{}", "access_token=a&expires_in=3600&error=", "error=x%0d%0a", "<html>", "", nested(20), `{"a":` + nested(20) + `}`,
 	} {
 		f.Add([]byte(body))
@@ -41,7 +42,7 @@ func FuzzAnswer(f *testing.F) {
 		}
 		for _, token := range []string{a.accessToken, a.refreshToken, a.idToken} {
 			for i := range len(token) {
-				if token[i] <= ' ' || token[i] > '~' {
+				if token[i] < ' ' || token[i] > '~' {
 					t.Errorf("%q cannot be sent", token)
 				}
 			}
@@ -55,7 +56,7 @@ func FuzzAnswer(f *testing.F) {
 			t.Errorf("error code %q", a.errorCode)
 		}
 		now := time.Now()
-		token := newToken(a, now, 0)
+		token := newToken(a, now, term{}, nil)
 		if token.expiry.IsZero() != (a.lifetime == 0) || token.soft.After(token.expiry) || token.expiry.Before(token.obtained) && !token.expiry.IsZero() {
 			t.Errorf("obtained %v, soft %v, expires %v", token.obtained, token.soft, token.expiry)
 		}

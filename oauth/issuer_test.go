@@ -61,7 +61,7 @@ func (p *issuer) connect() *Token {
 	defer p.mu.Unlock()
 	p.now, p.dead = fmt.Sprintf("refresh-%d", p.issued), false
 	p.good = map[string]bool{p.now: true}
-	t := newToken(&answer{accessToken: p.access(p.issued), refreshToken: p.now, idToken: "id-0", lifetime: p.life}, time.Now(), 0)
+	t := newToken(&answer{accessToken: p.access(p.issued), refreshToken: p.now, idToken: "id-0", lifetime: p.life}, time.Now(), term{}, nil)
 	t.connected = t.obtained
 	p.connectedAt = t.obtained
 	return t

@@ -18,7 +18,7 @@ func TestExpiresInOfStored(t *testing.T) {
 	if err := st.save(t.Context(), token); err != nil {
 		t.Fatal(err)
 	}
-	st.override = time.Hour
+	st.term.configured = time.Hour
 	got, err := st.load(t.Context())
 	if err != nil || got == nil {
 		t.Fatalf("%v, %v", got, err)

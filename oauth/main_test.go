@@ -137,14 +137,14 @@ func newStore(t testing.TB, storage certmagic.Storage, keys ...*seal.Key) (*stor
 }
 
 // newSource returns a source of a new connection, with an empty storage in memory.
-func newSource(t testing.TB, fetch func(context.Context) (*Token, error)) (*Source, logs) {
+func newSource(t testing.TB, fetch func(context.Context, *Token) (*Token, error)) (*Source, logs) {
 	t.Helper()
 	st, _ := newStore(t, new(memory))
 	return sourceOf(st, fetch)
 }
 
 // sourceOf returns a source as it is after a start of the process: nothing is known but what the store has.
-func sourceOf(st *store, fetch func(context.Context) (*Token, error)) (*Source, logs) {
+func sourceOf(st *store, fetch func(context.Context, *Token) (*Token, error)) (*Source, logs) {
 	logger, observed := newLogger()
 	st.logger = logger
 	return &Source{
@@ -155,7 +155,7 @@ func sourceOf(st *store, fetch func(context.Context) (*Token, error)) (*Source, 
 
 // issue returns a token as a provider has issued it now. A life of 0 is not known.
 func issue(access string, life time.Duration) *Token {
-	return newToken(&answer{accessToken: access, lifetime: life}, time.Now(), 0)
+	return newToken(&answer{accessToken: access, lifetime: life}, time.Now(), term{}, nil)
 }
 
 // sent returns what a credential puts into the header Authorization, without "Bearer ".

@@ -107,6 +107,11 @@ type Method struct {
 	// says, and if it says nothing, until the API refuses the token.
 	ExpiresIn caddy.Duration `json:"expires_in,omitempty"`
 
+	// How long before its end a token is renewed, in the background; 0 renews it when it has ended, for providers that refuse to renew a
+	// valid one. More than half of a token's lifetime counts as half. Default: a tenth of the lifetime and a minute at least, or a fifth
+	// where it is shorter than ten minutes.
+	RefreshBefore *caddy.Duration `json:"refresh_before,omitempty"`
+
 	// Where the token goes. Default: the header field `Authorization`.
 	AddTokenTo *Place `json:"add_token_to,omitempty"`
 
@@ -310,6 +315,9 @@ func (*Method) Renewable() bool { return true }
 func (m *Method) Refresh(ctx context.Context, refused *auth.Credential) (*auth.Credential, error) {
 	return m.source.Refresh(ctx, refused)
 }
+
+// Confirm implements auth.Confirmer.
+func (m *Method) Confirm(fresh *auth.Credential) { m.source.Confirm(fresh) }
 
 // Cleanup implements caddy.CleanerUpper.
 func (m *Method) Cleanup() error {

@@ -18,7 +18,7 @@ import (
 func successor(base *Token, access string) *Token {
 	return base.with(func(t *Token) {
 		t.access, t.refresh, t.generation, t.claim = access, "refresh of "+access, base.generation+1, nil
-		t.setExpiry(time.Now().Add(time.Hour), time.Hour)
+		term{}.end(t, time.Now().Add(time.Hour), time.Hour)
 	})
 }
 

@@ -46,7 +46,7 @@ func (p *strict) redeem(ctx context.Context, refreshToken string) (*call, error)
 // first returns the token of the grant.
 func (p *strict) first() *Token {
 	p.current = "refresh 0"
-	token := newToken(&answer{accessToken: "access 0", refreshToken: p.current, lifetime: p.life}, time.Now(), 0)
+	token := newToken(&answer{accessToken: "access 0", refreshToken: p.current, lifetime: p.life}, time.Now(), term{}, nil)
 	token.connected = time.Now()
 	return token
 }

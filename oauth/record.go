@@ -113,12 +113,9 @@ func (s *store) open(ring *seal.Ring, name string, raw []byte) (*Token, *record,
 		access: rec.Access, id: rec.ID, refresh: rec.Refresh, generation: generation, identity: rec.Identity,
 		obtained: unmillis(rec.Obtained), connected: unmillis(rec.Connected), changed: unmillis(rec.Changed), end: rec.End, claim: rec.Claim,
 	}
-	expiry := unmillis(rec.Expiry)
-	if over := token.obtained.Add(s.override); s.override > 0 && (token.end.Reason == "" || expiry.IsZero() || over.Before(expiry)) {
-		expiry = over // but what has ended before its time stays so
-	}
+	expiry := s.term.reopened(token, unmillis(rec.Expiry))
 	if !expiry.IsZero() {
-		token.setExpiry(expiry, expiry.Sub(token.obtained))
+		s.term.end(token, expiry, expiry.Sub(token.obtained))
 		if token.obtained.After(time.Now().Add(time.Minute)) {
 			token.soft = time.Time{}.Add(1) // written by a clock that is ahead: its age is not known, so it is renewed soon
 		}

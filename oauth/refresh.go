@@ -6,8 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	weakrand "math/rand/v2"
 	"net/http"
-	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -82,16 +82,16 @@ func (s *Source) redeemClaimed(ctx context.Context, mine, refused *Token) (held 
 	// From here on nothing must end what has begun: the next refresh token is in the answer.
 	ctx = context.WithoutCancel(ctx)
 	c, err := s.redeem(ctx, mine.refresh)
-	if err != nil && c.lost {
-		// Most providers accept the same refresh token again for a while; with the others it is lost anyway.
-		doubtful = true
+	if wait, asks := s.asksAgain(mine, c, err, refused != nil); asks {
+		doubtful = doubtful || c.lost
+		_ = sleep(ctx, wait)
 		held, e := s.holds(ctx, mine)
 		if e == nil && !held {
 			return false, nil
 		}
 		if e == nil {
 			if mine, e = s.prolong(ctx, mine); e == nil {
-				s.logger.Warn("the answer with a new token was lost on its way; asking once more", zap.Error(err))
+				s.logger.Warn("the provider has refused the refresh token, or its answer was lost on its way; asking once more", zap.Error(err))
 				c, err = s.redeem(ctx, mine.refresh)
 			}
 		}
@@ -102,30 +102,58 @@ func (s *Source) redeemClaimed(ctx context.Context, mine, refused *Token) (held 
 	if err != nil {
 		return true, s.failed(ctx, mine, c, err, doubtful, refused != nil)
 	}
+	return true, s.redeemed(ctx, mine, c)
+}
+
+// asksAgain reports whether the provider is asked once more for what the first answer did not bring, and
+// how long that waits. Most providers accept a refresh token again for a while whose answer was lost; with
+// the other ones it is lost anyway. For refusals see consequences.
+func (s *Source) asksAgain(mine *Token, c *call, err error, refused bool) (wait time.Duration, asks bool) {
+	switch {
+	case err == nil:
+		return 0, false
+	case c.lost:
+		return 0, true
+	case s.follows(mine, err, refused) != askAgain:
+		return 0, false
+	}
+	s.state.noteRefusal(mine.generation)
+	wait = settleTime // what another node has got may be on its way to the storage
+	if !mine.expiry.IsZero() {
+		wait = max(wait, time.Until(mine.expiry.Add(endSettle)))
+	}
+	return wait, true
+}
+
+// redeemed stores the answer to a refresh, and has it used.
+func (s *Source) redeemed(ctx context.Context, mine *Token, c *call) error {
 	token := s.answered(mine, c)
 	if token = s.unlessOvertaken(ctx, mine, token); token == nil {
-		return true, s.state.token.Load().finished()
+		return s.state.token.Load().finished()
 	}
 	s.keep(ctx, token)
-	if !token.valid(time.Now()) {
-		return true, &Error{Err: errors.New("the token has expired already when it came")}
+	switch {
+	case token.valid(time.Now()):
+		return nil
+	case s.store.term.idToken && c.got.idToken == "":
+		s.state.noteRefusal(token.generation)
+		return &Error{Host: c.host, Status: http.StatusOK, Err: errNoIDToken}
+	default:
+		return &Error{Err: errEnded}
 	}
-	return true, nil
 }
 
 // answered returns the token of the answer to a refresh, which is the next generation of mine.
 func (s *Source) answered(mine *Token, c *call) *Token {
-	token := newToken(c.got, c.received, s.expiry)
-	if token.refresh == "" {
-		token.refresh = mine.refresh // RFC 6749 §6
-	}
-	if token.id == "" {
-		if token.id = mine.id; s.method.TokenField == "id_token" { // OpenID Connect Core 1.0 §12.2 allows that
-			s.logger.Warn("the answer to a refresh has no id_token, so the one before it is sent until the API refuses it; ask for the scope openid, " +
-				"or send the access token")
-		}
+	token := newToken(c.got, c.received, s.store.term, mine)
+	if s.store.term.idToken && c.got.idToken == "" {
+		s.logger.Warn("the answer to a refresh has no id_token, so the one before it is sent until it ends; ask for the scope openid, " +
+			"or send the access token")
 	}
 	token.generation, token.identity, token.connected = mine.generation+1, mine.identity, mine.connected
+	if c.got.cut {
+		return token.released(true) // the next refresh token may have stood behind the break
+	}
 	return token
 }
 
@@ -153,35 +181,97 @@ func (s *Source) unlessOvertaken(ctx context.Context, mine, token *Token) *Token
 	}
 }
 
-// failed deals with a refused or failed refresh. Only one error ends a connection, and none loses a token.
+// failed deals with a refused or failed refresh. Only a success ever replaces a token.
 func (s *Source) failed(ctx context.Context, mine *Token, c *call, err error, doubtful, refused bool) error {
-	if c.got != nil && c.got.errorCode == "" && c.got.refreshToken != "" && !c.lost {
+	if c.got != nil && c.got.refreshToken != "" {
 		// The answer is of no use but for the refresh token that has taken the place of the spent one.
 		token := mine.released(false).with(func(t *Token) { t.refresh, t.generation = c.got.refreshToken, mine.generation+1 })
 		if token = s.unlessOvertaken(ctx, mine, token); token != nil {
 			s.keep(ctx, token)
+			if !token.valid(time.Now()) {
+				s.state.noteRefusal(token.generation)
+			}
 		}
 		return err
 	}
-	e, ok := errors.AsType[*Error](err)
-	if c.lost || !ok || e.Code != "invalid_grant" || !e.Rejected() {
+	follows := s.follows(mine, err, refused)
+	switch follows {
+	case waitForEnd:
+		s.askAtEnd(mine) //nolint:contextcheck // it belongs to no request
+		fallthrough
+	case tryLater:
 		return s.giveBack(ctx, mine, doubtful || c.lost || c.doubt, err)
 	}
 	_ = sleep(ctx, settleTime) // what another node has got may be on its way to the storage
 	if newest, lerr := s.latest(ctx); lerr == nil && newest.generation > mine.generation {
 		return newest.finished() // another node has redeemed it
 	}
+	if follows != endGrant {
+		return s.tell(ctx, mine, err, doubtful)
+	}
+	e, _ := errors.AsType[*Error](err)
 	reason := ReasonRevoked
 	if doubtful {
 		reason = ReasonLost
 	}
 	s.keep(ctx, mine.released(false).with(func(t *Token) {
 		t.end, t.changed = ending{reason, e.Code}, time.Now()
-		if refused { // by the API, so that it is of no use until its expiry either
-			t.setExpiry(t.changed, 0)
+		if t.valid(t.changed) { // the API has refused it, and its end is not known
+			t.expire(t.changed)
 		}
 	}))
 	return &AuthorizationError{Reason: reason, Code: e.Code}
+}
+
+// tell has callers told, until an attempt succeeds, that the provider refuses the refresh token of mine.
+func (s *Source) tell(ctx context.Context, mine *Token, err error, doubtful bool) error {
+	s.state.noteRefusal(mine.generation)
+	err = s.giveBack(ctx, mine, doubtful, err)
+	if token := s.state.token.Load(); err != nil && token != nil && token.generation == mine.generation && token.valid(time.Now()) {
+		// The API has refused it, and its end is not known.
+		s.state.token.CompareAndSwap(token, token.with(func(t *Token) { t.expire(time.Now()) }))
+	}
+	return err
+}
+
+// endJitter is by how much nodes ask at different times when an access token has ended.
+const endJitter = 5 * time.Second
+
+// askAtEnd has the provider asked again when the access token of a generation has ended, whose refresh token it
+// has refused early. So a grant that has truly ended is noticed although nobody uses the connection.
+func (s *Source) askAtEnd(token *Token) {
+	if token.expiry.IsZero() {
+		return
+	}
+	st := s.state
+	st.mu.Lock()
+	running := st.atEnd == token.generation
+	st.atEnd = token.generation
+	st.mu.Unlock()
+	if running {
+		return
+	}
+	jitter := time.Duration(weakrand.Int64N(int64(endJitter))) //nolint:gosec // G404: a jitter is no secret
+	time.AfterFunc(time.Until(token.expiry)+jitter, func() {
+		if m := s.method.connections.successor(s.method); m != nil {
+			m.Source(s.store.connection).askEnded(token.generation)
+		}
+	})
+}
+
+// askEnded renews the token of a generation if that has ended, and there is no newer one.
+func (s *Source) askEnded(generation uint64) {
+	s.state.mu.Lock()
+	if s.state.atEnd == generation {
+		s.state.atEnd = 0
+	}
+	s.state.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), storageTimeout)
+	defer cancel()
+	now := time.Now()
+	if base, err := s.latest(ctx); err == nil && base.generation == generation && base.redeemable() && !base.valid(now) {
+		_, _ = s.renew(now, nil) //nolint:contextcheck // what fails is logged there
+	}
 }
 
 // giveBack takes the claim out of the record after a failure, unless another node has claimed or written the record since: this process
@@ -205,23 +295,9 @@ func (s *Source) giveBack(ctx context.Context, mine *Token, doubtful bool, err e
 	return err
 }
 
-// refusedWords are what providers say of a refresh token that is of no use any more, in the place of invalid_grant: Dex and Gitea the
-// first two, GitHub and Slack, with status 200, the next two; the others ask for a human being (OpenID Connect Core 1.0 §3.1.2.6).
-var refusedWords = []string{
-	"invalid_request", "unauthorized_client", "bad_refresh_token", "invalid_refresh_token",
-	"interaction_required", "login_required", "consent_required",
-}
-
-// refusedRefresh reports whether a provider has refused a refresh token in other words than those that end a connection.
-func refusedRefresh(err error) bool {
-	e, ok := errors.AsType[*Error](err)
-	return ok && e.Status != 0 && e.Status < http.StatusInternalServerError && e.Status != http.StatusTooManyRequests &&
-		slices.Contains(refusedWords, e.Code)
-}
-
 // explain returns what a caller without a valid token is told.
 func (s *Source) explain(err error) error {
-	if s.redeem != nil && refusedRefresh(err) {
+	if s.redeem != nil && judge(err).refusal() {
 		e, _ := errors.AsType[*Error](err)
 		return &AuthorizationError{Reason: ReasonRefused, Code: e.Code}
 	}

@@ -166,7 +166,7 @@ func (m *Method) ask(ctx context.Context, hc *http.Client, way string, send func
 	ctx, cancel := withTimeout(ctx, time.Duration(m.Timeout))
 	defer cancel()
 
-	c := &call{json: m.TokenRequest == "json", more: to.form()}
+	c := &call{json: m.TokenRequest == "json", more: to.form(), idToken: m.TokenField == fieldIDToken, host: host(to.tokenURL)}
 	config := &oauth2.Config{
 		ClientID: to.id, ClientSecret: to.secret, Scopes: to.scopes, RedirectURL: to.redirectURL,
 		Endpoint: oauth2.Endpoint{AuthURL: to.authorizationURL, TokenURL: to.tokenURL, AuthStyle: oauth2.AuthStyleInParams},
@@ -199,8 +199,8 @@ func (m *Method) unchanged(to *client) error {
 	return nil
 }
 
-// fetch asks for a token by client credentials (RFC 6749 §4.4).
-func (m *Method) fetch(ctx context.Context, hc *http.Client) (*Token, error) {
+// fetch asks for a token by client credentials (RFC 6749 §4.4). before is the one in whose place it comes, or nil.
+func (m *Method) fetch(ctx context.Context, hc *http.Client, before *Token) (*Token, error) {
 	c, to, err := m.ask(ctx, hc, m.ClientAuth, func(ctx context.Context, config *oauth2.Config) error {
 		cc := clientcredentials.Config{
 			ClientID: config.ClientID, ClientSecret: config.ClientSecret, TokenURL: config.Endpoint.TokenURL,
@@ -212,7 +212,7 @@ func (m *Method) fetch(ctx context.Context, hc *http.Client) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m.issued(c, to)
+	return m.issued(c, to, before), nil
 }
 
 // exchange redeems an authorization code (RFC 6749 §4.1.3). It is sent once: a provider withdraws what it has issued for a code
@@ -229,17 +229,19 @@ func (m *Method) exchange(ctx context.Context, hc *http.Client, code, verifier s
 	if err != nil {
 		return nil, err
 	}
-	return m.issued(c, to)
+	return m.issued(c, to, nil), nil
 }
 
 // issued returns the token of an answer.
-func (m *Method) issued(c *call, to *client) (*Token, error) {
-	if m.TokenField == "id_token" && c.got.idToken == "" {
-		return nil, &Error{Host: host(to.tokenURL), Status: http.StatusOK, Err: errNoIDToken}
-	}
-	token := newToken(c.got, c.received, time.Duration(m.ExpiresIn))
+func (m *Method) issued(c *call, to *client, before *Token) *Token {
+	token := newToken(c.got, c.received, m.term(), before)
 	token.identity = m.identity(to) // as of this request: a value from a file may have changed since the configuration loaded
-	return token, nil
+	return token
+}
+
+// term returns how long tokens are used.
+func (m *Method) term() term {
+	return term{time.Duration(m.ExpiresIn), m.TokenField == fieldIDToken, (*time.Duration)(m.RefreshBefore)}
 }
 
 // redeem redeems a refresh token (RFC 6749 §6). The call says whether an answer was lost, and what is in a bad one.

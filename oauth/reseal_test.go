@@ -4,7 +4,6 @@ package oauth
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -50,37 +49,37 @@ func TestReseal(t *testing.T) {
 	})
 }
 
-// TestKeyMissingLater: a record of another key keeps a process from its first token, since nobody may overwrite what cannot be
-// read; the token that it has already is renewed all the same.
+// TestKeyMissingLater: a record of another key only caches a token that can be had again, so a process gets one, says so, and stores it
+// beside that record.
 func TestKeyMissingLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := new(memory)
-		theirs, _ := newStore(t, storage)
+		their, our := newKey(t), newKey(t)
+		theirs, _ := newStore(t, storage, their)
 		if err := theirs.save(t.Context(), stored("theirs", 5)); err != nil {
 			t.Fatal(err)
 		}
 		name, record := storage.only(t)
 
-		ours, _ := newStore(t, storage)
+		ours, _ := newStore(t, storage, our)
 		p := &provider{life: time.Hour}
 		s, observed := sourceOf(ours, p.fetch)
-		for range 3 { // each time it is the same
-			if c, err := s.Credential(t.Context()); !errors.Is(err, ErrKeyMissing) {
-				t.Errorf("without a token: %s, %v", sent(c), err)
-			}
-			time.Sleep(10 * maxBackoff)
-		}
+		mustSend(t, s, "1", 0)
 		if !strings.Contains(observed.String(), name) || !strings.Contains(observed.String(), "add it behind the others") {
 			t.Errorf("logged: %s", observed)
 		}
-		s.state.token.Store(issue("0", time.Hour))
 		time.Sleep(time.Hour)
-		mustSend(t, s, "1", 0)
+		mustSend(t, s, "2", 0)
 		if now, err := storage.Load(t.Context(), name); err != nil || string(now) != string(record) {
 			t.Errorf("their record was changed: %v", err)
 		}
-		if n := p.calls.Load(); n != 1 {
+		if n := p.calls.Load(); n != 2 {
 			t.Errorf("%d calls", n)
+		}
+		// Should the key come back, the newer token counts.
+		both, _ := newStore(t, storage, newKey(t), their, our)
+		if got, err := both.load(t.Context()); err != nil || got == nil || got.access != "2" {
+			t.Errorf("with both keys: %v, %v", got, err)
 		}
 	})
 }

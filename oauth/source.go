@@ -13,21 +13,16 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 )
 
-// forcedInterval is the least time between two refreshes of a connection that refusals of the API have caused. Whoever
-// reaches a path that always answers 401 could make us ask for a token with each request otherwise.
-const forcedInterval = 10 * time.Second
-
 // Source has the credentials of one connection, for one configuration.
 type Source struct {
 	state  *State
-	fetch  func(context.Context) (*Token, error)
+	fetch  func(ctx context.Context, before *Token) (*Token, error)
 	redeem func(ctx context.Context, refreshToken string) (*call, error) // nil for client_credentials
 	revoke func(context.Context, *Token) error
 	store  *store
 	build  func(*Token) *auth.Credential
 	life   time.Duration // the longest that a renewal can take
 	lease  time.Duration // how long another's claim is respected
-	expiry time.Duration // the configured lifetime of tokens, 0 if there is none
 	method *Method
 	logger *zap.Logger
 
@@ -94,11 +89,17 @@ func (s *Source) wait(ctx context.Context, now time.Time) (*auth.Credential, err
 		return s.wait(ctx, time.Now())
 	}
 	s.state.mu.Lock()
-	defer s.state.mu.Unlock()
-	if s.state.err == nil {
-		return nil, &Error{Err: errors.New("the token has expired already when it came")}
+	err = s.state.err
+	early := token != nil && s.state.refused != token.generation && f.began.Before(token.expiry)
+	s.state.mu.Unlock()
+	switch {
+	case err == nil:
+		return nil, &Error{Err: errEnded}
+	case s.redeem != nil && early && judge(err).refusal():
+		return s.wait(ctx, time.Now()) // the refusal was of a token that was valid then, so the provider is asked again
+	default:
+		return nil, s.explain(err)
 	}
-	return nil, s.explain(s.state.err)
 }
 
 // Current returns the credential that can be had without waiting, or nil.
@@ -122,7 +123,7 @@ func (s *Source) Refresh(ctx context.Context, refused *auth.Credential) (*auth.C
 	if s.redeem != nil && !token.redeemable() {
 		if token.valid(now) && token.end.Reason != "" {
 			// Provider and API say the same, so from the next request on callers are told what to do.
-			s.state.token.CompareAndSwap(token, token.with(func(t *Token) { t.setExpiry(now, 0) }))
+			s.state.token.CompareAndSwap(token, token.with(func(t *Token) { t.expire(now) }))
 		}
 		return refused, nil // there is nothing to renew it with; the API's own answer says so to the caller
 	}
@@ -187,20 +188,24 @@ func (s *Source) renew(now time.Time, refused *Token) (*flight, error) {
 		return nil, st.err
 	}
 	if refused.fresh(now) { // else it would be renewed anyway
-		if now.Before(st.forced.Add(forcedInterval)) && !st.forced.IsZero() {
+		if !st.forced.begin(now) {
 			return nil, nil
 		}
-		st.forced = now
 	}
 	return s.start(true, func(ctx context.Context) error { return s.obtain(ctx, refused) }), nil
 }
 
 // obtain puts a new token into the state: one that is stored already, or one from the provider.
 func (s *Source) obtain(ctx context.Context, refused *Token) error {
+	renew := s.fetchNext
 	if s.redeem != nil {
-		return s.next(ctx, refused)
+		renew = func(ctx context.Context) error { return s.next(ctx, refused) }
 	}
-	return s.fetchNext(ctx)
+	err := renew(ctx)
+	if errors.Is(err, errEnded) && sleep(ctx, lastSecond) == nil {
+		err = renew(ctx)
+	}
+	return err
 }
 
 func (s *Source) load(ctx context.Context) (*Token, error) {

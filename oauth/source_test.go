@@ -26,7 +26,7 @@ type provider struct {
 	times []time.Time // of the calls
 }
 
-func (p *provider) fetch(context.Context) (*Token, error) {
+func (p *provider) fetch(context.Context, *Token) (*Token, error) {
 	n := p.calls.Add(1)
 	p.mu.Lock()
 	p.times = append(p.times, time.Now())
@@ -58,7 +58,7 @@ func mustSend(t *testing.T, s *Source, want string, waits time.Duration) {
 
 // TestHotPath: with a fresh token a request takes no lock and allocates nothing.
 func TestHotPath(t *testing.T) {
-	s, _ := newSource(t, func(context.Context) (*Token, error) {
+	s, _ := newSource(t, func(context.Context, *Token) (*Token, error) {
 		return nil, errors.New("no token is needed")
 	})
 	s.state.token.Store(issue("1", time.Hour))

@@ -35,7 +35,9 @@ type State struct {
 	retry    time.Time // no renewal before
 	asked    time.Time // the same, where the provider has asked for it
 	err      error     // of the last renewal
-	forced   time.Time // the last renewal that a refusal has caused
+	forced   forced    // the renewals that refusals of the API have caused
+	refused  uint64    // the generation that the provider has refused since its access token ended; 0: none
+	atEnd    uint64    // the generation for whose end a timer runs; 0: none
 	unsaved  *Token    // a token that could not be stored
 	owner    string    // names this process in claims
 
@@ -73,7 +75,7 @@ func (st *State) clearFailures() {
 func (st *State) startOver() {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.err, st.failures, st.retry, st.asked = nil, 0, time.Time{}, time.Time{}
+	st.err, st.failures, st.retry, st.asked, st.refused = nil, 0, time.Time{}, time.Time{}, 0
 }
 
 func unixNano(t time.Time) int64 {

@@ -62,7 +62,7 @@ func (s *Source) Status(ctx context.Context) (*Status, error) {
 		token := s.state.token.Load()
 		if token == nil {
 			var err error
-			if token, err = s.load(ctx); err != nil {
+			if token, err = s.load(ctx); err != nil && !errors.Is(err, ErrKeyMissing) { // the next request has a new one
 				return nil, err
 			}
 		}
@@ -71,6 +71,9 @@ func (s *Source) Status(ctx context.Context) (*Status, error) {
 	token, err := s.latest(ctx)
 	if token == nil && err != nil {
 		return nil, err
+	}
+	if current := s.state.token.Load(); current != nil && current.is(token) {
+		token = current // it may be known here that it has ended
 	}
 	return s.status(token), nil // what is in memory is served, so it is what counts if the storage fails
 }
@@ -95,7 +98,7 @@ func (m *Method) status(connection string, token *Token, err error) *Status {
 	switch {
 	case token.access == "" && token.end.Reason != ReasonDamaged:
 		st.ConnectedAt, st.LastError = nil, ""
-	case !m.Interactive() || token.redeemable() && (token.valid(now) || !refusedRefresh(err)):
+	case !m.Interactive() || token.redeemable() && (token.valid(now) || !judge(err).refusal()):
 		st.State = StateConnected
 	case token.end.Reason == "" && token.valid(now):
 		st.State = StateConnected // without a refresh token, but good until it expires

@@ -67,6 +67,7 @@ func TestStatusesOfAnother(t *testing.T) {
 		s := &web{p: w.p}
 		idle, other := w.gateway(s, perUser), w.gateway(s, perUser)
 		other.connections = new(connections) // a process of its own
+		other.connections.bind(other.Method)
 		list := func() *Status {
 			t.Helper()
 			got, err := idle.Statuses(t.Context())
@@ -91,6 +92,10 @@ func TestStatusesOfAnother(t *testing.T) {
 		if err := other.Source("ann").Renew(t.Context()); err == nil {
 			t.Fatal("it is renewed")
 		}
+		if st := list(); st.State != StateConnected {
+			t.Errorf("while the access token is valid: %+v", st)
+		}
+		time.Sleep(time.Hour + endJitter + 10*time.Second) // nobody uses it, and the other node asks when the access token has ended
 		if st := list(); st.State != StateReauthorize || st.LastError != "invalid_grant" {
 			t.Errorf("after another node has found it revoked: %+v", st)
 		}

@@ -43,7 +43,7 @@ type store struct {
 	// identity is of what a token was issued for. A token for another client, other scopes or another provider is not used.
 	identity string
 
-	override time.Duration // the configured lifetime, 0 if there is none
+	term term // of the tokens in the records
 
 	// grant says that a record holds what a human being has granted, and not just a token that can be had again.
 	grant bool

@@ -2,10 +2,7 @@
 
 package oauth
 
-import (
-	weakrand "math/rand/v2"
-	"time"
-)
+import "time"
 
 // Token is a set of tokens as a provider issued it. It never changes.
 type Token struct {
@@ -38,16 +35,19 @@ type ending struct {
 	Code string `json:"code,omitempty"`
 }
 
-// newToken returns the token of an answer. override is the configured lifetime, 0 if there is none.
-func newToken(a *answer, received time.Time, override time.Duration) *Token {
+// newToken returns the token of an answer. before is the token in whose place it comes, or nil.
+func newToken(a *answer, received time.Time, tm term, before *Token) *Token {
 	t := &Token{access: a.accessToken, id: a.idToken, refresh: a.refreshToken, obtained: received}
-	life := a.lifetime
-	if override > 0 {
-		life = override
+	if before != nil && t.refresh == "" {
+		t.refresh = before.refresh // RFC 6749 §6
 	}
-	if life > 0 {
-		t.setExpiry(received.Add(life), life)
+	if before != nil && t.id == "" {
+		t.id = before.id // OpenID Connect Core 1.0 §12.2 allows that
 	}
+	if t.access == "" && tm.idToken {
+		t.access = t.id // there is a connection, and nothing else to show for it
+	}
+	tm.begin(t, a, before)
 	return t
 }
 
@@ -57,21 +57,8 @@ func (*Token) String() string { return "[token]" }
 // GoString is String for %#v.
 func (t *Token) GoString() string { return t.String() }
 
-func (t *Token) setExpiry(expiry time.Time, life time.Duration) {
-	t.expiry = expiry
-	t.soft = expiry.Add(-softMargin(life, weakrand.Float64())) //nolint:gosec // G404: a jitter is no secret
-}
-
-// softMargin is how long before its expiry a token of that lifetime is renewed: 60 seconds or 10 % of the lifetime, the
-// larger; 20 % where the lifetime is under ten minutes; and up to 10 % of that more, so that the nodes of a cluster do
-// not all ask at once. jitter is from 0 to 1.
-func softMargin(life time.Duration, jitter float64) time.Duration {
-	margin := max(time.Minute, life/10)
-	if life < 10*time.Minute {
-		margin = life / 5
-	}
-	return margin + time.Duration(float64(margin)*jitter/10)
-}
+// expire says that the token has ended.
+func (t *Token) expire(now time.Time) { t.expiry, t.soft = now, now }
 
 // valid reports whether the token can be sent.
 func (t *Token) valid(now time.Time) bool {
@@ -138,15 +125,19 @@ const (
 	minBackoff = time.Second
 	maxBackoff = 5 * time.Minute
 
+	// maxBackoffRefused is the longest back-off while the provider refuses the refresh token and the access token is
+	// valid. When that ends the provider is asked in any case.
+	maxBackoffRefused = time.Hour
+
 	// maxRetryAfter bounds what a provider can ask for.
 	maxRetryAfter = time.Hour
 )
 
-// backoff is how long no token request is made after that many failures in a row. jitter is from 0 to 1.
-func backoff(failures int, jitter float64) time.Duration {
-	wait := maxBackoff
-	if shift := failures - 1; shift < 9 {
-		wait = min(maxBackoff, minBackoff<<shift)
+// backoff is how long no token request is made after that many failures in a row, longest at most. jitter is from 0 to 1.
+func backoff(failures int, longest time.Duration, jitter float64) time.Duration {
+	wait := longest
+	if shift := failures - 1; shift < 12 {
+		wait = min(longest, minBackoff<<shift)
 	}
 	return time.Duration(float64(wait) * (0.8 + 0.4*jitter))
 }

@@ -91,7 +91,7 @@ func TestIdleMemory(t *testing.T) {
 	before := heap()
 	for i := range users {
 		s := g.Source("user" + strconv.Itoa(i))
-		token := newToken(&answer{accessToken: fmt.Sprintf("%040d", i), refreshToken: fmt.Sprintf("%040d", i), lifetime: time.Hour}, time.Now(), 0)
+		token := newToken(&answer{accessToken: fmt.Sprintf("%040d", i), refreshToken: fmt.Sprintf("%040d", i), lifetime: time.Hour}, time.Now(), term{}, nil)
 		token.generation, token.connected = 1, time.Now()
 		s.state.token.Store(token)
 		s.lookLater(token)

@@ -53,6 +53,8 @@ func (m *Method) Validate() error {
 		return errors.New("auth oauth2: client_secret is of no use with client_auth none; remove one")
 	case m.ExpiresIn < 0 || time.Duration(m.ExpiresIn) > maxLifetime:
 		return errors.New("auth oauth2: expires_in: it is not between 0 and ten years")
+	case m.RefreshBefore != nil && *m.RefreshBefore < 0:
+		return errors.New("auth oauth2: refresh_before: it is below zero; never renews a token when it has ended")
 	case m.Timeout < 0:
 		return errors.New("auth oauth2: timeout: it is below zero")
 	case slices.Contains(m.Resource, ""):

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/auth"
+)
+
+const (
+	// forcedInterval is the least time between two renewals that refusals of the API have caused.
+	forcedInterval = 10 * time.Second
+
+	// forcedLongest is the longest such time.
+	forcedLongest = time.Hour
+)
+
+// forced brakes the renewals that refusals of the API cause. Whoever reaches a path that always answers 401 could
+// make the gateway ask for a token with each request otherwise, for ever. So each renewal doubles the time
+// until the next one, and only one that has helped makes that short again.
+type forced struct {
+	at   time.Time
+	wait time.Duration
+}
+
+// begin reports whether a refusal may cause a renewal now, and notes it.
+func (f *forced) begin(now time.Time) bool {
+	quiet := now.Sub(f.at)
+	switch {
+	case f.at.IsZero() || quiet >= 2*forcedLongest:
+		f.wait = forcedInterval
+	case quiet < f.wait:
+		return false
+	default:
+		f.wait = min(2*f.wait, forcedLongest)
+	}
+	f.at = now
+	return true
+}
+
+// Confirm implements auth.Confirmer.
+func (s *Source) Confirm(*auth.Credential) {
+	s.state.mu.Lock()
+	defer s.state.mu.Unlock()
+	s.state.forced.wait = forcedInterval
+}
+
+// Interface guards
+var (
+	_ auth.Source    = (*Source)(nil)
+	_ auth.Confirmer = (*Source)(nil)
+	_ auth.Confirmer = (*Method)(nil)
+)

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// jwtOf returns an ID token with claims.
+func jwtOf(claims string) string {
+	return "e30." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".c2ln"
+}
+
+// TestTerm: when a token ends that has come in the place of another one.
+func TestTerm(t *testing.T) {
+	now := time.Now()
+	unix := func(d time.Duration) string { return strconv.FormatInt(now.Add(d).Unix(), 10) }
+	const near = time.Second // exp is whole seconds
+	before := &Token{access: "old", id: "old-id", refresh: "r", obtained: now.Add(-time.Minute), expiry: now.Add(9 * time.Second)}
+	endless := &Token{access: "old", refresh: "r", obtained: now.Add(-time.Minute)}
+	last := &Token{access: "old", refresh: "r", obtained: now.Add(-time.Minute), expiry: now.Add(-time.Minute + lastSecond)}
+	for name, tt := range map[string]struct {
+		tm     term
+		a      answer
+		before *Token
+		want   time.Duration // 0: not known
+	}{
+		"first":                       {a: answer{accessToken: "a", lifetime: time.Hour}, want: time.Hour},
+		"first, 0":                    {a: answer{accessToken: "a", over: true}},
+		"same, with what is left":     {a: answer{accessToken: "old", lifetime: 8 * time.Second}, before: before, want: 8 * time.Second},
+		"same, extended":              {a: answer{accessToken: "old", lifetime: time.Hour}, before: before, want: time.Hour},
+		"same, 0":                     {a: answer{accessToken: "old", over: true}, before: before, want: 9 * time.Second},
+		"same, nothing said":          {a: answer{accessToken: "old"}, before: before, want: 9 * time.Second},
+		"same, 0, never known":        {a: answer{accessToken: "old", over: true}, before: endless},
+		"same, 0, configured":         {tm: term{configured: time.Minute}, a: answer{accessToken: "old", over: true}, before: before, want: time.Minute},
+		"another, 0":                  {a: answer{accessToken: "new", over: true}, before: before, want: lastSecond},
+		"another, 0, twice":           {a: answer{accessToken: "new", over: true}, before: last},
+		"another, 0, never known":     {a: answer{accessToken: "new", over: true}, before: endless},
+		"another, nothing said":       {a: answer{accessToken: "new"}, before: before},
+		"ID token, exp":               {tm: term{idToken: true}, a: answer{accessToken: "a", idToken: jwtOf(`{"exp":` + unix(time.Minute) + `}`), lifetime: time.Hour}, want: time.Minute},
+		"ID token, exp and iat":       {tm: term{idToken: true}, a: answer{idToken: jwtOf(`{"exp":` + unix(time.Hour) + `,"iat":` + unix(time.Hour-time.Minute) + `}`)}, want: time.Minute},
+		"ID token, clock ahead":       {tm: term{idToken: true}, a: answer{idToken: jwtOf(`{"exp":` + unix(-time.Hour) + `,"iat":` + unix(-2*time.Hour) + `}`)}, want: time.Hour},
+		"ID token, its own lifetime":  {tm: term{idToken: true}, a: answer{idToken: jwtOf(`{}`), lifetime: time.Hour, idLifetime: time.Minute}, want: time.Minute},
+		"ID token, configured":        {tm: term{idToken: true, configured: 3 * time.Minute}, a: answer{idToken: jwtOf(`{"exp":` + unix(time.Minute) + `}`)}, want: 3 * time.Minute},
+		"ID token, opaque":            {tm: term{idToken: true}, a: answer{idToken: "opaque", lifetime: time.Hour}, want: time.Hour},
+		"ID token, broken":            {tm: term{idToken: true}, a: answer{idToken: "e30.!.x", lifetime: time.Hour}, want: time.Hour},
+		"ID token, exp is a text":     {tm: term{idToken: true}, a: answer{idToken: jwtOf(`{"exp":"soon"}`), lifetime: time.Hour}, want: time.Hour},
+		"ID token, exp is for ever":   {tm: term{idToken: true}, a: answer{idToken: jwtOf(`{"exp":99999999999}`), lifetime: time.Hour}, want: time.Hour},
+		"ID token, exp is beyond all": {tm: term{idToken: true}, a: answer{idToken: jwtOf(`{"exp":1e300}`), lifetime: time.Hour}, want: time.Hour},
+		"ID token, none comes":        {tm: term{idToken: true}, a: answer{accessToken: "a", lifetime: time.Hour}, before: before, want: 9 * time.Second},
+		"access token beside it":      {a: answer{accessToken: "a", idToken: jwtOf(`{"exp":` + unix(time.Minute) + `}`), lifetime: time.Hour}, want: time.Hour},
+	} {
+		token := newToken(&tt.a, now, tt.tm, tt.before)
+		var got time.Duration
+		if !token.expiry.IsZero() {
+			got = token.expiry.Sub(now)
+		}
+		if got < tt.want-near || got > tt.want {
+			t.Errorf("%s: it ends after %v, want %v", name, got, tt.want)
+		}
+		if token.soft.After(token.expiry) || token.access == "" {
+			t.Errorf("%s: access token %q, renewed at %v, ends at %v", name, token.access, token.soft, token.expiry)
+		}
+		if token.expiry.IsZero() {
+			continue
+		}
+		// A record knows no other end, whatever the option token_field was when it was written.
+		end := tt.tm.reopened(token, token.expiry)
+		if d := end.Sub(token.expiry); d < -near || d > near && tt.tm.configured == 0 {
+			t.Errorf("%s: as a record it ends %v later", name, d)
+		}
+	}
+}
+
+// TestRefreshBefore: when a token is renewed can be set.
+func TestRefreshBefore(t *testing.T) {
+	hour, never := time.Hour, time.Duration(0)
+	for _, tt := range []struct {
+		before     *time.Duration
+		life, want time.Duration
+	}{
+		{&never, time.Hour, 0}, {&hour, 24 * time.Hour, time.Hour}, {&hour, time.Hour, 30 * time.Minute}, {&hour, time.Minute, 30 * time.Second},
+	} {
+		token := newToken(&answer{accessToken: "a", lifetime: tt.life}, time.Now(), term{before: tt.before}, nil)
+		if got := token.expiry.Sub(token.soft); got != tt.want {
+			t.Errorf("%v of %v: %v before its end, want %v", *tt.before, tt.life, got, tt.want)
+		}
+	}
+}
+
+// TestNeverBeforeItsEnd: with refresh_before never a provider is not asked while the token is valid.
+func TestNeverBeforeItsEnd(t *testing.T) {
+	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
+		n := w.node()
+		n.store.term.before = new(time.Duration)
+		token := w.p.connect()
+		n.store.term.end(token, token.expiry, w.p.life)
+		if err := n.install(t.Context(), token); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 3 {
+			for !time.Now().After(n.state.token.Load().expiry.Add(-time.Millisecond)) {
+				n.mustHave(t, fmt.Sprintf("access-%d", i))
+				time.Sleep(100 * time.Millisecond)
+			}
+			if calls := w.p.calls(); calls != i {
+				t.Errorf("%d calls", calls)
+			}
+			time.Sleep(200 * time.Millisecond)
+			mustGet(t, n, fmt.Sprintf("access-%d", i+1), settleTime)
+		}
+	})
+}
+
+// TestSameTokenAgain: Marketo, and servers on Spring's old OAuth library, answer with the token that they have issued before and with
+// what is left of it in whole seconds. No token is sent after its end, and nobody is refused.
+func TestSameTokenAgain(t *testing.T) {
+	for _, life := range []time.Duration{15 * time.Second, 10 * time.Minute, 1500 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			var n, calls int
+			var ends time.Time
+			s, _ := newSource(t, nil)
+			s.fetch = func(_ context.Context, before *Token) (*Token, error) {
+				calls++
+				now := time.Now()
+				if !now.Before(ends) {
+					n++
+					ends = now.Add(life)
+				}
+				left, over := lifetime(strconv.Itoa(int(ends.Sub(now) / time.Second)))
+				return newToken(&answer{accessToken: strconv.Itoa(n), lifetime: left, over: over}, now, term{}, before), nil
+			}
+			for end := time.Now().Add(10 * life); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+				c, err := s.Credential(t.Context())
+				if err != nil {
+					t.Fatalf("%v: %v", life, err)
+				}
+				if now := time.Now(); sent(c) != strconv.Itoa(n) || now.After(ends.Add(time.Second)) {
+					t.Fatalf("%v: token %s is sent, %v after the end of %d", life, sent(c), now.Sub(ends), n)
+				}
+			}
+			if calls > 12*n+12 {
+				t.Errorf("%v: %d token requests for %d tokens", life, calls, n)
+			}
+		})
+	}
+}
+
+// TestIDTokenOnly: the answer needs what token_field names, and nothing else. It is renewed before it ends; one that cannot be renewed
+// needs a human being.
+func TestIDTokenOnly(t *testing.T) {
+	bubble(t, &issuer{mode: rotateNever, life: time.Hour}, func(t *testing.T, w *world) {
+		n := w.node()
+		n.store.term.idToken = true
+		n.method.TokenField = fieldIDToken
+		idToken := func(life time.Duration) string { return jwtOf(fmt.Sprintf(`{"exp":%d}`, time.Now().Add(life).Unix())) }
+		first := newToken(&answer{idToken: idToken(5 * time.Minute), refreshToken: w.p.connect().refresh}, time.Now(), n.store.term, nil)
+		first.connected = first.obtained
+		if err := n.install(t.Context(), first); err != nil {
+			t.Fatal(err)
+		}
+		second := ""
+		w.p.fate = func(i int) fate {
+			if i > 1 {
+				return fate{say: &answer{accessToken: "x", lifetime: time.Hour}} // and no ID token
+			}
+			second = idToken(5 * time.Minute)
+			return fate{say: &answer{accessToken: "x", idToken: second, lifetime: time.Hour}}
+		}
+		time.Sleep(5*time.Minute - 10*time.Second)
+		n.mustHave(t, first.id)
+		time.Sleep(2 * time.Second)
+		n.mustHave(t, second)
+		for range 4 * 60 {
+			time.Sleep(time.Second)
+			n.mustHave(t, second)
+		}
+		time.Sleep(time.Minute + 10*time.Second)
+		if _, err := n.Credential(t.Context()); !isAuthorization(err, ReasonRefused) {
+			t.Errorf("got %v", err)
+		}
+		if st, err := n.Status(t.Context()); err != nil || st.State != StateReauthorize {
+			t.Errorf("%+v, %v", st, err)
+		}
+		if calls := w.p.calls(); calls > 12 {
+			t.Errorf("%d token requests", calls)
+		}
+	})
+}
+
+// TestNeedsWhatIsSent: on the wire, an answer is good if it has the token that is sent.
+func TestNeedsWhatIsSent(t *testing.T) {
+	idToken := jwtOf(`{"exp":4102444800}`)
+	for _, tt := range []struct {
+		field, body string
+		want        string
+	}{
+		{"access_token", `{"access_token":"a"}`, "a"},
+		{"access_token", `{"id_token":"` + idToken + `"}`, ""},
+		{"id_token", `{"id_token":"` + idToken + `"}`, idToken},
+		{"id_token", `{"id_token":"` + idToken + `","access_token":"a"}`, idToken},
+		{"id_token", `{"access_token":"a"}`, ""},
+	} {
+		m, _ := provision(t, "token_url "+serve(t, respond(http.StatusOK, tt.body))+"\nclient_id i\nclient_secret s\ntoken_field "+tt.field)
+		token, err := m.fetch(t.Context(), newClient(nil, nil), nil)
+		if (err == nil) != (tt.want != "") {
+			t.Errorf("%s of %s: %v", tt.field, tt.body, err)
+		}
+		if err == nil && m.term().sent(token) != tt.want {
+			t.Errorf("%s of %s: %v is sent", tt.field, tt.body, m.term().sent(token))
+		}
+	}
+}

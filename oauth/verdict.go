@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// verdict is what the answer to a refresh says of the refresh token.
+type verdict int
+
+const (
+	// verdictNone says nothing: there was no answer, or one of a server that fails or limits requests,
+	// or one that nobody can read.
+	verdictNone verdict = iota
+
+	// verdictClient refuses the client or its configuration. Only the operator can mend that, and the
+	// grant is as good as before.
+	verdictClient
+
+	// verdictRefused refuses the refresh token in words of the provider's own. Those of HubSpot, Strava,
+	// Twitch, UAA, Zoho and others have nothing in common but the status, so no list of words is complete.
+	verdictRefused
+
+	// verdictRejected is invalid_grant: the refresh token "is invalid, expired, revoked" (RFC 6749 §5.2).
+	verdictRejected
+)
+
+// clientErrors are the error codes that name the client or its configuration. The second and the third
+// are GitHub's and Slack's words for the first.
+var clientErrors = []string{
+	"invalid_client", "incorrect_client_credentials", "bad_client_secret",
+	"unsupported_grant_type", "invalid_scope", "invalid_target",
+}
+
+// judge returns the verdict of a failed refresh.
+func judge(err error) verdict {
+	e, ok := errors.AsType[*Error](err)
+	switch {
+	case !ok || saysNothing(e.Status):
+		return verdictNone
+	case e.Code == "invalid_grant":
+		return verdictRejected
+	case slices.Contains(clientErrors, e.Code):
+		return verdictClient
+	case e.Status >= 400 || e.Code != "" || errors.Is(e.Err, errNoIDToken):
+		return verdictRefused
+	default:
+		return verdictNone
+	}
+}
+
+// saysNothing reports whether an answer with a status says nothing of the request in it: 0 stands for no
+// answer, 407 is a proxy's, 408, 425 and 429 ask to come again, and 5xx is a failure of the server.
+func saysNothing(status int) bool {
+	switch status {
+	case http.StatusProxyAuthRequired, http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return true
+	}
+	return status < 200 || status >= 300 && status < 400 || status >= 500
+}
+
+// refusal reports whether the provider has refused the refresh token, in whatever words.
+func (v verdict) refusal() bool { return v >= verdictRefused }
+
+// consequence is what follows from a verdict.
+type consequence int
+
+const (
+	// tryLater leaves the connection as it is. The back-off of failures says when it is tried again.
+	tryLater consequence = iota
+
+	// waitForEnd leaves the connection as it is, too: the access token is good. The provider is asked
+	// again, ever more rarely, and once more when the access token has ended.
+	waitForEnd
+
+	// askAgain asks the provider once more, under the same claim.
+	askAgain
+
+	// tellCallers says to callers that the account must be connected again, until an attempt succeeds.
+	tellCallers
+
+	// endGrant ends the connection. The record says so, and nobody asks the provider again.
+	endGrant
+)
+
+// consequences is the table of docs/reliability.md, "When a grant ends". The columns are: the access token
+// is valid; it has ended, and this is the first refusal since; it has ended, and this is another one.
+//
+// One rule stands behind it: a connection ends when its access token has ended and the provider has refused
+// the refresh token twice since. A single refusal, early or by mistake, never costs a person's consent.
+var consequences = map[verdict][3]consequence{
+	verdictNone:     {tryLater, tryLater, tryLater},
+	verdictClient:   {tryLater, tryLater, tryLater},
+	verdictRefused:  {waitForEnd, askAgain, tellCallers},
+	verdictRejected: {waitForEnd, askAgain, endGrant},
+}
+
+// follows returns what follows from a verdict. before says that the provider has refused the same refresh
+// token since the access token ended.
+func (v verdict) follows(valid, before bool) consequence {
+	switch {
+	case valid:
+		return consequences[v][0]
+	case !before:
+		return consequences[v][1]
+	default:
+		return consequences[v][2]
+	}
+}
+
+// endSettle is how long after the end of an access token the second refusal must come to count. Lifetimes
+// are whole seconds, so the provider may take the token for valid a second longer than the gateway does; and
+// some providers refuse to renew a token that is still valid (hh.ru: "token not expired").
+const endSettle = 2 * time.Second
+
+// follows returns what follows from a failed refresh of mine. refused says that the API has refused the access
+// token. That alone ends nothing, for it may be of one path only; but where the end of an access token is not
+// known there is no other sign of it.
+func (s *Source) follows(mine *Token, err error, refused bool) consequence {
+	now := time.Now()
+	valid := mine.valid(now) && (!refused || !mine.expiry.IsZero())
+	if current := s.state.token.Load(); current != nil && current.generation == mine.generation && !current.valid(now) {
+		valid = false // such a refusal, earlier
+	}
+	return judge(err).follows(valid, s.state.refusedBefore(mine.generation))
+}
+
+// refusedBefore reports whether the provider has refused the refresh token of a generation, whose access
+// token had ended.
+func (st *State) refusedBefore(generation uint64) bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.refused == generation
+}
+
+// noteRefusal notes that the provider has refused the refresh token of a generation, whose access token
+// has ended.
+func (st *State) noteRefusal(generation uint64) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.refused != generation {
+		st.refused, st.failures = generation, 0 // what failed while the access token was valid is over
+	}
+}
