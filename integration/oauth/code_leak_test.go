@@ -132,8 +132,11 @@ func TestCodeLeaks(t *testing.T) {
 	add("state", param(t, v.header.Get("Location"), "state"))
 	p.FailNext(503, "down")
 	see(ann.press("shared", "refresh"))
-	p.FailNext(400, `{"error":"invalid_grant"}`)
+	for range 10 {
+		p.FailNext(400, `{"error":"invalid_grant"}`)
+	}
 	waitFor(t, "the end", func() bool { return see(ann.call("shared")).status == 503 })
+	p.FailNoMore()
 	see(ann.send("GET", "/shared/x", "", "Sec-Fetch-Mode", "navigate"))
 	answers = append(answers, ask("POST", "/authenticated_api/refresh", `{"datasource":"shared"}`), ask("GET", "/authenticated_api/connections", ""),
 		ask("POST", "/authenticated_api/disconnect", `{"datasource":"shared"}`))

@@ -44,6 +44,13 @@ func (p *Provider) FailNext(status int, body string, fields ...string) {
 	p.failures = append(p.failures, f)
 }
 
+// FailNoMore forgets the failures that FailNext has announced and that have not come yet.
+func (p *Provider) FailNoMore() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failures = nil
+}
+
 // DropAnswer processes the next n token requests, so that codes and refresh tokens are spent and new ones issued, and cuts
 // the connection in place of answering: what a client sees when the network fails at the worst moment.
 func (p *Provider) DropAnswer(n int) {
