@@ -52,6 +52,7 @@ type directive struct {
 //	    pass_request_header  <field...>
 //	    pass_response_header <field...>
 //	    map_links            off
+//	    sandbox              off
 //	    replay               <size>|off
 //	    refresh_on           <status...>
 //	    errors               caddy
@@ -274,6 +275,14 @@ var subdirectives = map[string]func(*directive, *caddyfile.Dispenser) error{
 			return d.Errf("map_links: takes the word off; links are mapped by default")
 		}
 		opts.handler.MapLinks = new(bool)
+		return nil
+	},
+	"sandbox": func(opts *directive, d *caddyfile.Dispenser) error {
+		var word string
+		if !d.AllArgs(&word) || word != "off" {
+			return d.Errf("sandbox: takes the word off; documents are confined where a console has their origin")
+		}
+		opts.handler.Sandbox = new(bool)
 		return nil
 	},
 	"errors": func(opts *directive, d *caddyfile.Dispenser) error {

@@ -19,6 +19,7 @@ import (
 type crossOrigin struct {
 	protection *http.CrossOriginProtection
 	allowed    []string
+	hosts      []string // the names in allowed
 }
 
 var problemCrossOrigin = problem{
@@ -54,6 +55,8 @@ func newCrossOrigin(origins []string) (*crossOrigin, error) {
 			return nil, fmt.Errorf("allow_origin: %w", err)
 		}
 		c.allowed = append(c.allowed, origin)
+		_, host, _ := strings.Cut(origin, "://")
+		c.hosts = append(c.hosts, hostname(host))
 	}
 	return c, nil
 }

@@ -45,7 +45,9 @@ type Datasource struct {
 	// Header fields of the API's response that the caller may see although they are removed by default, since they would
 	// act on the gateway's own origin: `Set-Cookie`, `WWW-Authenticate` (its challenges Basic, Digest, Negotiate and
 	// NTLM), `Clear-Site-Data`, `Strict-Transport-Security`, `Alt-Svc`, `Service-Worker-Allowed`,
-	// `Reporting-Endpoints`, `Report-To`, `NEL`.
+	// `Reporting-Endpoints`, `Report-To`, `NEL`, `Accept-CH`, `Expect-CT`, `Origin-Agent-Cluster`, `Public-Key-Pins`,
+	// `Public-Key-Pins-Report-Only`, `Sec-Session-*` and `Secure-Session-*` (`Challenge` and `Registration`), `Set-Cookie2`,
+	// `Set-Login`, `Shared-Storage-Write`, `Use-As-Dictionary`, `X-Permitted-Cross-Domain-Policies`.
 	PassResponseHeader []string `json:"pass_response_header,omitempty"`
 
 	// Origins whose pages may use this route from a browser, such as `https://app.example.com`. To them the gateway
@@ -56,6 +58,10 @@ type Datasource struct {
 	// Whether URLs below the base URL in `Location`, `Content-Location`, `Link` and `Refresh` of responses are mapped to
 	// the route's own path prefix: what was stripped from the path of the original request. Default: `true`.
 	MapLinks *bool `json:"map_links,omitempty"`
+
+	// Whether documents of the API, such as HTML and SVG, get a `Content-Security-Policy: sandbox` where a console has the
+	// same origin: in a browser they could use the console in the name of whoever looks at them. Default: `true`.
+	Sandbox *bool `json:"sandbox,omitempty"`
 }
 
 var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
@@ -109,6 +115,8 @@ type datasource struct {
 	response    *auth.ResponseCleaner
 	crossOrigin *crossOrigin
 	mapLinks    bool
+	sandbox     bool
+	site        site
 
 	// served says that a transport of ours is there for the datasource's requests, though it has no base URL.
 	served atomic.Bool
@@ -149,6 +157,7 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 	ds.cleaner = auth.NewCleaner(ds.method.Placement(), signed, d.Headers, d.Query, d.PassRequestHeader)
 	ds.response = auth.NewResponseCleaner(ds.method.Placement(), d.PassResponseHeader)
 	ds.mapLinks = d.MapLinks == nil || *d.MapLinks
+	ds.sandbox = d.Sandbox == nil || *d.Sandbox
 	if ds.crossOrigin, err = newCrossOrigin(d.AllowOrigin); err != nil {
 		return nil, err
 	}
@@ -157,6 +166,7 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 	if err != nil {
 		return nil, fmt.Errorf("loading the authenticated_api app: %w", err)
 	}
+	ds.site.app = app.(*App)
 	if err := app.(*App).register(ds, string(config), d.Name != ""); err != nil {
 		return nil, err
 	}

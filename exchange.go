@@ -26,6 +26,7 @@ type exchange struct {
 	credential *auth.Credential
 	fields     *auth.Fields
 	params     *auth.Parameters
+	host       string // that of the request, before the proxy changes it
 
 	// written says that the handler has put all this on the request already, since it has no transport of its own.
 	written bool
@@ -113,6 +114,7 @@ func (ds *datasource) newExchange(r *http.Request) (*exchange, *problem, error) 
 	}
 	x := exchanges.Get().(*exchange)
 	x.ds, x.source, x.credential, x.fields, x.params = ds, source, credential, fields, ds.query.Evaluate(repl)
+	x.host = r.Host
 	x.written = ds.base == nil && !ds.served.Load()
 	return x, nil, nil
 }
@@ -127,7 +129,7 @@ func (x *exchange) release() {
 		return
 	}
 	x.ds, x.source, x.credential, x.fields, x.params, x.written = nil, nil, nil, nil, nil, false
-	x.out, x.url, x.taken = http.Request{}, url.URL{}, false
+	x.host, x.out, x.url, x.taken = "", http.Request{}, url.URL{}, false
 	clear(x.header)
 	x.req, x.pass1xx = nil, nil
 	x.conns.Store(0)

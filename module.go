@@ -81,6 +81,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.ds = ds
+	h.ds.site.handler = h
 	return nil
 }
 
@@ -92,6 +93,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	w, p, answered := h.ds.crossOrigin.handle(w, r)
 	if answered {
 		return nil
+	}
+	if p == nil {
+		p = h.ds.checkHost(r)
+	}
+	if p == nil {
+		p = h.ds.checkWorker(r)
 	}
 	if p == nil {
 		p = refuse(r)

@@ -166,6 +166,9 @@ func (w *cleaningWriter) WriteHeader(status int) {
 		w.refresh()
 	}
 	w.clean()
+	if w.wrote {
+		w.x.confine(w.Header(), status, w.req)
+	}
 	w.ResponseWriterWrapper.WriteHeader(status)
 	if w.wrote {
 		w.before = w.withheld()

@@ -250,6 +250,7 @@ func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error)
 	body.finish()
 	if err == nil {
 		x.ds.cleanResponse(res, req, out.URL)
+		x.confine(res.Header, res.StatusCode, req)
 	}
 	return res, err
 }

@@ -9,12 +9,18 @@ import (
 	"strings"
 )
 
-// withheldResponse are the header fields of an API's response that act on the origin that sends them, which to the
-// caller is the gateway: RFC 6265 and 6797, Clear Site Data, RFC 7838, Service Workers, the Reporting API. Of
-// WWW-Authenticate it is the challenges at which a browser asks its user for a password.
+// withheldResponse are the header fields of an API's response that act on the origin or the host that sends them, which to
+// the caller is the gateway. The rule: a field passes if it speaks of the answer that it comes with; what a browser keeps for
+// the origin, and heeds when it asks for something else there, does not. These are Client Hints (RFC 8942), RFC 7838, Clear
+// Site Data, RFC 9163, Network Error Logging, HTML's origin-keyed agent clusters, RFC 7469, the Reporting API, Device Bound
+// Session Credentials under both of their names, Service Workers, RFC 6265 and what it made obsolete, FedCM's login status,
+// Shared Storage, RFC 6797, RFC 9842, and Adobe's policies for a whole host. Of WWW-Authenticate it is the challenges at which
+// a browser asks its user for a password.
 var withheldResponse = []string{
-	"Alt-Svc", "Clear-Site-Data", "Nel", "Report-To", "Reporting-Endpoints", "Service-Worker-Allowed", "Set-Cookie",
-	"Strict-Transport-Security", "Www-Authenticate",
+	"Accept-Ch", "Alt-Svc", "Clear-Site-Data", "Expect-Ct", "Nel", "Origin-Agent-Cluster", "Public-Key-Pins",
+	"Public-Key-Pins-Report-Only", "Report-To", "Reporting-Endpoints", "Sec-Session-Challenge", "Sec-Session-Registration",
+	"Secure-Session-Challenge", "Secure-Session-Registration", "Service-Worker-Allowed", "Set-Cookie", "Set-Cookie2", "Set-Login",
+	"Shared-Storage-Write", "Strict-Transport-Security", "Use-As-Dictionary", "Www-Authenticate", "X-Permitted-Cross-Domain-Policies",
 }
 
 // askingSchemes make a browser ask for a password, or answer with that of the logged-in user.

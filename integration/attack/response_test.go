@@ -22,6 +22,16 @@ var acting = [][2]string{
 	{"Report-To", `{"url":"https://evil.test"}`},
 	{"NEL", `{"report_to":"a"}`},
 	{"WWW-Authenticate", `Basic realm="evil"`},
+	{"Accept-CH", "Sec-CH-UA-Model"},
+	{"Expect-CT", `max-age=86400, report-uri="https://evil.test/"`},
+	{"Origin-Agent-Cluster", "?1"},
+	{"Public-Key-Pins", `pin-sha256="evil"; max-age=86400`},
+	{"Secure-Session-Registration", `(ES256);path="/evil"`},
+	{"Set-Cookie2", "session=evil"},
+	{"Set-Login", "logged-out"},
+	{"Shared-Storage-Write", "clear"},
+	{"Use-As-Dictionary", `match="/*"`},
+	{"X-Permitted-Cross-Domain-Policies", "all"},
 }
 
 func sites(api *rig.API, options string) map[string]string {

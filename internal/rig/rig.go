@@ -47,11 +47,12 @@ func Load(caddyfile string) error {
 }
 
 // Start runs a Caddy until the test ends. GATEWAY in the Caddyfile is replaced by an address on the loopback interface,
-// which is returned.
+// which is returned, and PORT by its port.
 func Start(t testing.TB, caddyfile string) (address string) {
 	t.Helper()
 	address = Free(t)
-	if err := Load(strings.ReplaceAll(caddyfile, "GATEWAY", address)); err != nil {
+	_, port, _ := strings.Cut(address, ":")
+	if err := Load(strings.NewReplacer("GATEWAY", address, "PORT", port).Replace(caddyfile)); err != nil {
 		t.Fatalf("loading the configuration: %v", err)
 	}
 	t.Cleanup(func() {
