@@ -29,6 +29,14 @@ func connectionError(h http.Header, subject string, err error) error {
 	if errors.Is(err, oauth.ErrNotRenewable) {
 		return caddy.APIError{HTTPStatus: http.StatusConflict, Err: err, Message: fmt.Sprintf("%s: %v", subject, err)}
 	}
+	if e, ok := errors.AsType[*oauth.EarlyRefusalError](err); ok {
+		reason := &oauth.AuthorizationError{Reason: oauth.ReasonRefused, Code: e.Err.Code}
+		return caddy.APIError{
+			HTTPStatus: http.StatusConflict, Err: err,
+			Message: fmt.Sprintf("%s: %s; the token in use is valid and goes on being used, and the provider is asked again when it has ended",
+				subject, authorizationReason(reason)),
+		}
+	}
 	out := caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: err}
 	e, fromProvider := errors.AsType[*oauth.Error](err)
 	switch {

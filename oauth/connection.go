@@ -259,10 +259,13 @@ func (s *Source) Renew(ctx context.Context) error {
 		}
 	}
 	err := s.renewNow(ctx)
-	if s.state.token.Load().valid(time.Now()) {
-		return err // what the provider said, for the connection is good until its token expires
+	if !s.state.token.Load().valid(time.Now()) {
+		return s.explain(err)
 	}
-	return s.explain(err)
+	if e, ok := errors.AsType[*Error](err); ok && s.redeem != nil && judge(err).refusal() {
+		return &EarlyRefusalError{e}
+	}
+	return err
 }
 
 // Disconnect forgets the tokens of the connection, here and in the storage, and revokes them at the provider if there is a

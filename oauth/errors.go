@@ -60,6 +60,16 @@ func (e *AuthorizationError) Error() string {
 	return s
 }
 
+// EarlyRefusalError says that the provider has refused to renew a token that is valid. Nothing has ended: it is asked again when the
+// token has.
+type EarlyRefusalError struct{ Err *Error }
+
+// Error implements error.
+func (e *EarlyRefusalError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what lies below.
+func (e *EarlyRefusalError) Unwrap() error { return e.Err }
+
 // errEnded is that a provider has issued a token that ends at once.
 var errEnded = errors.New("the token has expired already when it came")
 

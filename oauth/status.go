@@ -62,7 +62,7 @@ func (s *Source) Status(ctx context.Context) (*Status, error) {
 		token := s.state.token.Load()
 		if token == nil {
 			var err error
-			if token, err = s.load(ctx); err != nil && !errors.Is(err, ErrKeyMissing) { // the next request has a new one
+			if token, err = s.load(ctx); err != nil {
 				return nil, err
 			}
 		}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -52,12 +54,16 @@ func TestJudge(t *testing.T) {
 
 // TestConsequences: nothing ends while the access token is valid, and nothing by one refusal.
 func TestConsequences(t *testing.T) {
+	documented := documentedConsequences(t)
 	for v := verdictNone; v <= verdictRejected; v++ {
 		row, ok := consequences[v]
 		if !ok {
 			t.Errorf("no row for %v", v)
 		}
 		for i, c := range row {
+			if got := documented[v][i]; got != c {
+				t.Errorf("verdict %v, column %d: %v, and docs/reliability.md says %v", v, i, c, got)
+			}
 			if c == endGrant && (v != verdictRejected || i != 2) || c >= askAgain && i == 0 || (c == tryLater) == v.refusal() {
 				t.Errorf("verdict %v, column %d: %v", v, i, c)
 			}
@@ -65,7 +71,37 @@ func TestConsequences(t *testing.T) {
 	}
 }
 
-// refusals are how providers refuse a refresh token, in their own words and in those of RFC 6749.
+// documentedConsequences reads the table of docs/reliability.md.
+func documentedConsequences(t *testing.T) [][]consequence {
+	t.Helper()
+	page, err := os.ReadFile("../docs/reliability.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "\n| the provider has said |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	words := map[string]consequence{
+		"try later": tryLater, "wait for the end": waitForEnd, "ask again": askAgain, "tell callers": tellCallers, "end": endGrant,
+	}
+	var rows [][]consequence
+	for _, line := range strings.Split(table, "\n")[2:] {
+		var row []consequence
+		for _, cell := range strings.Split(strings.Trim(line, "| "), " | ")[1:] {
+			c, ok := words[cell]
+			if !ok {
+				t.Fatalf("docs/reliability.md says %q", cell)
+			}
+			row = append(row, c)
+		}
+		rows = append(rows, row)
+	}
+	if len(rows) != 4 || len(rows[3]) != 3 {
+		t.Fatalf("docs/reliability.md has %v", rows)
+	}
+	return rows
+}
+
+// allRefusals are how providers refuse a refresh token, in their own words and in those of RFC 6749.
 var allRefusals = map[string]*Error{
 	"invalid_grant": {Status: http.StatusBadRequest, Code: "invalid_grant"},
 	"200":           {Status: http.StatusOK, Code: "invalid_grant"},

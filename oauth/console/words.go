@@ -296,6 +296,12 @@ func messageOf(title string, err error) *message {
 		m.Hint = "The account must be connected again."
 		return m
 	}
+	if _, ok := errors.AsType[*oauth.EarlyRefusalError](err); ok {
+		m.Status = http.StatusConflict
+		m.Text = "The provider refuses to renew the access now. The access that there is goes on until it ends; then the provider is asked again."
+		m.Hint = "If somebody has removed the gateway's access at the provider, press Connect again."
+		return m
+	}
 	e, ok := errors.AsType[*oauth.Error](err)
 	switch {
 	case errors.Is(err, oauth.ErrKeyMissing):
