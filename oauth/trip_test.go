@@ -199,6 +199,7 @@ func TestEveryAnswerEnds(t *testing.T) {
 					what := fmt.Sprintf("%s: %.40q, and it %s", place, head, ending)
 					ends(t, what, m, send)
 					h.good.Store(true)
+					m.Timeout = caddy.Duration(defaultTimeout)
 					if err := send(t.Context(), m); err != nil {
 						t.Errorf("%s: then the provider is well: %v", what, err)
 					}
