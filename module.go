@@ -134,6 +134,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	s.x = x
 	defer func() { s.x = before }()
 	if err := next.ServeHTTP(w, out); err != nil {
+		if !x.taken {
+			err = quietProxy(err)
+		}
 		return err
 	}
 	return h.checkServed(w, r, x)

@@ -106,6 +106,16 @@ func withoutQuotes(err error) error {
 	return &quietError{err, text}
 }
 
+// quietProxy is quiet for the error of a proxy that has another transport than ours.
+func quietProxy(err error) error {
+	e, ok := errors.AsType[caddyhttp.HandlerError](err)
+	if !ok || e.Err == nil || e.StatusCode != http.StatusBadGateway && e.StatusCode != http.StatusGatewayTimeout {
+		return err
+	}
+	e.Err = quiet(e.Err)
+	return e
+}
+
 // quietError is an error with another text.
 type quietError struct {
 	error

@@ -27,13 +27,16 @@ var peerCanaries = map[string]string{
 	"CANARY_ACCESS": "Acc3ssTokenPu4Gy8Oa2Zi5Kv",
 }
 
-// unsolicited are answers behind which a peer sends what nobody has asked for.
+// unsolicited are answers that cannot be read, and such behind which a peer sends what nobody has asked for.
 var unsolicited = map[string]string{
 	"body":   "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: LENGTH\r\n\r\nBODYBEHIND",
 	"chunks": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nHEX\r\nBODY\r\n0\r\n\r\nBEHIND",
 	"204":    "HTTP/1.1 204 No Content\r\n\r\nBEHIND",
 	"304":    "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\nBEHIND",
 	"answer": "HTTP/1.1 200 OK\r\nContent-Length: LENGTH\r\n\r\nBODYHTTP/1.1 200 OK\r\nX-Seen: BEHIND\r\n\r\n",
+	"words":  "BEHIND\r\n\r\n",
+	"field":  "HTTP/1.1 200 OK\r\nBEHIND\r\n\r\n",
+	"length": "HTTP/1.1 200 OK\r\nContent-Length: BEHIND\r\n\r\n",
 	"early":  "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: LENGTH\r\n\r\nBODYBEHIND",
 }
 
