@@ -11,8 +11,9 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// healthCheck sends an active health check, with the credential that the datasource holds if it holds one. Caddy logs the errors of its
-// health checks, and those of http.Client quote the redirect that led to them. So such errors become answers.
+// healthCheck sends an active health check, with the credential that the datasource holds if it
+// holds one. Caddy logs the errors of its health checks, and those of http.Client quote the
+// redirect that led to them. So such errors become answers.
 func (t *Transport) healthCheck(req *http.Request) (*http.Response, error) {
 	if req.Response == nil {
 		res, err := t.ownHealthCheck(req)

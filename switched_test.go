@@ -16,7 +16,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// switcher is an API that switches protocols, asked or not, and waits for the gateway to close the connection.
+// switcher is an API that switches protocols, asked or not, and waits for the gateway to close the
+// connection.
 type switcher struct {
 	addr   string
 	seen   atomic.Int64 // requests
@@ -69,8 +70,9 @@ func (s *switcher) wantClosed(t *testing.T) {
 	t.Errorf("%d connections of %d requests are open", s.open.Load(), s.seen.Load())
 }
 
-// TestSwitchedUnasked: an API answers 101 to who has not asked for another protocol, or for another one. The caller is told that the
-// gateway is bad, and the connection, which nobody would close otherwise, is closed; that of a health check too.
+// TestSwitchedUnasked: an API answers 101 to who has not asked for another protocol, or for
+// another one. The caller is told that the gateway is bad, and the connection, which nobody would
+// close otherwise, is closed; that of a health check too.
 func TestSwitchedUnasked(t *testing.T) {
 	const upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 	for name, tt := range map[string]struct{ asked, answer string }{

@@ -48,8 +48,7 @@ type Environment struct {
 	// SweepAfter is how long a connection is remembered that is dead; 0: for ever.
 	SweepAfter time.Duration
 
-	// EndBy returns by when everything must have ended, once the configuration ends, and a zero time if that is not known; nil: it is
-	// never known.
+	// EndBy returns by when everything must have ended. It is called when the configuration has ended. nil: that is not known.
 	EndBy func() time.Time
 
 	// Spool is a folder of this machine, where a token is left that could not be stored before the process ended; "": there is none.

@@ -10,15 +10,17 @@ import (
 // destructPatience is how long a process that ends waits at most for what would be lost with it.
 const destructPatience = 30 * time.Second
 
-// mustEnd sets by when everything must have ended if no other configuration goes on with the connections; zero: destructPatience says.
+// mustEnd sets by when everything must have ended if no other configuration goes on with the
+// connections; zero: destructPatience says.
 func (c *connections) mustEnd(by time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.endBy = by
 }
 
-// Destruct implements caddy.Destructor: it is called when no configuration uses the connections any more. On their way may be
-// answers with refresh tokens that exist nowhere else, and they are waited for, but no longer than Caddy waits for requests.
+// Destruct implements caddy.Destructor: it is called when no configuration uses the connections
+// any more. On their way may be answers with refresh tokens that exist nowhere else, and they are
+// waited for, but no longer than Caddy waits for requests.
 func (c *connections) Destruct() error {
 	c.mu.RLock()
 	end := c.endBy
@@ -70,8 +72,8 @@ func (c *connections) pending() bool {
 	return false
 }
 
-// pending reports whether a token is under way, or not stored yet, that a human being has granted. One of client_credentials is asked
-// for again.
+// pending reports whether a token is under way, or not stored yet, that a human being has granted.
+// One of client_credentials is asked for again.
 func (st *State) pending() bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// destruct ends the process of a method, which must have ended by then, and returns how long that took.
+// destruct ends the process of a method, which must have ended by then, and returns how long that
+// took.
 func destruct(t *testing.T, c *connections, by time.Duration) time.Duration {
 	t.Helper()
 	begin := time.Now()
@@ -22,8 +23,9 @@ func destruct(t *testing.T, c *connections, by time.Duration) time.Duration {
 	return time.Since(begin)
 }
 
-// TestEndByGracePeriod: a process that ends waits for a refresh that is at the provider, and for no longer than it is told. One that
-// has not been sent is not sent if its answer could come too late, so that nothing is lost.
+// TestEndByGracePeriod: a process that ends waits for a refresh that is at the provider, and for
+// no longer than it is told. One that has not been sent is not sent if its answer could come too
+// late, so that nothing is lost.
 func TestEndByGracePeriod(t *testing.T) {
 	for name, tt := range map[string]struct {
 		answer   time.Duration // how long the provider takes
@@ -90,8 +92,8 @@ func TestEndOfClientCredentials(t *testing.T) {
 	})
 }
 
-// TestEveryStorageEnds: whatever a storage does, whatever is asked of the connection ends by its time, and when the storage works again
-// so does the connection.
+// TestEveryStorageEnds: whatever a storage does, whatever is asked of the connection ends by its
+// time, and when the storage works again so does the connection.
 func TestEveryStorageEnds(t *testing.T) {
 	end := make(map[string]func(w *world) error)
 	end["hangs"] = func(w *world) error { <-w.end; return errHangs }

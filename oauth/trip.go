@@ -13,7 +13,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/peer"
 )
 
-// leaveAfter is how long a request is waited for whose time is over, so that it can say how far it has come.
+// leaveAfter is how long a request is waited for whose time is over, so that it can say how far it
+// has come.
 const leaveAfter = 100 * time.Millisecond
 
 // trip is a request with its answer, which has been read as far as it can be.
@@ -25,9 +26,10 @@ type trip struct {
 	err  error // why there is no answer
 }
 
-// trip sends a request and reads the answer. It returns when the context of the request ends, whatever the other side does and
-// whatever net/http waits for: a flight has a time, and nothing that a provider sends prolongs it. So the request has a goroutine of
-// its own, which is left behind if need be. That ends too, since the end of the context closes the body.
+// trip sends a request and reads the answer. It returns when the context of the request ends,
+// whatever the other side does and whatever net/http waits for: a flight has a time, and nothing
+// that a provider sends prolongs it. So the request has a goroutine of its own, which is left
+// behind if need be. That ends too, since the end of the context closes the body.
 func (t *tokenTransport) trip(req *http.Request) trip {
 	done := make(chan trip, 1)
 	go func() { done <- t.sendAndRead(req) }()

@@ -21,7 +21,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// script is what a provider does with a connection: it writes, and returns when the connection is to be closed.
+// script is what a provider does with a connection: it writes, and returns when the connection is
+// to be closed.
 type script func(conn net.Conn, gone <-chan struct{})
 
 // says writes texts, one after the other.
@@ -183,8 +184,8 @@ func ends(t *testing.T, what string, m *Method, send func(context.Context, *Meth
 	}
 }
 
-// TestEveryAnswerEnds: whatever a provider's answer does, at whichever place a request is sent, the request ends by its time, and the next
-// one, when the provider is well, is good.
+// TestEveryAnswerEnds: whatever a provider's answer does, at whichever place a request is sent,
+// the request ends by its time, and the next one, when the provider is well, is good.
 func TestEveryAnswerEnds(t *testing.T) {
 	var all sync.WaitGroup
 	for _, head := range heads {
@@ -210,8 +211,8 @@ func TestEveryAnswerEnds(t *testing.T) {
 	}
 }
 
-// TestEveryConnectionEnds: the same for what comes before and beside answers: TLS that is never made, and HTTP/2 that says anything but an
-// answer.
+// TestEveryConnectionEnds: the same for what comes before and beside answers: TLS that is never
+// made, and HTTP/2 that says anything but an answer.
 func TestEveryConnectionEnds(t *testing.T) {
 	certified := httptest.NewUnstartedServer(nil)
 	certified.StartTLS()

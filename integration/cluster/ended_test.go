@@ -57,8 +57,9 @@ func TestEndsWhileRefreshing(t *testing.T) {
 	t.Logf("told to end with a refresh under way, the node has ended after %v", took.Round(time.Millisecond))
 }
 
-// TestEndsWithItsGracePeriod tells a node to end while its token request is at a provider that does not answer. It waits for no longer
-// than for requests: that a refresh token is lost then is what the operator has chosen, and docs/reliability.md says so.
+// TestEndsWithItsGracePeriod tells a node to end while its token request is at a provider that
+// does not answer. It waits for no longer than for requests: that a refresh token is lost then is
+// what the operator has chosen, and docs/reliability.md says so.
 func TestEndsWithItsGracePeriod(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t, 3*time.Second, provider.RotateGrace)

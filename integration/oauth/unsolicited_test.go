@@ -27,7 +27,8 @@ var peerCanaries = map[string]string{
 	"CANARY_ACCESS": "Acc3ssTokenPu4Gy8Oa2Zi5Kv",
 }
 
-// unsolicited are answers that cannot be read, and such behind which a peer sends what nobody has asked for.
+// unsolicited are answers that cannot be read, and such behind which a peer sends what nobody has
+// asked for.
 var unsolicited = map[string]string{
 	"body":   "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: LENGTH\r\n\r\nBODYBEHIND",
 	"chunks": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nHEX\r\nBODY\r\n0\r\n\r\nBEHIND",
@@ -47,7 +48,8 @@ func answerWith(kind, body, request string) string {
 		Replace(unsolicited[kind])
 }
 
-// newNoisy returns a Caddy that does not run yet, with an API and a provider that send what nobody has asked for; and its configuration.
+// newNoisy returns a Caddy that does not run yet, with an API and a provider that send what nobody
+// has asked for; and its configuration.
 func newNoisy(t *testing.T) (*process, []byte) {
 	t.Helper()
 	for name, secret := range peerCanaries {
@@ -115,7 +117,8 @@ handle_path /oauth/* {
 	return p, config
 }
 
-// adminOf returns the address of the admin endpoint in a configuration, and that configuration with a sink for the log package.
+// adminOf returns the address of the admin endpoint in a configuration, and that configuration
+// with a sink for the log package.
 func adminOf(t *testing.T, config []byte, sink string) (admin string, withSink []byte) {
 	t.Helper()
 	var object map[string]any
@@ -130,8 +133,9 @@ func adminOf(t *testing.T, config []byte, sink string) (admin string, withSink [
 	return object["admin"].(map[string]any)["listen"].(string), withSink
 }
 
-// TestUnsolicited: an API and a provider send bytes behind their answers, and bodies that answers to HEAD, 204 and 304 have not. Nothing of
-// it reaches a log, or the process's own stderr, whatever Caddy has done with its logs in between. Nor does what health checks get.
+// TestUnsolicited: an API and a provider send bytes behind their answers, and bodies that answers
+// to HEAD, 204 and 304 have not. Nothing of it reaches a log, or the process's own stderr,
+// whatever Caddy has done with its logs in between. Nor does what health checks get.
 func TestUnsolicited(t *testing.T) {
 	p, config := newNoisy(t)
 	sink := filepath.Join(p.dir, "sink.log")

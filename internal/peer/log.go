@@ -8,9 +8,9 @@ import (
 	"log"
 )
 
-// unsolicited begins the one line in which net/http's client shows what a peer has sent: bytes behind an answer, and the body of an
-// answer to HEAD or of a 204 or 304. It goes to the log package, which has one output for the whole process, and Caddy sends that
-// to its own log.
+// unsolicited begins the one line in which net/http's client shows what a peer has sent: bytes
+// behind an answer, and the body of an answer to HEAD or of a 204 or 304. It goes to the log
+// package, which has one output for the whole process, and Caddy sends that to its own log.
 var unsolicited = []byte("Unsolicited response received on idle HTTP channel")
 
 // logFilter is an output of the log package that leaves out what peers have sent.
@@ -28,12 +28,14 @@ func (f *logFilter) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// GuardLog puts the filter in front of the log package's output, if it is not there. Caddy sets that output whenever it loads a
-// configuration, also one that fails, so this is called when a configuration has been loaded, when one has ended, and before each
-// request: bytes that nobody has asked for come behind the answer to one. It costs a mutex that nobody else holds.
+// GuardLog puts the filter in front of the log package's output, if it is not there. Caddy sets
+// that output whenever it loads a configuration, also one that fails, so this is called when a
+// configuration has been loaded, when one has ended, and before each request: bytes that nobody
+// has asked for come behind the answer to one. It costs a mutex that nobody else holds.
 //
-// net/http offers nothing else. What is behind an answer lies in its own buffer by then, above TLS and above a proxy's tunnel, so
-// that no net.Conn can keep it back; and without connections that are kept, each request would dial.
+// net/http offers nothing else. What is behind an answer lies in its own buffer by then, above TLS
+// and above a proxy's tunnel, so that no net.Conn can keep it back; and without connections that
+// are kept, each request would dial.
 func GuardLog() {
 	if w := log.Writer(); !isFilter(w) {
 		log.SetOutput(&logFilter{w})

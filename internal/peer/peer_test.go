@@ -120,8 +120,8 @@ func TestLogFilter(t *testing.T) {
 	}
 }
 
-// TestUnsolicited: what a server sends that no request has asked for, in clear, over TLS, and through a tunnel. This is also how a new
-// version of Go is noticed that says it in other words.
+// TestUnsolicited: what a server sends that no request has asked for, in clear, over TLS, and
+// through a tunnel. This is also how a new version of Go is noticed that says it in other words.
 func TestUnsolicited(t *testing.T) {
 	out := logTo(t)
 	certified := httptest.NewUnstartedServer(nil)
@@ -171,7 +171,8 @@ func TestUnsolicited(t *testing.T) {
 	}
 }
 
-// answering returns a server that answers one request on each connection. What is behind a NUL it sends later.
+// answering returns a server that answers one request on each connection. What is behind a NUL it
+// sends later.
 func answering(t *testing.T, answer string, secure bool, config *tls.Config) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
