@@ -148,6 +148,7 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 		return err
 	}
 	t.guard = rule.guard(t.HTTPTransport)
+	t.HTTPTransport.Transport.DialContext = peer.Dial(t.HTTPTransport.Transport.DialContext)
 	t.HTTPTransport.Transport.OnProxyConnectResponse = peer.ProxyAnswer
 	return present(tr, t.HTTPTransport)
 }

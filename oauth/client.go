@@ -58,7 +58,7 @@ func newClient(tlsConfig *tls.Config, dial func(ctx context.Context, network, ad
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &tokenTransport{&http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
-			DialContext:            dial,
+			DialContext:            peer.Dial(dial),
 			TLSClientConfig:        tlsConfig,
 			TLSHandshakeTimeout:    5 * time.Second,
 			ForceAttemptHTTP2:      true,
