@@ -8,17 +8,20 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/authenticated-api/caddy-authenticated-api/internal/peer"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/console"
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 )
 
 func init() { caddy.RegisterModule(new(App)) }
@@ -53,6 +56,8 @@ type App struct {
 	storage certmagic.Storage
 	admin   string // the address of Caddy's admin endpoint, where a handler has said it
 
+	endBy atomic.Pointer[time.Time] // by when everything must have ended; nil while the configuration runs
+
 	mu          sync.Mutex
 	keys        *seal.Ring             // nil: not configured, and not needed until now
 	withMade    bool                   // the key that was made here is among them, if there is one
@@ -72,6 +77,10 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision implements caddy.Provisioner.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.logger = ctx, ctx.Logger()
+	peer.GuardLog()
+	if err := a.watchEnd(ctx); err != nil {
+		return err
+	}
 	if a.CacheSize < 0 {
 		return fmt.Errorf("cache_size: %d is below zero; it is a number of connections", a.CacheSize)
 	}
@@ -136,9 +145,6 @@ func durationOr(d caddy.Duration, def time.Duration) time.Duration {
 	return max(0, time.Duration(d))
 }
 
-// Stop implements caddy.App.
-func (*App) Stop() error { return nil }
-
 // register makes a datasource known by its name. config is its configuration, and given says whether the name was
 // given: one given name cannot stand for two configurations.
 func (a *App) register(ds *datasource, config string, given bool) error {
@@ -194,6 +200,8 @@ func (a *App) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 var (
 	_ caddy.App               = (*App)(nil)
 	_ caddy.Provisioner       = (*App)(nil)
+	_ caddy.CleanerUpper      = (*App)(nil)
+	_ caddyevents.Handler     = (*App)(nil)
 	_ value.Opener            = (*App)(nil)
 	_ console.App             = (*App)(nil)
 	_ zapcore.ObjectMarshaler = (*App)(nil)

@@ -184,7 +184,7 @@ func (ds *datasource) bind(app *App) error {
 	}
 	return ds.oauth.Bind(oauth.Environment{
 		Configuration: app, Datasource: ds.name, Storage: app.storage, Keys: app.ring, Dial: rule.dialer(), CacheSize: app.CacheSize,
-		KeepAlive: app.keepAlive(), SweepAfter: app.sweepAfter(), Spool: spoolFolder(),
+		KeepAlive: app.keepAlive(), SweepAfter: app.sweepAfter(), Spool: spoolFolder(), EndBy: app.mustEndBy,
 	})
 }
 

@@ -4,16 +4,64 @@ package authenticatedapi
 
 import (
 	"net/http"
+	"net/url"
 
 	"go.uber.org/zap"
 
 	"github.com/caddyserver/caddy/v2"
 )
 
-// healthCheck sends an active health check, with the credential that the datasource holds if it holds one.
+// healthCheck sends an active health check, with the credential that the datasource holds if it
+// holds one. Caddy logs the errors of its health checks, and those of http.Client quote the
+// redirect that led to them. So such errors become answers.
 func (t *Transport) healthCheck(req *http.Request) (*http.Response, error) {
-	if t.bound == nil || req.Response != nil {
-		// req.Response is the redirect that led here: it may lead anywhere.
+	if req.Response == nil {
+		res, err := t.ownHealthCheck(req)
+		return withoutBadLocation(res), err
+	}
+	res, err := t.roundTrip(req) // the redirect may lead anywhere, so it goes without the credential
+	if err != nil || redirects(req) >= maxRedirects {
+		if err == nil {
+			_ = res.Body.Close()
+		}
+		return deadRedirect(req), nil
+	}
+	return withoutBadLocation(res), nil
+}
+
+// maxRedirects is how many redirects a health check follows; http.Client gives up at the tenth.
+const maxRedirects = 9
+
+// redirects returns how many redirects have led to a request.
+func redirects(req *http.Request) (n int) {
+	for ; req != nil && req.Response != nil; n++ {
+		req = req.Response.Request
+	}
+	return n
+}
+
+// deadRedirect is the answer of a health check whose redirects lead nowhere.
+func deadRedirect(req *http.Request) *http.Response {
+	return &http.Response{
+		Status: "502 Bad Gateway", StatusCode: http.StatusBadGateway, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: make(http.Header), Body: http.NoBody, Request: req,
+	}
+}
+
+// withoutBadLocation removes a Location that http.Client cannot read.
+func withoutBadLocation(res *http.Response) *http.Response {
+	if res == nil {
+		return nil
+	}
+	if _, err := url.Parse(res.Header.Get("Location")); err != nil {
+		res.Header.Del("Location")
+	}
+	return res
+}
+
+// ownHealthCheck sends a health check to where the proxy's configuration says.
+func (t *Transport) ownHealthCheck(req *http.Request) (*http.Response, error) {
+	if t.bound == nil {
 		return t.roundTrip(req)
 	}
 	credential := t.bound.method.Current()

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/peer"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -129,6 +130,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		}
 	}
 	if h.ds.base == nil {
+		peer.GuardLog() // the proxy may have another transport than ours
 		cleaning := newCleaningWriter(w, r, x)
 		defer cleaning.finish()
 		w = cleaning
@@ -139,6 +141,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	s.x = x
 	defer func() { s.x = before }()
 	if err := next.ServeHTTP(w, out); err != nil {
+		if !x.taken {
+			err = quietProxy(err)
+		}
 		return err
 	}
 	return h.checkServed(w, r, x)

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/peer"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
@@ -84,8 +85,7 @@ func (b *responseBody) Read(p []byte) (int, error) {
 	return n, quiet(err)
 }
 
-// quiet returns err without what the API has sent. Go's client quotes an answer that it cannot read, and that may be the
-// request with the credential in it, sent back; error routes and logs show the text.
+// quiet returns err with a text in which nothing is that the API has sent.
 func quiet(err error) error {
 	if err == nil {
 		return nil // apart, since what errors.As needs is allocated at the beginning of a function
@@ -99,16 +99,21 @@ func withoutQuotes(err error) error {
 	if errors.As(err, &dial) || errors.As(err, &certificate) {
 		return err
 	}
-	text := err.Error()
-	end := strings.IndexByte(text, '"')
-	const line = "malformed MIME header" // which it does not always quote
-	if i := strings.Index(text, line); i >= 0 && (end < 0 || i+len(line) < end) {
-		end = i + len(line)
-	}
-	if end < 0 {
+	text, cut := peer.Text(err)
+	if !cut {
 		return err
 	}
-	return &quietError{err, strings.TrimRight(text[:end], " ") + " …"}
+	return &quietError{err, text}
+}
+
+// quietProxy is quiet for the error of a proxy that has another transport than ours.
+func quietProxy(err error) error {
+	e, ok := errors.AsType[caddyhttp.HandlerError](err)
+	if !ok || e.Err == nil || e.StatusCode != http.StatusBadGateway && e.StatusCode != http.StatusGatewayTimeout {
+		return err
+	}
+	e.Err = quiet(e.Err)
+	return e
 }
 
 // quietError is an error with another text.

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/peer"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
@@ -147,6 +148,8 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 		return err
 	}
 	t.guard = rule.guard(t.HTTPTransport)
+	t.HTTPTransport.Transport.DialContext = peer.Dial(t.HTTPTransport.Transport.DialContext)
+	t.HTTPTransport.Transport.OnProxyConnectResponse = peer.ProxyAnswer
 	return present(tr, t.HTTPTransport)
 }
 
@@ -195,7 +198,12 @@ func (t *Transport) roundTrip(out *http.Request) (*http.Response, error) {
 			out.Header.Set("Accept-Encoding", "identity") // that client has no other way to be kept from asking for gzip
 		}
 	}
+	peer.GuardLog()
 	res, err := t.HTTPTransport.RoundTrip(out)
+	if err == nil && peer.Switched(out, res) {
+		_ = res.Body.Close() // a health check would read it without end, and a client get an empty 200
+		return nil, peer.ErrSwitched
+	}
 	return res, quiet(err)
 }
 

@@ -48,6 +48,9 @@ type Environment struct {
 	// SweepAfter is how long a connection is remembered that is dead; 0: for ever.
 	SweepAfter time.Duration
 
+	// EndBy returns by when everything must have ended. It is called when the configuration has ended. nil: that is not known.
+	EndBy func() time.Time
+
 	// Spool is a folder of this machine, where a token is left that could not be stored before the process ended; "": there is none.
 	Spool string
 }
@@ -77,6 +80,9 @@ func (m *Method) Bind(env Environment) error {
 	m.connections = shared.(*connections)
 	m.release = func() {
 		m.connections.unbind(m)
+		if env.EndBy != nil {
+			m.connections.mustEnd(env.EndBy())
+		}
 		_, err := pool.Delete(key)
 		if err != nil {
 			m.logger.Error("a connection may be lost", zap.Error(err))

@@ -22,6 +22,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/peer"
 )
 
 // maxAnswer bounds a token endpoint's answer, after decompression. It is the bound of golang.org/x/oauth2: with a
@@ -63,7 +65,7 @@ func newClient(tlsConfig *tls.Config, dial func(ctx context.Context, network, ad
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &tokenTransport{&http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
-			DialContext:            dial,
+			DialContext:            peer.Dial(dial),
 			TLSClientConfig:        tlsConfig,
 			TLSHandshakeTimeout:    5 * time.Second,
 			ForceAttemptHTTP2:      true,
@@ -71,6 +73,7 @@ func newClient(tlsConfig *tls.Config, dial func(ctx context.Context, network, ad
 			IdleConnTimeout:        30 * time.Second,
 			MaxResponseHeaderBytes: maxAnswerHeader,
 			DisableCompression:     true,
+			OnProxyConnectResponse: peer.ProxyAnswer,
 		}},
 	}
 }
@@ -87,22 +90,23 @@ func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if c == nil {
 		return nil, errors.New("a token request without a call")
 	}
+	peer.GuardLog()
 	if c.plain {
-		return t.base.RoundTrip(req)
+		r := t.trip(req)
+		return r.response(), r.err
 	}
 	out, err := c.prepare(req)
 	if err != nil {
 		return nil, err
 	}
-	res, err := t.base.RoundTrip(out)
-	if err != nil {
+	r := t.trip(out)
+	if r.err != nil {
 		c.lost = c.sent.Load()
-		return nil, &Error{Host: req.URL.Host, Err: networkError(inTime(req.Context(), err))}
+		return nil, &Error{Host: req.URL.Host, Err: networkError(inTime(req.Context(), r.err))}
 	}
-	defer res.Body.Close()
-	c.received = time.Now()
+	res, body, err := r.res, r.body, r.cut
+	c.received = r.at
 	c.doubt = slices.Contains(inFront, res.StatusCode)
-	body, err := readAnswer(res)
 	if err != nil {
 		if cause := inTime(req.Context(), err); cause != err { //nolint:errorlint // whether it is the same
 			err = networkError(cause)
@@ -218,8 +222,7 @@ func withTimeout(ctx context.Context, d time.Duration) (context.Context, context
 	return ctx, func() { cancel(context.Canceled) }
 }
 
-// networkError leaves out what net/http puts in its errors and nobody should read in a log: the URL, and what the other side
-// has written, which stands in quotes. And it says what a timeout is.
+// networkError leaves out what nobody should read in a log: the URL, and what the other side has written. And it says what a timeout is.
 func networkError(err error) error {
 	if urlErr, ok := errors.AsType[*url.Error](err); ok {
 		err = urlErr.Err
@@ -227,8 +230,8 @@ func networkError(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return errors.New("no answer in time")
 	}
-	if before, _, quotes := strings.Cut(err.Error(), `"`); quotes {
-		return errors.New(strings.TrimRight(before, " :(") + " …")
+	if text, cut := peer.Text(err); cut {
+		return errors.New(text)
 	}
 	return err
 }

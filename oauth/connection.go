@@ -38,9 +38,10 @@ type connections struct {
 	states map[string]*State      // by connection
 	flows  map[string]*redemption // by the ID of the flow
 	bound  []*Method              // those whose configuration has not ended, the newest one last
+	endBy  time.Time              // by when the configuration that has ended last wants everything to have ended; zero: unknown
 
-	strangers atomic.Bool // there are records that no key here opens
-	closed    atomic.Bool // nobody waits any more for what is under way, so nothing must be redeemed
+	strangers atomic.Bool  // there are records that no key here opens
+	ends      atomic.Int64 // when nobody waits any more for what is under way, in Unix nanoseconds; 0 while they are in use
 }
 
 // pool has the connections of all datasources.
@@ -143,49 +144,6 @@ func (st *State) busy() bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	return st.flight != nil || st.looking != nil || st.unsaved != nil
-}
-
-// destructPatience is how long a process that ends waits for tokens that are on their way, or not stored yet.
-const destructPatience = 30 * time.Second
-
-// Destruct implements caddy.Destructor: it is called when no configuration uses the connections any more. On their way may be
-// answers with refresh tokens that exist nowhere else.
-func (c *connections) Destruct() error {
-	end := time.Now().Add(destructPatience)
-	for c.busy() && time.Now().Before(end) {
-		time.Sleep(20 * time.Millisecond)
-	}
-	c.closed.Store(true)
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	var errs []error
-	for _, st := range c.states {
-		st.mu.Lock()
-		token := st.unsaved
-		st.mu.Unlock()
-		if token != nil {
-			errs = append(errs, st.source.Load().spool(token))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func (c *connections) busy() bool {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	for _, st := range c.states {
-		if st.busy() {
-			return true
-		}
-	}
-	for _, r := range c.flows {
-		select {
-		case <-r.done:
-		default:
-			return true // a code was sent
-		}
-	}
-	return false
 }
 
 // Datasource returns the name of the datasource that the method was bound to.
@@ -318,7 +276,9 @@ func (s *Source) Disconnect(ctx context.Context) error {
 // replace stores a token, and has it used if that succeeds.
 func (s *Source) replace(ctx context.Context, token *Token) error {
 	st := s.state
-	st.records.Lock()
+	if err := st.records.lock(ctx); err != nil {
+		return err
+	}
 	defer st.records.Unlock()
 	if err := s.store.save(ctx, token); err != nil {
 		return err

@@ -164,7 +164,9 @@ func (m *Method) dead(token *Token, now time.Time) bool {
 func (m *Method) forget(ctx context.Context, name, key string, token *Token) error {
 	s := m.Source(key)
 	return s.alone(ctx, func(ctx context.Context) error {
-		s.state.records.Lock()
+		if err := s.state.records.lock(ctx); err != nil {
+			return err
+		}
 		defer s.state.records.Unlock()
 		ring, err := s.store.ring()
 		if err != nil {

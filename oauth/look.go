@@ -107,7 +107,10 @@ func (s *Source) lookNow(f *flight) {
 // has an older one than memory, that is mended: a write was lost, or the storage was rolled back.
 func (s *Source) latest(ctx context.Context) (*Token, error) {
 	st := s.state
-	st.records.Lock()
+	if err := st.records.lock(ctx); err != nil {
+		s.lookLater(st.token.Load())
+		return st.token.Load(), err
+	}
 	defer st.records.Unlock()
 	stored, err := s.store.load(ctx)
 	current := st.token.Load()

@@ -76,7 +76,7 @@ func (s *Source) redeemClaimed(ctx context.Context, mine, refused *Token) (held 
 		return false, s.giveBack(ctx, mine, doubtful, err)
 	case !held:
 		return false, nil
-	case s.method.connections.closed.Load(): // the answer would come when the process has ended
+	case s.method.connections.endsIn(time.Duration(s.method.Timeout)): // the answer would come when the process has ended
 		return false, s.giveBack(ctx, mine, doubtful, &Error{Err: errors.New("the process ends, or has another configuration")})
 	}
 	// From here on nothing must end what has begun: the next refresh token is in the answer.

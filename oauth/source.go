@@ -209,13 +209,17 @@ func (s *Source) obtain(ctx context.Context, refused *Token) error {
 }
 
 func (s *Source) load(ctx context.Context) (*Token, error) {
-	s.state.records.Lock()
+	if err := s.state.records.lock(ctx); err != nil {
+		return nil, err
+	}
 	defer s.state.records.Unlock()
 	return s.store.load(ctx)
 }
 
 func (s *Source) save(ctx context.Context, token *Token) error {
-	s.state.records.Lock()
+	if err := s.state.records.lock(ctx); err != nil {
+		return err
+	}
 	defer s.state.records.Unlock()
 	return s.store.save(ctx, token)
 }

@@ -3,6 +3,7 @@
 package oauth
 
 import (
+	"context"
 	"crypto/rand"
 	"sync"
 	"sync/atomic"
@@ -113,9 +114,18 @@ type turn struct {
 }
 
 // Lock implements sync.Locker.
-func (t *turn) Lock() {
+func (t *turn) Lock() { _ = t.lock(context.Background()) }
+
+// lock is Lock for who has no more time than a context: a storage that hangs must not keep a flight beyond its own. With an error
+// the lock is not held.
+func (t *turn) lock(ctx context.Context) error {
 	t.once.Do(func() { t.held = make(chan struct{}, 1) })
-	t.held <- struct{}{}
+	select {
+	case t.held <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // Unlock implements sync.Locker.

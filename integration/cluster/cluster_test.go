@@ -42,6 +42,7 @@ type cluster struct {
 	storage func(*node) string // of the Caddyfile
 	sources map[string]*authority
 	timeout time.Duration
+	grace   time.Duration // grace_period, by which a node that is told to end has ended
 	turn    atomic.Int64
 }
 
@@ -60,7 +61,7 @@ func newCluster(t testing.TB, nodes int, storage func(c *cluster) func(*node) st
 		}
 		t.Logf("the files are in %s", dir)
 	})
-	c := &cluster{dir: dir, sources: sources, timeout: tokenTimeout}
+	c := &cluster{dir: dir, sources: sources, timeout: tokenTimeout, grace: 5 * time.Second}
 	c.storage = storage(c)
 	key := seal.NewKey()
 	for i := range nodes {
@@ -111,8 +112,8 @@ func (c *cluster) restart(t testing.TB, n *node) {
 // config is the Caddyfile of a node.
 func (c *cluster) config(n *node) string {
 	var sb strings.Builder
-	fmt.Fprintf(&sb, "{\nadmin %s\npersist_config off\nauto_https off\ngrace_period 1s\ndefault_bind 127.0.0.1\n%s\n"+
-		"log {\noutput file %s {\nroll_disabled\n}\nformat json\n}\nauthenticated_api {\n", n.admin, c.storage(n), filepath.Join(n.dir, "caddy.log"))
+	fmt.Fprintf(&sb, "{\nadmin %s\npersist_config off\nauto_https off\ngrace_period %s\ndefault_bind 127.0.0.1\n%s\n"+
+		"log {\noutput file %s {\nroll_disabled\n}\nformat json\n}\nauthenticated_api {\n", n.admin, c.grace, c.storage(n), filepath.Join(n.dir, "caddy.log"))
 	for _, key := range n.keys {
 		fmt.Fprintf(&sb, "key %s\n", key)
 	}

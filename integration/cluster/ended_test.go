@@ -57,6 +57,33 @@ func TestEndsWhileRefreshing(t *testing.T) {
 	t.Logf("told to end with a refresh under way, the node has ended after %v", took.Round(time.Millisecond))
 }
 
+// TestEndsWithItsGracePeriod tells a node to end while its token request is at a provider that
+// does not answer. It waits for no longer than for requests: that a refresh token is lost then is
+// what the operator has chosen, and docs/reliability.md says so.
+func TestEndsWithItsGracePeriod(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t, 3*time.Second, provider.RotateGrace)
+	c := newCluster(t, 2, files, map[string]*authority{"crm": a})
+	c.grace = time.Second
+	c.start(t)
+	const connection = "crm/u0"
+	c.connect(t, connection, c.nodes[0], c.nodes[0])
+	asked := make(chan struct{})
+	a.intercept(once(false, func(string) {
+		a.SetLife(time.Hour)
+		close(asked)
+		time.Sleep(2 * c.timeout)
+	}), nil)
+	ask(t, c.nodes[0], connection, asked)
+	begin := time.Now()
+	c.nodes[0].end(syscall.SIGTERM)
+	if took := time.Since(begin); took < c.grace/2 || took >= c.timeout {
+		t.Errorf("it ended after %v", took)
+	}
+	c.nodes[1].wantServed(t, connection)
+	a.wantUnharmed(t)
+}
+
 // ask sends requests to a node, without waiting for them, until something has happened.
 func ask(t *testing.T, n *node, connection string, happened <-chan struct{}) {
 	t.Helper()

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package peer holds what is true of every server that a request is sent to, an API or a provider:
+// nothing that it sends reaches a log, and it switches protocols only where the request has asked
+// for that.
+package peer
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+)
+
+// Text returns the text of an error of net/http or of the HTTP/3 client without what the peer has
+// sent, and whether anything was left out. The peer's answer may be the request with the
+// credential in it, sent back; error routes and logs show the text.
+//
+// Go's clients put what they have received in quotes, with the exceptions below. The rest of the
+// text is their own.
+func Text(err error) (text string, cut bool) {
+	text = err.Error()
+	end := len(text)
+	before := func(part string, from int) {
+		if i := strings.Index(text, part); part != "" && i >= 0 {
+			end = min(end, i+from)
+		}
+	}
+	before(`"`, 0)
+	const line = "malformed MIME header" // textproto does not always quote it
+	before(line, len(line))
+	before(remoteMessage(err), 0)
+	if end == len(text) {
+		return text, false
+	}
+	return strings.TrimRight(text[:end], " :(") + " …", true
+}
+
+// remoteMessage returns the reason that a peer has given for closing a QUIC connection, which is
+// in the error as it came.
+func remoteMessage(err error) string {
+	if e, ok := errors.AsType[*quic.ApplicationError](err); ok && e.Remote {
+		return e.ErrorMessage
+	}
+	if e, ok := errors.AsType[*quic.TransportError](err); ok && e.Remote {
+		return e.ErrorMessage
+	}
+	if e, ok := errors.AsType[*http3.Error](err); ok && e.Remote {
+		return e.ErrorMessage
+	}
+	return ""
+}
+
+// ErrSwitched says that an answer is 101 and the request has not asked for another protocol.
+var ErrSwitched = errors.New("the answer is 101 Switching Protocols, which the request has not asked for")
+
+// Switched reports whether an answer switches to a protocol that the request has not asked for
+// (RFC 9110 §7.8, §15.2.2). Its body is then the bare connection: it has no end, and net/http does
+// not close it with the request's context.
+func Switched(req *http.Request, res *http.Response) bool {
+	if res.StatusCode != http.StatusSwitchingProtocols {
+		return false
+	}
+	asked := req.Header.Get("Upgrade")
+	return asked == "" || !strings.EqualFold(asked, res.Header.Get("Upgrade"))
+}
+
+// ProxyAnswer is an http.Transport's OnProxyConnectResponse. Without it the error for a refused
+// tunnel is the proxy's own reason phrase, and nothing else.
+func ProxyAnswer(_ context.Context, _ *url.URL, _ *http.Request, res *http.Response) error {
+	if res.StatusCode == http.StatusOK {
+		return nil
+	}
+	return errors.New("the proxy has refused a tunnel with status " + strconv.Itoa(res.StatusCode))
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"errors"
+	"time"
+)
+
+// destructPatience is how long a process that ends waits at most for what would be lost with it.
+const destructPatience = 30 * time.Second
+
+// mustEnd sets by when everything must have ended if no other configuration goes on with the
+// connections; zero: destructPatience says.
+func (c *connections) mustEnd(by time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.endBy = by
+}
+
+// Destruct implements caddy.Destructor: it is called when no configuration uses the connections
+// any more. On their way may be answers with refresh tokens that exist nowhere else, and they are
+// waited for, but no longer than Caddy waits for requests.
+func (c *connections) Destruct() error {
+	c.mu.RLock()
+	end := c.endBy
+	c.mu.RUnlock()
+	if latest := time.Now().Add(destructPatience); end.IsZero() || end.After(latest) {
+		end = latest
+	}
+	c.ends.Store(end.UnixNano())
+	for c.pending() && time.Now().Before(end) {
+		time.Sleep(20 * time.Millisecond)
+	}
+	c.ends.Store(min(end.UnixNano(), time.Now().UnixNano()))
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	var errs []error
+	for _, st := range c.states {
+		st.mu.Lock()
+		token := st.unsaved
+		st.mu.Unlock()
+		if token != nil {
+			errs = append(errs, st.source.Load().spool(token))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// endsIn reports whether nobody will wait for what takes so long.
+func (c *connections) endsIn(d time.Duration) bool {
+	ends := c.ends.Load()
+	return ends != 0 && time.Now().Add(d).UnixNano() > ends
+}
+
+// pending reports whether something is under way that cannot be had again.
+func (c *connections) pending() bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for _, st := range c.states {
+		if st.pending() {
+			return true
+		}
+	}
+	for _, r := range c.flows {
+		select {
+		case <-r.done:
+		default:
+			return true // a code was sent
+		}
+	}
+	return false
+}
+
+// pending reports whether a token is under way, or not stored yet, that a human being has granted.
+// One of client_credentials is asked for again.
+func (st *State) pending() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.flight != nil && st.flight.by.redeem != nil || st.unsaved != nil
+}
