@@ -12,10 +12,15 @@ import (
 )
 
 // withheld are the header fields of a client that an API has no business with: credentials for the gateway itself,
-// the addresses and pages that the request came by. Those that end in * stand for all that begin so.
+// the addresses and pages that the request came by, and what makes another request of the one that Caddy's matchers have
+// let pass. Those that end in * stand for all that begin so.
 var withheld = []string{
 	"Authorization", "Proxy-Authorization", "Cookie", "Forwarded", "X-Forwarded-*", "Via", "Origin", "Referer", "Sec-Fetch-*",
 	"X-Original-Url", "X-Rewrite-Url", // some frameworks take the path from there, and so out of the base URL
+
+	// Frameworks take the method from there: Google's APIs and most frameworks (X-HTTP-Method-Override), OData
+	// (X-HTTP-Method), IBM's (X-Method-Override).
+	"X-Http-Method*", "X-Method-Override",
 }
 
 // Cleaner removes from a request what a client may have sent in the place of what the gateway sends, in any spelling
