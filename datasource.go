@@ -4,10 +4,14 @@ package authenticatedapi
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
 	"sync/atomic"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
@@ -237,4 +241,17 @@ func (ds *datasource) sign(h http.Header, repl *caddy.Replacer) error {
 	}
 	h[ds.signer.Header()] = values
 	return nil
+}
+
+// unsigned returns the problem that a request could not be signed. What a client has brought is no fault of the gateway's,
+// so the log has it for who looks for it.
+func (ds *datasource) unsigned(logger *zap.Logger, err error) *problem {
+	level, p := zapcore.ErrorLevel, &problemSignature
+	if errors.Is(err, signature.ErrNotUTF8) {
+		level, p = zapcore.DebugLevel, &problemBadValue
+	}
+	if c := logger.Check(level, "signing failed"); c != nil {
+		c.Write(zap.String("datasource", ds.name), zap.Error(err))
+	}
+	return p
 }

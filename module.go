@@ -118,7 +118,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	out := h.clean(r)
 	if x.written {
 		if err := h.write(out, r, x); err != nil {
-			return problemSignature.answer(w, r, h.ds.name, h.Errors == "caddy")
+			return h.ds.unsigned(h.logger, err).answer(w, r, h.ds.name, h.Errors == "caddy")
 		}
 	}
 	if h.ds.base == nil {
@@ -242,7 +242,6 @@ func (h *Handler) write(out, r *http.Request, x *exchange) error {
 	out.URL.RawQuery = x.credential.SetQuery(x.params.Apply(out.URL.RawQuery))
 	repl, _ := out.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if err := h.ds.sign(out.Header, repl); err != nil {
-		h.logger.Error("signing failed", zap.String("datasource", h.ds.name), zap.Error(err))
 		return err
 	}
 	x.credential.SetHeader(out.Header)

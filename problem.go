@@ -35,7 +35,7 @@ var (
 	}
 	problemBadValue = problem{
 		code: "bad-value", status: http.StatusBadRequest, title: "A value cannot be sent",
-		detail: "A header field that is made from this request would have a control character in it.",
+		detail: "A header field that is made from this request would have a control character in it, or a signed claim would not be UTF-8.",
 	}
 	problemMethod = problem{
 		code: "method-not-allowed", status: http.StatusMethodNotAllowed, title: "The method is not allowed",

@@ -149,6 +149,36 @@ func TestWireBadValue(t *testing.T) {
 	}
 }
 
+// TestWireNotUTF8 has users whose names are not UTF-8, in each form: a signature would make one name of many.
+func TestWireNotUTF8(t *testing.T) {
+	api := rig.NewAPI(t, nil)
+	const block = "signature 0123456789abcdef0123456789abcdef {\nclaim sub {http.request.header.X-Who}\n}"
+	for name, site := range map[string]string{
+		"base URL":              "authenticated_api http://" + api.Addr + " {\n" + block + "\n}",
+		"handler alone":         "authenticated_api {\n" + block + "\n}\nreverse_proxy " + api.Addr,
+		"handler and transport": "authenticated_api {\n" + block + "\n}\nreverse_proxy " + api.Addr + " {\ntransport authenticated_api\n}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			gateway := rig.Start(t, "http://GATEWAY {\n"+site+"\n}")
+			for _, who := range []string{"\xff", "\xfe", "ann\xe9", "a\xe2\x82b"} {
+				res := rig.Get(t, gateway, "/", "X-Who: "+who+"\r\n")
+				if res.StatusCode != 400 || !strings.Contains(res.Text, `"urn:authenticated-api:bad-value"`) {
+					t.Errorf("%q: the client got %d %s", who, res.StatusCode, res.Text)
+				}
+			}
+			if got := api.Requests(); len(got) > 0 {
+				t.Errorf("the API got %q", got)
+			}
+			for _, who := range []string{"ann", "andr\u00e9", "\ufffd", ""} {
+				if res := rig.Get(t, gateway, "/", "X-Who: "+who+"\r\n"); res.StatusCode != 200 {
+					t.Errorf("%q: the client got %d %s", who, res.StatusCode, res.Text)
+				}
+			}
+			api.Requests()
+		})
+	}
+}
+
 // TestWireOwnProxy has the form without a base URL: the handler in front of the user's own reverse_proxy.
 func TestWireOwnProxy(t *testing.T) {
 	for _, test := range []struct {
