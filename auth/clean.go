@@ -29,13 +29,13 @@ type Cleaner struct {
 	fields   map[string]bool // by hyphenated name; false: opened by pass_request_header
 	prefixes []string        // canonical
 	ours     map[string]bool // by canonical name: what the gateway itself puts there, or removes
-	params   map[string]bool // by folded name
+	params   queryNames      // what the gateway itself puts there, or removes
 }
 
 // NewCleaner returns a Cleaner for what is put on the requests of a datasource. fields, the names of header fields
 // besides placement's and the edits', are the signature's. pass are names of withheld fields that the API may see.
 func NewCleaner(placement Placement, fields []string, headers, query *Edits, pass []string) *Cleaner {
-	c := &Cleaner{fields: make(map[string]bool), ours: make(map[string]bool), params: make(map[string]bool)}
+	c := &Cleaner{fields: make(map[string]bool), ours: make(map[string]bool)}
 	for _, name := range withheld {
 		if prefix, ok := strings.CutSuffix(name, "*"); ok {
 			c.prefixes = append(c.prefixes, prefix)
@@ -59,11 +59,9 @@ func NewCleaner(placement Placement, fields []string, headers, query *Edits, pas
 		c.fields[hyphenated(name)] = true
 		c.ours[hyphenated(name)] = true
 	}
-	for _, key := range query.names() {
-		c.params[foldedKey(key)] = true
-	}
+	c.params = namesOf(query.names()...)
 	if placement.Query != "" {
-		c.params[foldedKey(placement.Query)] = true
+		c.params = append(c.params, namesOf(placement.Query)...)
 	}
 	return c
 }
@@ -150,20 +148,7 @@ func without(h http.Header, drops func(name string) bool) http.Header {
 }
 
 // Query returns the raw query without what is dropped.
-func (c *Cleaner) Query(raw string) string {
-	if raw == "" || len(c.params) == 0 {
-		return raw
-	}
-	found := false
-	eachParameter(raw, func(name string, _, _ int) bool {
-		found = c.params[name]
-		return !found
-	})
-	if !found {
-		return raw
-	}
-	return filterQuery(raw, func(name string) bool { return c.params[name] })
-}
+func (c *Cleaner) Query(raw string) string { return removeQuery(raw, c.params) }
 
 // Trailer removes from t, in place, what a client must not send behind its body: what Header drops, and the fields of
 // RFC 9110 §6.5.1 that steer framing, routing or authentication. HTTP/2 servers reset a request with such a trailer, which
