@@ -52,6 +52,8 @@ type directive struct {
 //	    pass_request_header  <field...>
 //	    pass_response_header <field...>
 //	    map_links            off
+//	    max_header_fields    <number>|off
+//	    max_query_params     <number>|off
 //	    replay               <size>|off
 //	    refresh_on           <status...>
 //	    errors               caddy
@@ -275,6 +277,12 @@ var subdirectives = map[string]func(*directive, *caddyfile.Dispenser) error{
 		}
 		opts.handler.MapLinks = new(bool)
 		return nil
+	},
+	"max_header_fields": func(opts *directive, d *caddyfile.Dispenser) error {
+		return parseLimit(d, &opts.handler.MaxHeaderFields)
+	},
+	"max_query_params": func(opts *directive, d *caddyfile.Dispenser) error {
+		return parseLimit(d, &opts.handler.MaxQueryParams)
 	},
 	"errors": func(opts *directive, d *caddyfile.Dispenser) error {
 		if !d.AllArgs(&opts.handler.Errors) || opts.handler.Errors != "caddy" {

@@ -57,6 +57,14 @@ type Datasource struct {
 	// Default: none.
 	AllowOrigin []string `json:"allow_origin,omitempty"`
 
+	// How many header fields a client may send, of those that the API gets; the cookies of a Cookie that is passed and
+	// announced trailers count too. More get 431: some servers stop reading at a number of fields, and miss what the
+	// gateway sets. `0`: any number. Default: `256`.
+	MaxHeaderFields *int `json:"max_header_fields,omitempty"`
+
+	// How many query parameters a client may send. More get 400, for the same reason. `0`: any number. Default: `900`.
+	MaxQueryParams *int `json:"max_query_params,omitempty"`
+
 	// Whether URLs below the base URL in `Location`, `Content-Location`, `Link` and `Refresh` of responses are mapped to
 	// the route's own path prefix: what was stripped from the path of the original request. Default: `true`.
 	MapLinks *bool `json:"map_links,omitempty"`
@@ -95,7 +103,7 @@ func (d *Datasource) check() error {
 			return err
 		}
 	}
-	return nil
+	return d.checkLimits()
 }
 
 // datasource is a Datasource that has been provisioned. It is shared by all requests.
@@ -113,6 +121,7 @@ type datasource struct {
 	response    *auth.ResponseCleaner
 	crossOrigin *crossOrigin
 	mapLinks    bool
+	limits      limits
 
 	// served says that a transport of ours is there for the datasource's requests, though it has no base URL.
 	served atomic.Bool
@@ -128,7 +137,7 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding the datasource: %w", err)
 	}
-	ds := &datasource{name: d.Name}
+	ds := &datasource{name: d.Name, limits: d.limits()}
 	if d.BaseURL != "" {
 		if ds.base, err = auth.ParseBaseURL(d.BaseURL); err != nil {
 			return nil, err

@@ -96,6 +96,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if p == nil {
 		p = refuse(r)
 	}
+	if p == nil {
+		p = h.ds.tooMany(r)
+	}
 	if p != nil {
 		if c := h.logger.Check(zapcore.DebugLevel, "refused a request"); c != nil {
 			c.Write(zap.String("datasource", h.ds.name), zap.String("code", p.code))
@@ -232,10 +235,10 @@ func (h *Handler) write(out, r *http.Request, x *exchange) error {
 		for name := range r.Trailer {
 			out.Trailer[name] = nil
 		}
-		h.ds.cleaner.Trailer(out.Trailer)
+		h.ds.cleanTrailer(out.Trailer)
 		out.Body = &trailerCleaner{out.Body, func() {
 			maps.Copy(out.Trailer, r.Trailer)
-			h.ds.cleaner.Trailer(out.Trailer)
+			h.ds.cleanTrailer(out.Trailer)
 		}}
 	}
 	x.fields.Apply(out.Header)

@@ -118,6 +118,37 @@ func hyphenated(name string) string {
 	}, name))
 }
 
+// Exceeds reports whether headers have more fields than limit that are not dropped. A Cookie counts once for each of its
+// pairs, since HTTP/2 sends each as a field of its own (RFC 9113 §8.2.3).
+func (c *Cleaner) Exceeds(limit int, headers ...http.Header) bool {
+	all, kept := 0, 0
+	for _, h := range headers {
+		all += countFields(h, nil)
+	}
+	if all <= limit { // as nearly always
+		return false
+	}
+	for _, h := range headers {
+		kept += countFields(h, c.Drops)
+	}
+	return kept > limit
+}
+
+func countFields(h http.Header, drops func(name string) bool) (n int) {
+	for name, values := range h {
+		if drops != nil && drops(name) {
+			continue
+		}
+		n += max(1, len(values)) // an announced trailer has no value yet
+		if name == "Cookie" {
+			for _, pairs := range values {
+				n += strings.Count(pairs, ";")
+			}
+		}
+	}
+	return n
+}
+
 // Header returns h without what is dropped: h itself where there is nothing to drop, else a copy.
 func (c *Cleaner) Header(h http.Header) http.Header { return without(h, c.Drops) }
 

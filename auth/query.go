@@ -26,8 +26,8 @@ func eachParameter(raw string, f func(name string, start, end int) bool) {
 	}
 }
 
-// countQuery returns how many parameters there are in raw.
-func countQuery(raw string) (n int) {
+// CountQuery returns how many parameters there are in raw, empty ones too, to a server that splits it at & and ;.
+func CountQuery(raw string) (n int) {
 	if raw == "" {
 		return 0
 	}

@@ -100,8 +100,8 @@ func TestJoinQuery(t *testing.T) {
 
 func TestCountQuery(t *testing.T) {
 	for raw, want := range map[string]int{"": 0, "a": 1, "a=1&b": 2, "a;b&c": 3, "&": 2, "a=&&b": 3} {
-		if got := countQuery(raw); got != want {
-			t.Errorf("countQuery(%q) = %d, want %d", raw, got, want)
+		if got := CountQuery(raw); got != want {
+			t.Errorf("CountQuery(%q) = %d, want %d", raw, got, want)
 		}
 	}
 }
