@@ -9,25 +9,30 @@ import (
 	"unicode"
 )
 
-// queryName is the name of a query parameter as servers read it. Two names collide if some server takes a parameter of
-// the one for the other, or for a part of the other, or for what the other is a part of: then what a client sends under
-// the one name could stand in the place of what the operator sets under the other.
+// queryName is the name of a query parameter as servers read it. Two names collide if some server
+// takes a parameter of the one for the other, for a part of it, or for what it is a part of: then
+// what a client sends under the one could stand in the place of what the operator sets under the
+// other.
 //
-// To every server a name is decoded, and a blank, control characters, a byte order mark or ? in front of it (URLSearchParams)
-// are nothing. NUL ends it (PHP). Case does not count (ASP.NET), by Java's rule, to which the Kelvin sign is a k. A byte that is
-// not UTF-8 is U+FFFD (Python). %uXXXX is a character, and a lone % is nothing (classic ASP). From there on there are three
-// readings, as paths:
+// To every server a name is decoded. Blanks, control characters, a byte order mark and ? in front
+// of it are nothing (PHP, URLSearchParams). NUL ends it (PHP). Case does not count (ASP.NET), by
+// Java's rule, to which the Kelvin sign is a k. A byte that is not UTF-8 is U+FFFD (Python). %uXXXX
+// is a character, and a lone % is nothing (classic ASP). From there on there are three readings:
 //
-//   - brackets: a[b][c] is the path a, b, c. Brackets in front (qs, Rack 2: [a] is a) and what follows behind ] (PHP, qs)
-//     are nothing. Blank, + and . in its first element are _ (PHP). An empty element, of a[], is any element.
-//   - an opening bracket without an end is _, and so are the blanks, + and . behind it (PHP: a[b.c is a_b_c).
-//   - dots: a.b is the path a, b too (ASP.NET, Spring, qs with allowDots).
+//   - Brackets: a[b][c] is the path a, b, c. Brackets in front (qs and Rack 2: [a] is a) and what
+//     follows behind ] (PHP, qs) are nothing. Blank, + and . in its first element are _ (PHP). An
+//     empty element, as in a[], is any element.
+//   - An opening bracket without an end is _, and so are blank, + and . behind it (PHP: a[b.c is
+//     a_b_c).
+//   - Dots: a.b is the path a, b too (ASP.NET, Spring).
 //
-// Two names collide if of a path of theirs in the first two readings one begins with the other, or if they are the same by
-// the third. So a[b] and a[c] do not collide, nor do a and a.b, or a_b and a[b]; a collides with each a[x].
+// Two names collide if of paths of theirs in the first two readings one begins with the other, or
+// if they are the same in the third. So a collides with each a[x], and a_b with a.b; but a[b] does
+// not collide with a[c], nor a with a.b, nor a_b with a[b].
 //
-// What is kept back too often costs a client a parameter; what passes too often costs the operator one. Where readings differ
-// the shorter path counts, since it collides with more. integration/attack has the parsers themselves as judges of this.
+// A name that collides too often costs a client a parameter; one that does so too seldom costs the
+// operator one. So where readings differ the shorter path counts, which collides with more.
+// integration/attack asks the parsers themselves.
 type queryName struct {
 	paths  [][]string
 	dotted []string
