@@ -4,7 +4,6 @@ package auth
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 )
@@ -174,29 +173,30 @@ func foldCase(s string) string {
 	return strings.Map(func(r rune) rune { return unicode.ToLower(unicode.ToUpper(r)) }, s)
 }
 
-// unescapeName is unescapeLenient for a name, with the escapes of classic ASP.
+// unescapeName is unescapeLenient for a name, with the rules of classic ASP for what that leaves.
 func unescapeName(raw string) string {
-	if !strings.ContainsAny(raw, "%+") {
-		return raw
+	name := unescapeLenient(raw, true)
+	if !strings.Contains(name, "%") {
+		return name
 	}
 	var sb strings.Builder
-	for i := 0; i < len(raw); i++ {
-		switch c := raw[i]; {
-		case c == '+':
-			sb.WriteByte(' ')
-		case c != '%':
-			sb.WriteByte(c)
-		case i+2 < len(raw) && isHex(raw[i+1]) && isHex(raw[i+2]):
-			if c := unhex(raw[i+1])<<4 | unhex(raw[i+2]); c != '%' {
-				sb.WriteByte(c)
+	for i := 0; i < len(name); i++ {
+		switch {
+		case name[i] != '%':
+			sb.WriteByte(name[i])
+		case isUnicodeEscape(name[i:]):
+			var r rune
+			for _, c := range []byte(name[i+2 : i+6]) {
+				r = r<<4 | rune(unhex(c))
 			}
-			i += 2
-		case i+5 < len(raw) && raw[i+1]|0x20 == 'u':
-			if r, err := strconv.ParseUint(raw[i+2:i+6], 16, 16); err == nil {
-				sb.WriteRune(rune(r))
-				i += 5
-			}
+			sb.WriteRune(r)
+			i += 5
 		}
 	}
 	return sb.String()
+}
+
+// isUnicodeEscape reports whether s begins with %uXXXX.
+func isUnicodeEscape(s string) bool {
+	return len(s) >= 6 && s[1]|0x20 == 'u' && isHex(s[2]) && isHex(s[3]) && isHex(s[4]) && isHex(s[5])
 }
