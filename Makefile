@@ -48,6 +48,18 @@ fuzz: ## Run each fuzz target for FUZZTIME (1s)
 		done; \
 	done
 
+# The tests of what a client can do ask the parsers that APIs use; those of npm's are these. npm ci takes the versions of the lock.
+JUDGES := .cache/judges
+
+.PHONY: judges
+judges: $(JUDGES)/node_modules/.package-lock.json ## Install the JavaScript that integration/attack asks (needs npm)
+
+$(JUDGES)/node_modules/.package-lock.json: integration/attack/testdata/judges/package-lock.json
+	mkdir -p $(JUDGES)
+	cp integration/attack/testdata/judges/package.json integration/attack/testdata/judges/package-lock.json $(JUDGES)/
+	npm ci --prefix $(JUDGES) --ignore-scripts --no-audit --no-fund
+	touch $@
+
 .PHONY: bench
 bench: ## Run the benchmarks (BENCH=., BENCHTIME=1s)
 	@set -e; for module in $(MODULES); do \

@@ -26,8 +26,8 @@ func newBody(req *http.Request, ds *datasource, window int) body {
 		return b
 	}
 	if req.Trailer != nil {
-		ds.cleaner.Trailer(req.Trailer)
-		b.first = &trailerCleaner{b.first, func() { ds.cleaner.Trailer(req.Trailer) }}
+		ds.cleanTrailer(req.Trailer)
+		b.first = &trailerCleaner{b.first, func() { ds.cleanTrailer(req.Trailer) }}
 	}
 	if ds.method.Renewable() && window > 0 {
 		if b.trailer = req.Trailer; len(b.trailer) > 0 {

@@ -53,6 +53,8 @@ type directive struct {
 //	    pass_response_header <field...>
 //	    map_links            off
 //	    sandbox              off
+//	    max_header_fields    <number>|off
+//	    max_query_params     <number>|off
 //	    replay               <size>|off
 //	    refresh_on           <status...>
 //	    errors               caddy
@@ -284,6 +286,12 @@ var subdirectives = map[string]func(*directive, *caddyfile.Dispenser) error{
 		}
 		opts.handler.Sandbox = new(bool)
 		return nil
+	},
+	"max_header_fields": func(opts *directive, d *caddyfile.Dispenser) error {
+		return parseLimit(d, &opts.handler.MaxHeaderFields)
+	},
+	"max_query_params": func(opts *directive, d *caddyfile.Dispenser) error {
+		return parseLimit(d, &opts.handler.MaxQueryParams)
 	},
 	"errors": func(opts *directive, d *caddyfile.Dispenser) error {
 		if !d.AllArgs(&opts.handler.Errors) || opts.handler.Errors != "caddy" {

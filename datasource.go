@@ -4,10 +4,14 @@ package authenticatedapi
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
 	"sync/atomic"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
@@ -39,7 +43,7 @@ type Datasource struct {
 
 	// Header fields of the client that the API may see although they are removed by default: `Authorization`,
 	// `Proxy-Authorization`, `Cookie`, `Forwarded`, `X-Forwarded-*`, `Via`, `Origin`, `Referer`, `Sec-Fetch-*`,
-	// `X-Original-URL`, `X-Rewrite-URL`.
+	// `X-Original-URL`, `X-Rewrite-URL`, `X-HTTP-Method*` (such as `X-HTTP-Method-Override`), `X-Method-Override`.
 	PassRequestHeader []string `json:"pass_request_header,omitempty"`
 
 	// Header fields of the API's response that the caller may see although they are removed by default, since they would
@@ -54,6 +58,14 @@ type Datasource struct {
 	// answers CORS itself. Pages of all other origins are refused unsafe requests, WebSockets and preflights.
 	// Default: none.
 	AllowOrigin []string `json:"allow_origin,omitempty"`
+
+	// How many header fields a client may send, of those that the API gets; the cookies of a Cookie that is passed and
+	// announced trailers count too. More get 431: some servers stop reading at a number of fields, and miss what the
+	// gateway sets. `0`: any number. Default: `256`.
+	MaxHeaderFields *int `json:"max_header_fields,omitempty"`
+
+	// How many query parameters a client may send. More get 400, for the same reason. `0`: any number. Default: `900`.
+	MaxQueryParams *int `json:"max_query_params,omitempty"`
 
 	// Whether URLs below the base URL in `Location`, `Content-Location`, `Link` and `Refresh` of responses are mapped to
 	// the route's own path prefix: what was stripped from the path of the original request. Default: `true`.
@@ -97,7 +109,7 @@ func (d *Datasource) check() error {
 			return err
 		}
 	}
-	return nil
+	return d.checkLimits()
 }
 
 // datasource is a Datasource that has been provisioned. It is shared by all requests.
@@ -117,6 +129,7 @@ type datasource struct {
 	mapLinks    bool
 	sandbox     bool
 	site        site
+	limits      limits
 
 	// served says that a transport of ours is there for the datasource's requests, though it has no base URL.
 	served atomic.Bool
@@ -132,7 +145,7 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding the datasource: %w", err)
 	}
-	ds := &datasource{name: d.Name}
+	ds := &datasource{name: d.Name, limits: d.limits()}
 	if d.BaseURL != "" {
 		if ds.base, err = auth.ParseBaseURL(d.BaseURL); err != nil {
 			return nil, err
@@ -247,4 +260,17 @@ func (ds *datasource) sign(h http.Header, repl *caddy.Replacer) error {
 	}
 	h[ds.signer.Header()] = values
 	return nil
+}
+
+// unsigned returns the problem that a request could not be signed. What a client has brought is no fault of the gateway's,
+// so the log has it for who looks for it.
+func (ds *datasource) unsigned(logger *zap.Logger, err error) *problem {
+	level, p := zapcore.ErrorLevel, &problemSignature
+	if errors.Is(err, signature.ErrNotUTF8) {
+		level, p = zapcore.DebugLevel, &problemBadValue
+	}
+	if c := logger.Check(level, "signing failed"); c != nil {
+		c.Write(zap.String("datasource", ds.name), zap.Error(err))
+	}
+	return p
 }

@@ -104,6 +104,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if p == nil {
 		p = refuse(r)
 	}
+	if p == nil {
+		p = h.ds.tooMany(r)
+	}
 	if p != nil {
 		if c := h.logger.Check(zapcore.DebugLevel, "refused a request"); c != nil {
 			c.Write(zap.String("datasource", h.ds.name), zap.String("code", p.code))
@@ -126,7 +129,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	out := h.clean(r)
 	if x.written {
 		if err := h.write(out, r, x); err != nil {
-			return problemSignature.answer(w, r, h.ds.name, h.Errors == "caddy")
+			return h.ds.unsigned(h.logger, err).answer(w, r, h.ds.name, h.Errors == "caddy")
 		}
 	}
 	if h.ds.base == nil {
@@ -244,17 +247,16 @@ func (h *Handler) write(out, r *http.Request, x *exchange) error {
 		for name := range r.Trailer {
 			out.Trailer[name] = nil
 		}
-		h.ds.cleaner.Trailer(out.Trailer)
+		h.ds.cleanTrailer(out.Trailer)
 		out.Body = &trailerCleaner{out.Body, func() {
 			maps.Copy(out.Trailer, r.Trailer)
-			h.ds.cleaner.Trailer(out.Trailer)
+			h.ds.cleanTrailer(out.Trailer)
 		}}
 	}
 	x.fields.Apply(out.Header)
 	out.URL.RawQuery = x.credential.SetQuery(x.params.Apply(out.URL.RawQuery))
 	repl, _ := out.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if err := h.ds.sign(out.Header, repl); err != nil {
-		h.logger.Error("signing failed", zap.String("datasource", h.ds.name), zap.Error(err))
 		return err
 	}
 	x.credential.SetHeader(out.Header)

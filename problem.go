@@ -35,7 +35,15 @@ var (
 	}
 	problemBadValue = problem{
 		code: "bad-value", status: http.StatusBadRequest, title: "A value cannot be sent",
-		detail: "A header field that is made from this request would have a control character in it.",
+		detail: "A header field that is made from this request would have a control character in it, or a signed claim would not be UTF-8.",
+	}
+	problemTooManyFields = problem{
+		code: "too-many-fields", status: http.StatusRequestHeaderFieldsTooLarge, title: "The request has too many header fields",
+		detail: "It has more header fields, cookies or trailers than the gateway passes on. Send fewer.",
+	}
+	problemTooManyParams = problem{
+		code: "too-many-params", status: http.StatusBadRequest, title: "The query has too many parameters",
+		detail: "It has more parameters than the gateway passes on. Send fewer, or send them in several requests.",
 	}
 	problemMethod = problem{
 		code: "method-not-allowed", status: http.StatusMethodNotAllowed, title: "The method is not allowed",

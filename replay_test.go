@@ -104,7 +104,7 @@ func TestReplayMethods(t *testing.T) {
 		{"bearer", "auth bearer {file.SECRET}", "Authorization: Bearer old", "Authorization: Bearer new"},
 		{"basic", "auth basic ann {file.SECRET}", "Authorization: Basic YW5uOm9sZA==", "Authorization: Basic YW5uOm5ldw=="},
 		{"api key", "auth api_key X-Api-Key {file.SECRET}", "X-Api-Key: old", "X-Api-Key: new"},
-		{"api key in query", "auth api_key key {file.SECRET} {\nin query\n}", "GET /v2/x?a=1&key=old HTTP/1.1", "GET /v2/x?a=1&key=new HTTP/1.1"},
+		{"api key in query", "auth api_key key {file.SECRET} {\nin query\n}", "GET /v2/x?key=old&a=1 HTTP/1.1", "GET /v2/x?key=new&a=1 HTTP/1.1"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			api := rig.NewAPI(t, accepting(test.after))
@@ -611,7 +611,7 @@ func TestReplayRetries(t *testing.T) {
 			request := one(t, api)
 			want := []string{"POST /v2/x?a=1 HTTP/1.1", "Host: " + dead, "Content-Length: 32768", "Authorization: Bearer old"}
 			if name == "query" {
-				want = []string{"POST /v2/x?a=1&key=old HTTP/1.1", "Host: " + dead, "Content-Length: 32768"}
+				want = []string{"POST /v2/x?key=old&a=1 HTTP/1.1", "Host: " + dead, "Content-Length: 32768"}
 			}
 			wantHead(t, request, want...)
 			if _, sent, _ := strings.Cut(request, "\r\n\r\n"); sent != body {
@@ -640,7 +640,7 @@ func TestReplayHealthCheck(t *testing.T) {
 		want          []string
 	}{
 		{"header", "auth bearer old\nheader X-Env prod", []string{"GET /health?deep=1 HTTP/1.1", "Authorization: Bearer old", "X-Env: prod"}},
-		{"query", "auth api_key key old {\nin query\n}\nquery page 1", []string{"GET /health?deep=1&key=old HTTP/1.1"}},
+		{"query", "auth api_key key old {\nin query\n}\nquery page 1", []string{"GET /health?key=old&deep=1 HTTP/1.1"}},
 		{"signature", "auth none\nsignature 0123456789abcdef0123456789abcdef", []string{"GET /health?deep=1 HTTP/1.1", "X-Appsmith-Signature: ey"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -265,8 +265,7 @@ func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error)
 
 // unsigned answers in the place of the API.
 func (t *Transport) unsigned(req *http.Request, ds *datasource, err error) *http.Response {
-	t.logger.Error("signing failed", zap.String("datasource", ds.name), zap.Error(err))
-	return problemSignature.response(req, ds.name)
+	return ds.unsigned(t.logger, err).response(req, ds.name)
 }
 
 // outgoing returns a clone of req, with its body still, that carries all that the exchange says. req itself stays as it

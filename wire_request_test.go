@@ -95,17 +95,25 @@ func TestWireEdits(t *testing.T) {
 		{"auth above all", "auth bearer t\nheader Authorization x\nheader_up Authorization y", "/", "Authorization: z\r\n", "GET / HTTP/1.1", []string{"Authorization: Bearer t"}},
 		{"set above header_up", "header X-A set\nheader_up X-A up", "/", "X-A: client\r\n", "GET / HTTP/1.1", []string{"X-A: set"}},
 		{"header_up above default", "header ?X-A default\nheader_up X-A up", "/", "", "GET / HTTP/1.1", []string{"X-A: up"}},
-		{"withheld", "auth bearer t", "/", "Cookie: a=b\r\nProxy-Authorization: x\r\nOrigin: http://GATEWAY\r\nReferer: http://x/\r\nForwarded: for=1\r\nVia: 1.1 x\r\nX-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Prefix: /x\r\nX-Original-URL: /admin\r\nX-Rewrite-URL: /admin\r\nSec-Fetch-Site: none\r\nSec-Fetch-Mode: cors\r\n", "GET / HTTP/1.1", []string{"Authorization: Bearer t"}},
+		{"withheld", "auth bearer t", "/", "Cookie: a=b\r\nProxy-Authorization: x\r\nOrigin: http://GATEWAY\r\nReferer: http://x/\r\nForwarded: for=1\r\nVia: 1.1 x\r\nX-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Prefix: /x\r\nX-Original-URL: /admin\r\nX-Rewrite-URL: /admin\r\nX-HTTP-Method-Override: DELETE\r\nx_http_method: DELETE\r\nX-Method-Override: DELETE\r\nX-HTTP-Method-Overrides: DELETE\r\nSec-Fetch-Site: none\r\nSec-Fetch-Mode: cors\r\n", "GET / HTTP/1.1", []string{"Authorization: Bearer t"}},
 		{"passed", "auth api_key X-Key k\npass_request_header Cookie Authorization Via", "/", "Cookie: a=b\r\nAuthorization: Basic x\r\nReferer: x\r\n", "GET / HTTP/1.1", []string{"X-Key: k", "Cookie: a=b", "Authorization: Basic x", "Via: 1.1 Caddy"}},
+		{"a method passed on purpose", "pass_request_header X-HTTP-Method-Override", "/", "X-HTTP-Method-Override: PUT\r\nX-HTTP-Method: PUT\r\n", "GET / HTTP/1.1", []string{"X-Http-Method-Override: PUT"}},
+		{"methods passed on purpose", "pass_request_header X-HTTP-Method* X-Method-Override", "/", "X-HTTP-Method: PUT\r\nX-Method-Override: PUT\r\n", "GET / HTTP/1.1", []string{"X-Http-Method: PUT", "X-Method-Override: PUT"}},
+		{"a method of the operator's", "header X-HTTP-Method-Override PATCH", "/", "X-HTTP-Method-Override: PUT\r\nX-Http-Methods: 1\r\n", "GET / HTTP/1.1", []string{"X-Http-Method-Override: PATCH"}},
 		{"passed, made by the proxy", "pass_request_header X-Forwarded-Host X-Forwarded-Proto", "/", "", "GET / HTTP/1.1", []string{"X-Forwarded-Host: GATEWAY", "X-Forwarded-Proto: http"}},
 		{"Connection names ours", "auth api_key X-Key k", "/", "Connection: X-Key, authorization\r\nX-Key: evil\r\n", "GET / HTTP/1.1", []string{"X-Key: k"}},
-		{"query set", "query env prod", "/?a=1&env=x&ENV=y&env[]=z&%65nv=w&b=2", "", "GET /?a=1&b=2&env=prod HTTP/1.1", nil},
+		{"query set", "query env prod", "/?a=1&env=x&ENV=y&env[]=z&%65nv=w&b=2", "", "GET /?env=prod&a=1&b=2 HTTP/1.1", nil},
 		{"query add", "query +tag a\nquery +tag b", "/?tag=c", "", "GET /?tag=c&tag=a&tag=b HTTP/1.1", nil},
 		{"query delete", "query -debug", "/?debug=1&a&debug", "", "GET /?a HTTP/1.1", nil},
-		{"query default", "query ?page 1\nquery ?size 10", "/?page=7", "", "GET /?page=7&size=10 HTTP/1.1", nil},
+		{"query default", "query ?page 1\nquery ?size 10", "/?page=7", "", "GET /?size=10&page=7 HTTP/1.1", nil},
 		{"query escaped", `query "a b" "c&d=e"`, "/", "", "GET /?a%20b=c%26d%3De HTTP/1.1", nil},
 		{"query placeholder", "query who {http.request.header.X-Who}\nquery none {http.auth.user.id}", "/?none=x", "X-Who: a&b=c\r\n", "GET /?who=a%26b%3Dc HTTP/1.1", []string{"X-Who: a&b=c"}},
-		{"key in query", "auth api_key key k {\nin query\n}\nquery key x", "/?KEY=evil;key=evil&a=1", "", "GET /?a=1&key=k HTTP/1.1", nil},
+		{"query of one family", "query page[size] 50\nquery page[number] 1", "/?page[number]=9&page[after]=x", "", "GET /?page%5Bnumber%5D=1&page%5Bsize%5D=50&page[after]=x HTTP/1.1", nil},
+		{"query and others of its family", "query filter[tenant] acme", "/?filter[status]=open&filter%5Btenant%5D=evil&filter=evil", "", "GET /?filter%5Btenant%5D=acme&filter[status]=open HTTP/1.1", nil},
+		{"query default of a family", "query ?page[size] 100", "/?page[number]=2", "", "GET /?page%5Bsize%5D=100&page[number]=2 HTTP/1.1", nil},
+		{"query delete of a family", "query -debug[sql]", "/?debug[sql]=1&debug[time]=1&[debug][sql]=1", "", "GET /?debug[time]=1 HTTP/1.1", nil},
+		{"query in spellings of PHP's and qs's", "query tenant_id 7", "/?tenant.id=1&tenant+id=1&tenant[id=1&[tenant_id]=1&tenant[id]=1&tenantid=1", "", "GET /?tenant_id=7&tenant[id]=1&tenantid=1 HTTP/1.1", nil},
+		{"key in query", "auth api_key key k {\nin query\n}\nquery key x", "/?KEY=evil;key=evil&a=1", "", "GET /?key=k&a=1 HTTP/1.1", nil},
 		{"no Accept-Encoding is invented", "auth bearer t", "/", "", "GET / HTTP/1.1", []string{"Authorization: Bearer t"}},
 		{"rewrite and method of the proxy", "rewrite /r{uri}\nmethod PUT", "/x", "", "PUT /r/x HTTP/1.1", []string{"Content-Length: 0"}},
 	} {
@@ -143,6 +151,36 @@ func TestWireBadValue(t *testing.T) {
 	}
 	if got := one(t, api); !strings.Contains(got, "X-Q: fine\r\n") {
 		t.Errorf("the API got %q", got)
+	}
+}
+
+// TestWireNotUTF8 has users whose names are not UTF-8, in each form: a signature would make one name of many.
+func TestWireNotUTF8(t *testing.T) {
+	api := rig.NewAPI(t, nil)
+	const block = "signature 0123456789abcdef0123456789abcdef {\nclaim sub {http.request.header.X-Who}\n}"
+	for name, site := range map[string]string{
+		"base URL":              "authenticated_api http://" + api.Addr + " {\n" + block + "\n}",
+		"handler alone":         "authenticated_api {\n" + block + "\n}\nreverse_proxy " + api.Addr,
+		"handler and transport": "authenticated_api {\n" + block + "\n}\nreverse_proxy " + api.Addr + " {\ntransport authenticated_api\n}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			gateway := rig.Start(t, "http://GATEWAY {\n"+site+"\n}")
+			for _, who := range []string{"\xff", "\xfe", "ann\xe9", "a\xe2\x82b"} {
+				res := rig.Get(t, gateway, "/", "X-Who: "+who+"\r\n")
+				if res.StatusCode != 400 || !strings.Contains(res.Text, `"urn:authenticated-api:bad-value"`) {
+					t.Errorf("%q: the client got %d %s", who, res.StatusCode, res.Text)
+				}
+			}
+			if got := api.Requests(); len(got) > 0 {
+				t.Errorf("the API got %q", got)
+			}
+			for _, who := range []string{"ann", "andr\u00e9", "\ufffd", ""} {
+				if res := rig.Get(t, gateway, "/", "X-Who: "+who+"\r\n"); res.StatusCode != 200 {
+					t.Errorf("%q: the client got %d %s", who, res.StatusCode, res.Text)
+				}
+			}
+			api.Requests()
+		})
 	}
 }
 
@@ -198,7 +236,7 @@ func TestWireOwnProxy(t *testing.T) {
 				t.Errorf("signature %q", signature)
 			}
 			want := append([]string{
-				"GET /x?a=1&page=1&key=k HTTP/1.1", "Host: " + gateway, "User-Agent: test", "X-Set: 1", "X-Add: 1",
+				"GET /x?key=k&page=1&a=1 HTTP/1.1", "Host: " + gateway, "User-Agent: test", "X-Set: 1", "X-Add: 1",
 				"X-Default: 1", "X-Appsmith-Signature: JWT",
 			}, test.via...)
 			wantHead(t, strings.Join(lines, "\r\n"), want...)

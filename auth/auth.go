@@ -69,7 +69,7 @@ type Credential struct {
 	place  Placement
 	header []string // one value, with no capacity to spare: an append by anybody copies it
 	query  string   // escaped: "key=value"
-	folded string   // the query parameter's name, as foldQuery has it
+	names  queryNames
 }
 
 // NewCredential prepares a credential. The value must have been checked to be a valid field value if place is a
@@ -81,7 +81,7 @@ func NewCredential(place Placement, val string) *Credential {
 		c.header = []string{val}
 	case place.Query != "":
 		c.query = escapeQuery(place.Query) + "=" + escapeQuery(val)
-		c.folded = foldedKey(place.Query)
+		c.names = namesOf(place.Query)
 	}
 	return c
 }
@@ -93,13 +93,13 @@ func (c *Credential) SetHeader(h http.Header) {
 	}
 }
 
-// SetQuery returns the raw query with the credential at its end and no other parameter of its name, if a query
-// parameter is its place.
+// SetQuery returns the raw query with the credential in front and no other parameter of its name, if a query parameter is
+// its place.
 func (c *Credential) SetQuery(raw string) string {
 	if c.query == "" {
 		return raw
 	}
-	return appendQuery(removeQuery(raw, c.folded), c.query)
+	return joinQuery(c.query, removeQuery(raw, c.names))
 }
 
 // equal reports whether both put the same bytes on a request.

@@ -193,16 +193,6 @@ func LegalQuery(query string) string {
 	return strings.NewReplacer(" ", "%20", "\t", "%09", "#", "%23").Replace(query)
 }
 
-func joinQuery(base, query string) string {
-	if base == "" {
-		return query
-	}
-	if query == "" {
-		return base
-	}
-	return base + "&" + query
-}
-
 // EscapedPath returns the path of u as the client escaped it. Unlike url.URL.EscapedPath it does not decode the whole
 // path because one byte of it should have been escaped.
 func EscapedPath(u *url.URL) string {

@@ -12,10 +12,15 @@ import (
 )
 
 // withheld are the header fields of a client that an API has no business with: credentials for the gateway itself,
-// the addresses and pages that the request came by. Those that end in * stand for all that begin so.
+// the addresses and pages that the request came by, and what makes another request of the one that Caddy's matchers have
+// let pass. Those that end in * stand for all that begin so.
 var withheld = []string{
 	"Authorization", "Proxy-Authorization", "Cookie", "Forwarded", "X-Forwarded-*", "Via", "Origin", "Referer", "Sec-Fetch-*",
 	"X-Original-Url", "X-Rewrite-Url", // some frameworks take the path from there, and so out of the base URL
+
+	// Frameworks take the method from there: Google's APIs and most frameworks (X-HTTP-Method-Override), OData
+	// (X-HTTP-Method), IBM's (X-Method-Override).
+	"X-Http-Method*", "X-Method-Override",
 }
 
 // Cleaner removes from a request what a client may have sent in the place of what the gateway sends, in any spelling
@@ -24,13 +29,13 @@ type Cleaner struct {
 	fields   map[string]bool // by hyphenated name; false: opened by pass_request_header
 	prefixes []string        // canonical
 	ours     map[string]bool // by canonical name: what the gateway itself puts there, or removes
-	params   map[string]bool // by folded name
+	params   queryNames      // what the gateway itself puts there, or removes
 }
 
 // NewCleaner returns a Cleaner for what is put on the requests of a datasource. fields, the names of header fields
 // besides placement's and the edits', are the signature's. pass are names of withheld fields that the API may see.
 func NewCleaner(placement Placement, fields []string, headers, query *Edits, pass []string) *Cleaner {
-	c := &Cleaner{fields: make(map[string]bool), ours: make(map[string]bool), params: make(map[string]bool)}
+	c := &Cleaner{fields: make(map[string]bool), ours: make(map[string]bool)}
 	for _, name := range withheld {
 		if prefix, ok := strings.CutSuffix(name, "*"); ok {
 			c.prefixes = append(c.prefixes, prefix)
@@ -54,11 +59,9 @@ func NewCleaner(placement Placement, fields []string, headers, query *Edits, pas
 		c.fields[hyphenated(name)] = true
 		c.ours[hyphenated(name)] = true
 	}
-	for _, key := range query.names() {
-		c.params[foldedKey(key)] = true
-	}
+	c.params = namesOf(query.names()...)
 	if placement.Query != "" {
-		c.params[foldedKey(placement.Query)] = true
+		c.params = append(c.params, namesOf(placement.Query)...)
 	}
 	return c
 }
@@ -115,6 +118,37 @@ func hyphenated(name string) string {
 	}, name))
 }
 
+// Exceeds reports whether headers have more fields than limit that are not dropped. A Cookie counts once for each of its
+// pairs, since HTTP/2 sends each as a field of its own (RFC 9113 §8.2.3).
+func (c *Cleaner) Exceeds(limit int, headers ...http.Header) bool {
+	all, kept := 0, 0
+	for _, h := range headers {
+		all += countFields(h, nil)
+	}
+	if all <= limit { // as nearly always
+		return false
+	}
+	for _, h := range headers {
+		kept += countFields(h, c.Drops)
+	}
+	return kept > limit
+}
+
+func countFields(h http.Header, drops func(name string) bool) (n int) {
+	for name, values := range h {
+		if drops != nil && drops(name) {
+			continue
+		}
+		n += max(1, len(values)) // an announced trailer has no value yet
+		if name == "Cookie" {
+			for _, pairs := range values {
+				n += strings.Count(pairs, ";")
+			}
+		}
+	}
+	return n
+}
+
 // Header returns h without what is dropped: h itself where there is nothing to drop, else a copy.
 func (c *Cleaner) Header(h http.Header) http.Header { return without(h, c.Drops) }
 
@@ -145,20 +179,7 @@ func without(h http.Header, drops func(name string) bool) http.Header {
 }
 
 // Query returns the raw query without what is dropped.
-func (c *Cleaner) Query(raw string) string {
-	if raw == "" || len(c.params) == 0 {
-		return raw
-	}
-	found := false
-	eachParameter(raw, func(name string, _, _ int) bool {
-		found = c.params[name]
-		return !found
-	})
-	if !found {
-		return raw
-	}
-	return filterQuery(raw, func(name string) bool { return c.params[name] })
-}
+func (c *Cleaner) Query(raw string) string { return removeQuery(raw, c.params) }
 
 // Trailer removes from t, in place, what a client must not send behind its body: what Header drops, and the fields of
 // RFC 9110 §6.5.1 that steer framing, routing or authentication. HTTP/2 servers reset a request with such a trailer, which

@@ -209,10 +209,10 @@ func FuzzCleanerHeader(f *testing.F) {
 		meta := strings.ToUpper(regexp.MustCompile(`[^0-9A-Za-z]`).ReplaceAllString(name, "_"))
 		switch meta {
 		case "X_API_KEY", "API_SIG", "X_GONE", "AUTHORIZATION", "PROXY_AUTHORIZATION", "COOKIE", "FORWARDED", "VIA", "ORIGIN", "REFERER",
-			"X_ORIGINAL_URL", "X_REWRITE_URL":
+			"X_ORIGINAL_URL", "X_REWRITE_URL", "X_METHOD_OVERRIDE":
 			return true
 		}
-		return strings.HasPrefix(meta, "X_FORWARDED_") || strings.HasPrefix(meta, "SEC_FETCH_")
+		return strings.HasPrefix(meta, "X_FORWARDED_") || strings.HasPrefix(meta, "SEC_FETCH_") || strings.HasPrefix(meta, "X_HTTP_METHOD")
 	}
 	f.Fuzz(func(t *testing.T, a, b string) {
 		h := make(http.Header)

@@ -107,6 +107,7 @@ type HeaderEdits struct {
 type edit struct {
 	name   string
 	values []*value.Template
+	param  queryNames // the name as servers read it, if it is a parameter's
 }
 
 // Fields is the outcome of HeaderEdits for one request.
@@ -268,15 +269,18 @@ type QueryEdits struct {
 	static        *Parameters
 }
 
-// Parameters is the outcome of QueryEdits for one request.
+// Parameters is the outcome of QueryEdits for one request, escaped.
 type Parameters struct {
-	set, add, def []parameter
+	set   string     // what is set, joined by &
+	names queryNames // the names of set
+	add   string
+	def   []parameter
 }
 
-// parameter is a query parameter, escaped.
+// parameter is a query parameter of one or several values, escaped.
 type parameter struct {
-	folded string
-	text   string // "key=value", several joined by &
+	names queryNames
+	text  string // "key=value", several joined by &
 }
 
 // NewQueryEdits resolves the global placeholders of e, which may be nil.
@@ -297,6 +301,9 @@ func NewQueryEdits(e *Edits) (*QueryEdits, error) {
 		edits, allStatic, err := compile("query", group.from)
 		if err != nil {
 			return nil, err
+		}
+		for i := range edits {
+			edits[i].param = namesOf(edits[i].name)
 		}
 		*group.to = edits
 		isStatic = isStatic && allStatic
@@ -320,45 +327,56 @@ func (q *QueryEdits) Evaluate(repl func() *caddy.Replacer) *Parameters {
 
 func (q *QueryEdits) evaluate(repl *caddy.Replacer) *Parameters {
 	p := new(Parameters)
-	for _, group := range []struct {
-		from []edit
-		to   *[]parameter
-	}{{q.set, &p.set}, {q.add, &p.add}, {q.def, &p.def}} {
-		for _, ed := range group.from {
-			param := parameter{folded: foldedKey(ed.name)}
-			vals, _ := ed.expand(repl)
-			for _, val := range vals {
-				param.text = appendQuery(param.text, escapeQuery(ed.name)+"="+escapeQuery(val))
-			}
-			if param.text != "" {
-				*group.to = append(*group.to, param)
-			}
-		}
+	for _, param := range parameters(q.set, repl) {
+		p.set = joinQuery(p.set, param.text)
+		p.names = append(p.names, param.names...)
 	}
+	for _, param := range parameters(q.add, repl) {
+		// Of a name that is set nothing of the client's is left, so there is nothing to stand behind.
+		if slices.ContainsFunc(param.names, func(n queryName) bool { return slices.ContainsFunc(p.names, n.collides) }) {
+			p.set = joinQuery(p.set, param.text)
+			p.names = append(p.names, param.names...)
+			continue
+		}
+		p.add = joinQuery(p.add, param.text)
+	}
+	p.def = parameters(q.def, repl)
 	return p
 }
 
-// Empty reports whether Apply does nothing.
-func (p *Parameters) Empty() bool { return len(p.set)+len(p.add)+len(p.def) == 0 }
-
-// Apply returns raw with the edits made.
-func (p *Parameters) Apply(raw string) string {
-	raw = p.ApplySet(raw)
-	for _, param := range p.add {
-		raw = appendQuery(raw, param.text)
-	}
-	for _, param := range p.def {
-		if !hasQuery(raw, param.folded) {
-			raw = appendQuery(raw, param.text)
+// parameters returns the parameters of edits that have a value.
+func parameters(edits []edit, repl *caddy.Replacer) (params []parameter) {
+	for _, ed := range edits {
+		vals, _ := ed.expand(repl)
+		text := ""
+		for _, val := range vals {
+			text = joinQuery(text, escapeQuery(ed.name)+"="+escapeQuery(val))
+		}
+		if text != "" {
+			params = append(params, parameter{ed.param, text})
 		}
 	}
-	return raw
+	return params
 }
 
-// ApplySet makes those edits to raw that lead to the same when they are made twice.
-func (p *Parameters) ApplySet(raw string) string {
-	for _, param := range p.set {
-		raw = appendQuery(removeQuery(raw, param.folded), param.text)
+// Empty reports whether Apply does nothing.
+func (p *Parameters) Empty() bool { return p.set == "" && p.add == "" && len(p.def) == 0 }
+
+// Apply returns raw with the edits made. What is set stands in front, where no server's bound on their number cuts it off;
+// what is added stands behind the values that are there.
+func (p *Parameters) Apply(raw string) string {
+	raw = joinQuery(p.ApplySet(raw), p.add)
+	defaults := ""
+	for _, param := range p.def {
+		if !hasQuery(raw, param.names) {
+			defaults = joinQuery(defaults, param.text)
+		}
 	}
-	return raw
+	return joinQuery(defaults, raw)
+}
+
+// ApplySet makes those edits to raw that lead to the same when they are made twice. It removes what raw has under the names
+// that are set before it sets any, so that of what is set nothing removes anything else.
+func (p *Parameters) ApplySet(raw string) string {
+	return joinQuery(p.set, removeQuery(raw, p.names))
 }

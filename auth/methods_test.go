@@ -75,11 +75,11 @@ func TestMethods(t *testing.T) {
 		{name: "api_key prefix env", method: &auth.APIKey{Key: "X_Key", Value: file, Prefix: "{env.METHODS_USER}"}, renewable: true, place: auth.Placement{Header: "X_key"}, header: "ann from a file"},
 		{
 			name: "api_key in query", method: &auth.APIKey{Key: "api_key", Value: "a+b&c=d", In: "query"}, place: auth.Placement{Query: "api_key"},
-			query: "a=%zz&b=1&api_key=a%2Bb%26c%3Dd",
+			query: "api_key=a%2Bb%26c%3Dd&a=%zz&b=1",
 		},
 		{
 			name: "api_key in query, escaped name", method: &auth.APIKey{Key: "api key[]", Value: "{env.METHODS_KEY}", In: "query"},
-			place: auth.Placement{Query: "api key[]"}, query: "a=%zz&api_key=evil&API%5FKEY[]=evil&b=1&api%20key%5B%5D=" + secret,
+			place: auth.Placement{Query: "api key[]"}, query: "api%20key%5B%5D=" + secret + "&a=%zz&b=1",
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -129,9 +129,9 @@ func TestMethods(t *testing.T) {
 	}
 }
 
-func TestCredentialAtTheEndOfAQuery(t *testing.T) {
+func TestCredentialInFrontOfAQuery(t *testing.T) {
 	cred := auth.NewCredential(auth.Placement{Query: "key"}, "1")
-	for raw, want := range map[string]string{"": "key=1", "a": "a&key=1", "key=0": "key=1", "key=0;b": "b&key=1", "KEY=0&b=": "b=&key=1"} {
+	for raw, want := range map[string]string{"": "key=1", "a": "key=1&a", "key=0": "key=1", "key=0;b": "key=1&b", "KEY=0&b=": "key=1&b="} {
 		if got := cred.SetQuery(raw); got != want {
 			t.Errorf("%q: got %q, want %q", raw, got, want)
 		}

@@ -55,7 +55,7 @@ func CheckQueryKey(option, key string) error {
 	if key == "" {
 		return fmt.Errorf("%s: the name of the query parameter is empty", option)
 	}
-	if foldedKey(key) == "" {
+	if namesOf(key)[0].empty() {
 		return fmt.Errorf("%s: %q is no name of a query parameter", option, key)
 	}
 	return value.CheckLiteral(option+" "+key, key)

@@ -10,6 +10,9 @@ import "strings"
 // It is cut at # and ? too: net/url leaves a raw # of a request line in the path, where some servers end the path (nginx
 // makes / of /v2/..#x), and so do servers that decode a path before they parse it.
 //
+// A tab, CR or LF in a segment counts as nothing: parsers by the WHATWG URL standard ("basic URL parser", step 3) drop
+// them before they look for dots, so /.%09./ of a path that was decoded is /../ to them.
+//
 // Proxies and servers disagree on all of these (RFC 3986 §5.2.4 and §6.2.2; Envoy CVE-2019-9901), so such a path is
 // refused, never repaired.
 func EscapesBase(escaped string) bool {
@@ -50,10 +53,25 @@ func hasDotSegment(path string) bool {
 		if cut >= 0 {
 			end = cut
 		}
-		if seg := path[start:end]; seg == "." || seg == ".." {
+		if isDots(path[start:end]) {
 			return true
 		}
 		start, cut = i+1, -1
 	}
 	return false
+}
+
+// isDots reports whether a segment is . or .. without its tabs and line breaks.
+func isDots(segment string) bool {
+	dots := 0
+	for i := range len(segment) {
+		switch segment[i] {
+		case '.':
+			dots++
+		case '\t', '\r', '\n':
+		default:
+			return false
+		}
+	}
+	return dots == 1 || dots == 2
 }

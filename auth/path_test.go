@@ -30,6 +30,9 @@ func TestEscapesBase(t *testing.T) {
 		// and parses again does the same with escaped ones and with ?.
 		"/..#", "/..#x", "/a/..#/b", "/.#x", "/..%23", "/a/..%2523", "/..%3f", "/..%3Fa=b", "/..%253f", "/..;a#b",
 		"/%zz/..", "/%/..", "/%2/%2e%2e",
+		// The WHATWG URL standard drops tabs and line breaks, wherever they are, before it looks for dots.
+		"/.%09./x", "/.%0a./x", "/.%0d./x", "/%09../x", "/..%0A/x", "/%0d%0a.%09%09.%0a", "/.\t./x", "/\n..", "/.%09", "/%2e%09%2e/x",
+		"/.%2509./x", "/%250a%252e%250d%252e", "/a%2f.%09.%2fb", "/..%09;x=1/a", "/.%0a.;/a", "/.%09.%23x", "/a\\.%0d.\\b",
 	} {
 		if !auth.EscapesBase(path) {
 			t.Errorf("%q passes", path)
@@ -43,6 +46,7 @@ func TestEscapesBase(t *testing.T) {
 		"/a;%2e%2e", "/a%3b..", "/%zz..", "/%..", "/..%", "/..%2", "/.%zz", "/a#..", "/a#/b", "/a%23b", "/a%3fb",
 		// Decoded three times it would be a dot segment. Nobody decodes three times.
 		"/%25252e%25252e",
+		"/a%09b", "/%09", "/%0d%0a", "/.%09.x", "/...%09", "/.%09..", "/.%0b.", "/.%20.", "/%09a..", "/.%09.%09.",
 		"/caf\xc3\xa9", "/\xff", "/\xc0\xae\xc0\xae", "/%c0%ae", "/%ff.",
 	} {
 		if auth.EscapesBase(path) {
@@ -65,6 +69,9 @@ func TestEscapesBaseGrammar(t *testing.T) {
 	before := []string{""}
 	for _, s := range slash {
 		before = append(before, s, "/a"+s, "/a;x"+s, "/a/b.c"+s)
+	}
+	for _, nothing := range []string{"%09", "%0a", "%0D", "%2509", "\t", "%0d%0a"} {
+		dots = append(dots, "."+nothing+".", nothing+"..", "%2e%2e"+nothing)
 	}
 	after := []string{"", ";", ";x=1", "%3b", "%3B/y", "%253b", ";/y", "#", "#z", "%23", "%3f"}
 	for _, s := range slash {
@@ -111,6 +118,7 @@ func leavesBase(path string) bool {
 			for _, cut := range []string{";", "#", "?"} {
 				segment, _, _ = strings.Cut(segment, cut)
 			}
+			segment = strings.NewReplacer("\t", "", "\r", "", "\n", "").Replace(segment)
 			if segment == "." || segment == ".." {
 				return true
 			}
@@ -141,6 +149,7 @@ func FuzzEscapesBase(f *testing.F) {
 	for _, path := range []string{
 		"", "/", "/a/b", "/..", "/%2e%2e", "/%252e%252e", "..%2f", `\..\`, "..;/", "..%3b/", "%00", "%2500", "/.well-known/x", "/a..b", "/...",
 		"/%zz..", "/%%32%65%%32%65", "/..#x", "/..%3f", "/a;b/..;c", "/%2%65", "%", "%2", "/\xff",
+		"/.%09./x", "/%0d..", "/.%250a.",
 	} {
 		f.Add(path)
 	}

@@ -10,34 +10,8 @@ import (
 // Queries are edited as text, never parsed and written anew: what is not ours keeps its bytes and its order, and what
 // url.ParseQuery refuses (a lone %, a semicolon) passes as it was sent.
 
-// foldQuery returns the form of a parameter's name in which two names are the same to some API: decoded, in lower
-// case, without brackets (PHP and Rails read a[] and a[0] as a).
-func foldQuery(name string) string {
-	if plain(name) {
-		return name
-	}
-	name = strings.ToLower(unescapeLenient(name, true))
-	if end := strings.IndexAny(name, "[\x00"); end >= 0 {
-		name = name[:end]
-	}
-	return strings.TrimLeft(name, " ")
-}
-
-// foldedKey is foldQuery for a name that is not escaped.
-func foldedKey(key string) string { return foldQuery(escapeQuery(key)) }
-
-// plain reports whether a name is its own folded form, which saves the work for nearly all of them.
-func plain(name string) bool {
-	for i := range len(name) {
-		if c := name[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' && c != '-' {
-			return false
-		}
-	}
-	return true
-}
-
-// eachParameter calls f with the folded name and the place of every parameter in raw, empty ones too, until f returns
-// false. Both & and ; count as separators: WHATWG and Go know the first only, but older servers split at the second too.
+// eachParameter calls f with the name, as it is escaped, and the place of every parameter in raw, empty ones too, until f
+// returns false. Both & and ; count as separators: WHATWG and Go know the first only, but older servers split at the second too.
 func eachParameter(raw string, f func(name string, start, end int) bool) {
 	for start := 0; start <= len(raw); {
 		end := len(raw)
@@ -45,36 +19,39 @@ func eachParameter(raw string, f func(name string, start, end int) bool) {
 			end = start + i
 		}
 		name, _, _ := strings.Cut(raw[start:end], "=")
-		if !f(foldQuery(name), start, end) {
+		if !f(name, start, end) {
 			return
 		}
 		start = end + 1
 	}
 }
 
-// hasQuery reports whether raw has a parameter of that folded name.
-func hasQuery(raw, name string) (found bool) {
-	eachParameter(raw, func(n string, _, _ int) bool {
-		found = n == name
+// CountQuery returns how many parameters there are in raw, empty ones too, to a server that splits it at & and ;.
+func CountQuery(raw string) (n int) {
+	if raw == "" {
+		return 0
+	}
+	return 1 + strings.Count(raw, "&") + strings.Count(raw, ";")
+}
+
+// hasQuery reports whether raw has a parameter that collides with names.
+func hasQuery(raw string, names queryNames) (found bool) {
+	eachParameter(raw, func(name string, _, _ int) bool {
+		found = names.take(name)
 		return !found
 	})
 	return found
 }
 
-// removeQuery returns raw without the parameters of one folded name.
-func removeQuery(raw, name string) string {
-	if raw == "" || !hasQuery(raw, name) {
+// removeQuery returns raw without the parameters that collide with names. All other bytes stay.
+func removeQuery(raw string, names queryNames) string {
+	if raw == "" || len(names) == 0 || !hasQuery(raw, names) {
 		return raw
 	}
-	return filterQuery(raw, func(n string) bool { return n == name })
-}
-
-// filterQuery returns raw without the parameters whose folded name drop is true for. All other bytes stay.
-func filterQuery(raw string, drop func(name string) bool) string {
 	var sb strings.Builder
 	kept := -1 // the end of the parameter that was kept last
 	eachParameter(raw, func(name string, start, end int) bool {
-		if drop(name) {
+		if names.take(name) {
 			return true
 		}
 		if kept >= 0 {
@@ -92,11 +69,15 @@ func filterQuery(raw string, drop func(name string) bool) string {
 	return sb.String()
 }
 
-func appendQuery(raw, parameter string) string {
-	if raw == "" {
-		return parameter
+// joinQuery joins two raw queries, of which one or both may be empty.
+func joinQuery(first, second string) string {
+	if first == "" {
+		return second
 	}
-	return raw + "&" + parameter
+	if second == "" {
+		return first
+	}
+	return first + "&" + second
 }
 
 // escapeQuery escapes a name or a value. A blank becomes %20, which every server reads alike; not all read + as one.

@@ -29,8 +29,8 @@ var askingSchemes = []string{"basic", "digest", "negotiate", "ntlm"}
 // ResponseCleaner removes from an API's response what must not reach the caller.
 type ResponseCleaner struct {
 	drop       []string
-	challenges bool   // whether WWW-Authenticate is filtered
-	param      string // folded name of the credential's query parameter; "" if it has none
+	challenges bool       // whether WWW-Authenticate is filtered
+	param      queryNames // the name of the credential's query parameter, if it has one
 }
 
 // NewResponseCleaner returns a ResponseCleaner for credentials at placement. pass are names of withheld fields that the
@@ -46,7 +46,7 @@ func NewResponseCleaner(placement Placement, pass []string) *ResponseCleaner {
 		c.challenges = true
 	}
 	if placement.Query != "" {
-		c.param = foldedKey(placement.Query)
+		c.param = namesOf(placement.Query)
 	}
 	return c
 }
@@ -120,7 +120,7 @@ const nestings = 3
 // withoutParameter removes the credential's query parameter from a URL, and from the URLs that are in its other
 // parameters and in its fragment: an API that sends callers to log in says there where they came from.
 func (c *ResponseCleaner) withoutParameter(ref string) string {
-	if c.param == "" {
+	if len(c.param) == 0 {
 		return ref
 	}
 	return c.withoutNested(ref, nestings)

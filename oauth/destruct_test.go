@@ -81,7 +81,7 @@ func TestEndByGracePeriod(t *testing.T) {
 // TestEndOfClientCredentials: a token that can be had again is not waited for.
 func TestEndOfClientCredentials(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, _ := newSource(t, func(ctx context.Context) (*Token, error) { <-ctx.Done(); return nil, ctx.Err() })
+		s, _ := newSource(t, func(ctx context.Context, _ *Token) (*Token, error) { <-ctx.Done(); return nil, ctx.Err() })
 		s.state = s.method.connections.state("", 10)
 		go s.Credential(t.Context())
 		time.Sleep(time.Second)

@@ -112,8 +112,8 @@ func TestPlacement(t *testing.T) {
 		"header_prefix Token":           "Authorization: Token t",
 		`header_prefix ""`:              "Authorization: t",
 		"add_token_to header x-token":   "X-Token: Bearer t",
-		"add_token_to query":            "?a=1&access_token=t",
-		"add_token_to query \"my key\"": "?a=1&my%20key=t",
+		"add_token_to query":            "?access_token=t&a=1",
+		"add_token_to query \"my key\"": "?my%20key=t&a=1",
 	} {
 		m := parse(t, needed+block)
 		c := m.build(issue("t", 0))

@@ -138,7 +138,7 @@ func (h *hostile) serve(conn net.Conn, do script, gone <-chan struct{}) {
 
 // senders are the places that send a request to a provider.
 var senders = map[string]func(ctx context.Context, m *Method) error{
-	"fetch": func(ctx context.Context, m *Method) error { _, err := m.fetch(ctx, m.http); return err },
+	"fetch": func(ctx context.Context, m *Method) error { _, err := m.fetch(ctx, m.http, nil); return err },
 	"redeem": func(ctx context.Context, m *Method) error {
 		c, err := m.redeem(ctx, m.http, "r")
 		if err == nil && c.got.accessToken != "good" {

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/golang-jwt/jwt/v5"
 	"go.uber.org/zap/zapcore"
@@ -66,7 +67,7 @@ type JWT struct {
 	Lifetime caddy.Duration `json:"lifetime,omitempty"`
 
 	// More claims, each a JSON string. Values may hold placeholders of the request, such as `{http.auth.user.id}`; one
-	// that is empty then is left out. `iss`, `iat` and `exp` are not possible here.
+	// that is empty then is left out, and a request for which one is not UTF-8 is refused. `iss`, `iat` and `exp` are not possible here.
 	Claims map[string]string `json:"claims,omitempty"`
 
 	header   string
@@ -222,6 +223,9 @@ func (j *JWT) encodeHeader(t *texts) error {
 		if err != nil {
 			return err
 		}
+		if !utf8.ValidString(kid) {
+			return fmt.Errorf("signature: key_id: %w", ErrNotUTF8)
+		}
 		header.Kid = kid
 	}
 	text, err := json.Marshal(header)
@@ -263,9 +267,9 @@ func (j *JWT) encodeClaims(t *texts) error {
 			}
 			continue
 		}
-		encoded, err := json.Marshal(name)
+		encoded, err := encodeText(name)
 		if err != nil {
-			return fmt.Errorf("encoding the name of claim %s: %w", name, err)
+			return fmt.Errorf("signature: the name of claim %q: %w", name, err)
 		}
 		j.claims = append(j.claims, claim{append(encoded, ':'), tmpl})
 	}
@@ -274,15 +278,35 @@ func (j *JWT) encodeClaims(t *texts) error {
 
 // fix adds a claim that is alike for all tokens.
 func (j *JWT) fix(name, text string) error {
-	pair, err := json.Marshal(map[string]string{name: text})
+	key, err := encodeText(name)
 	if err != nil {
-		return fmt.Errorf("encoding claim %s: %w", name, err)
+		return fmt.Errorf("signature: the name of claim %q: %w", name, err)
+	}
+	encoded, err := encodeText(text)
+	if err != nil {
+		return fmt.Errorf("signature: claim %s: %w; save the file or the variable that it comes from as UTF-8", name, err)
 	}
 	if j.fixed != nil {
 		j.fixed = append(j.fixed, ',')
 	}
-	j.fixed = append(j.fixed, pair[1:len(pair)-1]...)
+	j.fixed = append(append(append(j.fixed, key...), ':'), encoded...)
 	return nil
+}
+
+// ErrNotUTF8 says that a text cannot be signed.
+var ErrNotUTF8 = errors.New("the value is not UTF-8")
+
+// encodeText returns a text as JSON. A text that is not UTF-8 has no JSON (RFC 8259 §8.1): encoding/json would put U+FFFD in
+// the place of each byte that it does not know, and so make one signed name of many users'.
+func encodeText(text string) ([]byte, error) {
+	if !utf8.ValidString(text) {
+		return nil, ErrNotUTF8
+	}
+	encoded, err := json.Marshal(text)
+	if err != nil {
+		return nil, fmt.Errorf("cannot be encoded: %w", err)
+	}
+	return encoded, nil
 }
 
 // Header implements Signer.
@@ -318,9 +342,9 @@ func (j *JWT) sign(now time.Time, repl *caddy.Replacer) ([]string, error) {
 		if text == "" {
 			continue
 		}
-		encoded, err := json.Marshal(text)
+		encoded, err := encodeText(text)
 		if err != nil {
-			return nil, fmt.Errorf("encoding a claim: %w", err)
+			return nil, fmt.Errorf("claim %s: %w", c.name[:len(c.name)-1], err)
 		}
 		payload = append(append(append(payload, ','), c.name...), encoded...)
 	}

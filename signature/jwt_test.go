@@ -5,6 +5,7 @@ package signature_test
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -111,7 +112,7 @@ func TestClaims(t *testing.T) {
 		{"{env.SIGNATURE_ENV}", "", map[string]any{"sub": "{env.SIGNATURE_ENV}", "name": " ", "raw": "{http.auth.user.id}"}},
 		// An empty claim would say that there is a user of that name.
 		{"", "", map[string]any{"name": " ", "raw": "{http.auth.user.id}"}},
-		{"\xff", "", map[string]any{"sub": "\ufffd", "name": " ", "raw": "{http.auth.user.id}"}},
+		{"\ufffd", "gr\u00fc\u00dfe", map[string]any{"sub": "\ufffd", "name": "gr\u00fc\u00dfe ", "raw": "{http.auth.user.id}"}},
 	} {
 		repl := caddy.NewReplacer()
 		repl.Set("http.auth.user.id", tt.user)
@@ -124,6 +125,23 @@ func TestClaims(t *testing.T) {
 		delete(got, "exp")
 		if !maps.Equal(got, tt.want) {
 			t.Errorf("%q: claims %v, want %v", tt.user, got, tt.want)
+		}
+	}
+}
+
+// Two users whose names are not UTF-8 are never one: encoding/json would give both the same sub.
+func TestClaimsNotUTF8(t *testing.T) {
+	j := provision(t, &signature.JWT{Secret: secret32, Claims: map[string]string{"sub": "{http.auth.user.id}", "name": "Mr {http.last}"}})
+	for _, names := range [][2]string{
+		{"\xff", ""}, {"\xfe", ""}, {"ann\xe9", ""}, {"\xc0\x80", ""}, {"\xed\xa0\x80", ""}, {"\xf4\x90\x80\x80", ""}, {"\xe2\x82", ""},
+		{"ann", "\xff"}, {"ann", "M\xfcller"}, {"\ufffd", "\x80"},
+	} {
+		repl := caddy.NewReplacer()
+		repl.Set("http.auth.user.id", names[0])
+		repl.Set("http.last", names[1])
+		values, err := j.Sign(repl)
+		if !errors.Is(err, signature.ErrNotUTF8) || values != nil {
+			t.Errorf("%q: %q, %v", names, values, err)
 		}
 	}
 }
@@ -207,6 +225,7 @@ func TestErrors(t *testing.T) {
 	t.Setenv("SIGNATURE_KEY", secret)
 	t.Setenv("SIGNATURE_EMPTY", "")
 	t.Setenv("SIGNATURE_LF", shown+"\n"+shown)
+	t.Setenv("SIGNATURE_LATIN1", "M\xfcller")
 	for _, tt := range []struct {
 		name string
 		jwt  *signature.JWT
@@ -242,6 +261,11 @@ func TestErrors(t *testing.T) {
 		{"claim aud twice", &signature.JWT{Secret: secret, Audience: "a", Claims: map[string]string{"aud": "x"}}, "audience"},
 		{"claim with a placeholder in its name", &signature.JWT{Secret: secret, Claims: map[string]string{"{http.x}": "x"}}, "no placeholder"},
 		{"claim unset", &signature.JWT{Secret: secret, Claims: map[string]string{"a": "{env.SIGNATURE_UNSET}"}}, "signature: claim a: "},
+		{"claim in Latin-1", &signature.JWT{Secret: secret, Claims: map[string]string{"a": "{env.SIGNATURE_LATIN1}"}}, "claim a: the value is not UTF-8"},
+		{"claim's name in Latin-1", &signature.JWT{Secret: secret, Claims: map[string]string{"\xfc": "a"}}, "is not UTF-8"},
+		{"issuer in Latin-1", &signature.JWT{Secret: secret, Issuer: "{env.SIGNATURE_LATIN1}"}, "claim iss: the value is not UTF-8"},
+		{"audience in Latin-1", &signature.JWT{Secret: secret, Audience: "{env.SIGNATURE_LATIN1}"}, "claim aud: the value is not UTF-8"},
+		{"key_id in Latin-1", &signature.JWT{Secret: secret, KeyID: "{env.SIGNATURE_LATIN1}"}, "key_id: the value is not UTF-8"},
 		{"claim moustache", &signature.JWT{Secret: secret, Claims: map[string]string{"a": shown + "{{x}}"}}, "one brace"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

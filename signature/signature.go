@@ -19,6 +19,7 @@ type Signer interface {
 	Header() string
 
 	// Sign returns the value of the header field, in a slice that the caller must not change. It is called for each
-	// attempt to send a request; repl has the placeholders of the request.
+	// attempt to send a request; repl has the placeholders of the request. An error that is ErrNotUTF8 is the request's
+	// fault, all others are the gateway's.
 	Sign(repl *caddy.Replacer) ([]string, error)
 }

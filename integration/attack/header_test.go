@@ -167,6 +167,7 @@ func TestCopies(t *testing.T) {
 	names := []string{
 		"X-Appsmith-Signature", "X-Gone", "Authorization", "Proxy-Authorization", "Cookie", "Forwarded", "Via", "X-Forwarded-For",
 		"X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Prefix", "X-Env", "X-Tag", "X-Api-Key", "X-Op",
+		"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override",
 	}
 	var headers [][][2]string
 	for _, name := range names {

@@ -14,7 +14,8 @@ import (
 )
 
 // leaves reports whether a path is outside of /v1/public to some server. It reads the path as each of them might:
-// decoded up to twice, with \ as /, without parameters, cut at what could end it, with double slashes as one or not.
+// decoded up to twice, with \ as /, without parameters, cut at what could end it, without tabs and line breaks (as the
+// WHATWG URL standard says), with double slashes as one or not.
 // It is written without a look at the rule that it judges.
 func leaves(target string) bool {
 	for decodings := range 3 {
@@ -22,7 +23,7 @@ func leaves(target string) bool {
 		for range decodings {
 			p = decodeOnce(p)
 		}
-		for variant := range 16 {
+		for variant := range 32 {
 			q := p
 			if variant&1 != 0 {
 				q = strings.ReplaceAll(q, `\`, "/")
@@ -34,6 +35,9 @@ func leaves(target string) bool {
 				if i := strings.IndexAny(q, "#?"); i >= 0 {
 					q = q[:i]
 				}
+			}
+			if variant&16 != 0 {
+				q = strings.NewReplacer("\t", "", "\r", "", "\n", "").Replace(q)
 			}
 			if variant&8 != 0 {
 				q = removeDotSegments(q)
@@ -103,7 +107,7 @@ func pathCorpus() []string {
 	}
 	// Whatever the number of segments before it, one more .. is enough.
 	for _, before := range []string{"", "/a", "/a/b", "/", "/a%2fb", "/a;b"} {
-		for _, dots := range []string{"..", "%2e%2e", ".%2e", "%2e.", "%2E%2e", "%252e%252E", ".%252e", "%25%32%65."} {
+		for _, dots := range []string{"..", "%2e%2e", ".%2e", "%2e.", "%2E%2e", "%252e%252E", ".%252e", "%25%32%65.", ".%09.", "%0a..", "%2e%2e%0D", ".%250d."} {
 			for _, slash := range []string{"/", "%2f", "%2F", `\`, "%5c", "%5C", "%252f", "%255c"} {
 				for _, behind := range []string{"", ";", ";x=1", "%3b", "%3Bx", "%253bx", "%23x", "%3Fx"} {
 					step := slash + dots + behind
@@ -122,7 +126,7 @@ var harmless = []string{
 	"/a%7Cb", "/a[b]", "/a%5Bb%5D", "/a^b", "/a`b", "/{a}", "/a\"b", "/a<b>", "/a\\b", "/a%5Cb", "/é", "/%C3%A9", "/日本", "/%e6%97%a5",
 	"/...", "/..x", "/x..", "/.x", "/x.", "/a..b", "/.well-known/x", "/..%20", "/%2e%2e%2e", "/x.%2e", "/%2e%2ex", "/...;x",
 	"/%25", "/100%25", "/%2525", "/a%3Fb", "/a%23b", "/%E2%82%AC?q=%E2%82%AC", "/x?..", "/x?a=/../b", "/x?a=..%2f..", "/x?", "/?", "/x?a=b?c",
-	"/a%0Ab", "/a%0d%0aX-Evil:%201", "/a%09b", "/a%7Fb", "/a%80b", "/%FF%FE", "/%c0%ae%c0%ae", "/%2F", "/%2f%2f", "//a//b//",
+	"/a%0Ab", "/.%09.x", "/.%0b.", "/a%0d%0aX-Evil:%201", "/a%09b", "/a%7Fb", "/a%80b", "/%FF%FE", "/%c0%ae%c0%ae", "/%2F", "/%2f%2f", "//a//b//",
 	"/v1/public/x", "/http://evil.test/x", "/http:%2f%2fevil.test", "/@evil.test", "/:80/x", "/*", "/x#y", "/x%23y#",
 }
 

@@ -75,7 +75,8 @@ func TestPlaceholders(t *testing.T) {
 						t.Errorf("%s: the API got %q, want %q in it", c.name(), got.target, want)
 					}
 					// A proxy that does not have our transport escapes what cannot stand in a path.
-					if !strings.Contains(decodeOnce(got.target), decodeOnce("/"+escaped+"/x?in="+escaped)) {
+					decoded := decodeOnce(got.target)
+					if !strings.Contains(decoded, decodeOnce("/"+escaped+"/x?")) || !strings.Contains(decoded, decodeOnce("&in="+escaped+"&"+escaped+"=1")) {
 						t.Errorf("%s: the API got %q for %q", c.name(), got.target, req.target)
 					}
 					if !strings.Contains(got.body, lure) {

@@ -83,8 +83,8 @@ func TestPlaces(t *testing.T) {
 		{"prefix", `header_prefix Token`, "GET /x?a=1 HTTP/1.1", []string{"Authorization: Token TOKEN"}},
 		{"header", `add_token_to header x-access-token`, "GET /x?a=1 HTTP/1.1", []string{"X-Access-Token: Bearer TOKEN"}},
 		{"bare header", "add_token_to header X-Token\nheader_prefix \"\"", "GET /x?a=1 HTTP/1.1", []string{"X-Token: TOKEN"}},
-		{"query", "add_token_to query", "GET /x?a=1&access_token=TOKEN HTTP/1.1", nil},
-		{"query key", "add_token_to query token", "GET /x?a=1&token=TOKEN HTTP/1.1", nil},
+		{"query", "add_token_to query", "GET /x?access_token=TOKEN&a=1 HTTP/1.1", nil},
+		{"query key", "add_token_to query token", "GET /x?token=TOKEN&a=1 HTTP/1.1", nil},
 		{"id token", "token_field id_token", "GET /x?a=1 HTTP/1.1", []string{"Authorization: Bearer the.id.token"}},
 		{"post", "client_auth client_secret_post", "GET /x?a=1 HTTP/1.1", []string{"Authorization: Bearer TOKEN"}},
 	} {
