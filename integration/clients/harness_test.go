@@ -4,6 +4,7 @@ package clients
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -137,18 +138,25 @@ func serve(t *testing.T, handler http.Handler) string {
 	return server.URL
 }
 
-// guard puts a guarded server in front of one that has no credential of its own. It leaves Host as it is, since servers make
-// links of it.
-func guard(t *testing.T, field, value, backend string) string {
+// serveAt runs a server at an address until the test ends and returns its URL.
+func serveAt(t *testing.T, addr string, handler http.Handler) string {
 	t.Helper()
-	target, err := url.Parse(backend)
+	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return serve(t, guarded(field, value, &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) {
-			r.Out.URL.Scheme, r.Out.URL.Host = target.Scheme, target.Host
-		},
+	server := httptest.NewUnstartedServer(handler)
+	server.Listener.Close()
+	server.Listener = ln
+	server.Start()
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// behind returns a handler in front of a server. It leaves Host as it is, since servers make links of it.
+func behind(addr string) http.Handler {
+	return &httputil.ReverseProxy{
+		Rewrite:       func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", addr },
 		FlushInterval: -1,
-	}))
+	}
 }
