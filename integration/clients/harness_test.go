@@ -63,7 +63,6 @@ type form struct {
 var (
 	atRoot    = form{"root", "DIRECTIVE", ""}
 	belowPath = form{"prefix", "handle_path /gw/* {\nDIRECTIVE\n}", "/gw"}
-	bareRoute = form{"bare", "handle_path /gw* {\nDIRECTIVE\n}", "/gw"}
 )
 
 // gateway runs a Caddy in front of an API until the test ends, and returns the way through it. The gateway has another host

@@ -23,7 +23,8 @@ const patience = time.Minute
 // program returns the path of a program. Without it the test is skipped, or fails if CI is "true".
 func program(t *testing.T, name, remedy string) string {
 	t.Helper()
-	for _, place := range []string{name, "/usr/sbin/" + name, filepath.Join(installed(t, "bin"), name)} {
+	places, _ := filepath.Glob(installed(t, "bin/*/"+name)) // make clients installs each version into a folder of its own
+	for _, place := range append(places, name, "/usr/sbin/"+name) {
 		if path, err := exec.LookPath(place); err == nil {
 			return path
 		}

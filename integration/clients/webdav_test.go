@@ -19,7 +19,7 @@ import (
 // apache is Debian's Apache with mod_dav, for whoever is ann. Multistatus bodies name resources by their paths, which the
 // gateway does not look into: the route has the path that they have at the API.
 func apache(t *testing.T) service {
-	path := program(t, "apache2", "Debian's package apache2 has it")
+	path := program(t, "apache2", "Debian's package apache2-bin has it")
 	return service{
 		start: func(t *testing.T) string { return startApache(t, path) },
 		lines: "auth basic ann " + key,
@@ -35,6 +35,7 @@ func startApache(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	w.write(t, "htpasswd", "ann:"+strings.Replace(string(hash), "$2a$", "$2y$", 1)+"\n")
+	w.write(t, "mime.types", "text/plain txt\n")
 	w.write(t, "www/dav/readme.txt", "hello\n")
 	addr := rig.Free(t)
 	config := w.write(t, "httpd.conf", strings.NewReplacer("DIR", w.dir, "ADDR", addr).Replace(apacheConfig))
@@ -61,7 +62,7 @@ LoadModule mime_module /usr/lib/apache2/modules/mod_mime.so
 LoadModule dir_module /usr/lib/apache2/modules/mod_dir.so
 LoadModule dav_module /usr/lib/apache2/modules/mod_dav.so
 LoadModule dav_fs_module /usr/lib/apache2/modules/mod_dav_fs.so
-TypesConfig /etc/mime.types
+TypesConfig DIR/mime.types
 StartServers 1
 DocumentRoot DIR/www
 DavLockDB DIR/www/locks
