@@ -39,7 +39,7 @@ type Datasource struct {
 
 	// Header fields of the client that the API may see although they are removed by default: `Authorization`,
 	// `Proxy-Authorization`, `Cookie`, `Forwarded`, `X-Forwarded-*`, `Via`, `Origin`, `Referer`, `Sec-Fetch-*`,
-	// `X-Original-URL`, `X-Rewrite-URL`.
+	// `X-Original-URL`, `X-Rewrite-URL`. A field that names a place, such as `Destination`, passes as it is.
 	PassRequestHeader []string `json:"pass_request_header,omitempty"`
 
 	// Header fields of the API's response that the caller may see although they are removed by default, since they would

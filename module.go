@@ -96,6 +96,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if p == nil {
 		p = refuse(r)
 	}
+	if p == nil {
+		r, p = h.ds.mapPlaces(r)
+	}
 	if p != nil {
 		if c := h.logger.Check(zapcore.DebugLevel, "refused a request"); c != nil {
 			c.Write(zap.String("datasource", h.ds.name), zap.String("code", p.code))

@@ -33,27 +33,6 @@ func (ds *datasource) cleanHeader(h http.Header, req *http.Request, target *url.
 	}
 }
 
-// linkMapper returns the function that maps links, or nil if they stay as they are.
-func (ds *datasource) linkMapper(req *http.Request, target *url.URL) func(string) string {
-	if !ds.mapLinks || ds.base == nil || target == nil {
-		return nil
-	}
-	original, ok := req.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
-	if !ok {
-		return nil
-	}
-	from, to := auth.EscapedPath(original.URL), auth.EscapedPath(req.URL)
-	prefix, ok := auth.PublicPrefix(from, to)
-	if !ok {
-		return nil
-	}
-	if prefix == from && to == "/" {
-		// The caller asked for /crm, the API for /v2/: a reference that is relative to the one does not fit the other.
-		return func(ref string) string { return ds.base.MapLink(auth.RootReference(ref, target), target, prefix) }
-	}
-	return func(ref string) string { return ds.base.MapLink(ref, target, prefix) }
-}
-
 // cleanResponse is cleanHeader for a response and for its trailers, which are known when its body ends.
 func (ds *datasource) cleanResponse(res *http.Response, req *http.Request, target *url.URL) {
 	ds.cleanHeader(res.Header, req, target)
