@@ -136,7 +136,8 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 	if err := ds.loadGuests(ctx, d); err != nil {
 		return nil, err
 	}
-	if err := ds.loadEdits(ctx, d); err != nil {
+	secrets, err := ds.loadEdits(ctx, d)
+	if err != nil {
 		return nil, err
 	}
 	var signed []string
@@ -147,7 +148,7 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 		signed = append(signed, ds.signer.Header())
 	}
 	ds.cleaner = auth.NewCleaner(ds.method.Placement(), signed, d.Headers, d.Query, d.PassRequestHeader)
-	ds.response = auth.NewResponseCleaner(ds.method.Placement(), d.PassResponseHeader)
+	ds.response = auth.NewResponseCleaner(ds.method.Placement(), ds.cleaner, signed, secrets, d.PassResponseHeader)
 	ds.mapLinks = d.MapLinks == nil || *d.MapLinks
 	if ds.crossOrigin, err = newCrossOrigin(d.AllowOrigin); err != nil {
 		return nil, err
@@ -178,20 +179,28 @@ func (ds *datasource) bind(app *App) error {
 	})
 }
 
-func (ds *datasource) loadEdits(ctx caddy.Context, d *Datasource) error {
+// loadEdits returns the secrets that the edits put on every request.
+func (ds *datasource) loadEdits(ctx caddy.Context, d *Datasource) ([]string, error) {
 	headers, err := d.Headers.Unseal(ctx, "header")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if ds.headers, err = auth.NewHeaderEdits(headers); err != nil {
-		return err
+		return nil, err
 	}
 	query, err := d.Query.Unseal(ctx, "query")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	ds.query, err = auth.NewQueryEdits(query)
-	return err
+	if ds.query, err = auth.NewQueryEdits(query); err != nil {
+		return nil, err
+	}
+	inHeader, err := headers.Secrets("header")
+	if err != nil {
+		return nil, err
+	}
+	inQuery, err := query.Secrets("query")
+	return append(inHeader, inQuery...), err
 }
 
 func (ds *datasource) loadGuests(ctx caddy.Context, d *Datasource) error {

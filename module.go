@@ -249,6 +249,7 @@ func (h *Handler) write(out, r *http.Request, x *exchange) error {
 		return err
 	}
 	x.credential.SetHeader(out.Header)
+	x.answers(&x.sent, out, r, x.credential)
 	return nil
 }
 

@@ -71,10 +71,16 @@ func removeQuery(raw, name string) string {
 
 // filterQuery returns raw without the parameters whose folded name drop is true for. All other bytes stay.
 func filterQuery(raw string, drop func(name string) bool) string {
+	return mapQuery(raw, func(name, param string) (string, bool) { return param, !drop(name) })
+}
+
+// mapQuery returns raw with what f makes of each parameter, or without it where f returns false.
+func mapQuery(raw string, f func(name, param string) (string, bool)) string {
 	var sb strings.Builder
 	kept := -1 // the end of the parameter that was kept last
 	eachParameter(raw, func(name string, start, end int) bool {
-		if drop(name) {
+		param, keep := f(name, raw[start:end])
+		if !keep {
 			return true
 		}
 		if kept >= 0 {
@@ -85,7 +91,7 @@ func filterQuery(raw string, drop func(name string) bool) string {
 			}
 			sb.WriteByte(separator)
 		}
-		sb.WriteString(raw[start:end])
+		sb.WriteString(param)
 		kept = end
 		return true
 	})
