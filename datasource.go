@@ -45,7 +45,7 @@ type Datasource struct {
 	// Header fields of the API's response that the caller may see although they are removed by default, since they would
 	// act on the gateway's own origin: `Set-Cookie`, `WWW-Authenticate` (its challenges Basic, Digest, Negotiate and
 	// NTLM), `Clear-Site-Data`, `Strict-Transport-Security`, `Alt-Svc`, `Service-Worker-Allowed`,
-	// `Reporting-Endpoints`, `Report-To`, `NEL`.
+	// `Reporting-Endpoints`, `Report-To`, `NEL`. A value that shows the credential is dropped all the same.
 	PassResponseHeader []string `json:"pass_response_header,omitempty"`
 
 	// Origins whose pages may use this route from a browser, such as `https://app.example.com`. To them the gateway

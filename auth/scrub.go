@@ -120,13 +120,17 @@ func (s *scrubber) query(query string, own bool, depth int) string {
 	})
 }
 
-// parameter removes the credential from the URL that is in a parameter's value. It returns false if the parameter shows a
-// secret still.
+// parameter removes the credential from the URL that is in a parameter's value. It returns false if nothing is left, or what is
+// left shows a secret still.
 func (s *scrubber) parameter(param string, own bool, depth int) (string, bool) {
 	key, val, ok := strings.Cut(param, "=")
 	if ok && depth > 0 && strings.Contains(val, "%") {
 		decoded := unescapeLenient(val, false)
-		if clean := s.nested(decoded, own, depth-1); clean != decoded {
+		clean := s.nested(decoded, own, depth-1)
+		if clean == "" && decoded != "" {
+			return "", false
+		}
+		if clean != decoded {
 			param = key + "=" + escapeQuery(clean)
 		}
 	}

@@ -16,6 +16,9 @@ const (
 	// letter, no digit, no - and no _. A password such as demo is a part of many words.
 	shortestInside = 8
 
+	// comparedInPlace is how many bytes of a secret are compared without a copy.
+	comparedInPlace = 16
+
 	// shortestEdit is the same for values of header and query that come from a variable or a file. They can be no secrets
 	// at all, and the names of regions and stages are shorter.
 	shortestEdit = 15
@@ -96,36 +99,36 @@ func shows(text, secret string) bool {
 }
 
 // find looks for secret in text as it is when it has been decoded so many times. more says that a % is left then.
+//
+// It decodes in place, and compares the end of a long secret only, since JSON Web Tokens all begin alike. Where that is
+// there, the whole of it is looked for in a decoded copy: to compare it at each byte would cost more than answers may.
 func find(text, secret string, decodings int) (found, more bool) {
 	whole := len(secret) < shortestInside
+	end := secret[max(0, len(secret)-comparedInPlace):]
 	inWord := false // whether the byte in front is a part of a word
 	for i := 0; i < len(text); {
 		c, next := decodedAt(text, i, decodings)
 		more = more || c == '%'
-		if (!whole || !inWord) && beginsWith(text, i, secret, decodings, whole) {
+		switch {
+		case whole && !inWord && beginsWith(text, i, end, decodings, true):
 			return true, more
+		case !whole && beginsWith(text, i, end, decodings, false):
+			return findInCopy(text, secret, decodings)
 		}
 		inWord, i = isWord(c), next
 	}
 	return false, more
 }
 
-func beginsWith(text string, i int, secret string, decodings int, whole bool) bool {
-	var c byte
-	for k := range len(secret) {
-		if i >= len(text) {
-			return false
-		}
-		c, i = decodedAt(text, i, decodings)
-		if c != secret[k] && (secret[k] != ' ' || c != '+' || decodings == 0) {
-			return false
-		}
+func findInCopy(text, secret string, decodings int) (found, more bool) {
+	for range decodings {
+		text = unescapeLenient(text, false)
 	}
-	if !whole || i >= len(text) {
-		return true
+	more = strings.Contains(text, "%")
+	if strings.Contains(secret, " ") {
+		text, secret = strings.ReplaceAll(text, "+", " "), strings.ReplaceAll(secret, "+", " ")
 	}
-	c, _ = decodedAt(text, i, decodings)
-	return !isWord(c)
+	return strings.Contains(text, secret), more
 }
 
 // decodedAt returns the byte that stands at i in text when it has been decoded so many times, and where the next begins.
@@ -146,6 +149,26 @@ func decodedAt(text string, i, decodings int) (c byte, next int) {
 		return c, next
 	}
 	return unhex(high)<<4 | unhex(low), end
+}
+
+// beginsWith reports whether secret stands at i in text when it has been decoded so many times, and no word goes on behind
+// it where it has to be a whole one.
+func beginsWith(text string, i int, secret string, decodings int, whole bool) bool {
+	var c byte
+	for k := range len(secret) {
+		if i >= len(text) {
+			return false
+		}
+		c, i = decodedAt(text, i, decodings)
+		if c != secret[k] && (secret[k] != ' ' || c != '+' || decodings == 0) {
+			return false
+		}
+	}
+	if !whole || i >= len(text) {
+		return true
+	}
+	c, _ = decodedAt(text, i, decodings)
+	return !isWord(c)
 }
 
 func isWord(c byte) bool {
