@@ -37,15 +37,17 @@ type Datasource struct {
 	// How requests are signed. Default: not at all.
 	SignatureRaw json.RawMessage `json:"signature,omitempty" caddy:"namespace=http.authenticated_api.signers inline_key=signer"`
 
-	// Header fields of the client that the API may see although they are removed by default: `Authorization`,
-	// `Proxy-Authorization`, `Cookie`, `Forwarded`, `X-Forwarded-*`, `Via`, `Origin`, `Referer`, `Sec-Fetch-*`,
-	// `X-Original-URL`, `X-Rewrite-URL`. A field that names a place, such as `Destination`, passes as it is.
+	// Header fields of the client that the API may see although they are removed by default:
+	// `Authorization`, `Proxy-Authorization`, `Cookie`, `Forwarded`, `X-Forwarded-*`, `Via`,
+	// `Origin`, `Referer`, `Sec-Fetch-*`, `X-Original-URL`, `X-Rewrite-URL`. A field that names a
+	// place, such as `Destination`, passes as it is.
 	PassRequestHeader []string `json:"pass_request_header,omitempty"`
 
-	// Header fields of the API's response that the caller may see although they are removed by default, since they would
-	// act on the gateway's own origin: `Set-Cookie`, `WWW-Authenticate` (its challenges Basic, Digest, Negotiate and
-	// NTLM), `Clear-Site-Data`, `Strict-Transport-Security`, `Alt-Svc`, `Service-Worker-Allowed`,
-	// `Reporting-Endpoints`, `Report-To`, `NEL`. A value that shows the credential is dropped all the same.
+	// Header fields of the API's response that the caller may see although they are removed by
+	// default, since they would act on the gateway's own origin: `Set-Cookie`, `WWW-Authenticate`
+	// (its challenges Basic, Digest, Negotiate and NTLM), `Clear-Site-Data`,
+	// `Strict-Transport-Security`, `Alt-Svc`, `Service-Worker-Allowed`, `Reporting-Endpoints`,
+	// `Report-To`, `NEL`. A value that shows the credential is dropped all the same.
 	PassResponseHeader []string `json:"pass_response_header,omitempty"`
 
 	// Origins whose pages may use this route from a browser, such as `https://app.example.com`. To them the gateway

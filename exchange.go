@@ -151,8 +151,8 @@ func (x *exchange) release() {
 	exchanges.Put(x)
 }
 
-// clone returns a copy of req whose header map is empty and whose URL may be changed, and what is to be known of it when
-// its answer comes.
+// clone returns a copy of req whose header map is empty and whose URL may be changed, and what is
+// to be known of it when its answer comes.
 func (x *exchange) clone(req *http.Request, target *url.URL) (*http.Request, *auth.Sent) {
 	out, u, header, sent := &x.out, &x.url, x.header, &x.sent
 	if x.taken || !x.hook(req) {

@@ -10,8 +10,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// publicPrefix returns the path prefix of the route as callers see it, and the path that they have asked for. It returns
-// false if the path was rewritten in some way that has no prefix.
+// publicPrefix returns the path prefix of the route as callers see it, and the path that they
+// have asked for. It returns false if the path was rewritten in some way that has no prefix.
 func publicPrefix(req *http.Request) (prefix, original string, ok bool) {
 	before, ok := req.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
 	if !ok {
@@ -32,14 +32,15 @@ func (ds *datasource) linkMapper(req *http.Request, target *url.URL) func(string
 		return nil
 	}
 	if prefix == original && auth.EscapedPath(req.URL) == "/" {
-		// The caller asked for /crm, the API for /v2/: a reference that is relative to the one does not fit the other.
+		// The caller asked for /crm, the API for /v2/: a reference that is relative to the one
+		// does not fit the other.
 		return func(ref string) string { return ds.base.MapLink(auth.RootReference(ref, target), target, prefix) }
 	}
 	return func(ref string) string { return ds.base.MapLink(ref, target, prefix) }
 }
 
-// mapPlaces returns the request with the places that its header fields name as the API knows them, or why it never
-// leaves. It is r itself if they name none.
+// mapPlaces returns the request with the places that its header fields name as the API knows
+// them, or why it never leaves. It is r itself if they name none.
 func (ds *datasource) mapPlaces(r *http.Request) (*http.Request, *problem) {
 	if ds.base == nil || !auth.NamesPlaces(r.Header) {
 		return r, nil

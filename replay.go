@@ -14,8 +14,9 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 )
 
-// replay handles a refusal: it has the credential that was sent refreshed and sends the request again. Where either is
-// impossible, the refusal passes. sent is what was refused; what the returned response answers is returned too.
+// replay handles a refusal: it has the credential that was sent refreshed and sends the request
+// again. Where either is impossible, the refusal passes. sent is what was refused; what the
+// returned response answers is returned too.
 func (t *Transport) replay(
 	req *http.Request, x *exchange, body body, refusal *http.Response, sent *auth.Sent,
 ) (*http.Response, *auth.Sent, error) {

@@ -68,9 +68,10 @@ type Credential struct {
 	secrets []string // what no answer may show
 }
 
-// NewCredential prepares a credential. The value must have been checked to be a valid field value if place is a
-// header. secrets are the parts of it, or what it was made from, that no answer of the API may show to a caller. Without
-// any, that is the value; in Authorization it is what stands behind the scheme.
+// NewCredential prepares a credential. The value must have been checked to be a valid field value
+// if place is a header. secrets are the parts of it, or what it was made from, that no answer of
+// the API may show to a caller. Without any, that is the value; in Authorization it is what
+// stands behind the scheme.
 func NewCredential(place Placement, val string, secrets ...string) *Credential {
 	if len(secrets) == 0 {
 		secrets = []string{val}
@@ -105,7 +106,8 @@ func (c *Credential) SetQuery(raw string) string {
 	return appendQuery(removeQuery(raw, c.folded), c.query)
 }
 
-// Secrets returns what no answer to a request with the credential may show. The caller must not change it.
+// Secrets returns what no answer to a request with the credential may show. The caller must not
+// change it.
 func (c *Credential) Secrets() []string { return c.secrets }
 
 // equal reports whether both put the same bytes on a request.

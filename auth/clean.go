@@ -163,9 +163,10 @@ func (c *Cleaner) Query(raw string) string {
 	return filterQuery(raw, func(name string) bool { return c.params[name] })
 }
 
-// Trailer removes from t, in place, what a client must not send behind its body: what Header drops, and the fields of
-// RFC 9110 §6.5.1 that steer framing, routing or authentication, and those that name places. HTTP/2 servers reset a request with such a trailer, which
-// would count as a failure of the API. It reports whether any trailer is left.
+// Trailer removes from t, in place, what a client must not send behind its body: what Header
+// drops, and the fields of RFC 9110 §6.5.1 that steer framing, routing or authentication, and
+// those that name places. HTTP/2 servers reset a request with such a trailer, which would count
+// as a failure of the API. It reports whether any trailer is left.
 func (c *Cleaner) Trailer(t http.Header) bool {
 	for name := range t {
 		plain := name

@@ -94,8 +94,9 @@ func (e *Edits) Unseal(ctx caddy.Context, option string) (*Edits, error) {
 	return plain, nil
 }
 
-// Secrets returns the values in the edits that are taken for secrets: sealed ones, and what {env.*} and {file.*} have
-// brought in, but for short ones and UUIDs, which are names of tenants, regions and the like.
+// Secrets returns the values in the edits that are taken for secrets: sealed ones, and what
+// {env.*} and {file.*} have brought in, but for short ones and UUIDs, which are names of tenants,
+// regions and the like.
 func (e *Edits) Secrets(option string) ([]string, error) {
 	if e == nil {
 		return nil, nil

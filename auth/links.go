@@ -82,7 +82,8 @@ func (b *BaseURL) sameAuthority(u *url.URL) bool {
 	return (u.Scheme == "http" || u.Scheme == "https") && isAt(u, b.Host())
 }
 
-// isAt reports whether a URL is on the host that a Host field names. The port of its scheme may be left out on both sides.
+// isAt reports whether a URL is on the host that a Host field names. The port of its scheme may
+// be left out on both sides.
 func isAt(u *url.URL, host string) bool {
 	port := ":" + defaultPort(u.Scheme)
 	return host != "" && strings.EqualFold(strings.TrimSuffix(u.Host, port), strings.TrimSuffix(host, port))
@@ -92,7 +93,8 @@ func isAt(u *url.URL, host string) bool {
 type Route struct {
 	Base *BaseURL
 
-	// Hosts are the names, as in a Host field, by which the caller may call the gateway. An empty one is none.
+	// Hosts are the names, as in a Host field, by which the caller may call the gateway. An empty
+	// one is none.
 	Hosts [2]string
 
 	// Prefix is what PublicPrefix has returned, and Known whether it could tell.
@@ -103,11 +105,13 @@ type Route struct {
 	Path string
 }
 
-// ToAPI is MapLink the other way round: it returns the reference by which the API knows what ref, in a request of a
-// client, is the reference to. It returns false if that is not below the base URL, in any reading of ref.
+// ToAPI is MapLink the other way round: it returns the reference by which the API knows what ref,
+// in a request of a client, is the reference to. It returns false if that is not below the base
+// URL, in any reading of ref.
 //
-// A URL of the gateway becomes one of the API, which has the API's scheme too, and a path below the route's prefix a path
-// below the base URL. Another path, and a URL of the API, must be below the base URL as they stand.
+// A URL of the gateway becomes one of the API, which has the API's scheme too, and a path below
+// the route's prefix a path below the base URL. Another path, and a URL of the API, must be below
+// the base URL as they stand.
 func (r *Route) ToAPI(ref string) (string, bool) {
 	if !plainPlace(ref) {
 		return "", false
@@ -150,7 +154,8 @@ func (r *Route) absoluteToAPI(ref string) (string, bool) {
 	return "", false
 }
 
-// readAsHost reports whether a server that decodes a path before it parses it would find a host at its beginning.
+// readAsHost reports whether a server that decodes a path before it parses it would find a host
+// at its beginning.
 func readAsHost(path string) bool {
 	for range 3 {
 		if len(path) > 1 && (path[1] == '/' || path[1] == '\\') {

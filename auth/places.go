@@ -11,8 +11,9 @@ import (
 	"strings"
 )
 
-// A request names a place by its path, and some requests name a second one in a header field: where to copy to, what to
-// copy from. The rule for both is one: no client reaches a place beside the base URL.
+// A request names a place by its path, and some requests name a second one in a header field:
+// where to copy to, what to copy from. The rule for both is one: no client reaches a place beside
+// the base URL.
 
 // place is how the value of a header field names a place.
 type place int
@@ -26,10 +27,12 @@ const (
 	// taggedPlace has such URLs between < and >: the tagged lists of If (RFC 4918 §10.4).
 	taggedPlace
 
-	// namePlace is a name that the API gave, /bucket/key or bucket/key, or a URL: X-Amz-Copy-Source and its like.
+	// namePlace is a name that the API gave, /bucket/key or bucket/key, or a URL:
+	// X-Amz-Copy-Source and its like.
 	namePlace
 
-	// containerPlace is container/object below an account of OpenStack Object Storage, with or without a slash in front.
+	// containerPlace is container/object below an account of OpenStack Object Storage, with or
+	// without a slash in front.
 	containerPlace
 
 	// accountPlace is the account of such a place.
@@ -56,8 +59,9 @@ func placeOf(name string) place {
 	return noPlace
 }
 
-// saysFromOrTo reports whether a name is that of a copy's or a move's other side. Object stores have one each, and they
-// differ in the middle only: X-Amz-Copy-Source, X-Goog-Copy-Source, X-Ms-Rename-Source.
+// saysFromOrTo reports whether a name is that of a copy's or a move's other side. Object stores
+// have one each, and they differ in the middle only: X-Amz-Copy-Source, X-Goog-Copy-Source,
+// X-Ms-Rename-Source.
 func saysFromOrTo(name string) bool {
 	if name == "" || name[0] != 'X' {
 		return false
@@ -89,8 +93,9 @@ func NamesPlaces(h http.Header) bool {
 	return false
 }
 
-// MapPlaces returns a copy of h in which the fields that name places lead to what the client meant, for the API. An
-// error names a field whose place is not below the base URL. What pass_request_header names stays as it is.
+// MapPlaces returns a copy of h in which the fields that name places lead to what the client
+// meant, for the API. An error names a field whose place is not below the base URL. What
+// pass_request_header names stays as it is.
 func (c *Cleaner) MapPlaces(h http.Header, route *Route) (http.Header, error) {
 	mapped := maps.Clone(h)
 	seen := make(map[string]bool)
@@ -158,9 +163,10 @@ func plainPlace(val string) bool {
 	return true
 }
 
-// account returns the path of an account of OpenStack Object Storage (…/v1/AUTH_name, or …/swift/v1 of Ceph) that the
-// base URL leads to or into, and the account's own name. Below it places are container/object. Where the base URL is a
-// whole host the request's path may say so: there is nothing to leave.
+// account returns the path of an account of OpenStack Object Storage (…/v1/AUTH_name, or
+// …/swift/v1 of Ceph) that the base URL leads to or into, and the account's own name. Below it
+// places are container/object. Where the base URL is a whole host the request's path may say so:
+// there is nothing to leave.
 func (r *Route) account() (root, name string) {
 	path := r.Base.path
 	if path == "" {
@@ -181,8 +187,8 @@ func (r *Route) account() (root, name string) {
 	return "", ""
 }
 
-// bucketOf returns the bucket in a host's name: object stores have one host for each bucket, and names in a copy's
-// source begin with the bucket all the same.
+// bucketOf returns the bucket in a host's name: object stores have one host for each bucket, and
+// names in a copy's source begin with the bucket all the same.
 func bucketOf(host string) string {
 	for _, service := range []string{".s3.", ".s3-", ".storage.googleapis.com", ".oss-", ".cos.", ".obs."} {
 		if bucket, _, ok := strings.Cut(host, service); ok {
@@ -192,7 +198,8 @@ func bucketOf(host string) string {
 	return ""
 }
 
-// mapTagged maps the tags of an If field. What is in parentheses are conditions, in which URLs are names of locks.
+// mapTagged maps the tags of an If field. What is in parentheses are conditions, in which URLs
+// are names of locks.
 func (r *Route) mapTagged(val string) (string, bool) {
 	if !strings.Contains(val, "<") {
 		return val, true
@@ -230,7 +237,8 @@ func (r *Route) mapTagged(val string) (string, bool) {
 	return sb.String(), true
 }
 
-// conditionsEnd returns the index behind the list of conditions that begins at i, -1 if servers could find another end.
+// conditionsEnd returns the index behind the list of conditions that begins at i, -1 if servers
+// could find another end.
 func conditionsEnd(val string, i int) int {
 	for i++; i < len(val); i++ {
 		closing := byte(0)
@@ -276,7 +284,8 @@ func isBelow(path, root string) bool {
 	return ok && (rest == "" || rest[0] == '/')
 }
 
-// authorityOf splits an absolute URL, or one that begins with //, into its origin and what stands behind it.
+// authorityOf splits an absolute URL, or one that begins with //, into its origin and what stands
+// behind it.
 func authorityOf(ref string) (*url.URL, string, bool) {
 	start := strings.Index(ref, "//") + 2
 	end := len(ref)

@@ -20,12 +20,13 @@ var withheldResponse = []string{
 // askingSchemes make a browser ask for a password, or answer with that of the logged-in user.
 var askingSchemes = []string{"basic", "digest", "negotiate", "ntlm"}
 
-// credentialResponse are the header fields of a response that hold a credential, or what the next one is made of
-// (RFC 7615): APIs with sliding sessions send the next token so. Where the credential is the gateway's, they are too.
+// credentialResponse are the header fields of a response that hold a credential, or what the next
+// one is made of (RFC 7615): APIs with sliding sessions send the next token so. Where the
+// credential is the gateway's, they are too.
 var credentialResponse = []string{"Authorization", "Authentication-Info", "Proxy-Authorization", "Proxy-Authentication-Info"}
 
-// ResponseCleaner removes from an API's response what must not reach the caller: what acts on the gateway's origin, and
-// what shows a secret that the request has carried.
+// ResponseCleaner removes from an API's response what must not reach the caller: what acts on the
+// gateway's origin, and what shows a secret that the request has carried.
 type ResponseCleaner struct {
 	drop       []string
 	challenges bool     // whether WWW-Authenticate is filtered
@@ -33,9 +34,9 @@ type ResponseCleaner struct {
 	secrets    []string // that every request carries, besides its own
 }
 
-// NewResponseCleaner returns a ResponseCleaner for credentials at placement. requests cleans the requests, fields and
-// secrets are header fields and values that every request carries besides the credential, and pass are names of withheld
-// fields that the caller may see.
+// NewResponseCleaner returns a ResponseCleaner for credentials at placement. requests cleans the
+// requests, fields and secrets are header fields and values that every request carries besides
+// the credential, and pass are names of withheld fields that the caller may see.
 func NewResponseCleaner(placement Placement, requests *Cleaner, fields, secrets, pass []string) *ResponseCleaner {
 	c := &ResponseCleaner{drop: slices.Clone(withheldResponse), secrets: secrets}
 	for _, name := range pass {
@@ -53,7 +54,8 @@ func NewResponseCleaner(placement Placement, requests *Cleaner, fields, secrets,
 	if placement.Header != "" {
 		c.drop = append(c.drop, placement.Header)
 	}
-	// Where callers have a credential of their own (pass_request_header Authorization), these fields are for them.
+	// Where callers have a credential of their own (pass_request_header Authorization), these
+	// fields are for them.
 	const field = "Authorization"
 	if (placement != Placement{} || len(fields) > 0 || requests.ours[field]) && requests.Drops(field) {
 		c.drop = append(c.drop, credentialResponse...)
@@ -105,8 +107,8 @@ func (c *ResponseCleaner) Header(h http.Header) {
 	}
 }
 
-// Links replaces the URLs in the fields of h that lead a client on, in place: first the credential is removed from them,
-// then replace is called, which may be nil.
+// Links replaces the URLs in the fields of h that lead a client on, in place: first the
+// credential is removed from them, then replace is called, which may be nil.
 func (c *ResponseCleaner) Links(h http.Header, sent *Sent, replace func(ref string) string) {
 	s := scrubber{c, sent}
 	rewrite := func(ref string) string {
@@ -129,8 +131,8 @@ func (c *ResponseCleaner) Links(h http.Header, sent *Sent, replace func(ref stri
 	}
 }
 
-// Secrets removes the secrets of the request from h, in place: a value that is a URL loses the parts that show one, any
-// other value is dropped. Bodies are not looked at.
+// Secrets removes the secrets of the request from h, in place: a value that is a URL loses the
+// parts that show one, any other value is dropped. Bodies are not looked at.
 func (c *ResponseCleaner) Secrets(h http.Header, sent *Sent) {
 	for name, values := range h {
 		for i, val := range values {
@@ -142,7 +144,8 @@ func (c *ResponseCleaner) Secrets(h http.Header, sent *Sent) {
 	}
 }
 
-// conceal removes the secrets from the values of a field, of which the one at first is the first to show any.
+// conceal removes the secrets from the values of a field, of which the one at first is the first
+// to show any.
 func (c *ResponseCleaner) conceal(h http.Header, name string, first int, sent *Sent) {
 	s := scrubber{c, sent}
 	kept := slices.Clone(h[name][:first])
@@ -167,8 +170,8 @@ func (c *ResponseCleaner) shows(val string, sent *Sent) bool {
 	return sent.Secrets.in(val) || anyIn(c.secrets, val)
 }
 
-// rewriteLink calls rewrite for the URLs in a Link field (RFC 8288 §3): the targets, which stand between < and >, and
-// what the anchor parameter says that they are linked from.
+// rewriteLink calls rewrite for the URLs in a Link field (RFC 8288 §3): the targets, which stand
+// between < and >, and what the anchor parameter says that they are linked from.
 func rewriteLink(val string, rewrite func(string) string) string {
 	var sb strings.Builder
 	for i := 0; i < len(val); {

@@ -15,9 +15,10 @@ type Sent struct {
 	Hosts [3]string
 }
 
-// scrubber removes the credential from the URLs of one answer. In URLs of the API the parameter of the credential's name
-// goes, whatever its value: the gateway sends its own. A URL of another host may have a parameter of that name for a
-// purpose of its own, so there it goes only if it shows a secret.
+// scrubber removes the credential from the URLs of one answer. In URLs of the API the parameter
+// of the credential's name goes, whatever its value: the gateway sends its own. A URL of another
+// host may have a parameter of that name for a purpose of its own, so there it goes only if it
+// shows a secret.
 type scrubber struct {
 	cleaner *ResponseCleaner
 	sent    *Sent
@@ -28,8 +29,8 @@ const nestings = 3
 
 func (s *scrubber) shows(text string) bool { return s.cleaner.shows(text, s.sent) }
 
-// reference removes the credential from a URL, and from the URLs that are in its parameters and in its fragment: an API
-// that sends callers to log in says there where they came from.
+// reference removes the credential from a URL, and from the URLs that are in its parameters and
+// in its fragment: an API that sends callers to log in says there where they came from.
 func (s *scrubber) reference(ref string) string {
 	if s.cleaner.param == "" && !s.shows(ref) {
 		return ref
@@ -54,7 +55,8 @@ func (s *scrubber) nested(ref string, own bool, depth int) string {
 	return clean
 }
 
-// isOwn reports whether ref is a URL of the API or of the gateway. A relative one is what the URL around it is.
+// isOwn reports whether ref is a URL of the API or of the gateway. A relative one is what the URL
+// around it is.
 func (s *scrubber) isOwn(ref string, around bool) bool {
 	u, err := url.Parse(ref)
 	if err != nil {
@@ -71,7 +73,8 @@ func (s *scrubber) isOwn(ref string, around bool) bool {
 	return false
 }
 
-// path removes the segments of a path, and the parameters of segments (RFC 3986 §3.3), that show a secret.
+// path removes the segments of a path, and the parameters of segments (RFC 3986 §3.3), that show
+// a secret.
 func (s *scrubber) path(path string) string {
 	if !s.shows(path) {
 		return path
@@ -98,7 +101,8 @@ func (s *scrubber) path(path string) string {
 	return path[:start] + clean
 }
 
-// query removes the credential from a query, or from a fragment. A question mark in it begins the query of a URL in it.
+// query removes the credential from a query, or from a fragment. A question mark in it begins the
+// query of a URL in it.
 func (s *scrubber) query(query string, own bool, depth int) string {
 	if strings.Contains(query, "?") {
 		var kept []string
@@ -120,8 +124,8 @@ func (s *scrubber) query(query string, own bool, depth int) string {
 	})
 }
 
-// parameter removes the credential from the URL that is in a parameter's value. It returns false if nothing is left, or what is
-// left shows a secret still.
+// parameter removes the credential from the URL that is in a parameter's value. It returns false
+// if nothing is left, or what is left shows a secret still.
 func (s *scrubber) parameter(param string, own bool, depth int) (string, bool) {
 	key, val, ok := strings.Cut(param, "=")
 	if ok && depth > 0 && strings.Contains(val, "%") {

@@ -4,23 +4,26 @@ package auth
 
 import "strings"
 
-// Secrets are the values that a request has carried and that its answer must not show, in three lists so that none has to
-// be made for a request: those of its credential, of the one that was refused before it, and its signature.
+// Secrets are the values that a request has carried and that its answer must not show, in three
+// lists so that none has to be made for a request: those of its credential, of the one that was
+// refused before it, and its signature.
 type Secrets [3][]string
 
 const (
-	// shortestSecret is the length below which a value is not looked for: answers are full of 1 and ok.
+	// shortestSecret is the length below which a value is not looked for: answers are full of 1
+	// and ok.
 	shortestSecret = 4
 
-	// shortestInside is the length below which a value counts only where it stands by itself, between bytes that are no
-	// letter, no digit, no - and no _. A password such as demo is a part of many words.
+	// shortestInside is the length below which a value counts only where it stands by itself,
+	// between bytes that are no letter, no digit, no - and no _. A password such as demo is a
+	// part of many words.
 	shortestInside = 8
 
 	// comparedInPlace is how many bytes of a secret are compared without a copy.
 	comparedInPlace = 16
 
-	// shortestEdit is the same for values of header and query that come from a variable or a file. They can be no secrets
-	// at all, and the names of regions and stages are shorter.
+	// shortestEdit is the same for values of header and query that come from a variable or a
+	// file. They can be no secrets at all, and the names of regions and stages are shorter.
 	shortestEdit = 15
 )
 
@@ -35,7 +38,8 @@ func secretsOf(values ...string) []string {
 	return secrets
 }
 
-// editSecrets returns those of an edit's values that are taken for secrets. A UUID is the name of a tenant or an account.
+// editSecrets returns those of an edit's values that are taken for secrets. A UUID is the name of
+// a tenant or an account.
 func editSecrets(values []string) []string {
 	var secrets []string
 	for _, val := range values {
@@ -98,10 +102,12 @@ func shows(text, secret string) bool {
 	return false
 }
 
-// find looks for secret in text as it is when it has been decoded so many times. more says that a % is left then.
+// find looks for secret in text as it is when it has been decoded so many times. more says that a
+// % is left then.
 //
-// It decodes in place, and compares the end of a long secret only, since JSON Web Tokens all begin alike. Where that is
-// there, the whole of it is looked for in a decoded copy: to compare it at each byte would cost more than answers may.
+// It decodes in place, and compares the end of a long secret only, since JSON Web Tokens all
+// begin alike. Where that is there, the whole of it is looked for in a decoded copy: to compare
+// it at each byte would cost more than answers may.
 func find(text, secret string, decodings int) (found, more bool) {
 	whole := len(secret) < shortestInside
 	end := secret[max(0, len(secret)-comparedInPlace):]
@@ -131,7 +137,8 @@ func findInCopy(text, secret string, decodings int) (found, more bool) {
 	return strings.Contains(text, secret), more
 }
 
-// decodedAt returns the byte that stands at i in text when it has been decoded so many times, and where the next begins.
+// decodedAt returns the byte that stands at i in text when it has been decoded so many times, and
+// where the next begins.
 func decodedAt(text string, i, decodings int) (c byte, next int) {
 	if decodings == 0 {
 		return text[i], i + 1
@@ -151,8 +158,8 @@ func decodedAt(text string, i, decodings int) (c byte, next int) {
 	return unhex(high)<<4 | unhex(low), end
 }
 
-// beginsWith reports whether secret stands at i in text when it has been decoded so many times, and no word goes on behind
-// it where it has to be a whole one.
+// beginsWith reports whether secret stands at i in text when it has been decoded so many times,
+// and no word goes on behind it where it has to be a whole one.
 func beginsWith(text string, i int, secret string, decodings int, whole bool) bool {
 	var c byte
 	for k := range len(secret) {

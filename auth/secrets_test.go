@@ -68,7 +68,8 @@ func FuzzShows(f *testing.F) {
 	})
 }
 
-// TestShowsInTime gives the search what a naive one takes minutes for: a quarter of a megabyte that is like the secret everywhere.
+// TestShowsInTime gives the search what a naive one takes minutes for: a quarter of a megabyte
+// that is like the secret everywhere.
 func TestShowsInTime(t *testing.T) {
 	for _, unit := range []string{"%", "a%", "%25", "%61", "aaaaaaaaaaaaaaa%2"} {
 		text := strings.Repeat(unit, 1<<18/len(unit))

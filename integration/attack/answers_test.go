@@ -14,8 +14,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// TestSecretsInAnswers lets the API name in fields of an answer what the request has carried: in the final answer, in an
-// interim one, and behind the body, through each kind of proxy.
+// TestSecretsInAnswers lets the API name in fields of an answer what the request has carried: in
+// the final answer, in an interim one, and behind the body, through each kind of proxy.
 func TestSecretsInAnswers(t *testing.T) {
 	t.Setenv("KEY", "canary-key-7731")
 	t.Setenv("SPACED", "canary key/7731&x")
@@ -30,7 +30,8 @@ func TestSecretsInAnswers(t *testing.T) {
 		block, line string
 		want        string // the line that passes; "" for none
 	}{
-		// What is sent in the credential's own field, and in those that are about one, is the gateway's: the next one too.
+		// What is sent in the credential's own field, and in those that are about one, is the
+		// gateway's: the next one too.
 		{header, "X-Api-Key: the-next-one", ""},
 		{header, "Authorization: Bearer the-next-one", ""},
 		{bearer, "Authorization: Bearer the-next-one", ""},
@@ -144,7 +145,8 @@ func secretsInAnswer(t *testing.T, block, line, want string) {
 	}
 }
 
-// TestSignatureInAnswers sends back the signature, and the file's old content after it has been read again.
+// TestSignatureInAnswers sends back the signature, and the file's old content after it has been
+// read again.
 func TestSignatureInAnswers(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "key")
 	if err := os.WriteFile(file, []byte("canary-old-4411"), 0o600); err != nil {

@@ -77,7 +77,8 @@ func FuzzLinks(f *testing.F) {
 	})
 }
 
-// elsewhere reports whether a URL is not the API's, where a parameter of that name is no business of the gateway's.
+// elsewhere reports whether a URL is not the API's, where a parameter of that name is no business
+// of the gateway's.
 func elsewhere(ref string) bool {
 	u, err := url.Parse(ref)
 	return err == nil && (u.Scheme != "" || u.Host != "") && u.Hostname() != "api.test"

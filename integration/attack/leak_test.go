@@ -162,8 +162,8 @@ func everyPlaceholder() string {
 	return "{" + strings.Join(names, "} {") + "}"
 }
 
-// echoed returns the fields of a request as fields of an answer: under their own names, and the values as they are, in a
-// URL, escaped, and what is in those of Basic.
+// echoed returns the fields of a request as fields of an answer: under their own names, and the
+// values as they are, in a URL, escaped, and what is in those of Basic.
 func echoed(request string) string {
 	var sb strings.Builder
 	head, _, _ := strings.Cut(request, "\r\n\r\n")

@@ -18,13 +18,14 @@ func placesSite(base, options string) string {
 	return "handle_path /dav/* {\nauthenticated_api " + base + block + "}\nhandle {\nauthenticated_api " + base + " {\nname root\nauth bearer ours\n" + options + "\n}\n}"
 }
 
-// TestPlaces names a second place in a header field. API stands for the API's host and port, GW for the gateway's. An empty
-// want means that the request is refused.
+// TestPlaces names a second place in a header field. API stands for the API's host and port, GW
+// for the gateway's. An empty want means that the request is refused.
 func TestPlaces(t *testing.T) {
 	api := rig.NewAPI(t, nil)
 	g := start(t, "", placesSite("http://"+api.Addr+"/v1/public", ""))
 	for _, test := range []struct{ field, value, root, dav string }{
-		// URLs of the gateway become the API's; a scheme in front of a gateway without TLS is mended.
+		// URLs of the gateway become the API's; a scheme in front of a gateway without TLS is
+		// mended.
 		{"Destination", "http://GW/new.txt", "http://API/v1/public/new.txt", ""},
 		{"Destination", "https://GW/new.txt", "http://API/v1/public/new.txt", ""},
 		{"destination", "//GW/new.txt", "http://API/v1/public/new.txt", ""},
@@ -209,7 +210,8 @@ func TestPlacesPass(t *testing.T) {
 	wantNothing(t, api)
 }
 
-// FuzzPlaces looks for a reference that is mapped to a place beside the base URL, in any reading of it.
+// FuzzPlaces looks for a reference that is mapped to a place beside the base URL, in any reading
+// of it.
 func FuzzPlaces(f *testing.F) {
 	for _, ref := range []string{
 		"http://gateway.test/dav/x", "https://api.test/v1/public/x", "/dav/x", "/v1/public/x", "x/y", "//gateway.test/dav/x", "/dav/%2e%2e/x", "/dav/..%252fx", `/dav/..\x`,
