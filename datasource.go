@@ -41,17 +41,21 @@ type Datasource struct {
 	// How requests are signed. Default: not at all.
 	SignatureRaw json.RawMessage `json:"signature,omitempty" caddy:"namespace=http.authenticated_api.signers inline_key=signer"`
 
-	// Header fields of the client that the API may see although they are removed by default: `Authorization`,
-	// `Proxy-Authorization`, `Cookie`, `Forwarded`, `X-Forwarded-*`, `Via`, `Origin`, `Referer`, `Sec-Fetch-*`,
-	// `X-Original-URL`, `X-Rewrite-URL`, `X-HTTP-Method*` (such as `X-HTTP-Method-Override`), `X-Method-Override`.
+	// Header fields of the client that the API may see although they are removed by default:
+	// `Authorization`, `Proxy-Authorization`, `Cookie`, `Forwarded`, `X-Forwarded-*`, `Via`,
+	// `Origin`, `Referer`, `Sec-Fetch-*`, `X-Original-URL`, `X-Rewrite-URL`, `X-HTTP-Method*` (such
+	// as `X-HTTP-Method-Override`), `X-Method-Override`. A field that names a place, such as
+	// `Destination`, passes as it is.
 	PassRequestHeader []string `json:"pass_request_header,omitempty"`
 
-	// Header fields of the API's response that the caller may see although they are removed by default, since they would
-	// act on the gateway's own origin: `Set-Cookie`, `WWW-Authenticate` (its challenges Basic, Digest, Negotiate and
-	// NTLM), `Clear-Site-Data`, `Strict-Transport-Security`, `Alt-Svc`, `Service-Worker-Allowed`,
-	// `Reporting-Endpoints`, `Report-To`, `NEL`, `Accept-CH`, `Expect-CT`, `Origin-Agent-Cluster`, `Public-Key-Pins`,
-	// `Public-Key-Pins-Report-Only`, `Sec-Session-*` and `Secure-Session-*` (`Challenge` and `Registration`), `Set-Cookie2`,
-	// `Set-Login`, `Shared-Storage-Write`, `Use-As-Dictionary`, `X-Permitted-Cross-Domain-Policies`.
+	// Header fields of the API's response that the caller may see although they are removed by
+	// default, since they would act on the gateway's own origin: `Set-Cookie`, `WWW-Authenticate`
+	// (its challenges Basic, Digest, Negotiate and NTLM), `Clear-Site-Data`,
+	// `Strict-Transport-Security`, `Alt-Svc`, `Service-Worker-Allowed`, `Reporting-Endpoints`,
+	// `Report-To`, `NEL`, `Accept-CH`, `Expect-CT`, `Origin-Agent-Cluster`, `Public-Key-Pins`,
+	// `Public-Key-Pins-Report-Only`, `Sec-Session-*` and `Secure-Session-*` (`Challenge` and
+	// `Registration`), `Set-Cookie2`, `Set-Login`, `Shared-Storage-Write`, `Use-As-Dictionary`,
+	// `X-Permitted-Cross-Domain-Policies`. A value that shows the credential is dropped all the same.
 	PassResponseHeader []string `json:"pass_response_header,omitempty"`
 
 	// Origins whose pages may use this route from a browser, such as `https://app.example.com`. To them the gateway
@@ -157,7 +161,8 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 	if err := ds.loadGuests(ctx, d); err != nil {
 		return nil, err
 	}
-	if err := ds.loadEdits(ctx, d); err != nil {
+	secrets, err := ds.loadEdits(ctx, d)
+	if err != nil {
 		return nil, err
 	}
 	var signed []string
@@ -168,7 +173,7 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 		signed = append(signed, ds.signer.Header())
 	}
 	ds.cleaner = auth.NewCleaner(ds.method.Placement(), signed, d.Headers, d.Query, d.PassRequestHeader)
-	ds.response = auth.NewResponseCleaner(ds.method.Placement(), d.PassResponseHeader)
+	ds.response = auth.NewResponseCleaner(ds.method.Placement(), ds.cleaner, signed, secrets, d.PassResponseHeader)
 	ds.mapLinks = d.MapLinks == nil || *d.MapLinks
 	ds.sandbox = d.Sandbox == nil || *d.Sandbox
 	if ds.crossOrigin, err = newCrossOrigin(d.AllowOrigin); err != nil {
@@ -201,20 +206,28 @@ func (ds *datasource) bind(app *App) error {
 	})
 }
 
-func (ds *datasource) loadEdits(ctx caddy.Context, d *Datasource) error {
+// loadEdits returns the secrets that the edits put on every request.
+func (ds *datasource) loadEdits(ctx caddy.Context, d *Datasource) ([]string, error) {
 	headers, err := d.Headers.Unseal(ctx, "header")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if ds.headers, err = auth.NewHeaderEdits(headers); err != nil {
-		return err
+		return nil, err
 	}
 	query, err := d.Query.Unseal(ctx, "query")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	ds.query, err = auth.NewQueryEdits(query)
-	return err
+	if ds.query, err = auth.NewQueryEdits(query); err != nil {
+		return nil, err
+	}
+	inHeader, err := headers.Secrets("header")
+	if err != nil {
+		return nil, err
+	}
+	inQuery, err := query.Secrets("query")
+	return append(inHeader, inQuery...), err
 }
 
 func (ds *datasource) loadGuests(ctx caddy.Context, d *Datasource) error {

@@ -107,6 +107,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if p == nil {
 		p = h.ds.tooMany(r)
 	}
+	if p == nil {
+		r, p = h.ds.mapPlaces(r)
+	}
 	if p != nil {
 		if c := h.logger.Check(zapcore.DebugLevel, "refused a request"); c != nil {
 			c.Write(zap.String("datasource", h.ds.name), zap.String("code", p.code))
@@ -260,6 +263,7 @@ func (h *Handler) write(out, r *http.Request, x *exchange) error {
 		return err
 	}
 	x.credential.SetHeader(out.Header)
+	x.answers(&x.sent, out, r, x.credential)
 	return nil
 }
 

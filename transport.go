@@ -246,18 +246,18 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 // send sends the request, and once more if the credential was refused and a fresh one can be had.
 func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error) {
 	body := newBody(req, x.ds, t.window)
-	out, err := t.outgoing(req, x, x.credential)
+	out, sent, err := t.outgoing(req, x, x.credential)
 	if err != nil {
 		return t.unsigned(req, x.ds, err), nil
 	}
 	out.Body = body.first
 	res, err := t.roundTrip(out)
 	if err == nil && x.ds.method.Renewable() && slices.Contains(t.RefreshOn, res.StatusCode) {
-		res, err = t.replay(req, x, body, res)
+		res, sent, err = t.replay(req, x, body, res, sent)
 	}
 	body.finish()
 	if err == nil {
-		x.ds.cleanResponse(res, req, out.URL)
+		x.ds.cleanResponse(res, req, out.URL, sent)
 		x.confine(res.Header, res.StatusCode, req)
 	}
 	return res, err
@@ -270,7 +270,7 @@ func (t *Transport) unsigned(req *http.Request, ds *datasource, err error) *http
 
 // outgoing returns a clone of req, with its body still, that carries all that the exchange says. req itself stays as it
 // is: the proxy logs it, and its attempts share one header map.
-func (t *Transport) outgoing(req *http.Request, x *exchange, credential *auth.Credential) (*http.Request, error) {
+func (t *Transport) outgoing(req *http.Request, x *exchange, credential *auth.Credential) (*http.Request, *auth.Sent, error) {
 	target := req.URL
 	if t.rewrites {
 		if query := x.ds.cleaner.Query(target.RawQuery); query != target.RawQuery {
@@ -282,7 +282,7 @@ func (t *Transport) outgoing(req *http.Request, x *exchange, credential *auth.Cr
 	if x.ds.base != nil {
 		target = x.ds.base.Join(target)
 	}
-	out := x.clone(req, target)
+	out, sent := x.clone(req, target)
 	if _, kept := t.keepsTo["Host"]; x.ds.base != nil && !kept {
 		out.Host = x.ds.base.Host()
 	}
@@ -297,12 +297,13 @@ func (t *Transport) outgoing(req *http.Request, x *exchange, credential *auth.Cr
 	if x.ds.signer != nil {
 		repl, _ := req.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 		if err := x.ds.sign(out.Header, repl); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	credential.SetHeader(out.Header)
 	out.URL.RawQuery = credential.SetQuery(out.URL.RawQuery)
-	return out, nil
+	x.answers(sent, out, req, credential)
+	return out, sent, nil
 }
 
 // copyHeader copies the header fields without what is withheld from the API, but for what the operator has set. Among the

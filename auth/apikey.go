@@ -106,7 +106,7 @@ func (k *APIKey) credential(text, prefix string) (*Credential, error) {
 		if err := checkEnds("auth api_key: prefix", prefix); err != nil {
 			return nil, err
 		}
-		val = prefix + " " + val
+		return NewCredential(k.Placement(), prefix+" "+val, val), nil
 	}
 	return NewCredential(k.Placement(), val), nil
 }

@@ -30,6 +30,8 @@ type Edits struct {
 
 	// Set only where the client sent none.
 	Default map[string][]string `json:"default,omitempty"`
+
+	sealed []string // what Unseal has opened
 }
 
 // CheckHeaders reports why the edits cannot be made to header fields.
@@ -82,11 +84,36 @@ func (e *Edits) Unseal(ctx caddy.Context, option string) (*Edits, error) {
 				if err := value.UnsealAll(ctx, option+" "+name, &opened[i]); err != nil {
 					return nil, err
 				}
+				if opened[i] != texts[i] {
+					plain.sealed = append(plain.sealed, value.Literal(opened[i]))
+				}
 			}
 			(*group.to)[name] = opened
 		}
 	}
 	return plain, nil
+}
+
+// Secrets returns the values in the edits that are taken for secrets: sealed ones, and what
+// {env.*} and {file.*} have brought in, but for short ones and UUIDs, which are names of tenants,
+// regions and the like.
+func (e *Edits) Secrets(option string) ([]string, error) {
+	if e == nil {
+		return nil, nil
+	}
+	secrets := secretsOf(e.sealed...)
+	for _, group := range []map[string][]string{e.Set, e.Add, e.Default} {
+		edits, _, err := compile(option, group)
+		if err != nil {
+			return nil, err
+		}
+		for _, ed := range edits {
+			for _, t := range ed.values {
+				secrets = append(secrets, editSecrets(t.Secrets())...)
+			}
+		}
+	}
+	return secrets, nil
 }
 
 // names are the names that a client's copies are removed of: what is set or deleted here.

@@ -275,7 +275,7 @@ func (m *Method) build(token *Token) *auth.Credential {
 		prefix = *m.HeaderPrefix
 	}
 	if place.Header != "" && prefix != "" {
-		val = prefix + " " + val
+		return auth.NewCredential(place, prefix+" "+val, val)
 	}
 	return auth.NewCredential(place, val)
 }

@@ -21,7 +21,8 @@ import (
 // Template is a text with placeholders that are filled in for each request. Global placeholders in it have been
 // resolved. What fills a placeholder is never expanded itself.
 type Template struct {
-	parts []part
+	parts   []part
+	secrets []string
 }
 
 // part is a literal text, or the key of a placeholder without its braces.
@@ -123,7 +124,7 @@ func Parse(option, text string) (*Template, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &Template{parts: []part{{text: resolved}}}, nil
+		return &Template{parts: []part{{text: resolved}}, secrets: []string{resolved}}, nil
 	}
 	parts, err := parse(option, text)
 	if err != nil {
@@ -140,6 +141,9 @@ func Parse(option, text string) (*Template, error) {
 			if err != nil {
 				return nil, err
 			}
+			if !strings.HasPrefix(p.text, "system.") {
+				t.secrets = append(t.secrets, val)
+			}
 			p = part{text: val}
 		}
 		if last := len(t.parts) - 1; !p.placeholder && last >= 0 && !t.parts[last].placeholder {
@@ -150,6 +154,9 @@ func Parse(option, text string) (*Template, error) {
 	}
 	return t, nil
 }
+
+// Secrets returns what {env.*} and {file.*} have brought into the template.
+func (t *Template) Secrets() []string { return t.secrets }
 
 // Static returns the text and true if nothing in it depends on a request.
 func (t *Template) Static() (string, bool) {
