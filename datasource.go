@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/dial"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/authenticated-api/caddy-authenticated-api/signature"
 	"github.com/caddyserver/caddy/v2"
@@ -168,12 +169,12 @@ func (ds *datasource) bind(app *App) error {
 	if ds.oauth == nil {
 		return nil
 	}
-	rule, err := newDialRule(app.admin, app.DenyPrivate)
+	rule, err := dial.NewRule(app.ctx, app.admin, app.DenyPrivate)
 	if err != nil {
 		return err
 	}
 	return ds.oauth.Bind(oauth.Environment{
-		Configuration: app, Datasource: ds.name, Storage: app.storage, Keys: app.ring, Dial: rule.dialer(), CacheSize: app.CacheSize,
+		Configuration: app, Datasource: ds.name, Storage: app.storage, Keys: app.ring, Dial: rule.Dialer(), CacheSize: app.CacheSize,
 		KeepAlive: app.keepAlive(), SweepAfter: app.sweepAfter(), Spool: spoolFolder(),
 	})
 }

@@ -10,7 +10,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// healthCheck sends an active health check, with the credential that the datasource holds if it holds one.
+// healthCheck sends an active health check, with the credential that the datasource holds if it holds one. One that would carry
+// it in clear is refused, so that its upstream counts as unhealthy.
 func (t *Transport) healthCheck(req *http.Request) (*http.Response, error) {
 	if t.bound == nil || req.Response != nil {
 		// req.Response is the redirect that led here: it may lead anywhere.
@@ -19,6 +20,9 @@ func (t *Transport) healthCheck(req *http.Request) (*http.Response, error) {
 	credential := t.bound.method.Current()
 	if credential == nil {
 		return t.roundTrip(req)
+	}
+	if res := t.refuseInClear(req, t.bound); res != nil {
+		return res, nil
 	}
 	out := new(http.Request)
 	*out = *req

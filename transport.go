@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/dial"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
@@ -67,7 +68,7 @@ type Transport struct {
 	window   int
 	keepsTo  keeps
 	rewrites bool // the proxy rewrites URLs, after the handler has cleaned them
-	guard    *dialGuard
+	guard    *dial.Guard
 	logger   *zap.Logger
 }
 
@@ -136,7 +137,7 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	rule, err := newDialRule(cmp.Or(t.AdminAddress, app.(*App).admin), app.(*App).DenyPrivate)
+	rule, err := dial.NewRule(ctx, cmp.Or(t.AdminAddress, app.(*App).admin), app.(*App).DenyPrivate)
 	if err != nil {
 		return err
 	}
@@ -146,7 +147,7 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	if err := t.HTTPTransport.Provision(ctx); err != nil {
 		return err
 	}
-	t.guard = rule.guard(t.HTTPTransport)
+	t.guard = rule.Guard(t.HTTPTransport)
 	return present(tr, t.HTTPTransport)
 }
 
@@ -167,9 +168,23 @@ func (t *Transport) bind(app *App) error {
 	return nil
 }
 
-// sendsInClear reports whether a request whose base URL is https would be sent without TLS.
-func (t *Transport) sendsInClear(req *http.Request, ds *datasource) bool {
-	return ds.base != nil && ds.base.TLS() && (t.TLS == nil || slices.Contains(t.TLS.ExceptPorts, req.URL.Port()))
+// refuseInClear answers a request that would carry the credential without TLS to an API whose base URL is https, or returns nil.
+// It holds for requests and for health checks alike, and goes by what HTTPTransport.SetScheme will make of this request: a
+// health check has got its scheme already, by the port of the upstream, which need not be the port that is dialled.
+func (t *Transport) refuseInClear(req *http.Request, ds *datasource) *http.Response {
+	if ds.base == nil || !ds.base.TLS() {
+		return nil
+	}
+	encrypted := req.URL.Scheme == "https"
+	if req.URL.Scheme == "" {
+		encrypted = t.TLS != nil && !slices.Contains(t.TLS.ExceptPorts, req.URL.Port())
+	}
+	if encrypted {
+		return nil
+	}
+	t.logger.Error("the base URL is https, and this transport would send the credential in clear; see tls_except_ports",
+		zap.String("datasource", ds.name), zap.String("port", req.URL.Port()))
+	return problemNoSession.response(req, ds.name)
 }
 
 func (t *Transport) onlyHTTP3() bool { return slices.Equal(t.Versions, []string{"3"}) }
@@ -181,7 +196,7 @@ const serverNameKey = "http.authenticated_api.server_name"
 // dial in the place of a name.
 func (t *Transport) roundTrip(out *http.Request) (*http.Response, error) {
 	if t.onlyHTTP3() {
-		addrs, err := t.guard.resolve(out.Context(), "udp", out.URL.Host)
+		addrs, err := t.guard.Resolve(out.Context(), "udp", out.URL.Host)
 		if err != nil {
 			return nil, err
 		}
@@ -224,9 +239,8 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			zap.String("datasource", t.Datasource), zap.String("handler", x.ds.name))
 		return problemNoSession.response(req, t.Datasource), nil
 	}
-	if t.sendsInClear(req, x.ds) {
-		t.logger.Error("the base URL is https, and this transport would send the credential in clear", zap.String("datasource", x.ds.name))
-		return problemNoSession.response(req, x.ds.name), nil
+	if res := t.refuseInClear(req, x.ds); res != nil {
+		return res, nil
 	}
 	// The proxy's own rewrite may have changed the path since the handler looked.
 	if auth.EscapesBase(auth.EscapedPath(req.URL)) {
