@@ -62,7 +62,7 @@ func wantNeverDialled(t *testing.T, g gateway, target string) {
 func TestDialAdminSocket(t *testing.T) {
 	for name, listen := range map[string]string{
 		"path": "unix/DIR/admin.sock", "mode": "unix/DIR/admin.sock|0600", "variable": "unix/{env.ADMIN_SOCKET}|0600",
-		"dot": "unix/DIR/./admin.sock", "link": "unix/folder/admin.sock",
+		"dot": "unix/DIR/./admin.sock", "link": "unix/DIR/folder/admin.sock",
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
