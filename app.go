@@ -92,6 +92,9 @@ func (a *App) loadStorage(ctx caddy.Context) error {
 		a.storage = ctx.Storage()
 		return nil
 	}
+	if err := checkRawModule("storage", "caddy.storage", "module", a.StorageRaw); err != nil {
+		return err
+	}
 	module, err := ctx.LoadModule(a, "StorageRaw")
 	if err != nil {
 		return fmt.Errorf("loading the storage: %w", err)
@@ -168,6 +171,13 @@ func (a *App) lookup(name string) *datasource {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.datasources[name]
+}
+
+// names returns the names of the datasources that are registered.
+func (a *App) names() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Sorted(maps.Keys(a.datasources))
 }
 
 // OAuth returns the OAuth methods of the datasources, in order of their names.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/dial"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/authenticated-api/caddy-authenticated-api/signature"
 	"github.com/caddyserver/caddy/v2"
@@ -64,7 +65,7 @@ var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 // check reports what is wrong with the configuration and can be known without resolving placeholders.
 func (d *Datasource) check() error {
 	if d.Name != "" && !validName.MatchString(d.Name) {
-		return fmt.Errorf("name: %q does not fit; lower-case letters, digits and - do, 63 at most, a letter or digit first", d.Name)
+		return fmt.Errorf("name: %s does not fit; lower-case letters, digits and - do, 63 at most, a letter or digit first", value.Shape(d.Name))
 	}
 	if d.BaseURL != "" {
 		if _, err := auth.ParseBaseURL(d.BaseURL); err != nil {
@@ -202,6 +203,9 @@ func (ds *datasource) loadGuests(ctx caddy.Context, d *Datasource) error {
 		raw = json.RawMessage(`{"method":"none"}`)
 	}
 	d.AuthRaw = raw
+	if err := checkRawModule("auth", "http.authenticated_api.auth", "method", raw); err != nil {
+		return err
+	}
 	guest, err := ctx.LoadModule(d, "AuthRaw")
 	if err != nil {
 		return fmt.Errorf("loading the auth method: %w", err)
@@ -214,6 +218,9 @@ func (ds *datasource) loadGuests(ctx caddy.Context, d *Datasource) error {
 	ds.oauth, _ = method.(*oauth.Method)
 	if d.SignatureRaw == nil {
 		return nil
+	}
+	if err := checkRawModule("signature", "http.authenticated_api.signers", "signer", d.SignatureRaw); err != nil {
+		return err
 	}
 	if guest, err = ctx.LoadModule(d, "SignatureRaw"); err != nil {
 		return fmt.Errorf("loading the signer: %w", err)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/dial"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
@@ -87,7 +88,7 @@ func (t *Transport) check() error {
 	}
 	for _, status := range t.RefreshOn {
 		if status < 400 || status > 599 {
-			return fmt.Errorf("refresh_on: %d is no status of an error; write a number from 400 to 599", status)
+			return errors.New("refresh_on: one of them is no status of an error; write numbers from 400 to 599")
 		}
 	}
 	if t.SelfSignedCert != "" && t.TLS != nil &&
@@ -157,8 +158,8 @@ func (t *Transport) bind(app *App) error {
 		return nil
 	}
 	if t.bound = app.lookup(t.Datasource); t.bound == nil {
-		return fmt.Errorf("datasource: there is no datasource %q; its authenticated_api handler must come before "+
-			"the proxy", t.Datasource)
+		return fmt.Errorf("datasource: there is no such datasource %s; its authenticated_api handler must come before "+
+			"the proxy", value.Mention(t.Datasource, app.names()...))
 	}
 	if t.bound.base != nil && t.bound.base.TLS() && t.TLS == nil {
 		return fmt.Errorf("datasource: the base URL of %q is https, and this transport has no tls, so the credential would go "+

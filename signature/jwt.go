@@ -122,7 +122,7 @@ func (j *JWT) Validate() error {
 		if err := value.CheckLiteral("signature: claim", name); err != nil {
 			return err
 		}
-		if err := value.Check("signature: claim "+name, j.Claims[name]); err != nil {
+		if err := value.Check("signature: "+claimLabel(name), j.Claims[name]); err != nil {
 			return err
 		}
 	}
@@ -133,7 +133,7 @@ func (j *JWT) checkKeySource() error {
 	hmac := strings.HasPrefix(j.Algorithm, "HS")
 	switch {
 	case j.Algorithm != "" && !slices.Contains(algorithms, j.Algorithm):
-		return fmt.Errorf("signature: algorithm: %q is not one of %s", j.Algorithm, strings.Join(algorithms, ", "))
+		return fmt.Errorf("signature: algorithm: %s is not one of %s", value.Quote(j.Algorithm, algorithms...), strings.Join(algorithms, ", "))
 	case j.Secret == "" && j.KeyFile == "":
 		return errors.New("signature: a secret is missing (or, for RS256, PS256, ES256 and EdDSA, a key_file); " +
 			"write signature {env.NAME}")
@@ -154,7 +154,7 @@ func checkHeaderName(name string) error {
 		return nil
 	}
 	if !httpguts.ValidHeaderFieldName(name) {
-		return fmt.Errorf("signature: header: %q is no valid name of a header field", name)
+		return fmt.Errorf("signature: header: %s is no valid name of a header field", value.Shape(name))
 	}
 	switch http.CanonicalHeaderKey(name) {
 	case "Host", "Connection", "Content-Length", "Expect", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
@@ -162,6 +162,11 @@ func checkHeaderName(name string) error {
 		return fmt.Errorf("signature: header: %s belongs to the connection and cannot carry a signature", name)
 	}
 	return nil
+}
+
+// claimLabel names a claim in errors, if it is one of RFC 7519 §4.1 or OpenID Connect.
+func claimLabel(name string) string {
+	return value.Label("claim", name, slices.Contains([]string{"sub", "aud", "jti", "nbf", "email", "name", "groups", "roles", "scope", "tenant"}, name))
 }
 
 // Provision implements caddy.Provisioner.
@@ -202,7 +207,7 @@ func (j *JWT) unseal(ctx caddy.Context) (*texts, error) {
 		return nil, err
 	}
 	for name, text := range t.claims {
-		plain, err := value.Unseal(ctx, "signature: claim "+name, text)
+		plain, err := value.Unseal(ctx, "signature: "+claimLabel(name), text)
 		if err != nil {
 			return nil, err
 		}
@@ -253,7 +258,7 @@ func (j *JWT) encodeClaims(t *texts) error {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.claims)) {
-		tmpl, err := value.Parse("signature: claim "+name, t.claims[name])
+		tmpl, err := value.Parse("signature: "+claimLabel(name), t.claims[name])
 		if err != nil {
 			return err
 		}
@@ -265,7 +270,7 @@ func (j *JWT) encodeClaims(t *texts) error {
 		}
 		encoded, err := json.Marshal(name)
 		if err != nil {
-			return fmt.Errorf("encoding the name of claim %s: %w", name, err)
+			return fmt.Errorf("encoding the name of %s: %w", claimLabel(name), err)
 		}
 		j.claims = append(j.claims, claim{append(encoded, ':'), tmpl})
 	}
@@ -276,7 +281,7 @@ func (j *JWT) encodeClaims(t *texts) error {
 func (j *JWT) fix(name, text string) error {
 	pair, err := json.Marshal(map[string]string{name: text})
 	if err != nil {
-		return fmt.Errorf("encoding claim %s: %w", name, err)
+		return fmt.Errorf("encoding %s: %w", claimLabel(name), err)
 	}
 	if j.fixed != nil {
 		j.fixed = append(j.fixed, ',')
