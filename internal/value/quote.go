@@ -110,7 +110,7 @@ var placeholderWords = strings.Fields("arch auth client cookie dir ext file head
 	"orig_uri orig_method orig_path path port query remote request reverse_proxy scheme slash system tenant time tls unix uri user uuid vars wd")
 
 // ShowPlaceholder returns a placeholder with what can be shown of its key: what is Caddy's own, the name of a variable that looks
-// like one, and a path into a folder that exists.
+// like one, and the path of a file.
 func ShowPlaceholder(key string) string {
 	kind, name, _ := strings.Cut(key, ".")
 	switch {
@@ -133,9 +133,15 @@ func ShowPlaceholder(key string) string {
 	return "{" + key + "}"
 }
 
-// isPath reports whether a text is the path of a file in a folder that exists, other than the root: a key in base64 may begin
-// with a slash.
+// plainPath matches paths of plain words: of a short one in the root, or of several.
+var plainPath = regexp.MustCompile(`^(/[a-z]{1,8}|(/[a-z][a-z_.-]{0,23}[0-9]{0,2}){2,})$`)
+
+// isPath reports whether a text is the path of a file: one of plain words, or in a folder that exists, other than the root. A key
+// in base64 may begin with a slash too.
 func isPath(text string) bool {
+	if plainPath.MatchString(text) {
+		return true
+	}
 	folder := filepath.Dir(text)
 	if !filepath.IsAbs(text) || folder == filepath.Dir(folder) {
 		return false
