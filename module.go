@@ -48,8 +48,9 @@ type Handler struct {
 	// `application/problem+json` (RFC 9457).
 	Errors string `json:"errors,omitempty"`
 
-	// The address of Caddy's admin endpoint, for the transport `authenticated_api` of a proxy of your own that does not
-	// say it itself. In a Caddyfile it is taken from the global option `admin`.
+	// The address of Caddy's admin endpoint, besides the one that the configuration has, for the transport
+	// `authenticated_api` of a proxy of your own that does not say it itself. In a Caddyfile it is taken from the global
+	// option `admin`.
 	AdminAddress string `json:"admin_address,omitempty"`
 
 	ds     *datasource

@@ -61,8 +61,8 @@ type Transport struct {
 	// The statuses by which the API refuses a credential. Default: `401`.
 	RefreshOn []int `json:"refresh_on,omitempty"`
 
-	// The address of Caddy's admin endpoint, which is never dialled, if it is not the default one. In a Caddyfile it is
-	// taken from the global option `admin`. Default: the variable `CADDY_ADMIN`, or `localhost:2019`.
+	// The address of Caddy's admin endpoint, which is never dialled, besides the one that the configuration has. Global
+	// placeholders are resolved when the configuration loads. In a Caddyfile it is taken from the global option `admin`.
 	AdminAddress string `json:"admin_address,omitempty"`
 
 	bound    *datasource // of active health checks; nil where none is named
