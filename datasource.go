@@ -14,6 +14,8 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/dial"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/authenticated-api/caddy-authenticated-api/signature"
 	"github.com/caddyserver/caddy/v2"
@@ -85,7 +87,7 @@ var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 // check reports what is wrong with the configuration and can be known without resolving placeholders.
 func (d *Datasource) check() error {
 	if d.Name != "" && !validName.MatchString(d.Name) {
-		return fmt.Errorf("name: %q does not fit; lower-case letters, digits and - do, 63 at most, a letter or digit first", d.Name)
+		return fmt.Errorf("name: %s does not fit; lower-case letters, digits and - do, 63 at most, a letter or digit first", value.Shape(d.Name))
 	}
 	if d.BaseURL != "" {
 		if _, err := auth.ParseBaseURL(d.BaseURL); err != nil {
@@ -196,12 +198,12 @@ func (ds *datasource) bind(app *App) error {
 	if ds.oauth == nil {
 		return nil
 	}
-	rule, err := newDialRule(app.admin, app.DenyPrivate)
+	rule, err := dial.NewRule(app.ctx, app.admin, app.DenyPrivate)
 	if err != nil {
 		return err
 	}
 	return ds.oauth.Bind(oauth.Environment{
-		Configuration: app, Datasource: ds.name, Storage: app.storage, Keys: app.ring, Dial: rule.dialer(), CacheSize: app.CacheSize,
+		Configuration: app, Datasource: ds.name, Storage: app.storage, Keys: app.ring, Dial: rule.Dialer(), CacheSize: app.CacheSize,
 		KeepAlive: app.keepAlive(), SweepAfter: app.sweepAfter(), Spool: spoolFolder(), EndBy: app.mustEndBy,
 	})
 }
@@ -237,6 +239,9 @@ func (ds *datasource) loadGuests(ctx caddy.Context, d *Datasource) error {
 		raw = json.RawMessage(`{"method":"none"}`)
 	}
 	d.AuthRaw = raw
+	if err := checkRawModule("auth", "http.authenticated_api.auth", "method", raw); err != nil {
+		return err
+	}
 	guest, err := ctx.LoadModule(d, "AuthRaw")
 	if err != nil {
 		return fmt.Errorf("loading the auth method: %w", err)
@@ -249,6 +254,9 @@ func (ds *datasource) loadGuests(ctx caddy.Context, d *Datasource) error {
 	ds.oauth, _ = method.(*oauth.Method)
 	if d.SignatureRaw == nil {
 		return nil
+	}
+	if err := checkRawModule("signature", "http.authenticated_api.signers", "signer", d.SignatureRaw); err != nil {
+		return err
 	}
 	if guest, err = ctx.LoadModule(d, "SignatureRaw"); err != nil {
 		return fmt.Errorf("loading the signer: %w", err)

@@ -79,8 +79,8 @@ func CheckWithheld(name string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("pass_request_header: %q is not removed from requests, so it needs no permission; "+
-		"the removed ones are %s", name, strings.Join(withheld, ", "))
+	return fmt.Errorf("pass_request_header: %s is not removed from requests, so it needs no permission; "+
+		"the removed ones are %s", quoteField(name, withheld), strings.Join(withheld, ", "))
 }
 
 // Drops reports whether a header field or trailer of a client is removed. name is as net/http has it in its map.

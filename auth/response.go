@@ -3,6 +3,7 @@
 package auth
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -73,16 +74,15 @@ func NewResponseCleaner(placement Placement, requests *Cleaner, fields, secrets,
 func CheckWithheldResponse(name string) error {
 	canonical := http.CanonicalHeaderKey(name)
 	if strings.HasPrefix(canonical, "Access-Control-") {
-		return fmt.Errorf("pass_response_header: %s of an API never passes, since it speaks of another origin; see allow_origin",
-			canonical)
+		return errors.New("pass_response_header: Access-Control-* of an API never passes, since it speaks of another origin; see allow_origin")
 	}
 	if slices.Contains(credentialResponse, canonical) {
 		return fmt.Errorf("pass_response_header: %s of an API passes where callers have a credential of their own; see "+
 			"pass_request_header", canonical)
 	}
 	if !slices.Contains(withheldResponse, canonical) {
-		return fmt.Errorf("pass_response_header: %q is not removed from responses, so it needs no permission; "+
-			"the removed ones are %s", name, strings.Join(withheldResponse, ", "))
+		return fmt.Errorf("pass_response_header: %s is not removed from responses, so it needs no permission; "+
+			"the removed ones are %s", quoteField(name, withheldResponse), strings.Join(withheldResponse, ", "))
 	}
 	return nil
 }

@@ -164,7 +164,7 @@ type plainTexts struct {
 
 func unsealParams(ctx caddy.Context, option string, params map[string]string) error {
 	for name, text := range params {
-		plain, err := value.Unseal(ctx, "auth oauth2: "+option+" "+name, text)
+		plain, err := value.Unseal(ctx, "auth oauth2: "+value.Label(option, name, isParam(name)), text)
 		if err != nil {
 			return err
 		}

@@ -217,7 +217,7 @@ func ParseDuration(option, text string) (time.Duration, error) {
 	if secs, err := strconv.ParseInt(text, 10, 64); err == nil && -limit < secs && secs < limit {
 		dur = time.Duration(secs) * time.Second
 	} else if dur, err = caddy.ParseDuration(text); err != nil {
-		return 0, fmt.Errorf("%s: %q is no duration; write 90s, 10m, 24h, or a number of seconds", option, text)
+		return 0, fmt.Errorf("%s: %s is no duration; write 90s, 10m, 24h, or a number of seconds", option, Shape(text))
 	}
 	if dur <= 0 {
 		return 0, fmt.Errorf("%s: %q is not above zero", option, text)
@@ -310,8 +310,14 @@ func global(repl *caddy.Replacer, option, key string) (string, error) {
 	case isShorthand(key):
 		return "", shorthandError(option)
 	case strings.HasPrefix(key, "http.") || strings.HasPrefix(key, "time."):
-		return "", fmt.Errorf("%s: {%s} belongs to a request; here only {env.NAME}, {file./path} and {system.*} "+
-			"are possible", option, key)
+		return "", fmt.Errorf("%s: %s belongs to a request; here only {env.NAME}, {file./path} and {system.*} "+
+			"are possible", option, ShowPlaceholder(key))
+	}
+	if name, ok := strings.CutPrefix(key, "file."); ok {
+		if val, err := fileContent(name); err == nil && val != "" {
+			return val, nil
+		}
+		return "", fmt.Errorf("%s: %s cannot be read, or the file is empty", option, ShowPlaceholder(key))
 	}
 	val, known := repl.GetString(key)
 	switch {
@@ -319,10 +325,8 @@ func global(repl *caddy.Replacer, option, key string) (string, error) {
 		return "", fmt.Errorf("%s: %w", option, errNotAPlaceholder)
 	case val != "":
 		return val, nil
-	case strings.HasPrefix(key, "file."):
-		return "", fmt.Errorf("%s: {%s} cannot be read, or the file is empty", option, key)
 	default:
-		return "", fmt.Errorf("%s: {%s} is not set, or empty; set it for the Caddy process, or use {file./path}",
-			option, key)
+		return "", fmt.Errorf("%s: %s is not set, or empty; set it for the Caddy process, or use {file./path}",
+			option, ShowPlaceholder(key))
 	}
 }
