@@ -148,8 +148,22 @@ func (s *Source) latest(ctx context.Context) (*Token, error) {
 	st.seen = time.Now()
 	if current != nil {
 		st.forgive()
+		s.yield(current, stored)
 	}
 	return stored, nil
+}
+
+// yield gives back an account that this process has connected, if what another node has stored unawares, too late for install to
+// see it, has taken its place: that has the same generation, and comes of something else.
+func (s *Source) yield(current, stored *Token) {
+	s.state.mu.Lock()
+	mine := current.grant != "" && s.state.installed == current.grant
+	s.state.mu.Unlock()
+	if !mine || stored.standIn() || stored.generation != current.generation || stored.sameGrant(current) {
+		return
+	}
+	s.logger.Warn("the account that was connected here was overwritten by a node that had not seen it; its tokens are revoked")
+	go s.revokeQuietly(current.without(stored))
 }
 
 // fromSpool returns what an earlier process has left that is newer than what is stored, when it is stored, or else stored. st.records
@@ -159,8 +173,11 @@ func (s *Source) fromSpool(ctx context.Context, stored *Token) *Token {
 	if left != nil && stored != nil {
 		if stored.foreign {
 			left = nil
-		} else if left = left.over(stored); left == stored {
+		} else if kept := left.over(stored); kept == stored {
+			s.discard(left, stored)
 			left = nil
+		} else {
+			left = kept
 		}
 	}
 	if left != nil {

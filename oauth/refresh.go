@@ -125,7 +125,7 @@ func (s *Source) answered(mine *Token, c *call) *Token {
 				"or send the access token")
 		}
 	}
-	token.generation, token.identity, token.connected = mine.generation+1, mine.identity, mine.connected
+	token.generation, token.identity, token.grant, token.connected = mine.generation+1, mine.identity, mine.grant, mine.connected
 	return token
 }
 

@@ -43,6 +43,8 @@ type State struct {
 
 	records turn      // held while the record is read, which may move it, and while it is written
 	seen    time.Time // since when the token is known; under records
+
+	installed string // the grant that was put here by this process; under mu
 }
 
 // current returns the token in use, or nil.
@@ -81,6 +83,20 @@ func unixNano(t time.Time) int64 {
 		return 0
 	}
 	return t.UnixNano()
+}
+
+// install notes the grant that this process puts into the place of what was there, "" if that has failed.
+func (st *State) install(grant string) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.installed = grant
+}
+
+// owing reports whether a token is not stored yet.
+func (st *State) owing() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.unsaved != nil
 }
 
 // forgive forgets what has failed here: another node has succeeded.
