@@ -19,7 +19,7 @@ func (s *Source) Disconnect(ctx context.Context) error {
 	}
 	var gone []*Token // what was stored, and what nodes that had not seen the disconnect have stored in its place; the newest last
 	err := s.alone(ctx, func(ctx context.Context) error {
-		base, err := s.settled(ctx)
+		base, _, err := s.settled(ctx)
 		if err != nil {
 			return err
 		}
@@ -107,16 +107,16 @@ func (s *Source) replace(ctx context.Context, token *Token) error {
 	return nil
 }
 
-// settled returns the newest token when no other node redeems its refresh token.
-func (s *Source) settled(ctx context.Context) (*Token, error) {
+// settled returns the newest token when no other node redeems its refresh token, and when the reading of that began.
+func (s *Source) settled(ctx context.Context) (*Token, time.Time, error) {
 	var others watch
 	for {
-		base, err := s.latest(ctx)
+		base, read, err := s.read(ctx)
 		if err != nil || !base.redeemable() || others.over(base.claim, s.state.name(), s.lease, time.Now()) {
-			return base, err
+			return base, read, err
 		}
 		if err := sleep(ctx, pollInterval); err != nil {
-			return nil, err
+			return nil, read, err
 		}
 	}
 }

@@ -249,7 +249,7 @@ var ErrOvertaken = errors.New("another account was connected at the same time, a
 // Of two accounts the one that was written last counts. It returns ErrOvertaken if that is not this one.
 func (s *Source) install(ctx context.Context, token *Token, checks ...func(base *Token) error) error {
 	return s.alone(ctx, func(ctx context.Context) error {
-		base, err := s.settled(ctx)
+		base, _, err := s.settled(ctx)
 		for _, check := range checks {
 			if err := check(base); err != nil {
 				return err

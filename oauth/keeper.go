@@ -220,13 +220,12 @@ var errNotMoved = errors.New("the record could not be moved yet")
 // write it.
 func (s *Source) move(ctx context.Context) error {
 	return s.alone(ctx, func(ctx context.Context) error {
-		base, err := s.settled(ctx)
+		base, read, err := s.settled(ctx)
 		if err != nil || base.generation == 0 || base.foreign {
 			return err
 		}
 		doubtful := base.claim.doubtful()
 		if base.redeemable() {
-			read := time.Now() // nearly
 			var until time.Time
 			base, until, err = s.claim(ctx, base, read)
 			switch {

@@ -106,23 +106,36 @@ func (s *Source) lookNow(f *flight) {
 // latest reads the record, and returns the newest token that is known now: with its claim, if it is as stored. If the storage
 // has an older one than memory, that is mended: a write was lost, or the storage was rolled back.
 func (s *Source) latest(ctx context.Context) (*Token, error) {
-	st := s.state
-	st.records.Lock()
-	defer st.records.Unlock()
+	token, _, err := s.read(ctx)
+	return token, err
+}
+
+// read is latest that also returns when the last reading of the record began, on which a claim rests: what came before that makes no
+// claim late, be it the wait for who else used the record or for one that seemed damaged.
+func (s *Source) read(ctx context.Context) (token *Token, began time.Time, err error) {
+	s.state.records.Lock()
+	defer s.state.records.Unlock()
+	began = time.Now()
 	stored, err := s.store.load(ctx)
-	current := st.token.Load()
-	defer func() { s.lookLater(st.token.Load()) }()
+	current := s.state.token.Load()
+	defer func() { s.lookLater(s.state.token.Load()) }()
 	if err == nil && current.alive() && stored != nil && stored.end.Reason == ReasonDamaged {
-		if stored, err = s.undamaged(ctx, stored, current); err == nil && stored == nil {
-			return current, nil
-		}
+		stored, began, err = s.undamaged(ctx, stored, current)
 	}
+	if err != nil {
+		return current, began, err
+	}
+	token, err = s.adopt(ctx, stored, current)
+	return token, began, err
+}
+
+// adopt has what is stored used, or stores what is in memory, whichever is newer. It returns that. st.records is held.
+func (s *Source) adopt(ctx context.Context, stored, current *Token) (*Token, error) {
+	st := s.state
 	st.mu.Lock()
 	unsaved := st.unsaved
 	st.mu.Unlock()
 	switch {
-	case err != nil:
-		return current, err
 	case unsaved != nil:
 		err := s.storeUnsaved(ctx, unsaved, stored)
 		return st.token.Load(), err
@@ -193,18 +206,20 @@ func (s *Source) fromSpool(ctx context.Context, stored *Token) *Token {
 	return stored
 }
 
-// undamaged deals with a damaged record of a connection that is in memory, and returns what is stored then, or nil if that is
-// what is in memory: it is written again, unless the storage was only in the midst of writing it. st.records is held.
-func (s *Source) undamaged(ctx context.Context, stored, current *Token) (*Token, error) {
+// undamaged deals with a damaged record of a connection that is in memory: it is written again, unless the storage was only in the midst
+// of writing it. It returns what is stored then, and when the last reading began. st.records is held.
+func (s *Source) undamaged(ctx context.Context, stored, current *Token) (_ *Token, began time.Time, _ error) {
 	if err := sleep(ctx, settleTime); err != nil {
-		return nil, err
+		return nil, time.Now(), err
 	}
+	began = time.Now()
 	again, err := s.store.load(ctx)
 	if err != nil || again == nil || again.end.Reason != ReasonDamaged {
-		return again, err
+		return again, began, err
 	}
 	// If a newer generation was damaged the refresh token in memory may be spent.
-	return nil, s.mend(ctx, stored, current.released(current.claim.doubtful() || stored.generation > current.generation))
+	mended := current.released(current.claim.doubtful() || stored.generation > current.generation)
+	return mended, began, s.mend(ctx, stored, mended)
 }
 
 // mend writes what is in memory over an older record. st.records is held.
@@ -220,7 +235,7 @@ func (s *Source) mend(ctx context.Context, stored, current *Token) error {
 	}
 	s.state.mu.Lock()
 	defer s.state.mu.Unlock()
-	if s.state.unsaved == current {
+	if s.state.unsaved != nil && s.state.unsaved.is(current) {
 		s.state.unsaved = nil
 	}
 	return nil

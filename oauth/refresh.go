@@ -18,8 +18,7 @@ func (s *Source) next(ctx context.Context, refused *Token) error {
 	began := s.state.token.Load()
 	var others watch
 	for {
-		read := time.Now()
-		base, err := s.latest(ctx)
+		base, read, err := s.read(ctx)
 		if err != nil {
 			return fmt.Errorf("reading the stored connection: %w", err)
 		}
