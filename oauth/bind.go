@@ -75,6 +75,9 @@ func (m *Method) Bind(env Environment) error {
 	key := env.Datasource + "\x00" + identity
 	shared, _ := pool.LoadOrStore(key, new(connections))
 	m.connections = shared.(*connections)
+	if m.Interactive() {
+		m.presence = m.connections.presenceOf(m)
+	}
 	m.release = func() {
 		m.connections.unbind(m)
 		_, err := pool.Delete(key)
@@ -99,7 +102,7 @@ func (m *Method) newSource(connection, identity string, state *State) *Source {
 		expiry: time.Duration(m.ExpiresIn),
 		store: &store{
 			storage: m.environment.Storage, places: m.places, ring: m.environment.Keys, datasource: m.datasource, connection: connection,
-			identity: identity, override: time.Duration(m.ExpiresIn), grant: m.Interactive(), logger: m.logger,
+			identity: identity, override: time.Duration(m.ExpiresIn), grant: m.Interactive(), presence: m.presence, logger: m.logger,
 		},
 	}
 	if connection != "" {

@@ -4,6 +4,7 @@ package oauth
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -38,6 +39,10 @@ type connections struct {
 	states map[string]*State      // by connection
 	flows  map[string]*redemption // by the ID of the flow
 	bound  []*Method              // those whose configuration has not ended, the newest one last
+
+	node          string    // names the process's entry; see presence
+	presence      *presence // of the configuration that was bound last
+	configuration any       // of which it is
 
 	strangers atomic.Bool // there are records that no key here opens
 	closed    atomic.Bool // nobody waits any more for what is under way, so nothing must be redeemed
@@ -79,6 +84,20 @@ func (c *connections) bind(m *Method) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.bound = append(c.bound, m)
+}
+
+// presenceOf returns what knows of other nodes in a method's storage: the methods of one configuration have one.
+func (c *connections) presenceOf(m *Method) *presence {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.presence != nil && c.configuration != nil && c.configuration == m.environment.Configuration {
+		return c.presence
+	}
+	if c.node == "" {
+		c.node = rand.Text()
+	}
+	c.presence, c.configuration = newPresence(impatient{m.environment.Storage, m.places}, m.datasource, c.node), m.environment.Configuration
+	return c.presence
 }
 
 // unbind notes that it is not any more.
@@ -156,6 +175,15 @@ func (c *connections) Destruct() error {
 		time.Sleep(20 * time.Millisecond)
 	}
 	c.closed.Store(true)
+	err := c.spool()
+	if c.presence != nil && !c.busy() {
+		c.presence.leave()
+	}
+	return err
+}
+
+// spool leaves what could not be stored for the next process.
+func (c *connections) spool() error {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	var errs []error

@@ -131,6 +131,7 @@ func (w *world) gateway(s *web, change func(*Method)) *gateway {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	m.presence = m.connections.presenceOf(m)
 	m.source = m.newSource("", m.identity(to), m.connections.state("", m.environment.CacheSize))
 	m.source.state.source.Store(m.source)
 	m.connections.bind(m)

@@ -38,6 +38,12 @@ func (s *Source) next(ctx context.Context, refused *Token) error {
 			}
 			continue
 		}
+		if !s.store.presence.isAnnounced() { // which may take a while, so the record is read again
+			if err := s.store.presence.announce(ctx); err != nil {
+				return fmt.Errorf("claiming the refresh token: %w", err)
+			}
+			continue
+		}
 		mine, until, err := s.claim(ctx, base, read)
 		if err != nil {
 			return err
@@ -49,7 +55,7 @@ func (s *Source) next(ctx context.Context, refused *Token) error {
 			return err
 		}
 		if time.Now().After(until) {
-			if mine, err = s.outlast(ctx, mine); err != nil {
+			if mine, err = s.outlast(ctx, mine, read); err != nil {
 				return err
 			}
 		}

@@ -26,6 +26,7 @@ type Token struct {
 	connected time.Time // when the account was connected; zero for client_credentials
 	changed   time.Time // when end changed
 	end       ending
+	node      string // which has written the record that the token was read from; "" if it was not, or that has no entry
 	claim     *claim // of who redeems the refresh token, or has died over it; as it was stored
 	foreign   bool   // it stands for a record that was made for another client or provider
 }
