@@ -96,7 +96,8 @@ const (
 	stepSent   = "sent"
 	stepRedeem = "redeem"
 	stepStore  = "store"
-	stepEntry  = "entry" // not of a refresh: the entry of a node is written or read
+	stepEntry  = "entry" // not of a refresh: the entry of a node is written
+	stepLook   = "look"  // the entry of another node is read
 )
 
 var errKilled = errors.New("the process is dead")
@@ -171,8 +172,10 @@ func (n *node) fail(err error) {
 func (n *node) use(ctx context.Context, op, key string, val []byte, do func() error) error {
 	step := op
 	switch {
-	case isEntry(key):
+	case isEntry(key) && val != nil:
 		step = stepEntry
+	case isEntry(key):
+		step = stepLook
 	case val != nil:
 		step = stepStore
 		if token, _, err := n.store.open(must(n.store.ring()), path.Base(key), val); err == nil && token.claim != nil {
