@@ -121,15 +121,17 @@ func (s *Source) unrivalled(ctx context.Context, mine *Token, read time.Time) bo
 // if that was so. Where no other node can be it does not wait.
 func (s *Source) outlast(ctx context.Context, mine *Token, read time.Time) (*Token, error) {
 	wait := s.outlasts()
-	for i := range 2 { // the second mark is for those who have seen the first one, so that they go on waiting
-		half := time.Now().Add(wait / 2)
+	// Each mark is for those who have seen the one before, so that they go on waiting: it must come before a lease is over.
+	steps := max(2, int((wait+s.lease-leaseClaimed-1)/(s.lease-leaseClaimed)))
+	for i := range steps {
+		next := time.Now().Add(wait / time.Duration(steps))
 		if i == 0 && s.unrivalled(ctx, mine, read) {
 			return mine, nil
 		}
 		if i == 0 {
 			s.logger.Warn("the storage is slow; waiting in case another node renews the token, too", zap.Duration("wait", wait))
 		}
-		if err := sleep(ctx, time.Until(half)); err != nil {
+		if err := sleep(ctx, time.Until(next)); err != nil {
 			return nil, err
 		}
 		if held, err := s.holds(ctx, mine); !held || err != nil {

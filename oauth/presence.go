@@ -134,6 +134,7 @@ func (p *presence) fresh(age time.Duration) bool {
 }
 
 func (p *presence) write(f *flight) {
+	p.look(context.Background()) // who has gone before a process begins must be known to have when it reads its first record
 	began := time.Now()
 	f.err = p.put(context.Background(), storageTimeout, false)
 	p.mu.Lock()
