@@ -94,7 +94,7 @@ func (c *connections) presenceOf(m *Method) *presence {
 		return c.presence
 	}
 	if c.node == "" {
-		c.node = rand.Text()
+		c.node = rand.Text() + ".node"
 	}
 	c.presence, c.configuration = newPresence(impatient{m.environment.Storage, m.places}, m.datasource, c.node), m.environment.Configuration
 	return c.presence
