@@ -10,9 +10,10 @@ import (
 	"go.uber.org/zap"
 )
 
-// Disconnect forgets the tokens of the connection, here and in the storage, and revokes them at the provider if there is a
-// revocation_url. A connection that is not there is no error. If the provider could not be told it returns a
-// *RevocationError: the connection is gone all the same.
+// Disconnect forgets the tokens of the connection, here and in the storage, and revokes them at
+// the provider if there is a revocation_url. A connection that is not there is no error. If the
+// provider could not be told it returns a *RevocationError: the connection is gone all the
+// same.
 func (s *Source) Disconnect(ctx context.Context) error {
 	if s.redeem == nil {
 		return errors.New("there is nothing to disconnect: tokens of client_credentials can be had again at any time")
@@ -28,7 +29,8 @@ func (s *Source) Disconnect(ctx context.Context) error {
 		}
 		others := base.redeemable() // or nobody else writes but who connects an account, and sees to it that it stays
 		for {
-			// What is left is no token, but a mark by which a node that was redeeming one knows that it came too late.
+			// What is left is no token, but a mark by which a node that was redeeming one knows
+			// that it came too late.
 			mark := &Token{
 				generation: base.generation + 1, identity: s.store.identity, grant: base.grant, connected: base.connected,
 				changed: time.Now(), end: ending{Reason: ReasonDisconnected},
@@ -58,7 +60,8 @@ func (s *Source) Disconnect(ctx context.Context) error {
 	return err
 }
 
-// revokeAll revokes the tokens of one grant. The refresh tokens before the newest one are spent, but the access tokens may live on.
+// revokeAll revokes the tokens of one grant. The refresh tokens before the newest one are
+// spent, but the access tokens may live on.
 func (s *Source) revokeAll(ctx context.Context, tokens []*Token) error {
 	newest := tokens[len(tokens)-1]
 	var older error
@@ -73,7 +76,8 @@ func (s *Source) revokeAll(ctx context.Context, tokens []*Token) error {
 	return nil
 }
 
-// discard revokes what came too late to be stored: the account was disconnected meanwhile, so nobody else does.
+// discard revokes what came too late to be stored: the account was disconnected meanwhile, so
+// nobody else does.
 func (s *Source) discard(token, stored *Token) {
 	if stored.end.Reason != ReasonDisconnected || token.access == "" {
 		return
@@ -107,7 +111,8 @@ func (s *Source) replace(ctx context.Context, token *Token) error {
 	return nil
 }
 
-// settled returns the newest token when no other node redeems its refresh token, and when the reading of that began.
+// settled returns the newest token when no other node redeems its refresh token, and when the
+// reading of that began.
 func (s *Source) settled(ctx context.Context) (*Token, time.Time, error) {
 	var others watch
 	for {
@@ -121,9 +126,9 @@ func (s *Source) settled(ctx context.Context) (*Token, time.Time, error) {
 	}
 }
 
-// displaced waits until every node can see a record that was written in the place of another. If another node, which had not
-// seen it, has claimed the refresh token before it in between, it waits for the end of that. It returns what is in its place
-// then, or nil if it has stayed.
+// displaced waits until every node can see a record that was written in the place of another.
+// If another node, which had not seen it, has claimed the refresh token before it in between,
+// it waits for the end of that. It returns what is in its place then, or nil if it has stayed.
 func (s *Source) displaced(ctx context.Context, mine *Token) (*Token, error) {
 	var others watch
 	for wait := settleTime; ; wait = pollInterval {
@@ -145,7 +150,8 @@ func (t *Token) stands(stored *Token) bool {
 	return stored.generation >= t.generation && stored.sameGrant(t) && (t.end.Reason == "" || stored.end.Reason != "")
 }
 
-// RevocationError says that tokens could not be revoked at the provider (RFC 7009). They are forgotten here.
+// RevocationError says that tokens could not be revoked at the provider (RFC 7009). They are
+// forgotten here.
 type RevocationError struct{ Err error }
 
 // Error implements error.

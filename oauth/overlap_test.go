@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// overlap is two people who connect an account each, of one connection, on two gateways at about the same time.
+// overlap is two people who connect an account each, of one connection, on two gateways at
+// about the same time.
 type overlap struct {
 	s        *web
 	gateways [2]*gateway
@@ -32,7 +33,8 @@ func (o *overlap) meet(t *testing.T, flows [2]*Flow, apart time.Duration) {
 	browsers.Wait()
 }
 
-// wantOne fails the test unless one of the two is connected, on both gateways, and the other one was told, and given back.
+// wantOne fails the test unless one of the two is connected, on both gateways, and the other
+// one was told, and given back.
 func (o *overlap) wantOne(t *testing.T, told error) {
 	t.Helper()
 	won, lost := 0, 1
@@ -82,8 +84,8 @@ func (g *gateway) link(t *testing.T) *Ticket {
 	return ticket
 }
 
-// TestConnectedTwice: two flows of one connection end on two nodes at once. One account is connected, and whoever has lost is told, and
-// their grant is given back.
+// TestConnectedTwice: two flows of one connection end on two nodes at once. One account is
+// connected, and whoever has lost is told, and their grant is given back.
 func TestConnectedTwice(t *testing.T) {
 	kinds := map[string]struct {
 		begin func(t *testing.T, g [2]*gateway) [2]*Flow
@@ -140,7 +142,8 @@ func TestConnectedTwice(t *testing.T) {
 						prepare(t, o)
 						flows := kind.begin(t, o.gateways)
 						s.forms = nil
-						// The provider takes a moment, so that both look at the connection before either has come back.
+						// The provider takes a moment, so that both look at the connection
+						// before either has come back.
 						s.slow = 400 * time.Millisecond
 						o.meet(t, flows, apart)
 						s.slow = 0
@@ -152,8 +155,9 @@ func TestConnectedTwice(t *testing.T) {
 	}
 }
 
-// TestConnectedTwiceTooLate: the write of one of two accounts is so late that the other one was seen to stand. It counts all the same,
-// and the node that has connected the other one notices, and gives it back.
+// TestConnectedTwiceTooLate: the write of one of two accounts is so late that the other one was
+// seen to stand. It counts all the same, and the node that has connected the other one notices,
+// and gives it back.
 func TestConnectedTwiceTooLate(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
 		s := &web{p: w.p, unlike: true}
@@ -176,8 +180,9 @@ func TestConnectedTwiceTooLate(t *testing.T) {
 	})
 }
 
-// TestConnectAndDisconnect: an account is connected on one node while the one before is disconnected on another. It is as if one had
-// come after the other: what is stored is what both have been told.
+// TestConnectAndDisconnect: an account is connected on one node while the one before is
+// disconnected on another. It is as if one had come after the other: what is stored is what
+// both have been told.
 func TestConnectAndDisconnect(t *testing.T) {
 	for _, apart := range []time.Duration{-300 * time.Millisecond, -10 * time.Millisecond, 0, 10 * time.Millisecond, 300 * time.Millisecond} {
 		for _, delay := range []time.Duration{0, 50 * time.Millisecond, 200 * time.Millisecond} {

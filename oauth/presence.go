@@ -13,18 +13,23 @@ import (
 	"time"
 )
 
-// A claim that was written late may lie over what another node has written, so it is trusted only when that node had the time to mend
-// it. A node that is alone need not wait for that, and whether it is alone stands in the storage:
+// A claim that was written late may lie over what another node has written, so it is trusted
+// only when that node had the time to mend it. A node that is alone need not wait for that, and
+// whether it is alone stands in the storage:
 //
-//   - Each node has an entry beside the records, and begins no write of a record while that is not there, or is older than announcedFor.
-//     So who has written to a record has had an entry before that.
-//   - Whoever was late lists the entries after that, when every node can see what came before. Is there no other one, nothing can lie
-//     below: a node whose entry comes later has read the record later than that, or is late itself, and sees this one's.
-//   - An entry stays, or what was written in the meantime could not be told from nothing. A node that ends says so in it, and one that
-//     dies is silent. Either counts as gone for a reading only that began when all of its writes had landed.
+//   - Each node has an entry beside the records, and begins no write of a record while that is
+//     not there, or is older than announcedFor. So who has written to a record has had an entry
+//     before that.
+//   - Whoever was late lists the entries after that, when every node can see what came before.
+//     If there is no other one, nothing can lie below: a node whose entry comes later has read
+//     the record later than that, or is late itself, and sees this one's.
+//   - An entry stays, or what was written in the meantime could not be told from nothing. A
+//     node that ends says so in it, and one that dies is silent. Either counts as gone for a
+//     reading only that began when all of its writes had landed.
 //
-// What is missing or cannot be read, a list without the own entry, and a record whose last writer had none, as those of earlier versions,
-// speak for others. No clock of another node is believed.
+// What is missing or cannot be read, a list without the own entry, and a record whose last
+// writer had none, as those of earlier versions, speak for others. No clock of another node is
+// believed.
 const (
 	// announceEvery is how often an entry is written.
 	announceEvery = time.Minute
@@ -32,13 +37,15 @@ const (
 	// announcedFor is how old an entry may be when its node begins to write a record.
 	announcedFor = 3 * time.Minute
 
-	// silentAfter is how long an entry must have been the same for all writes of its node to have landed.
+	// silentAfter is how long an entry must have been the same for all writes of its node to
+	// have landed.
 	silentAfter = announcedFor + storageTimeout + 5*time.Second
 
 	// forgetAfter is how old an entry is that is removed, by its own clock too.
 	forgetAfter = time.Hour
 
-	// maxEntries is how many entries are looked at. More are of processes that die all the time, and speak for others.
+	// maxEntries is how many entries are looked at. More are of processes that die all the
+	// time, and speak for others.
 	maxEntries = 64
 
 	// leavePatience bounds the wait for the last entry of a process that ends.
@@ -73,7 +80,8 @@ type sighting struct {
 }
 
 func newPresence(storage impatient, datasource, name string) *presence {
-	// No datasource has such a name. In its own folder the file storage's list would have this one as a file that was left behind.
+	// No datasource has such a name. In its own folder the file storage's list would have this
+	// one as a file that was left behind.
 	return &presence{
 		storage: storage, folder: path.Join("authenticated_api", datasource+".nodes"), name: name, others: make(map[string]*sighting),
 	}
@@ -97,7 +105,8 @@ func (p *presence) isAnnounced() bool {
 	return p.fresh(announcedFor)
 }
 
-// announce returns when the own entry is there and new enough for a write to begin, which it nearly always is.
+// announce returns when the own entry is there and new enough for a write to begin, which it
+// nearly always is.
 func (p *presence) announce(ctx context.Context) error {
 	if p == nil {
 		return nil
@@ -126,15 +135,18 @@ func (p *presence) announceWithin(ctx context.Context, age time.Duration) error 
 	}
 }
 
-// fresh reports whether the own entry is there, and not older. A machine that was suspended may know that by one of its two clocks
-// alone. mu is held.
+// fresh reports whether the own entry is there, and not older. A machine that was suspended may
+// know that by one of its two clocks alone. mu is held.
 func (p *presence) fresh(age time.Duration) bool {
 	now := time.Now()
 	return !p.announced.IsZero() && now.Sub(p.announced) < age && now.Round(0).Sub(p.announced.Round(0)).Abs() < age
 }
 
 func (p *presence) write(f *flight) {
-	p.look(context.Background()) // who has gone before a process begins must be known to have when it reads its first record
+	// Who has gone before a process begins must be known to have when it reads its first record.
+	ctx, cancel := context.WithTimeout(context.Background(), lookPatience)
+	p.look(ctx)
+	cancel()
 	began := time.Now()
 	f.err = p.put(context.Background(), storageTimeout, false)
 	p.mu.Lock()
@@ -163,7 +175,8 @@ func (p *presence) put(ctx context.Context, patience time.Duration, gone bool) e
 	return nil
 }
 
-// leave says in the own entry that this process writes nothing any more. It says nothing while a write hangs, which may land yet.
+// leave says in the own entry that this process writes nothing any more. It says nothing while
+// a write hangs, which may land yet.
 func (p *presence) leave() {
 	p.mu.Lock()
 	there := !p.announced.IsZero() && p.writing == nil && len(p.storage.places.writes) == 0
@@ -174,8 +187,8 @@ func (p *presence) leave() {
 	}
 }
 
-// alone reports whether no other node can have written to a record since a reading of it began. What was written in the meantime must
-// have been there for as long as a read may lag behind.
+// alone reports whether no other node can have written to a record since a reading of it began.
+// What was written in the meantime must have been there for as long as a read may lag behind.
 func (p *presence) alone(ctx context.Context, read time.Time) bool {
 	return p != nil && !read.IsZero() && p.othersGone(read) && p.look(ctx) && p.othersGone(read)
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 )
 
-// slow has each write of the node take as long, before it lands and after. What it returns says whether the node has redeemed something that
-// is not stored.
+// slow has each write of the node take as long, before it lands and after. What it returns says
+// whether the node has redeemed something that is not stored.
 func (n *node) slow(takes func() time.Duration) (holds *atomic.Bool) {
 	holds = new(atomic.Bool)
 	write := func(step string) bool {
@@ -52,8 +52,9 @@ func (n *node) leave(t *testing.T) {
 	}
 }
 
-// TestAloneWithSlowWrites: a node that is alone, with a storage that takes long for a write, has the next token after the writes that are
-// needed and the time that a claim must stand: the entry where it is old, the claim, the mark and the token.
+// TestAloneWithSlowWrites: a node that is alone, with a storage that takes long for a write,
+// has the next token after the writes that are needed and the time that a claim must stand: the
+// entry where it is old, the claim, the mark and the token.
 func TestAloneWithSlowWrites(t *testing.T) {
 	for _, takes := range []time.Duration{10 * time.Millisecond, 400 * time.Millisecond, 1600 * time.Millisecond} {
 		most := 4*takes + settleTime + lateAfter + 50*time.Millisecond
@@ -107,7 +108,8 @@ func TestAloneWithSlowWrites(t *testing.T) {
 	}
 }
 
-// TestMoveWithSlowWrites: the keeper of a node that is alone moves records to another key, however slow the storage is.
+// TestMoveWithSlowWrites: the keeper of a node that is alone moves records to another key,
+// however slow the storage is.
 func TestMoveWithSlowWrites(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
 		older, newer := newKey(t), newKey(t)
@@ -129,8 +131,9 @@ func TestMoveWithSlowWrites(t *testing.T) {
 	})
 }
 
-// TestComingAndGoing: nodes with slow writes begin, end and are killed at any time while tokens expire. No refresh token is redeemed twice,
-// and no grant is lost: none is killed while it has an answer that is not stored.
+// TestComingAndGoing: nodes with slow writes begin, end and are killed at any time while tokens
+// expire. No refresh token is redeemed twice, and no grant is lost: none is killed while it has
+// an answer that is not stored.
 func TestComingAndGoing(t *testing.T) {
 	for _, most := range []time.Duration{400 * time.Millisecond, time.Second, 2 * time.Second} {
 		for name, end := range map[string]func(t *testing.T, n *node){
@@ -180,8 +183,9 @@ func comeAndGo(t *testing.T, w *world, takes func() time.Duration, end func(*tes
 	places.Wait()
 }
 
-// TestRivalOfAMoment: while the claim of a node is on its way, another one begins, renews the token, and ends. The claim lies over what that one
-// has stored, and nobody is there to mend it but the storage's list of nodes. It is not redeemed at once.
+// TestRivalOfAMoment: while the claim of a node is on its way, another one begins, renews the
+// token, and ends. The claim lies over what that one has stored, and nobody is there to mend it
+// but the storage's list of nodes. It is not redeemed at once.
 func TestRivalOfAMoment(t *testing.T) {
 	for name, end := range map[string]func(t *testing.T, n *node){
 		"ended":   func(t *testing.T, n *node) { n.leave(t) },
@@ -214,7 +218,8 @@ func TestRivalOfAMoment(t *testing.T) {
 	}
 }
 
-// TestRivalWithoutEntry: a record that a node of an earlier version has written, which has no entry, speaks for that node.
+// TestRivalWithoutEntry: a record that a node of an earlier version has written, which has no
+// entry, speaks for that node.
 func TestRivalWithoutEntry(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		old, a := w.node(), w.node()
@@ -283,7 +288,8 @@ func TestUncertainPresence(t *testing.T) {
 	}
 }
 
-// TestNoEntryNoWrite: a node whose entry cannot be written, or that was suspended since, writes no record before it is.
+// TestNoEntryNoWrite: a node whose entry cannot be written, or that was suspended since, writes
+// no record before it is.
 func TestNoEntryNoWrite(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		n := w.connected(1)[0]
@@ -303,7 +309,8 @@ func TestNoEntryNoWrite(t *testing.T) {
 	})
 }
 
-// TestEntriesAreForgotten: what nodes that are no more have left is removed after a while, and those that are there keep their entries.
+// TestEntriesAreForgotten: what nodes that are no more have left is removed after a while, and
+// those that are there keep their entries.
 func TestEntriesAreForgotten(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		nodes := w.connected(3)
@@ -327,8 +334,9 @@ func TestEntriesAreForgotten(t *testing.T) {
 	})
 }
 
-// TestTwoWithShortLease: where the lease is shorter than half of the wait of who was late, the claim is marked more often in the
-// meantime, or two nodes with slow writes would take it from each other again and again.
+// TestTwoWithShortLease: where the lease is shorter than half of the wait of who was late, the
+// claim is marked more often in the meantime, or two nodes with slow writes would take it from
+// each other again and again.
 func TestTwoWithShortLease(t *testing.T) {
 	for _, timeout := range []time.Duration{time.Second, 3 * time.Second, 10 * time.Second} {
 		bubble(t, &issuer{mode: rotateStrict, life: 5 * time.Minute}, func(t *testing.T, w *world) {

@@ -11,8 +11,9 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 )
 
-// TestDamagedWhileRunning: the record of a running gateway is damaged, or seems so for a moment, or is deleted. The next renewal takes the
-// time that a look at it takes, and not that of a slow storage: the claim rests on the last reading.
+// TestDamagedWhileRunning: the record of a running gateway is damaged, or seems so for a
+// moment, or is deleted. The next renewal takes the time that a look at it takes, and not that
+// of a slow storage: the claim rests on the last reading.
 func TestDamagedWhileRunning(t *testing.T) {
 	for name, spoil := range map[string]func(w *world, key string, good []byte){
 		"cut":   func(w *world, key string, good []byte) { w.disk.memory.put(key, good[:len(good)/2]) },
@@ -44,8 +45,8 @@ func TestDamagedWhileRunning(t *testing.T) {
 	}
 }
 
-// TestDoubtOfDamage: if what was damaged was of a newer generation the refresh token in memory may be spent. That it is then said to be lost
-// must not depend on who asks next.
+// TestDoubtOfDamage: if what was damaged was of a newer generation the refresh token in memory
+// may be spent. That it is then said to be lost must not depend on who asks next.
 func TestDoubtOfDamage(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		nodes := w.connected(2)
@@ -63,7 +64,8 @@ func TestDoubtOfDamage(t *testing.T) {
 	})
 }
 
-// TestReadingBegins: somebody else uses the record when a renewal comes, for longer than a claim may take. That does not count.
+// TestReadingBegins: somebody else uses the record when a renewal comes, for longer than a
+// claim may take. That does not count.
 func TestReadingBegins(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		n := w.connected(1)[0]
@@ -74,8 +76,9 @@ func TestReadingBegins(t *testing.T) {
 	})
 }
 
-// TestReadingOfMove: between the reading of a record that is to be moved and its claim another node connects an account. The claim is known to
-// be late, since the time of the reading counts and not that at which it was over.
+// TestReadingOfMove: between the reading of a record that is to be moved and its claim another
+// node connects an account. The claim is known to be late, since the time of the reading counts
+// and not that at which it was over.
 func TestReadingOfMove(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
 		older, newer := newKey(t), newKey(t)
