@@ -95,8 +95,11 @@ func (s *Source) redeemClaimed(ctx context.Context, mine, refused *Token) (held 
 				c, err = s.redeem(ctx, mine.refresh)
 			}
 		}
-		if errors.Is(e, errOver) {
+		switch {
+		case errors.Is(e, errOver):
 			return true, err
+		case e != nil: // one refusal is all that there is
+			return true, s.giveBack(ctx, mine, doubtful || c.doubt, err)
 		}
 	}
 	if err != nil {
@@ -110,7 +113,7 @@ func (s *Source) redeemClaimed(ctx context.Context, mine, refused *Token) (held 
 // the other ones it is lost anyway. For refusals see consequences.
 func (s *Source) asksAgain(mine *Token, c *call, err error, refused bool) (wait time.Duration, asks bool) {
 	switch {
-	case err == nil:
+	case err == nil || c.got != nil && c.got.refreshToken != "": // another refresh token has taken the place of that one
 		return 0, false
 	case c.lost:
 		return 0, true
@@ -118,11 +121,8 @@ func (s *Source) asksAgain(mine *Token, c *call, err error, refused bool) (wait 
 		return 0, false
 	}
 	s.state.noteRefusal(mine.generation)
-	wait = settleTime // what another node has got may be on its way to the storage
-	if !mine.expiry.IsZero() {
-		wait = max(wait, time.Until(mine.expiry.Add(endSettle)))
-	}
-	return wait, true
+	// What another node has got may be on its way to the storage. By a clock that was set since the end may be far away.
+	return min(max(settleTime, time.Until(s.state.inUse(mine).expiry.Add(endSettle))), endSettle), true
 }
 
 // redeemed stores the answer to a refresh, and has it used.
@@ -136,7 +136,6 @@ func (s *Source) redeemed(ctx context.Context, mine *Token, c *call) error {
 	case token.valid(time.Now()):
 		return nil
 	case s.store.term.idToken && c.got.idToken == "":
-		s.state.noteRefusal(token.generation)
 		return &Error{Host: c.host, Status: http.StatusOK, Err: errNoIDToken}
 	default:
 		return &Error{Err: errEnded}
@@ -187,10 +186,7 @@ func (s *Source) failed(ctx context.Context, mine *Token, c *call, err error, do
 		// The answer is of no use but for the refresh token that has taken the place of the spent one.
 		token := mine.released(false).with(func(t *Token) { t.refresh, t.generation = c.got.refreshToken, mine.generation+1 })
 		if token = s.unlessOvertaken(ctx, mine, token); token != nil {
-			s.keep(ctx, token)
-			if !token.valid(time.Now()) {
-				s.state.noteRefusal(token.generation)
-			}
+			s.keep(ctx, token) // and nobody has refused that one
 		}
 		return err
 	}
@@ -240,10 +236,10 @@ const endJitter = 5 * time.Second
 // askAtEnd has the provider asked again when the access token of a generation has ended, whose refresh token it
 // has refused early. So a grant that has truly ended is noticed although nobody uses the connection.
 func (s *Source) askAtEnd(token *Token) {
-	if token.expiry.IsZero() {
+	st := s.state
+	if token = st.inUse(token); token.expiry.IsZero() {
 		return
 	}
-	st := s.state
 	st.mu.Lock()
 	running := st.atEnd == token.generation
 	st.atEnd = token.generation
