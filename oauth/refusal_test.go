@@ -84,6 +84,7 @@ func withoutIDToken(n *node) {
 	n.redeem = func(ctx context.Context, refreshToken string) (*call, error) {
 		c, err := redeem(ctx, refreshToken)
 		if err == nil && c.got.idToken == "" {
+			c.got.issued = true
 			c.got, err = c.got.believed(http.StatusOK, true), &Error{Host: "provider", Status: http.StatusOK, Err: errNoIDToken}
 		}
 		return c, err
