@@ -184,13 +184,18 @@ func (s *Source) unlessOvertaken(ctx context.Context, mine, token *Token) *Token
 func (s *Source) failed(ctx context.Context, mine *Token, c *call, err error, doubtful, refused bool) error {
 	if c.got != nil && c.got.refreshToken != "" {
 		// The answer is of no use but for the refresh token that has taken the place of the spent one.
-		token := mine.released(false).with(func(t *Token) { t.refresh, t.generation = c.got.refreshToken, mine.generation+1 })
+		token := mine.released(false).with(func(t *Token) {
+			t.refresh, t.generation, t.refused = c.got.refreshToken, mine.generation+1, nil
+		})
 		if token = s.unlessOvertaken(ctx, mine, token); token != nil {
 			s.keep(ctx, token) // and nobody has refused that one
 		}
 		return err
 	}
 	follows := s.follows(mine, err, refused)
+	if follows != tryLater {
+		mine = mine.with(func(t *Token) { t.refused = &refusal{time.Now().UnixMilli(), words(err)} })
+	}
 	switch follows {
 	case waitForEnd:
 		s.askAtEnd(mine) //nolint:contextcheck // it belongs to no request
@@ -247,27 +252,60 @@ func (s *Source) askAtEnd(token *Token) {
 	if running {
 		return
 	}
+	s.askIn(time.Until(token.expiry), token.generation, endAgain)
+}
+
+// endAgain is when it is tried again to ask about an access token that has ended, where that brings no answer; it doubles.
+const endAgain = time.Minute
+
+// askIn has askEnded called after a time, by whatever configuration runs then.
+func (s *Source) askIn(wait time.Duration, generation uint64, again time.Duration) {
 	jitter := time.Duration(weakrand.Int64N(int64(endJitter))) //nolint:gosec // G404: a jitter is no secret
-	time.AfterFunc(time.Until(token.expiry)+jitter, func() {
+	time.AfterFunc(wait+jitter, func() {
 		if m := s.method.connections.successor(s.method); m != nil {
-			m.Source(s.store.connection).askEnded(token.generation)
+			m.Source(s.store.connection).askEnded(generation, again)
 		}
 	})
 }
 
-// askEnded renews the token of a generation if that has ended, and there is no newer one.
-func (s *Source) askEnded(generation uint64) {
+// askEnded renews the token of a generation if that has ended, and there is no newer one, until the provider has said
+// something of it.
+func (s *Source) askEnded(generation uint64, again time.Duration) {
+	over, wait := s.askOnce(generation, again)
+	if !over {
+		s.askIn(wait, generation, min(2*again, forcedLongest))
+		return
+	}
 	s.state.mu.Lock()
+	defer s.state.mu.Unlock()
 	if s.state.atEnd == generation {
 		s.state.atEnd = 0
 	}
-	s.state.mu.Unlock()
+}
+
+// askOnce is askEnded that does not come again. It reports whether that is over, or else when to come again.
+func (s *Source) askOnce(generation uint64, again time.Duration) (over bool, wait time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), storageTimeout)
 	defer cancel()
-	now := time.Now()
-	if base, err := s.latest(ctx); err == nil && base.generation == generation && base.redeemable() && !base.valid(now) {
-		_, _ = s.renew(now, nil) //nolint:contextcheck // what fails is logged there
+	base, err := s.latest(ctx)
+	if err != nil {
+		return false, again
 	}
+	now := time.Now()
+	switch token := s.state.inUse(base); {
+	case base.generation != generation || !base.redeemable():
+		return true, 0
+	case token.valid(now):
+		return false, time.Until(token.expiry) // the clock was set
+	}
+	if f, _ := s.renew(now, nil); f != nil { //nolint:contextcheck // what fails is logged there
+		<-f.done
+	}
+	s.state.mu.Lock()
+	defer s.state.mu.Unlock()
+	token := s.state.token.Load()
+	refused := s.state.refused == generation && judge(s.state.err).refusal()
+	return refused || token == nil || token.generation != generation || !token.redeemable(), again
 }
 
 // giveBack takes the claim out of the record after a failure, unless another node has claimed or written the record since: this process

@@ -5,6 +5,7 @@ package oauth
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -155,3 +156,121 @@ func TestRefreshTokenOnly(t *testing.T) {
 		}
 	})
 }
+
+// mustBe fails unless the connection has that state.
+func mustBe(t *testing.T, n *node, state, lastError string) {
+	t.Helper()
+	if st, err := n.Status(t.Context()); err != nil || st.State != state || st.LastError != lastError {
+		t.Errorf("%+v, %v; want %s, %q", st, err, state, lastError)
+	}
+}
+
+// TestRefusedBeforeRestart: a grant that was withdrawn is noticed within a minute of the access token's end, although the process that has heard
+// the refusal has ended and nobody uses the connection. What callers are told is known to others, too.
+func TestRefusedBeforeRestart(t *testing.T) {
+	for _, down := range []time.Duration{0, time.Hour} { // how long no process runs
+		eachRefusal(t, 10*time.Minute, func(t *testing.T, w *world, refusal *Error) {
+			first := w.connected(1)[0]
+			w.p.fate = func(int) fate { return fate{err: refusal} }
+			time.Sleep(w.p.life - time.Minute)
+			first.mustHave(t, "access-0")
+			time.Sleep(3 * time.Second)
+			first.method.connections.unbind(first.method) // it has ended
+			time.Sleep(down)
+
+			n := w.node()
+			go n.method.Keep(t.Context())
+			time.Sleep(time.Second)
+			if down == 0 {
+				mustBe(t, n, StateConnected, words(refusal))
+				n.mustHave(t, "access-0")
+			}
+			time.Sleep(2 * time.Minute)
+			calls := w.p.calls()
+			mustBe(t, n, StateReauthorize, words(refusal))
+			mustBe(t, w.node(), StateReauthorize, words(refusal))
+			if calls < 3 || w.p.calls() != calls {
+				t.Errorf("%d and %d token requests", calls, w.p.calls())
+			}
+			w.p.fate = nil
+			if refusal.Code != "invalid_grant" {
+				time.Sleep(5 * time.Minute)
+				mustGet(t, n, "access-1", time.Second)
+				mustBe(t, n, StateConnected, "")
+				mustBe(t, w.node(), StateConnected, "")
+			}
+		})
+	}
+}
+
+// TestRefusedWhileDown: at the end of the access token the provider does not answer. It is asked again until it does, although nobody uses
+// the connection, and not all the time.
+func TestRefusedWhileDown(t *testing.T) {
+	eachRefusal(t, 10*time.Minute, func(t *testing.T, w *world, refusal *Error) {
+		n := w.connected(1)[0]
+		ends := time.Now().Add(w.p.life)
+		w.p.fate = func(int) fate {
+			if left := time.Until(ends); left < 0 && left > -time.Hour {
+				return fate{err: &Error{Status: http.StatusBadGateway}}
+			}
+			return fate{err: refusal}
+		}
+		time.Sleep(w.p.life - time.Minute)
+		n.mustHave(t, "access-0")
+		time.Sleep(3 * time.Hour)
+		mustBe(t, n, StateReauthorize, words(refusal))
+		if calls := w.p.calls(); calls > 12 {
+			t.Errorf("%d token requests", calls)
+		}
+	})
+}
+
+// TestKeeperAndRefusals: the keeper asks a provider that refuses once in KeepAlive, and not with each of its rounds.
+func TestKeeperAndRefusals(t *testing.T) {
+	for _, life := range []time.Duration{10 * time.Minute, 14 * 24 * time.Hour} {
+		eachRefusal(t, life, func(t *testing.T, w *world, refusal *Error) {
+			n := w.connected(1)[0]
+			n.method.environment.KeepAlive = 24 * time.Hour
+			w.p.fate = func(int) fate { return fate{err: refusal} }
+			go n.method.Keep(t.Context())
+			time.Sleep(10*24*time.Hour + time.Hour)
+			if calls := w.p.calls(); calls < 2 || calls > 11 {
+				t.Errorf("%v: %d token requests in ten days", life, calls)
+			}
+			if life > 10*24*time.Hour {
+				n.mustHave(t, "access-0")
+			}
+		})
+	}
+}
+
+// TestTokenFieldChanged: with another token_field the end of the other token counts, also over a reload. Where there is no ID token
+// nothing is sent that is none.
+func TestTokenFieldChanged(t *testing.T) {
+	bubble(t, &issuer{mode: rotateNever, life: time.Hour}, func(t *testing.T, w *world) {
+		for _, id := range []string{"", jwtOf(`{"exp":` + unixIn(5*time.Minute) + `}`)} {
+			n := w.node()
+			token := w.p.connect()
+			token.id = id
+			if err := n.install(t.Context(), token); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			n.method.TokenField = fieldIDToken
+			reloaded := n.method.newSource("", "identity", n.state)
+			restarted := n.method.newSource("", "identity", new(State))
+			fromRecord, err := restarted.latest(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, got := range map[string]*Token{"reload": reloaded.state.token.Load(), "restart": fromRecord} {
+				left := time.Until(got.expiry).Round(time.Minute)
+				if want := map[bool]time.Duration{true: 0, false: 5 * time.Minute}[id == ""]; left != want || got.valid(time.Now()) != (id != "") {
+					t.Errorf("%s: %v left, want %v", name, left, want)
+				}
+			}
+		}
+	})
+}
+
+func unixIn(d time.Duration) string { return strconv.FormatInt(time.Now().Add(d).Unix(), 10) }
