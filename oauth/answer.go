@@ -39,6 +39,10 @@ type answer struct {
 var (
 	errNoDocument = errors.New("the answer is neither a JSON object nor a form")
 	errNoToken    = errors.New("the answer has no access_token that can be sent")
+
+	// errNotIssued is that a provider says no with the status of a success and without the word error:
+	// {"errcode":40030,"errmsg":"invalid refresh_token"} (WeChat).
+	errNotIssued = errors.New("the answer has neither a token nor an error")
 )
 
 // sent returns the token that is put on requests.

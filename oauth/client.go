@@ -127,6 +127,8 @@ func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return normalized(req, c.got), nil
 	case got.errorCode != "" || !success:
 		fail.Code = got.errorCode
+	case !got.issued:
+		fail.Err = errNotIssued
 	case c.idToken:
 		fail.Err = errNoIDToken
 	default:

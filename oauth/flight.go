@@ -96,7 +96,7 @@ func (s *Source) fly(f *flight, do func(context.Context) error) {
 		st.failures++
 		st.retry = now.Add(s.pause(err, f.began, st.failures, now))
 		if e, ok := errors.AsType[*Error](err); ok {
-			if later := now.Add(min(maxRetryAfter, e.Retry.Sub(now))); later.After(st.retry) {
+			if later := s.asks(e, now); later.After(st.retry) {
 				st.retry, st.asked = later, later
 			}
 			e.Retry = st.retry
@@ -151,6 +151,16 @@ func (s *Source) pause(err error, began time.Time, failures int, now time.Time) 
 		return 0 // it was of the token while that was valid
 	}
 	return backoff(failures, longest, jitter)
+}
+
+// asks returns when the provider asks to come again. That is not beyond the end of a valid token whose renewal it refuses: what it
+// says then decides about the grant.
+func (s *Source) asks(e *Error, now time.Time) time.Time {
+	later := now.Add(min(maxRetryAfter, e.Retry.Sub(now)))
+	if token := s.state.token.Load(); s.redeem != nil && judge(e).refusal() && token.valid(now) && !token.expiry.IsZero() && token.expiry.Before(later) {
+		return token.expiry
+	}
+	return later
 }
 
 // safely is do without its panics: a storage module's would end Caddy, since no server's recover is above here.

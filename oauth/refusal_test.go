@@ -274,3 +274,44 @@ func TestTokenFieldChanged(t *testing.T) {
 }
 
 func unixIn(d time.Duration) string { return strconv.FormatInt(time.Now().Add(d).Unix(), 10) }
+
+// TestRefusedWithRetryAfter: a provider that refuses early and asks to come again in an hour is asked at the access token's end all the same.
+func TestRefusedWithRetryAfter(t *testing.T) {
+	eachRefusal(t, 10*time.Minute, func(t *testing.T, w *world, refusal *Error) {
+		n := w.connected(1)[0]
+		ends := time.Now().Add(w.p.life)
+		w.p.fate = func(int) fate {
+			if time.Now().Before(ends) {
+				e := *refusal
+				e.Retry = time.Now().Add(time.Hour)
+				return fate{err: &e}
+			}
+			return fate{}
+		}
+		for time.Now().Before(ends) {
+			n.mustHave(t, "access-0")
+			time.Sleep(time.Second)
+		}
+		mustGet(t, n, "access-1", settleTime)
+	})
+}
+
+// TestNotIssued: on the wire, a success without a token is a no if it can be read, whatever its words are.
+func TestNotIssued(t *testing.T) {
+	for body, want := range map[string]verdict{
+		`{"errcode":40030,"errmsg":"invalid refresh_token"}`: verdictRefused,
+		`{"data":{"error_code":10010},"message":"error"}`:    verdictRefused,
+		`{"ok":false,"refresh_token":"is required"}`:         verdictRefused,
+		`{"access_token":null}`:                              verdictRefused,
+		`{"access_token":"\n"}`:                              verdictNone,
+		`{"refresh_token":"r","acc`:                          verdictNone,
+		`<html>come back later</html>`:                       verdictNone,
+		``:                                                   verdictNone,
+	} {
+		m, _ := provision(t, "token_url "+serve(t, respond(http.StatusOK, body))+"\nclient_id i\nclient_secret s")
+		c, err := m.redeem(t.Context(), newClient(nil, nil), "old")
+		if got := judge(err); got != want || c.got != nil && want == verdictRefused && c.got.refreshToken != "" {
+			t.Errorf("%s: verdict %v of %v, want %v", body, got, err, want)
+		}
+	}
+}

@@ -46,7 +46,7 @@ func judge(err error) verdict {
 		return verdictRejected
 	case slices.Contains(clientErrors, e.Code):
 		return verdictClient
-	case e.Status >= 400 || e.Code != "" || errors.Is(e.Err, errNoIDToken):
+	case e.Status >= 400 || e.Code != "" || errors.Is(e.Err, errNoIDToken) || errors.Is(e.Err, errNotIssued):
 		return verdictRefused
 	default:
 		return verdictNone
