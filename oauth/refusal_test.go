@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -18,12 +19,12 @@ func TestRefusedOnceBesideFaults(t *testing.T) {
 		t.Run(step, func(t *testing.T) {
 			bubble(t, &issuer{mode: rotateStrict, life: 10 * time.Minute}, func(t *testing.T, w *world) {
 				n := w.connected(1)[0]
-				w.p.fate = func(i int) fate {
+				w.p.behave(func(i int) fate {
 					if i == 1 {
 						return fate{err: invalidGrant}
 					}
 					return fate{}
-				}
+				})
 				time.Sleep(w.p.life + time.Hour)
 				n.after.set(func(at string) {
 					if at == stepRedeem && w.p.calls() == 1 {
@@ -51,12 +52,12 @@ func TestRefusedOnceBesideFaults(t *testing.T) {
 func TestRefusedByAnotherClock(t *testing.T) {
 	eachRefusal(t, time.Hour, func(t *testing.T, w *world, refusal *Error) {
 		n := w.connected(1)[0]
-		w.p.fate = func(i int) fate {
+		w.p.behave(func(i int) fate {
 			if i == 1 {
 				return fate{err: refusal}
 			}
 			return fate{}
-		}
+		})
 		time.Sleep(time.Minute)
 		now := time.Now()
 		n.state.token.Store(n.state.token.Load().with(func(t *Token) { t.expire(now) }))
@@ -64,7 +65,7 @@ func TestRefusedByAnotherClock(t *testing.T) {
 	})
 	eachRefusal(t, 10*time.Minute, func(t *testing.T, w *world, refusal *Error) {
 		n := w.connected(1)[0]
-		w.p.fate = func(int) fate { return fate{err: refusal} }
+		w.p.behave(func(int) fate { return fate{err: refusal} })
 		time.Sleep(w.p.life + time.Minute)
 		ends := time.Now().Add(10 * time.Second)
 		n.state.token.Store(n.state.token.Load().with(func(t *Token) { t.expiry = ends }))
@@ -97,8 +98,11 @@ func withoutIDToken(n *node) {
 func TestNoIDToken(t *testing.T) {
 	for _, mode := range []rotation{rotateNever, rotateStrict} {
 		bubble(t, &issuer{mode: mode, life: 10 * time.Minute}, func(t *testing.T, w *world) {
-			n := w.connected(1)[0]
+			n := w.node()
 			withoutIDToken(n)
+			if err := n.install(t.Context(), w.p.connect()); err != nil {
+				t.Fatal(err)
+			}
 			time.Sleep(w.p.life + time.Minute)
 			if _, err := n.Credential(t.Context()); !isAuthorization(err, ReasonRefused) {
 				t.Errorf("got %v", err)
@@ -124,7 +128,7 @@ func TestNoIDToken(t *testing.T) {
 func TestRefreshTokenOnly(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: 10 * time.Minute}, func(t *testing.T, w *world) {
 		n := w.connected(1)[0]
-		w.p.fate = func(i int) fate {
+		w.p.behave(func(i int) fate {
 			switch i {
 			case 1:
 				return fate{say: &answer{refreshToken: "refresh-1"}}
@@ -132,7 +136,7 @@ func TestRefreshTokenOnly(t *testing.T) {
 				return fate{err: invalidGrant}
 			}
 			return fate{}
-		}
+		})
 		time.Sleep(w.p.life + time.Minute)
 		for range 10 {
 			_, _ = n.Credential(t.Context())
@@ -145,7 +149,7 @@ func TestRefreshTokenOnly(t *testing.T) {
 	// And one that comes again and again does not make the gateway ask each second.
 	bubble(t, &issuer{mode: rotateNever, life: 10 * time.Minute}, func(t *testing.T, w *world) {
 		n := w.connected(1)[0]
-		w.p.fate = func(int) fate { return fate{say: &answer{refreshToken: "refresh-0"}} }
+		w.p.behave(func(int) fate { return fate{say: &answer{refreshToken: "refresh-0"}} })
 		time.Sleep(w.p.life + time.Minute)
 		for range 600 {
 			_, _ = n.Credential(t.Context())
@@ -171,7 +175,7 @@ func TestRefusedBeforeRestart(t *testing.T) {
 	for _, down := range []time.Duration{0, time.Hour} { // how long no process runs
 		eachRefusal(t, 10*time.Minute, func(t *testing.T, w *world, refusal *Error) {
 			first := w.connected(1)[0]
-			w.p.fate = func(int) fate { return fate{err: refusal} }
+			w.p.behave(func(int) fate { return fate{err: refusal} })
 			time.Sleep(w.p.life - time.Minute)
 			first.mustHave(t, "access-0")
 			time.Sleep(3 * time.Second)
@@ -192,7 +196,7 @@ func TestRefusedBeforeRestart(t *testing.T) {
 			if calls < 3 || w.p.calls() != calls {
 				t.Errorf("%d and %d token requests", calls, w.p.calls())
 			}
-			w.p.fate = nil
+			w.p.behave(nil)
 			if refusal.Code != "invalid_grant" {
 				time.Sleep(5 * time.Minute)
 				mustGet(t, n, "access-1", time.Second)
@@ -209,12 +213,12 @@ func TestRefusedWhileDown(t *testing.T) {
 	eachRefusal(t, 10*time.Minute, func(t *testing.T, w *world, refusal *Error) {
 		n := w.connected(1)[0]
 		ends := time.Now().Add(w.p.life)
-		w.p.fate = func(int) fate {
+		w.p.behave(func(int) fate {
 			if left := time.Until(ends); left < 0 && left > -time.Hour {
 				return fate{err: &Error{Status: http.StatusBadGateway}}
 			}
 			return fate{err: refusal}
-		}
+		})
 		time.Sleep(w.p.life - time.Minute)
 		n.mustHave(t, "access-0")
 		time.Sleep(3 * time.Hour)
@@ -231,7 +235,7 @@ func TestKeeperAndRefusals(t *testing.T) {
 		eachRefusal(t, life, func(t *testing.T, w *world, refusal *Error) {
 			n := w.connected(1)[0]
 			n.method.environment.KeepAlive = 24 * time.Hour
-			w.p.fate = func(int) fate { return fate{err: refusal} }
+			w.p.behave(func(int) fate { return fate{err: refusal} })
 			go n.method.Keep(t.Context())
 			time.Sleep(10*24*time.Hour + time.Hour)
 			if calls := w.p.calls(); calls < 2 || calls > 11 {
@@ -256,6 +260,7 @@ func TestTokenFieldChanged(t *testing.T) {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Second)
+			synctest.Wait()
 			n.method.TokenField = fieldIDToken
 			reloaded := n.method.newSource("", "identity", n.state)
 			restarted := n.method.newSource("", "identity", new(State))
@@ -280,14 +285,14 @@ func TestRefusedWithRetryAfter(t *testing.T) {
 	eachRefusal(t, 10*time.Minute, func(t *testing.T, w *world, refusal *Error) {
 		n := w.connected(1)[0]
 		ends := time.Now().Add(w.p.life)
-		w.p.fate = func(int) fate {
+		w.p.behave(func(int) fate {
 			if time.Now().Before(ends) {
 				e := *refusal
 				e.Retry = time.Now().Add(time.Hour)
 				return fate{err: &e}
 			}
 			return fate{}
-		}
+		})
 		for time.Now().Before(ends) {
 			n.mustHave(t, "access-0")
 			time.Sleep(time.Second)
