@@ -226,6 +226,7 @@ func TestSplitBrain(t *testing.T) {
 				side := newDisk(lockers()["no-op"])
 				key, val := w.disk.only(t)
 				_ = side.Store(t.Context(), key, val)
+				synctest.Wait() // nobody reads just now
 				nodes[1].disk = side
 				for range 60 {
 					time.Sleep(time.Second)
@@ -233,6 +234,7 @@ func TestSplitBrain(t *testing.T) {
 						_, _ = n.Credential(t.Context())
 					}
 				}
+				synctest.Wait()
 				nodes[1].disk = w.disk
 				failed := 0
 				for range 600 {
