@@ -196,11 +196,10 @@ func (s *Source) failed(ctx context.Context, mine *Token, c *call, err error, do
 	if follows != tryLater {
 		mine = mine.with(func(t *Token) { t.refused = &refusal{time.Now().UnixMilli(), words(err)} })
 	}
-	switch follows {
-	case waitForEnd:
+	if follows == waitForEnd {
 		s.askAtEnd(mine) //nolint:contextcheck // it belongs to no request
-		fallthrough
-	case tryLater:
+	}
+	if follows == waitForEnd || follows == tryLater {
 		return s.giveBack(ctx, mine, doubtful || c.lost || c.doubt, err)
 	}
 	_ = sleep(ctx, settleTime) // what another node has got may be on its way to the storage

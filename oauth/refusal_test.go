@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-var invalidGrant = &Error{Status: http.StatusBadRequest, Code: "invalid_grant"}
+var errInvalidGrant = &Error{Status: http.StatusBadRequest, Code: "invalid_grant"}
 
 // TestRefusedOnceBesideFaults: what keeps the provider from being asked once more is no second refusal.
 func TestRefusedOnceBesideFaults(t *testing.T) {
@@ -21,7 +21,7 @@ func TestRefusedOnceBesideFaults(t *testing.T) {
 				n := w.connected(1)[0]
 				w.p.behave(func(i int) fate {
 					if i == 1 {
-						return fate{err: invalidGrant}
+						return fate{err: errInvalidGrant}
 					}
 					return fate{}
 				})
@@ -133,7 +133,7 @@ func TestRefreshTokenOnly(t *testing.T) {
 			case 1:
 				return fate{say: &answer{refreshToken: "refresh-1"}}
 			case 2:
-				return fate{err: invalidGrant}
+				return fate{err: errInvalidGrant}
 			}
 			return fate{}
 		})
