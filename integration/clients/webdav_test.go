@@ -182,6 +182,9 @@ func useCadaver(t *testing.T, cadaver string, w way) transcript {
 	tr.note("the session", "", err)
 	for answer := range strings.SplitSeq(withoutDates(out), "> ") {
 		command, result, _ := strings.Cut(answer, "\n")
+		if command == "quit" {
+			continue
+		}
 		bad := strings.Contains(result, "failed") || strings.Contains(result, "Could not")
 		tr = append(tr, step{command, result, bad})
 	}
