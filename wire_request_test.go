@@ -41,6 +41,9 @@ func TestWireTarget(t *testing.T) {
 		{"/v2", "/a?b=/../c", "/v2/a?b=/../c"},
 		{"/v2?k=v", "/a", "/v2/a?k=v"},
 		{"/v2?k=v", "/a?b=c", "/v2/a?k=v&b=c"},
+		{"/v2?k=v", "/a#b", "/v2/a%23b?k=v"},
+		{"?k=v", "/#?b=c", "/%23?k=v&b=c"},
+		{"/v2?k=v", "/a|#b?c#d", "/v2/a|%23b?k=v&c%23d"},
 		{"/v2", "/.well-known/x", "/v2/.well-known/x"},
 		{"/v2", "/a..b/...", "/v2/a..b/..."},
 	} {
