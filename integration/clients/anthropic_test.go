@@ -44,8 +44,10 @@ func anthropic(t *testing.T) http.Handler {
 		case ask.Stream:
 			messageStream(w, ask.Model == "broken")
 		default:
-			answerJSON(w, map[string]any{"id": "m1", "type": "message", "role": "assistant", "stop_reason": "end_turn",
-				"content": []any{map[string]any{"type": "text", "text": "hello"}}, "usage": map[string]any{"input_tokens": 1, "output_tokens": 1}})
+			answerJSON(w, map[string]any{
+				"id": "m1", "type": "message", "role": "assistant", "stop_reason": "end_turn",
+				"content": []any{map[string]any{"type": "text", "text": "hello"}}, "usage": map[string]any{"input_tokens": 1, "output_tokens": 1},
+			})
 		}
 	})
 	mux.HandleFunc("POST /v1/messages/count_tokens", func(w http.ResponseWriter, _ *http.Request) {
@@ -60,8 +62,10 @@ func anthropic(t *testing.T) http.Handler {
 	})
 	mux.HandleFunc("GET /v1/messages/batches/batch_1", func(w http.ResponseWriter, r *http.Request) {
 		// The SDK goes where this says, with its key: the URL in this body is the API's own.
-		answerJSON(w, map[string]any{"id": "batch_1", "processing_status": "ended",
-			"results_url": "http://" + r.Host + "/v1/messages/batches/batch_1/results"})
+		answerJSON(w, map[string]any{
+			"id": "batch_1", "processing_status": "ended",
+			"results_url": "http://" + r.Host + "/v1/messages/batches/batch_1/results",
+		})
 	})
 	mux.HandleFunc("GET /v1/messages/batches/batch_1/results", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/x-jsonl")

@@ -132,7 +132,7 @@ func differences(t *testing.T) []*difference {
 		if len(cells) != 3 {
 			t.Fatalf("docs/clients.md: the row %q has not three cells", cells)
 		}
-		for _, what := range strings.Split(cells[1], "; ") {
+		for what := range strings.SplitSeq(cells[1], "; ") {
 			rows = append(rows, &difference{cases: strings.Trim(cells[0], "`"), difference: strings.ReplaceAll(what, "`", "")})
 		}
 	}

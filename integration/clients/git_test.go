@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/cgi"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -68,7 +69,7 @@ func gitServer(t *testing.T, git string) string {
 		}
 		if protocol := r.Header.Get("Git-Protocol"); protocol != "" {
 			b := *backend
-			b.Env = append(b.Env[:len(b.Env):len(b.Env)], "GIT_PROTOCOL="+protocol)
+			b.Env = append(slices.Clip(b.Env), "GIT_PROTOCOL="+protocol)
 			b.ServeHTTP(w, r)
 			return
 		}

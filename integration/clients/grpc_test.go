@@ -28,6 +28,7 @@ func TestGRPC(t *testing.T) {
 		start:  grpcServer,
 		lines:  "auth bearer " + key + "\ntransport http {\nversions h2c\n}",
 		global: "servers {\nprotocols h1 h2c\n}",
+		apart:  true,
 		forms:  []form{atRoot},
 	}
 	compare(t, "grpc", s, useGRPC)

@@ -10,11 +10,22 @@ import (
 	"path/filepath"
 	"testing"
 
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+
 	_ "github.com/authenticated-api/caddy-authenticated-api"
 	"github.com/caddyserver/caddy/v2"
 )
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+// asCaddy is the variable of the environment that makes a Caddy of this program.
+const asCaddy = "CLIENTS_TEST_CADDY"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asCaddy) != "" {
+		caddycmd.Main()
+		return
+	}
+	os.Exit(run(m))
+}
 
 func run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "clients")

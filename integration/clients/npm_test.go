@@ -9,8 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
 // TestNPM publishes to a Verdaccio and installs from it.

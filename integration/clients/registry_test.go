@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
@@ -19,6 +18,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
 // distribution is Debian's docker-registry, the reference implementation. Its API is at the root of a host always.

@@ -12,8 +12,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
 // apache is Debian's Apache with mod_dav, for whoever is ann. Multistatus bodies name resources by their paths, which the

@@ -26,7 +26,7 @@ await attempt('progress', async () => {
 await attempt('a notification from the server', async () => {
 	await new Promise((resolve) => { setTimeout(resolve, 200); }); // the stream for it is opened beside
 	const { content } = await client.callTool({ name: 'grow' });
-	return [content[0].text.length, await Promise.race([change, new Promise((resolve) => { setTimeout(resolve, 5000, 'nothing'); })])];
+	return [content[0].text.length, await Promise.race([change, new Promise((resolve) => { setTimeout(resolve, 5000, 'nothing').unref(); })])];
 });
 await attempt('read a resource', async () => (await client.readResource({ uri: 'note://gold' })).contents);
 await refusal('a tool that is not there', async () => {
