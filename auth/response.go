@@ -229,22 +229,36 @@ func rewriteRefresh(val string, rewrite func(string) string) string {
 	return val[:start] + rewrite(strings.TrimSpace(val[start:end])) + val[end:]
 }
 
-// keepChallenges returns the challenges (RFC 9110 §11.6.1) that do not make a browser ask.
+// keepChallenges returns the challenges (RFC 9110 §11.6.1) that do not make a browser ask. What passes keeps its bytes: a
+// value of which nothing is dropped is as the API wrote it, and so is each run of challenges between dropped ones.
 func keepChallenges(values []string) []string {
 	var kept []string
 	for _, val := range values {
-		var challenges []string
-		keep := true
+		var runs []string // of challenges that pass
+		start, keep, dropped := 0, true, false
 		for _, element := range splitList(val) {
-			if scheme, ok := challengeScheme(element); ok {
-				keep = !slices.Contains(askingSchemes, strings.ToLower(scheme))
-			}
-			if keep {
-				challenges = append(challenges, element)
+			if scheme, ok := challengeScheme(element.text); ok && slices.Contains(askingSchemes, strings.ToLower(scheme)) == keep {
+				if keep {
+					runs, dropped = append(runs, val[start:element.start]), true
+				} else {
+					start = element.start
+				}
+				keep = !keep
 			}
 		}
-		if len(challenges) > 0 {
-			kept = append(kept, strings.Join(challenges, ", "))
+		if !dropped {
+			kept = append(kept, val)
+			continue
+		}
+		if keep {
+			runs = append(runs, val[start:])
+		}
+		for i := range runs {
+			runs[i] = strings.Trim(runs[i], ", \t")
+		}
+		runs = slices.DeleteFunc(runs, func(run string) bool { return run == "" })
+		if len(runs) > 0 {
+			kept = append(kept, strings.Join(runs, ", "))
 		}
 	}
 	return kept
@@ -263,13 +277,19 @@ func challengeScheme(element string) (string, bool) {
 	return word, true
 }
 
+// listElement is an element of a list, and where it begins in it.
+type listElement struct {
+	text  string
+	start int
+}
+
 // splitList splits a field's value at the commas outside of quoted strings, and drops empty elements.
-func splitList(val string) []string {
-	var elements []string
+func splitList(val string) []listElement {
+	var elements []listElement
 	start := 0
 	add := func(end int) {
-		if element := strings.TrimSpace(val[start:end]); element != "" {
-			elements = append(elements, element)
+		if text := strings.TrimSpace(val[start:end]); text != "" {
+			elements = append(elements, listElement{text, start})
 		}
 	}
 	for i := 0; i < len(val); i++ {
