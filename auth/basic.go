@@ -67,7 +67,11 @@ func (b *Basic) credential(username, password string) (*Credential, error) {
 		return nil, err
 	}
 	pair := base64.StdEncoding.EncodeToString([]byte(user + ":" + pass))
-	return NewCredential(b.Placement(), "Basic "+pair), nil
+	secrets := []string{strings.TrimRight(pair, "="), pass}
+	if len(pass) < shortestInside && len(user) >= shortestEdit {
+		secrets = append(secrets, user) // a key, with a password that is there because there must be one
+	}
+	return NewCredential(b.Placement(), "Basic "+pair, secrets...), nil
 }
 
 var errNoPair = errors.New("auth basic: the user name and the password are both empty; give one at least, best as " +
