@@ -29,7 +29,7 @@ func newBody(req *http.Request, ds *datasource, window int) body {
 		ds.cleanTrailer(req.Trailer)
 		b.first = &trailerCleaner{b.first, func() { ds.cleanTrailer(req.Trailer) }}
 	}
-	if ds.method.Renewable() && window > 0 {
+	if ds.renewable() && window > 0 {
 		if b.trailer = req.Trailer; len(b.trailer) > 0 {
 			b.announced = b.trailer.Clone()
 		}

@@ -3,7 +3,6 @@
 package authenticatedapi
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -12,6 +11,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"go.uber.org/zap"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/peer"
@@ -115,14 +116,15 @@ func (e *quietError) Unwrap() error { return e.error }
 type cleaningWriter struct {
 	*caddyhttp.ResponseWriterWrapper
 	ds     *datasource
+	logger *zap.Logger
 	req    *http.Request
 	x      *exchange
 	before http.Header
 	wrote  bool
 }
 
-func newCleaningWriter(w http.ResponseWriter, r *http.Request, x *exchange) *cleaningWriter {
-	c := &cleaningWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, ds: x.ds, req: r, x: x}
+func (h *Handler) newCleaningWriter(w http.ResponseWriter, r *http.Request, x *exchange) *cleaningWriter {
+	c := &cleaningWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, ds: x.ds, logger: h.logger, req: r, x: x}
 	c.before = c.withheld()
 	return c
 }
@@ -150,7 +152,7 @@ func (w *cleaningWriter) WriteHeader(status int) {
 	}
 	w.wrote = status >= 200 || status == http.StatusSwitchingProtocols
 	if status == http.StatusUnauthorized {
-		w.refresh()
+		w.x.renewLater(w.req.Context(), w.logger)
 	}
 	w.clean()
 	if w.wrote {
@@ -160,16 +162,6 @@ func (w *cleaningWriter) WriteHeader(status int) {
 	if w.wrote {
 		w.before = w.withheld()
 	}
-}
-
-// refresh has the credential that was refused renewed: this request is over, but the next shall be served.
-func (w *cleaningWriter) refresh() {
-	if !w.ds.method.Renewable() {
-		return
-	}
-	go func(ctx context.Context, source auth.Source, refused *auth.Credential) {
-		_, _ = source.Refresh(ctx, refused) // the method logs what fails
-	}(context.WithoutCancel(w.req.Context()), w.x.source, w.x.credential)
 }
 
 // Write implements http.ResponseWriter.

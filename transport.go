@@ -267,7 +267,7 @@ func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error)
 	}
 	out.Body = body.first
 	res, err := t.roundTrip(out)
-	if err == nil && x.ds.method.Renewable() && slices.Contains(t.RefreshOn, res.StatusCode) {
+	if err == nil && x.ds.renewable() && slices.Contains(t.RefreshOn, res.StatusCode) {
 		res, sent, err = t.replay(req, x, body, res, sent)
 	}
 	body.finish()

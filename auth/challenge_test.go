@@ -32,7 +32,7 @@ func TestChallengesKeepTheirBytes(t *testing.T) {
 			tt.want = tt.sent
 		}
 		h := http.Header{"Www-Authenticate": slices.Clone(tt.sent)}
-		auth.NewResponseCleaner(auth.Placement{}, nil).Header(h)
+		auth.NewResponseCleaner(auth.Placement{}, auth.NewCleaner(auth.Placement{}, nil, nil, nil, nil), nil, nil, nil).Header(h)
 		if got := h["Www-Authenticate"]; !slices.Equal(got, tt.want) {
 			t.Errorf("%q becomes %q, want %q", tt.sent, got, tt.want)
 		}

@@ -16,8 +16,8 @@ import (
 )
 
 // Edits are changes to the header fields, or to the query parameters, of a request. Values may hold placeholders of
-// the request; global ones in them are resolved when the configuration loads. A value that is empty because its
-// placeholders are sends nothing.
+// the request; global ones in them are resolved when the configuration loads, and `{file.*}` again when the API refuses a
+// request. A value that is empty because its placeholders are sends nothing.
 type Edits struct {
 	// Set in the place of whatever is there.
 	Set map[string][]string `json:"set,omitempty"`
@@ -114,6 +114,21 @@ func (e *Edits) Secrets(option string) ([]string, error) {
 		}
 	}
 	return secrets, nil
+}
+
+// ReadsFile reports whether a value may change while the configuration lives. e may be nil.
+func (e *Edits) ReadsFile() bool {
+	if e == nil {
+		return false
+	}
+	for _, group := range []map[string][]string{e.Set, e.Add, e.Default} {
+		for _, texts := range group {
+			if slices.ContainsFunc(texts, value.ReadsFile) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // editLabel is fieldLabel or paramLabel.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 // withheldResponse are the header fields of an API's response that act on the origin or the host that sends them, which to
@@ -36,16 +37,17 @@ var credentialResponse = []string{"Authorization", "Authentication-Info", "Proxy
 // gateway's origin, and what shows a secret that the request has carried.
 type ResponseCleaner struct {
 	drop       []string
-	challenges bool       // whether WWW-Authenticate is filtered
-	param      queryNames // the name of the credential's query parameter, if it has one
-	secrets    []string   // that every request carries, besides its own
+	challenges bool                     // whether WWW-Authenticate is filtered
+	param      queryNames               // the name of the credential's query parameter, if it has one
+	secrets    atomic.Pointer[[]string] // that every request carries, besides its own
 }
 
 // NewResponseCleaner returns a ResponseCleaner for credentials at placement. requests cleans the
 // requests, fields and secrets are header fields and values that every request carries besides
 // the credential, and pass are names of withheld fields that the caller may see.
 func NewResponseCleaner(placement Placement, requests *Cleaner, fields, secrets, pass []string) *ResponseCleaner {
-	c := &ResponseCleaner{drop: slices.Clone(withheldResponse), secrets: secrets}
+	c := &ResponseCleaner{drop: slices.Clone(withheldResponse)}
+	c.SetSecrets(secrets)
 	for _, name := range pass {
 		name = http.CanonicalHeaderKey(name)
 		c.drop = slices.DeleteFunc(c.drop, func(n string) bool { return n == name })
@@ -69,6 +71,9 @@ func NewResponseCleaner(placement Placement, requests *Cleaner, fields, secrets,
 	}
 	return c
 }
+
+// SetSecrets replaces the secrets that every request carries besides its own.
+func (c *ResponseCleaner) SetSecrets(secrets []string) { c.secrets.Store(&secrets) }
 
 // CheckWithheldResponse reports why a name makes no sense in pass_response_header.
 func CheckWithheldResponse(name string) error {
@@ -173,7 +178,7 @@ func (c *ResponseCleaner) conceal(h http.Header, name string, first int, sent *S
 
 // shows reports whether a value shows a secret of the request.
 func (c *ResponseCleaner) shows(val string, sent *Sent) bool {
-	return sent.Secrets.in(val) || anyIn(c.secrets, val)
+	return sent.Secrets.in(val) || anyIn(*c.secrets.Load(), val)
 }
 
 // rewriteLink calls rewrite for the URLs in a Link field (RFC 8288 §3): the targets, which stand

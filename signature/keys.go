@@ -24,14 +24,14 @@ var algorithms = []string{"HS256", "HS384", "HS512", "RS256", "PS256", "ES256", 
 // minSecret is what RFC 7518 §3.2 asks of HS256, and what Appsmith asks of any secret.
 const minSecret = 32
 
-func (j *JWT) loadKey(t *texts) error {
+func (s *signing) loadKey(t *texts, algorithm string) error {
 	if t.secret != "" {
-		return j.loadSecret(t.secret)
+		return s.loadSecret(t.secret, algorithm)
 	}
-	return j.loadKeyFile(t.keyFile)
+	return s.loadKeyFile(t.keyFile, algorithm)
 }
 
-func (j *JWT) loadSecret(text string) error {
+func (s *signing) loadSecret(text, alg string) error {
 	secret, err := value.Resolve("signature: secret", text)
 	if err != nil {
 		return err
@@ -39,7 +39,6 @@ func (j *JWT) loadSecret(text string) error {
 	if err := checkSecret(secret); err != nil {
 		return err
 	}
-	alg := j.Algorithm
 	if alg == "" {
 		// Appsmith's library chooses by the length of the key (jjwt, Keys.hmacShaKeyFor).
 		switch {
@@ -51,7 +50,7 @@ func (j *JWT) loadSecret(text string) error {
 			alg = "HS512"
 		}
 	}
-	j.key, j.method = []byte(secret), jwt.GetSigningMethod(alg)
+	s.key, s.method = []byte(secret), jwt.GetSigningMethod(alg)
 	return nil
 }
 
@@ -63,7 +62,7 @@ func checkSecret(secret string) error {
 	return nil
 }
 
-func (j *JWT) loadKeyFile(text string) error {
+func (s *signing) loadKeyFile(text, algorithm string) error {
 	const option = "signature: key_file"
 	text, err := value.ResolvePEM(option, text)
 	if err != nil {
@@ -73,11 +72,11 @@ func (j *JWT) loadKeyFile(text string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", option, err)
 	}
-	alg, err := algorithmFor(key, j.Algorithm)
+	alg, err := algorithmFor(key, algorithm)
 	if err != nil {
 		return fmt.Errorf("%s: %w", option, err)
 	}
-	j.key, j.method = key, jwt.GetSigningMethod(alg)
+	s.key, s.method = key, jwt.GetSigningMethod(alg)
 	return nil
 }
 

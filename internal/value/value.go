@@ -116,6 +116,9 @@ func ReadsFile(text string) bool {
 	return false
 }
 
+// NamesFile reports whether the text of a PEM option, which ResolvePEM reads, leaves it to a file what the PEM is.
+func NamesFile(text string) bool { return ReadsFile(text) || !strings.Contains(text, "-----BEGIN") }
+
 // Parse makes a template of text. {env.*}, {file.*} and {system.*} are resolved here; all others are left for each
 // request.
 func Parse(option, text string) (*Template, error) {
