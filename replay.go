@@ -49,6 +49,9 @@ func (t *Transport) replay(
 	if body.window != nil {
 		out.Body, out.Trailer = body.trailers(again)
 	}
+	if out.Trailer == nil {
+		out.GetBody = body.getBody()
+	}
 	drain(refusal.Body)
 	if c := t.logger.Check(zapcore.DebugLevel, "sending a request again with a fresh credential"); c != nil {
 		c.Write(zap.String("datasource", x.ds.name), zap.Int("status", refusal.StatusCode))

@@ -56,7 +56,8 @@ type Transport struct {
 	SelfSignedCert string `json:"self_signed_cert,omitempty"`
 
 	// How many bytes of a request's body are kept while it streams, so that the request can be sent again when its
-	// credential is refused. `0` turns this off. Default: `65536`.
+	// credential is refused, or on another connection when the API says that it has not taken it from this one (the end
+	// of an HTTP/2 connection). `0` turns this off. Default: `65536`.
 	Replay *int64 `json:"replay,omitempty"`
 
 	// The statuses by which the API refuses a credential. Default: `401`.
@@ -265,7 +266,7 @@ func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error)
 	if err != nil {
 		return t.unsigned(req, x.ds, err), nil
 	}
-	out.Body = body.first
+	out.Body, out.GetBody = body.first, body.getBody()
 	res, err := t.roundTrip(out)
 	if err == nil && x.ds.renewable() && slices.Contains(t.RefreshOn, res.StatusCode) {
 		res, sent, err = t.replay(req, x, body, res, sent)
