@@ -9,13 +9,13 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/authenticated-api/caddy-authenticated-api/internal/pemfile"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 )
 
@@ -82,32 +82,24 @@ func (s *signing) loadKeyFile(text, algorithm string) error {
 
 // parsePrivateKey returns the first private key in a PEM text.
 func parsePrivateKey(text string) (crypto.Signer, error) {
-	for rest := []byte(text); ; {
-		var block *pem.Block
-		block, rest = pem.Decode(rest)
-		if block == nil {
-			return nil, errors.New("there is no private key in it; it must be a PEM with a PRIVATE KEY block " +
-				"(`openssl genpkey -algorithm ed25519` makes one)")
+	blocks, err := pemfile.Blocks(text)
+	if err != nil {
+		return nil, err
+	}
+	for _, block := range blocks {
+		if strings.HasSuffix(block.Type, "PRIVATE KEY") {
+			if err := pemfile.CheckKey(block); err != nil {
+				return nil, err
+			}
 		}
-		var (
-			key any
-			err error
-		)
+		var key any
 		switch block.Type {
 		case "RSA PRIVATE KEY":
-			if _, encrypted := block.Headers["DEK-Info"]; encrypted {
-				return nil, errEncrypted
-			}
 			key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
 		case "EC PRIVATE KEY":
-			if _, encrypted := block.Headers["DEK-Info"]; encrypted {
-				return nil, errEncrypted
-			}
 			key, err = x509.ParseECPrivateKey(block.Bytes)
 		case "PRIVATE KEY":
 			key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
-		case "ENCRYPTED PRIVATE KEY":
-			return nil, errEncrypted
 		default:
 			continue // EC PARAMETERS, a certificate
 		}
@@ -120,10 +112,9 @@ func parsePrivateKey(text string) (crypto.Signer, error) {
 		}
 		return signer, nil
 	}
+	return nil, errors.New("there is no private key in it; it must be a PEM with a PRIVATE KEY block " +
+		"(`openssl genpkey -algorithm ed25519` makes one)")
 }
-
-var errEncrypted = errors.New("the private key is encrypted; store it without a password " +
-	"(`openssl pkey -in key.pem -out plain.pem`)")
 
 // algorithmFor returns want if it goes with the key, or the key's own algorithm if want is empty.
 func algorithmFor(key crypto.Signer, want string) (string, error) {
