@@ -5,7 +5,6 @@ package authenticatedapi
 import (
 	"io"
 	"net/http"
-	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -22,7 +21,7 @@ func (t *Transport) replay(
 ) (*http.Response, *auth.Sent, error) {
 	if t.window == 0 || !body.replayable() {
 		// The next request shall be served.
-		x.renewLater(req.Context(), t.logger)
+		x.renewal(req.Context(), t.logger)()
 		return refusal, sent, nil
 	}
 	fresh, values, err := x.ds.renew(req.Context(), x.source, x.credential, x.values)
@@ -57,7 +56,7 @@ func (t *Transport) replay(
 		c.Write(zap.String("datasource", x.ds.name), zap.Int("status", refusal.StatusCode))
 	}
 	res, err := t.roundTrip(out)
-	if confirmer, ok := x.source.(auth.Confirmer); ok && fresh != x.credential && err == nil && !slices.Contains(t.RefreshOn, res.StatusCode) {
+	if confirmer, ok := x.source.(auth.Confirmer); ok && fresh != x.credential && err == nil && !t.refused(res) {
 		confirmer.Confirm(fresh)
 	}
 	return res, resent, err

@@ -151,8 +151,8 @@ func (w *cleaningWriter) WriteHeader(status int) {
 		return
 	}
 	w.wrote = status >= 200 || status == http.StatusSwitchingProtocols
-	if status == http.StatusUnauthorized {
-		w.x.renewLater(w.req.Context(), w.logger)
+	if statusOf(status, w.Header()) == http.StatusUnauthorized && w.ds.renewable() {
+		w.x.renewal(w.req.Context(), w.logger)()
 	}
 	w.clean()
 	if w.wrote {
@@ -203,6 +203,10 @@ func (w *cleaningWriter) finish() {
 		return // the proxy failed: the header is the error route's
 	}
 	h := w.Header()
+	trailer := slices.Concat(h[grpcField], h[http.TrailerPrefix+grpcField])
+	if isGRPC(h) && grpcStatus(trailer, http.StatusOK) == http.StatusUnauthorized && w.ds.renewable() {
+		w.x.renewal(w.req.Context(), w.logger)()
+	}
 	for name, values := range h {
 		trailer := strings.TrimPrefix(name, http.TrailerPrefix)
 		if w.withholds(trailer) {

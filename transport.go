@@ -60,7 +60,8 @@ type Transport struct {
 	// of an HTTP/2 connection). `0` turns this off. Default: `65536`.
 	Replay *int64 `json:"replay,omitempty"`
 
-	// The statuses by which the API refuses a credential. Default: `401`.
+	// The statuses by which the API refuses a credential. gRPC's `UNAUTHENTICATED` counts as 401, its `PERMISSION_DENIED`
+	// as 403. Default: `401`.
 	RefreshOn []int `json:"refresh_on,omitempty"`
 
 	// The address of Caddy's admin endpoint, which is never dialled, besides the one that the configuration has. Global
@@ -268,11 +269,12 @@ func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error)
 	}
 	out.Body, out.GetBody = body.first, body.getBody()
 	res, err := t.roundTrip(out)
-	if err == nil && x.ds.renewable() && slices.Contains(t.RefreshOn, res.StatusCode) {
+	if err == nil && x.ds.renewable() && t.refused(res) {
 		res, sent, err = t.replay(req, x, body, res, sent)
 	}
 	body.finish()
 	if err == nil {
+		t.watchTrailers(res, x, req)
 		x.ds.cleanResponse(res, req, out.URL, sent)
 		x.confine(res.Header, res.StatusCode, req)
 	}

@@ -134,17 +134,17 @@ func (ds *datasource) reread(sent *values) (*values, error) {
 	return &next, err
 }
 
-// renewLater renews what a request has carried behind the back of that request, whose answer must
-// not wait for it: the next one shall be served.
-func (x *exchange) renewLater(ctx context.Context, logger *zap.Logger) {
-	if !x.ds.renewable() {
-		return
+// renewal returns a function that renews what a request has carried behind the back of that request,
+// whose answer must not wait for it: the next one shall be served.
+func (x *exchange) renewal(ctx context.Context, logger *zap.Logger) func() {
+	ds, source, refused, sent := x.ds, x.source, x.credential, x.values
+	return func() {
+		go func() {
+			if _, _, err := ds.renew(context.WithoutCancel(ctx), source, refused, sent); err != nil {
+				ds.notRenewed(logger, err)
+			}
+		}()
 	}
-	go func(ds *datasource, source auth.Source, refused *auth.Credential, sent *values) {
-		if _, _, err := ds.renew(context.WithoutCancel(ctx), source, refused, sent); err != nil {
-			ds.notRenewed(logger, err)
-		}
-	}(x.ds, x.source, x.credential, x.values)
 }
 
 func (ds *datasource) notRenewed(logger *zap.Logger, err error) {
