@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"sync"
 	"sync/atomic"
 
 	"go.uber.org/zap"
@@ -126,9 +127,12 @@ type datasource struct {
 	method  auth.Method
 	oauth   *oauth.Method    // the method, if it is that one
 	signer  signature.Signer // nil: requests are not signed
-	headers *auth.HeaderEdits
-	query   *auth.QueryEdits
 	cleaner *auth.Cleaner
+
+	values  atomic.Pointer[values]
+	load    func() (*values, error) // reads the values again; nil: none of them comes from a file
+	renewer signature.Renewer       // the signer, if what it signs with can come from a file
+	reading sync.Mutex              // held while the files are read again
 
 	response    *auth.ResponseCleaner
 	crossOrigin *crossOrigin
@@ -163,8 +167,7 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 	if err := ds.loadGuests(ctx, d); err != nil {
 		return nil, err
 	}
-	secrets, err := ds.loadEdits(ctx, d)
-	if err != nil {
+	if err := ds.loadValues(ctx, d); err != nil {
 		return nil, err
 	}
 	var signed []string
@@ -175,7 +178,7 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 		signed = append(signed, ds.signer.Header())
 	}
 	ds.cleaner = auth.NewCleaner(ds.method.Placement(), signed, d.Headers, d.Query, d.PassRequestHeader)
-	ds.response = auth.NewResponseCleaner(ds.method.Placement(), ds.cleaner, signed, secrets, d.PassResponseHeader)
+	ds.response = auth.NewResponseCleaner(ds.method.Placement(), ds.cleaner, signed, ds.values.Load().secrets, d.PassResponseHeader)
 	ds.mapLinks = d.MapLinks == nil || *d.MapLinks
 	ds.sandbox = d.Sandbox == nil || *d.Sandbox
 	if ds.crossOrigin, err = newCrossOrigin(d.AllowOrigin); err != nil {
@@ -206,30 +209,6 @@ func (ds *datasource) bind(app *App) error {
 		Configuration: app, Datasource: ds.name, Storage: app.storage, Keys: app.ring, Dial: rule.Dialer(), CacheSize: app.CacheSize,
 		KeepAlive: app.keepAlive(), SweepAfter: app.sweepAfter(), Spool: spoolFolder(), EndBy: app.mustEndBy,
 	})
-}
-
-// loadEdits returns the secrets that the edits put on every request.
-func (ds *datasource) loadEdits(ctx caddy.Context, d *Datasource) ([]string, error) {
-	headers, err := d.Headers.Unseal(ctx, "header")
-	if err != nil {
-		return nil, err
-	}
-	if ds.headers, err = auth.NewHeaderEdits(headers); err != nil {
-		return nil, err
-	}
-	query, err := d.Query.Unseal(ctx, "query")
-	if err != nil {
-		return nil, err
-	}
-	if ds.query, err = auth.NewQueryEdits(query); err != nil {
-		return nil, err
-	}
-	inHeader, err := headers.Secrets("header")
-	if err != nil {
-		return nil, err
-	}
-	inQuery, err := query.Secrets("query")
-	return append(inHeader, inQuery...), err
 }
 
 func (ds *datasource) loadGuests(ctx caddy.Context, d *Datasource) error {

@@ -24,6 +24,7 @@ type exchange struct {
 	ds         *datasource
 	source     auth.Source // of the connection that the request uses
 	credential *auth.Credential
+	values     *values
 	fields     *auth.Fields
 	params     *auth.Parameters
 	host       string // that of the request, before the proxy changes it
@@ -96,10 +97,9 @@ func exchangeOf(req *http.Request) *exchange {
 
 // newExchange returns an exchange for a request. It waits for a credential if there is none.
 func (ds *datasource) newExchange(r *http.Request) (*exchange, *problem, error) {
-	repl := func() *caddy.Replacer { return r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer) }
 	var source auth.Source = ds.method
 	if ds.oauth != nil && ds.oauth.PerUser() {
-		key, ok := ds.oauth.Key(repl())
+		key, ok := ds.oauth.Key(r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer))
 		if !ok {
 			return nil, &problemIdentity, errNoIdentity
 		}
@@ -109,12 +109,11 @@ func (ds *datasource) newExchange(r *http.Request) (*exchange, *problem, error) 
 	if err != nil {
 		return nil, ds.problemOf(err, time.Now()), err
 	}
-	fields, err := ds.headers.Evaluate(repl)
-	if err != nil {
-		return nil, &problemBadValue, err
-	}
 	x := exchanges.Get().(*exchange)
-	x.ds, x.source, x.credential, x.fields, x.params = ds, source, credential, fields, ds.query.Evaluate(repl)
+	if err := ds.values.Load().evaluate(x, r); err != nil {
+		return nil, &problemBadValue, err // x is as it was, but it is not worth a way back
+	}
+	x.ds, x.source, x.credential = ds, source, credential
 	x.host = r.Host
 	x.written = ds.base == nil && !ds.served.Load()
 	return x, nil, nil
@@ -144,7 +143,7 @@ func (x *exchange) release() {
 	if x.taken && (x.conns.Load() != 1 || x.idle.Load() != 1) || len(x.header) > maxKeptFields {
 		return
 	}
-	x.ds, x.source, x.credential, x.fields, x.params, x.written = nil, nil, nil, nil, nil, false
+	x.ds, x.source, x.credential, x.values, x.fields, x.params, x.written = nil, nil, nil, nil, nil, nil, false
 	x.host, x.out, x.url, x.sent, x.taken = "", http.Request{}, url.URL{}, auth.Sent{}, false
 	clear(x.header)
 	x.req, x.pass1xx = nil, nil

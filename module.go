@@ -139,7 +139,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	if h.ds.base == nil {
 		peer.GuardLog() // the proxy may have another transport than ours
-		cleaning := newCleaningWriter(w, r, x)
+		cleaning := h.newCleaningWriter(w, r, x)
 		defer cleaning.finish()
 		w = cleaning
 	}

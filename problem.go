@@ -31,7 +31,7 @@ type problem struct {
 var (
 	problemBadPath = problem{
 		code: "bad-path", status: http.StatusBadRequest, title: "The path is ambiguous",
-		detail: `A segment of the path is "." or "..", as such or encoded, or holds NUL. Send the path that it leads to.`,
+		detail: `A segment of the path is "..", as such or encoded, or holds NUL. Send the path that it leads to.`,
 	}
 	problemOutside = problem{
 		code: "bad-path", status: http.StatusBadRequest, title: "A header field names a place elsewhere",

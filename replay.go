@@ -3,10 +3,8 @@
 package authenticatedapi
 
 import (
-	"context"
 	"io"
 	"net/http"
-	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -23,19 +21,18 @@ func (t *Transport) replay(
 ) (*http.Response, *auth.Sent, error) {
 	if t.window == 0 || !body.replayable() {
 		// The next request shall be served.
-		go func(ctx context.Context, ds *datasource, source auth.Source, refused *auth.Credential) {
-			if _, err := source.Refresh(ctx, refused); err != nil {
-				t.notRefreshed(ds, err)
-			}
-		}(context.WithoutCancel(req.Context()), x.ds, x.source, x.credential)
+		x.renewal(req.Context(), t.logger)()
 		return refusal, sent, nil
 	}
-	fresh, err := x.source.Refresh(req.Context(), x.credential)
+	fresh, values, err := x.ds.renew(req.Context(), x.source, x.credential, x.values)
 	if err != nil {
-		t.notRefreshed(x.ds, err)
+		x.ds.notRenewed(t.logger, err)
+	}
+	if fresh == x.credential && values == x.values {
 		return refusal, sent, nil
 	}
-	if fresh == x.credential {
+	if err := values.evaluate(x, req); err != nil {
+		x.ds.notRenewed(t.logger, err)
 		return refusal, sent, nil
 	}
 	again, ok := body.again()
@@ -51,12 +48,15 @@ func (t *Transport) replay(
 	if body.window != nil {
 		out.Body, out.Trailer = body.trailers(again)
 	}
+	if out.Trailer == nil {
+		out.GetBody = body.getBody()
+	}
 	drain(refusal.Body)
 	if c := t.logger.Check(zapcore.DebugLevel, "sending a request again with a fresh credential"); c != nil {
 		c.Write(zap.String("datasource", x.ds.name), zap.Int("status", refusal.StatusCode))
 	}
 	res, err := t.roundTrip(out)
-	if confirmer, ok := x.source.(auth.Confirmer); ok && err == nil && !slices.Contains(t.RefreshOn, res.StatusCode) {
+	if confirmer, ok := x.source.(auth.Confirmer); ok && fresh != x.credential && err == nil && !t.refused(res) {
 		confirmer.Confirm(fresh)
 	}
 	return res, resent, err
@@ -77,9 +77,4 @@ func drain(body io.ReadCloser) {
 	case <-done:
 	case <-timer.C: // the end of the caller's request ends the reading too
 	}
-}
-
-func (t *Transport) notRefreshed(ds *datasource, err error) {
-	t.logger.Warn("the API refused the credential, and no fresh one could be had",
-		zap.String("datasource", ds.name), zap.Error(err))
 }

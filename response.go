@@ -3,7 +3,6 @@
 package authenticatedapi
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -12,6 +11,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"go.uber.org/zap"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/peer"
@@ -115,14 +116,15 @@ func (e *quietError) Unwrap() error { return e.error }
 type cleaningWriter struct {
 	*caddyhttp.ResponseWriterWrapper
 	ds     *datasource
+	logger *zap.Logger
 	req    *http.Request
 	x      *exchange
 	before http.Header
 	wrote  bool
 }
 
-func newCleaningWriter(w http.ResponseWriter, r *http.Request, x *exchange) *cleaningWriter {
-	c := &cleaningWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, ds: x.ds, req: r, x: x}
+func (h *Handler) newCleaningWriter(w http.ResponseWriter, r *http.Request, x *exchange) *cleaningWriter {
+	c := &cleaningWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, ds: x.ds, logger: h.logger, req: r, x: x}
 	c.before = c.withheld()
 	return c
 }
@@ -149,8 +151,8 @@ func (w *cleaningWriter) WriteHeader(status int) {
 		return
 	}
 	w.wrote = status >= 200 || status == http.StatusSwitchingProtocols
-	if status == http.StatusUnauthorized {
-		w.refresh()
+	if statusOf(status, w.Header()) == http.StatusUnauthorized && w.ds.renewable() {
+		w.x.renewal(w.req.Context(), w.logger)()
 	}
 	w.clean()
 	if w.wrote {
@@ -160,16 +162,6 @@ func (w *cleaningWriter) WriteHeader(status int) {
 	if w.wrote {
 		w.before = w.withheld()
 	}
-}
-
-// refresh has the credential that was refused renewed: this request is over, but the next shall be served.
-func (w *cleaningWriter) refresh() {
-	if !w.ds.method.Renewable() {
-		return
-	}
-	go func(ctx context.Context, source auth.Source, refused *auth.Credential) {
-		_, _ = source.Refresh(ctx, refused) // the method logs what fails
-	}(context.WithoutCancel(w.req.Context()), w.x.source, w.x.credential)
 }
 
 // Write implements http.ResponseWriter.
@@ -211,6 +203,10 @@ func (w *cleaningWriter) finish() {
 		return // the proxy failed: the header is the error route's
 	}
 	h := w.Header()
+	trailer := slices.Concat(h[grpcField], h[http.TrailerPrefix+grpcField])
+	if isGRPC(h) && grpcStatus(trailer, http.StatusOK) == http.StatusUnauthorized && w.ds.renewable() {
+		w.x.renewal(w.req.Context(), w.logger)()
+	}
 	for name, values := range h {
 		trailer := strings.TrimPrefix(name, http.TrailerPrefix)
 		if w.withholds(trailer) {

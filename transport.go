@@ -56,10 +56,12 @@ type Transport struct {
 	SelfSignedCert string `json:"self_signed_cert,omitempty"`
 
 	// How many bytes of a request's body are kept while it streams, so that the request can be sent again when its
-	// credential is refused. `0` turns this off. Default: `65536`.
+	// credential is refused, or on another connection when the API says that it has not taken it from this one (the end
+	// of an HTTP/2 connection). `0` turns this off. Default: `65536`.
 	Replay *int64 `json:"replay,omitempty"`
 
-	// The statuses by which the API refuses a credential. Default: `401`.
+	// The statuses by which the API refuses a credential. gRPC's `UNAUTHENTICATED` counts as 401, its `PERMISSION_DENIED`
+	// as 403. Default: `401`.
 	RefreshOn []int `json:"refresh_on,omitempty"`
 
 	// The address of Caddy's admin endpoint, which is never dialled, besides the one that the configuration has. Global
@@ -265,13 +267,14 @@ func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error)
 	if err != nil {
 		return t.unsigned(req, x.ds, err), nil
 	}
-	out.Body = body.first
+	out.Body, out.GetBody = body.first, body.getBody()
 	res, err := t.roundTrip(out)
-	if err == nil && x.ds.method.Renewable() && slices.Contains(t.RefreshOn, res.StatusCode) {
+	if err == nil && x.ds.renewable() && t.refused(res) {
 		res, sent, err = t.replay(req, x, body, res, sent)
 	}
 	body.finish()
 	if err == nil {
+		t.watchTrailers(res, x, req)
 		x.ds.cleanResponse(res, req, out.URL, sent)
 		x.confine(res.Header, res.StatusCode, req)
 	}

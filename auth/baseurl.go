@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
@@ -54,7 +55,8 @@ func ParseBaseURL(s string) (*BaseURL, error) {
 		return nil, fmt.Errorf("%s: the host (%s) is no host name (an international one is written in ASCII: xn--…)", option, value.Shape(u.Hostname()))
 	case strings.Contains(u.RawQuery, " "):
 		return nil, fmt.Errorf("%s: the query has a blank in it; write %%20", option)
-	case EscapesBase(u.EscapedPath()):
+	case EscapesBase(u.EscapedPath()) || slices.Contains(strings.Split(u.Path, "/"), "."):
+		// An API's own links do not spell such a path, so none of them would be found to be below it.
 		return nil, fmt.Errorf("%s: the path has a . or .. segment in it; write the path that it leads to", option)
 	}
 	b := &BaseURL{scheme: u.Scheme, host: strings.ToLower(u.Hostname()), port: u.Port(), query: u.RawQuery}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 // withheldResponse are the header fields of an API's response that act on the origin or the host that sends them, which to
@@ -36,16 +37,17 @@ var credentialResponse = []string{"Authorization", "Authentication-Info", "Proxy
 // gateway's origin, and what shows a secret that the request has carried.
 type ResponseCleaner struct {
 	drop       []string
-	challenges bool       // whether WWW-Authenticate is filtered
-	param      queryNames // the name of the credential's query parameter, if it has one
-	secrets    []string   // that every request carries, besides its own
+	challenges bool                     // whether WWW-Authenticate is filtered
+	param      queryNames               // the name of the credential's query parameter, if it has one
+	secrets    atomic.Pointer[[]string] // that every request carries, besides its own
 }
 
 // NewResponseCleaner returns a ResponseCleaner for credentials at placement. requests cleans the
 // requests, fields and secrets are header fields and values that every request carries besides
 // the credential, and pass are names of withheld fields that the caller may see.
 func NewResponseCleaner(placement Placement, requests *Cleaner, fields, secrets, pass []string) *ResponseCleaner {
-	c := &ResponseCleaner{drop: slices.Clone(withheldResponse), secrets: secrets}
+	c := &ResponseCleaner{drop: slices.Clone(withheldResponse)}
+	c.SetSecrets(secrets)
 	for _, name := range pass {
 		name = http.CanonicalHeaderKey(name)
 		c.drop = slices.DeleteFunc(c.drop, func(n string) bool { return n == name })
@@ -69,6 +71,9 @@ func NewResponseCleaner(placement Placement, requests *Cleaner, fields, secrets,
 	}
 	return c
 }
+
+// SetSecrets replaces the secrets that every request carries besides its own.
+func (c *ResponseCleaner) SetSecrets(secrets []string) { c.secrets.Store(&secrets) }
 
 // CheckWithheldResponse reports why a name makes no sense in pass_response_header.
 func CheckWithheldResponse(name string) error {
@@ -173,7 +178,7 @@ func (c *ResponseCleaner) conceal(h http.Header, name string, first int, sent *S
 
 // shows reports whether a value shows a secret of the request.
 func (c *ResponseCleaner) shows(val string, sent *Sent) bool {
-	return sent.Secrets.in(val) || anyIn(c.secrets, val)
+	return sent.Secrets.in(val) || anyIn(*c.secrets.Load(), val)
 }
 
 // rewriteLink calls rewrite for the URLs in a Link field (RFC 8288 §3): the targets, which stand
@@ -243,22 +248,36 @@ func rewriteRefresh(val string, rewrite func(string) string) string {
 	return val[:start] + rewrite(strings.TrimSpace(val[start:end])) + val[end:]
 }
 
-// keepChallenges returns the challenges (RFC 9110 §11.6.1) that do not make a browser ask.
+// keepChallenges returns the challenges (RFC 9110 §11.6.1) that do not make a browser ask. What passes keeps its bytes: a
+// value of which nothing is dropped is as the API wrote it, and so is each run of challenges between dropped ones.
 func keepChallenges(values []string) []string {
 	var kept []string
 	for _, val := range values {
-		var challenges []string
-		keep := true
+		var runs []string // of challenges that pass
+		start, keep, dropped := 0, true, false
 		for _, element := range splitList(val) {
-			if scheme, ok := challengeScheme(element); ok {
-				keep = !slices.Contains(askingSchemes, strings.ToLower(scheme))
-			}
-			if keep {
-				challenges = append(challenges, element)
+			if scheme, ok := challengeScheme(element.text); ok && slices.Contains(askingSchemes, strings.ToLower(scheme)) == keep {
+				if keep {
+					runs, dropped = append(runs, val[start:element.start]), true
+				} else {
+					start = element.start
+				}
+				keep = !keep
 			}
 		}
-		if len(challenges) > 0 {
-			kept = append(kept, strings.Join(challenges, ", "))
+		if !dropped {
+			kept = append(kept, val)
+			continue
+		}
+		if keep {
+			runs = append(runs, val[start:])
+		}
+		for i := range runs {
+			runs[i] = strings.Trim(runs[i], ", \t")
+		}
+		runs = slices.DeleteFunc(runs, func(run string) bool { return run == "" })
+		if len(runs) > 0 {
+			kept = append(kept, strings.Join(runs, ", "))
 		}
 	}
 	return kept
@@ -277,13 +296,19 @@ func challengeScheme(element string) (string, bool) {
 	return word, true
 }
 
+// listElement is an element of a list, and where it begins in it.
+type listElement struct {
+	text  string
+	start int
+}
+
 // splitList splits a field's value at the commas outside of quoted strings, and drops empty elements.
-func splitList(val string) []string {
-	var elements []string
+func splitList(val string) []listElement {
+	var elements []listElement
 	start := 0
 	add := func(end int) {
-		if element := strings.TrimSpace(val[start:end]); element != "" {
-			elements = append(elements, element)
+		if text := strings.TrimSpace(val[start:end]); text != "" {
+			elements = append(elements, listElement{text, start})
 		}
 	}
 	for i := 0; i < len(val); i++ {
