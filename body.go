@@ -20,7 +20,7 @@ type body struct {
 	announced http.Header // as it was before
 }
 
-func newBody(req *http.Request, ds *datasource, window int) body {
+func newBody(req *http.Request, ds *datasource, window int, again bool) body {
 	b := body{first: req.Body}
 	if req.Body == nil || req.Body == http.NoBody {
 		return b
@@ -29,7 +29,7 @@ func newBody(req *http.Request, ds *datasource, window int) body {
 		ds.cleanTrailer(req.Trailer)
 		b.first = &trailerCleaner{b.first, func() { ds.cleanTrailer(req.Trailer) }}
 	}
-	if ds.method.Renewable() && window > 0 {
+	if (ds.method.Renewable() || again) && window > 0 {
 		if b.trailer = req.Trailer; len(b.trailer) > 0 {
 			b.announced = b.trailer.Clone()
 		}

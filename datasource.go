@@ -137,6 +137,12 @@ type datasource struct {
 	site        site
 	limits      limits
 
+	// What is logged now and then: that a proxy in front is not trusted, and that redirects of the API lead back.
+	untrusted, turned seldom
+
+	// logger is the handler's.
+	logger *zap.Logger
+
 	// served says that a transport of ours is there for the datasource's requests, though it has no base URL.
 	served atomic.Bool
 }
