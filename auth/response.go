@@ -16,7 +16,7 @@ import (
 // Site Data, RFC 9163, Network Error Logging, HTML's origin-keyed agent clusters, RFC 7469, the Reporting API, Device Bound
 // Session Credentials under both of their names, Service Workers, RFC 6265 and what it made obsolete, FedCM's login status,
 // Shared Storage, RFC 6797, RFC 9842, and Adobe's policies for a whole host. Of WWW-Authenticate it is the challenges at which
-// a browser asks its user for a password.
+// a browser asks its user for a password. Nor does what has a server in front of the gateway do more than pass the answer on.
 var withheldResponse = []string{
 	"Accept-Ch", "Alt-Svc", "Clear-Site-Data", "Expect-Ct", "Nel", "Origin-Agent-Cluster", "Public-Key-Pins",
 	"Public-Key-Pins-Report-Only", "Report-To", "Reporting-Endpoints", "Sec-Session-Challenge", "Sec-Session-Registration",

@@ -33,6 +33,28 @@ var acting = [][2]string{
 	{"Shared-Storage-Write", "clear"},
 	{"Use-As-Dictionary", `match="/*"`},
 	{"X-Permitted-Cross-Domain-Policies", "all"},
+
+	// Orders to a server in front of the gateway.
+	{"X-Accel-Redirect", "/internal/evil"},
+	{"X-Accel-Expires", "86400"},
+	{"X-Accel-Anything", "evil"},
+	{"X-Sendfile", "/etc/evil"},
+	{"X-Sendfile2", "/etc/evil 0-99"},
+	{"X-LIGHTTPD-send-file", "/etc/evil"},
+	{"X-Reproxy-URL", "http://127.0.0.1/evil"},
+	{"X-LiteSpeed-Purge", "*"},
+	{"Fly-Replay", "app=evil"},
+}
+
+// TestBuffering: what an API says of the streaming of its answer reaches the server in front.
+func TestBuffering(t *testing.T) {
+	api := rig.NewAPI(t, func(string) string { return rig.Response("200 OK", "X-Accel-Buffering: no\r\n", "ok") })
+	for form, site := range sites(api, "") {
+		r := (&h1Client{addr: start(t, "", site).plain}).do(request{target: "/x"})
+		if got := r.header.Get("X-Accel-Buffering"); got != "no" {
+			t.Errorf("%s: the client got %q", form, got)
+		}
+	}
 }
 
 func sites(api *rig.API, options string) map[string]string {
