@@ -96,6 +96,8 @@ const (
 	stepSent   = "sent"
 	stepRedeem = "redeem"
 	stepStore  = "store"
+	stepEntry  = "entry" // not of a refresh: the entry of a node is written
+	stepLook   = "look"  // the entry of another node is read
 )
 
 var errKilled = errors.New("the process is dead")
@@ -131,6 +133,7 @@ func (w *world) node() *node {
 	_ = m.Timeout.UnmarshalJSON([]byte(`"10s"`))
 	m.environment = Environment{Storage: n, Keys: func() (*seal.Ring, error) { return w.ring, nil }, CacheSize: 1000}
 	m.connections.bind(m)
+	m.presence = m.connections.presenceOf(m)
 	s := m.newSource("", "identity", m.connections.state("", 1000))
 	s.state.source.Store(s)
 	s.redeem = func(ctx context.Context, refreshToken string) (c *call, err error) {
@@ -168,7 +171,12 @@ func (n *node) fail(err error) {
 
 func (n *node) use(ctx context.Context, op, key string, val []byte, do func() error) error {
 	step := op
-	if val != nil {
+	switch {
+	case isEntry(key) && val != nil:
+		step = stepEntry
+	case isEntry(key):
+		step = stepLook
+	case val != nil:
 		step = stepStore
 		if token, _, err := n.store.open(must(n.store.ring()), path.Base(key), val); err == nil && token.claim != nil {
 			step = stepClaim

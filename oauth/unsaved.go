@@ -82,6 +82,7 @@ func (s *Source) storeUnsaved(ctx context.Context, unsaved, stored *Token) error
 		s.logger.Info("the token that could not be stored is stored now", zap.Uint64("generation", token.generation))
 	case token == stored:
 		s.logger.Warn("the token that could not be stored is of no use any more: another node has gone on", zap.Uint64("generation", token.generation))
+		s.discard(unsaved, stored)
 	default:
 		s.logger.Info("the token that could not be stored is stored now, over what another node has stored", zap.Uint64("generation", token.generation))
 	}
