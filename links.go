@@ -29,7 +29,8 @@ func (ds *datasource) route(caller *http.Request, current *url.URL) *auth.Route 
 	path := auth.EscapedPath(current)
 	route := &auth.Route{Base: ds.base, Path: path, Hosts: [2]string{caller.Host}}
 	if original, ok := originalPath(caller); ok {
-		if route.Prefix, route.Known = auth.PublicPrefix(original, path); route.Prefix != "" && auth.IsItself(original, path) {
+		route.Prefix, route.Known = auth.PublicPrefix(original, path)
+		if route.Prefix != "" && auth.IsItself(original, path) {
 			route.Path = ""
 		}
 	}
@@ -127,27 +128,31 @@ func namesPort(port string, f forwarded) bool {
 // isHost reports whether a Host field names a host, and nothing else.
 func isHost(host string) bool {
 	u, err := url.Parse("http://" + host)
-	return err == nil && u.Host == host && u.Hostname() != "" && !strings.ContainsAny(host, " \"'<>(),;*\\^`{|}%")
+	return err == nil && u.Host == host && u.Hostname() != "" &&
+		!strings.ContainsAny(host, " \"'<>(),;*\\^`{|}%")
 }
 
 // isPrefix reports whether a proxy can have cut this off a path.
 func isPrefix(prefix string) bool {
 	u, err := url.Parse(prefix)
-	return err == nil && strings.HasPrefix(prefix, "/") && !strings.HasPrefix(prefix, "//") && u.EscapedPath() == prefix &&
-		!auth.EscapesBase(prefix)
+	return err == nil && strings.HasPrefix(prefix, "/") && !strings.HasPrefix(prefix, "//") &&
+		u.EscapedPath() == prefix && !auth.EscapesBase(prefix)
 }
 
 // warnUntrusted logs, now and then, that links in answers are not what callers need: a proxy in
 // front says how they call, and is not believed.
 func (ds *datasource) warnUntrusted(caller *http.Request, origin string) {
-	if trusted(caller) || len(caller.Header["X-Forwarded-Proto"])+len(caller.Header["X-Forwarded-Host"]) == 0 {
+	h := caller.Header
+	if trusted(caller) || len(h["X-Forwarded-Proto"])+len(h["X-Forwarded-Host"]) == 0 {
 		return
 	}
 	scheme, host, _ := strings.Cut(origin, "://")
-	if f := forwardedBy(caller.Header, scheme, host); f.scheme == scheme && f.host == host || !ds.untrusted.due() {
+	f := forwardedBy(h, scheme, host)
+	if f.scheme == scheme && f.host == host || !ds.untrusted.due() {
 		return
 	}
-	ds.logger.Warn("the peer says that callers come by another scheme or host, and is no trusted proxy, so links in answers "+
-		"lead to this one; if it is a proxy of yours, name it in trusted_proxies of the global option servers",
-		zap.String("datasource", ds.name), zap.String("links_lead_to", origin), zap.String("peer", caller.RemoteAddr))
+	ds.logger.Warn("the peer says that callers come by another scheme or host, and is no trusted "+
+		"proxy, so links in answers lead to this one; if it is a proxy of yours, name it in "+
+		"trusted_proxies of the global option servers", zap.String("datasource", ds.name),
+		zap.String("links_lead_to", origin), zap.String("peer", caller.RemoteAddr))
 }

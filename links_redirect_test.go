@@ -94,9 +94,9 @@ func TestRedirectSlash(t *testing.T) {
 				if path == test.serves {
 					return rig.OK("served")
 				}
-				other := path + "/"
-				if strings.HasSuffix(path, "/") {
-					other = strings.TrimSuffix(path, "/")
+				other, hadSlash := strings.CutSuffix(path, "/")
+				if !hadSlash {
+					other += "/"
 				}
 				if query != "" {
 					other += "?" + query

@@ -27,7 +27,7 @@ func linksTable(t *testing.T, heading string) [][]string {
 			continue
 		}
 		var cells []string
-		for _, cell := range strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|") {
+		for cell := range strings.SplitSeq(strings.Trim(strings.TrimSpace(line), "|"), "|") {
 			text := []string{}
 			for _, m := range quoted.FindAllStringSubmatch(cell, -1) {
 				text = append(text, m[1])

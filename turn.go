@@ -31,7 +31,9 @@ func (x *exchange) join(current *url.URL) *url.URL {
 // turn looks at a redirect that would lead the caller to the URL that it has asked for, for ever. No
 // such redirect passes. Where the API wants its base URL with a slash at the end, or without, it is
 // asked so; else the answer says what is wrong.
-func (t *Transport) turn(req *http.Request, x *exchange, body body, res *http.Response, sent *auth.Sent) (*http.Response, *auth.Sent, error) {
+func (t *Transport) turn(
+	req *http.Request, x *exchange, body body, res *http.Response, sent *auth.Sent,
+) (*http.Response, *auth.Sent, error) {
 	if res.StatusCode < 300 || res.StatusCode > 399 || res.Header.Get("Location") == "" {
 		return res, sent, nil
 	}
@@ -45,8 +47,8 @@ func (t *Transport) turn(req *http.Request, x *exchange, body body, res *http.Re
 	case turn == auth.NoTurn:
 		return res, sent, nil
 	case turn == auth.TurnSlash && !x.turned && (follows || res.StatusCode != http.StatusSeeOther):
-		t.warnTurn(x.ds, location, "the API redirects requests for the base URL to the same with a slash at its end, or without one, so "+
-			"each is sent twice; write the base URL as the API has it")
+		t.warnTurn(x.ds, location, "the API redirects requests for the base URL to the same with a slash "+
+			"at its end, or without one, so each is sent twice; write the base URL as the API has it")
 		if again, ok := body.again(); ok {
 			x.turned = true
 			turned, answered, err := t.resend(req, x, body, again, sent.Credential, res, sent)
@@ -56,7 +58,8 @@ func (t *Transport) turn(req *http.Request, x *exchange, body body, res *http.Re
 			return t.turn(req, x, body, turned, answered)
 		}
 	case turn == auth.TurnAway:
-		t.warnTurn(x.ds, location, "the API redirects requests to itself by another scheme or host; write that into the base URL (https, mostly)")
+		t.warnTurn(x.ds, location, "the API redirects requests to itself by another scheme or host; write "+
+			"that into the base URL (https, mostly)")
 	}
 	if !follows {
 		return res, sent, nil // what follows is another request

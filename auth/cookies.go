@@ -24,9 +24,10 @@ func (r *Route) cookies(fields []string) []string {
 func (r *Route) cookie(field string) (string, bool) {
 	name, _, _ := strings.Cut(field, "=")
 	hostWide := strings.HasPrefix(strings.ToLower(strings.TrimSpace(name)), "__host-")
-	var attributes []string
+	parts := strings.Split(field, ";")
+	attributes := parts[:0]
 	place, written := "", -1 // the last Path counts (RFC 6265 §5.3)
-	for i, attribute := range strings.Split(field, ";") {
+	for i, attribute := range parts {
 		key, val, _ := strings.Cut(attribute, "=")
 		switch key = strings.ToLower(strings.TrimSpace(key)); {
 		case i > 0 && key == "domain":

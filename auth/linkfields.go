@@ -102,6 +102,7 @@ func rewriteField(form linkForm, val string, rewrite func(string) string) string
 	case concatForm:
 		val, _ = rewriteConcat(val, func(ref string) (string, bool) { return rewrite(ref), true })
 		return val
+	case noLink, locationForm:
 	}
 	return rewrite(val)
 }
