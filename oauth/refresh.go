@@ -200,11 +200,10 @@ func (s *Source) failed(ctx context.Context, mine *Token, c *call, err error, do
 		return err
 	}
 	follows := s.follows(mine, err, refused)
-	switch follows {
-	case waitForEnd:
+	if follows == waitForEnd {
 		s.askAtEnd(mine) //nolint:contextcheck // it belongs to no request
-		fallthrough
-	case tryLater:
+	}
+	if follows == tryLater || follows == waitForEnd {
 		return s.giveBack(ctx, mine, doubtful || c.lost || c.doubt, err)
 	}
 	_ = sleep(ctx, settleTime) // what another node has got may be on its way to the storage
