@@ -84,6 +84,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.ds = ds
+	h.ds.logger = h.logger
 	h.ds.site.handler = h
 	return nil
 }
@@ -265,7 +266,7 @@ func (h *Handler) write(out, r *http.Request, x *exchange) error {
 		return err
 	}
 	x.credential.SetHeader(out.Header)
-	x.answers(&x.sent, out, r, x.credential)
+	x.answers(&x.sent, out, x.credential)
 	return nil
 }
 

@@ -262,20 +262,26 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // send sends the request, and once more if the credential was refused and a fresh one can be had.
 func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error) {
-	body := newBody(req, x.ds, t.window)
+	itself := x.ds.base != nil && x.ds.isItself(x.caller, req.URL) // which can be sent again for another reason, see turn
+	body := newBody(req, x.ds, t.window, itself)
 	out, sent, err := t.outgoing(req, x, x.credential)
 	if err != nil {
 		return t.unsigned(req, x.ds, err), nil
 	}
 	out.Body, out.GetBody = body.first, body.getBody()
 	res, err := t.roundTrip(out)
+	if err == nil {
+		res, sent, err = t.turn(req, x, body, res, sent)
+	}
 	if err == nil && x.ds.renewable() && t.refused(res) {
-		res, sent, err = t.replay(req, x, body, res, sent)
+		if res, sent, err = t.replay(req, x, body, res, sent); err == nil {
+			res, sent, err = t.turn(req, x, body, res, sent)
+		}
 	}
 	body.finish()
 	if err == nil {
 		t.watchTrailers(res, x, req)
-		x.ds.cleanResponse(res, req, out.URL, sent)
+		x.ds.cleanResponse(res, req, x.caller, sent)
 		x.confine(res.Header, res.StatusCode, req)
 	}
 	return res, err
@@ -298,7 +304,7 @@ func (t *Transport) outgoing(req *http.Request, x *exchange, credential *auth.Cr
 		}
 	}
 	if x.ds.base != nil {
-		target = x.ds.base.Join(target)
+		target = x.join(target)
 	}
 	out, sent := x.clone(req, target)
 	if _, kept := t.keepsTo["Host"]; x.ds.base != nil && !kept {
@@ -320,7 +326,7 @@ func (t *Transport) outgoing(req *http.Request, x *exchange, credential *auth.Cr
 	}
 	credential.SetHeader(out.Header)
 	out.URL.RawQuery = credential.SetQuery(out.URL.RawQuery)
-	x.answers(sent, out, req, credential)
+	x.answers(sent, out, credential)
 	return out, sent, nil
 }
 
