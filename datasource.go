@@ -198,7 +198,7 @@ func (ds *datasource) bind(app *App) error {
 	if ds.oauth == nil {
 		return nil
 	}
-	rule, err := dial.NewRule(app.ctx, app.admin, app.DenyPrivate)
+	rule, err := dial.NewRule(app.ctx, app.admin, app.DenyPrivate, app.allowed)
 	if err != nil {
 		return err
 	}
