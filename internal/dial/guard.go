@@ -112,9 +112,15 @@ func (g *Guard) Resolve(ctx context.Context, network, address string) ([]netip.A
 	if err != nil {
 		return nil, reverseproxy.NewDialError(fmt.Errorf("the port of %s is no number", address))
 	}
-	ips, err := g.resolver.LookupNetIP(ctx, "ip", host)
+	found, err := g.resolver.LookupIPAddr(ctx, host) // LookupNetIP loses zones
 	if err != nil {
 		return nil, reverseproxy.NewDialError(err)
+	}
+	ips := make([]netip.Addr, 0, len(found))
+	for _, a := range found {
+		if ip, ok := netip.AddrFromSlice(a.IP); ok {
+			ips = append(ips, ip.Unmap().WithZone(a.Zone))
+		}
 	}
 	addrs, err := g.permitted(network, host, ips, uint16(port))
 	if err != nil {

@@ -130,3 +130,13 @@ func TestResolveZones(t *testing.T) {
 		}
 	}
 }
+
+// TestResolveLiteral: an address with a zone keeps it on the way through the resolver.
+func TestResolveLiteral(t *testing.T) {
+	g := testGuard(t)
+	g.rule.allowed, _ = ParseAllowed([]string{"fe80::/64"})
+	addrs, err := g.Resolve(t.Context(), "tcp", "[fe80::7%lo]:80")
+	if err != nil || len(addrs) != 1 || addrs[0].String() != "[fe80::7%lo]:80" {
+		t.Errorf("%v, %v", addrs, err)
+	}
+}
