@@ -70,6 +70,7 @@ type App struct {
 	keys        *seal.Ring             // nil: not configured, and not needed until now
 	withMade    bool                   // the key that was made here is among them, if there is one
 	datasources map[string]*datasource // by name; the one that was provisioned last
+	told        []string               // of which literal secrets
 	given       map[string]string      // given names, and what was configured under them
 	oauth       map[string]*datasource // those whose tokens are stored under their names
 }

@@ -190,6 +190,7 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 	if err := app.(*App).register(ds, string(config), d.Name != ""); err != nil {
 		return nil, err
 	}
+	ds.warnLiterals(ctx.Logger(), d)
 	return ds, ds.bind(app.(*App))
 }
 

@@ -135,6 +135,9 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	if err := t.bind(app.(*App)); err != nil {
 		return err
 	}
+	if isLiteralKey(t.SelfSignedCert) {
+		app.(*App).warnLiteral(t.logger, t.Datasource, certOption)
+	}
 	tr, err := t.trust(ctx)
 	if err != nil {
 		return err

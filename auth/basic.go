@@ -3,6 +3,7 @@
 package auth
 
 import (
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"strings"
@@ -43,6 +44,7 @@ func (b *Basic) Provision(ctx caddy.Context) error {
 	if err := value.UnsealAll(ctx, "auth basic", &username, &password); err != nil {
 		return err
 	}
+	b.literals("auth basic: password", b.Password)
 	return b.load(func() (*Credential, error) { return b.credential(username, password) }, username, password)
 }
 
@@ -54,12 +56,18 @@ func (b *Basic) credential(username, password string) (*Credential, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := value.CheckSecret("auth basic: username", user); err != nil {
+		return nil, err
+	}
 	if strings.Contains(user, ":") {
 		// RFC 7617 §2: everything after the first colon would be taken for the password.
 		return nil, errors.New("auth basic: username: a user name cannot have a colon in it (RFC 7617 §2)")
 	}
 	pass, err := value.ResolveLine("auth basic: password", password)
 	if err != nil {
+		return nil, err
+	}
+	if err := value.CheckSecret("auth basic: password", pass); err != nil {
 		return nil, err
 	}
 	pair := base64.StdEncoding.EncodeToString([]byte(user + ":" + pass))
@@ -80,6 +88,9 @@ func (b *Basic) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	if err := notEmpty(d, "basic", b.Username, b.Password); err != nil {
 		return err
+	}
+	if err := cmp.Or(value.CheckWritten("auth basic: username", b.Username), value.CheckWritten("auth basic: password", b.Password)); err != nil {
+		return d.WrapErr(err)
 	}
 	return noMore(d, "basic <username> <password>", 2)
 }

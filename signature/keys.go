@@ -56,6 +56,9 @@ func (j *JWT) loadSecret(text string) error {
 }
 
 func checkSecret(secret string) error {
+	if err := value.CheckSecret("signature: secret", secret); err != nil {
+		return err
+	}
 	if len(secret) < minSecret {
 		return fmt.Errorf("signature: secret: it has %d bytes and needs %d at least; `openssl rand -hex 32` makes a good one",
 			len(secret), minSecret)

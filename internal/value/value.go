@@ -276,6 +276,9 @@ func checkKey(option, key string) error {
 		return fmt.Errorf("%s: {$…} is replaced in a Caddyfile only; use {env.NAME}", option)
 	}
 	name, _, dotted := strings.Cut(key, ".")
+	if !dotted && variable.MatchString(key) && len(key) > 2 && len(key) <= 48 {
+		return fmt.Errorf(`%s: {%s} is no placeholder of Caddy's; the variable is {env.%s} (and \{ a brace that belongs to the value)`, option, key, key)
+	}
 	if !dotted || name == "" || strings.ContainsAny(key, "\"'\r\n\t{") {
 		return fmt.Errorf("%s: %w", option, errNotAPlaceholder)
 	}
