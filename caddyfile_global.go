@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/dial"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/option"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -26,6 +27,13 @@ import (
 //	    allow_dial  <prefix...>
 //	}
 func parseGlobalOption(d *caddyfile.Dispenser, _ any) (any, error) {
+	d.Next()
+	segment := d.NextSegment()
+	app, err := parseApp(caddyfile.NewDispenser(segment))
+	return app, option.WithEmpty(segment, err)
+}
+
+func parseApp(d *caddyfile.Dispenser) (any, error) {
 	app := new(App)
 	d.Next() // consume the option's name
 	if d.NextArg() {
@@ -83,8 +91,8 @@ func parseGlobalOption(d *caddyfile.Dispenser, _ any) (any, error) {
 				return nil, err
 			}
 		default:
-			return nil, d.Errf("%s: unrecognized global option %s; there are key, storage, cache_size, sweep_after, keep_alive, deny_private and allow_dial",
-				directiveName, value.Mention(d.Val(), "key", "storage", "cache_size", "sweep_after", "keep_alive", "deny_private", "allow_dial"))
+			return nil, d.Errf("%s: %s", directiveName, option.Unrecognized(d.Val(), "key", "storage", "cache_size", "sweep_after", "keep_alive",
+				"deny_private", "allow_dial"))
 		}
 	}
 	return httpcaddyfile.App{Name: directiveName, Value: caddyconfig.JSON(app, nil)}, nil

@@ -4,12 +4,15 @@ package authenticatedapi_test
 
 import (
 	"encoding/json"
+	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
 )
 
 // logged loads a site, and returns the lines of its log at WARN and above.
@@ -93,6 +96,89 @@ func TestStandIns(t *testing.T) {
 		}
 		if err == nil {
 			_ = caddy.Stop()
+		}
+	}
+}
+
+// TestEmptyVariables: {$NAME} is gone before any directive is read, and the error about what is missing names it all the same.
+func TestEmptyVariables(t *testing.T) {
+	t.Setenv("TEST_EMPTY", "")
+	t.Setenv("TEST_SET", "set")
+	for _, tt := range []struct{ text, want string }{
+		{"auth bearer {$TEST_UNSET}", "{$TEST_UNSET} is empty"},
+		{"auth bearer \"{$TEST_UNSET}\"", "{$TEST_UNSET} is empty"},
+		{"auth bearer {$TEST_EMPTY}", "{$TEST_EMPTY} is empty"},
+		{"auth basic {$TEST_UNSET} {$TEST_SET}", "{$TEST_UNSET} is empty"},
+		{"auth basic {$TEST_UNSET} {$TEST_EMPTY}", "{$TEST_UNSET}, {$TEST_EMPTY} are empty"},
+		{"auth api_key X-Key {$TEST_UNSET}", "{$TEST_UNSET} is empty"},
+		{"auth oauth2 client_credentials {\ntoken_url https://login.example.com\nclient_id {$TEST_UNSET}\nclient_secret {env.X}\n}", "{$TEST_UNSET} is empty"},
+		{"auth oauth2 client_credentials {\ntoken_url https://{$TEST_UNSET}/token\nclient_id a\nclient_secret b\n}", ""},
+		{"header X-Tenant {$TEST_UNSET}", "{$TEST_UNSET} is empty"},
+		{"query tenant {$TEST_UNSET}", "{$TEST_UNSET} is empty"},
+		{"name {$TEST_UNSET}", "{$TEST_UNSET} is empty"},
+		{"signature {$TEST_UNSET}", "{$TEST_UNSET} is empty"},
+		{"self_signed_cert {$TEST_UNSET}", "{$TEST_UNSET} is empty"},
+		{"allow_origin {$TEST_UNSET}", "{$TEST_UNSET} is empty"},
+		{"auth bearer", "-"},
+		{"auth bearer {$TEST_UNSET:default}", ""},
+		{"auth bearer {$TEST_SET}", ""},
+		{"auth bearer {$TEST_SET} {$TEST_SET}", "-"},
+	} {
+		wantEmpty(t, ":80 {\nauthenticated_api https://api.example.com {\n"+tt.text+"\n}\n}", tt.want)
+	}
+	wantEmpty(t, ":80 {\nauthenticated_api {$TEST_UNSET} {\nauth bearer {env.X}\n}\n}", "{$TEST_UNSET} is empty")
+	wantEmpty(t, ":80 {\nauthenticated_api https://{$TEST_UNSET}/v2 {\nauth bearer {env.X}\n}\n}", "{$TEST_UNSET} is empty")
+	wantEmpty(t, ":80 {\nauthenticated_api {$TEST_UNSET} https://api.example.com {\nauth bearer {env.X}\n}\n}", "")
+	wantEmpty(t, ":80 {\nauthenticated_api {\nauth bearer {env.X}\n}\n}", "")
+	wantEmpty(t, "{\nauthenticated_api {\nkey {$TEST_UNSET}\n}\n}\n:80 {\n}", "{$TEST_UNSET} is empty")
+	wantEmpty(t, ":80 {\nauthenticated_api_console {\noperators {$TEST_UNSET}\n}\n}", "{$TEST_UNSET} is empty")
+}
+
+// wantEmpty adapts a Caddyfile that is a file. want is what its error says of variables; "-": nothing; "": there is no error.
+func wantEmpty(t *testing.T, text, want string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "Caddyfile")
+	write(t, file, text)
+	_, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": file})
+	switch {
+	case want == "" && err != nil, want != "" && err == nil:
+		t.Errorf("%s: %v", text, err)
+	case want == "-" && strings.Contains(err.Error(), "for the process"), want != "" && want != "-" && !strings.Contains(err.Error(), want):
+		t.Errorf("%s: %v, want %s", text, err, want)
+	}
+	if err != nil && want != "-" { // another file of that name says nothing
+		write(t, file, "# another\n\n\n\n\n\n\n\n"+text)
+		if _, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": file}); err == nil && !strings.Contains(text, "authenticated_api {$") ||
+			err != nil && strings.Contains(err.Error(), "for the process") {
+			t.Errorf("%s, with another file: %v", text, err)
+		}
+	}
+}
+
+// TestFileGone: a file that cannot be read again, when the API refuses what was in it, is told of with the system's own error.
+func TestFileGone(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "token")
+	write(t, file, "canary")
+	api := rig.NewAPI(t, func(string) string { return rig.Response("401 Unauthorized", "", "no") })
+	log := filepath.Join(t.TempDir(), "log")
+	gateway := rig.Start(t, "{\nadmin off\npersist_config off\nauto_https off\nlog {\noutput file "+log+"\nlevel WARN\n}\n}\nhttp://GATEWAY {\n"+
+		"authenticated_api http://"+api.Addr+" {\nauth bearer {file."+file+"}\n}\n}")
+	for _, tt := range []struct {
+		change func() error
+		want   string
+	}{
+		{func() error { return os.Remove(file) }, "no such file or directory"},
+		{func() error { return os.Mkdir(file, 0o700) }, "is a directory"},
+		{func() error { return errors.Join(os.Remove(file), os.WriteFile(file, nil, 0o600)) }, "the file is empty"},
+	} {
+		if err := errors.Join(tt.change(), os.Truncate(log, 0)); err != nil {
+			t.Fatal(err)
+		}
+		if res := rig.Get(t, gateway, "/", ""); res.StatusCode != 401 {
+			t.Errorf("the client got %d", res.StatusCode)
+		}
+		if said := read(t, log); !strings.Contains(said, tt.want) || strings.Contains(said, "canary") {
+			t.Errorf("the log has %s, want %s", said, tt.want)
 		}
 	}
 }

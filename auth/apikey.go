@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/authenticated-api/caddy-authenticated-api/internal/option"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -122,7 +123,7 @@ func (k *APIKey) credential(text, prefix string) (*Credential, error) {
 func (k *APIKey) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the method's name
 	if !d.Args(&k.Key, &k.Value) || d.NextArg() {
-		return d.Errf("auth api_key: takes the name and the value of a key: auth api_key <key> <value>")
+		return d.Errf("auth api_key: takes the name and the value of a key: auth api_key <key> <value> (a {$NAME} that is not set leaves nothing)")
 	}
 	if err := notEmpty(d, "api_key", k.Key, k.Value); err != nil {
 		return err
@@ -135,7 +136,7 @@ func (k *APIKey) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "prefix":
 			field = &k.Prefix
 		default:
-			return d.Errf("auth api_key: unrecognized option %s; it has in and prefix", value.Mention(d.Val(), "in", "prefix"))
+			return d.Errf("auth api_key: %s", option.Unrecognized(d.Val(), "in", "prefix"))
 		}
 		option := d.Val()
 		if *field != "" {

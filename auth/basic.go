@@ -84,7 +84,7 @@ func (b *Basic) credential(username, password string) (*Credential, error) {
 func (b *Basic) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the method's name
 	if !d.Args(&b.Username, &b.Password) {
-		return d.Errf("auth basic: takes a user name and a password: auth basic <username> <password>")
+		return d.Errf("auth basic: takes a user name and a password: auth basic <username> <password> (a {$NAME} that is not set leaves nothing)")
 	}
 	if err := notEmpty(d, "basic", b.Username, b.Password); err != nil {
 		return err

@@ -79,7 +79,7 @@ func checkToken(token string) error {
 func (b *Bearer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the method's name
 	if !d.Args(&b.Token) {
-		return d.Errf("auth bearer: takes a token: auth bearer <token>")
+		return d.Errf("auth bearer: takes a token: auth bearer <token> (a {$NAME} that is not set leaves nothing)")
 	}
 	if err := notEmpty(d, "bearer", b.Token); err != nil {
 		return err

@@ -317,10 +317,11 @@ func global(repl *caddy.Replacer, option, key string) (string, error) {
 			"are possible", option, ShowPlaceholder(key))
 	}
 	if name, ok := strings.CutPrefix(key, "file."); ok {
-		if val, err := fileContent(name); err == nil && val != "" {
+		val, err := fileContent(name)
+		if err == nil && val != "" {
 			return val, nil
 		}
-		return "", fmt.Errorf("%s: %s cannot be read, or the file is empty", option, ShowPlaceholder(key))
+		return "", fmt.Errorf("%s: %s: %w", option, ShowPlaceholder(key), fileError(name, err))
 	}
 	val, known := repl.GetString(key)
 	switch {
