@@ -37,6 +37,7 @@ type exchange struct {
 	header http.Header
 	sent   auth.Sent // with it
 	taken  bool
+	failed error // why the last attempt has no answer
 
 	// What the hooks need, and the hooks, made once.
 	req       *http.Request
@@ -145,7 +146,7 @@ func (x *exchange) release() {
 		return
 	}
 	x.ds, x.source, x.credential, x.fields, x.params, x.written = nil, nil, nil, nil, nil, false
-	x.host, x.out, x.url, x.sent, x.taken = "", http.Request{}, url.URL{}, auth.Sent{}, false
+	x.host, x.out, x.url, x.sent, x.taken, x.failed = "", http.Request{}, url.URL{}, auth.Sent{}, false, nil
 	clear(x.header)
 	x.req, x.pass1xx = nil, nil
 	x.conns.Store(0)

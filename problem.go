@@ -86,6 +86,10 @@ var (
 		code: "no-session", status: http.StatusBadGateway, title: "The gateway is misconfigured",
 		detail: "This route has no proxy behind the authenticated_api handler.",
 	}
+	problemUnreachable = problem{
+		code: "api-unreachable", status: http.StatusBadGateway, title: "The API does not answer",
+		detail: "The API could not be reached, or has given no answer. The gateway's log says why.",
+	}
 	problemSignature = problem{
 		code: "signature", status: http.StatusBadGateway, title: "The request could not be signed",
 		detail: "The gateway's log says why.",

@@ -274,6 +274,7 @@ func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error)
 		res, sent, err = t.replay(req, x, body, res, sent)
 	}
 	body.finish()
+	x.failed = err
 	if err == nil {
 		x.ds.cleanResponse(res, req, out.URL, sent)
 		x.confine(res.Header, res.StatusCode, req)

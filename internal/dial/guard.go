@@ -86,7 +86,7 @@ func (g *Guard) wrap(dial Func) Func {
 		info, ok := reverseproxy.GetDialInfo(ctx)
 		if ok && caddy.IsUnixNetwork(info.Network) {
 			if err := g.rule.checkSocket(info.Address); err != nil {
-				return nil, reverseproxy.NewDialError(err)
+				return nil, newDialError(err)
 			}
 			return dial(ctx, network, address)
 		}
@@ -106,15 +106,15 @@ func (g *Guard) wrap(dial Func) Func {
 func (g *Guard) Resolve(ctx context.Context, network, address string) ([]netip.AddrPort, error) {
 	host, service, err := net.SplitHostPort(address)
 	if err != nil {
-		return nil, reverseproxy.NewDialError(err)
+		return nil, newDialError(err)
 	}
 	port, err := strconv.ParseUint(service, 10, 16)
 	if err != nil {
-		return nil, reverseproxy.NewDialError(fmt.Errorf("the port of %s is no number", address))
+		return nil, newDialError(fmt.Errorf("the port of %s is no number", address))
 	}
 	found, err := g.resolver.LookupIPAddr(ctx, host) // LookupNetIP loses zones
 	if err != nil {
-		return nil, reverseproxy.NewDialError(err)
+		return nil, newDialError(err)
 	}
 	ips := make([]netip.Addr, 0, len(found))
 	for _, a := range found {
@@ -124,7 +124,7 @@ func (g *Guard) Resolve(ctx context.Context, network, address string) ([]netip.A
 	}
 	addrs, err := g.permitted(network, host, ips, uint16(port))
 	if err != nil {
-		return nil, reverseproxy.NewDialError(err)
+		return nil, newDialError(err)
 	}
 	return addrs, nil
 }
@@ -153,3 +153,14 @@ func (g *Guard) permitted(network, host string, ips []netip.Addr, port uint16) (
 	}
 	return addrs, nil
 }
+
+// dialError is a reverseproxy.DialError, by which Caddy's proxy knows that nothing was sent, that also tells its cause.
+type dialError struct{ cause error }
+
+func newDialError(cause error) error { return &dialError{cause} }
+
+// Error implements error.
+func (e *dialError) Error() string { return e.cause.Error() }
+
+// Unwrap returns both.
+func (e *dialError) Unwrap() []error { return []error{reverseproxy.NewDialError(e.cause), e.cause} }
