@@ -145,6 +145,9 @@ func (a *App) loadStorage(ctx caddy.Context) error {
 
 // Start implements caddy.App.
 func (a *App) Start() error {
+	if err := a.checkRoutes(a.OAuth()); err != nil {
+		return err
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, ds := range a.oauth {

@@ -182,3 +182,68 @@ func TestFileGone(t *testing.T) {
 		}
 	}
 }
+
+// TestSentURL: the debug log has the URL of each attempt as it is sent, without its query, where the credential may be.
+func TestSentURL(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "key")
+	write(t, file, "canary-old")
+	api := rig.NewAPI(t, func(request string) string {
+		if strings.Contains(request, "canary-old") {
+			write(t, file, "canary-new")
+			return rig.Response("401 Unauthorized", "", "")
+		}
+		return rig.OK("ok")
+	})
+	log := filepath.Join(t.TempDir(), "log")
+	gateway := rig.Start(t, "{\nadmin off\npersist_config off\nauto_https off\nlog {\noutput file "+log+"\nlevel DEBUG\n}\n}\nhttp://GATEWAY {\n"+
+		"handle_path /crm/* {\nauthenticated_api http://"+api.Addr+"/v2 {\nname crm\nauth api_key key {file."+file+"} {\nin query\n}\nquery sig canary\n}\n}\n}")
+	if res := rig.Get(t, gateway, "/crm/a%2Fb?page=2", ""); res.StatusCode != 200 {
+		t.Fatalf("the client got %d", res.StatusCode)
+	}
+	found := 0
+	for _, line := range logLines(t, log) {
+		if line["msg"] == "sending a request" && line["url"] == "http://"+api.Addr+"/v2/a%2Fb" && line["datasource"] == "crm" && line["method"] == "GET" {
+			found++
+		}
+	}
+	if said := read(t, log); found != 2 || strings.Contains(said, "canary") {
+		t.Errorf("%d attempts: %s", found, said)
+	}
+}
+
+// TestClientsOwnKeys: a client's key under another name than the credential's passes, and can be removed.
+func TestClientsOwnKeys(t *testing.T) {
+	api := rig.NewAPI(t, nil)
+	gateway := rig.Start(t, "http://GATEWAY {\nhandle_path /a/* {\nauthenticated_api http://"+api.Addr+" {\nauth bearer ours\n}\n}\n"+
+		"handle_path /b/* {\nauthenticated_api http://"+api.Addr+" {\nauth bearer ours\nheader -X-Api-Key\nquery -api_key\n}\n}\n}")
+	for path, passes := range map[string]bool{"/a/": true, "/b/": false} {
+		rig.Get(t, gateway, path+"?api_key=theirs", "X-Api-Key: theirs\r\n")
+		if got := one(t, api); strings.Count(got, "theirs") != map[bool]int{true: 2, false: 0}[passes] || !strings.Contains(got, "Authorization: Bearer ours\r\n") {
+			t.Errorf("%s: the API got %q", path, got)
+		}
+	}
+}
+
+// TestOriginOfPrograms: a handshake with an Origin of another host is refused, whoever has sent it; so are those of pages behind a proxy that
+// does not pass their Host on.
+func TestOriginOfPrograms(t *testing.T) {
+	api := rig.NewAPI(t, nil)
+	gateway := rig.Start(t, "http://GATEWAY, http://gw.example:PORT {\nbind 127.0.0.1\nauthenticated_api http://"+api.Addr+" {\nallow_origin https://app.example\n}\n}")
+	const upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+	for _, tt := range []struct {
+		method, host, header string
+		status               int
+	}{
+		{"GET", gateway, upgrade, 200},
+		{"GET", gateway, upgrade + "Origin: http://" + gateway + "\r\n", 200},
+		{"GET", gateway, upgrade + "Origin: https://app.example\r\n", 200},
+		{"GET", gateway, upgrade + "Origin: http://localhost\r\n", 403},
+		{"POST", "gw.example", "Origin: https://gw.example\r\n", 200}, // proxy_set_header Host $host
+		{"POST", gateway, "Origin: https://gw.example\r\n", 403},      // nginx's default
+	} {
+		replies := rig.Exchange(t, gateway, tt.method+" / HTTP/1.1\r\nHost: "+tt.host+"\r\n"+tt.header+"Content-Length: 0\r\n\r\n", 1)
+		if len(replies) != 1 || replies[0].StatusCode != tt.status {
+			t.Errorf("%+v: %+v", tt, replies)
+		}
+	}
+}

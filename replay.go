@@ -52,6 +52,7 @@ func (t *Transport) replay(
 		out.Body, out.Trailer = body.trailers(again)
 	}
 	drain(refusal.Body)
+	t.tell(x, out)
 	if c := t.logger.Check(zapcore.DebugLevel, "sending a request again with a fresh credential"); c != nil {
 		c.Write(zap.String("datasource", x.ds.name), zap.Int("status", refusal.StatusCode))
 	}

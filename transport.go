@@ -269,6 +269,7 @@ func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error)
 		return t.unsigned(req, x.ds, err), nil
 	}
 	out.Body = body.first
+	t.tell(x, out)
 	res, err := t.roundTrip(out)
 	if err == nil && x.ds.method.Renewable() && slices.Contains(t.RefreshOn, res.StatusCode) {
 		res, sent, err = t.replay(req, x, body, res, sent)
@@ -280,6 +281,17 @@ func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error)
 		x.confine(res.Header, res.StatusCode, req)
 	}
 	return res, err
+}
+
+// tell writes the URL that an attempt goes to into the debug log: the proxy's own log has the one before it was joined to the base
+// URL. Its query is left out, since the credential and other secrets may be there.
+func (t *Transport) tell(x *exchange, out *http.Request) {
+	if c := t.logger.Check(zapcore.DebugLevel, "sending a request"); c != nil {
+		u := *out.URL
+		t.SetScheme(&http.Request{URL: &u})
+		u.Host, u.RawQuery, u.User = cmp.Or(out.Host, u.Host), "", nil
+		c.Write(zap.String("datasource", x.ds.name), zap.String("method", out.Method), zap.String("url", u.String()), zap.String("upstream", out.URL.Host))
+	}
 }
 
 // unsigned answers in the place of the API.

@@ -83,7 +83,9 @@ func is[T error](err error) bool {
 
 // as goes by the text too: Caddy's dialer wraps its errors in one that does not tell its cause.
 func as(target error) func(error) bool {
-	return func(err error) bool { return errors.Is(err, target) || strings.HasSuffix(err.Error(), ": "+target.Error()) }
+	return func(err error) bool {
+		return errors.Is(err, target) || strings.HasSuffix(err.Error(), ": "+target.Error())
+	}
 }
 
 // phrases are the same for errors of which net/http and crypto/tls export no more than the text.
