@@ -241,7 +241,7 @@ func (r *Route) mapTagged(val string) (string, bool) {
 // could find another end.
 func conditionsEnd(val string, i int) int {
 	for i++; i < len(val); i++ {
-		closing := byte(0)
+		var closing byte
 		switch val[i] {
 		case ')':
 			return i + 1

@@ -113,7 +113,7 @@ func (s *scrubber) query(query string, own bool, depth int) string {
 		}
 		return strings.Join(kept, "?")
 	}
-	if !(own && hasQuery(query, s.cleaner.param)) && !strings.Contains(query, "%") && !s.shows(query) {
+	if (!own || !hasQuery(query, s.cleaner.param)) && !strings.Contains(query, "%") && !s.shows(query) {
 		return query
 	}
 	return mapQuery(query, func(name, param string) (string, bool) {

@@ -141,7 +141,8 @@ type Method struct {
 	connections *connections
 	http        *http.Client
 	places      places
-	source      *Source // of the shared connection
+	presence    *presence // nil where nobody claims anything
+	source      *Source   // of the shared connection
 	release     func()
 }
 
