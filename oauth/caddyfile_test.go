@@ -146,6 +146,8 @@ func TestCaddyfileErrors(t *testing.T) {
 		block("self_signed_cert"):                                             {"self_signed_cert", "takes one value"},
 		block("scope a"):                                                      {`unrecognized option "scope"`, "scopes"},
 		block("authorization_url https://a/"):                                 {"authorization_url", "authorization_code"},
+
+		"oauth2 client_credentials {\n token_url https://p/\n client_id {{id}}\n client_secret {env.SECRET}\n}": {"client_id", "{{…}}"},
 	} {
 		err := new(Method).UnmarshalCaddyfile(caddyfile.NewTestDispenser(input))
 		if err == nil {
