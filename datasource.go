@@ -203,6 +203,7 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 	if err := app.(*App).register(ds, string(config), d.Name != ""); err != nil {
 		return nil, err
 	}
+	ds.warnLiterals(ctx.Logger(), d)
 	return ds, ds.bind(app.(*App))
 }
 
@@ -211,7 +212,7 @@ func (ds *datasource) bind(app *App) error {
 	if ds.oauth == nil {
 		return nil
 	}
-	rule, err := dial.NewRule(app.ctx, app.admin, app.DenyPrivate)
+	rule, err := dial.NewRule(app.ctx, app.admin, app.DenyPrivate, app.allowed)
 	if err != nil {
 		return err
 	}

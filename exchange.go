@@ -42,6 +42,7 @@ type exchange struct {
 	header http.Header
 	sent   auth.Sent // with it
 	taken  bool
+	failed error // why the last attempt has no answer
 
 	// What the hooks need, and the hooks, made once.
 	req       *http.Request
@@ -146,7 +147,7 @@ func (x *exchange) release() {
 		return
 	}
 	x.ds, x.source, x.credential, x.values, x.fields, x.params = nil, nil, nil, nil, nil, nil
-	x.caller, x.written, x.turned = nil, false, false
+	x.caller, x.written, x.turned, x.failed = nil, false, false, nil
 	x.out, x.url, x.sent, x.taken = http.Request{}, url.URL{}, auth.Sent{}, false
 	clear(x.header)
 	x.req, x.pass1xx = nil, nil

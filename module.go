@@ -153,7 +153,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		if !x.taken {
 			err = quietProxy(err)
 		}
-		return err
+		return h.unreachable(w, r, x, err)
 	}
 	return h.checkServed(w, r, x)
 }

@@ -67,6 +67,7 @@ func (t *Transport) resend(
 		out.GetBody = body.getBody()
 	}
 	drain(answer.Body)
+	t.tell(x, out)
 	res, err := t.roundTrip(out)
 	return res, resent, err
 }

@@ -137,11 +137,14 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	if err := t.bind(app.(*App)); err != nil {
 		return err
 	}
+	if isLiteralKey(t.SelfSignedCert) {
+		app.(*App).warnLiteral(t.logger, t.Datasource, certOption)
+	}
 	tr, err := t.trust(ctx)
 	if err != nil {
 		return err
 	}
-	rule, err := dial.NewRule(ctx, cmp.Or(t.AdminAddress, app.(*App).admin), app.(*App).DenyPrivate)
+	rule, err := dial.NewRule(ctx, cmp.Or(t.AdminAddress, app.(*App).admin), app.(*App).DenyPrivate, app.(*App).allowed)
 	if err != nil {
 		return err
 	}
@@ -269,6 +272,7 @@ func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error)
 		return t.unsigned(req, x.ds, err), nil
 	}
 	out.Body, out.GetBody = body.first, body.getBody()
+	t.tell(x, out)
 	res, err := t.roundTrip(out)
 	if err == nil {
 		res, sent, err = t.turn(req, x, body, res, sent)
@@ -279,12 +283,24 @@ func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error)
 		}
 	}
 	body.finish()
+	x.failed = err
 	if err == nil {
 		t.watchTrailers(res, x, req)
 		x.ds.cleanResponse(res, req, x.caller, sent)
 		x.confine(res.Header, res.StatusCode, req)
 	}
 	return res, err
+}
+
+// tell writes the URL that an attempt goes to into the debug log: the proxy's own log has the one before it was joined to the base
+// URL. Its query is left out, since the credential and other secrets may be there.
+func (t *Transport) tell(x *exchange, out *http.Request) {
+	if c := t.logger.Check(zapcore.DebugLevel, "sending a request"); c != nil {
+		u := *out.URL
+		t.SetScheme(&http.Request{URL: &u})
+		u.Host, u.RawQuery, u.User = cmp.Or(out.Host, u.Host), "", nil
+		c.Write(zap.String("datasource", x.ds.name), zap.String("method", out.Method), zap.String("url", u.String()), zap.String("upstream", out.URL.Host))
+	}
 }
 
 // unsigned answers in the place of the API.

@@ -40,6 +40,9 @@ func ParseBaseURL(s string) (*BaseURL, error) {
 	if !strings.HasPrefix(s, "http://") && !strings.HasPrefix(s, "https://") {
 		return nil, fmt.Errorf("%s: it must begin with https:// or http://", option)
 	}
+	if place, _, _ := strings.Cut(s, "?"); strings.ContainsAny(place, "<>") { // which no URL has (RFC 3986 §2)
+		return nil, fmt.Errorf("%s: an example's <…> stands in it; put your own value there", option)
+	}
 	u, err := url.Parse(s)
 	if err != nil {
 		// The error of net/url quotes the URL, with a password perhaps.
