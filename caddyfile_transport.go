@@ -69,8 +69,8 @@ func (o *transportOptions) parse(d *caddyfile.Dispenser) error {
 			if err != nil {
 				return d.Errf("refresh_on: %q is no status; write numbers such as 401 403", arg)
 			}
-			if status < 400 || status > 599 {
-				return d.Errf("refresh_on: %d is no status of an error; write a number from 400 to 599", status)
+			if err := checkRefreshOn(status); err != nil {
+				return d.WrapErr(err)
 			}
 			o.refreshOn = append(o.refreshOn, status)
 		}

@@ -57,7 +57,8 @@ type Transport struct {
 	// credential is refused. `0` turns this off. Default: `65536`.
 	Replay *int64 `json:"replay,omitempty"`
 
-	// The statuses by which the API refuses a credential. Default: `401`.
+	// The statuses by which the API refuses a credential: those of errors, and redirects (`301`, `302`, `303`, `307`, `308`) of an
+	// API that sends who is not signed in to a login page. Default: `401`.
 	RefreshOn []int `json:"refresh_on,omitempty"`
 
 	// The address of Caddy's admin endpoint, which is never dialled, if it is not the default one. In a Caddyfile it is
@@ -86,8 +87,8 @@ func (t *Transport) check() error {
 		return errors.New("replay: the size is not between 0 and 1GiB")
 	}
 	for _, status := range t.RefreshOn {
-		if status < 400 || status > 599 {
-			return fmt.Errorf("refresh_on: %d is no status of an error; write a number from 400 to 599", status)
+		if err := checkRefreshOn(status); err != nil {
+			return err
 		}
 	}
 	if t.SelfSignedCert != "" && t.TLS != nil &&
@@ -96,6 +97,20 @@ func (t *Transport) check() error {
 	}
 	if t.SelfSignedCert != "" && t.TLS != nil && t.TLS.InsecureSkipVerify {
 		return errors.New("self_signed_cert: tls_insecure_skip_verify trusts every certificate, so naming one is of no use; remove one")
+	}
+	return nil
+}
+
+// checkRefreshOn reports why a status cannot say that a credential was refused. An API may answer with an error, or redirect to a
+// login page. Other answers of 3xx are none of both: 304 is of a cache, and 300 a choice.
+func checkRefreshOn(status int) error {
+	switch status {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return nil
+	}
+	if status < 400 || status > 599 {
+		return fmt.Errorf("refresh_on: %d is no status of an error; write a number from 400 to 599, or 301, 302, 303, 307, 308 for "+
+			"an API that redirects to a login page", status)
 	}
 	return nil
 }
