@@ -38,6 +38,7 @@ import (
 //	    connection            <placeholder> [trusted]
 //	    pkce                  S256|off
 //	    self_signed_cert      <pem>
+//	    network_proxy         none | url <url> | <module> ...
 //	    timeout               <duration>
 //	}
 func (m *Method) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -110,6 +111,8 @@ func (m *Method) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		return m.unmarshalRefreshBefore(d)
 	case "timeout":
 		return unmarshalDuration(d, option, &m.Timeout)
+	case "network_proxy":
+		return m.unmarshalProxy(d)
 	case "header_prefix":
 		m.HeaderPrefix = new(string)
 		if !d.AllArgs(m.HeaderPrefix) {
@@ -121,7 +124,7 @@ func (m *Method) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		return d.Errf("auth oauth2: unrecognized option %q; it has token_url, authorization_url, redirect_url, issuer, revocation_url, "+
 			"insecure_http, client_id, client_secret, client_auth, refresh_client_auth, token_request, scopes, send_scope_on_refresh, "+
 			"audience, resource, authorization_param, token_param, expires_in, refresh_before, add_token_to, header_prefix, token_field, connection, "+
-			"pkce, self_signed_cert and timeout", option)
+			"pkce, self_signed_cert, network_proxy and timeout", option)
 	}
 	return nil
 }
