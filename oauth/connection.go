@@ -40,6 +40,8 @@ type connections struct {
 	bound  []*Method              // those whose configuration has not ended, the newest one last
 	endBy  time.Time              // by when the configuration that has ended last wants everything to have ended; zero: unknown
 
+	keeper keeperClock
+
 	strangers atomic.Bool  // there are records that no key here opens
 	ends      atomic.Int64 // when nobody waits any more for what is under way, in Unix nanoseconds; 0 while they are in use
 }

@@ -148,6 +148,7 @@ func (s *Source) latest(ctx context.Context) (*Token, error) {
 		return stored, nil
 	}
 	st.token.Store(stored)
+	s.keepInTime(stored)
 	st.seen = time.Now()
 	if current != nil {
 		st.forgive()

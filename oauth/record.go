@@ -39,6 +39,7 @@ type record struct {
 	Obtained  int64  `json:"obtained_at"`            // Unix time in milliseconds
 	Expiry    int64  `json:"expires_at,omitempty"`   // the same; 0: not known
 	Connected int64  `json:"connected_at,omitempty"` // the same
+	RefreshBy int64  `json:"refresh_by,omitempty"`   // the same: when the refresh token ends; older versions do not know it
 	Changed   int64  `json:"changed_at,omitempty"`   // the same
 	End       ending `json:"end,omitzero"`
 	Claim     *claim `json:"claim,omitempty"`
@@ -80,6 +81,7 @@ func (s *store) seal(ring *seal.Ring, name string, token *Token) ([]byte, error)
 		Identity: cmp.Or(token.identity, s.identity), Connection: []byte(s.connection),
 		Access: token.access, ID: token.id, Refresh: token.refresh,
 		Obtained: millis(token.obtained), Expiry: millis(token.expiry), Connected: millis(token.connected), Changed: millis(token.changed),
+		RefreshBy: millis(token.refreshEnd),
 		End: token.end, Claim: token.claim,
 	})
 	if err != nil {
@@ -111,7 +113,8 @@ func (s *store) open(ring *seal.Ring, name string, raw []byte) (*Token, *record,
 	}
 	token := &Token{
 		access: rec.Access, id: rec.ID, refresh: rec.Refresh, generation: generation, identity: rec.Identity,
-		obtained: unmillis(rec.Obtained), connected: unmillis(rec.Connected), changed: unmillis(rec.Changed), end: rec.End, claim: rec.Claim,
+		refreshEnd: unmillis(rec.RefreshBy),
+		obtained:   unmillis(rec.Obtained), connected: unmillis(rec.Connected), changed: unmillis(rec.Changed), end: rec.End, claim: rec.Claim,
 	}
 	expiry := s.term.reopened(token, unmillis(rec.Expiry))
 	if !expiry.IsZero() {

@@ -185,7 +185,12 @@ func (s *Source) unlessOvertaken(ctx context.Context, mine, token *Token) *Token
 func (s *Source) failed(ctx context.Context, mine *Token, c *call, err error, doubtful, refused bool) error {
 	if c.got != nil && c.got.refreshToken != "" {
 		// The answer is of no use but for the refresh token that has taken the place of the spent one.
-		token := mine.released(false).with(func(t *Token) { t.refresh, t.generation = c.got.refreshToken, mine.generation+1 })
+		token := mine.released(false).with(func(t *Token) {
+			t.refresh, t.generation, t.refreshEnd = c.got.refreshToken, mine.generation+1, time.Time{}
+			if c.got.refreshLife > 0 {
+				t.refreshEnd = c.received.Add(c.got.refreshLife)
+			}
+		})
 		if token = s.unlessOvertaken(ctx, mine, token); token != nil {
 			s.keep(ctx, token)
 			if !token.valid(time.Now()) {
