@@ -33,8 +33,9 @@ type App struct {
 	// when the configuration loads. Default: a key is made when it is first needed, and kept in Caddy's config folder.
 	Keys []string `json:"key,omitempty"`
 
-	// Refuse to dial private addresses too, for all APIs: RFC 1918, RFC 4193, RFC 6598 and loopback. Link-local,
-	// metadata, unspecified and multicast addresses and Caddy's own admin endpoint are never dialled anyway.
+	// Refuse to dial private addresses too, for all APIs: RFC 1918, RFC 4193, RFC 6598, loopback, 0.0.0.0/8, 192.0.0.0/24,
+	// 198.18.0.0/15 and 240.0.0.0/4. Link-local, metadata, site-local, unspecified and multicast addresses and Caddy's own
+	// admin endpoint are never dialled anyway.
 	DenyPrivate bool `json:"deny_private,omitempty"`
 
 	// How many connections of each datasource are kept in memory; the storage has all of them. Default: `100000`.
@@ -100,6 +101,9 @@ func (a *App) loadStorage(ctx caddy.Context) error {
 	if a.StorageRaw == nil {
 		a.storage = ctx.Storage()
 		return nil
+	}
+	if err := checkRawModule("storage", "caddy.storage", "module", a.StorageRaw); err != nil {
+		return err
 	}
 	module, err := ctx.LoadModule(a, "StorageRaw")
 	if err != nil {
@@ -174,6 +178,13 @@ func (a *App) lookup(name string) *datasource {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.datasources[name]
+}
+
+// names returns the names of the datasources that are registered.
+func (a *App) names() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Sorted(maps.Keys(a.datasources))
 }
 
 // OAuth returns the OAuth methods of the datasources, in order of their names.

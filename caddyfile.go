@@ -173,8 +173,8 @@ func (opts *directive) take(word string, d *caddyfile.Dispenser, segment caddyfi
 // handlerAlone is the form without a base URL.
 func (opts *directive) handlerAlone(h httpcaddyfile.Helper, d *caddyfile.Dispenser, matcher caddy.ModuleMap) ([]httpcaddyfile.ConfigValue, error) {
 	if opts.firstOther != "" {
-		return nil, d.Errf("unrecognized subdirective %q; without a base URL the proxy is one of your own, and its subdirectives go there",
-			opts.firstOther)
+		return nil, d.Errf("unrecognized subdirective %s; without a base URL the proxy is one of your own, and its subdirectives go there",
+			value.Mention(opts.firstOther, knownWords()...))
 	}
 	if word := opts.transport.given(); word != "" {
 		return nil, d.Errf("%s: without a base URL it belongs into the block of your own proxy's transport: "+
@@ -209,6 +209,7 @@ func (opts *directive) reverseProxy(h httpcaddyfile.Helper, tokens []caddyfile.T
 	d := caddyfile.NewDispenser(tokens)
 	proxy := new(reverseproxy.Handler)
 	if err := proxy.UnmarshalCaddyfile(d); err != nil {
+		err = withoutValues(d, tokens, err)
 		if strings.Contains(err.Error(), "unrecognized subdirective") {
 			return nil, fmt.Errorf("%w; besides those of reverse_proxy there are %s", err,
 				strings.Join(slices.Sorted(maps.Keys(subdirectives)), ", "))
@@ -216,7 +217,7 @@ func (opts *directive) reverseProxy(h httpcaddyfile.Helper, tokens []caddyfile.T
 		return nil, err
 	}
 	if err := proxy.FinalizeUnmarshalCaddyfile(h); err != nil {
-		return nil, err
+		return nil, withoutValues(d, tokens, err)
 	}
 
 	t := &Transport{HTTPTransport: new(reverseproxy.HTTPTransport)}
@@ -319,7 +320,7 @@ func parseEdit(d *caddyfile.Dispenser, edits **auth.Edits) error {
 	switch {
 	case strings.HasPrefix(name, "-"):
 		if len(args) != 1 {
-			return d.Errf("%s: %s removes, so it takes no value", word, name)
+			return d.Errf("%s: a name behind - is removed, so it takes no value", word)
 		}
 		e.Delete = append(e.Delete, name[1:])
 		return nil
@@ -331,7 +332,7 @@ func parseEdit(d *caddyfile.Dispenser, edits **auth.Edits) error {
 		group = &e.Set
 	}
 	if len(args) != 2 {
-		return d.Errf("%s: %s takes one value (one with blanks needs quotes)", word, name)
+		return d.Errf("%s: takes one value behind the name (one with blanks needs quotes)", word)
 	}
 	if *group == nil {
 		*group = make(map[string][]string)
@@ -356,11 +357,11 @@ func parseList(d *caddyfile.Dispenser, list *[]string) error {
 func (opts *directive) parseAuth(d *caddyfile.Dispenser) error {
 	const namespace = "http.authenticated_api.auth"
 	if !d.NextArg() {
-		return d.Errf("auth: a method is missing; there are %s", methodNames(namespace))
+		return d.Errf("auth: a method is missing; there are %s", strings.Join(moduleNames(namespace), ", "))
 	}
 	name := d.Val()
-	if _, err := caddy.GetModule(namespace + "." + name); err != nil {
-		return d.Errf("auth: there is no method %q; there are %s", name, methodNames(namespace))
+	if err := checkModule("auth", "method", namespace, name); err != nil {
+		return d.WrapErr(err)
 	}
 	guest, err := caddyfile.UnmarshalModule(d, namespace+"."+name)
 	if err != nil {
@@ -369,15 +370,6 @@ func (opts *directive) parseAuth(d *caddyfile.Dispenser) error {
 	opts.method = name
 	opts.handler.AuthRaw = caddyconfig.JSONModuleObject(guest, "method", name, nil)
 	return nil
-}
-
-func methodNames(namespace string) string {
-	infos := caddy.GetModules(namespace)
-	names := make([]string, 0, len(infos))
-	for _, info := range infos {
-		names = append(names, info.ID.Name())
-	}
-	return strings.Join(names, ", ")
 }
 
 func (opts *directive) parseSignature(d *caddyfile.Dispenser) error {

@@ -41,9 +41,15 @@ func parseGlobalOption(d *caddyfile.Dispenser, _ any) (any, error) {
 				return nil, d.Errf("storage: takes one storage module, as Caddy's own global option storage does")
 			}
 			name := d.Val()
-			storage, err := caddyfile.UnmarshalModule(d, "caddy.storage."+name)
+			if err := checkModule("storage", "module", "caddy.storage", name); err != nil {
+				return nil, d.WrapErr(err)
+			}
+			segment := d.NextSegment()
+			sub := caddyfile.NewDispenser(segment)
+			sub.Next()
+			storage, err := caddyfile.UnmarshalModule(sub, "caddy.storage."+name)
 			if err != nil {
-				return nil, err
+				return nil, withoutValues(sub, segment, err)
 			}
 			app.StorageRaw = caddyconfig.JSONModuleObject(storage, "module", name, nil)
 		case "cache_size":
@@ -53,7 +59,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, _ any) (any, error) {
 			}
 			n, err := strconv.Atoi(text)
 			if err != nil || n < 1 {
-				return nil, d.Errf("cache_size: %q is no number above zero; it is how many connections are kept in memory", text)
+				return nil, d.Errf("cache_size: %s is no number above zero; it is how many connections are kept in memory", value.Shape(text))
 			}
 			app.CacheSize = n
 		case "sweep_after":
@@ -70,8 +76,8 @@ func parseGlobalOption(d *caddyfile.Dispenser, _ any) (any, error) {
 			}
 			app.DenyPrivate = true
 		default:
-			return nil, d.Errf("%s: unrecognized global option %q; there are key, storage, cache_size, "+
-				"sweep_after, keep_alive and deny_private", directiveName, d.Val())
+			return nil, d.Errf("%s: unrecognized global option %s; there are key, storage, cache_size, sweep_after, keep_alive and deny_private",
+				directiveName, value.Mention(d.Val(), "key", "storage", "cache_size", "sweep_after", "keep_alive", "deny_private"))
 		}
 	}
 	return httpcaddyfile.App{Name: directiveName, Value: caddyconfig.JSON(app, nil)}, nil

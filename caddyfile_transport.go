@@ -58,7 +58,7 @@ func (o *transportOptions) parse(d *caddyfile.Dispenser) error {
 		if args[0] != "off" {
 			var err error
 			if size, err = humanize.ParseBytes(args[0]); err != nil || size > 1<<30 {
-				return d.Errf("replay: %q is no size up to 1GiB; write 64KiB, 1MiB, or off", args[0])
+				return d.Errf("replay: %s is no size up to 1GiB; write 64KiB, 1MiB, or off", value.Shape(args[0]))
 			}
 		}
 		o.replay = new(int64)
@@ -67,10 +67,10 @@ func (o *transportOptions) parse(d *caddyfile.Dispenser) error {
 		for _, arg := range args {
 			status, err := strconv.Atoi(arg)
 			if err != nil {
-				return d.Errf("refresh_on: %q is no status; write numbers such as 401 403", arg)
+				return d.Errf("refresh_on: %s is no status; write numbers such as 401 403", value.Shape(arg))
 			}
-			if err := checkRefreshOn(status); err != nil {
-				return d.WrapErr(err)
+			if !isRefusal(status) {
+				return d.Errf("refresh_on: %s is no status of an error; "+refusals, value.Shape(arg))
 			}
 			o.refreshOn = append(o.refreshOn, status)
 		}
@@ -126,7 +126,7 @@ func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return err
 	}
 	if err := t.HTTPTransport.UnmarshalCaddyfile(caddyfile.NewDispenser(tokens)); err != nil {
-		return err
+		return withoutValues(d, tokens, err)
 	}
 	opts.apply(t)
 	t.Datasource = datasource

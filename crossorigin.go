@@ -3,6 +3,7 @@
 package authenticatedapi
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
@@ -35,10 +37,10 @@ func checkOrigin(origin string) error {
 	}
 	u, err := url.Parse(origin)
 	if err != nil || u.Scheme == "" || u.Host == "" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" {
-		return fmt.Errorf("%s: %q is no origin; write scheme://host or scheme://host:port, without a slash at the end", option, origin)
+		return fmt.Errorf("%s: %s is no origin; write scheme://host or scheme://host:port, without a slash at the end", option, value.Shape(origin))
 	}
 	if strings.ContainsAny(origin, "{}*") {
-		return fmt.Errorf("%s: %q has a placeholder or wildcard in it; write each origin out", option, origin)
+		return fmt.Errorf("%s: %s has a placeholder or wildcard in it; write each origin out", option, value.Shape(origin))
 	}
 	return nil
 }
@@ -52,7 +54,7 @@ func newCrossOrigin(origins []string) (*crossOrigin, error) {
 		}
 		origin = serialized(origin)
 		if err := c.protection.AddTrustedOrigin(origin); err != nil {
-			return nil, fmt.Errorf("allow_origin: %w", err)
+			return nil, errors.New("allow_origin: one of them is no origin; write scheme://host or scheme://host:port")
 		}
 		c.allowed = append(c.allowed, origin)
 		_, host, _ := strings.Cut(origin, "://")

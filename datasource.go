@@ -14,6 +14,8 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/dial"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/authenticated-api/caddy-authenticated-api/signature"
 	"github.com/caddyserver/caddy/v2"
@@ -41,17 +43,21 @@ type Datasource struct {
 	// How requests are signed. Default: not at all.
 	SignatureRaw json.RawMessage `json:"signature,omitempty" caddy:"namespace=http.authenticated_api.signers inline_key=signer"`
 
-	// Header fields of the client that the API may see although they are removed by default: `Authorization`,
-	// `Proxy-Authorization`, `Cookie`, `Forwarded`, `X-Forwarded-*`, `Via`, `Origin`, `Referer`, `Sec-Fetch-*`,
-	// `X-Original-URL`, `X-Rewrite-URL`, `X-HTTP-Method*` (such as `X-HTTP-Method-Override`), `X-Method-Override`.
+	// Header fields of the client that the API may see although they are removed by default:
+	// `Authorization`, `Proxy-Authorization`, `Cookie`, `Forwarded`, `X-Forwarded-*`, `Via`,
+	// `Origin`, `Referer`, `Sec-Fetch-*`, `X-Original-URL`, `X-Rewrite-URL`, `X-HTTP-Method*` (such
+	// as `X-HTTP-Method-Override`), `X-Method-Override`. A field that names a place, such as
+	// `Destination`, passes as it is.
 	PassRequestHeader []string `json:"pass_request_header,omitempty"`
 
-	// Header fields of the API's response that the caller may see although they are removed by default, since they would
-	// act on the gateway's own origin: `Set-Cookie`, `WWW-Authenticate` (its challenges Basic, Digest, Negotiate and
-	// NTLM), `Clear-Site-Data`, `Strict-Transport-Security`, `Alt-Svc`, `Service-Worker-Allowed`,
-	// `Reporting-Endpoints`, `Report-To`, `NEL`, `Accept-CH`, `Expect-CT`, `Origin-Agent-Cluster`, `Public-Key-Pins`,
-	// `Public-Key-Pins-Report-Only`, `Sec-Session-*` and `Secure-Session-*` (`Challenge` and `Registration`), `Set-Cookie2`,
-	// `Set-Login`, `Shared-Storage-Write`, `Use-As-Dictionary`, `X-Permitted-Cross-Domain-Policies`.
+	// Header fields of the API's response that the caller may see although they are removed by
+	// default, since they would act on the gateway's own origin: `Set-Cookie`, `WWW-Authenticate`
+	// (its challenges Basic, Digest, Negotiate and NTLM), `Clear-Site-Data`,
+	// `Strict-Transport-Security`, `Alt-Svc`, `Service-Worker-Allowed`, `Reporting-Endpoints`,
+	// `Report-To`, `NEL`, `Accept-CH`, `Expect-CT`, `Origin-Agent-Cluster`, `Public-Key-Pins`,
+	// `Public-Key-Pins-Report-Only`, `Sec-Session-*` and `Secure-Session-*` (`Challenge` and
+	// `Registration`), `Set-Cookie2`, `Set-Login`, `Shared-Storage-Write`, `Use-As-Dictionary`,
+	// `X-Permitted-Cross-Domain-Policies`. A value that shows the credential is dropped all the same.
 	PassResponseHeader []string `json:"pass_response_header,omitempty"`
 
 	// Origins whose pages may use this route from a browser, such as `https://app.example.com`. To them the gateway
@@ -81,7 +87,7 @@ var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 // check reports what is wrong with the configuration and can be known without resolving placeholders.
 func (d *Datasource) check() error {
 	if d.Name != "" && !validName.MatchString(d.Name) {
-		return fmt.Errorf("name: %q does not fit; lower-case letters, digits and - do, 63 at most, a letter or digit first", d.Name)
+		return fmt.Errorf("name: %s does not fit; lower-case letters, digits and - do, 63 at most, a letter or digit first", value.Shape(d.Name))
 	}
 	if d.BaseURL != "" {
 		if _, err := auth.ParseBaseURL(d.BaseURL); err != nil {
@@ -157,7 +163,8 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 	if err := ds.loadGuests(ctx, d); err != nil {
 		return nil, err
 	}
-	if err := ds.loadEdits(ctx, d); err != nil {
+	secrets, err := ds.loadEdits(ctx, d)
+	if err != nil {
 		return nil, err
 	}
 	var signed []string
@@ -168,7 +175,7 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 		signed = append(signed, ds.signer.Header())
 	}
 	ds.cleaner = auth.NewCleaner(ds.method.Placement(), signed, d.Headers, d.Query, d.PassRequestHeader)
-	ds.response = auth.NewResponseCleaner(ds.method.Placement(), d.PassResponseHeader)
+	ds.response = auth.NewResponseCleaner(ds.method.Placement(), ds.cleaner, signed, secrets, d.PassResponseHeader)
 	ds.mapLinks = d.MapLinks == nil || *d.MapLinks
 	ds.sandbox = d.Sandbox == nil || *d.Sandbox
 	if ds.crossOrigin, err = newCrossOrigin(d.AllowOrigin); err != nil {
@@ -191,30 +198,38 @@ func (ds *datasource) bind(app *App) error {
 	if ds.oauth == nil {
 		return nil
 	}
-	rule, err := newDialRule(app.admin, app.DenyPrivate)
+	rule, err := dial.NewRule(app.ctx, app.admin, app.DenyPrivate)
 	if err != nil {
 		return err
 	}
 	return ds.oauth.Bind(oauth.Environment{
-		Configuration: app, Datasource: ds.name, Storage: app.storage, Keys: app.ring, Dial: rule.dialer(), CacheSize: app.CacheSize,
+		Configuration: app, Datasource: ds.name, Storage: app.storage, Keys: app.ring, Dial: rule.Dialer(), CacheSize: app.CacheSize,
 		KeepAlive: app.keepAlive(), SweepAfter: app.sweepAfter(), Spool: spoolFolder(), EndBy: app.mustEndBy,
 	})
 }
 
-func (ds *datasource) loadEdits(ctx caddy.Context, d *Datasource) error {
+// loadEdits returns the secrets that the edits put on every request.
+func (ds *datasource) loadEdits(ctx caddy.Context, d *Datasource) ([]string, error) {
 	headers, err := d.Headers.Unseal(ctx, "header")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if ds.headers, err = auth.NewHeaderEdits(headers); err != nil {
-		return err
+		return nil, err
 	}
 	query, err := d.Query.Unseal(ctx, "query")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	ds.query, err = auth.NewQueryEdits(query)
-	return err
+	if ds.query, err = auth.NewQueryEdits(query); err != nil {
+		return nil, err
+	}
+	inHeader, err := headers.Secrets("header")
+	if err != nil {
+		return nil, err
+	}
+	inQuery, err := query.Secrets("query")
+	return append(inHeader, inQuery...), err
 }
 
 func (ds *datasource) loadGuests(ctx caddy.Context, d *Datasource) error {
@@ -224,6 +239,9 @@ func (ds *datasource) loadGuests(ctx caddy.Context, d *Datasource) error {
 		raw = json.RawMessage(`{"method":"none"}`)
 	}
 	d.AuthRaw = raw
+	if err := checkRawModule("auth", "http.authenticated_api.auth", "method", raw); err != nil {
+		return err
+	}
 	guest, err := ctx.LoadModule(d, "AuthRaw")
 	if err != nil {
 		return fmt.Errorf("loading the auth method: %w", err)
@@ -236,6 +254,9 @@ func (ds *datasource) loadGuests(ctx caddy.Context, d *Datasource) error {
 	ds.oauth, _ = method.(*oauth.Method)
 	if d.SignatureRaw == nil {
 		return nil
+	}
+	if err := checkRawModule("signature", "http.authenticated_api.signers", "signer", d.SignatureRaw); err != nil {
+		return err
 	}
 	if guest, err = ctx.LoadModule(d, "SignatureRaw"); err != nil {
 		return fmt.Errorf("loading the signer: %w", err)

@@ -35,6 +35,7 @@ type exchange struct {
 	out    http.Request
 	url    url.URL
 	header http.Header
+	sent   auth.Sent // with it
 	taken  bool
 
 	// What the hooks need, and the hooks, made once.
@@ -119,6 +120,21 @@ func (ds *datasource) newExchange(r *http.Request) (*exchange, *problem, error) 
 	return x, nil, nil
 }
 
+// answers completes what is known of out, which carries credential, for its answer.
+func (x *exchange) answers(sent *auth.Sent, out, req *http.Request, credential *auth.Credential) {
+	sent.Secrets = auth.Secrets{credential.Secrets()}
+	if credential != x.credential {
+		sent.Secrets[1] = x.credential.Secrets()
+	}
+	if x.ds.signer != nil {
+		sent.Secrets[2] = out.Header[x.ds.signer.Header()]
+	}
+	sent.Hosts = [3]string{out.Host, out.URL.Host, req.Host}
+	if original, ok := req.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
+		sent.Hosts[2] = original.Host
+	}
+}
+
 // release ends the exchange. It is used again only if nothing can refer to its clone any more: the clone went to one
 // connection, and that connection was kept for another request. net/http keeps a connection when the request has been
 // written and the response read (persistConn.wroteRequest); a server that answers before it has read the request, a
@@ -129,7 +145,7 @@ func (x *exchange) release() {
 		return
 	}
 	x.ds, x.source, x.credential, x.fields, x.params, x.written = nil, nil, nil, nil, nil, false
-	x.host, x.out, x.url, x.taken = "", http.Request{}, url.URL{}, false
+	x.host, x.out, x.url, x.sent, x.taken = "", http.Request{}, url.URL{}, auth.Sent{}, false
 	clear(x.header)
 	x.req, x.pass1xx = nil, nil
 	x.conns.Store(0)
@@ -137,16 +153,17 @@ func (x *exchange) release() {
 	exchanges.Put(x)
 }
 
-// clone returns a copy of req whose header map is empty and whose URL may be changed.
-func (x *exchange) clone(req *http.Request, target *url.URL) *http.Request {
-	out, u, header := &x.out, &x.url, x.header
+// clone returns a copy of req whose header map is empty and whose URL may be changed, and what is
+// to be known of it when its answer comes.
+func (x *exchange) clone(req *http.Request, target *url.URL) (*http.Request, *auth.Sent) {
+	out, u, header, sent := &x.out, &x.url, x.header, &x.sent
 	if x.taken || !x.hook(req) {
-		out, u, header = new(http.Request), new(url.URL), make(http.Header, len(req.Header))
-		x.hookInterim(req, u)
+		out, u, header, sent = new(http.Request), new(url.URL), make(http.Header, len(req.Header)), new(auth.Sent)
+		x.hookInterim(req, u, sent)
 	}
 	*out, *u = *req, *target
 	out.URL, out.Header = u, header
-	return out
+	return out, sent
 }
 
 // hook makes the transport report to the exchange on its clone. The hooks go into the ClientTrace that the proxy makes
@@ -165,19 +182,19 @@ func (x *exchange) hook(req *http.Request) bool {
 
 // interim cleans an interim response (1xx) before the proxy passes it to the client.
 func (x *exchange) interim(code int, header textproto.MIMEHeader) error {
-	x.ds.cleanHeader(http.Header(header), x.req, &x.url)
+	x.ds.cleanHeader(http.Header(header), x.req, &x.url, &x.sent)
 	return x.pass1xx(code, header)
 }
 
 // hookInterim is the part of hook that every attempt needs.
-func (x *exchange) hookInterim(req *http.Request, target *url.URL) {
+func (x *exchange) hookInterim(req *http.Request, target *url.URL, sent *auth.Sent) {
 	trace := httptrace.ContextClientTrace(req.Context())
 	if trace == nil || trace.Got1xxResponse == nil {
 		return
 	}
 	ds, pass := x.ds, trace.Got1xxResponse
 	trace.Got1xxResponse = func(code int, header textproto.MIMEHeader) error {
-		ds.cleanHeader(http.Header(header), req, target)
+		ds.cleanHeader(http.Header(header), req, target, sent)
 		return pass(code, header)
 	}
 }

@@ -12,8 +12,9 @@ import (
 )
 
 // healthCheck sends an active health check, with the credential that the datasource holds if it
-// holds one. Caddy logs the errors of its health checks, and those of http.Client quote the
-// redirect that led to them. So such errors become answers.
+// holds one. One that would carry it in clear is refused, so that its upstream counts as unhealthy.
+// Caddy logs the errors of its health checks, and those of http.Client quote the redirect that led
+// to them. So such errors become answers.
 func (t *Transport) healthCheck(req *http.Request) (*http.Response, error) {
 	if req.Response == nil {
 		res, err := t.ownHealthCheck(req)
@@ -67,6 +68,9 @@ func (t *Transport) ownHealthCheck(req *http.Request) (*http.Response, error) {
 	credential := t.bound.method.Current()
 	if credential == nil {
 		return t.roundTrip(req)
+	}
+	if res := t.refuseInClear(req, t.bound); res != nil {
+		return res, nil
 	}
 	out := new(http.Request)
 	*out = *req

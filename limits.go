@@ -8,11 +8,13 @@ import (
 	"strconv"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
 // Servers stop reading header fields and parameters at some number of them, and a few do so in
-// silence. So a client that sends enough could have an API miss what the gateway sets. Measured:
+// silence. So a client that sends enough could have an API miss what the gateway sets. Node, PHP,
+// Express, Python and uWSGI were measured, the other servers are as documented:
 //
 //   - Header fields: Node 20 keeps 1,000 and drops the rest in silence. Go's client writes them by
 //     name, so ours cannot be put in front. Python's http.server, Apache, Tomcat, Kestrel and Envoy
@@ -86,7 +88,7 @@ func parseLimit(d *caddyfile.Dispenser, limit **int) error {
 	}
 	n, err := strconv.Atoi(arg)
 	if err != nil || n <= 0 {
-		return d.Errf("%s: %q is no number above zero; write one, or off", word, arg)
+		return d.Errf("%s: %s is no number above zero; write one, or off", word, value.Shape(arg))
 	}
 	**limit = n
 	return nil

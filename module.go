@@ -21,6 +21,7 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/peer"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -48,8 +49,9 @@ type Handler struct {
 	// `application/problem+json` (RFC 9457).
 	Errors string `json:"errors,omitempty"`
 
-	// The address of Caddy's admin endpoint, for the transport `authenticated_api` of a proxy of your own that does not
-	// say it itself. In a Caddyfile it is taken from the global option `admin`.
+	// The address of Caddy's admin endpoint, besides the one that the configuration has, for the transport
+	// `authenticated_api` of a proxy of your own that does not say it itself. In a Caddyfile it is taken from the global
+	// option `admin`.
 	AdminAddress string `json:"admin_address,omitempty"`
 
 	ds     *datasource
@@ -68,7 +70,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
 	if h.Errors != "" && h.Errors != "caddy" {
-		return fmt.Errorf("errors: %q is not possible; caddy is", h.Errors)
+		return fmt.Errorf("errors: %s is not possible; caddy is", value.Quote(h.Errors, "caddy"))
 	}
 	if h.AdminAddress != "" {
 		app, err := ctx.App("authenticated_api")
@@ -106,6 +108,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	if p == nil {
 		p = h.ds.tooMany(r)
+	}
+	if p == nil {
+		r, p = h.ds.mapPlaces(r)
 	}
 	if p != nil {
 		if c := h.logger.Check(zapcore.DebugLevel, "refused a request"); c != nil {
@@ -260,6 +265,7 @@ func (h *Handler) write(out, r *http.Request, x *exchange) error {
 		return err
 	}
 	x.credential.SetHeader(out.Header)
+	x.answers(&x.sent, out, r, x.credential)
 	return nil
 }
 

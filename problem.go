@@ -33,6 +33,10 @@ var (
 		code: "bad-path", status: http.StatusBadRequest, title: "The path is ambiguous",
 		detail: `A segment of the path is "." or "..", as such or encoded, or holds NUL. Send the path that it leads to.`,
 	}
+	problemOutside = problem{
+		code: "bad-path", status: http.StatusBadRequest, title: "A header field names a place elsewhere",
+		detail: "Send a URL of this route, or what the API calls a place below its base URL.",
+	}
 	problemBadValue = problem{
 		code: "bad-value", status: http.StatusBadRequest, title: "A value cannot be sent",
 		detail: "A header field that is made from this request would have a control character in it, or a signed claim would not be UTF-8.",

@@ -15,9 +15,12 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 )
 
-// replay handles a refusal: it has the credential that was sent refreshed and sends the request again. Where either is
-// impossible, the refusal passes.
-func (t *Transport) replay(req *http.Request, x *exchange, body body, refusal *http.Response) (*http.Response, error) {
+// replay handles a refusal: it has the credential that was sent refreshed and sends the request
+// again. Where either is impossible, the refusal passes. sent is what was refused; what the
+// returned response answers is returned too.
+func (t *Transport) replay(
+	req *http.Request, x *exchange, body body, refusal *http.Response, sent *auth.Sent,
+) (*http.Response, *auth.Sent, error) {
 	if t.window == 0 || !body.replayable() || maybeDone(req, refusal) {
 		// The next request shall be served.
 		go func(ctx context.Context, ds *datasource, source auth.Source, refused *auth.Credential) {
@@ -25,24 +28,24 @@ func (t *Transport) replay(req *http.Request, x *exchange, body body, refusal *h
 				t.notRefreshed(ds, err)
 			}
 		}(context.WithoutCancel(req.Context()), x.ds, x.source, x.credential)
-		return refusal, nil
+		return refusal, sent, nil
 	}
 	fresh, err := x.source.Refresh(req.Context(), x.credential)
 	if err != nil {
 		t.notRefreshed(x.ds, err)
-		return refusal, nil
+		return refusal, sent, nil
 	}
 	if fresh == x.credential {
-		return refusal, nil
+		return refusal, sent, nil
 	}
 	again, ok := body.again()
 	if !ok {
-		return refusal, nil
+		return refusal, sent, nil
 	}
-	out, err := t.outgoing(req, x, fresh)
+	out, resent, err := t.outgoing(req, x, fresh)
 	if err != nil {
 		t.logger.Error("signing failed", zap.String("datasource", x.ds.name), zap.Error(err))
-		return refusal, nil
+		return refusal, sent, nil
 	}
 	out.Body = again
 	if body.window != nil {
@@ -56,7 +59,7 @@ func (t *Transport) replay(req *http.Request, x *exchange, body body, refusal *h
 	if confirmer, ok := x.source.(auth.Confirmer); ok && err == nil && !slices.Contains(t.RefreshOn, res.StatusCode) {
 		confirmer.Confirm(fresh)
 	}
-	return res, err
+	return res, resent, err
 }
 
 // maybeDone reports whether an answer that counts as a refusal may be that to a request which was carried out: 301, 302 and 303

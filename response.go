@@ -24,40 +24,20 @@ var linkFields = []string{"Location", "Content-Location", "Link", "Refresh"}
 
 // cleanHeader removes from the header fields of a response what must not reach the caller, and maps its links to the
 // gateway. target is the URL that the API was asked for, nil if it is not known.
-func (ds *datasource) cleanHeader(h http.Header, req *http.Request, target *url.URL) {
+func (ds *datasource) cleanHeader(h http.Header, req *http.Request, target *url.URL, sent *auth.Sent) {
 	ds.response.Header(h)
 	for _, name := range linkFields {
 		if len(h[name]) > 0 {
-			ds.response.Links(h, ds.linkMapper(req, target))
-			return
+			ds.response.Links(h, sent, ds.linkMapper(req, target))
+			break
 		}
 	}
-}
-
-// linkMapper returns the function that maps links, or nil if they stay as they are.
-func (ds *datasource) linkMapper(req *http.Request, target *url.URL) func(string) string {
-	if !ds.mapLinks || ds.base == nil || target == nil {
-		return nil
-	}
-	original, ok := req.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
-	if !ok {
-		return nil
-	}
-	from, to := auth.EscapedPath(original.URL), auth.EscapedPath(req.URL)
-	prefix, ok := auth.PublicPrefix(from, to)
-	if !ok {
-		return nil
-	}
-	if prefix == from && to == "/" {
-		// The caller asked for /crm, the API for /v2/: a reference that is relative to the one does not fit the other.
-		return func(ref string) string { return ds.base.MapLink(auth.RootReference(ref, target), target, prefix) }
-	}
-	return func(ref string) string { return ds.base.MapLink(ref, target, prefix) }
+	ds.response.Secrets(h, sent)
 }
 
 // cleanResponse is cleanHeader for a response and for its trailers, which are known when its body ends.
-func (ds *datasource) cleanResponse(res *http.Response, req *http.Request, target *url.URL) {
-	ds.cleanHeader(res.Header, req, target)
+func (ds *datasource) cleanResponse(res *http.Response, req *http.Request, target *url.URL, sent *auth.Sent) {
+	ds.cleanHeader(res.Header, req, target, sent)
 	if ds.perUser() {
 		keepPrivate(res.Header)
 	}
@@ -65,7 +45,7 @@ func (ds *datasource) cleanResponse(res *http.Response, req *http.Request, targe
 		return // after 101 the body is the connection; with a length HTTP/1.1 has no trailers
 	}
 	ds.response.Header(res.Trailer)
-	res.Body = &responseBody{res.Body, ds.response, res}
+	res.Body = &responseBody{res.Body, ds.response, res, *sent}
 }
 
 // responseBody cleans the trailers of a response when they have come.
@@ -73,6 +53,7 @@ type responseBody struct {
 	io.ReadCloser
 	cleaner *auth.ResponseCleaner
 	res     *http.Response
+	sent    auth.Sent // a copy: the exchange may be over
 }
 
 // Read implements io.Reader.
@@ -80,7 +61,8 @@ func (b *responseBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if errors.Is(err, io.EOF) {
 		b.cleaner.Header(b.res.Trailer)
-		b.cleaner.Links(b.res.Trailer, nil)
+		b.cleaner.Links(b.res.Trailer, &b.sent, nil)
+		b.cleaner.Secrets(b.res.Trailer, &b.sent)
 	}
 	return n, quiet(err)
 }
@@ -200,7 +182,7 @@ func (w *cleaningWriter) Write(p []byte) (int, error) {
 
 func (w *cleaningWriter) clean() {
 	h := w.Header()
-	w.ds.cleanHeader(h, w.req, nil)
+	w.ds.cleanHeader(h, w.req, nil, &w.x.sent)
 	if w.wrote && w.ds.perUser() {
 		keepPrivate(h)
 	}
@@ -234,8 +216,9 @@ func (w *cleaningWriter) finish() {
 		if w.withholds(trailer) {
 			delete(h, name)
 		} else {
-			w.ds.response.Links(http.Header{trailer: values}, nil)
+			w.ds.response.Links(http.Header{trailer: values}, &w.x.sent, nil)
 		}
 	}
+	w.ds.response.Secrets(h, &w.x.sent)
 	maps.Copy(h, w.before)
 }

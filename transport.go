@@ -14,7 +14,9 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/dial"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/peer"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
@@ -61,15 +63,15 @@ type Transport struct {
 	// API that sends who is not signed in to a login page. Default: `401`.
 	RefreshOn []int `json:"refresh_on,omitempty"`
 
-	// The address of Caddy's admin endpoint, which is never dialled, if it is not the default one. In a Caddyfile it is
-	// taken from the global option `admin`. Default: the variable `CADDY_ADMIN`, or `localhost:2019`.
+	// The address of Caddy's admin endpoint, which is never dialled, besides the one that the configuration has. Global
+	// placeholders are resolved when the configuration loads. In a Caddyfile it is taken from the global option `admin`.
 	AdminAddress string `json:"admin_address,omitempty"`
 
 	bound    *datasource // of active health checks; nil where none is named
 	window   int
 	keepsTo  keeps
 	rewrites bool // the proxy rewrites URLs, after the handler has cleaned them
-	guard    *dialGuard
+	guard    *dial.Guard
 	logger   *zap.Logger
 }
 
@@ -87,8 +89,8 @@ func (t *Transport) check() error {
 		return errors.New("replay: the size is not between 0 and 1GiB")
 	}
 	for _, status := range t.RefreshOn {
-		if err := checkRefreshOn(status); err != nil {
-			return err
+		if !isRefusal(status) {
+			return errors.New("refresh_on: one of them is no status of an error; " + refusals)
 		}
 	}
 	if t.SelfSignedCert != "" && t.TLS != nil &&
@@ -101,18 +103,19 @@ func (t *Transport) check() error {
 	return nil
 }
 
-// checkRefreshOn reports why a status cannot say that a credential was refused. An API may answer with an error, or redirect to a
-// login page. Other answers of 3xx are none of both: 304 is of a cache, and 300 a choice.
-func checkRefreshOn(status int) error {
+// refusals is what refresh_on takes.
+const refusals = "write numbers from 400 to 599, or 301, 302, 303, 307, 308 for an API that redirects to a login page"
+
+// isRefusal reports whether a status can say that a credential was refused. An API may answer with an
+// error, or redirect to a login page. Other answers of 3xx are none of both: 304 is of a cache, and 300
+// a choice.
+func isRefusal(status int) bool {
 	switch status {
-	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
-		return nil
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
+		http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return true
 	}
-	if status < 400 || status > 599 {
-		return fmt.Errorf("refresh_on: %d is no status of an error; write a number from 400 to 599, or 301, 302, 303, 307, 308 for "+
-			"an API that redirects to a login page", status)
-	}
-	return nil
+	return status >= 400 && status <= 599
 }
 
 // Provision implements caddy.Provisioner.
@@ -152,7 +155,7 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	rule, err := newDialRule(cmp.Or(t.AdminAddress, app.(*App).admin), app.(*App).DenyPrivate)
+	rule, err := dial.NewRule(ctx, cmp.Or(t.AdminAddress, app.(*App).admin), app.(*App).DenyPrivate)
 	if err != nil {
 		return err
 	}
@@ -165,7 +168,7 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	if t.bound != nil && t.bound.oauth != nil {
 		t.bound.oauth.UseProxy(t.HTTPTransport.Transport.Proxy)
 	}
-	t.guard = rule.guard(t.HTTPTransport)
+	t.guard = rule.Guard(t.HTTPTransport)
 	t.HTTPTransport.Transport.DialContext = peer.Dial(t.HTTPTransport.Transport.DialContext)
 	t.HTTPTransport.Transport.OnProxyConnectResponse = peer.ProxyAnswer
 	return present(tr, t.HTTPTransport)
@@ -177,8 +180,8 @@ func (t *Transport) bind(app *App) error {
 		return nil
 	}
 	if t.bound = app.lookup(t.Datasource); t.bound == nil {
-		return fmt.Errorf("datasource: there is no datasource %q; its authenticated_api handler must come before "+
-			"the proxy", t.Datasource)
+		return fmt.Errorf("datasource: there is no such datasource %s; its authenticated_api handler must come before "+
+			"the proxy", value.Mention(t.Datasource, app.names()...))
 	}
 	if t.bound.base != nil && t.bound.base.TLS() && t.TLS == nil {
 		return fmt.Errorf("datasource: the base URL of %q is https, and this transport has no tls, so the credential would go "+
@@ -188,9 +191,23 @@ func (t *Transport) bind(app *App) error {
 	return nil
 }
 
-// sendsInClear reports whether a request whose base URL is https would be sent without TLS.
-func (t *Transport) sendsInClear(req *http.Request, ds *datasource) bool {
-	return ds.base != nil && ds.base.TLS() && (t.TLS == nil || slices.Contains(t.TLS.ExceptPorts, req.URL.Port()))
+// refuseInClear answers a request that would carry the credential without TLS to an API whose base URL is https, or returns nil.
+// It holds for requests and for health checks alike, and goes by what HTTPTransport.SetScheme will make of this request: a
+// health check has got its scheme already, by the port of the upstream, which need not be the port that is dialled.
+func (t *Transport) refuseInClear(req *http.Request, ds *datasource) *http.Response {
+	if ds.base == nil || !ds.base.TLS() {
+		return nil
+	}
+	encrypted := req.URL.Scheme == "https"
+	if req.URL.Scheme == "" {
+		encrypted = t.TLS != nil && !slices.Contains(t.TLS.ExceptPorts, req.URL.Port())
+	}
+	if encrypted {
+		return nil
+	}
+	t.logger.Error("the base URL is https, and this transport would send the credential in clear; see tls_except_ports",
+		zap.String("datasource", ds.name), zap.String("port", req.URL.Port()))
+	return problemNoSession.response(req, ds.name)
 }
 
 func (t *Transport) onlyHTTP3() bool { return slices.Equal(t.Versions, []string{"3"}) }
@@ -202,7 +219,7 @@ const serverNameKey = "http.authenticated_api.server_name"
 // dial in the place of a name.
 func (t *Transport) roundTrip(out *http.Request) (*http.Response, error) {
 	if t.onlyHTTP3() {
-		addrs, err := t.guard.resolve(out.Context(), "udp", out.URL.Host)
+		addrs, err := t.guard.Resolve(out.Context(), "udp", out.URL.Host)
 		if err != nil {
 			return nil, err
 		}
@@ -250,9 +267,8 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			zap.String("datasource", t.Datasource), zap.String("handler", x.ds.name))
 		return problemNoSession.response(req, t.Datasource), nil
 	}
-	if t.sendsInClear(req, x.ds) {
-		t.logger.Error("the base URL is https, and this transport would send the credential in clear", zap.String("datasource", x.ds.name))
-		return problemNoSession.response(req, x.ds.name), nil
+	if res := t.refuseInClear(req, x.ds); res != nil {
+		return res, nil
 	}
 	// The proxy's own rewrite may have changed the path since the handler looked.
 	if auth.EscapesBase(auth.EscapedPath(req.URL)) {
@@ -264,18 +280,18 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 // send sends the request, and once more if the credential was refused and a fresh one can be had.
 func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error) {
 	body := newBody(req, x.ds, t.window)
-	out, err := t.outgoing(req, x, x.credential)
+	out, sent, err := t.outgoing(req, x, x.credential)
 	if err != nil {
 		return t.unsigned(req, x.ds, err), nil
 	}
 	out.Body = body.first
 	res, err := t.roundTrip(out)
 	if err == nil && x.ds.method.Renewable() && slices.Contains(t.RefreshOn, res.StatusCode) {
-		res, err = t.replay(req, x, body, res)
+		res, sent, err = t.replay(req, x, body, res, sent)
 	}
 	body.finish()
 	if err == nil {
-		x.ds.cleanResponse(res, req, out.URL)
+		x.ds.cleanResponse(res, req, out.URL, sent)
 		x.confine(res.Header, res.StatusCode, req)
 	}
 	return res, err
@@ -288,7 +304,7 @@ func (t *Transport) unsigned(req *http.Request, ds *datasource, err error) *http
 
 // outgoing returns a clone of req, with its body still, that carries all that the exchange says. req itself stays as it
 // is: the proxy logs it, and its attempts share one header map.
-func (t *Transport) outgoing(req *http.Request, x *exchange, credential *auth.Credential) (*http.Request, error) {
+func (t *Transport) outgoing(req *http.Request, x *exchange, credential *auth.Credential) (*http.Request, *auth.Sent, error) {
 	target := req.URL
 	if t.rewrites {
 		if query := x.ds.cleaner.Query(target.RawQuery); query != target.RawQuery {
@@ -300,7 +316,7 @@ func (t *Transport) outgoing(req *http.Request, x *exchange, credential *auth.Cr
 	if x.ds.base != nil {
 		target = x.ds.base.Join(target)
 	}
-	out := x.clone(req, target)
+	out, sent := x.clone(req, target)
 	if _, kept := t.keepsTo["Host"]; x.ds.base != nil && !kept {
 		out.Host = x.ds.base.Host()
 	}
@@ -315,12 +331,13 @@ func (t *Transport) outgoing(req *http.Request, x *exchange, credential *auth.Cr
 	if x.ds.signer != nil {
 		repl, _ := req.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 		if err := x.ds.sign(out.Header, repl); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	credential.SetHeader(out.Header)
 	out.URL.RawQuery = credential.SetQuery(out.URL.RawQuery)
-	return out, nil
+	x.answers(sent, out, req, credential)
+	return out, sent, nil
 }
 
 // copyHeader copies the header fields without what is withheld from the API, but for what the operator has set. Among the

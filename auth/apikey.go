@@ -78,7 +78,7 @@ func (k *APIKey) Validate() error {
 			return errors.New(option + ": prefix: a prefix is possible in a header only; drop it, or write in header")
 		}
 	default:
-		return fmt.Errorf("%s: in: %q is not one of header, query", option, k.In)
+		return fmt.Errorf("%s: in: %s is not one of header, query", option, value.Quote(k.In, "header", "query"))
 	}
 	return nil
 }
@@ -106,7 +106,7 @@ func (k *APIKey) credential(text, prefix string) (*Credential, error) {
 		if err := checkEnds("auth api_key: prefix", prefix); err != nil {
 			return nil, err
 		}
-		val = prefix + " " + val
+		return NewCredential(k.Placement(), prefix+" "+val, val), nil
 	}
 	return NewCredential(k.Placement(), val), nil
 }
@@ -133,7 +133,7 @@ func (k *APIKey) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "prefix":
 			field = &k.Prefix
 		default:
-			return d.Errf("auth api_key: unrecognized option %q; it has in and prefix", d.Val())
+			return d.Errf("auth api_key: unrecognized option %s; it has in and prefix", value.Mention(d.Val(), "in", "prefix"))
 		}
 		option := d.Val()
 		if *field != "" {

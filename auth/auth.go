@@ -10,6 +10,7 @@ package auth
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 )
@@ -70,12 +71,22 @@ type Credential struct {
 	header []string // one value, with no capacity to spare: an append by anybody copies it
 	query  string   // escaped: "key=value"
 	names  queryNames
+
+	secrets []string // what no answer may show
 }
 
-// NewCredential prepares a credential. The value must have been checked to be a valid field value if place is a
-// header.
-func NewCredential(place Placement, val string) *Credential {
-	c := &Credential{place: place}
+// NewCredential prepares a credential. The value must have been checked to be a valid field value
+// if place is a header. secrets are the parts of it, or what it was made from, that no answer of
+// the API may show to a caller. Without any, that is the value; in Authorization it is what
+// stands behind the scheme.
+func NewCredential(place Placement, val string, secrets ...string) *Credential {
+	if len(secrets) == 0 {
+		secrets = []string{val}
+		if _, behind, ok := strings.Cut(val, " "); ok && place.Header == "Authorization" {
+			secrets[0] = strings.TrimLeft(behind, " ")
+		}
+	}
+	c := &Credential{place: place, secrets: secretsOf(secrets...)}
 	switch {
 	case place.Header != "":
 		c.header = []string{val}
@@ -101,6 +112,10 @@ func (c *Credential) SetQuery(raw string) string {
 	}
 	return joinQuery(c.query, removeQuery(raw, c.names))
 }
+
+// Secrets returns what no answer to a request with the credential may show. The caller must not
+// change it.
+func (c *Credential) Secrets() []string { return c.secrets }
 
 // equal reports whether both put the same bytes on a request.
 func (c *Credential) equal(other *Credential) bool {

@@ -51,7 +51,7 @@ func ParseBaseURL(s string) (*BaseURL, error) {
 	case strings.HasSuffix(u.Host, ":") || u.Port() != "" && !validPort(u.Port()):
 		return nil, fmt.Errorf("%s: the port is not a number from 1 to 65535", option)
 	case !validHost(u.Hostname()):
-		return nil, fmt.Errorf("%s: %q is no host name (an international one is written in ASCII: xn--…)", option, u.Hostname())
+		return nil, fmt.Errorf("%s: the host (%s) is no host name (an international one is written in ASCII: xn--…)", option, value.Shape(u.Hostname()))
 	case strings.Contains(u.RawQuery, " "):
 		return nil, fmt.Errorf("%s: the query has a blank in it; write %%20", option)
 	case EscapesBase(u.EscapedPath()):

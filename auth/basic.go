@@ -63,7 +63,11 @@ func (b *Basic) credential(username, password string) (*Credential, error) {
 		return nil, err
 	}
 	pair := base64.StdEncoding.EncodeToString([]byte(user + ":" + pass))
-	return NewCredential(b.Placement(), "Basic "+pair), nil
+	secrets := []string{strings.TrimRight(pair, "="), pass}
+	if len(pass) < shortestInside && len(user) >= shortestEdit {
+		secrets = append(secrets, user) // a key, with a password that is there because there must be one
+	}
+	return NewCredential(b.Placement(), "Basic "+pair, secrets...), nil
 }
 
 // UnmarshalCaddyfile sets up the method from Caddyfile tokens. Syntax:

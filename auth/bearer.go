@@ -49,7 +49,7 @@ func (b *Bearer) credential(text string) (*Credential, error) {
 	if err := checkEnds("auth bearer: token", token); err != nil {
 		return nil, err
 	}
-	return NewCredential(b.Placement(), "Bearer "+token), nil
+	return NewCredential(b.Placement(), "Bearer "+token, token), nil
 }
 
 // UnmarshalCaddyfile sets up the method from Caddyfile tokens. Syntax:

@@ -69,6 +69,9 @@ func NewCleaner(placement Placement, fields []string, headers, query *Edits, pas
 // CheckWithheld reports why a name makes no sense in pass_request_header.
 func CheckWithheld(name string) error {
 	canonical := http.CanonicalHeaderKey(name)
+	if placeOf(canonical) != noPlace && plainName(canonical) {
+		return nil // it passes, but only for places below the base URL
+	}
 	for _, w := range withheld {
 		prefix, wild := strings.CutSuffix(w, "*")
 		if canonical == w || wild && strings.HasPrefix(canonical, prefix) && !strings.Contains(canonical, "*") &&
@@ -76,8 +79,8 @@ func CheckWithheld(name string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("pass_request_header: %q is not removed from requests, so it needs no permission; "+
-		"the removed ones are %s", name, strings.Join(withheld, ", "))
+	return fmt.Errorf("pass_request_header: %s is not removed from requests, so it needs no permission; "+
+		"the removed ones are %s", quoteField(name, withheld), strings.Join(withheld, ", "))
 }
 
 // Drops reports whether a header field or trailer of a client is removed. name is as net/http has it in its map.
@@ -181,9 +184,10 @@ func without(h http.Header, drops func(name string) bool) http.Header {
 // Query returns the raw query without what is dropped.
 func (c *Cleaner) Query(raw string) string { return removeQuery(raw, c.params) }
 
-// Trailer removes from t, in place, what a client must not send behind its body: what Header drops, and the fields of
-// RFC 9110 §6.5.1 that steer framing, routing or authentication. HTTP/2 servers reset a request with such a trailer, which
-// would count as a failure of the API. It reports whether any trailer is left.
+// Trailer removes from t, in place, what a client must not send behind its body: what Header
+// drops, and the fields of RFC 9110 §6.5.1 that steer framing, routing or authentication, and
+// those that name places. HTTP/2 servers reset a request with such a trailer, which would count
+// as a failure of the API. It reports whether any trailer is left.
 func (c *Cleaner) Trailer(t http.Header) bool {
 	for name := range t {
 		plain := name
@@ -191,7 +195,7 @@ func (c *Cleaner) Trailer(t http.Header) bool {
 			plain = hyphenated(name)
 		}
 		_, connection := connectionFields[plain]
-		if connection || !httpguts.ValidTrailerHeader(plain) || c.Drops(plain) {
+		if connection || !httpguts.ValidTrailerHeader(plain) || c.Drops(plain) || placeOf(plain) != noPlace {
 			delete(t, name)
 		}
 	}

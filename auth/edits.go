@@ -30,6 +30,8 @@ type Edits struct {
 
 	// Set only where the client sent none.
 	Default map[string][]string `json:"default,omitempty"`
+
+	sealed []string // what Unseal has opened
 }
 
 // CheckHeaders reports why the edits cannot be made to header fields.
@@ -53,10 +55,10 @@ func (e *Edits) check(option string, checkName func(option, name string) error) 
 				return err
 			}
 			if len(group[name]) == 0 {
-				return fmt.Errorf("%s %s: a value is missing", option, name)
+				return errors.New(editLabel(option, name) + ": a value is missing")
 			}
 			for _, val := range group[name] {
-				if err := value.CheckLine(option+" "+name, val); err != nil {
+				if err := value.CheckLine(editLabel(option, name), val); err != nil {
 					return err
 				}
 			}
@@ -79,14 +81,47 @@ func (e *Edits) Unseal(ctx caddy.Context, option string) (*Edits, error) {
 		for name, texts := range group.from {
 			opened := slices.Clone(texts)
 			for i := range opened {
-				if err := value.UnsealAll(ctx, option+" "+name, &opened[i]); err != nil {
+				if err := value.UnsealAll(ctx, editLabel(option, name), &opened[i]); err != nil {
 					return nil, err
+				}
+				if opened[i] != texts[i] {
+					plain.sealed = append(plain.sealed, value.Literal(opened[i]))
 				}
 			}
 			(*group.to)[name] = opened
 		}
 	}
 	return plain, nil
+}
+
+// Secrets returns the values in the edits that are taken for secrets: sealed ones, and what
+// {env.*} and {file.*} have brought in, but for short ones and UUIDs, which are names of tenants,
+// regions and the like.
+func (e *Edits) Secrets(option string) ([]string, error) {
+	if e == nil {
+		return nil, nil
+	}
+	secrets := secretsOf(e.sealed...)
+	for _, group := range []map[string][]string{e.Set, e.Add, e.Default} {
+		edits, _, err := compile(option, group)
+		if err != nil {
+			return nil, err
+		}
+		for _, ed := range edits {
+			for _, t := range ed.values {
+				secrets = append(secrets, editSecrets(t.Secrets())...)
+			}
+		}
+	}
+	return secrets, nil
+}
+
+// editLabel is fieldLabel or paramLabel.
+func editLabel(option, name string) string {
+	if option == "header" {
+		return fieldLabel(option, name)
+	}
+	return paramLabel(option, name)
 }
 
 // names are the names that a client's copies are removed of: what is set or deleted here.
@@ -161,7 +196,7 @@ func compile(option string, group map[string][]string) (edits []edit, static boo
 	for _, name := range slices.Sorted(maps.Keys(group)) {
 		ed := edit{name: name}
 		for _, text := range group[name] {
-			t, err := value.Parse(option+" "+name, text)
+			t, err := value.Parse(editLabel(option, name), text)
 			if err != nil {
 				return nil, false, err
 			}
@@ -180,7 +215,7 @@ func checkStatic(edits []edit) error {
 	for _, ed := range edits {
 		for _, t := range ed.values {
 			if text, ok := t.Static(); ok && !httpguts.ValidHeaderFieldValue(text) {
-				return fmt.Errorf("header %s: %w", ed.name, ErrBadValue)
+				return fmt.Errorf("%s: %w", fieldLabel("header", ed.name), ErrBadValue)
 			}
 		}
 	}
@@ -210,11 +245,11 @@ func (h *HeaderEdits) evaluate(repl *caddy.Replacer) (*Fields, error) {
 		for _, ed := range group.from {
 			vals, err := ed.expand(repl)
 			if err != nil {
-				return nil, fmt.Errorf("header %s: %w", ed.name, err)
+				return nil, fmt.Errorf("%s: %w", fieldLabel("header", ed.name), err)
 			}
 			for _, val := range vals {
 				if !httpguts.ValidHeaderFieldValue(val) {
-					return nil, fmt.Errorf("header %s: %w", ed.name, ErrBadValue)
+					return nil, fmt.Errorf("%s: %w", fieldLabel("header", ed.name), ErrBadValue)
 				}
 			}
 			if len(vals) > 0 {

@@ -37,7 +37,7 @@ func CheckFieldName(option, name string) error {
 		return fmt.Errorf("%s: no placeholder is possible in the name of a header field; write the name out", option)
 	}
 	if !httpguts.ValidHeaderFieldName(name) {
-		return fmt.Errorf("%s: %q is no valid name of a header field; letters, digits and - are (RFC 9110 §5.1)", option, name)
+		return fmt.Errorf("%s: %s is no valid name of a header field; letters, digits and - are (RFC 9110 §5.1)", option, value.Shape(name))
 	}
 	canonical := http.CanonicalHeaderKey(name)
 	if canonical == "Host" {
@@ -56,9 +56,42 @@ func CheckQueryKey(option, key string) error {
 		return fmt.Errorf("%s: the name of the query parameter is empty", option)
 	}
 	if namesOf(key)[0].empty() {
-		return fmt.Errorf("%s: %q is no name of a query parameter", option, key)
+		return fmt.Errorf("%s: %s is no name of a query parameter", option, value.Shape(key))
 	}
-	return value.CheckLiteral(option+" "+key, key)
+	return value.CheckLiteral(paramLabel(option, key), key)
+}
+
+// commonFields are fields that errors may name, besides those that begin with X-.
+var commonFields = []string{
+	"Accept", "Accept-Language", "Api-Key", "Apikey", "Authorization", "Content-Type", "Cookie", "Host", "Idempotency-Key", "Origin", "Prefer",
+	"Referer", "Tenant", "User-Agent",
+}
+
+// fieldLabel names the line of a header field in errors. With name and value the wrong way round the name is the secret.
+func fieldLabel(option, name string) string { return value.Label(option, name, isKnownField(name)) }
+
+func isKnownField(name string) bool {
+	rest, known := strings.CutPrefix(strings.ToLower(name), "x-")
+	for i := range len(rest) {
+		known = known && ('a' <= rest[i] && rest[i] <= 'z' || rest[i] == '-')
+	}
+	return known || slices.Contains(commonFields, http.CanonicalHeaderKey(name))
+}
+
+// quoteField is value.Quote of the name of a header field.
+func quoteField(name string, known []string) string {
+	if isKnownField(name) {
+		known = []string{name}
+	}
+	return value.Quote(name, known...)
+}
+
+// commonParams are query parameters that errors may name.
+var commonParams = []string{"api_key", "apikey", "format", "key", "lang", "limit", "page", "per_page", "tenant", "token", "units", "version"}
+
+// paramLabel is fieldLabel of a query parameter.
+func paramLabel(option, key string) string {
+	return value.Label(option, key, slices.Contains(commonParams, key))
 }
 
 // checkEnds refuses blanks around a value: they come from a slip of the hand, and HTTP drops them.
@@ -87,7 +120,7 @@ func noMore(d *caddyfile.Dispenser, syntax string, args int) error {
 		return d.Errf("auth %s: too many arguments (a value with blanks needs quotes)", syntax)
 	}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		return d.Errf("auth %s: unrecognized option %q; this method has none", syntax, d.Val())
+		return d.Errf("auth %s: unrecognized option %s; this method has none", syntax, value.Mention(d.Val()))
 	}
 	return nil
 }

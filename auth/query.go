@@ -48,10 +48,16 @@ func removeQuery(raw string, names queryNames) string {
 	if raw == "" || len(names) == 0 || !hasQuery(raw, names) {
 		return raw
 	}
+	return mapQuery(raw, func(name, param string) (string, bool) { return param, !names.take(name) })
+}
+
+// mapQuery returns raw with what f makes of each parameter, or without it where f returns false.
+func mapQuery(raw string, f func(name, param string) (string, bool)) string {
 	var sb strings.Builder
 	kept := -1 // the end of the parameter that was kept last
 	eachParameter(raw, func(name string, start, end int) bool {
-		if names.take(name) {
+		param, keep := f(name, raw[start:end])
+		if !keep {
 			return true
 		}
 		if kept >= 0 {
@@ -62,7 +68,7 @@ func removeQuery(raw string, names queryNames) string {
 			}
 			sb.WriteByte(separator)
 		}
-		sb.WriteString(raw[start:end])
+		sb.WriteString(param)
 		kept = end
 		return true
 	})

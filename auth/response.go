@@ -3,6 +3,7 @@
 package auth
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -26,17 +27,25 @@ var withheldResponse = []string{
 // askingSchemes make a browser ask for a password, or answer with that of the logged-in user.
 var askingSchemes = []string{"basic", "digest", "negotiate", "ntlm"}
 
-// ResponseCleaner removes from an API's response what must not reach the caller.
+// credentialResponse are the header fields of a response that hold a credential, or what the next
+// one is made of (RFC 7615): APIs with sliding sessions send the next token so. Where the
+// credential is the gateway's, they are too.
+var credentialResponse = []string{"Authorization", "Authentication-Info", "Proxy-Authorization", "Proxy-Authentication-Info"}
+
+// ResponseCleaner removes from an API's response what must not reach the caller: what acts on the
+// gateway's origin, and what shows a secret that the request has carried.
 type ResponseCleaner struct {
 	drop       []string
 	challenges bool       // whether WWW-Authenticate is filtered
 	param      queryNames // the name of the credential's query parameter, if it has one
+	secrets    []string   // that every request carries, besides its own
 }
 
-// NewResponseCleaner returns a ResponseCleaner for credentials at placement. pass are names of withheld fields that the
-// caller may see.
-func NewResponseCleaner(placement Placement, pass []string) *ResponseCleaner {
-	c := &ResponseCleaner{drop: slices.Clone(withheldResponse)}
+// NewResponseCleaner returns a ResponseCleaner for credentials at placement. requests cleans the
+// requests, fields and secrets are header fields and values that every request carries besides
+// the credential, and pass are names of withheld fields that the caller may see.
+func NewResponseCleaner(placement Placement, requests *Cleaner, fields, secrets, pass []string) *ResponseCleaner {
+	c := &ResponseCleaner{drop: slices.Clone(withheldResponse), secrets: secrets}
 	for _, name := range pass {
 		name = http.CanonicalHeaderKey(name)
 		c.drop = slices.DeleteFunc(c.drop, func(n string) bool { return n == name })
@@ -48,6 +57,16 @@ func NewResponseCleaner(placement Placement, pass []string) *ResponseCleaner {
 	if placement.Query != "" {
 		c.param = namesOf(placement.Query)
 	}
+	c.drop = append(c.drop, fields...)
+	if placement.Header != "" {
+		c.drop = append(c.drop, placement.Header)
+	}
+	// Where callers have a credential of their own (pass_request_header Authorization), these
+	// fields are for them.
+	const field = "Authorization"
+	if (placement != Placement{} || len(fields) > 0 || requests.ours[field]) && requests.Drops(field) {
+		c.drop = append(c.drop, credentialResponse...)
+	}
 	return c
 }
 
@@ -55,12 +74,15 @@ func NewResponseCleaner(placement Placement, pass []string) *ResponseCleaner {
 func CheckWithheldResponse(name string) error {
 	canonical := http.CanonicalHeaderKey(name)
 	if strings.HasPrefix(canonical, "Access-Control-") {
-		return fmt.Errorf("pass_response_header: %s of an API never passes, since it speaks of another origin; see allow_origin",
-			canonical)
+		return errors.New("pass_response_header: Access-Control-* of an API never passes, since it speaks of another origin; see allow_origin")
+	}
+	if slices.Contains(credentialResponse, canonical) {
+		return fmt.Errorf("pass_response_header: %s of an API passes where callers have a credential of their own; see "+
+			"pass_request_header", canonical)
 	}
 	if !slices.Contains(withheldResponse, canonical) {
-		return fmt.Errorf("pass_response_header: %q is not removed from responses, so it needs no permission; "+
-			"the removed ones are %s", name, strings.Join(withheldResponse, ", "))
+		return fmt.Errorf("pass_response_header: %s is not removed from responses, so it needs no permission; "+
+			"the removed ones are %s", quoteField(name, withheldResponse), strings.Join(withheldResponse, ", "))
 	}
 	return nil
 }
@@ -91,11 +113,12 @@ func (c *ResponseCleaner) Header(h http.Header) {
 	}
 }
 
-// Links replaces the URLs in the fields of h that lead a client on, in place: first the credential's parameter is
-// removed from them, then replace is called, which may be nil.
-func (c *ResponseCleaner) Links(h http.Header, replace func(ref string) string) {
+// Links replaces the URLs in the fields of h that lead a client on, in place: first the
+// credential is removed from them, then replace is called, which may be nil.
+func (c *ResponseCleaner) Links(h http.Header, sent *Sent, replace func(ref string) string) {
+	s := scrubber{c, sent}
 	rewrite := func(ref string) string {
-		ref = c.withoutParameter(ref)
+		ref = s.reference(ref)
 		if replace != nil {
 			ref = replace(ref)
 		}
@@ -114,76 +137,58 @@ func (c *ResponseCleaner) Links(h http.Header, replace func(ref string) string) 
 	}
 }
 
-// nestings is how deep withoutParameter looks for a URL in the value of a URL's parameter.
-const nestings = 3
-
-// withoutParameter removes the credential's query parameter from a URL, and from the URLs that are in its other
-// parameters and in its fragment: an API that sends callers to log in says there where they came from.
-func (c *ResponseCleaner) withoutParameter(ref string) string {
-	if len(c.param) == 0 {
-		return ref
-	}
-	return c.withoutNested(ref, nestings)
-}
-
-func (c *ResponseCleaner) withoutNested(ref string, depth int) string {
-	before, fragment, hasFragment := strings.Cut(ref, "#")
-	path, query, hasQuery := strings.Cut(before, "?")
-	if hasQuery {
-		if clean := c.withoutIn(query, depth); clean != query {
-			before = path
-			if clean != "" {
-				before += "?" + clean
+// Secrets removes the secrets of the request from h, in place: a value that is a URL loses the
+// parts that show one, any other value is dropped. Bodies are not looked at.
+func (c *ResponseCleaner) Secrets(h http.Header, sent *Sent) {
+	for name, values := range h {
+		for i, val := range values {
+			if c.shows(val, sent) {
+				c.conceal(h, name, i, sent)
+				break
 			}
 		}
 	}
-	if !hasFragment {
-		return before
-	}
-	return before + "#" + c.withoutIn(fragment, depth)
 }
 
-// withoutIn is withoutParameter for a query. A question mark in it begins the query of a URL in it.
-func (c *ResponseCleaner) withoutIn(query string, depth int) string {
-	if strings.Contains(query, "?") {
-		var kept []string
-		for part := range strings.SplitSeq(query, "?") {
-			if clean := c.withoutIn(part, depth); clean != "" || part == "" {
-				kept = append(kept, clean)
-			}
+// conceal removes the secrets from the values of a field, of which the one at first is the first
+// to show any.
+func (c *ResponseCleaner) conceal(h http.Header, name string, first int, sent *Sent) {
+	s := scrubber{c, sent}
+	kept := slices.Clone(h[name][:first])
+	for _, val := range h[name][first:] {
+		if !c.shows(val, sent) {
+			kept = append(kept, val)
+		} else if strings.ContainsAny(val, " \t,\"'<>{}") {
+			continue // more than a URL: nobody knows what is left of it
+		} else if val = s.reference(val); val != "" && !c.shows(val, sent) {
+			kept = append(kept, val)
 		}
-		return strings.Join(kept, "?")
 	}
-	query = removeQuery(query, c.param)
-	if depth == 0 || !strings.Contains(query, "%") {
-		return query
+	if len(kept) == 0 {
+		delete(h, name)
+		return
 	}
-	var sb strings.Builder
-	eachParameter(query, func(_ string, start, end int) bool {
-		if start > 0 {
-			sb.WriteByte(query[start-1])
-		}
-		param := query[start:end]
-		if key, val, ok := strings.Cut(param, "="); ok {
-			decoded := unescapeLenient(val, false)
-			if clean := c.withoutNested(decoded, depth-1); clean != decoded {
-				param = key + "=" + escapeQuery(clean)
-			}
-		}
-		sb.WriteString(param)
-		return true
-	})
-	return sb.String()
+	h[name] = kept
 }
 
-// rewriteLink calls rewrite for the targets in a Link field (RFC 8288 §3): what stands between < and >.
+// shows reports whether a value shows a secret of the request.
+func (c *ResponseCleaner) shows(val string, sent *Sent) bool {
+	return sent.Secrets.in(val) || anyIn(c.secrets, val)
+}
+
+// rewriteLink calls rewrite for the URLs in a Link field (RFC 8288 §3): the targets, which stand
+// between < and >, and what the anchor parameter says that they are linked from.
 func rewriteLink(val string, rewrite func(string) string) string {
 	var sb strings.Builder
 	for i := 0; i < len(val); {
 		switch val[i] {
 		case '"':
 			end := quotedEnd(val, i)
-			sb.WriteString(val[i:end])
+			if isAnchor(val[:i]) && end > i+1 && val[end-1] == '"' && !strings.Contains(val[i:end], `\`) {
+				sb.WriteString(`"` + rewrite(strings.TrimSpace(val[i+1:end-1])) + `"`)
+			} else {
+				sb.WriteString(val[i:end])
+			}
 			i = end
 		case '<':
 			end := strings.IndexByte(val[i:], '>')
@@ -201,6 +206,15 @@ func rewriteLink(val string, rewrite func(string) string) string {
 		}
 	}
 	return sb.String()
+}
+
+// isAnchor reports whether the value of an anchor parameter follows.
+func isAnchor(before string) bool {
+	const name = "anchor"
+	before, ok := strings.CutSuffix(strings.TrimRight(before, " \t"), "=")
+	before = strings.TrimRight(before, " \t")
+	start := len(before) - len(name)
+	return ok && start > 0 && strings.EqualFold(before[start:], name) && strings.IndexByte("; \t", before[start-1]) >= 0
 }
 
 // rewriteRefresh calls rewrite for the URL in a Refresh field, `5; url=https://…`, as browsers read it (HTML, "shared

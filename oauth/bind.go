@@ -79,6 +79,9 @@ func (m *Method) Bind(env Environment) error {
 	key := env.Datasource + "\x00" + identity
 	shared, _ := pool.LoadOrStore(key, new(connections))
 	m.connections = shared.(*connections)
+	if m.Interactive() {
+		m.presence = m.connections.presenceOf(m)
+	}
 	m.release = func() {
 		m.connections.unbind(m)
 		if env.EndBy != nil {
@@ -105,7 +108,7 @@ func (m *Method) newSource(connection, identity string, state *State) *Source {
 		life:  time.Duration(m.Timeout) + 2*storageTimeout,
 		store: &store{
 			storage: m.environment.Storage, places: m.places, ring: m.environment.Keys, datasource: m.datasource, connection: connection,
-			identity: identity, term: m.term(), grant: m.Interactive(), logger: m.logger,
+			identity: identity, term: m.term(), grant: m.Interactive(), presence: m.presence, logger: m.logger,
 		},
 	}
 	if connection != "" {

@@ -63,6 +63,20 @@ func (m *Method) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
+// options are the names of all options.
+var options = []string{
+	"token_url", "authorization_url", "redirect_url", "issuer", "revocation_url", "insecure_http", "client_id", "client_secret", "client_auth",
+	"refresh_client_auth", "token_request", "scopes", "send_scope_on_refresh", "audience", "resource", "authorization_param", "token_param",
+	"expires_in", "refresh_before", "add_token_to", "header_prefix", "token_field", "connection", "pkce", "self_signed_cert", "network_proxy",
+	"timeout",
+}
+
+// isParam reports whether a parameter is one of the protocol, or of many providers, so that errors may name it.
+func isParam(name string) bool {
+	return slices.Contains(reservedParams, name) || slices.Contains(protocolParams, name) ||
+		slices.Contains([]string{"access_type", "login_hint", "prompt", "response_mode", "account_id", "tenant"}, name)
+}
+
 // repeatable are the options that may be given more than once.
 var repeatable = []string{"resource", "scopes", "token_param", "authorization_param"}
 
@@ -121,10 +135,9 @@ func (m *Method) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	case "add_token_to":
 		return m.unmarshalPlace(d)
 	default:
-		return d.Errf("auth oauth2: unrecognized option %q; it has token_url, authorization_url, redirect_url, issuer, revocation_url, "+
-			"insecure_http, client_id, client_secret, client_auth, refresh_client_auth, token_request, scopes, send_scope_on_refresh, "+
-			"audience, resource, authorization_param, token_param, expires_in, refresh_before, add_token_to, header_prefix, token_field, connection, "+
-			"pkce, self_signed_cert, network_proxy and timeout", option)
+		last := len(options) - 1
+		return d.Errf("auth oauth2: unrecognized option %s; it has %s and %s", value.Mention(option, options...),
+			strings.Join(options[:last], ", "), options[last])
 	}
 	return nil
 }
@@ -200,7 +213,7 @@ func (m *Method) unmarshalPlace(d *caddyfile.Dispenser) error {
 		}
 		m.AddTokenTo = &Place{Query: name}
 	default:
-		return d.Errf("auth oauth2: add_token_to: %q is not one of header, query", args[0])
+		return d.Errf("auth oauth2: add_token_to: %s is not one of header, query", value.Quote(args[0], "header", "query"))
 	}
 	return nil
 }
@@ -219,7 +232,7 @@ func unmarshalParam(d *caddyfile.Dispenser, option string, params *map[string]st
 		return d.Errf("auth oauth2: %s: takes a name and a value", option)
 	}
 	if _, ok := (*params)[key]; ok {
-		return d.Errf("auth oauth2: %s: %s is given twice", option, key)
+		return d.Errf("auth oauth2: %s is given twice", value.Label(option+":", key, isParam(key)))
 	}
 	if *params == nil {
 		*params = make(map[string]string)

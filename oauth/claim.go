@@ -85,9 +85,9 @@ func (s *Source) claim(ctx context.Context, base *Token, read time.Time) (mine *
 		return nil, until, err
 	}
 	if time.Since(read) > lateAfter {
-		s.state.beLate(s.outlasts())
+		s.beLate(base, read)
 	}
-	if s.state.isLate() {
+	if _, late := s.state.lateSince(read); late {
 		until = now
 	}
 	if err := sleep(ctx, settleTime); err != nil {
@@ -99,17 +99,39 @@ func (s *Source) claim(ctx context.Context, base *Token, read time.Time) (mine *
 	return mine, until, nil
 }
 
+// beLate notes that a write that rests on a reading of base was late.
+func (s *Source) beLate(base *Token, read time.Time) {
+	if base.node == "" {
+		read = time.Time{} // a node without an entry has written that, and may still be there
+	}
+	s.state.beLate(read, s.outlasts())
+}
+
 // outlasts is how long it takes until others have also seen, and mended, if a newer record was overwritten.
 func (s *Source) outlasts() time.Duration { return max(s.lease, lookBy+2*time.Second) }
 
+// unrivalled reports whether nothing of another node can lie below a claim of this one that rests on a reading, however late it is.
+func (s *Source) unrivalled(ctx context.Context, mine *Token, read time.Time) bool {
+	from, _ := s.state.lateSince(read)
+	return mine.node != "" && sleep(ctx, lateAfter) == nil && s.store.presence.alone(ctx, from)
+}
+
 // outlast waits until whoever may have redeemed the refresh token in the meantime has stored the next one, or has died: the
 // storage is so slow, or this process stood still for so long, that the claim may have been written over another's. It returns nil
-// if that was so.
-func (s *Source) outlast(ctx context.Context, mine *Token) (*Token, error) {
+// if that was so. Where no other node can be it does not wait.
+func (s *Source) outlast(ctx context.Context, mine *Token, read time.Time) (*Token, error) {
 	wait := s.outlasts()
-	s.logger.Warn("the storage is slow; waiting in case another node renews the token, too", zap.Duration("wait", wait))
-	for range 2 { // the second mark is for those who have seen the first one, so that they go on waiting
-		if err := sleep(ctx, wait/2); err != nil {
+	// Each mark is for those who have seen the one before, so that they go on waiting: it must come before a lease is over.
+	steps := max(2, int((wait+s.lease-leaseClaimed-1)/(s.lease-leaseClaimed)))
+	for i := range steps {
+		next := time.Now().Add(wait / time.Duration(steps))
+		if i == 0 && s.unrivalled(ctx, mine, read) {
+			return mine, nil
+		}
+		if i == 0 {
+			s.logger.Warn("the storage is slow; waiting in case another node renews the token, too", zap.Duration("wait", wait))
+		}
+		if err := sleep(ctx, time.Until(next)); err != nil {
 			return nil, err
 		}
 		if held, err := s.holds(ctx, mine); !held || err != nil {
@@ -143,7 +165,7 @@ func (s *Source) saveClaim(ctx context.Context, mine *Token) error {
 		return nil
 	}
 	if time.Since(begin) > lateAfter {
-		s.state.beLate(s.outlasts())
+		s.state.beLate(time.Time{}, s.outlasts())
 	}
 	return fmt.Errorf("claiming the refresh token: %w", err)
 }
@@ -196,7 +218,7 @@ func (s *Source) prolong(ctx context.Context, mine *Token) (*Token, error) {
 	}
 	again, err := s.markAgain(ctx, mine)
 	if mine.age() > s.lease {
-		s.state.beLate(s.outlasts())
+		s.state.beLate(time.Time{}, s.outlasts())
 		err = errOver
 	}
 	return again, err

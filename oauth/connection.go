@@ -4,6 +4,7 @@ package oauth
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -40,7 +41,10 @@ type connections struct {
 	bound  []*Method              // those whose configuration has not ended, the newest one last
 	endBy  time.Time              // by when the configuration that has ended last wants everything to have ended; zero: unknown
 
-	keeper keeperClock
+	keeper        keeperClock
+	node          string    // names the process's entry; see presence
+	presence      *presence // of the configuration that was bound last
+	configuration any       // of which it is
 
 	strangers atomic.Bool  // there are records that no key here opens
 	ends      atomic.Int64 // when nobody waits any more for what is under way, in Unix nanoseconds; 0 while they are in use
@@ -82,6 +86,20 @@ func (c *connections) bind(m *Method) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.bound = append(c.bound, m)
+}
+
+// presenceOf returns what knows of other nodes in a method's storage: the methods of one configuration have one.
+func (c *connections) presenceOf(m *Method) *presence {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.presence != nil && c.configuration != nil && c.configuration == m.environment.Configuration {
+		return c.presence
+	}
+	if c.node == "" {
+		c.node = rand.Text() + ".node"
+	}
+	c.presence, c.configuration = newPresence(impatient{m.environment.Storage, m.places}, m.datasource, c.node), m.environment.Configuration
+	return c.presence
 }
 
 // unbind notes that it is not any more.
@@ -227,115 +245,3 @@ func (s *Source) Renew(ctx context.Context) error {
 	}
 	return err
 }
-
-// Disconnect forgets the tokens of the connection, here and in the storage, and revokes them at the provider if there is a
-// revocation_url. A connection that is not there is no error. If the provider could not be told it returns a
-// *RevocationError: the connection is gone all the same.
-func (s *Source) Disconnect(ctx context.Context) error {
-	if s.redeem == nil {
-		return errors.New("there is nothing to disconnect: tokens of client_credentials can be had again at any time")
-	}
-	var before *Token
-	err := s.alone(ctx, func(ctx context.Context) error {
-		base, err := s.settled(ctx)
-		if err != nil {
-			return err
-		}
-		if base.generation == 0 || base.end.Reason == ReasonDisconnected || base.foreign {
-			return nil
-		}
-		before = base
-		others := base.redeemable() // or nobody else writes
-		for {
-			// What is left is no token, but a mark by which a node that was redeeming one knows that it came too late.
-			mark := &Token{
-				generation: base.generation + 1, identity: s.store.identity, connected: base.connected,
-				changed: time.Now(), end: ending{Reason: ReasonDisconnected},
-			}
-			if err := s.replace(ctx, mark); err != nil {
-				return err
-			}
-			s.state.startOver()
-			if !others {
-				return nil
-			}
-			by, err := s.displaced(ctx, mark)
-			if by == nil || err != nil {
-				return nil //nolint:nilerr // the storage fails now; the mark is there
-			}
-			base, before = by, by
-		}
-	})
-	if err != nil || before == nil {
-		return err
-	}
-	if err := s.revoke(context.WithoutCancel(ctx), before); err != nil {
-		return &RevocationError{err}
-	}
-	return nil
-}
-
-// replace stores a token, and has it used if that succeeds.
-func (s *Source) replace(ctx context.Context, token *Token) error {
-	st := s.state
-	if err := st.records.lock(ctx); err != nil {
-		return err
-	}
-	defer st.records.Unlock()
-	if err := s.store.save(ctx, token); err != nil {
-		return err
-	}
-	st.token.Store(token)
-	st.seen = time.Now()
-	s.lookLater(token)
-	s.mind() //nolint:contextcheck // it belongs to no request
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.unsaved = nil
-	return nil
-}
-
-// settled returns the newest token when no other node redeems its refresh token.
-func (s *Source) settled(ctx context.Context) (*Token, error) {
-	var others watch
-	for {
-		base, err := s.latest(ctx)
-		if err != nil || !base.redeemable() || others.over(base.claim, s.state.name(), s.lease, time.Now()) {
-			return base, err
-		}
-		if err := sleep(ctx, pollInterval); err != nil {
-			return nil, err
-		}
-	}
-}
-
-// displaced waits until every node can see a record that was written in the place of one with a refresh token. If another node,
-// which had not seen it, has claimed that refresh token in between, it waits for the end of that, and returns what is stored then.
-// It returns nil if the record has stayed.
-func (s *Source) displaced(ctx context.Context, mine *Token) (*Token, error) {
-	var others watch
-	for wait := settleTime; ; wait = pollInterval {
-		if err := sleep(ctx, wait); err != nil {
-			return nil, err
-		}
-		stored, err := s.load(ctx)
-		switch {
-		case err != nil || stored == nil || stored.foreign || stored.generation > mine.generation ||
-			stored.generation == mine.generation && stored.access == mine.access:
-			return nil, err
-		case stored.generation == mine.generation || others.over(stored.claim, s.state.name(), s.lease, time.Now()):
-			return stored, nil
-		}
-	}
-}
-
-// RevocationError says that tokens could not be revoked at the provider (RFC 7009). They are forgotten here.
-type RevocationError struct{ Err error }
-
-// Error implements error.
-func (e *RevocationError) Error() string {
-	return "revoking the tokens at the provider: " + e.Err.Error()
-}
-
-// Unwrap returns what lies below.
-func (e *RevocationError) Unwrap() error { return e.Err }

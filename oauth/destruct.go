@@ -33,6 +33,15 @@ func (c *connections) Destruct() error {
 		time.Sleep(20 * time.Millisecond)
 	}
 	c.ends.Store(min(end.UnixNano(), time.Now().UnixNano()))
+	err := c.spool()
+	if c.presence != nil && !c.pending() {
+		c.presence.leave()
+	}
+	return err
+}
+
+// spool leaves what could not be stored for the next process.
+func (c *connections) spool() error {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	var errs []error

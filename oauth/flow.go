@@ -234,16 +234,25 @@ func (m *Method) finish(ctx context.Context, flow *Flow, code string) error {
 	}
 	token.connected = token.obtained
 	err = s.install(ctx, token, unused)
-	if errors.Is(err, ErrTicketUsed) {
-		_ = s.revoke(ctx, token) // somebody else with the same link was faster
+	switch {
+	case errors.Is(err, ErrOvertaken) && flow.Ticket:
+		err = ErrTicketUsed // by whoever was faster on another node, with this link or with another one
+	case !errors.Is(err, ErrOvertaken) && !errors.Is(err, ErrTicketUsed):
+		return err
 	}
+	_ = s.revoke(ctx, token.without(s.state.token.Load()))
 	return err
 }
 
-// install puts the token of a new grant into the place of whatever is there, unless one of the checks refuses that.
+// ErrOvertaken says that another account was connected at the same time, on another node, and counts.
+var ErrOvertaken = errors.New("another account was connected at the same time, and is in use; this one was given back")
+
+// install puts the token of a new grant into the place of whatever is there, unless one of the checks refuses that. Every node
+// must have been able to see it before it counts: another one may connect an account, or use the one before, at the same time.
+// Of two accounts the one that was written last counts. It returns ErrOvertaken if that is not this one.
 func (s *Source) install(ctx context.Context, token *Token, checks ...func(base *Token) error) error {
 	return s.alone(ctx, func(ctx context.Context) error {
-		base, err := s.settled(ctx)
+		base, _, err := s.settled(ctx)
 		for _, check := range checks {
 			if err := check(base); err != nil {
 				return err
@@ -255,18 +264,26 @@ func (s *Source) install(ctx context.Context, token *Token, checks ...func(base 
 		case err != nil: // the storage fails; whatever it has must be older than this
 			token.generation = uint64(time.Now().Unix())
 		}
+		token.grant = rand.Text()
 		s.state.startOver()
-		s.keep(ctx, token)
-		for base.redeemable() { // else nobody else writes
+		s.state.install(token.grant)
+		for {
+			s.keep(ctx, token)
+			if s.state.owing() {
+				return nil // the storage fails now; the token is in use, and stored when that is possible
+			}
 			by, err := s.displaced(ctx, token)
-			if by == nil || err != nil {
-				return nil //nolint:nilerr // the storage fails now; the token is in use
+			switch {
+			case by == nil || err != nil:
+				return nil //nolint:nilerr // the same
+			case by.generation >= token.generation && by.end.Reason != ReasonDisconnected && (base == nil || !by.sameGrant(base)):
+				s.state.install("")
+				_, _ = s.latest(ctx) // that one is in use from now on
+				return ErrOvertaken
 			}
 			next := max(token.generation, by.generation) + 1
 			token = token.with(func(t *Token) { t.generation = next })
-			s.keep(ctx, token)
 		}
-		return nil
 	})
 }
 

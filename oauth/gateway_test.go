@@ -24,6 +24,7 @@ type web struct {
 	p      *issuer
 	revoke int // status of answers to revocations; 0: 200
 	slow   time.Duration
+	unlike bool // the refresh token of each grant is another one
 
 	refreshLife  time.Duration // of refresh tokens; 0: they have no end
 	refreshUntil time.Time     // they end then, in any case; zero: they do not
@@ -87,9 +88,15 @@ func (s *web) exchange(code string) (int, any) {
 	if s.codes[code]++; s.codes[code] > 1 || !strings.HasPrefix(code, "good") {
 		return http.StatusBadRequest, map[string]string{"error": "invalid_grant"}
 	}
-	token := s.p.connect()
+	refresh := s.p.connect().refresh
+	if s.unlike {
+		refresh = "refresh-of-" + code
+		s.p.mu.Lock()
+		s.p.good[refresh] = true
+		s.p.mu.Unlock()
+	}
 	return http.StatusOK, s.endLocked(map[string]any{
-		"access_token": "of-" + code, "refresh_token": token.refresh, "expires_in": s.p.life.Seconds(),
+		"access_token": "of-" + code, "refresh_token": refresh, "expires_in": s.p.life.Seconds(),
 	})
 }
 
@@ -157,11 +164,27 @@ func (w *world) gateway(s *web, change func(*Method)) *gateway {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	m.presence = m.connections.presenceOf(m)
 	m.source = m.newSource("", m.identity(to), m.connections.state("", m.environment.CacheSize))
 	m.source.state.source.Store(m.source)
 	m.connections.bind(m)
 	return g
 }
+
+// revoked returns the tokens that the provider was told of, in their order.
+func (s *web) revoked() (tokens []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, form := range s.forms {
+		if form.Has("token") {
+			tokens = append(tokens, form.Get("token"))
+		}
+	}
+	return tokens
+}
+
+// revokes gives the provider a revocation endpoint.
+func revokes(m *Method) { m.RevocationURL = "http://127.0.0.1/revoke" }
 
 // perUser gives each user a connection.
 func perUser(m *Method) { m.Connection = "{http.auth.user.id}" }

@@ -47,6 +47,9 @@ func (m *Method) Keep(ctx context.Context) {
 	if !m.Interactive() {
 		return
 	}
+	if m.presence != nil {
+		go m.presence.keep(ctx)
+	}
 	wait, retry := keepDelay, keepRetry
 	for m.connections.keeper.rest(ctx, wait) == nil {
 		r, err := m.keepAll(ctx)
@@ -239,19 +242,21 @@ var errNotMoved = errors.New("the record could not be moved yet")
 // write it.
 func (s *Source) move(ctx context.Context) error {
 	return s.alone(ctx, func(ctx context.Context) error {
-		base, err := s.settled(ctx)
+		if err := s.store.presence.announce(ctx); err != nil {
+			return err
+		}
+		base, read, err := s.settled(ctx)
 		if err != nil || base.generation == 0 || base.foreign {
 			return err
 		}
 		doubtful := base.claim.doubtful()
 		if base.redeemable() {
-			read := time.Now() // nearly
 			var until time.Time
 			base, until, err = s.claim(ctx, base, read)
 			switch {
 			case err != nil:
 				return err
-			case base == nil || time.Now().After(until):
+			case base == nil || time.Now().After(until) && !s.unrivalled(ctx, base, read):
 				return errNotMoved
 			}
 		}
@@ -260,7 +265,7 @@ func (s *Source) move(ctx context.Context) error {
 			return err
 		}
 		if time.Since(begin) > lateAfter {
-			s.state.beLate(s.outlasts()) // it may have come over a newer generation, which the next claim must not take for the last one
+			s.beLate(base, read) // it may have come over a newer generation, which the next claim must not take for the last one
 		}
 		return s.store.removeOthers(ctx, base.generation)
 	})

@@ -106,26 +106,39 @@ func (s *Source) lookNow(f *flight) {
 // latest reads the record, and returns the newest token that is known now: with its claim, if it is as stored. If the storage
 // has an older one than memory, that is mended: a write was lost, or the storage was rolled back.
 func (s *Source) latest(ctx context.Context) (*Token, error) {
-	st := s.state
-	if err := st.records.lock(ctx); err != nil {
-		s.lookLater(st.token.Load())
-		return st.token.Load(), err
+	token, _, err := s.read(ctx)
+	return token, err
+}
+
+// read is latest that also returns when the last reading of the record began, on which a claim rests: what came before that makes no
+// claim late, be it the wait for who else used the record or for one that seemed damaged.
+func (s *Source) read(ctx context.Context) (token *Token, began time.Time, err error) {
+	if err := s.state.records.lock(ctx); err != nil {
+		s.lookLater(s.state.token.Load())
+		return s.state.token.Load(), time.Now(), err
 	}
-	defer st.records.Unlock()
+	defer s.state.records.Unlock()
+	began = time.Now()
 	stored, err := s.store.load(ctx)
-	current := st.token.Load()
-	defer func() { s.lookLater(st.token.Load()) }()
+	current := s.state.token.Load()
+	defer func() { s.lookLater(s.state.token.Load()) }()
 	if err == nil && current.alive() && stored != nil && stored.end.Reason == ReasonDamaged {
-		if stored, err = s.undamaged(ctx, stored, current); err == nil && stored == nil {
-			return current, nil
-		}
+		stored, began, err = s.undamaged(ctx, stored, current)
 	}
+	if err != nil {
+		return current, began, err
+	}
+	token, err = s.adopt(ctx, stored, current)
+	return token, began, err
+}
+
+// adopt has what is stored used, or stores what is in memory, whichever is newer. It returns that. st.records is held.
+func (s *Source) adopt(ctx context.Context, stored, current *Token) (*Token, error) {
+	st := s.state
 	st.mu.Lock()
 	unsaved := st.unsaved
 	st.mu.Unlock()
 	switch {
-	case err != nil:
-		return current, err
 	case unsaved != nil:
 		err := s.storeUnsaved(ctx, unsaved, stored)
 		return st.token.Load(), err
@@ -152,8 +165,22 @@ func (s *Source) latest(ctx context.Context) (*Token, error) {
 	st.seen = time.Now()
 	if current != nil {
 		st.forgive()
+		s.yield(current, stored) //nolint:contextcheck // what is revoked belongs to no request
 	}
 	return stored, nil
+}
+
+// yield gives back an account that this process has connected, if what another node has stored unawares, too late for install to
+// see it, has taken its place: that has the same generation, and comes of something else.
+func (s *Source) yield(current, stored *Token) {
+	s.state.mu.Lock()
+	mine := current.grant != "" && s.state.installed == current.grant
+	s.state.mu.Unlock()
+	if !mine || stored.standIn() || stored.generation != current.generation || stored.sameGrant(current) {
+		return
+	}
+	s.logger.Warn("the account that was connected here was overwritten by a node that had not seen it; its tokens are revoked")
+	go s.revokeQuietly(current.without(stored))
 }
 
 // fromSpool returns what an earlier process has left that is newer than what is stored, when it is stored, or else stored. st.records
@@ -163,8 +190,11 @@ func (s *Source) fromSpool(ctx context.Context, stored *Token) *Token {
 	if left != nil && stored != nil {
 		if stored.foreign {
 			left = nil
-		} else if left = left.over(stored); left == stored {
+		} else if kept := left.over(stored); kept == stored {
+			s.discard(left, stored) //nolint:contextcheck // the same
 			left = nil
+		} else {
+			left = kept
 		}
 	}
 	if left != nil {
@@ -180,18 +210,20 @@ func (s *Source) fromSpool(ctx context.Context, stored *Token) *Token {
 	return stored
 }
 
-// undamaged deals with a damaged record of a connection that is in memory, and returns what is stored then, or nil if that is
-// what is in memory: it is written again, unless the storage was only in the midst of writing it. st.records is held.
-func (s *Source) undamaged(ctx context.Context, stored, current *Token) (*Token, error) {
+// undamaged deals with a damaged record of a connection that is in memory: it is written again, unless the storage was only in the midst
+// of writing it. It returns what is stored then, and when the last reading began. st.records is held.
+func (s *Source) undamaged(ctx context.Context, stored, current *Token) (_ *Token, began time.Time, _ error) {
 	if err := sleep(ctx, settleTime); err != nil {
-		return nil, err
+		return nil, time.Now(), err
 	}
+	began = time.Now()
 	again, err := s.store.load(ctx)
 	if err != nil || again == nil || again.end.Reason != ReasonDamaged {
-		return again, err
+		return again, began, err
 	}
 	// If a newer generation was damaged the refresh token in memory may be spent.
-	return nil, s.mend(ctx, stored, current.released(current.claim.doubtful() || stored.generation > current.generation))
+	mended := current.released(current.claim.doubtful() || stored.generation > current.generation)
+	return mended, began, s.mend(ctx, stored, mended)
 }
 
 // mend writes what is in memory over an older record. st.records is held.
@@ -207,7 +239,7 @@ func (s *Source) mend(ctx context.Context, stored, current *Token) error {
 	}
 	s.state.mu.Lock()
 	defer s.state.mu.Unlock()
-	if s.state.unsaved == current {
+	if s.state.unsaved != nil && s.state.unsaved.is(current) {
 		s.state.unsaved = nil
 	}
 	return nil

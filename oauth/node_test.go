@@ -96,6 +96,8 @@ const (
 	stepSent   = "sent"
 	stepRedeem = "redeem"
 	stepStore  = "store"
+	stepEntry  = "entry" // not of a refresh: the entry of a node is written
+	stepLook   = "look"  // the entry of another node is read
 )
 
 var errKilled = errors.New("the process is dead")
@@ -131,6 +133,7 @@ func (w *world) node() *node {
 	_ = m.Timeout.UnmarshalJSON([]byte(`"10s"`))
 	m.environment = Environment{Storage: n, Keys: func() (*seal.Ring, error) { return w.ring, nil }, CacheSize: 1000}
 	m.connections.bind(m)
+	m.presence = m.connections.presenceOf(m)
 	s := m.newSource("", "identity", m.connections.state("", 1000))
 	s.state.source.Store(s)
 	s.redeem = func(ctx context.Context, refreshToken string) (c *call, err error) {
@@ -144,6 +147,20 @@ func (w *world) node() *node {
 	s.revoke = func(context.Context, *Token) error { return nil }
 	m.source, n.Source = s, s
 	return n
+}
+
+// storage returns the storage that the node sees.
+func (n *node) storage() certmagic.Storage {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.disk
+}
+
+// mount has the node see another storage from now on.
+func (n *node) mount(disk certmagic.Storage) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.disk = disk
 }
 
 // hook is a function that a test may set while a node runs.
@@ -168,7 +185,12 @@ func (n *node) fail(err error) {
 
 func (n *node) use(ctx context.Context, op, key string, val []byte, do func() error) error {
 	step := op
-	if val != nil {
+	switch {
+	case isEntry(key) && val != nil:
+		step = stepEntry
+	case isEntry(key):
+		step = stepLook
+	case val != nil:
 		step = stepStore
 		if token, _, err := n.store.open(must(n.store.ring()), path.Base(key), val); err == nil && token.claim != nil {
 			step = stepClaim
@@ -240,36 +262,36 @@ func (n *node) kill() {
 
 // Store implements certmagic.Storage, as the following do.
 func (n *node) Store(ctx context.Context, key string, val []byte) error {
-	return n.use(ctx, stepStore, key, val, func() error { return n.disk.Store(ctx, key, val) })
+	return n.use(ctx, stepStore, key, val, func() error { return n.storage().Store(ctx, key, val) })
 }
 
 func (n *node) Load(ctx context.Context, key string) (val []byte, err error) {
-	err = n.use(ctx, stepLoad, key, nil, func() error { val, err = n.disk.Load(ctx, key); return err })
+	err = n.use(ctx, stepLoad, key, nil, func() error { val, err = n.storage().Load(ctx, key); return err })
 	return val, err
 }
 
 func (n *node) Delete(ctx context.Context, key string) error {
-	return n.use(ctx, "delete", key, nil, func() error { return n.disk.Delete(ctx, key) })
+	return n.use(ctx, "delete", key, nil, func() error { return n.storage().Delete(ctx, key) })
 }
 
-func (n *node) Exists(ctx context.Context, key string) bool { return n.disk.Exists(ctx, key) }
+func (n *node) Exists(ctx context.Context, key string) bool { return n.storage().Exists(ctx, key) }
 
 func (n *node) List(ctx context.Context, prefix string, recursive bool) (names []string, err error) {
-	err = n.use(ctx, "list", prefix, nil, func() error { names, err = n.disk.List(ctx, prefix, recursive); return err })
+	err = n.use(ctx, "list", prefix, nil, func() error { names, err = n.storage().List(ctx, prefix, recursive); return err })
 	return names, err
 }
 
 func (n *node) Stat(ctx context.Context, key string) (certmagic.KeyInfo, error) {
-	return n.disk.Stat(ctx, key)
+	return n.storage().Stat(ctx, key)
 }
 
-func (n *node) Lock(ctx context.Context, name string) error { return n.disk.Lock(ctx, name) }
+func (n *node) Lock(ctx context.Context, name string) error { return n.storage().Lock(ctx, name) }
 
-func (n *node) Unlock(ctx context.Context, name string) error { return n.disk.Unlock(ctx, name) }
+func (n *node) Unlock(ctx context.Context, name string) error { return n.storage().Unlock(ctx, name) }
 
 // stored returns what the storage has now.
 func (n *node) stored() *Token {
-	raw, err := n.disk.Load(context.Background(), n.store.names(must(n.store.ring()))[0])
+	raw, err := n.storage().Load(context.Background(), n.store.names(must(n.store.ring()))[0])
 	if err != nil {
 		return nil
 	}

@@ -148,7 +148,8 @@ type Method struct {
 	connections *connections
 	http        *http.Client
 	places      places
-	source      *Source // of the shared connection
+	presence    *presence // nil where nobody claims anything
+	source      *Source   // of the shared connection
 	release     func()
 }
 
@@ -171,7 +172,7 @@ type plainTexts struct {
 
 func unsealParams(ctx caddy.Context, option string, params map[string]string) error {
 	for name, text := range params {
-		plain, err := value.Unseal(ctx, "auth oauth2: "+option+" "+name, text)
+		plain, err := value.Unseal(ctx, "auth oauth2: "+value.Label(option, name, isParam(name)), text)
 		if err != nil {
 			return err
 		}
@@ -282,7 +283,7 @@ func (m *Method) build(token *Token) *auth.Credential {
 		prefix = *m.HeaderPrefix
 	}
 	if place.Header != "" && prefix != "" {
-		val = prefix + " " + val
+		return auth.NewCredential(place, prefix+" "+val, val)
 	}
 	return auth.NewCredential(place, val)
 }

@@ -41,6 +41,8 @@ type record struct {
 	Connected int64  `json:"connected_at,omitempty"` // the same
 	RefreshBy int64  `json:"refresh_by,omitempty"`   // the same: when the refresh token ends; older versions do not know it
 	Changed   int64  `json:"changed_at,omitempty"`   // the same
+	Grant     string `json:"grant,omitempty"`        // names the consent of which the tokens are, from the first one on
+	Node      string `json:"node,omitempty"`         // which node has written the record, if it has an entry; see presence
 	End       ending `json:"end,omitzero"`
 	Claim     *claim `json:"claim,omitempty"`
 }
@@ -82,7 +84,7 @@ func (s *store) seal(ring *seal.Ring, name string, token *Token) ([]byte, error)
 		Access: token.access, ID: token.id, Refresh: token.refresh,
 		Obtained: millis(token.obtained), Expiry: millis(token.expiry), Connected: millis(token.connected), Changed: millis(token.changed),
 		RefreshBy: millis(token.refreshEnd),
-		End: token.end, Claim: token.claim,
+		Grant:     token.grant, Node: s.presence.own(), End: token.end, Claim: token.claim,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encoding a record: %w", err)
@@ -113,8 +115,8 @@ func (s *store) open(ring *seal.Ring, name string, raw []byte) (*Token, *record,
 	}
 	token := &Token{
 		access: rec.Access, id: rec.ID, refresh: rec.Refresh, generation: generation, identity: rec.Identity,
-		refreshEnd: unmillis(rec.RefreshBy),
-		obtained:   unmillis(rec.Obtained), connected: unmillis(rec.Connected), changed: unmillis(rec.Changed), end: rec.End, claim: rec.Claim,
+		obtained: unmillis(rec.Obtained), connected: unmillis(rec.Connected), changed: unmillis(rec.Changed), grant: rec.Grant, node: rec.Node,
+		refreshEnd: unmillis(rec.RefreshBy), end: rec.End, claim: rec.Claim,
 	}
 	expiry := s.term.reopened(token, unmillis(rec.Expiry))
 	if !expiry.IsZero() {

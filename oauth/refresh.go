@@ -18,8 +18,7 @@ func (s *Source) next(ctx context.Context, refused *Token) error {
 	began := s.state.token.Load()
 	var others watch
 	for {
-		read := time.Now()
-		base, err := s.latest(ctx)
+		base, read, err := s.read(ctx)
 		if err != nil {
 			return fmt.Errorf("reading the stored connection: %w", err)
 		}
@@ -39,6 +38,12 @@ func (s *Source) next(ctx context.Context, refused *Token) error {
 			}
 			continue
 		}
+		if !s.store.presence.isAnnounced() { // which may take a while, so the record is read again
+			if err := s.store.presence.announce(ctx); err != nil {
+				return fmt.Errorf("claiming the refresh token: %w", err)
+			}
+			continue
+		}
 		mine, until, err := s.claim(ctx, base, read)
 		if err != nil {
 			return err
@@ -50,7 +55,7 @@ func (s *Source) next(ctx context.Context, refused *Token) error {
 			return err
 		}
 		if time.Now().After(until) {
-			if mine, err = s.outlast(ctx, mine); err != nil {
+			if mine, err = s.outlast(ctx, mine, read); err != nil {
 				return err
 			}
 		}
@@ -150,7 +155,7 @@ func (s *Source) answered(mine *Token, c *call) *Token {
 		s.logger.Warn("the answer to a refresh has no id_token, so the one before it is sent until it ends; ask for the scope openid, " +
 			"or send the access token")
 	}
-	token.generation, token.identity, token.connected = mine.generation+1, mine.identity, mine.connected
+	token.generation, token.identity, token.grant, token.connected = mine.generation+1, mine.identity, mine.grant, mine.connected
 	if c.got.cut {
 		return token.released(true) // the next refresh token may have stood behind the break
 	}
@@ -200,11 +205,10 @@ func (s *Source) failed(ctx context.Context, mine *Token, c *call, err error, do
 		return err
 	}
 	follows := s.follows(mine, err, refused)
-	switch follows {
-	case waitForEnd:
+	if follows == waitForEnd {
 		s.askAtEnd(mine) //nolint:contextcheck // it belongs to no request
-		fallthrough
-	case tryLater:
+	}
+	if follows == tryLater || follows == waitForEnd {
 		return s.giveBack(ctx, mine, doubtful || c.lost || c.doubt, err)
 	}
 	_ = sleep(ctx, settleTime) // what another node has got may be on its way to the storage

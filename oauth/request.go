@@ -40,7 +40,7 @@ func (m *Method) resolve() (*client, error) {
 	lines := func(option string, texts map[string]string) map[string]string {
 		resolved := make(map[string]string, len(texts))
 		for name, text := range texts {
-			resolved[name] = line(option+" "+name, text)
+			resolved[name] = line(value.Label(option, name, isParam(name)), text)
 		}
 		return resolved
 	}
@@ -110,7 +110,7 @@ func (m *Method) checkEndpoint(option, text string) error {
 func checkOwnQuery(c *client) error {
 	u, err := url.Parse(c.authorizationURL)
 	if err != nil {
-		return err
+		return errors.New("auth oauth2: authorization_url: it is no URL")
 	}
 	own := u.Query()
 	for _, name := range protocolParams {
@@ -132,7 +132,8 @@ func checkOwnQuery(c *client) error {
 	}
 	for name := range c.authorizationParams {
 		if own.Has(name) {
-			return fmt.Errorf("auth oauth2: authorization_url: %s is in its query and in authorization_param; remove one", name)
+			return errors.New("auth oauth2: authorization_url: " + value.Label("a parameter", name, isParam(name)) +
+				" is in its query and in authorization_param; remove one")
 		}
 	}
 	return nil

@@ -12,24 +12,40 @@ import (
 	"time"
 )
 
+// revokePatience is how long the first of two tokens is waited for before the second one is sent, too.
+const revokePatience = 200 * time.Millisecond
+
 // revoke tells the provider that tokens are of no use any more (RFC 7009), if it has an endpoint for that.
 func (m *Method) revoke(ctx context.Context, token *Token) error {
 	to, err := m.resolve()
 	if err != nil {
 		return &Error{Err: err}
 	}
-	if to.revocationURL == "" || token.access == "" {
+	switch {
+	case to.revocationURL == "" || token.access == "" && token.refresh == "":
+		return nil
+	case token.refresh == "":
+		return m.revokeOne(ctx, to, token.access, "access_token")
+	case token.access == "":
+		return m.revokeOne(ctx, to, token.refresh, "refresh_token")
+	}
+	// Both tokens are tried, whatever comes of the first: where the refresh token cannot be revoked (RFC 7009 §2.2.1 has
+	// unsupported_token_type for that) the access token may be. A provider that hangs gets the second one meanwhile.
+	first := make(chan error, 1)
+	go func() { first <- m.revokeOne(ctx, to, token.refresh, "refresh_token") }()
+	patience := time.NewTimer(revokePatience)
+	defer patience.Stop()
+	select {
+	case err = <-first:
+		first <- err
+	case <-patience.C:
+	}
+	accessErr := m.revokeOne(ctx, to, token.access, "access_token")
+	if err = <-first; err == nil {
+		// The access token goes with the refresh token (RFC 7009 §2.1); a provider that has seen to that may call it unknown.
 		return nil
 	}
-	if token.refresh == "" {
-		return m.revokeOne(ctx, to, token.access, "access_token")
-	}
-	if err := m.revokeOne(ctx, to, token.refresh, "refresh_token"); err != nil {
-		return err
-	}
-	// The provider should do that by itself (RFC 7009 §2.1); one that has done so may call the access token unknown.
-	_ = m.revokeOne(ctx, to, token.access, "access_token")
-	return nil
+	return errors.Join(err, accessErr)
 }
 
 func (m *Method) revokeOne(ctx context.Context, to *client, token, hint string) error {

@@ -3,9 +3,11 @@
 package oauth
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,6 +61,100 @@ func TestRevocation(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestRevocationTriesBoth: whatever comes of the refresh token, the access token is sent, too, and neither waits for the other.
+func TestRevocationTriesBoth(t *testing.T) {
+	for name, spoil := range map[string]func(*web){
+		"refused":          func(s *web) { s.revoke = http.StatusBadRequest },
+		"not known":        func(s *web) { s.revoke = http.StatusUnauthorized },
+		"of no such kind":  func(s *web) { s.revoke = http.StatusNotFound },
+		"sent elsewhere":   func(s *web) { s.revoke = http.StatusFound },
+		"down":             func(s *web) { s.revoke = http.StatusServiceUnavailable },
+		"never answered":   func(s *web) { s.slow = time.Hour },
+		"answered in time": func(s *web) { s.slow = 3 * time.Second },
+	} {
+		bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
+			s := &web{p: w.p}
+			g := w.gateway(s, revokes)
+			g.connect(t, "", "good")
+			spoil(s)
+			begin := time.Now()
+			err := g.source.Disconnect(t.Context())
+			if _, failed := errors.AsType[*RevocationError](err); failed != (name != "answered in time") || time.Since(begin) > 11*time.Second {
+				t.Errorf("%s: %v after %v", name, err, time.Since(begin))
+			}
+			if got := s.revoked(); !slices.Equal(got, []string{"refresh-0", "of-good"}) {
+				t.Errorf("%s: %q was revoked", name, got)
+			}
+			if joined := strings.Count(anyText(err), "token endpoint"); name == "refused" && joined != 6 { // each of the three ways to print it has both
+				t.Errorf("the error is %v", err)
+			}
+		})
+	}
+}
+
+// TestRevokesOvertaken: an access token whose refresh token another node had redeemed at the time of the disconnect is revoked, too.
+func TestRevokesOvertaken(t *testing.T) {
+	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
+		nodes := w.connected(2)
+		a, b := nodes[0], nodes[1]
+		herd(t, nodes, 1, 0)
+		var revoked []string
+		a.revoke = func(_ context.Context, token *Token) error {
+			revoked = append(revoked, token.access+" "+token.refresh)
+			return nil
+		}
+		time.Sleep(50 * time.Second)
+		b.before.set(func(step string) {
+			if step == stepClaim {
+				b.before.set(nil)
+				time.Sleep(10 * time.Millisecond)
+			}
+		})
+		_, _ = b.Credential(t.Context())
+		time.Sleep(5 * time.Millisecond)
+		if err := a.Disconnect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if want := []string{"access-0 ", "access-1 refresh-1"}; !slices.Equal(revoked, want) {
+			t.Errorf("%q was revoked, want %q", revoked, want)
+		}
+	})
+}
+
+// TestRevokesUnsaved: a token that could not be stored, of an account that was disconnected on another node meanwhile, is revoked.
+func TestRevokesUnsaved(t *testing.T) {
+	bubble(t, &issuer{mode: rotateNever, life: time.Minute}, func(t *testing.T, w *world) {
+		nodes := w.connected(2)
+		herd(t, nodes, 1, 0)
+		time.Sleep(time.Minute)
+		a, b := nodes[0], nodes[1]
+		revoked := make(chan string, 10)
+		a.revoke = func(_ context.Context, token *Token) error {
+			revoked <- token.access
+			return nil
+		}
+		a.after.set(func(step string) {
+			if step == stepRedeem {
+				a.fail(errDown)
+			}
+		})
+		a.mustHaveAfter(t, "access-1", time.Second)
+		time.Sleep(20 * time.Second)
+		if err := b.Disconnect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		a.after.set(nil)
+		a.fail(nil)
+		time.Sleep(2 * time.Second)
+		if len(revoked) != 1 || <-revoked != "access-1" {
+			t.Errorf("%d tokens were revoked", len(revoked))
+		}
+		if _, err := a.Credential(t.Context()); !isAuthorization(err, ReasonDisconnected) {
+			t.Errorf("it is served: %v", err)
+		}
+	})
 }
 
 // TestRevocationFails: the connection is gone all the same, and whoever has disconnected it learns that the provider was not told.

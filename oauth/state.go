@@ -42,10 +42,14 @@ type State struct {
 	unsaved  *Token    // a token that could not be stored
 	owner    string    // names this process in claims
 
-	late atomic.Int64 // until then, in Unix nanoseconds, what was written too late may lie over what another node has written
+	// Until late, what was written too late may lie over what another node has written since lateFrom, the zero time if nobody knows
+	// since when; both under mu.
+	late, lateFrom time.Time
 
 	records turn      // held while the record is read, which may move it, and while it is written
 	seen    time.Time // since when the token is known; under records
+
+	installed string // the grant that was put here by this process; under mu
 }
 
 // current returns the token in use, or nil.
@@ -56,10 +60,27 @@ func (st *State) current() *Token {
 	return st.token.Load()
 }
 
-// beLate notes that something was, or may still be, written too late.
-func (st *State) beLate(wait time.Duration) { st.late.Store(time.Now().Add(wait).UnixNano()) }
+// beLate notes that something was written too late, on a reading that began then, or may still be, which is the zero time.
+func (st *State) beLate(from time.Time, wait time.Duration) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	now := time.Now()
+	if !now.Before(st.late) || from.Before(st.lateFrom) {
+		st.lateFrom = from
+	}
+	st.late = now.Add(wait)
+}
 
-func (st *State) isLate() bool { return time.Now().UnixNano() < st.late.Load() }
+// lateSince reports whether what is read on a reading may be what was written too late, and since when others may have written what lies
+// below that.
+func (st *State) lateSince(read time.Time) (from time.Time, late bool) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if late = time.Now().Before(st.late); late && st.lateFrom.Before(read) {
+		return st.lateFrom, true
+	}
+	return read, late
+}
 
 // clearFailures lets the next renewal start at once, unless the provider has asked for patience: a new configuration may have
 // mended what was wrong.
@@ -84,6 +105,20 @@ func unixNano(t time.Time) int64 {
 		return 0
 	}
 	return t.UnixNano()
+}
+
+// install notes the grant that this process puts into the place of what was there, "" if that has failed.
+func (st *State) install(grant string) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.installed = grant
+}
+
+// owing reports whether a token is not stored yet.
+func (st *State) owing() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.unsaved != nil
 }
 
 // forgive forgets what has failed here: another node has succeeded.

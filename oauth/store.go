@@ -48,6 +48,9 @@ type store struct {
 	// grant says that a record holds what a human being has granted, and not just a token that can be had again.
 	grant bool
 
+	// presence has the own entry, without which no record is written, and those of other nodes; nil where nobody claims anything.
+	presence *presence
+
 	// strangers reports whether there are records of the datasource, not of this connection, that no key here opens; nil where
 	// the store looks for itself.
 	strangers func() bool
@@ -199,6 +202,9 @@ func (s *store) lookForStrangers(ctx context.Context, ring *seal.Ring) error {
 
 // save stores a token in the place of the one before.
 func (s *store) save(ctx context.Context, token *Token) error {
+	if err := s.presence.announce(ctx); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
 	defer cancel()
 	ring, err := s.ring()

@@ -21,9 +21,11 @@ type Token struct {
 
 	refreshEnd time.Time // when the refresh token ends; zero: not known
 
+	grant     string    // names the consent of which the tokens are; "" where the version that connected the account named none
 	connected time.Time // when the account was connected; zero for client_credentials
 	changed   time.Time // when end changed
 	end       ending
+	node      string // which has written the record that the token was read from; "" if it was not, or that has no entry
 	claim     *claim // of who redeems the refresh token, or has died over it; as it was stored
 	foreign   bool   // it stands for a record that was made for another client or provider
 }
@@ -76,6 +78,29 @@ func (t *Token) fresh(now time.Time) bool {
 // is reports whether a token is what is stored, whoever claims that.
 func (t *Token) is(stored *Token) bool {
 	return stored.generation == t.generation && stored.end == t.end && stored.access == t.access && !stored.foreign
+}
+
+// sameGrant reports whether two tokens come of one consent.
+func (t *Token) sameGrant(other *Token) bool {
+	if t.grant == "" || other.grant == "" {
+		return millis(t.connected) == millis(other.connected)
+	}
+	return t.grant == other.grant
+}
+
+// without returns what of the token is not the other one's too: some providers issue the same tokens to one account again.
+func (t *Token) without(other *Token) *Token {
+	if other == nil || t.access != other.access && t.refresh != other.refresh {
+		return t
+	}
+	return t.with(func(t *Token) {
+		if t.refresh == other.refresh {
+			t.refresh = ""
+		}
+		if t.access == other.access {
+			t.access = ""
+		}
+	})
 }
 
 // standIn reports whether this is no token, but stands for a record of which nothing can be used.

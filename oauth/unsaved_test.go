@@ -352,8 +352,10 @@ func TestForgottenInUse(t *testing.T) {
 // nothing then: nobody would store the answer.
 func TestNoRedemptionAfterTheEnd(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
-		n := w.connected(1)[0]
+		nodes := w.connected(2)
+		n := nodes[0]
 		time.Sleep(time.Minute)
+		_ = nodes[1].store.presence.announce(t.Context())
 		n.before.set(func(step string) {
 			if step == stepSent {
 				time.Sleep(4 * time.Second) // so slow that it waits for half a minute

@@ -23,7 +23,7 @@ func TestUsersApart(t *testing.T) {
 				g.connect(t, user, fmt.Sprint("good-", i))
 			}
 		}
-		if n := len(w.disk.records); n != len(users)-1 {
+		if n := w.disk.count(); n != len(users)-1 {
 			t.Fatalf("%d records for %d users", n, len(users)-1)
 		}
 		after := w.gateway(&web{p: w.p}, perUser)

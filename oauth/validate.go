@@ -26,7 +26,7 @@ var reservedParams = []string{
 func (m *Method) Validate() error {
 	oneOf := func(option, val string, possible ...string) error {
 		if val != "" && !slices.Contains(possible, val) {
-			return fmt.Errorf("auth oauth2: %s: %q is not one of %s", option, val, strings.Join(possible, ", "))
+			return fmt.Errorf("auth oauth2: %s: %s is not one of %s", option, value.Quote(val, possible...), strings.Join(possible, ", "))
 		}
 		return nil
 	}
@@ -67,7 +67,7 @@ func (m *Method) Validate() error {
 	}
 	for _, scope := range m.Scopes {
 		if strings.ContainsAny(scope, " ,\"\\") || scope == "" {
-			return fmt.Errorf("auth oauth2: scopes: %q is no scope (RFC 6749 §3.3)", scope)
+			return fmt.Errorf("auth oauth2: scopes: %s is no scope (RFC 6749 §3.3)", value.Shape(scope))
 		}
 	}
 	if err := m.checkAuthorization(); err != nil {
@@ -145,14 +145,18 @@ func checkConnection(text string, trusted bool) error {
 			"write {http.auth.user.id}, or leave it out for a shared one")
 	}
 	found := placeholder.FindAllString(text, -1)
+	shown := make([]string, len(found))
+	for i, f := range found {
+		shown[i] = value.ShowPlaceholder(f[1 : len(f)-1])
+	}
 	if len(found) > 1 && !trusted {
 		return fmt.Errorf("%s: the values of %s can run into each other, so that two users have one connection (\"ann\" and \"x1\", \"annx\" "+
-			"and \"1\"); use one placeholder, or write the word trusted behind it if that cannot be", option, strings.Join(found, " and "))
+			"and \"1\"); use one placeholder, or write the word trusted behind it if that cannot be", option, strings.Join(shown, " and "))
 	}
-	for _, found := range found {
+	for i, found := range found {
 		if clientChosen.MatchString(found) && !authenticated.MatchString(found) && !trusted {
 			return fmt.Errorf("%s: clients choose %s themselves, so one could take another's connection; use {http.auth.user.id}, or "+
-				"write the word trusted behind it if a proxy in front sets it and clients cannot", option, found)
+				"write the word trusted behind it if a proxy in front sets it and clients cannot", option, shown[i])
 		}
 	}
 	return nil

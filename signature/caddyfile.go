@@ -60,8 +60,8 @@ func (j *JWT) unmarshalOption(d *caddyfile.Dispenser) error {
 	case "claim":
 		return j.unmarshalClaim(d)
 	default:
-		return d.Errf("signature: unrecognized option %q; it has header, algorithm, key_file, key_id, issuer, audience, "+
-			"lifetime and claim", d.Val())
+		return d.Errf("signature: unrecognized option %s; it has header, algorithm, key_file, key_id, issuer, audience, "+
+			"lifetime and claim", value.Mention(d.Val(), "header", "algorithm", "key_file", "key_id", "issuer", "audience", "lifetime", "claim"))
 	}
 	option := d.Val()
 	if *field != "" || option == "lifetime" && j.Lifetime != 0 {
@@ -86,7 +86,7 @@ func (j *JWT) unmarshalClaim(d *caddyfile.Dispenser) error {
 		return d.Errf("signature: claim: takes a name and a value (one with blanks needs quotes)")
 	}
 	if _, ok := j.Claims[name]; ok {
-		return d.Errf("signature: claim: %s is given twice", name)
+		return d.Errf("signature: %s is given twice", claimLabel(name))
 	}
 	if j.Claims == nil {
 		j.Claims = make(map[string]string)

@@ -123,7 +123,7 @@ func (j *JWT) Validate() error {
 		if err := value.CheckLiteral("signature: claim", name); err != nil {
 			return err
 		}
-		if err := value.Check("signature: claim "+name, j.Claims[name]); err != nil {
+		if err := value.Check("signature: "+claimLabel(name), j.Claims[name]); err != nil {
 			return err
 		}
 	}
@@ -134,7 +134,7 @@ func (j *JWT) checkKeySource() error {
 	hmac := strings.HasPrefix(j.Algorithm, "HS")
 	switch {
 	case j.Algorithm != "" && !slices.Contains(algorithms, j.Algorithm):
-		return fmt.Errorf("signature: algorithm: %q is not one of %s", j.Algorithm, strings.Join(algorithms, ", "))
+		return fmt.Errorf("signature: algorithm: %s is not one of %s", value.Quote(j.Algorithm, algorithms...), strings.Join(algorithms, ", "))
 	case j.Secret == "" && j.KeyFile == "":
 		return errors.New("signature: a secret is missing (or, for RS256, PS256, ES256 and EdDSA, a key_file); " +
 			"write signature {env.NAME}")
@@ -155,7 +155,7 @@ func checkHeaderName(name string) error {
 		return nil
 	}
 	if !httpguts.ValidHeaderFieldName(name) {
-		return fmt.Errorf("signature: header: %q is no valid name of a header field", name)
+		return fmt.Errorf("signature: header: %s is no valid name of a header field", value.Shape(name))
 	}
 	switch http.CanonicalHeaderKey(name) {
 	case "Host", "Connection", "Content-Length", "Expect", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
@@ -163,6 +163,11 @@ func checkHeaderName(name string) error {
 		return fmt.Errorf("signature: header: %s belongs to the connection and cannot carry a signature", name)
 	}
 	return nil
+}
+
+// claimLabel names a claim in errors, if it is one of RFC 7519 §4.1 or OpenID Connect.
+func claimLabel(name string) string {
+	return value.Label("claim", name, slices.Contains([]string{"sub", "aud", "jti", "nbf", "email", "name", "groups", "roles", "scope", "tenant"}, name))
 }
 
 // Provision implements caddy.Provisioner.
@@ -203,7 +208,7 @@ func (j *JWT) unseal(ctx caddy.Context) (*texts, error) {
 		return nil, err
 	}
 	for name, text := range t.claims {
-		plain, err := value.Unseal(ctx, "signature: claim "+name, text)
+		plain, err := value.Unseal(ctx, "signature: "+claimLabel(name), text)
 		if err != nil {
 			return nil, err
 		}
@@ -257,7 +262,7 @@ func (j *JWT) encodeClaims(t *texts) error {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.claims)) {
-		tmpl, err := value.Parse("signature: claim "+name, t.claims[name])
+		tmpl, err := value.Parse("signature: "+claimLabel(name), t.claims[name])
 		if err != nil {
 			return err
 		}
@@ -269,7 +274,7 @@ func (j *JWT) encodeClaims(t *texts) error {
 		}
 		encoded, err := encodeText(name)
 		if err != nil {
-			return fmt.Errorf("signature: the name of claim %q: %w", name, err)
+			return fmt.Errorf("signature: the name of %s: %w", claimLabel(name), err)
 		}
 		j.claims = append(j.claims, claim{append(encoded, ':'), tmpl})
 	}
@@ -280,11 +285,11 @@ func (j *JWT) encodeClaims(t *texts) error {
 func (j *JWT) fix(name, text string) error {
 	key, err := encodeText(name)
 	if err != nil {
-		return fmt.Errorf("signature: the name of claim %q: %w", name, err)
+		return fmt.Errorf("signature: the name of %s: %w", claimLabel(name), err)
 	}
 	encoded, err := encodeText(text)
 	if err != nil {
-		return fmt.Errorf("signature: claim %s: %w; save the file or the variable that it comes from as UTF-8", name, err)
+		return fmt.Errorf("signature: %s: %w; save the file or the variable that it comes from as UTF-8", claimLabel(name), err)
 	}
 	if j.fixed != nil {
 		j.fixed = append(j.fixed, ',')

@@ -14,7 +14,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -163,8 +162,26 @@ func everyPlaceholder() string {
 	return "{" + strings.Join(names, "} {") + "}"
 }
 
-// withoutParam matches the parameter key of the routes below, which is none of a credential.
-var withoutParam = regexp.MustCompile(`([?&])key=[^&]*&?`)
+// echoed returns the fields of a request as fields of an answer: under their own names, and the
+// values as they are, in a URL, escaped, and what is in those of Basic.
+func echoed(request string) string {
+	var sb strings.Builder
+	head, _, _ := strings.Cut(request, "\r\n\r\n")
+	for i, line := range strings.Split(head, "\r\n")[1:] {
+		name, val, _ := strings.Cut(line, ": ")
+		switch strings.ToLower(name) {
+		case "host", "connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade":
+			continue
+		}
+		_, behind, _ := strings.Cut(val, " ")
+		fmt.Fprintf(&sb, "%s\r\nX-Echo-%d: %s\r\nX-Echo: got %[3]s, thanks\r\nX-Url: https://api.test/x?a=b&key=%[4]s#%[4]s\r\nX-Escaped: %[5]s\r\nX-Twice: %[6]s\r\n",
+			line, i, val, url.QueryEscape(val), allEscaped(val), url.QueryEscape(allEscaped(behind)))
+		if decoded, err := base64.StdEncoding.DecodeString(behind); err == nil {
+			fmt.Fprintf(&sb, "X-Decoded: %s\r\n", decoded)
+		}
+	}
+	return sb.String()
+}
 
 const tellAll = `{{.Req}} {{printf "%v" .Req}} {{printf "%+v" .Req}} {{printf "%#v" .Req}} {{printf "%+v" .OriginalReq}} {{.Req.Header}} {{.Req.URL}} ` +
 	`{{placeholder "http.vars.authenticated_api.exchange"}} {{placeholder "err.message"}} {{printf "%+v" .RespHeader}}`
@@ -193,8 +210,7 @@ func testLeaks(t *testing.T, level string, withBase bool) {
 	hold, held := make(chan struct{}), make(chan struct{}, 100)
 	api := rig.NewAPI(t, func(request string) string {
 		s := strings.SplitN(request, "\r\n", 2)
-		// What the API says of parameters that are no credential is its own affair.
-		uri := withoutParam.ReplaceAllString(strings.Fields(s[0])[1], "$1")
+		uri := strings.Fields(s[0])[1]
 		for line := range strings.SplitSeq(request, "\r\n") {
 			if name, value, _ := strings.Cut(line, ": "); strings.EqualFold(name, "X-Appsmith-Signature") {
 				mu.Lock()
@@ -210,10 +226,10 @@ func testLeaks(t *testing.T, level string, withBase bool) {
 		case strings.Contains(uri, "/close"):
 			return ""
 		case strings.Contains(uri, "/401"):
-			return rig.Response("401 Unauthorized", "WWW-Authenticate: Bearer\r\n", "no")
+			return rig.Response("401 Unauthorized", "WWW-Authenticate: Bearer\r\n"+echoed(request), "no")
 		case strings.Contains(uri, "/trailers"):
 			links := "Link: <http://" + uri + ">; rel=next\r\nLocation: " + uri + "\r\nContent-Location: " + uri + "\r\nRefresh: 0; url=" + uri + "\r\n"
-			return "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Link, Location\r\n\r\n2\r\nok\r\n0\r\n" + links + "\r\n"
+			return "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Link, Location\r\n\r\n2\r\nok\r\n0\r\n" + links + echoed(request) + "\r\n"
 		}
 		var links strings.Builder
 		_, query, _ := strings.Cut(uri, "?")
@@ -224,7 +240,7 @@ func testLeaks(t *testing.T, level string, withBase bool) {
 			fmt.Fprintf(&links, "Link: <%s>; rel=next\r\n", url)
 			fmt.Fprintf(&links, "Refresh: 0; url=%s\r\n", url)
 		}
-		fmt.Fprintf(&links, "Location: %s\r\nContent-Location: http://other.test%s\r\n", uri, uri)
+		fmt.Fprintf(&links, "Location: %s\r\nContent-Location: http://other.test%s\r\n%s", uri, uri, echoed(request))
 		return "HTTP/1.1 103 Early Hints\r\n" + links.String() + "\r\n" + rig.Response("302 Found", links.String(), "ok")
 	})
 	mirror := newMirror(t)

@@ -100,11 +100,13 @@ func TestReauthorize(t *testing.T) {
 	g.connect(t, b, shared, "eve")
 	g.provider.RevokeGrants("eve")
 	res := b.clickCSS(t, "form[action='orders/refresh'] button")
-	g.wantRefused(t, b, int(res.Status), http.StatusServiceUnavailable, "The token could not be refreshed", "must be connected again")
+	g.wantRefused(t, b, int(res.Status), http.StatusConflict, "The token could not be refreshed", "press Connect again")
 	b.click(t, "To the connected accounts")
-	b.wantState(t, shared, "Must be connected again")
+	b.wantState(t, shared, "Connected")
 	time.Sleep(life) // until then the gateway sends the token that it has, and leaves it to the API to refuse it
 	g.wantUnauthorized(t, "bob", shared, http.StatusServiceUnavailable)
+	b.open(t, g.console)
+	b.wantState(t, shared, "Must be connected again")
 	g.connect(t, b, shared, "eve")
 	g.wantServed(t, "bob", shared, "eve")
 }

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/caddyserver/certmagic"
 
@@ -35,6 +36,7 @@ const (
 // the node:
 //
 //	hold   "before 2": the second write of each record from now on never begins; "after 2": it never returns
+//	slow   how long each write takes
 //	down   nothing works
 //	apart  the folder that is used in the place of the shared one
 type tricky struct {
@@ -106,9 +108,14 @@ func (s *tricky) count(key string) int {
 // Store implements certmagic.Storage.
 func (s *tricky) Store(ctx context.Context, key string, val []byte) error {
 	n := 0
-	if strings.HasPrefix(key, "authenticated_api/") {
+	if strings.HasPrefix(key, "authenticated_api/") && !strings.HasSuffix(path.Dir(key), ".nodes") {
 		n = s.count(key)
 		s.hold("before", key, n)
+	}
+	if text, slow := s.said("slow"); slow {
+		takes, _ := time.ParseDuration(text) // half of it before the write lands, and half after
+		time.Sleep(takes / 2)
+		defer time.Sleep(takes / 2)
 	}
 	files, err := s.files()
 	if err == nil {

@@ -197,7 +197,7 @@ func TestEnded(t *testing.T) {
 	t.Parallel()
 	p := provider.New(t, 4*time.Second)
 	p.SetRotation(provider.RotateStrict, 0)
-	b, proc := newCodeProcess(t, p, "", "")
+	b, proc := newCodeProcess(t, p, "", "grace_period 10s") // nothing is waited for that takes longer
 	proc.start(t)
 	ann := b.browser("ann")
 	ann.connect("shared")

@@ -28,10 +28,10 @@ func ResolvePEM(option, text string) (string, error) {
 	return string(content), nil
 }
 
-// readError is the error of reading a file. It shows the name only if that looks like one: it may be a key that has lost
-// its BEGIN line.
+// readError is the error of reading a file. It shows the name only if that is one: it may be a key that has lost its BEGIN
+// line.
 func readError(err error, name string) error {
-	named := filepath.IsAbs(name) || slices.Contains([]string{".pem", ".crt", ".cer", ".key"}, filepath.Ext(name))
+	named := isPath(name) || slices.Contains([]string{".pem", ".crt", ".cer", ".key"}, filepath.Ext(name))
 	if pathErr, ok := errors.AsType[*fs.PathError](err); ok && !named {
 		return fmt.Errorf("it is neither the text of a PEM nor the name of a file that can be read: %w", pathErr.Err)
 	}

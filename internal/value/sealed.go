@@ -50,4 +50,7 @@ func UnsealAll(ctx caddy.Context, option string, texts ...*string) error {
 	return nil
 }
 
+// Literal returns the text that Unseal has returned for a sealed value as it was sealed.
+func Literal(text string) string { return strings.NewReplacer(`\{`, "{", `\}`, "}").Replace(text) }
+
 var braces = strings.NewReplacer("{", `\{`, "}", `\}`)

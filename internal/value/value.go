@@ -21,7 +21,8 @@ import (
 // Template is a text with placeholders that are filled in for each request. Global placeholders in it have been
 // resolved. What fills a placeholder is never expanded itself.
 type Template struct {
-	parts []part
+	parts   []part
+	secrets []string
 }
 
 // part is a literal text, or the key of a placeholder without its braces.
@@ -123,7 +124,7 @@ func Parse(option, text string) (*Template, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &Template{parts: []part{{text: resolved}}}, nil
+		return &Template{parts: []part{{text: resolved}}, secrets: []string{resolved}}, nil
 	}
 	parts, err := parse(option, text)
 	if err != nil {
@@ -140,6 +141,9 @@ func Parse(option, text string) (*Template, error) {
 			if err != nil {
 				return nil, err
 			}
+			if !strings.HasPrefix(p.text, "system.") {
+				t.secrets = append(t.secrets, val)
+			}
 			p = part{text: val}
 		}
 		if last := len(t.parts) - 1; !p.placeholder && last >= 0 && !t.parts[last].placeholder {
@@ -150,6 +154,9 @@ func Parse(option, text string) (*Template, error) {
 	}
 	return t, nil
 }
+
+// Secrets returns what {env.*} and {file.*} have brought into the template.
+func (t *Template) Secrets() []string { return t.secrets }
 
 // Static returns the text and true if nothing in it depends on a request.
 func (t *Template) Static() (string, bool) {
@@ -210,7 +217,7 @@ func ParseDuration(option, text string) (time.Duration, error) {
 	if secs, err := strconv.ParseInt(text, 10, 64); err == nil && -limit < secs && secs < limit {
 		dur = time.Duration(secs) * time.Second
 	} else if dur, err = caddy.ParseDuration(text); err != nil {
-		return 0, fmt.Errorf("%s: %q is no duration; write 90s, 10m, 24h, or a number of seconds", option, text)
+		return 0, fmt.Errorf("%s: %s is no duration; write 90s, 10m, 24h, or a number of seconds", option, Shape(text))
 	}
 	if dur <= 0 {
 		return 0, fmt.Errorf("%s: %q is not above zero", option, text)
@@ -303,8 +310,14 @@ func global(repl *caddy.Replacer, option, key string) (string, error) {
 	case isShorthand(key):
 		return "", shorthandError(option)
 	case strings.HasPrefix(key, "http.") || strings.HasPrefix(key, "time."):
-		return "", fmt.Errorf("%s: {%s} belongs to a request; here only {env.NAME}, {file./path} and {system.*} "+
-			"are possible", option, key)
+		return "", fmt.Errorf("%s: %s belongs to a request; here only {env.NAME}, {file./path} and {system.*} "+
+			"are possible", option, ShowPlaceholder(key))
+	}
+	if name, ok := strings.CutPrefix(key, "file."); ok {
+		if val, err := fileContent(name); err == nil && val != "" {
+			return val, nil
+		}
+		return "", fmt.Errorf("%s: %s cannot be read, or the file is empty", option, ShowPlaceholder(key))
 	}
 	val, known := repl.GetString(key)
 	switch {
@@ -312,10 +325,8 @@ func global(repl *caddy.Replacer, option, key string) (string, error) {
 		return "", fmt.Errorf("%s: %w", option, errNotAPlaceholder)
 	case val != "":
 		return val, nil
-	case strings.HasPrefix(key, "file."):
-		return "", fmt.Errorf("%s: {%s} cannot be read, or the file is empty", option, key)
 	default:
-		return "", fmt.Errorf("%s: {%s} is not set, or empty; set it for the Caddy process, or use {file./path}",
-			option, key)
+		return "", fmt.Errorf("%s: %s is not set, or empty; set it for the Caddy process, or use {file./path}",
+			option, ShowPlaceholder(key))
 	}
 }

@@ -5,6 +5,7 @@ package console
 import (
 	"slices"
 
+	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -56,7 +57,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			}
 			h.Operators = append(h.Operators, users...)
 		default:
-			return d.Errf("%s: unrecognized option %q; there are user and operators", directiveName, d.Val())
+			return d.Errf("%s: unrecognized option %s; there are user and operators", directiveName, value.Mention(d.Val(), "user", "operators"))
 		}
 	}
 	return nil

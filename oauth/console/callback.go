@@ -188,8 +188,11 @@ func (v *visit) notFinished(ctx context.Context, flow *oauth.Flow, ds datasource
 	}
 	v.expireCookie(flow.ID(), isSecure(ds))
 	v.logger.Warn("connecting an account failed", because(ds, err)...)
-	if errors.Is(err, oauth.ErrTicketUsed) {
+	switch {
+	case errors.Is(err, oauth.ErrTicketUsed):
 		return v.show(&messageTicketUsedUp)
+	case errors.Is(err, oauth.ErrOvertaken):
+		return v.show(messageOvertaken.to(flow, ds))
 	}
 	return v.show(messageOfFinish(err).to(flow, ds))
 }

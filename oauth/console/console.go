@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -66,17 +67,19 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		h.User = defaultUser
 	}
 	h.operators = make(map[string]bool)
-	repl := caddy.NewReplacer()
 	for _, operator := range h.Operators {
-		user, err := repl.ReplaceOrErr(operator, true, true)
-		if err != nil || user == "" {
-			return fmt.Errorf("operators: %q is, or has in it, a placeholder that is empty or not known", operator)
+		user, err := value.Resolve("operators", operator)
+		if err != nil {
+			return err
+		}
+		if user == "" {
+			return errors.New("operators: an empty user is nobody")
 		}
 		h.operators[user] = true
 	}
 	if name := forgeable(h.User); name != "" {
 		h.logger.Warn("user is made from what a client sends: whoever can reach this route chooses who they are, "+
-			"unless a proxy in front sets it for everybody", zap.String("placeholder", name))
+			"unless a proxy in front sets it for everybody", zap.String("placeholder", value.ShowPlaceholder(name)))
 	}
 	module, err := ctx.App("authenticated_api")
 	if err != nil {

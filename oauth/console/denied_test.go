@@ -82,6 +82,7 @@ func TestNotRedeemed(t *testing.T) {
 		"key missing":     {oauth.ErrKeyMissing, 502, "a key that this gateway lacks"},
 		"storage":         {errors.New("read-only file system"), 502, "storage"},
 		"the ticket used": {oauth.ErrTicketUsed, 400, "connects an account once"},
+		"overtaken":       {oauth.ErrOvertaken, 409, "was given back to the provider"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ds := &fake{name: "crm"}

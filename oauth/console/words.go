@@ -176,6 +176,10 @@ var (
 		Status: http.StatusGatewayTimeout, Title: "The provider has not answered yet",
 		Text: "The gateway goes on waiting, and the account may still be connected.", Hint: "Look at the connected accounts in a minute.",
 	}
+	messageOvertaken = message{
+		Status: http.StatusConflict, Title: "Another account was connected at the same time",
+		Text: "It is in use now. Yours was not connected, and was given back to the provider.", Hint: startAgain,
+	}
 	messageDone = message{
 		Status: http.StatusOK, Title: "The account is connected", Good: true,
 		Text: "It is already connected; there is nothing left to do here. You may close this window.",

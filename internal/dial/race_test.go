@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package authenticatedapi
+package dial
 
 import (
 	"context"
@@ -11,16 +11,17 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-func testGuard(t *testing.T) *dialGuard {
+func testGuard(t *testing.T) *Guard {
 	t.Helper()
-	rule, err := newDialRule("", false)
+	rule, err := NewRule(caddy.Context{}, "", false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &dialGuard{rule: rule, resolver: net.DefaultResolver, fallback: 300 * time.Millisecond, timeout: 3 * time.Second}
+	return &Guard{rule: rule, resolver: net.DefaultResolver, fallback: 300 * time.Millisecond, timeout: 3 * time.Second}
 }
 
 // TestDialVars: Caddy's dialer reads the request's variables. By the time it does so here, after a lookup, the request may be

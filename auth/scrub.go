@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auth
+
+import (
+	"net/url"
+	"strings"
+)
+
+// Sent is what an answer is the answer to.
+type Sent struct {
+	Secrets Secrets
+
+	// Hosts are the API's and the gateway's, as in a Host field. An empty one is not known.
+	Hosts [3]string
+}
+
+// scrubber removes the credential from the URLs of one answer. In URLs of the API the parameter
+// of the credential's name goes, whatever its value: the gateway sends its own. A URL of another
+// host may have a parameter of that name for a purpose of its own, so there it goes only if it
+// shows a secret.
+type scrubber struct {
+	cleaner *ResponseCleaner
+	sent    *Sent
+}
+
+// nestings is how deep a URL is looked for in the value of a URL's parameter.
+const nestings = 3
+
+func (s *scrubber) shows(text string) bool { return s.cleaner.shows(text, s.sent) }
+
+// reference removes the credential from a URL, and from the URLs that are in its parameters and
+// in its fragment: an API that sends callers to log in says there where they came from.
+func (s *scrubber) reference(ref string) string {
+	if len(s.cleaner.param) == 0 && !s.shows(ref) {
+		return ref
+	}
+	return s.nested(ref, true, nestings)
+}
+
+// nested is reference for a URL in another one. own says whether that other one is the API's.
+func (s *scrubber) nested(ref string, own bool, depth int) string {
+	own = s.isOwn(ref, own)
+	before, fragment, hasFragment := strings.Cut(ref, "#")
+	path, query, hasQuery := strings.Cut(before, "?")
+	clean := s.path(path)
+	if hasQuery {
+		if query = s.query(query, own, depth); query != "" || strings.HasSuffix(before, "?") {
+			clean += "?" + query
+		}
+	}
+	if hasFragment {
+		clean += "#" + s.query(fragment, own, depth)
+	}
+	return clean
+}
+
+// isOwn reports whether ref is a URL of the API or of the gateway. A relative one is what the URL
+// around it is.
+func (s *scrubber) isOwn(ref string, around bool) bool {
+	u, err := url.Parse(ref)
+	if err != nil {
+		return true
+	}
+	if u.Host == "" && u.Scheme == "" {
+		return around
+	}
+	for _, host := range s.sent.Hosts {
+		if isAt(u, host) {
+			return true
+		}
+	}
+	return false
+}
+
+// path removes the segments of a path, and the parameters of segments (RFC 3986 §3.3), that show
+// a secret.
+func (s *scrubber) path(path string) string {
+	if !s.shows(path) {
+		return path
+	}
+	start := 0
+	if i := strings.Index(path, "//"); i == 0 || i > 0 && path[i-1] == ':' {
+		start = len(path)
+		if end := strings.IndexByte(path[i+2:], '/'); end >= 0 {
+			start = i + 2 + end
+		}
+	}
+	var kept []string
+	for segment := range strings.SplitSeq(path[start:], "/") {
+		if !s.shows(segment) {
+			kept = append(kept, segment)
+		} else if segment = mapQuery(segment, func(_, param string) (string, bool) { return param, !s.shows(param) }); segment != "" {
+			kept = append(kept, segment)
+		}
+	}
+	clean := strings.Join(kept, "/")
+	if clean == "" && strings.HasPrefix(path[start:], "/") {
+		clean = "/"
+	}
+	return path[:start] + clean
+}
+
+// query removes the credential from a query, or from a fragment. A question mark in it begins the
+// query of a URL in it.
+func (s *scrubber) query(query string, own bool, depth int) string {
+	if strings.Contains(query, "?") {
+		var kept []string
+		for part := range strings.SplitSeq(query, "?") {
+			if clean := s.query(part, own, depth); clean != "" || part == "" {
+				kept = append(kept, clean)
+			}
+		}
+		return strings.Join(kept, "?")
+	}
+	if (!own || !hasQuery(query, s.cleaner.param)) && !strings.Contains(query, "%") && !s.shows(query) {
+		return query
+	}
+	return mapQuery(query, func(name, param string) (string, bool) {
+		if own && s.cleaner.param.take(name) {
+			return "", false
+		}
+		return s.parameter(param, own, depth)
+	})
+}
+
+// parameter removes the credential from the URL that is in a parameter's value. It returns false
+// if nothing is left, or what is left shows a secret still.
+func (s *scrubber) parameter(param string, own bool, depth int) (string, bool) {
+	key, val, ok := strings.Cut(param, "=")
+	if ok && depth > 0 && strings.Contains(val, "%") {
+		decoded := unescapeLenient(val, false)
+		clean := s.nested(decoded, own, depth-1)
+		if clean == "" && decoded != "" {
+			return "", false
+		}
+		if clean != decoded {
+			param = key + "=" + escapeQuery(clean)
+		}
+	}
+	return param, !s.shows(param)
+}

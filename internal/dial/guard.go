@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dial
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+)
+
+// forwardProxyVar is the variable of a request in which Caddy's transport keeps the forward proxy that it goes through.
+const forwardProxyVar = "reverse_proxy.proxy"
+
+// Func is the form of the dial functions of http.Transport.
+type Func func(ctx context.Context, network, address string) (net.Conn, error)
+
+// Guard puts the rule in front of the functions by which a transport dials.
+func (r *Rule) Guard(t *reverseproxy.HTTPTransport) *Guard {
+	g := &Guard{rule: r, resolver: net.DefaultResolver, fallback: time.Duration(t.FallbackDelay), timeout: time.Duration(t.DialTimeout)}
+	if t.Transport.DialTLSContext != nil {
+		g.timeout += max(time.Duration(t.TLS.HandshakeTimeout), 10*time.Second) // it shakes hands too
+	}
+	if g.fallback == 0 {
+		g.fallback = 300 * time.Millisecond
+	}
+	if t.Resolver != nil {
+		g.resolver = customResolver(t)
+	}
+	t.Transport.DialContext = g.wrap(t.Transport.DialContext)
+	if t.Transport.DialTLSContext != nil {
+		t.Transport.DialTLSContext = g.wrap(t.Transport.DialTLSContext)
+	}
+	return g
+}
+
+// customResolver asks the name servers of the transport's `resolvers` option, as Caddy's own dialer does.
+func customResolver(t *reverseproxy.HTTPTransport) *net.Resolver {
+	servers := t.Resolver.Addresses
+	return &net.Resolver{
+		PreferGo: true,
+		Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var lastErr error
+			for _, server := range servers {
+				addr, err := caddy.ParseNetworkAddressWithDefaults(server, "udp", 53)
+				if err != nil {
+					return nil, err
+				}
+				dialer := net.Dialer{Timeout: time.Duration(t.DialTimeout)}
+				conn, err := dialer.DialContext(ctx, addr.Network, addr.JoinHostPort(0))
+				if err == nil {
+					return conn, nil
+				}
+				lastErr = err
+			}
+			return nil, lastErr
+		},
+	}
+}
+
+// Guard resolves a name itself, asks the rule about each address, and has Caddy's dialer dial the address that was
+// asked about: between the check and the dial no name is resolved again.
+type Guard struct {
+	rule     *Rule
+	resolver *net.Resolver
+	fallback time.Duration
+	timeout  time.Duration // for the lookup and all addresses, as with net.Dialer
+}
+
+func (g *Guard) wrap(dial Func) Func {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		// net/http goes on with a dial after its request has got another connection, and Caddy's dialer reads the request's
+		// variables, a map that the request writes to by then. Stock Caddy reads it at once, here a lookup comes before.
+		if vars, ok := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any); ok {
+			ctx = context.WithValue(ctx, caddyhttp.VarsCtxKey, maps.Clone(vars))
+		}
+		ctx, cancel := context.WithTimeout(ctx, g.timeout)
+		defer cancel()
+		info, ok := reverseproxy.GetDialInfo(ctx)
+		if ok && caddy.IsUnixNetwork(info.Network) {
+			if err := g.rule.checkSocket(info.Address); err != nil {
+				return nil, reverseproxy.NewDialError(err)
+			}
+			return dial(ctx, network, address)
+		}
+		// With a forward proxy, address is the proxy's, and Caddy's dialer goes by it.
+		if ok && caddyhttp.GetVar(ctx, forwardProxyVar) == nil {
+			address = info.Address
+		}
+		addrs, err := g.Resolve(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return g.race(ctx, network, addrs, dial)
+	}
+}
+
+// Resolve returns the addresses that may be dialled. One forbidden address among them is reason enough to dial none:
+// a name that has both is an attack, or soon will be one.
+func (g *Guard) Resolve(ctx context.Context, network, address string) ([]netip.AddrPort, error) {
+	host, service, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, reverseproxy.NewDialError(err)
+	}
+	port, err := strconv.ParseUint(service, 10, 16)
+	if err != nil {
+		return nil, reverseproxy.NewDialError(fmt.Errorf("the port of %s is no number", address))
+	}
+	ips, err := g.resolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil, reverseproxy.NewDialError(err)
+	}
+	addrs := make([]netip.AddrPort, 0, len(ips))
+	for _, ip := range ips {
+		addr := netip.AddrPortFrom(ip.Unmap(), uint16(port))
+		if err := g.rule.check(addr); err != nil {
+			return nil, reverseproxy.NewDialError(err)
+		}
+		if network == "tcp4" && !addr.Addr().Is4() || network == "tcp6" && addr.Addr().Is4() {
+			continue
+		}
+		addrs = append(addrs, addr)
+	}
+	if len(addrs) == 0 {
+		return nil, reverseproxy.NewDialError(fmt.Errorf("%s has no address", host))
+	}
+	return addrs, nil
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dial
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+)
+
+// race dials the addresses of the first one's family one after the other, and after a while those of the other family
+// beside them (RFC 6555), as net.Dialer does.
+func (g *Guard) race(ctx context.Context, network string, addrs []netip.AddrPort, dial Func) (net.Conn, error) {
+	var primary, fallback []netip.AddrPort
+	for _, addr := range addrs {
+		if addr.Addr().Is4() == addrs[0].Addr().Is4() {
+			primary = append(primary, addr)
+		} else {
+			fallback = append(fallback, addr)
+		}
+	}
+	if len(fallback) == 0 || g.fallback < 0 {
+		return dialSerial(ctx, network, addrs, dial)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type result struct {
+		conn net.Conn
+		err  error
+	}
+	results := make(chan result, 2)
+	start := func(addrs []netip.AddrPort) {
+		conn, err := dialSerial(ctx, network, addrs, dial)
+		results <- result{conn, err}
+	}
+	go start(primary)
+	timer := time.NewTimer(g.fallback)
+	defer timer.Stop()
+	running, started := 1, false
+	var firstErr error
+	for {
+		select {
+		case <-timer.C:
+			if !started {
+				started = true
+				running++
+				go start(fallback)
+			}
+		case res := <-results:
+			running--
+			if res.err == nil {
+				if running > 0 {
+					go func() {
+						if late := <-results; late.err == nil {
+							_ = late.conn.Close()
+						}
+					}()
+				}
+				return res.conn, nil
+			}
+			if firstErr == nil {
+				firstErr = res.err
+			}
+			if !started {
+				started = true
+				running++
+				go start(fallback)
+			} else if running == 0 {
+				return nil, firstErr
+			}
+		}
+	}
+}
+
+func dialSerial(ctx context.Context, network string, addrs []netip.AddrPort, dial Func) (net.Conn, error) {
+	var firstErr error
+	for i, addr := range addrs {
+		conn, err := dialOne(ctx, network, addr, len(addrs)-i, dial)
+		if err == nil {
+			return conn, nil
+		}
+		if firstErr == nil {
+			firstErr = err
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, firstErr
+}
+
+// dialOne dials an address, with its part of the time that is left for this and the addresses behind it, but two seconds
+// at least (net.partialDeadline).
+func dialOne(ctx context.Context, network string, addr netip.AddrPort, remaining int, dial Func) (net.Conn, error) {
+	if deadline, ok := ctx.Deadline(); ok && remaining > 1 {
+		part := max(time.Until(deadline)/time.Duration(remaining), 2*time.Second)
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, part)
+		defer cancel()
+	}
+	return dial(dialledContext{ctx, addr}, network, addr.String()) //nolint:contextcheck // it wraps ctx
+}
+
+// dialledContext puts an address in the place of the one in the proxy's dial info, which Caddy's dialer prefers to the
+// address that it is called with. The key of the dial info is not exported, so it is known by its type.
+type dialledContext struct {
+	context.Context //nolint:containedctx // it is one
+	addr            netip.AddrPort
+}
+
+// Value implements context.Context.
+func (c dialledContext) Value(key any) any {
+	val := c.Context.Value(key)
+	if info, ok := val.(reverseproxy.DialInfo); ok {
+		info.Address = c.addr.String()
+		info.Host = c.addr.Addr().String()
+		return info
+	}
+	return val
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package dial says which addresses are never dialled, and dials the others. The rule is asked with the address that is
+// dialled, not with a name that might mean another address the next moment.
+package dial
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// Rule says which addresses are never dialled: those where no API is, those of clouds' metadata, and Caddy's own admin
+// endpoints.
+type Rule struct {
+	denyPrivate bool
+	admin       []endpoint
+	addresses   func() ([]net.Addr, error) // of this machine
+}
+
+// NewRule returns the rule for the configuration that ctx belongs to. adminAddress is an address of Caddy's admin endpoint
+// besides those that the configuration itself has; it may be empty.
+func NewRule(ctx caddy.Context, adminAddress string, denyPrivate bool) (*Rule, error) {
+	endpoints, err := adminEndpoints(ctx, adminAddress)
+	if err != nil {
+		return nil, err
+	}
+	return &Rule{denyPrivate: denyPrivate, admin: endpoints, addresses: net.InterfaceAddrs}, nil
+}
+
+// deniedError says that an address must not be dialled.
+type deniedError struct {
+	addr   netip.AddrPort
+	reason string
+}
+
+// Error implements error.
+func (e *deniedError) Error() string {
+	return fmt.Sprintf("%s is never dialled: it is %s", e.addr, e.reason)
+}
+
+// check reports why an address must not be dialled: because of what it is, or of what it carries.
+func (r *Rule) check(addr netip.AddrPort) error {
+	for _, ip := range readings(addr.Addr().Unmap().WithZone("")) {
+		if reason := r.reason(ip, addr.Port()); reason != "" {
+			return &deniedError{addr, reason}
+		}
+	}
+	return nil
+}
+
+// reason returns why an address must not be dialled, or "".
+func (r *Rule) reason(ip netip.Addr, port uint16) string {
+	admin := r.adminReason(ip, port)
+	switch {
+	case ip.IsUnspecified():
+		return "the unspecified address"
+	case ip.IsMulticast():
+		return "a multicast address"
+	case ip == broadcast:
+		return "the broadcast address"
+	case ip.IsLinkLocalUnicast():
+		return "a link-local address, where clouds keep the metadata of instances"
+	case siteLocal.Contains(ip):
+		return "a site-local address (deprecated by RFC 3879)"
+	case isMetadata(ip):
+		return "an address of a cloud's instance metadata"
+	case admin != "":
+		return admin
+	case r.denyPrivate && isPrivate(ip):
+		return "a private address, and deny_private is set"
+	default:
+		return ""
+	}
+}
+
+func isMetadata(ip netip.Addr) bool {
+	return slices.ContainsFunc(metadata, func(p netip.Prefix) bool { return p.Contains(ip) })
+}
+
+func isPrivate(ip netip.Addr) bool {
+	return ip.IsPrivate() || ip.IsLoopback() ||
+		slices.ContainsFunc(private, func(p netip.Prefix) bool { return p.Contains(ip) })
+}
+
+// Dialer returns a dialer that obeys the rule.
+func (r *Rule) Dialer() Func {
+	dialer := &net.Dialer{Timeout: 5 * time.Second, Control: func(_, address string, _ syscall.RawConn) error {
+		addr, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return err
+		}
+		return r.check(addr)
+	}}
+	return dialer.DialContext
+}
