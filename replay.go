@@ -19,7 +19,7 @@ import (
 func (t *Transport) replay(
 	req *http.Request, x *exchange, body body, refusal *http.Response, sent *auth.Sent,
 ) (*http.Response, *auth.Sent, error) {
-	if t.window == 0 || !body.replayable() {
+	if t.window == 0 || !body.replayable() || maybeDone(req, refusal) {
 		// The next request shall be served.
 		x.renewal(req.Context(), t.logger)()
 		return refusal, sent, nil
@@ -70,6 +70,23 @@ func (t *Transport) resend(
 	t.tell(x, out)
 	res, err := t.roundTrip(out)
 	return res, resent, err
+}
+
+// maybeDone reports whether an answer that counts as a refusal may be that to a request which was carried out: 301, 302 and 303
+// are what a server says to a POST that has succeeded (RFC 9110 §15.4.4), and a second one would do it twice. Whoever is sent to
+// another host is sent to a login page.
+func maybeDone(req *http.Request, refusal *http.Response) bool {
+	switch refusal.StatusCode {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther:
+	default:
+		return false
+	}
+	switch req.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return false
+	}
+	to, err := refusal.Location() // resolved against the URL that was asked
+	return err != nil || refusal.Request == nil || to.Host == refusal.Request.URL.Host
 }
 
 // drain reads the rest of a refusal, so that its connection can be used for the request that follows. An API that does not

@@ -60,7 +60,8 @@ type Transport struct {
 	// of an HTTP/2 connection). `0` turns this off. Default: `65536`.
 	Replay *int64 `json:"replay,omitempty"`
 
-	// The statuses by which the API refuses a credential. gRPC's `UNAUTHENTICATED` counts as 401, its `PERMISSION_DENIED`
+	// The statuses by which the API refuses a credential: those of errors, and redirects (`301`, `302`, `303`, `307`, `308`) of an
+	// API that sends who is not signed in to a login page. gRPC's `UNAUTHENTICATED` counts as 401, its `PERMISSION_DENIED`
 	// as 403. Default: `401`.
 	RefreshOn []int `json:"refresh_on,omitempty"`
 
@@ -90,8 +91,8 @@ func (t *Transport) check() error {
 		return errors.New("replay: the size is not between 0 and 1GiB")
 	}
 	for _, status := range t.RefreshOn {
-		if status < 400 || status > 599 {
-			return errors.New("refresh_on: one of them is no status of an error; write numbers from 400 to 599")
+		if !isRefusal(status) {
+			return errors.New("refresh_on: one of them is no status of an error; " + refusals)
 		}
 	}
 	if t.SelfSignedCert != "" && t.TLS != nil &&
@@ -102,6 +103,21 @@ func (t *Transport) check() error {
 		return errors.New("self_signed_cert: tls_insecure_skip_verify trusts every certificate, so naming one is of no use; remove one")
 	}
 	return nil
+}
+
+// refusals is what refresh_on takes.
+const refusals = "write numbers from 400 to 599, or 301, 302, 303, 307, 308 for an API that redirects to a login page"
+
+// isRefusal reports whether a status can say that a credential was refused. An API may answer with an
+// error, or redirect to a login page. Other answers of 3xx are none of both: 304 is of a cache, and 300
+// a choice.
+func isRefusal(status int) bool {
+	switch status {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
+		http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return true
+	}
+	return status >= 400 && status <= 599
 }
 
 // Provision implements caddy.Provisioner.
@@ -153,6 +169,9 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	}
 	if err := t.HTTPTransport.Provision(ctx); err != nil {
 		return err
+	}
+	if t.bound != nil && t.bound.oauth != nil {
+		t.bound.oauth.UseProxy(t.HTTPTransport.Transport.Proxy)
 	}
 	t.guard = rule.Guard(t.HTTPTransport)
 	t.HTTPTransport.Transport.DialContext = peer.Dial(t.HTTPTransport.Transport.DialContext)
