@@ -33,7 +33,7 @@ run: ## Run Caddy with this module (CONFIG=examples/quickstart.caddyfile)
 test: ## Run all tests with the race detector, and each fuzz target for a moment (FUZZTIME=1s)
 	@set -e; for module in $(MODULES); do \
 		echo "go test -race ./... ($$module)"; \
-		(cd "$$module" && go test -race ./...); \
+		(cd "$$module" && "$(CURDIR)/.ci/race" ./...); \
 	done
 	go test -run '^TestAllocs|^TestCacheSize' . ./oauth
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=$(FUZZTIME)

@@ -20,7 +20,7 @@ type body struct {
 	announced http.Header // as it was before
 }
 
-func newBody(req *http.Request, ds *datasource, window int) body {
+func newBody(req *http.Request, ds *datasource, window int, again bool) body {
 	b := body{first: req.Body}
 	if req.Body == nil || req.Body == http.NoBody {
 		return b
@@ -30,7 +30,7 @@ func newBody(req *http.Request, ds *datasource, window int) body {
 		b.first = &trailerCleaner{b.first, func() { ds.cleanTrailer(req.Trailer) }}
 	}
 	// A credential that cannot be renewed leaves one use for the window, and a body that will not fit into it has none.
-	if window > 0 && (ds.renewable() || req.ContentLength <= int64(window)) {
+	if window > 0 && (again || ds.renewable() || req.ContentLength <= int64(window)) {
 		if b.trailer = req.Trailer; len(b.trailer) > 0 {
 			b.announced = b.trailer.Clone()
 		}

@@ -86,6 +86,15 @@ var (
 		code: "no-session", status: http.StatusBadGateway, title: "The gateway is misconfigured",
 		detail: "This route has no proxy behind the authenticated_api handler.",
 	}
+	problemRedirect = problem{
+		code: "redirect", status: http.StatusBadGateway, title: "The API redirects to itself",
+		detail: "The API sends this request to where the gateway has sent it already: to https or to another host of its own, mostly. " +
+			"Its operator has to write that into the base URL; the gateway's log says more.",
+	}
+	problemUnreachable = problem{
+		code: "api-unreachable", status: http.StatusBadGateway, title: "The API does not answer",
+		detail: "The API could not be reached, or has given no answer. The gateway's log says why.",
+	}
 	problemSignature = problem{
 		code: "signature", status: http.StatusBadGateway, title: "The request could not be signed",
 		detail: "The gateway's log says why.",

@@ -39,10 +39,25 @@ func (t *Transport) replay(
 	if !ok {
 		return refusal, sent, nil
 	}
-	out, resent, err := t.outgoing(req, x, fresh)
+	if c := t.logger.Check(zapcore.DebugLevel, "sending a request again with a fresh credential"); c != nil {
+		c.Write(zap.String("datasource", x.ds.name), zap.Int("status", refusal.StatusCode))
+	}
+	res, resent, err := t.resend(req, x, body, again, fresh, refusal, sent)
+	if confirmer, ok := x.source.(auth.Confirmer); ok && fresh != x.credential && err == nil && !t.refused(res) {
+		confirmer.Confirm(fresh)
+	}
+	return res, resent, err
+}
+
+// resend sends a request again. Where it cannot be signed, the answer that it had, which answers
+// sent, passes.
+func (t *Transport) resend(
+	req *http.Request, x *exchange, body body, again io.ReadCloser, credential *auth.Credential, answer *http.Response, sent *auth.Sent,
+) (*http.Response, *auth.Sent, error) {
+	out, resent, err := t.outgoing(req, x, credential)
 	if err != nil {
 		t.logger.Error("signing failed", zap.String("datasource", x.ds.name), zap.Error(err))
-		return refusal, sent, nil
+		return answer, sent, nil
 	}
 	out.Body = again
 	if body.window != nil {
@@ -51,14 +66,9 @@ func (t *Transport) replay(
 	if out.Trailer == nil {
 		out.GetBody = body.getBody()
 	}
-	drain(refusal.Body)
-	if c := t.logger.Check(zapcore.DebugLevel, "sending a request again with a fresh credential"); c != nil {
-		c.Write(zap.String("datasource", x.ds.name), zap.Int("status", refusal.StatusCode))
-	}
+	drain(answer.Body)
+	t.tell(x, out)
 	res, err := t.roundTrip(out)
-	if confirmer, ok := x.source.(auth.Confirmer); ok && fresh != x.credential && err == nil && !t.refused(res) {
-		confirmer.Confirm(fresh)
-	}
 	return res, resent, err
 }
 

@@ -8,7 +8,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -20,25 +19,20 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
-// linkFields are the header fields of a response that lead a client on.
-var linkFields = []string{"Location", "Content-Location", "Link", "Refresh"}
-
 // cleanHeader removes from the header fields of a response what must not reach the caller, and maps its links to the
-// gateway. target is the URL that the API was asked for, nil if it is not known.
-func (ds *datasource) cleanHeader(h http.Header, req *http.Request, target *url.URL, sent *auth.Sent) {
+// gateway. req is the request as the transport has got it, nil if the transport is none of ours, and caller the one that the
+// handler has got.
+func (ds *datasource) cleanHeader(h http.Header, req, caller *http.Request, sent *auth.Sent) {
 	ds.response.Header(h)
-	for _, name := range linkFields {
-		if len(h[name]) > 0 {
-			ds.response.Links(h, sent, ds.linkMapper(req, target))
-			break
-		}
+	if auth.HasLinks(h) {
+		ds.response.Links(h, sent, ds.answerRoute(req, caller, sent))
 	}
 	ds.response.Secrets(h, sent)
 }
 
 // cleanResponse is cleanHeader for a response and for its trailers, which are known when its body ends.
-func (ds *datasource) cleanResponse(res *http.Response, req *http.Request, target *url.URL, sent *auth.Sent) {
-	ds.cleanHeader(res.Header, req, target, sent)
+func (ds *datasource) cleanResponse(res *http.Response, req, caller *http.Request, sent *auth.Sent) {
+	ds.cleanHeader(res.Header, req, caller, sent)
 	if ds.perUser() {
 		keepPrivate(res.Header)
 	}
@@ -174,7 +168,7 @@ func (w *cleaningWriter) Write(p []byte) (int, error) {
 
 func (w *cleaningWriter) clean() {
 	h := w.Header()
-	w.ds.cleanHeader(h, w.req, nil, &w.x.sent)
+	w.ds.cleanHeader(h, nil, w.req, &w.x.sent)
 	if w.wrote && w.ds.perUser() {
 		keepPrivate(h)
 	}

@@ -137,11 +137,14 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	if err := t.bind(app.(*App)); err != nil {
 		return err
 	}
+	if isLiteralKey(t.SelfSignedCert) {
+		app.(*App).warnLiteral(t.logger, t.Datasource, certOption)
+	}
 	tr, err := t.trust(ctx)
 	if err != nil {
 		return err
 	}
-	rule, err := dial.NewRule(ctx, cmp.Or(t.AdminAddress, app.(*App).admin), app.(*App).DenyPrivate)
+	rule, err := dial.NewRule(ctx, cmp.Or(t.AdminAddress, app.(*App).admin), app.(*App).DenyPrivate, app.(*App).allowed)
 	if err != nil {
 		return err
 	}
@@ -262,23 +265,42 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // send sends the request, and once more if the credential was refused and a fresh one can be had.
 func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error) {
-	body := newBody(req, x.ds, t.window)
+	itself := x.ds.base != nil && x.ds.isItself(x.caller, req.URL) // which can be sent again for another reason, see turn
+	body := newBody(req, x.ds, t.window, itself)
 	out, sent, err := t.outgoing(req, x, x.credential)
 	if err != nil {
 		return t.unsigned(req, x.ds, err), nil
 	}
 	out.Body, out.GetBody = body.first, body.getBody()
+	t.tell(x, out)
 	res, err := t.roundTrip(out)
+	if err == nil {
+		res, sent, err = t.turn(req, x, body, res, sent)
+	}
 	if err == nil && x.ds.renewable() && t.refused(res) {
-		res, sent, err = t.replay(req, x, body, res, sent)
+		if res, sent, err = t.replay(req, x, body, res, sent); err == nil {
+			res, sent, err = t.turn(req, x, body, res, sent)
+		}
 	}
 	body.finish()
+	x.failed = err
 	if err == nil {
 		t.watchTrailers(res, x, req)
-		x.ds.cleanResponse(res, req, out.URL, sent)
+		x.ds.cleanResponse(res, req, x.caller, sent)
 		x.confine(res.Header, res.StatusCode, req)
 	}
 	return res, err
+}
+
+// tell writes the URL that an attempt goes to into the debug log: the proxy's own log has the one before it was joined to the base
+// URL. Its query is left out, since the credential and other secrets may be there.
+func (t *Transport) tell(x *exchange, out *http.Request) {
+	if c := t.logger.Check(zapcore.DebugLevel, "sending a request"); c != nil {
+		u := *out.URL
+		t.SetScheme(&http.Request{URL: &u})
+		u.Host, u.RawQuery, u.User = cmp.Or(out.Host, u.Host), "", nil
+		c.Write(zap.String("datasource", x.ds.name), zap.String("method", out.Method), zap.String("url", u.String()), zap.String("upstream", out.URL.Host))
+	}
 }
 
 // unsigned answers in the place of the API.
@@ -298,7 +320,7 @@ func (t *Transport) outgoing(req *http.Request, x *exchange, credential *auth.Cr
 		}
 	}
 	if x.ds.base != nil {
-		target = x.ds.base.Join(target)
+		target = x.join(target)
 	}
 	out, sent := x.clone(req, target)
 	if _, kept := t.keepsTo["Host"]; x.ds.base != nil && !kept {
@@ -320,7 +342,7 @@ func (t *Transport) outgoing(req *http.Request, x *exchange, credential *auth.Cr
 	}
 	credential.SetHeader(out.Header)
 	out.URL.RawQuery = credential.SetQuery(out.URL.RawQuery)
-	x.answers(sent, out, req, credential)
+	x.answers(sent, out, credential)
 	return out, sent, nil
 }
 

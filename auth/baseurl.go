@@ -22,6 +22,9 @@ type BaseURL struct {
 
 	// path and its escaped form, without slashes at the end; query is raw.
 	path, escapedPath, query string
+
+	// slash says that the path is written with a slash at its end.
+	slash bool
 }
 
 // ParseBaseURL reads http(s)://host[:port][/path][?query].
@@ -36,6 +39,9 @@ func ParseBaseURL(s string) (*BaseURL, error) {
 	}
 	if !strings.HasPrefix(s, "http://") && !strings.HasPrefix(s, "https://") {
 		return nil, fmt.Errorf("%s: it must begin with https:// or http://", option)
+	}
+	if place, _, _ := strings.Cut(s, "?"); strings.ContainsAny(place, "<>") { // which no URL has (RFC 3986 §2)
+		return nil, fmt.Errorf("%s: an example's <…> stands in it; put your own value there", option)
 	}
 	u, err := url.Parse(s)
 	if err != nil {
@@ -72,6 +78,7 @@ func ParseBaseURL(s string) (*BaseURL, error) {
 		b.field = b.host
 	}
 	b.escapedPath = strings.TrimRight(u.EscapedPath(), "/")
+	b.slash = len(u.EscapedPath()) > len(b.escapedPath)
 	if b.path, err = url.PathUnescape(b.escapedPath); err != nil {
 		return nil, errors.New(option + ": the path has an invalid percent escape in it")
 	}
@@ -185,6 +192,24 @@ func (b *BaseURL) Join(u *url.URL) *url.URL {
 	}
 	return joined
 }
+
+// JoinItself returns the URL of a request for b itself, of which only the query of u counts: b as it
+// is written. turned turns that round: it has a slash at its end if b is written without one, and
+// none if b is written with one.
+//
+// An endpoint (GraphQL, MCP, a webhook) and what is below a directory are told apart by that slash,
+// so nothing but the base URL can say which of the two the route stands for.
+func (b *BaseURL) JoinItself(u *url.URL, turned bool) *url.URL {
+	itself := *u
+	itself.Path, itself.RawPath, itself.Opaque = "", "", ""
+	if b.slash != turned {
+		itself.Path = "/"
+	}
+	return b.Join(&itself)
+}
+
+// HasPath reports whether the URL leads to a place below its host.
+func (b *BaseURL) HasPath() bool { return b.escapedPath != "" }
 
 // LegalQuery escapes what would end the request line of HTTP/1.1, which an HTTP/2 client can send in a query, and a #,
 // behind which some servers do not read on.

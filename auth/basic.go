@@ -3,6 +3,7 @@
 package auth
 
 import (
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"strings"
@@ -44,6 +45,7 @@ func (b *Basic) Provision(ctx caddy.Context) error {
 	if err := value.UnsealAll(ctx, "auth basic", &username, &password); err != nil {
 		return err
 	}
+	b.literals("auth basic: password", b.Password)
 	return b.load(func() (*Credential, error) { return b.credential(username, password) }, username, password)
 }
 
@@ -58,12 +60,18 @@ func (b *Basic) credential(username, password string) (*Credential, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := value.CheckSecret("auth basic: username", user); err != nil {
+		return nil, err
+	}
 	if strings.Contains(user, ":") {
 		// RFC 7617 §2: everything after the first colon would be taken for the password.
 		return nil, errors.New("auth basic: username: a user name cannot have a colon in it (RFC 7617 §2)")
 	}
 	pass, err := resolveSide("auth basic: password", password)
 	if err != nil {
+		return nil, err
+	}
+	if err := value.CheckSecret("auth basic: password", pass); err != nil {
 		return nil, err
 	}
 	pair := base64.StdEncoding.EncodeToString([]byte(user + ":" + pass))
@@ -93,10 +101,13 @@ func resolveSide(option, text string) (string, error) {
 func (b *Basic) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the method's name
 	if !d.Args(&b.Username, &b.Password) {
-		return d.Errf("auth basic: takes a user name and a password: auth basic <username> <password>")
+		return d.Errf("auth basic: takes a user name and a password: auth basic <username> <password> (a {$NAME} that is not set leaves nothing)")
 	}
 	if b.Username == "" && b.Password == "" {
 		return d.WrapErr(errNoPair)
+	}
+	if err := cmp.Or(value.CheckWritten("auth basic: username", b.Username), value.CheckWritten("auth basic: password", b.Password)); err != nil {
+		return d.WrapErr(err)
 	}
 	return noMore(d, "basic <username> <password>", 2)
 }

@@ -58,7 +58,7 @@ func (e *Edits) check(option string, checkName func(option, name string) error) 
 				return errors.New(editLabel(option, name) + ": a value is missing")
 			}
 			for _, val := range group[name] {
-				if err := value.CheckLine(editLabel(option, name), val); err != nil {
+				if err := checkEdit(editLabel(option, name), name, val); err != nil {
 					return err
 				}
 			}

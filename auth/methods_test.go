@@ -278,7 +278,7 @@ func TestProvisionErrors(t *testing.T) {
 		{"basic CR", &auth.Basic{Username: "ann\r", Password: secret}, "auth basic: username: "},
 		{"bearer empty", new(auth.Bearer), "auth bearer: token: the value is empty"},
 		{"bearer unset", &auth.Bearer{Token: "{env.METHODS_UNSET}"}, "{env.METHODS_UNSET} is not set"},
-		{"bearer no file", &auth.Bearer{Token: "{file./no/such/file}"}, "cannot be read"},
+		{"bearer no file", &auth.Bearer{Token: "{file./no/such/file}"}, "no such file or directory"},
 		{"bearer empty file", &auth.Bearer{Token: "{file." + secretFile(t, "\n") + "}"}, "empty"},
 		{"bearer request", &auth.Bearer{Token: "{http.request.header.X}"}, "belongs to a request"},
 		{"bearer moustache", &auth.Bearer{Token: "{{" + secret + "}}"}, "one brace"},

@@ -64,7 +64,7 @@ func TestQueryNameCollides(t *testing.T) {
 func TestQueryNameAllocations(t *testing.T) {
 	names := namesOf("tenant", "filter[tenant]", "page[size]")
 	const raw = "page=2&sortBy=name%20asc&filter_x=a|b"
-	if n := testing.AllocsPerRun(100, func() { hasQuery(strings.Replace(raw, "page=2", "p=2", 0), names) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { hasQuery(raw, names) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

@@ -226,14 +226,14 @@ func TestSplitBrain(t *testing.T) {
 				side := newDisk(lockers()["no-op"])
 				key, val := w.disk.only(t)
 				_ = side.Store(t.Context(), key, val)
-				nodes[1].disk = side
+				nodes[1].mount(side)
 				for range 60 {
 					time.Sleep(time.Second)
 					for _, n := range nodes {
 						_, _ = n.Credential(t.Context())
 					}
 				}
-				nodes[1].disk = w.disk
+				nodes[1].mount(w.disk)
 				failed := 0
 				for range 600 {
 					time.Sleep(time.Second)

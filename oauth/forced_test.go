@@ -11,13 +11,15 @@ import (
 func TestForced(t *testing.T) {
 	var f forced
 	now := time.Now()
-	for _, want := range []time.Duration{10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600} {
+	want := forcedInterval
+	for range 11 {
 		if !f.begin(now) {
-			t.Fatalf("not after %v", want/2*time.Second)
+			t.Fatalf("not when %v have passed", f.wait)
 		}
-		if wait := want * time.Second; f.begin(now.Add(wait-1)) || f.wait != wait {
-			t.Errorf("the next one comes after %v, want %v", f.wait, wait)
+		if f.begin(now.Add(want-1)) || f.wait != want {
+			t.Errorf("the next one comes after %v, want %v", f.wait, want)
 		}
+		want = min(2*want, forcedLongest)
 		now = now.Add(f.wait)
 	}
 	f.wait = forcedInterval // as Confirm does

@@ -67,6 +67,13 @@ func (p *issuer) connect() *Token {
 	return t
 }
 
+// decide says what happens to token requests from now on.
+func (p *issuer) decide(fate func(n int) fate) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fate = fate
+}
+
 // redeem is a Source's.
 func (p *issuer) redeem(ctx context.Context, refreshToken string) (*call, error) {
 	p.mu.Lock()

@@ -164,7 +164,7 @@ func (s *Source) adopt(ctx context.Context, stored, current *Token) (*Token, err
 	st.seen = time.Now()
 	if current != nil {
 		st.forgive()
-		s.yield(current, stored)
+		s.yield(current, stored) //nolint:contextcheck // what is revoked belongs to no request
 	}
 	return stored, nil
 }
@@ -190,7 +190,7 @@ func (s *Source) fromSpool(ctx context.Context, stored *Token) *Token {
 		if stored.foreign {
 			left = nil
 		} else if kept := left.over(stored); kept == stored {
-			s.discard(left, stored)
+			s.discard(left, stored) //nolint:contextcheck // the same
 			left = nil
 		} else {
 			left = kept

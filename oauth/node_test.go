@@ -149,6 +149,20 @@ func (w *world) node() *node {
 	return n
 }
 
+// storage returns the storage that the node sees.
+func (n *node) storage() certmagic.Storage {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.disk
+}
+
+// mount has the node see another storage from now on.
+func (n *node) mount(disk certmagic.Storage) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.disk = disk
+}
+
 // hook is a function that a test may set while a node runs.
 type hook struct {
 	do atomic.Pointer[func(step string)]
@@ -248,36 +262,36 @@ func (n *node) kill() {
 
 // Store implements certmagic.Storage, as the following do.
 func (n *node) Store(ctx context.Context, key string, val []byte) error {
-	return n.use(ctx, stepStore, key, val, func() error { return n.disk.Store(ctx, key, val) })
+	return n.use(ctx, stepStore, key, val, func() error { return n.storage().Store(ctx, key, val) })
 }
 
 func (n *node) Load(ctx context.Context, key string) (val []byte, err error) {
-	err = n.use(ctx, stepLoad, key, nil, func() error { val, err = n.disk.Load(ctx, key); return err })
+	err = n.use(ctx, stepLoad, key, nil, func() error { val, err = n.storage().Load(ctx, key); return err })
 	return val, err
 }
 
 func (n *node) Delete(ctx context.Context, key string) error {
-	return n.use(ctx, "delete", key, nil, func() error { return n.disk.Delete(ctx, key) })
+	return n.use(ctx, "delete", key, nil, func() error { return n.storage().Delete(ctx, key) })
 }
 
-func (n *node) Exists(ctx context.Context, key string) bool { return n.disk.Exists(ctx, key) }
+func (n *node) Exists(ctx context.Context, key string) bool { return n.storage().Exists(ctx, key) }
 
 func (n *node) List(ctx context.Context, prefix string, recursive bool) (names []string, err error) {
-	err = n.use(ctx, "list", prefix, nil, func() error { names, err = n.disk.List(ctx, prefix, recursive); return err })
+	err = n.use(ctx, "list", prefix, nil, func() error { names, err = n.storage().List(ctx, prefix, recursive); return err })
 	return names, err
 }
 
 func (n *node) Stat(ctx context.Context, key string) (certmagic.KeyInfo, error) {
-	return n.disk.Stat(ctx, key)
+	return n.storage().Stat(ctx, key)
 }
 
-func (n *node) Lock(ctx context.Context, name string) error { return n.disk.Lock(ctx, name) }
+func (n *node) Lock(ctx context.Context, name string) error { return n.storage().Lock(ctx, name) }
 
-func (n *node) Unlock(ctx context.Context, name string) error { return n.disk.Unlock(ctx, name) }
+func (n *node) Unlock(ctx context.Context, name string) error { return n.storage().Unlock(ctx, name) }
 
 // stored returns what the storage has now.
 func (n *node) stored() *Token {
-	raw, err := n.disk.Load(context.Background(), n.store.names(must(n.store.ring()))[0])
+	raw, err := n.storage().Load(context.Background(), n.store.names(must(n.store.ring()))[0])
 	if err != nil {
 		return nil
 	}

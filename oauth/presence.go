@@ -124,7 +124,7 @@ func (p *presence) announceWithin(ctx context.Context, age time.Duration) error 
 	if f == nil {
 		f = &flight{done: make(chan struct{})}
 		p.writing = f
-		go p.write(f) //nolint:contextcheck // others wait for it too
+		go p.write(f) //nolint:contextcheck,gosec // G118: others wait for it too
 	}
 	p.mu.Unlock()
 	select {

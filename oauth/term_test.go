@@ -166,17 +166,17 @@ func TestIDTokenOnly(t *testing.T) {
 		if err := n.install(t.Context(), first); err != nil {
 			t.Fatal(err)
 		}
-		second := ""
-		w.p.fate = func(i int) fate {
+		second := idToken(10 * time.Minute)
+		w.p.decide(func(i int) fate {
 			if i > 1 {
 				return fate{say: &answer{accessToken: "x", lifetime: time.Hour}} // and no ID token
 			}
-			second = idToken(5 * time.Minute)
 			return fate{say: &answer{accessToken: "x", idToken: second, lifetime: time.Hour}}
-		}
+		})
 		time.Sleep(5*time.Minute - 10*time.Second)
 		n.mustHave(t, first.id)
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		n.mustHave(t, second)
 		for range 4 * 60 {
 			time.Sleep(time.Second)

@@ -13,7 +13,7 @@ import (
 // possible: it is the only one.
 func (s *Source) keep(ctx context.Context, token *Token) {
 	st := s.state
-	st.records.Lock()
+	st.records.Lock() //nolint:contextcheck // what is stored here must not be lost
 	err := s.store.save(context.WithoutCancel(ctx), token)
 	st.token.Store(token)
 	st.seen = time.Now()
@@ -82,7 +82,7 @@ func (s *Source) storeUnsaved(ctx context.Context, unsaved, stored *Token) error
 		s.logger.Info("the token that could not be stored is stored now", zap.Uint64("generation", token.generation))
 	case token == stored:
 		s.logger.Warn("the token that could not be stored is of no use any more: another node has gone on", zap.Uint64("generation", token.generation))
-		s.discard(unsaved, stored)
+		s.discard(unsaved, stored) //nolint:contextcheck // what is revoked belongs to no request
 	default:
 		s.logger.Info("the token that could not be stored is stored now, over what another node has stored", zap.Uint64("generation", token.generation))
 	}

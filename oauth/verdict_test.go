@@ -29,6 +29,7 @@ func TestJudge(t *testing.T) {
 		{&Error{Status: 302, Code: "invalid_grant"}, verdictNone},
 		{&Error{Status: 200, Err: errNoDocument}, verdictNone},
 		{&Error{Status: 200, Err: errNoToken}, verdictNone},
+		{&Error{Status: 200, Err: errNotIssued}, verdictRefused}, // WeChat, TikTok
 		{&Error{Status: 401, Code: "invalid_client"}, verdictClient},
 		{&Error{Status: 200, Code: "incorrect_client_credentials"}, verdictClient},
 		{&Error{Status: 200, Code: "bad_client_secret"}, verdictClient},
@@ -110,6 +111,7 @@ var allRefusals = map[string]*Error{
 	"HTML":          {Status: http.StatusForbidden, Err: errNoDocument},
 	"Gitea":         {Status: http.StatusBadRequest, Code: "unauthorized_client"},
 	"GitHub":        {Status: http.StatusOK, Code: "bad_refresh_token"},
+	"WeChat":        {Status: http.StatusOK, Err: errNotIssued},
 }
 
 // eachRefusal runs a test with each of them.
@@ -137,12 +139,12 @@ func TestRefusedWhileValid(t *testing.T) {
 	eachRefusal(t, 20*time.Second, func(t *testing.T, w *world, refusal *Error) {
 		// A lifetime is whole seconds: the provider takes the token for valid up to a second longer.
 		n := w.connected(1)[0]
-		w.p.fate = func(int) fate {
+		w.p.decide(func(int) fate {
 			if time.Since(w.p.connectedAt) < w.p.life+900*time.Millisecond {
 				return fate{err: refusal}
 			}
 			return fate{}
-		}
+		})
 		for time.Since(w.p.connectedAt) < w.p.life {
 			n.mustHave(t, "access-0")
 			time.Sleep(100 * time.Millisecond)
@@ -158,12 +160,12 @@ func TestRefusedWhileValid(t *testing.T) {
 func TestRefusedOnce(t *testing.T) {
 	eachRefusal(t, 10*time.Minute, func(t *testing.T, w *world, refusal *Error) {
 		n := w.connected(1)[0]
-		w.p.fate = func(i int) fate {
+		w.p.decide(func(i int) fate {
 			if i == 1 {
 				return fate{err: refusal}
 			}
 			return fate{}
-		}
+		})
 		time.Sleep(w.p.life + time.Hour) // nobody uses it
 		mustGet(t, n, "access-1", 2*settleTime)
 		if got := n.stored(); got.generation != 2 || got.claim != nil || got.end.Reason != "" {
@@ -177,7 +179,7 @@ func TestRefusedOnce(t *testing.T) {
 func TestRefusedAtTheEnd(t *testing.T) {
 	eachRefusal(t, 10*time.Minute, func(t *testing.T, w *world, refusal *Error) {
 		n := w.connected(1)[0]
-		w.p.fate = func(int) fate { return fate{err: refusal} }
+		w.p.decide(func(int) fate { return fate{err: refusal} })
 		time.Sleep(w.p.life - 30*time.Second)
 		for range 29 {
 			n.mustHave(t, "access-0")
@@ -198,7 +200,7 @@ func TestRefusedAtTheEnd(t *testing.T) {
 		if took := time.Since(begin); took > 3*time.Second {
 			t.Errorf("the answer took %v", took)
 		}
-		w.p.fate = nil
+		w.p.decide(nil)
 		for range 400 {
 			time.Sleep(time.Second)
 			_, _ = n.Credential(t.Context())
@@ -221,7 +223,7 @@ func TestRefusedAtTheEnd(t *testing.T) {
 func TestRefusedByBoth(t *testing.T) {
 	eachRefusal(t, time.Hour, func(t *testing.T, w *world, refusal *Error) {
 		n := w.connected(1)[0]
-		w.p.fate = func(int) fate { return fate{err: refusal} }
+		w.p.decide(func(int) fate { return fate{err: refusal} })
 		c, err := n.Credential(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -236,7 +238,7 @@ func TestRefusedByBoth(t *testing.T) {
 		if st, err := n.Status(t.Context()); err != nil || st.State != StateConnected {
 			t.Errorf("%+v, %v", st, err)
 		}
-		w.p.fate = nil
+		w.p.decide(nil)
 		time.Sleep(11 * time.Minute)
 		n.mustHave(t, "access-1")
 	})
@@ -250,17 +252,17 @@ func TestRefusedWithoutEnd(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.p.fate = func(i int) fate {
+		w.p.decide(func(i int) fate {
 			if i == 1 {
 				return fate{err: refusal}
 			}
 			return fate{}
-		}
+		})
 		fresh, err := n.Refresh(t.Context(), c)
 		if err != nil || fresh == c {
 			t.Fatalf("one refusal has ended it: %v, %v", fresh, err)
 		}
-		w.p.fate = func(int) fate { return fate{err: refusal} }
+		w.p.decide(func(int) fate { return fate{err: refusal} })
 		time.Sleep(time.Hour)
 		_, _ = n.Refresh(t.Context(), fresh)
 		_, err = n.Credential(t.Context())
@@ -281,12 +283,12 @@ func TestRefusalsOfManyNodes(t *testing.T) {
 		var ends time.Time
 		for round := range 6 {
 			ends = n0(nodes).stored().expiry
-			w.p.fate = func(int) fate {
+			w.p.decide(func(int) fate {
 				if time.Now().Before(ends) {
 					return fate{err: &Error{Status: http.StatusBadRequest, Code: "invalid_grant"}}
 				}
 				return fate{}
-			}
+			})
 			for time.Now().Before(ends.Add(time.Second)) {
 				for _, n := range nodes {
 					if _, err := n.Credential(t.Context()); err != nil {

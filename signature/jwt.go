@@ -127,6 +127,8 @@ func (j *JWT) checkKeySource() error {
 	case j.Secret == "" && j.KeyFile == "":
 		return errors.New("signature: a secret is missing (or, for RS256, PS256, ES256 and EdDSA, a key_file); " +
 			"write signature {env.NAME}")
+	case value.CheckWritten("signature: secret", j.Secret) != nil:
+		return value.CheckWritten("signature: secret", j.Secret)
 	case j.Secret != "" && j.KeyFile != "":
 		return errors.New("signature: both a secret and a key_file are given; remove one")
 	case j.KeyFile != "" && hmac:
@@ -150,6 +152,14 @@ func checkHeaderName(name string) error {
 	case "Host", "Connection", "Content-Length", "Expect", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
 		"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
 		return fmt.Errorf("signature: header: %s belongs to the connection and cannot carry a signature", name)
+	}
+	return nil
+}
+
+// Literals returns the options whose secret stands in the configuration as it is.
+func (j *JWT) Literals() []string {
+	if value.IsLiteral(j.Secret) {
+		return []string{"signature: secret"}
 	}
 	return nil
 }

@@ -133,8 +133,16 @@ func TestClaims(t *testing.T) {
 func TestClaimsNotUTF8(t *testing.T) {
 	j := provision(t, &signature.JWT{Secret: secret32, Claims: map[string]string{"sub": "{http.auth.user.id}", "name": "Mr {http.last}"}})
 	for _, names := range [][2]string{
-		{"\xff", ""}, {"\xfe", ""}, {"ann\xe9", ""}, {"\xc0\x80", ""}, {"\xed\xa0\x80", ""}, {"\xf4\x90\x80\x80", ""}, {"\xe2\x82", ""},
-		{"ann", "\xff"}, {"ann", "M\xfcller"}, {"\ufffd", "\x80"},
+		{"\xff", ""},
+		{"\xfe", ""},
+		{"ann\xe9", ""},
+		{"\xc0\x80", ""},
+		{"\xed\xa0\x80", ""},
+		{"\xf4\x90\x80\x80", ""},
+		{"\xe2\x82", ""},
+		{"ann", "\xff"},
+		{"ann", "M\xfcller"},
+		{"\ufffd", "\x80"},
 	} {
 		repl := caddy.NewReplacer()
 		repl.Set("http.auth.user.id", names[0])

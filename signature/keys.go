@@ -55,6 +55,9 @@ func (s *signing) loadSecret(text, alg string) error {
 }
 
 func checkSecret(secret string) error {
+	if err := value.CheckSecret("signature: secret", secret); err != nil {
+		return err
+	}
 	if len(secret) < minSecret {
 		return fmt.Errorf("signature: secret: it has %d bytes and needs %d at least; `openssl rand -hex 32` makes a good one",
 			len(secret), minSecret)

@@ -5,6 +5,7 @@
 package attack
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -105,7 +106,10 @@ func TestDialAdminSocket(t *testing.T) {
 func fresh() *http.Client { return &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} }
 
 func socketClient(path string) *http.Client {
-	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", path) }}}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dial}}
 }
 
 // TestDialAdminJSON: a configuration in JSON that does not say where the admin endpoint is protects it all the same.

@@ -5,10 +5,9 @@
 package dial
 
 import (
+	"net/netip"
 	"strconv"
 	"syscall"
-
-	"net/netip"
 )
 
 // inherited returns the endpoint of a socket that Caddy got from whoever started it (fd/3).

@@ -3,8 +3,12 @@
 package value
 
 import (
+	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -46,4 +50,22 @@ func fileContent(name string) (string, error) {
 		return "", err
 	}
 	return strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r"), nil
+}
+
+// fileError says why a file has no value, in the system's own words but for the name, which may be a secret. err is nil if the file is
+// empty.
+func fileError(name string, err error) error {
+	if err == nil {
+		return errors.New("the file is empty")
+	}
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
+		err = pathErr.Err
+	}
+	if !filepath.IsAbs(name) {
+		return fmt.Errorf("%w; the path must be absolute: {file./run/secrets/name}", err)
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w; the user that Caddy runs as must be able to read it", err)
+	}
+	return err
 }

@@ -279,6 +279,9 @@ func checkKey(option, key string) error {
 		return fmt.Errorf("%s: {$…} is replaced in a Caddyfile only; use {env.NAME}", option)
 	}
 	name, _, dotted := strings.Cut(key, ".")
+	if !dotted && variable.MatchString(key) && len(key) > 2 && len(key) <= 48 {
+		return fmt.Errorf(`%s: {%s} is no placeholder of Caddy's; the variable is {env.%s} (and \{ a brace that belongs to the value)`, option, key, key)
+	}
 	if !dotted || name == "" || strings.ContainsAny(key, "\"'\r\n\t{") {
 		return fmt.Errorf("%s: %w", option, errNotAPlaceholder)
 	}
@@ -325,7 +328,7 @@ func global(repl *caddy.Replacer, option, key string) (string, error) {
 		case err == nil && plain != "":
 			return plain, nil
 		}
-		return "", fmt.Errorf("%s: %s cannot be read, or the file is empty", option, ShowPlaceholder(key))
+		return "", fmt.Errorf("%s: %s: %w", option, ShowPlaceholder(key), fileError(name, err))
 	}
 	val, known := repl.GetString(key)
 	val, _ = plainText(val)
