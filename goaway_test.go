@@ -93,7 +93,8 @@ func (a *goneAPI) serve(conn net.Conn, turns bool) error {
 		if err != nil {
 			return err
 		}
-		id, ended, now := frame.Header().StreamID, false, atBody
+		id, now := frame.Header().StreamID, atBody
+		var ended bool
 		switch frame := frame.(type) {
 		case *http2.SettingsFrame:
 			if !frame.IsAck() {

@@ -41,7 +41,7 @@ var signedData = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 2}
 func otherForm(text string) ([]*pem.Block, error) {
 	der := []byte(text)
 	if certs, err := x509.ParseCertificates(der); err == nil && len(certs) > 0 {
-		var blocks []*pem.Block
+		blocks := make([]*pem.Block, 0, len(certs))
 		for _, cert := range certs {
 			blocks = append(blocks, &pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})
 		}
