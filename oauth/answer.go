@@ -31,6 +31,7 @@ type answer struct {
 	lifetime     time.Duration // of the access token; 0: not known
 	over         bool          // the lifetime was given, as zero or less
 	idLifetime   time.Duration // of the ID token, if it is given; 0: not known
+	refreshLife  time.Duration // of the refresh token, if it is given; 0: not known, or without an end
 	errorCode    string        // an error, in a 200 even
 	cut          bool          // the document breaks off, and there is no refresh token before the break
 	issued       bool          // there is an access token or an ID token, if none that can be sent, or it may have been cut off
@@ -130,6 +131,7 @@ func fromForm(form url.Values) *answer {
 	a.issued = form.Get("access_token") != "" || form.Get("id_token") != ""
 	a.lifetime, a.over = lifetime(form.Get("expires_in"))
 	a.idLifetime, _ = lifetime(form.Get("id_token_expires_in"))
+	a.refreshLife = refreshLifetime(form.Get)
 	return a
 }
 
@@ -145,6 +147,7 @@ func fromJSON(fields map[string]json.RawMessage, whole bool) *answer {
 	})
 	a.lifetime, a.over = lifetime(textOrNumber(fields["expires_in"]))
 	a.idLifetime, _ = lifetime(textOrNumber(fields["id_token_expires_in"]))
+	a.refreshLife = refreshLifetime(func(name string) string { return textOrNumber(fields[name]) })
 	if raw := fields["error"]; !emptyValue(raw) {
 		a.errorCode = errorCode(text(raw), true)
 	}
@@ -327,6 +330,17 @@ func lifetime(s string) (life time.Duration, over bool) {
 		return 0, false
 	}
 	return time.Duration(seconds * float64(time.Second)), false
+}
+
+// refreshLifetime reads for how long a refresh token can be used. No standard has a name for that: Keycloak says the first (and 0 for
+// an offline token, which has no end), GitHub, LinkedIn and others the second, Intuit the third. The shortest counts.
+func refreshLifetime(get func(name string) string) (shortest time.Duration) {
+	for _, name := range []string{"refresh_expires_in", "refresh_token_expires_in", "x_refresh_token_expires_in"} {
+		if life, _ := lifetime(get(name)); life > 0 && (shortest == 0 || life < shortest) {
+			shortest = life
+		}
+	}
+	return shortest
 }
 
 // errorCode returns an error code that can be shown (RFC 6749 §5.2: no quotes, no backslash), cut to a sane length. EVE

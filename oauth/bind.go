@@ -73,6 +73,7 @@ func (m *Method) Bind(env Environment) error {
 	m.datasource, m.environment = env.Datasource, env
 	m.logger = m.logger.With(zap.String("datasource", env.Datasource))
 	m.http = newClient(m.tls, env.Dial)
+	m.http.Transport.(*tokenTransport).base.Proxy = m.proxy.of
 	m.places = newPlaces() // a new configuration may have a storage that works
 	identity := m.identity(to)
 	key := env.Datasource + "\x00" + identity

@@ -190,7 +190,10 @@ func (s *Source) failed(ctx context.Context, mine *Token, c *call, err error, do
 	if c.got != nil && c.got.refreshToken != "" {
 		// The answer is of no use but for the refresh token that has taken the place of the spent one.
 		token := mine.released(false).with(func(t *Token) {
-			t.refresh, t.generation, t.refused = c.got.refreshToken, mine.generation+1, nil
+			t.refresh, t.generation, t.refused, t.refreshEnd = c.got.refreshToken, mine.generation+1, nil, time.Time{}
+			if c.got.refreshLife > 0 {
+				t.refreshEnd = c.received.Add(c.got.refreshLife)
+			}
 		})
 		if token = s.unlessOvertaken(ctx, mine, token); token != nil {
 			s.keep(ctx, token) // and nobody has refused that one

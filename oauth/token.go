@@ -19,6 +19,8 @@ type Token struct {
 	expiry   time.Time // zero: not known; the token is used until it is refused
 	soft     time.Time // from then on a new one is fetched in the background; zero as expiry
 
+	refreshEnd time.Time // when the refresh token ends; zero: not known
+
 	grant     string    // names the consent of which the tokens are; "" where the version that connected the account named none
 	connected time.Time // when the account was connected; zero for client_credentials
 	changed   time.Time // when end changed
@@ -44,6 +46,7 @@ func newToken(a *answer, received time.Time, tm term, before *Token) *Token {
 	if before != nil && t.refresh == "" {
 		t.refresh = before.refresh // RFC 6749 §6
 	}
+	t.setRefreshEnd(a, before)
 	if before != nil && t.id == "" {
 		t.id = before.id // OpenID Connect Core 1.0 §12.2 allows that
 	}

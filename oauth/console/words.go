@@ -124,6 +124,15 @@ func messageElsewhere(ds datasource) *message {
 	}
 }
 
+// messageNowhere says that the way back from a provider leads to no console.
+func messageNowhere(ds datasource) *message {
+	return &message{
+		Status: http.StatusConflict, Title: "The way back would lead nowhere",
+		Text: "The provider would send you back to " + ds.Redirect() + ", where this gateway has no such page. Nothing was done.",
+		Hint: "The operator of the gateway can put authenticated_api_console there, or correct redirect_url, here and at the provider.",
+	}
+}
+
 // What can be wrong with a callback.
 var (
 	messageNoFlow = message{
@@ -131,6 +140,20 @@ var (
 		Text: "A provider has sent you here, and this browser knows of nothing that fits: it was begun in another browser, or more than ten " +
 			"minutes ago. Nothing was connected.",
 		Hint: startAgain,
+	}
+	messageNoState = message{
+		Status: http.StatusBadRequest, Title: "The answer does not say what it is for",
+		Text: "Whoever has sent you here has left out the value (state) that says to which attempt the answer belongs. Nothing was connected.",
+		Hint: startAgain,
+	}
+	messageUnclear = message{
+		Status: http.StatusBadRequest, Title: "The provider's answer cannot be read",
+		Text: "Of state, code, error and iss, one is badly encoded, or there twice. Nothing was connected.", Hint: startAgain,
+	}
+	messageForm = message{
+		Status: http.StatusMethodNotAllowed, Title: "The provider answers in another way",
+		Text: "It has sent a form, and this gateway takes what stands in the address of the callback. Nothing was connected.",
+		Hint: "The operator of the gateway can mend that with authorization_param response_mode query.",
 	}
 	messageLate = message{
 		Status: http.StatusBadRequest, Title: "That took longer than ten minutes",
@@ -148,6 +171,7 @@ var (
 	messageOperatorsOnly = message{
 		Status: http.StatusForbidden, Title: "This is for operators",
 		Text: "Only operators may connect, refresh or disconnect an account that all callers share. Nothing was done.",
+		Hint: "Operators are named in the gateway's configuration, with the option operators of authenticated_api_console.",
 	}
 	messageIssuer = message{
 		Status: http.StatusBadRequest, Title: "Another provider sent you back",
