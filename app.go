@@ -48,7 +48,7 @@ type App struct {
 	CacheSize int `json:"cache_size,omitempty"`
 
 	// How long a connected account may be idle before its token is refreshed, since many providers let idle refresh tokens
-	// die; below zero: for ever. Default: `24h`.
+	// die. Where a provider says when a refresh token ends, it is used before that. Below zero: for ever. Default: `24h`.
 	KeepAlive caddy.Duration `json:"keep_alive,omitempty"`
 
 	// How long a connection is remembered that is dead: disconnected, or withdrawn by the provider. Below zero: for ever.

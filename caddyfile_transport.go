@@ -69,8 +69,8 @@ func (o *transportOptions) parse(d *caddyfile.Dispenser) error {
 			if err != nil {
 				return d.Errf("refresh_on: %s is no status; write numbers such as 401 403", value.Shape(arg))
 			}
-			if status < 400 || status > 599 {
-				return d.Errf("refresh_on: %s is no status of an error; write a number from 400 to 599", value.Shape(arg))
+			if !isRefusal(status) {
+				return d.Errf("refresh_on: %s is no status of an error; "+refusals, value.Shape(arg))
 			}
 			o.refreshOn = append(o.refreshOn, status)
 		}

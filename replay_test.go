@@ -279,6 +279,53 @@ func TestReplayRefreshOn(t *testing.T) {
 	wantTwice(t, api.Requests(), "Bearer old", "Bearer new")
 }
 
+// TestReplayRedirect has APIs that redirect to a login page where others answer 401. What may have succeeded is not sent again, and
+// the next request has the new credential.
+func TestReplayRedirect(t *testing.T) {
+	for name, test := range map[string]struct {
+		method, status, location string
+		again                    bool
+	}{
+		"302":                             {"GET", "302 Found", "/login", true},
+		"301":                             {"GET", "301 Moved Permanently", "https://login.example.com/?back=/v2/x", true},
+		"303":                             {"HEAD", "303 See Other", "/login", true},
+		"307 of a POST":                   {"POST", "307 Temporary Redirect", "/login", true},
+		"308 of a POST":                   {"POST", "308 Permanent Redirect", "/login", true},
+		"302 of a POST to another host":   {"POST", "302 Found", "https://login.example.com/", true},
+		"302 of a POST, perhaps its done": {"POST", "302 Found", "/v2/orders/1", false},
+		"303 of a PUT, perhaps its done":  {"PUT", "303 See Other", "orders/1", false},
+		"302 of a DELETE to nowhere":      {"DELETE", "302 Found", "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			api := rig.NewAPI(t, func(request string) string {
+				if strings.Contains(request, "Bearer new\r\n") {
+					return rig.OK("ok")
+				}
+				return rig.Response(test.status, "Location: "+test.location+"\r\n", "")
+			})
+			gateway, secret := replayGateway(t, api.Addr, "refresh_on 401 301 302 303 307 308")
+			rotate(t, secret, "new")
+			res := rig.Do(t, gateway, test.method, "/x", "", "")
+			if (res.StatusCode == 200) != test.again {
+				t.Errorf("the client got %d", res.StatusCode)
+			}
+			if test.again {
+				wantTwice(t, api.Requests(), "Bearer old", "Bearer new")
+				return
+			}
+			for range 100 {
+				if res := rig.Do(t, gateway, "GET", "/x", "", ""); res.StatusCode == 200 {
+					break
+				}
+			}
+			if n := strings.Count(strings.Join(api.Requests(), ""), test.method+" "); n != 1 {
+				t.Errorf("the API got it %d times", n)
+			}
+			wantOK(t, rig.Get(t, gateway, "/x", ""))
+		})
+	}
+}
+
 func TestReplaySignature(t *testing.T) {
 	const secret = "0123456789abcdef0123456789abcdef"
 	api := rig.NewAPI(t, accepting("Authorization: Bearer new"))

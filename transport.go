@@ -56,10 +56,13 @@ type Transport struct {
 	SelfSignedCert string `json:"self_signed_cert,omitempty"`
 
 	// How many bytes of a request's body are kept while it streams, so that the request can be sent again when its
-	// credential is refused. `0` turns this off. Default: `65536`.
+	// credential is refused, or on another connection when the API says that it has not taken it from this one (the end
+	// of an HTTP/2 connection). `0` turns this off. Default: `65536`.
 	Replay *int64 `json:"replay,omitempty"`
 
-	// The statuses by which the API refuses a credential. Default: `401`.
+	// The statuses by which the API refuses a credential: those of errors, and redirects (`301`, `302`, `303`, `307`, `308`) of an
+	// API that sends who is not signed in to a login page. gRPC's `UNAUTHENTICATED` counts as 401, its `PERMISSION_DENIED`
+	// as 403. Default: `401`.
 	RefreshOn []int `json:"refresh_on,omitempty"`
 
 	// The address of Caddy's admin endpoint, which is never dialled, besides the one that the configuration has. Global
@@ -88,8 +91,8 @@ func (t *Transport) check() error {
 		return errors.New("replay: the size is not between 0 and 1GiB")
 	}
 	for _, status := range t.RefreshOn {
-		if status < 400 || status > 599 {
-			return errors.New("refresh_on: one of them is no status of an error; write numbers from 400 to 599")
+		if !isRefusal(status) {
+			return errors.New("refresh_on: one of them is no status of an error; " + refusals)
 		}
 	}
 	if t.SelfSignedCert != "" && t.TLS != nil &&
@@ -100,6 +103,21 @@ func (t *Transport) check() error {
 		return errors.New("self_signed_cert: tls_insecure_skip_verify trusts every certificate, so naming one is of no use; remove one")
 	}
 	return nil
+}
+
+// refusals is what refresh_on takes.
+const refusals = "write numbers from 400 to 599, or 301, 302, 303, 307, 308 for an API that redirects to a login page"
+
+// isRefusal reports whether a status can say that a credential was refused. An API may answer with an
+// error, or redirect to a login page. Other answers of 3xx are none of both: 304 is of a cache, and 300
+// a choice.
+func isRefusal(status int) bool {
+	switch status {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
+		http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return true
+	}
+	return status >= 400 && status <= 599
 }
 
 // Provision implements caddy.Provisioner.
@@ -151,6 +169,9 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	}
 	if err := t.HTTPTransport.Provision(ctx); err != nil {
 		return err
+	}
+	if t.bound != nil && t.bound.oauth != nil {
+		t.bound.oauth.UseProxy(t.HTTPTransport.Transport.Proxy)
 	}
 	t.guard = rule.Guard(t.HTTPTransport)
 	t.HTTPTransport.Transport.DialContext = peer.Dial(t.HTTPTransport.Transport.DialContext)
@@ -263,21 +284,28 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // send sends the request, and once more if the credential was refused and a fresh one can be had.
 func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error) {
-	body := newBody(req, x.ds, t.window)
+	itself := x.ds.base != nil && x.ds.isItself(x.caller, req.URL) // which can be sent again for another reason, see turn
+	body := newBody(req, x.ds, t.window, itself)
 	out, sent, err := t.outgoing(req, x, x.credential)
 	if err != nil {
 		return t.unsigned(req, x.ds, err), nil
 	}
-	out.Body = body.first
+	out.Body, out.GetBody = body.first, body.getBody()
 	t.tell(x, out)
 	res, err := t.roundTrip(out)
-	if err == nil && x.ds.method.Renewable() && slices.Contains(t.RefreshOn, res.StatusCode) {
-		res, sent, err = t.replay(req, x, body, res, sent)
+	if err == nil {
+		res, sent, err = t.turn(req, x, body, res, sent)
+	}
+	if err == nil && x.ds.renewable() && t.refused(res) {
+		if res, sent, err = t.replay(req, x, body, res, sent); err == nil {
+			res, sent, err = t.turn(req, x, body, res, sent)
+		}
 	}
 	body.finish()
 	x.failed = err
 	if err == nil {
-		x.ds.cleanResponse(res, req, out.URL, sent)
+		t.watchTrailers(res, x, req)
+		x.ds.cleanResponse(res, req, x.caller, sent)
 		x.confine(res.Header, res.StatusCode, req)
 	}
 	return res, err
@@ -311,7 +339,7 @@ func (t *Transport) outgoing(req *http.Request, x *exchange, credential *auth.Cr
 		}
 	}
 	if x.ds.base != nil {
-		target = x.ds.base.Join(target)
+		target = x.join(target)
 	}
 	out, sent := x.clone(req, target)
 	if _, kept := t.keepsTo["Host"]; x.ds.base != nil && !kept {
@@ -333,7 +361,7 @@ func (t *Transport) outgoing(req *http.Request, x *exchange, credential *auth.Cr
 	}
 	credential.SetHeader(out.Header)
 	out.URL.RawQuery = credential.SetQuery(out.URL.RawQuery)
-	x.answers(sent, out, req, credential)
+	x.answers(sent, out, credential)
 	return out, sent, nil
 }
 

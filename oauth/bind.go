@@ -73,6 +73,7 @@ func (m *Method) Bind(env Environment) error {
 	m.datasource, m.environment = env.Datasource, env
 	m.logger = m.logger.With(zap.String("datasource", env.Datasource))
 	m.http = newClient(m.tls, env.Dial)
+	m.http.Transport.(*tokenTransport).base.Proxy = m.proxy.of
 	m.places = newPlaces() // a new configuration may have a storage that works
 	identity := m.identity(to)
 	key := env.Datasource + "\x00" + identity
@@ -110,6 +111,8 @@ func (m *Method) newSource(connection, identity string, state *State) *Source {
 			identity: identity, term: m.term(), grant: m.Interactive(), presence: m.presence, logger: m.logger,
 		},
 	}
+	token := state.token.Load()
+	state.token.CompareAndSwap(token, s.store.term.recount(token))
 	if connection != "" {
 		s.store.strangers = m.connections.strangers.Load
 	}

@@ -39,6 +39,7 @@ import (
 //	    connection            <placeholder> [trusted]
 //	    pkce                  S256|off
 //	    self_signed_cert      <pem>
+//	    network_proxy         none | url <url> | <module> ...
 //	    timeout               <duration>
 //	}
 func (m *Method) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -67,7 +68,8 @@ func (m *Method) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 var options = []string{
 	"token_url", "authorization_url", "redirect_url", "issuer", "revocation_url", "insecure_http", "client_id", "client_secret", "client_auth",
 	"refresh_client_auth", "token_request", "scopes", "send_scope_on_refresh", "audience", "resource", "authorization_param", "token_param",
-	"expires_in", "refresh_before", "add_token_to", "header_prefix", "token_field", "connection", "pkce", "self_signed_cert", "timeout",
+	"expires_in", "refresh_before", "add_token_to", "header_prefix", "token_field", "connection", "pkce", "self_signed_cert", "network_proxy",
+	"timeout",
 }
 
 // codeOptions are those among them that belong to the grant authorization_code.
@@ -138,6 +140,8 @@ func (m *Method) unmarshalOption(d *caddyfile.Dispenser, name string) error {
 		return m.unmarshalRefreshBefore(d)
 	case "timeout":
 		return unmarshalDuration(d, name, &m.Timeout)
+	case "network_proxy":
+		return m.unmarshalProxy(d)
 	case "header_prefix":
 		m.HeaderPrefix = new(string)
 		if !d.AllArgs(m.HeaderPrefix) {

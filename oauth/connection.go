@@ -41,6 +41,7 @@ type connections struct {
 	bound  []*Method              // those whose configuration has not ended, the newest one last
 	endBy  time.Time              // by when the configuration that has ended last wants everything to have ended; zero: unknown
 
+	keeper        keeperClock
 	node          string    // names the process's entry; see presence
 	presence      *presence // of the configuration that was bound last
 	configuration any       // of which it is

@@ -14,6 +14,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -162,7 +163,9 @@ func (m *Method) authorizationURL(to *client, f *Flow) string {
 	if _, overridden := to.authorizationParams["resource"]; !overridden && len(to.resource) > 0 {
 		target += "&" + url.Values{"resource": to.resource}.Encode() // RFC 8707 §2: it may stand there several times
 	}
-	return target
+	// What this module has written begins behind the URL as it was configured. A blank in it is %20, and not + as in a form: +
+	// is a blank to form decoders only, and whatever decodes and encodes a URL on its way, by RFC 3986, makes %2B of it.
+	return to.authorizationURL + strings.ReplaceAll(target[len(to.authorizationURL):], "+", "%20")
 }
 
 // redemption is a flow whose code was sent to the provider.

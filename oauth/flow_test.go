@@ -62,6 +62,30 @@ func TestBegin(t *testing.T) {
 	}
 }
 
+// TestBlanks: a hop that decodes a URL by RFC 3986, and encodes it again, leaves what it means as it was.
+func TestBlanks(t *testing.T) {
+	w := newWorld(t, &issuer{}, nil)
+	for name, change := range map[string]func(*Method){
+		"scopes":              func(m *Method) { m.Scopes = []string{"a+b", "c"} },
+		"authorization_param": func(m *Method) { m.AuthorizationParams = map[string]string{"scope": "a+b c"} },
+		"audience":            func(m *Method) { m.Audience = "a+b c" },
+		"resource":            func(m *Method) { m.Resource = []string{"a+b c"} },
+		"no query before":     func(m *Method) { m.AuthorizationURL, m.Scopes = "https://p.example/authorize", []string{"a+b", "c"} },
+		"a + of the operator": func(m *Method) {
+			m.AuthorizationURL, m.Scopes = "https://p.example/a+b?x=1+2", []string{"a+b", "c"}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := w.gateway(&web{}, change)
+			_, target, err := g.Begin("", "user")
+			own, made := target[:len(g.AuthorizationURL)], target[len(g.AuthorizationURL):]
+			if err != nil || own != g.AuthorizationURL || strings.Contains(made, "+") || !strings.Contains(made, "a%2Bb%20c") {
+				t.Errorf("%s, %v", target, err)
+			}
+		})
+	}
+}
+
 // TestSealedFlow: what the browser keeps opens with the same key for the same flow only, byte for byte, and for ten minutes.
 func TestSealedFlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

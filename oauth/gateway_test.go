@@ -26,10 +26,14 @@ type web struct {
 	slow   time.Duration
 	unlike bool // the refresh token of each grant is another one
 
+	refreshLife  time.Duration // of refresh tokens; 0: they have no end
+	refreshUntil time.Time     // they end then, in any case; zero: they do not
+
 	mu    sync.Mutex
 	forms []url.Values
 	auths []string
 	codes map[string]int // how often each was redeemed
+	ended time.Time      // when the refresh token ends; zero: it does not
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -53,6 +57,8 @@ func (s *web) RoundTrip(req *http.Request) (*http.Response, error) {
 	case req.URL.Path == "/revoke":
 	case form.Get("grant_type") == "authorization_code":
 		status, v = s.exchange(form.Get("code"))
+	case s.over():
+		status, v = http.StatusBadRequest, map[string]string{"error": "invalid_grant", "error_description": "Token is not active"}
 	default:
 		c, err := s.p.redeem(req.Context(), form.Get("refresh_token"))
 		if e, ok := errors.AsType[*Error](err); ok {
@@ -61,9 +67,9 @@ func (s *web) RoundTrip(req *http.Request) (*http.Response, error) {
 			}
 			status, v = e.Status, map[string]string{"error": e.Code}
 		} else {
-			v = map[string]any{
+			v = s.withEnd(map[string]any{
 				"access_token": c.got.accessToken, "refresh_token": c.got.refreshToken, "expires_in": c.got.lifetime.Seconds(),
-			}
+			})
 		}
 	}
 	text, _ := json.Marshal(v)
@@ -89,9 +95,36 @@ func (s *web) exchange(code string) (int, any) {
 		s.p.good[refresh] = true
 		s.p.mu.Unlock()
 	}
-	return http.StatusOK, map[string]any{
+	return http.StatusOK, s.endLocked(map[string]any{
 		"access_token": "of-" + code, "refresh_token": refresh, "expires_in": s.p.life.Seconds(),
+	})
+}
+
+// over reports whether the refresh token has ended.
+func (s *web) over() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.ended.IsZero() && time.Now().After(s.ended)
+}
+
+// withEnd adds to an answer when its refresh token ends.
+func (s *web) withEnd(answer map[string]any) map[string]any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.endLocked(answer)
+}
+
+func (s *web) endLocked(answer map[string]any) map[string]any {
+	switch {
+	case s.refreshLife > 0:
+		s.ended = time.Now().Add(s.refreshLife)
+	case !s.refreshUntil.IsZero():
+		s.ended = s.refreshUntil
+	default:
+		return answer
 	}
+	answer["refresh_expires_in"] = int(time.Until(s.ended).Seconds())
+	return answer
 }
 
 // gateway is a process with a whole method: flows, a keeper, users.

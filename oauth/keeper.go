@@ -25,6 +25,9 @@ const (
 	// keepInterval is how often all records are looked at, at most.
 	keepInterval = time.Hour
 
+	// keepFew is the same where there are no more than keepPace of them.
+	keepFew = time.Minute
+
 	// keepRetry is when all records are looked at again of which some could not be dealt with; it doubles each time.
 	keepRetry = 2 * time.Second
 
@@ -48,24 +51,29 @@ func (m *Method) Keep(ctx context.Context) {
 		go m.presence.keep(ctx)
 	}
 	wait, retry := keepDelay, keepRetry
-	for sleep(ctx, wait) == nil {
-		done, renewed, err := m.keepAll(ctx)
+	for m.connections.keeper.rest(ctx, wait) == nil {
+		r, err := m.keepAll(ctx)
 		if err != nil && ctx.Err() == nil {
 			m.logger.Warn("the stored connections could not all be looked after; it is tried again", zap.Error(err))
 		}
-		wait = m.keepEvery()
+		wait = m.keepEvery(r.records)
 		wait += time.Duration(weakrand.Float64() * float64(wait) / 4) //nolint:gosec // G404: a jitter is no secret
-		if done || renewed {
+		if r.done || r.renewed {
 			retry = keepRetry // a provider that limits requests is asked for some of them again and again
 		}
-		if !done {
+		if !r.done {
 			wait, retry = min(wait, retry), 2*min(retry, wait)
 		}
 	}
 }
 
-func (m *Method) keepEvery() time.Duration {
+// keepEvery is how often all records are looked at, if there are that many. Few of them are looked at each minute: another node may
+// have connected an account since whose refresh token ends soon, and have died.
+func (m *Method) keepEvery(records int) time.Duration {
 	every := keepInterval
+	if records <= keepPace && m.environment.KeepAlive > 0 {
+		every = keepFew
+	}
 	for _, d := range []time.Duration{m.environment.KeepAlive, m.environment.SweepAfter} {
 		if d > 0 {
 			every = min(every, d/4)
@@ -74,11 +82,17 @@ func (m *Method) keepEvery() time.Duration {
 	return max(every, keepDelay)
 }
 
-// keepAll looks after all connections once. It reports whether that was done, and whether any token was renewed.
-func (m *Method) keepAll(ctx context.Context) (done, renewed bool, err error) {
+// round is what came of looking at all records.
+type round struct {
+	records       int
+	done, renewed bool // renewed: any token was
+}
+
+// keepAll looks after all connections once.
+func (m *Method) keepAll(ctx context.Context) (round, error) {
 	ring, err := m.source.store.ring()
 	if err != nil {
-		return false, false, err
+		return round{}, err
 	}
 	n := 0
 	var undone, braked, some atomic.Bool
@@ -92,6 +106,7 @@ func (m *Method) keepAll(ctx context.Context) (done, renewed bool, err error) {
 		}
 		keep, renews := m.keepOne(name, key, token, name != m.storeOf(key).names(ring)[0])
 		if keep == nil {
+			m.keepInTime(token)
 			return ctx.Err()
 		}
 		if renews && braked.Load() {
@@ -115,6 +130,8 @@ func (m *Method) keepAll(ctx context.Context) (done, renewed bool, err error) {
 				return
 			case renews && now != nil && now.generation > token.generation:
 				some.Store(true)
+			case renews && !token.refreshEnd.IsZero():
+				undone.Store(true) // it is not long until its end
 			}
 			if err != nil && !errors.Is(err, errNotMoved) && ctx.Err() == nil {
 				m.logger.Warn("a stored connection could not be looked after", zap.String("storage_key", name), zap.Error(err))
@@ -127,12 +144,12 @@ func (m *Method) keepAll(ctx context.Context) (done, renewed bool, err error) {
 		m.connections.strangers.Store(strangers > 0)
 	}
 	if err != nil {
-		return false, some.Load(), err
+		return round{n, false, some.Load()}, err
 	}
 	sweepCtx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
 	m.source.store.sweep(sweepCtx)
-	return !undone.Load(), some.Load(), nil
+	return round{n, !undone.Load(), some.Load()}, nil
 }
 
 // keepOne returns what is to be done for one connection, or nil, and whether the provider is asked for that. moved says that its record lies
@@ -142,12 +159,22 @@ func (m *Method) keepOne(name, key string, token *Token, moved bool) (keep func(
 	switch idle := m.environment.KeepAlive; {
 	case m.dead(token, now):
 		return func(ctx context.Context) error { return m.forget(ctx, name, key, token) }, false
+	case idle > 0 && token.redeemable() && !now.Before(token.keepAt(idle)):
+		return func(ctx context.Context) error { return m.Source(key).refreshIdle(ctx, token) }, true // which moves it, too
 	case moved:
 		return m.Source(key).move, false
-	case idle > 0 && token.redeemable() && now.Sub(token.obtained) >= idle:
-		return func(ctx context.Context) error { return m.Source(key).refreshIdle(ctx, token) }, true
+	case token.refusedEarly() && token.expiry.Sub(now) < 2*keepInterval: // by a process that may have ended
+		return func(context.Context) error { m.Source(key).askAtEnd(token); return nil }, false //nolint:contextcheck // it belongs to no request
 	}
 	return nil, false
+}
+
+// asked is when the provider has last said something of the refresh token.
+func (t *Token) asked() time.Time {
+	if t.refused != nil && unmillis(t.refused.At).After(t.obtained) {
+		return unmillis(t.refused.At)
+	}
+	return t.obtained
 }
 
 // dead reports whether a connection has been of no use for so long that it is forgotten.

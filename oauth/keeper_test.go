@@ -263,8 +263,8 @@ func TestKeepMany(t *testing.T) {
 		g.store(t, users)
 		time.Sleep(2 * time.Hour)
 		begin := time.Now()
-		if done, renewed, err := g.keepAll(t.Context()); !done || !renewed || err != nil {
-			t.Fatal(done, renewed, err)
+		if r, err := g.keepAll(t.Context()); !r.done || !r.renewed || r.records != users || err != nil {
+			t.Fatal(r, err)
 		}
 		if took := time.Since(begin); w.p.calls() != users || took > users*settleTime/keepers*2 {
 			t.Errorf("%d refreshes in %v", w.p.calls(), took)

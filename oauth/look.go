@@ -161,6 +161,7 @@ func (s *Source) adopt(ctx context.Context, stored, current *Token) (*Token, err
 		return stored, nil
 	}
 	st.token.Store(stored)
+	s.keepInTime(stored)
 	st.seen = time.Now()
 	if current != nil {
 		st.forgive()

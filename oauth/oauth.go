@@ -9,6 +9,7 @@ package oauth
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"maps"
 	"net"
 	"net/http"
@@ -125,6 +126,11 @@ type Method struct {
 	// A PEM that also holds a private key is presented as client certificate too. Default: the system's roots.
 	SelfSignedCert string `json:"self_signed_cert,omitempty"`
 
+	// The forward proxy of token requests, code exchange and revocation: a module of `caddy.network_proxy`, as in the transport
+	// `http` of `reverse_proxy`. `none` for no proxy. Default: that of the transport below the proxy of this datasource; without
+	// one of this module what the environment says (`HTTPS_PROXY`, `NO_PROXY`).
+	NetworkProxyRaw json.RawMessage `json:"network_proxy,omitempty" caddy:"namespace=caddy.network_proxy inline_key=from"`
+
 	// How long one token request may take. Default: `10s`.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
@@ -133,6 +139,7 @@ type Method struct {
 	redirect   string
 	issuer     string
 	tls        *tls.Config
+	proxy      networkProxy
 	logger     *zap.Logger
 
 	// What Bind sets.
@@ -246,7 +253,7 @@ func (m *Method) Provision(ctx caddy.Context) error {
 		}
 		m.tls = t.Config()
 	}
-	return nil
+	return m.loadProxy(ctx)
 }
 
 // warn says what is allowed and yet may be a mistake.

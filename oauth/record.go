@@ -39,11 +39,20 @@ type record struct {
 	Obtained  int64  `json:"obtained_at"`            // Unix time in milliseconds
 	Expiry    int64  `json:"expires_at,omitempty"`   // the same; 0: not known
 	Connected int64  `json:"connected_at,omitempty"` // the same
+	RefreshBy int64  `json:"refresh_by,omitempty"`   // the same: when the refresh token ends; older versions do not know it
 	Changed   int64  `json:"changed_at,omitempty"`   // the same
 	Grant     string `json:"grant,omitempty"`        // names the consent of which the tokens are, from the first one on
 	Node      string `json:"node,omitempty"`         // which node has written the record, if it has an entry; see presence
 	End       ending `json:"end,omitzero"`
 	Claim     *claim `json:"claim,omitempty"`
+
+	Refused *refusal `json:"refused,omitempty"`
+}
+
+// refusal is the last one of the refresh token of this generation. So others know of it, and this process after a restart.
+type refusal struct {
+	At   int64  `json:"at"`   // Unix time in milliseconds
+	Code string `json:"code"` // as words has it
 }
 
 // claim says that a node is about to redeem the refresh token of this generation, or was.
@@ -82,7 +91,8 @@ func (s *store) seal(ring *seal.Ring, name string, token *Token) ([]byte, error)
 		Identity: cmp.Or(token.identity, s.identity), Connection: []byte(s.connection),
 		Access: token.access, ID: token.id, Refresh: token.refresh,
 		Obtained: millis(token.obtained), Expiry: millis(token.expiry), Connected: millis(token.connected), Changed: millis(token.changed),
-		Grant: token.grant, Node: s.presence.own(), End: token.end, Claim: token.claim,
+		RefreshBy: millis(token.refreshEnd),
+		Grant:     token.grant, Node: s.presence.own(), End: token.end, Claim: token.claim, Refused: token.refused,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encoding a record: %w", err)
@@ -114,7 +124,7 @@ func (s *store) open(ring *seal.Ring, name string, raw []byte) (*Token, *record,
 	token := &Token{
 		access: rec.Access, id: rec.ID, refresh: rec.Refresh, generation: generation, identity: rec.Identity,
 		obtained: unmillis(rec.Obtained), connected: unmillis(rec.Connected), changed: unmillis(rec.Changed), grant: rec.Grant, node: rec.Node,
-		end: rec.End, claim: rec.Claim,
+		refreshEnd: unmillis(rec.RefreshBy), end: rec.End, claim: rec.Claim, refused: rec.Refused,
 	}
 	expiry := s.term.reopened(token, unmillis(rec.Expiry))
 	if !expiry.IsZero() {

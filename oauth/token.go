@@ -19,13 +19,16 @@ type Token struct {
 	expiry   time.Time // zero: not known; the token is used until it is refused
 	soft     time.Time // from then on a new one is fetched in the background; zero as expiry
 
+	refreshEnd time.Time // when the refresh token ends; zero: not known
+
 	grant     string    // names the consent of which the tokens are; "" where the version that connected the account named none
 	connected time.Time // when the account was connected; zero for client_credentials
 	changed   time.Time // when end changed
 	end       ending
 	node      string // which has written the record that the token was read from; "" if it was not, or that has no entry
 	claim     *claim // of who redeems the refresh token, or has died over it; as it was stored
-	foreign   bool   // it stands for a record that was made for another client or provider
+	refused   *refusal
+	foreign   bool // it stands for a record that was made for another client or provider
 }
 
 // ending says why a connection is served no more once its access token has expired.
@@ -43,6 +46,7 @@ func newToken(a *answer, received time.Time, tm term, before *Token) *Token {
 	if before != nil && t.refresh == "" {
 		t.refresh = before.refresh // RFC 6749 §6
 	}
+	t.setRefreshEnd(a, before)
 	if before != nil && t.id == "" {
 		t.id = before.id // OpenID Connect Core 1.0 §12.2 allows that
 	}
@@ -108,6 +112,11 @@ func (t *Token) redeemable() bool { return t != nil && t.refresh != "" && t.end.
 
 // alive reports whether there is a connection that nothing has ended.
 func (t *Token) alive() bool { return t != nil && t.generation > 0 && t.end.Reason == "" && !t.foreign }
+
+// refusedEarly reports whether the provider has refused the refresh token while the access token was valid, and not since.
+func (t *Token) refusedEarly() bool {
+	return t.redeemable() && t.refused != nil && !t.expiry.IsZero() && unmillis(t.refused.At).Before(t.expiry)
+}
 
 // finished returns why the connection of a token that is not valid needs a human being, or nil if it does not.
 func (t *Token) finished() error {

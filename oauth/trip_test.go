@@ -7,9 +7,11 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +21,8 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy" // brings the modules of caddy.network_proxy
 )
 
 // script is what a provider does with a connection: it writes, and returns when the connection is
@@ -151,6 +155,45 @@ var senders = map[string]func(ctx context.Context, m *Method) error{
 		return err
 	},
 	"revoke": func(ctx context.Context, m *Method) error { return m.revoke(ctx, &Token{access: "a"}) },
+}
+
+// TestSendersProxy: whatever is asked of a provider goes through the proxy, and its placeholders are global ones.
+func TestSendersProxy(t *testing.T) {
+	var seen atomic.Int64
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Host == "provider.test" {
+			seen.Add(1)
+		}
+		_, _ = io.WriteString(w, `{"access_token":"good","refresh_token":"r","expires_in":3600}`)
+	}))
+	defer proxy.Close()
+	t.Setenv("PROXY", proxy.URL)
+	for name, send := range senders {
+		for _, option := range []string{"network_proxy url " + proxy.URL, "network_proxy url {env.PROXY}", ""} {
+			m := newSender(t, "http://provider.test/x", nil)
+			m.InsecureHTTP = true
+			if option == "" {
+				m.UseProxy(func(*http.Request) (*url.URL, error) { return url.Parse(proxy.URL) })
+			} else {
+				d := caddyfile.NewTestDispenser(option)
+				d.Next()
+				if err := m.unmarshalProxy(d); err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
+				defer cancel()
+				if err := m.loadProxy(ctx); err != nil {
+					t.Fatal(err)
+				}
+				m.UseProxy(nil) // the API's is another one
+			}
+			m.http.Transport.(*tokenTransport).base.Proxy = m.proxy.of
+			seen.Store(0)
+			if err := send(t.Context(), m); err != nil || seen.Load() != 1 {
+				t.Errorf("%s, %q: %v, and the proxy has seen %d requests", name, option, err, seen.Load())
+			}
+		}
+	}
 }
 
 const hostileTimeout = 200 * time.Millisecond

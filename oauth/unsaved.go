@@ -19,6 +19,7 @@ func (s *Source) keep(ctx context.Context, token *Token) {
 	st.seen = time.Now()
 	s.lookLater(token)
 	st.records.Unlock()
+	s.keepInTime(token)
 	s.mind() //nolint:contextcheck // it belongs to no request
 
 	st.mu.Lock()
@@ -72,6 +73,7 @@ func (s *Source) storeUnsaved(ctx context.Context, unsaved, stored *Token) error
 	st.token.Store(token)
 	st.seen = time.Now()
 	s.lookLater(token)
+	s.keepInTime(token)
 	st.mu.Lock()
 	if st.unsaved == unsaved {
 		st.unsaved = nil

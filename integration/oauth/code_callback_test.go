@@ -73,16 +73,19 @@ func TestState(t *testing.T) {
 	other := ann.consent(ann.begin("own"), "ann") // of the same browser
 	state := param(t, callback, "state")
 	for _, wrong := range []string{
-		"", "x", state[1:], state[:len(state)-1], strings.ToLower(state), state + "A", state + "=", " " + state, state + "\x00", state + "%00",
+		"x", state[1:], state[:len(state)-1], strings.ToLower(state), state + "A", state + "=", " " + state, state + "\x00", state + "%00",
 		strings.Repeat("A", len(state)), "undefined", strings.Repeat(state, 200),
 	} {
 		ann.come(withParam(t, callback, "state", wrong)).wantRefused(p, 400, notBegun)
 	}
-	for _, more := range []string{"&state=" + state, "&state=x", "&code=x", "&code=", "&iss=a&iss=b", "&error=a&error=b", "&x=%zz"} {
-		ann.come(callback+more).wantRefused(p, 400, notBegun)
+	for _, more := range []string{"&state=" + state, "&state=x", "&code=x", "&code=", "&iss=a&iss=b", "&error=a&error=b", "&state=%zz", "&code=a;b"} {
+		ann.come(callback+more).wantRefused(p, 400, "The provider&#39;s answer cannot be read")
 	}
-	ann.come(b.redirect()).wantRefused(p, 400, notBegun)
-	ann.come(b.redirect()+"?code="+param(t, callback, "code")).wantRefused(p, 400, notBegun)
+	const stateless = "The answer does not say what it is for"
+	ann.come(b.redirect()).wantRefused(p, 400, stateless)
+	ann.come(withParam(t, callback, "state", "")).wantRefused(p, 400, stateless)
+	ann.come(b.redirect()+"?code="+param(t, callback, "code")).wantRefused(p, 400, stateless)
+	ann.come(b.redirect()+"?error=access_denied").wantRefused(p, 400, "You declined")
 	ann.come(withParam(t, callback, "code", "")).wantRefused(p, 400, "The provider&#39;s answer is incomplete")
 	for _, method := range []string{"HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"} {
 		v := ann.send(method, callback, "").is(405)
@@ -95,7 +98,7 @@ func TestState(t *testing.T) {
 	ann.send("GET", callback, "", "Early-Data", "1").is(425).wantNothing()
 	p.WantRequests(t, 0)
 
-	ann.come(callback).is(303)
+	ann.come(callback + "&scope=a;b&x=%zz").is(303) // what nobody needs is skipped
 	ann.come(other).is(303)
 	p.WantRequests(t, 2)
 	ann.wantServed("shared")

@@ -15,6 +15,28 @@ import (
 // maxFile is how much Caddy reads of a file for a placeholder.
 const maxFile = 1 << 20
 
+// plainText returns a value of a file or a variable without the byte order mark that editors on Windows put in front of it: no
+// secret begins with one. It returns false for UTF-16, of which no header field could be made.
+func plainText(val string) (string, bool) {
+	return strings.TrimPrefix(val, "\ufeff"), !IsUTF16(val)
+}
+
+// IsUTF16 reports whether a text is UTF-16, as some programs on Windows write it: it begins with the mark, or each of its
+// characters has a byte that is zero.
+func IsUTF16(text string) bool {
+	if strings.HasPrefix(text, "\xff\xfe") || strings.HasPrefix(text, "\xfe\xff") {
+		return strings.Contains(text, "\x00")
+	}
+	zeros := [2]int{}
+	for i := range len(text) {
+		if text[i] == 0 {
+			zeros[i%2]++
+		}
+	}
+	half := len(text) / 2
+	return half > 0 && (zeros[0] == 0 && zeros[1] == half || zeros[0] >= half && zeros[1] == 0)
+}
+
 // fileContent returns what {file.*} stands for, as Caddy's own placeholder does, which logs the name of a file that it cannot
 // read. The name may be a secret that was written in its place.
 func fileContent(name string) (string, error) {

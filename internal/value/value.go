@@ -116,6 +116,9 @@ func ReadsFile(text string) bool {
 	return false
 }
 
+// NamesFile reports whether the text of a PEM option, which ResolvePEM reads, leaves it to a file what the PEM is.
+func NamesFile(text string) bool { return ReadsFile(text) || !strings.Contains(text, "-----BEGIN") }
+
 // Parse makes a template of text. {env.*}, {file.*} and {system.*} are resolved here; all others are left for each
 // request.
 func Parse(option, text string) (*Template, error) {
@@ -318,12 +321,17 @@ func global(repl *caddy.Replacer, option, key string) (string, error) {
 	}
 	if name, ok := strings.CutPrefix(key, "file."); ok {
 		val, err := fileContent(name)
-		if err == nil && val != "" {
-			return val, nil
+		plain, isPlain := plainText(val)
+		switch {
+		case err == nil && !isPlain:
+			return "", fmt.Errorf("%s: the file of %s is UTF-16; save it as UTF-8", option, ShowPlaceholder(key))
+		case err == nil && plain != "":
+			return plain, nil
 		}
 		return "", fmt.Errorf("%s: %s: %w", option, ShowPlaceholder(key), fileError(name, err))
 	}
 	val, known := repl.GetString(key)
+	val, _ = plainText(val)
 	switch {
 	case !known:
 		return "", fmt.Errorf("%s: %w", option, errNotAPlaceholder)

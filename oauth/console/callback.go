@@ -22,54 +22,84 @@ const finishTimeout = 30 * time.Second
 // in the browser's cookie fits it: the callback is a GET that any page can send a browser to (T5, T6, T9).
 func (v *visit) callback() error {
 	v.w.Header().Set("Referrer-Policy", "no-referrer") // the URL has a code in it
-	if v.r.Method != http.MethodGet {                  // a HEAD of a link scanner must not use up the code
+	switch v.r.Method {
+	case http.MethodGet:
+	case http.MethodPost:
+		v.w.Header().Set("Allow", http.MethodGet)
+		if v.user == "" {
+			return v.refuse(&messageForm)
+		}
+		return v.turnAway(reply{}, nil, &messageForm)
+	default: // a HEAD of a link scanner must not use up the code
 		return v.methodNotAllowed("GET")
 	}
-	query, malformed := url.ParseQuery(v.r.URL.RawQuery)
-	flow, ds := v.flow(query.Get("state"))
+	reply := readReply(v.r.URL.RawQuery)
+	flow, ds := v.flow(reply.state)
 	if v.user == "" && (flow == nil || !flow.Ticket) {
 		return v.refuse(&messageNobody)
 	}
-	if malformed != nil || repeated(query) || flow == nil {
-		m := messageNoFlow
+	if reply.unclear != "" || flow == nil {
+		m := misfit(reply)
 		if v.user != "" {
 			m.Link = v.route.callbacks[0].Console()
 		}
-		return v.refuse(&m)
+		return v.turnAway(reply, nil, &m)
 	}
 	if flow.Expired(time.Now()) {
-		return v.refuse(messageLate.to(flow, ds))
+		return v.turnAway(reply, ds, messageLate.to(flow, ds))
 	}
 	if wrong := v.checkUser(flow, ds); wrong != nil {
-		return v.refuse(wrong)
+		return v.turnAway(reply, ds, wrong)
 	}
 	if flow.Done { // the back button, a reload, a link scanner; RFC 6749 §4.1.2 has a provider revoke tokens for that
 		return v.show(messageDone.to(flow, ds))
 	}
 	// Another provider could have sent the browser here, to be shown the code of this one (RFC 9207 §2.4).
-	if iss := ds.IssuedBy(); iss != "" && query.Get("iss") != iss {
-		return v.refuse(messageIssuer.to(flow, ds))
+	if iss := ds.IssuedBy(); iss != "" && reply.iss != iss {
+		return v.turnAway(reply, ds, messageIssuer.to(flow, ds))
 	}
-	if code := query.Get("error"); code != "" {
+	if reply.err != "" {
 		v.expireCookie(flow.ID(), isSecure(ds))
-		v.logger.Info("the provider did not connect an account", zap.String("datasource", ds.Datasource()), zap.String("error", knownDenial(code)))
-		return v.show(messageOfDenial(code).to(flow, ds))
+		return v.turnAway(reply, ds, messageOfDenial(reply.err).to(flow, ds))
 	}
-	if query.Get("code") == "" {
-		return v.refuse(messageNoCode.to(flow, ds))
+	if reply.code == "" {
+		return v.turnAway(reply, ds, messageNoCode.to(flow, ds))
 	}
-	return v.finish(flow, ds, query.Get("code"))
+	return v.finish(flow, ds, reply.code)
 }
 
-// repeated reports whether a parameter is there twice, which RFC 6749 §3.1 forbids: it may not mean one thing here and
-// another to whoever has looked at it before.
-func repeated(query url.Values) bool {
-	for _, name := range []string{"state", "code", "iss", "error"} {
-		if len(query[name]) > 1 {
-			return true
-		}
+// misfit says what is wrong with a reply that fits no flow, or cannot be read.
+func misfit(reply reply) message {
+	switch {
+	case reply.unclear != "":
+		return messageUnclear
+	case reply.state != "":
+		return messageNoFlow
+	case reply.err != "":
+		m := messageOfDenial(reply.err)
+		m.Text += " The answer does not say to which attempt it belongs (it has no state), so that is all that is known."
+		return m
+	default:
+		return messageNoState
 	}
-	return false
+}
+
+// turnAway answers who comes back and is not connected. The log says why: it is the only trace of it, since callbacks are not in
+// the access logs. ds is nil where it is not known whose answer that was; any page can make such a one.
+func (v *visit) turnAway(reply reply, ds datasource, m *message) error {
+	fields := []zap.Field{zap.Int("status", m.Status), zap.String("reason", m.Title)}
+	if ds != nil {
+		fields = append(fields, zap.String("datasource", ds.Datasource()))
+	}
+	if reply.unclear != "" {
+		fields = append(fields, zap.String("parameter", reply.unclear))
+	}
+	if reply.err == "" {
+		v.logger.Info("a callback did not connect an account", fields...)
+		return v.show(m)
+	}
+	v.logger.Info("the provider did not connect an account", append(fields, zap.String("error", knownDenial(reply.err)))...)
+	return v.show(m)
 }
 
 // flow returns the flow of a state that this browser has begun, and its datasource; nil if there is none that could end at

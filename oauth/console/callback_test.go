@@ -48,34 +48,51 @@ func TestCallback(t *testing.T) {
 		},
 		"no state": {
 			attack: func(_ *bed, a *ask, _ string, _ *http.Cookie) { a.path = "/connect/callback?code=c" },
-			status: 400, title: messageNoFlow.Title,
+			status: 400, title: messageNoState.Title,
 		},
 		"a state twice": {
 			attack: func(_ *bed, a *ask, state string, _ *http.Cookie) {
 				a.path = back(state, "code", "c", "state", "other")
 			},
-			status: 400, title: messageNoFlow.Title,
+			status: 400, title: messageUnclear.Title,
 		},
 		"a code twice": {
 			attack: func(_ *bed, a *ask, state string, _ *http.Cookie) { a.path = back(state, "code", "c", "code", "d") },
-			status: 400, title: messageNoFlow.Title,
+			status: 400, title: messageUnclear.Title,
 		},
 		"an issuer twice": {
 			ds: &fake{issuer: "https://provider.example"},
 			attack: func(_ *bed, a *ask, state string, _ *http.Cookie) {
 				a.path = back(state, "code", "c", "iss", "https://provider.example", "iss", "https://evil.example")
 			},
-			status: 400, title: messageNoFlow.Title,
+			status: 400, title: messageUnclear.Title,
 		},
 		"an error twice": {
 			attack: func(_ *bed, a *ask, state string, _ *http.Cookie) {
 				a.path = back(state, "error", "", "error", "x", "code", "c")
 			},
-			status: 400, title: messageNoFlow.Title,
+			status: 400, title: messageUnclear.Title,
 		},
-		"a query that does not parse": {
-			attack: func(_ *bed, a *ask, _ string, _ *http.Cookie) { a.path += "&a=%zz" },
-			status: 400, title: messageNoFlow.Title,
+		"a state that is badly encoded, and another one": {
+			attack: func(_ *bed, a *ask, _ string, _ *http.Cookie) { a.path += "&state=%zz" },
+			status: 400, title: messageUnclear.Title,
+		},
+		"a code that is badly encoded": {
+			attack: func(_ *bed, a *ask, state string, _ *http.Cookie) { a.path = back(state) + "&code=100%" },
+			status: 400, title: messageUnclear.Title,
+		},
+		"a code with what may be another pair": {
+			attack: func(_ *bed, a *ask, state string, _ *http.Cookie) { a.path = back(state) + "&code=c;code=d" },
+			status: 400, title: messageUnclear.Title,
+		},
+		"an error that is badly encoded, and a code": {
+			attack: func(_ *bed, a *ask, _ string, _ *http.Cookie) { a.path += "&error=%" },
+			status: 400, title: messageUnclear.Title,
+		},
+		"an issuer that is badly encoded": {
+			ds:     &fake{issuer: "https://provider.example"},
+			attack: func(_ *bed, a *ask, _ string, _ *http.Cookie) { a.path += "&iss=%%" },
+			status: 400, title: messageUnclear.Title,
 		},
 		"no code": {
 			attack: func(_ *bed, a *ask, state string, _ *http.Cookie) { a.path = back(state) },
@@ -155,7 +172,7 @@ func TestCallback(t *testing.T) {
 		},
 		"POST": {
 			attack: func(_ *bed, a *ask, _ string, _ *http.Cookie) { a.method = "POST" },
-			status: 405, title: messageMethod.Title,
+			status: 405, title: messageForm.Title,
 		},
 		"early data of this server": {
 			attack: func(_ *bed, a *ask, _ string, _ *http.Cookie) { a.tls = &tls.ConnectionState{HandshakeComplete: false} },
@@ -331,7 +348,8 @@ func TestPlainHTTP(t *testing.T) {
 	g.do(a).goesTo("https://gw.example/connect/")
 }
 
-// TestCallbackPath checks that the callback is told by the path that the client has sent.
+// TestCallbackPath checks that the callback is told by its whole path: as it was sent, or as rewrites have made it, or as what a
+// proxy in front has left of it.
 func TestCallbackPath(t *testing.T) {
 	ds := &fake{name: "crm", base: "https://gw.example/other/mount/"}
 	g := newBed(t, ds)
@@ -339,8 +357,10 @@ func TestCallbackPath(t *testing.T) {
 	state, cookie := g.connect("ann", "", "crm")
 	query := "?" + url.Values{"state": {state}, "code": {"c"}}.Encode()
 	for path, status := range map[string]int{
-		"/connect/callback" + query: 404, "/callback" + query: 404, "/other/mount/callback/" + query: 404,
-		"/other/mount/callback" + query: 303,
+		"/connect/callback" + query: 404, "/her/mount/callback" + query: 404, "/ount/callback" + query: 404,
+		"/other/mount/callback/" + query: 404,
+		"/other/mount/callback" + query:  303, "/mount/callback" + query: 303, "/callback" + query: 303,
+		"/connect/other/mount/callback" + query: 303, // behind a handle_path
 	} {
 		ds.take()
 		a := g.do(ask{user: "ann", path: path, cookies: []*http.Cookie{cookie}}).is(status)
@@ -349,6 +369,23 @@ func TestCallbackPath(t *testing.T) {
 		}
 		if !a.skipped && !strings.Contains(path, "callback/") {
 			t.Errorf("%s is in the access log", path)
+		}
+	}
+}
+
+// TestCallbackOfAnother: a path that is one provider's own does not count as the end of another's.
+func TestCallbackOfAnother(t *testing.T) {
+	long, short := &fake{name: "long", base: "https://gw.example/gw/connect/"}, &fake{name: "short", base: "https://gw.example/connect/"}
+	for path, want := range map[string]*fake{"/gw/connect/callback": long, "/connect/callback": short} {
+		for _, ds := range []*fake{long, short} {
+			g := newBed(t, long, short)
+			flow := &oauth.Flow{State: "s", Datasource: ds.name, User: "ann", Began: time.Now()}
+			status := 400
+			if ds == want {
+				status = 303
+			}
+			a := ask{user: "ann", path: path + "?state=s&code=c", whole: true, cookies: []*http.Cookie{sealed(t, g, flow)}}
+			g.do(a).is(status)
 		}
 	}
 }

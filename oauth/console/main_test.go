@@ -250,6 +250,17 @@ func (g *bed) do(a ask) *answer {
 // serve is what Caddy does around a handler.
 func (g *bed) serve(r *http.Request, user, account string, whole bool) *answer {
 	g.t.Helper()
+	return g.serveAt(r, user, account, func(path string) string {
+		if whole {
+			return path
+		}
+		return strings.TrimPrefix(path, "/connect")
+	})
+}
+
+// serveAt is serve behind handlers that rewrite the path.
+func (g *bed) serveAt(r *http.Request, user, account string, rewrite func(path string) string) *answer {
+	g.t.Helper()
 	repl := caddy.NewReplacer()
 	if user != "" {
 		repl.Set("http.auth.user.id", user)
@@ -262,10 +273,9 @@ func (g *bed) serve(r *http.Request, user, account string, whole bool) *answer {
 	ctx = context.WithValue(ctx, caddyhttp.VarsCtxKey, vars)
 	ctx = context.WithValue(ctx, caddyhttp.OriginalRequestCtxKey, *r)
 	r = r.WithContext(ctx)
-	if !whole {
+	if path := rewrite(r.URL.Path); path != r.URL.Path {
 		u := *r.URL
-		u.Path = strings.TrimPrefix(u.Path, "/connect")
-		u.RawPath = ""
+		u.Path, u.RawPath = path, ""
 		r.URL = &u
 	}
 	w := httptest.NewRecorder()

@@ -2,7 +2,14 @@
 
 package console
 
-import "testing"
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path"
+	"strings"
+	"testing"
+)
 
 // TestMounts has consoles below one another, with and without the outer mount stripped.
 func TestMounts(t *testing.T) {
@@ -64,4 +71,65 @@ func TestNoMount(t *testing.T) {
 	machine.take()
 	newBed(t, machine).do(ask{user: "ann", method: "POST", path: "/connect/machine/refresh", whole: true}).goesTo("../")
 	machine.called(t, `renew ""`)
+}
+
+// TestStrippedPrefix has a proxy in front that takes a prefix off the path, and what Caddy may do then with what is left. The
+// browser is at the public address, so each link of the console must lead to somewhere below it.
+func TestStrippedPrefix(t *testing.T) {
+	for name, test := range map[string]struct {
+		public string                           // the console's path
+		sent   func(path string) string         // as Caddy gets it
+		then   func(path string) (after string) // as the console gets it; nil: the same
+	}{
+		"handle":                  {"/gw/connect/", cut("/gw"), nil},
+		"handle_path":             {"/gw/connect/", cut("/gw"), cut("/connect")},
+		"rewrite, handle":         {"/gw/connect/", cut("/gw"), func(path string) string { return "/gw" + path }},
+		"rewrite, handle_path":    {"/gw/connect/", cut("/gw"), cut("/connect")},
+		"the whole prefix":        {"/gw/connect/", cut("/gw/connect"), nil},
+		"two segments":            {"/a/b/connect/", cut("/a/b"), nil},
+		"two of three":            {"/a/b/c/", cut("/a/b"), cut("/c")},
+		"a host of its own":       {"/gw/", cut("/gw"), nil},
+		"nothing is stripped":     {"/gw/connect/", cut(""), nil},
+		"handle_path in front":    {"/gw/connect/", cut(""), cut("/gw")},
+		"handle_path, both":       {"/gw/connect/", cut(""), cut("/gw/connect")},
+		"another prefix by Caddy": {"/gw/connect/", func(path string) string { return "/in" + path }, cut("/in")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ds := &fake{name: "crm", base: "https://gw.example" + test.public}
+			g := newBed(t, ds)
+			visit := func(method, path string, cookies ...*http.Cookie) *answer {
+				t.Helper()
+				at, _, _ := strings.Cut(path, "?")
+				r := httptest.NewRequest(method, "https://gw.example"+test.sent(path), nil)
+				for _, c := range cookies {
+					r.AddCookie(c)
+				}
+				return g.serveAt(r, "ann", "", func(p string) string {
+					if test.then == nil {
+						return p
+					}
+					return test.then(test.sent(at))
+				})
+			}
+			visit("GET", test.public).is(200).shows(`action="crm/connect"`)
+			a := visit("POST", test.public+"crm/connect").is(303)
+			state, cookie := a.state(), a.fresh()
+			if to := visit("POST", test.public+"crm/refresh").is(303).Header().Get("Location"); to != "../" {
+				t.Errorf("Refresh leads to %q", to)
+			}
+			visit("GET", test.public+"other/place").is(404)
+			visit("GET", test.public+"callback?state=x&code=c").is(400).says(messageNoFlow.Title)
+			visit("GET", test.public+"callback?code=c&state="+url.QueryEscape(state), cookie).goesTo(ds.base)
+			if test.sent(test.public) == "/" {
+				return // there is nothing to add a slash to
+			}
+			if to := visit("GET", strings.TrimSuffix(test.public, "/")).is(303).Header().Get("Location"); to != "./"+path.Base(test.public)+"/" {
+				t.Errorf("without a slash at the end it leads to %q", to)
+			}
+		})
+	}
+}
+
+func cut(prefix string) func(string) string {
+	return func(path string) string { return strings.TrimPrefix(path, prefix) }
 }

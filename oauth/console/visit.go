@@ -72,16 +72,10 @@ func (h *Handler) visit(w http.ResponseWriter, r *http.Request) *visit {
 	return v
 }
 
-// findRoute says what the request is for. The callback is told by the path that the client has sent, which is what
-// redirect_url has; the other routes are relative to where the console is mounted.
+// findRoute says what the request is for. The callback is told by its whole path; the other routes are relative to where the
+// console is mounted.
 func (v *visit) findRoute() route {
-	var callbacks []datasource
-	for _, ds := range v.datasources {
-		if u, err := url.Parse(ds.Redirect()); err == nil && ds.Interactive() && u.Path == v.path {
-			callbacks = append(callbacks, ds)
-		}
-	}
-	if len(callbacks) > 0 {
+	if callbacks := v.callbacks(); len(callbacks) > 0 {
 		return route{kind: routeCallback, callbacks: callbacks}
 	}
 	below := v.mounted()
@@ -91,6 +85,29 @@ func (v *visit) findRoute() route {
 		}
 	}
 	return routeOf(below[0])
+}
+
+// callbacks returns the datasources whose callback this is. That is told by the path that the client has sent, which is what
+// redirect_url has; else by the path that rewrites have made of it; else by the end of the path of redirect_url, since a proxy in
+// front may strip a prefix. Only the best of these counts: where each provider has a path of its own, an answer of one does not
+// pass for that of another (RFC 9700 §4.4.2).
+func (v *visit) callbacks() []datasource {
+	for _, is := range []func(path string) bool{
+		func(path string) bool { return path == v.path },
+		func(path string) bool { return path == v.r.URL.Path },
+		func(path string) bool { return strings.HasPrefix(v.path, "/") && strings.HasSuffix(path, v.path) },
+	} {
+		var found []datasource
+		for _, ds := range v.datasources {
+			if u, err := url.Parse(ds.Redirect()); err == nil && ds.Interactive() && is(u.Path) {
+				found = append(found, ds)
+			}
+		}
+		if len(found) > 0 {
+			return found
+		}
+	}
+	return nil
 }
 
 // routeOf says what a request is for that has this path below the mount.
@@ -111,34 +128,51 @@ func isAction(s string) bool {
 	return s == actionConnect || s == actionRefresh || s == actionDisconnect
 }
 
-// mounted returns what may be the path below the mount, the likeliest first: what handle_path has left of it, and what comes
-// after a console's public address, of which one may lie below another.
+// mounted returns what may be the path below the mount, the likeliest first: what comes after a console's public address, of
+// which one may lie below another, and what handle_path has left of the path. If the path has none of these addresses a proxy in
+// front has stripped a prefix, and what comes after the end of one counts.
 func (v *visit) mounted() (below []string) {
-	interactive := false
+	var mounts, ends []string
 	for _, ds := range v.datasources {
 		if !ds.Interactive() {
 			continue
 		}
-		interactive = true
 		mount := console(ds).Path
-		if v.path+"/" == mount {
+		mounts = append(mounts, mount)
+		for i := range len(mount) - 1 {
+			if mount[i+1] == '/' {
+				ends = append(ends, mount[i+1:])
+			}
+		}
+	}
+	sent := under(v.path, mounts)
+	if len(sent) == 0 {
+		sent = under(v.path, ends)
+	}
+	switch {
+	case v.r.URL.Path != v.path:
+		return slices.Concat(under(v.r.URL.Path, mounts), []string{v.r.URL.Path}, sent)
+	case len(mounts) == 0: // nothing says where the mount is
+		last := max(strings.LastIndexByte(v.path, '/'), 0)
+		return []string{v.path[last:], v.path[max(strings.LastIndexByte(v.path[:last], '/'), 0):]}
+	case len(sent) == 0:
+		return []string{v.path}
+	default:
+		return sent
+	}
+}
+
+// under returns what a path is below each of the mounts that it is under, the shortest first.
+func under(path string, mounts []string) (below []string) {
+	for _, mount := range mounts {
+		if path+"/" == mount {
 			below = append(below, "/")
-		} else if rest, ok := strings.CutPrefix(v.path, mount); ok {
+		} else if rest, ok := strings.CutPrefix(path, mount); ok {
 			below = append(below, "/"+rest)
 		}
 	}
 	slices.SortStableFunc(below, func(a, b string) int { return len(a) - len(b) })
-	switch {
-	case v.r.URL.Path != v.path:
-		return append([]string{v.r.URL.Path}, below...)
-	case !interactive: // nothing says where the mount is
-		last := max(strings.LastIndexByte(v.path, '/'), 0)
-		return []string{v.path[last:], v.path[max(strings.LastIndexByte(v.path[:last], '/'), 0):]}
-	case len(below) == 0:
-		return []string{v.path}
-	default:
-		return below
-	}
+	return below
 }
 
 // home returns the console's address, relative to the request's.

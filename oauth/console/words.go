@@ -141,6 +141,20 @@ var (
 			"minutes ago. Nothing was connected.",
 		Hint: startAgain,
 	}
+	messageNoState = message{
+		Status: http.StatusBadRequest, Title: "The answer does not say what it is for",
+		Text: "Whoever has sent you here has left out the value (state) that says to which attempt the answer belongs. Nothing was connected.",
+		Hint: startAgain,
+	}
+	messageUnclear = message{
+		Status: http.StatusBadRequest, Title: "The provider's answer cannot be read",
+		Text: "Of state, code, error and iss, one is badly encoded, or there twice. Nothing was connected.", Hint: startAgain,
+	}
+	messageForm = message{
+		Status: http.StatusMethodNotAllowed, Title: "The provider answers in another way",
+		Text: "It has sent a form, and this gateway takes what stands in the address of the callback. Nothing was connected.",
+		Hint: "The operator of the gateway can mend that with authorization_param response_mode query.",
+	}
 	messageLate = message{
 		Status: http.StatusBadRequest, Title: "That took longer than ten minutes",
 		Text: "Nothing was connected.", Hint: startAgain,

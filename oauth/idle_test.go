@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"strconv"
+	"testing"
+	"time"
+)
+
+// TestRefreshLifetime: each name, in each form, and what says that there is no end.
+func TestRefreshLifetime(t *testing.T) {
+	for body, want := range map[string]time.Duration{
+		`{"access_token":"a","refresh_expires_in":1800}`:                               30 * time.Minute,
+		`{"access_token":"a","refresh_token_expires_in":"15897600"}`:                   15897600 * time.Second,
+		`{"access_token":"a","x_refresh_token_expires_in":8726400.0}`:                  8726400 * time.Second,
+		`{"access_token":"a","refresh_expires_in":1800,"refresh_token_expires_in":60}`: time.Minute,
+		`{"access_token":"a","refresh_expires_in":0,"refresh_token_expires_in":60}`:    time.Minute,
+		`{"access_token":"a","refresh_expires_in":0}`:                                  0, // Keycloak, of an offline token
+		`{"access_token":"a","refresh_expires_in":-1}`:                                 0,
+		`{"access_token":"a","refresh_expires_in":null}`:                               0,
+		`{"access_token":"a","refresh_expires_in":"soon"}`:                             0,
+		`{"access_token":"a","Refresh_Expires_In":60}`:                                 0,
+		`{"access_token":"a","refresh_expires_in":1e300}`:                              0,
+		`{"access_token":"a"}`:                                                         0,
+		`access_token=a&refresh_token_expires_in=60`:                                   time.Minute,
+	} {
+		if got, err := parseAnswer([]byte(body)); err != nil || got.refreshLife != want {
+			t.Errorf("%s: %v, %v", body, got.refreshLife, err)
+		}
+	}
+}
+
+// TestSetRefreshEnd: a refresh token that stays keeps its end; of a new one what the provider says is known.
+func TestSetRefreshEnd(t *testing.T) {
+	now := time.Now()
+	before := newToken(&answer{accessToken: "a", refreshToken: "r", refreshLife: time.Hour}, now, term{}, nil)
+	later := now.Add(10 * time.Minute)
+	for name, test := range map[string]struct {
+		a    answer
+		want time.Time
+	}{
+		"no refresh token":             {answer{}, now.Add(time.Hour)},
+		"the same":                     {answer{refreshToken: "r"}, now.Add(time.Hour)},
+		"the same, with a new end":     {answer{refreshToken: "r", refreshLife: time.Hour}, later.Add(time.Hour)},
+		"a new end alone":              {answer{refreshLife: time.Hour}, later.Add(time.Hour)},
+		"another":                      {answer{refreshToken: "s", refreshLife: time.Minute}, later.Add(time.Minute)},
+		"another, and nothing is said": {answer{refreshToken: "s"}, time.Time{}},
+	} {
+		test.a.accessToken = "b"
+		if got := newToken(&test.a, later, term{}, before).refreshEnd; !got.Equal(test.want) {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
+}
+
+// TestRefreshEndStored: a record has the end, and one that was written by a version without it opens.
+func TestRefreshEndStored(t *testing.T) {
+	st, _ := newStore(t, new(memory))
+	st.grant = true
+	for _, life := range []time.Duration{0, 30 * time.Minute} {
+		token := newToken(&answer{accessToken: "a", refreshToken: "r", refreshLife: life}, time.Now(), term{}, nil)
+		token.generation++
+		if err := st.save(t.Context(), token); err != nil {
+			t.Fatal(err)
+		}
+		got, err := st.load(t.Context())
+		if err != nil || got.refresh != "r" || millis(got.refreshEnd) != millis(token.refreshEnd) {
+			t.Errorf("%v: %v, %v", life, got.refreshEnd, err)
+		}
+	}
+}
+
+// TestKeepAt: a fifth of its life before the end, and a minute at least, or half of a short life; and never later than keep_alive.
+func TestKeepAt(t *testing.T) {
+	const day = 24 * time.Hour
+	for _, test := range []struct{ life, idle, want time.Duration }{
+		{0, day, day}, {30 * time.Minute, day, 24 * time.Minute}, {5 * time.Minute, day, 4 * time.Minute}, {2 * time.Minute, day, time.Minute},
+		{time.Minute, day, 30 * time.Second}, {8 * time.Second, day, 4 * time.Second}, {time.Second, day, idleMinimum},
+		{100 * day, day, day}, {100 * day, 365 * day, 80 * day}, {30 * time.Minute, time.Minute, time.Minute},
+	} {
+		token := newToken(&answer{accessToken: "a", refreshToken: "r", refreshLife: test.life}, time.Now(), term{}, nil)
+		if got := token.keepAt(test.idle).Sub(token.obtained); got != test.want {
+			t.Errorf("%v, keep_alive %v: after %v, want %v", test.life, test.idle, got, test.want)
+		}
+	}
+}
+
+// kept changes a method to one with the default keep_alive.
+func kept(m *Method) { m.environment.KeepAlive = 24 * time.Hour }
+
+// TestKeptAlive: a connection that nobody uses lives for as long as the gateway does, whatever life its refresh tokens have, and the
+// provider is not asked much more often than it needs.
+func TestKeptAlive(t *testing.T) {
+	for _, life := range []time.Duration{8 * time.Second, time.Minute, 2 * time.Minute, 30 * time.Minute, 6 * time.Hour} {
+		for _, way := range []rotation{rotateStrict, rotateNever} {
+			t.Run(life.String()+"/"+way.String(), func(t *testing.T) {
+				bubble(t, &issuer{mode: way, life: 5 * time.Minute}, func(t *testing.T, w *world) {
+					s := &web{p: w.p, refreshLife: life}
+					g := w.gateway(s, kept)
+					stop := keep(t.Context(), g)
+					time.Sleep(time.Hour) // the keeper sleeps when the account is connected
+					g.connect(t, "", "good")
+					time.Sleep(15 * life)
+					stop()
+					need := int(15 * life / (life * 4 / 5))
+					if n := w.p.calls(); n < need*9/10 || n > 2*need+5 {
+						t.Errorf("%d refreshes in 15 times the life, which needs %d", n, need)
+					}
+					if got, err := g.serves(t, ""); err != nil {
+						t.Errorf("%s, %v", got, err)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestKeptAliveByAnother: the account is connected on a node that dies; another one, which has not been asked for anything, and
+// one that starts, keep it alive.
+func TestKeptAliveByAnother(t *testing.T) {
+	for _, life := range []time.Duration{3 * time.Minute, 30 * time.Minute} {
+		bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
+			s := &web{p: w.p, refreshLife: life}
+			dies, stays := w.gateway(s, kept), w.gateway(s, kept)
+			stopStays, stopDies := keep(t.Context(), stays), keep(t.Context(), dies)
+			time.Sleep(3 * time.Hour)
+			dies.connect(t, "", "good")
+			stopDies()
+			time.Sleep(3 * life)
+			stopStays()
+			starts := w.gateway(s, kept)
+			stop := keep(t.Context(), starts)
+			time.Sleep(3 * life)
+			stop()
+			if got, err := starts.serves(t, ""); err != nil {
+				t.Errorf("%v: %s, %v", life, got, err)
+			}
+			if used := w.p.twice(); used != "" || w.p.dead {
+				t.Errorf("%v: %q was redeemed twice; withdrawn: %t", life, used, w.p.dead)
+			}
+		})
+	}
+}
+
+// TestKeptAliveMany: many users, whose refresh tokens end at any time, and two nodes. None of them ever ends.
+func TestKeptAliveMany(t *testing.T) {
+	bubble(t, &issuer{mode: rotateNever, life: 5 * time.Minute}, func(t *testing.T, w *world) {
+		const users, life = 70, 30 * time.Minute
+		s := &web{p: w.p, refreshLife: life}
+		many := func(m *Method) { perUser(m); kept(m) }
+		g := w.gateway(s, many)
+		stop := keep(t.Context(), g, w.gateway(s, many))
+		w.p.connect()
+		for i := range users {
+			user := "user" + strconv.Itoa(i)
+			a := &answer{accessToken: user, refreshToken: "refresh-0", lifetime: 5 * time.Minute, refreshLife: life}
+			if err := g.Source(user).install(t.Context(), newToken(a, time.Now(), term{}, nil)); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(13 * time.Second)
+		}
+		for range 30 {
+			time.Sleep(5 * time.Minute)
+			_, err := g.eachRecord(t.Context(), func(_, user string, token *Token) error {
+				if !token.refreshEnd.After(time.Now()) {
+					t.Errorf("%s: the refresh token has ended %v ago", user, time.Since(token.refreshEnd))
+				}
+				return nil
+			})
+			if err != nil || t.Failed() {
+				t.Fatal(err)
+			}
+		}
+		stop()
+		if need := 150 * users / 24; w.p.calls() > need*3/2 {
+			t.Errorf("%d refreshes, where %d are needed", w.p.calls(), need)
+		}
+	})
+}
+
+// TestNotKeptAlive: keep_alive 0 is "for ever", and a provider that says no end has its tokens used once a day.
+func TestNotKeptAlive(t *testing.T) {
+	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
+		g := w.gateway(&web{p: w.p, refreshLife: 30 * time.Minute}, nil)
+		stop := keep(t.Context(), g)
+		g.connect(t, "", "good")
+		time.Sleep(24 * time.Hour)
+		stop()
+		if n := w.p.calls(); n != 0 {
+			t.Errorf("%d refreshes", n)
+		}
+	})
+}
+
+// TestFixedEnd: the end of a refresh token cannot be put off. It is used ever more often as that comes near, and not without bound.
+func TestFixedEnd(t *testing.T) {
+	bubble(t, &issuer{mode: rotateNever, life: time.Hour}, func(t *testing.T, w *world) {
+		end := time.Now().Add(3 * 24 * time.Hour)
+		g := w.gateway(&web{p: w.p, refreshUntil: end}, kept)
+		stop := keep(t.Context(), g)
+		g.connect(t, "", "good")
+		time.Sleep(time.Until(end.Add(-time.Hour)))
+		before := w.p.calls()
+		time.Sleep(2 * time.Hour)
+		stop()
+		if n := w.p.calls() - before; n > 30 {
+			t.Errorf("%d refreshes in the last hour", n)
+		}
+	})
+}
+
+// TestKeptAliveAfterFailure: the provider is down when the refresh token is to be used, and back before that ends.
+func TestKeptAliveAfterFailure(t *testing.T) {
+	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
+		g := w.gateway(&web{p: w.p, refreshLife: 30 * time.Minute}, kept)
+		down := time.Now().Add(27 * time.Minute)
+		w.p.fate = func(int) fate {
+			if time.Now().Before(down) {
+				return fate{err: &Error{Status: 503}}
+			}
+			return fate{}
+		}
+		stop := keep(t.Context(), g)
+		g.connect(t, "", "good")
+		time.Sleep(2 * time.Hour)
+		stop()
+		if got, err := g.serves(t, ""); err != nil {
+			t.Errorf("%s, %v", got, err)
+		}
+	})
+}
