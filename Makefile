@@ -3,6 +3,8 @@
 GOLANGCI_LINT_VERSION := v2.15.0
 XCADDY_VERSION        := v0.4.7
 CADDY_VERSION         := v2.11.9
+VERSITYGW_VERSION     := v1.8.0
+FAKE_GCS_VERSION      := v1.56.1
 
 CONFIG    ?= examples/quickstart.caddyfile
 FUZZTIME  ?= 1s
@@ -59,6 +61,26 @@ $(JUDGES)/node_modules/.package-lock.json: integration/attack/testdata/judges/pa
 	cp integration/attack/testdata/judges/package.json integration/attack/testdata/judges/package-lock.json $(JUDGES)/
 	npm ci --prefix $(JUDGES) --ignore-scripts --no-audit --no-fund
 	touch $@
+
+# The tests of real clients run the SDKs that npm has, and two servers that are Go programs. The others are Debian's packages.
+CLIENTS   := .cache/clients
+VERSITYGW := $(CLIENTS)/bin/$(VERSITYGW_VERSION)/versitygw$(EXE)
+FAKE_GCS  := $(CLIENTS)/bin/$(FAKE_GCS_VERSION)/fake-gcs-server$(EXE)
+
+.PHONY: clients
+clients: $(CLIENTS)/node_modules/.package-lock.json $(VERSITYGW) $(FAKE_GCS) ## Install what integration/clients runs (needs npm)
+
+$(CLIENTS)/node_modules/.package-lock.json: integration/clients/testdata/node/package-lock.json
+	mkdir -p $(CLIENTS)
+	cp integration/clients/testdata/node/package.json integration/clients/testdata/node/package-lock.json $(CLIENTS)/
+	npm ci --prefix $(CLIENTS) --ignore-scripts --no-audit --no-fund
+	touch $@
+
+$(VERSITYGW):
+	GOBIN=$(CURDIR)/$(@D) go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW_VERSION)
+
+$(FAKE_GCS):
+	GOBIN=$(CURDIR)/$(@D) go install github.com/fsouza/fake-gcs-server@$(FAKE_GCS_VERSION)
 
 .PHONY: bench
 bench: ## Run the benchmarks (BENCH=., BENCHTIME=1s)

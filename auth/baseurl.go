@@ -174,8 +174,9 @@ func (b *BaseURL) Join(u *url.URL) *url.URL {
 		}
 	}
 	if literal {
-		// A raw blank, which HTTP/2 can carry, would end the target on the request line of HTTP/1.1 (RFC 9112 §3).
-		escaped = strings.ReplaceAll(escaped, " ", "%20")
+		// A raw blank, which HTTP/2 can carry, would end the target on the request line of HTTP/1.1 (RFC 9112 §3). A
+		// target has no fragment: behind a raw # some servers do not read on, and would miss the query that is set here.
+		escaped = strings.NewReplacer(" ", "%20", "#", "%23").Replace(escaped)
 		if target := b.escapedPath + escaped; !strings.HasPrefix(target, "//") {
 			joined.Opaque = target
 			return joined
