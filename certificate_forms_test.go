@@ -57,8 +57,10 @@ func pkcs7(t *testing.T, ids ...*identity) []byte {
 		Certs   asn1.RawValue
 		Signers asn1.RawValue
 	}{
-		1, set, struct{ Type asn1.ObjectIdentifier }{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 1}},
-		asn1.RawValue{Class: asn1.ClassContextSpecific, IsCompound: true, Bytes: certs}, set,
+		1, set,
+		struct{ Type asn1.ObjectIdentifier }{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 1}},
+		asn1.RawValue{Class: asn1.ClassContextSpecific, IsCompound: true, Bytes: certs},
+		set,
 	})
 	if err != nil {
 		t.Fatal(err)

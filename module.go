@@ -141,7 +141,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if h.ds.base == nil {
 		peer.GuardLog() // the proxy may have another transport than ours
 		cleaning := h.newCleaningWriter(w, r, x)
-		defer cleaning.finish()
+		defer cleaning.finish() //nolint:contextcheck // what it renews is for the next request
 		w = cleaning
 	}
 	// The exchange ends with this handler: an error route that has the transport must not find it.

@@ -75,9 +75,16 @@ func TestRefreshEndStored(t *testing.T) {
 func TestKeepAt(t *testing.T) {
 	const day = 24 * time.Hour
 	for _, test := range []struct{ life, idle, want time.Duration }{
-		{0, day, day}, {30 * time.Minute, day, 24 * time.Minute}, {5 * time.Minute, day, 4 * time.Minute}, {2 * time.Minute, day, time.Minute},
-		{time.Minute, day, 30 * time.Second}, {8 * time.Second, day, 4 * time.Second}, {time.Second, day, idleMinimum},
-		{100 * day, day, day}, {100 * day, 365 * day, 80 * day}, {30 * time.Minute, time.Minute, time.Minute},
+		{0, day, day},
+		{30 * time.Minute, day, 24 * time.Minute},
+		{5 * time.Minute, day, 4 * time.Minute},
+		{2 * time.Minute, day, time.Minute},
+		{time.Minute, day, 30 * time.Second},
+		{8 * time.Second, day, 4 * time.Second},
+		{time.Second, day, idleMinimum},
+		{100 * day, day, day},
+		{100 * day, 365 * day, 80 * day},
+		{30 * time.Minute, time.Minute, time.Minute},
 	} {
 		token := newToken(&answer{accessToken: "a", refreshToken: "r", refreshLife: test.life}, time.Now(), term{}, nil)
 		if got := token.keepAt(test.idle).Sub(token.obtained); got != test.want {

@@ -97,7 +97,7 @@ func (v *visit) whoOperates() string {
 		if strings.EqualFold(strings.TrimSpace(operator), strings.TrimSpace(v.user)) {
 			v.logger.Warn("a user is no operator, whose name differs from an operator's in capital letters or blanks only; correct operators, " +
 				"which are compared byte by byte")
-			said += " It has your name with other capital letters, or with blanks."
+			return said + " It has your name with other capital letters, or with blanks."
 		}
 	}
 	return said
