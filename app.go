@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/authenticated-api/caddy-authenticated-api/internal/dial"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/peer"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
@@ -38,6 +39,11 @@ type App struct {
 	// admin endpoint are never dialled anyway.
 	DenyPrivate bool `json:"deny_private,omitempty"`
 
+	// Addresses and prefixes that are dialled though the rule for all APIs refuses them: link-local ones such as
+	// `169.254.171.0/24`, site-local ones, and private ones where `deny_private` is set. An address of a cloud's metadata is
+	// dialled only if it stands here itself. Global placeholders are resolved when the configuration loads. Default: none.
+	AllowDial []string `json:"allow_dial,omitempty"`
+
 	// How many connections of each datasource are kept in memory; the storage has all of them. Default: `100000`.
 	CacheSize int `json:"cache_size,omitempty"`
 
@@ -55,6 +61,7 @@ type App struct {
 	ctx     caddy.Context
 	logger  *zap.Logger
 	storage certmagic.Storage
+	allowed dial.Allowed
 	admin   string // the address of Caddy's admin endpoint, where a handler has said it
 
 	endBy atomic.Pointer[time.Time] // by when everything must have ended; nil while the configuration runs
@@ -63,6 +70,7 @@ type App struct {
 	keys        *seal.Ring             // nil: not configured, and not needed until now
 	withMade    bool                   // the key that was made here is among them, if there is one
 	datasources map[string]*datasource // by name; the one that was provisioned last
+	told        []string               // of which literal secrets
 	given       map[string]string      // given names, and what was configured under them
 	oauth       map[string]*datasource // those whose tokens are stored under their names
 }
@@ -85,6 +93,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.CacheSize < 0 {
 		return fmt.Errorf("cache_size: %d is below zero; it is a number of connections", a.CacheSize)
 	}
+	var err error
+	if a.allowed, err = allowDial(a.AllowDial); err != nil {
+		return err
+	}
 	if err := a.loadKeys(); err != nil {
 		return err
 	}
@@ -95,6 +107,18 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.datasources = make(map[string]*datasource)
 	a.given = make(map[string]string)
 	return nil
+}
+
+// allowDial resolves and reads what allow_dial says.
+func allowDial(texts []string) (dial.Allowed, error) {
+	resolved := make([]string, len(texts))
+	for i, text := range texts {
+		var err error
+		if resolved[i], err = value.ResolveLine("allow_dial", text); err != nil {
+			return nil, err
+		}
+	}
+	return dial.ParseAllowed(resolved)
 }
 
 func (a *App) loadStorage(ctx caddy.Context) error {
@@ -121,6 +145,9 @@ func (a *App) loadStorage(ctx caddy.Context) error {
 
 // Start implements caddy.App.
 func (a *App) Start() error {
+	if err := a.checkRoutes(a.OAuth()); err != nil {
+		return err
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, ds := range a.oauth {

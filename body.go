@@ -20,7 +20,7 @@ type body struct {
 	announced http.Header // as it was before
 }
 
-func newBody(req *http.Request, ds *datasource, window int) body {
+func newBody(req *http.Request, ds *datasource, window int, again bool) body {
 	b := body{first: req.Body}
 	if req.Body == nil || req.Body == http.NoBody {
 		return b
@@ -29,7 +29,8 @@ func newBody(req *http.Request, ds *datasource, window int) body {
 		ds.cleanTrailer(req.Trailer)
 		b.first = &trailerCleaner{b.first, func() { ds.cleanTrailer(req.Trailer) }}
 	}
-	if ds.method.Renewable() && window > 0 {
+	// A credential that cannot be renewed leaves one use for the window, and a body that will not fit into it has none.
+	if window > 0 && (again || ds.renewable() || req.ContentLength <= int64(window)) {
 		if b.trailer = req.Trailer; len(b.trailer) > 0 {
 			b.announced = b.trailer.Clone()
 		}
@@ -63,6 +64,19 @@ func (b body) trailers(again io.ReadCloser) (io.ReadCloser, http.Header) {
 	own := make(http.Header, len(b.announced))
 	maps.Copy(own, b.announced)
 	return &trailerCleaner{again, func() { maps.Copy(own, b.trailer) }}, own
+}
+
+// getBody returns the http.Request.GetBody of a request with this body, or nil. Without one net/http cannot send a request
+// on another connection that a server has not taken from this one, as at the end of each HTTP/2 connection (GOAWAY).
+func (b body) getBody() func() (io.ReadCloser, error) {
+	switch {
+	case b.window == nil:
+		return nil
+	case len(b.trailer) > 0:
+		return b.window.GetBodyAtRest
+	default:
+		return b.window.GetBody
+	}
 }
 
 func (b body) finish() {

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/option"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/authenticated-api/caddy-authenticated-api/signature"
 	"github.com/caddyserver/caddy/v2"
@@ -89,11 +90,14 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 		opts.handler.AdminAddress = adminAddress(h) // for the token endpoint
 	}
 	if len(args) == 0 {
+		if empty := option.Empty([]caddyfile.Token{name}); len(empty) > 0 {
+			return nil, d.Errf("base URL: %s is empty: not set, or empty, for the process that reads the Caddyfile", strings.Join(empty, ", "))
+		}
 		return opts.handlerAlone(h, d, matcher)
 	}
 	opts.handler.BaseURL = args[0].Text
 	if err := opts.handler.check(); err != nil {
-		return nil, d.WrapErr(err)
+		return nil, option.WithEmpty(args, d.WrapErr(err))
 	}
 
 	base, err := auth.ParseBaseURL(opts.handler.BaseURL)
@@ -153,6 +157,11 @@ func (opts *directive) take(word string, d *caddyfile.Dispenser, segment caddyfi
 		return false, d.Errf("transport: no other transport can carry the credential; only " +
 			"`transport http { … }` is possible here, and configures the transport of this module")
 	}
+	if !ours && !slices.Contains(proxySubdirectives, word) {
+		if where := option.Elsewhere(word); where != "" {
+			return false, d.Errf("%s", where)
+		}
+	}
 	if !ours {
 		if opts.firstOther == "" {
 			opts.firstOther = word
@@ -165,16 +174,19 @@ func (opts *directive) take(word string, d *caddyfile.Dispenser, segment caddyfi
 		}
 	}
 	if err := parse(opts, d); err != nil {
-		return false, err
+		return false, option.WithEmpty(segment, err)
 	}
-	return true, wrap(d, opts.handler.check()) // here, since the dispenser knows the line
+	return true, option.WithEmpty(segment, wrap(d, opts.handler.check())) // here, since the dispenser knows the line
 }
 
 // handlerAlone is the form without a base URL.
 func (opts *directive) handlerAlone(h httpcaddyfile.Helper, d *caddyfile.Dispenser, matcher caddy.ModuleMap) ([]httpcaddyfile.ConfigValue, error) {
 	if opts.firstOther != "" {
-		return nil, d.Errf("unrecognized subdirective %s; without a base URL the proxy is one of your own, and its subdirectives go there",
-			value.Mention(opts.firstOther, knownWords()...))
+		remedy := "without a base URL the proxy is one of your own, and its subdirectives go there"
+		if meant := value.Nearest(opts.firstOther, slices.Sorted(maps.Keys(subdirectives))...); meant != "" {
+			remedy = "did you mean " + meant + "?"
+		}
+		return nil, d.Errf("unrecognized subdirective %s; %s", value.Mention(opts.firstOther, knownWords()...), remedy)
 	}
 	if word := opts.transport.given(); word != "" {
 		return nil, d.Errf("%s: without a base URL it belongs into the block of your own proxy's transport: "+
@@ -209,12 +221,7 @@ func (opts *directive) reverseProxy(h httpcaddyfile.Helper, tokens []caddyfile.T
 	d := caddyfile.NewDispenser(tokens)
 	proxy := new(reverseproxy.Handler)
 	if err := proxy.UnmarshalCaddyfile(d); err != nil {
-		err = withoutValues(d, tokens, err)
-		if strings.Contains(err.Error(), "unrecognized subdirective") {
-			return nil, fmt.Errorf("%w; besides those of reverse_proxy there are %s", err,
-				strings.Join(slices.Sorted(maps.Keys(subdirectives)), ", "))
-		}
-		return nil, err
+		return nil, withSuggestion(withoutValues(d, tokens, err), err)
 	}
 	if err := proxy.FinalizeUnmarshalCaddyfile(h); err != nil {
 		return nil, withoutValues(d, tokens, err)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -15,13 +16,16 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
-// proxyWords are the subdirectives of reverse_proxy and of its transport http.
-var proxyWords = strings.Fields(`
+// proxySubdirectives are those of reverse_proxy.
+var proxySubdirectives = strings.Fields(`
 	to dynamic lb_policy lb_retries lb_try_duration lb_try_interval lb_retry_match
 	health_uri health_upstream health_port health_interval health_passes health_fails health_timeout health_method health_status health_body
 	health_request_body health_follow_redirects health_headers fail_duration max_fails unhealthy_status unhealthy_latency
 	unhealthy_request_count flush_interval request_buffers response_buffers stream_timeout stream_buffer_size stream_close_delay
-	trusted_proxies header_up header_down method rewrite verbose_logs transport handle_response replace_status
+	trusted_proxies header_up header_down method rewrite verbose_logs transport handle_response replace_status`)
+
+// proxyWords are those of its transport http.
+var proxyWords = strings.Fields(`
 	read_buffer write_buffer read_timeout write_timeout max_response_header proxy_protocol forward_proxy_url network_proxy dial_timeout
 	dial_fallback_delay response_header_timeout expect_continue_timeout resolvers tls tls_client_auth tls_trust_pool tls_insecure_skip_verify
 	tls_curves tls_timeout tls_server_name tls_renegotiation tls_except_ports tls_trusted_ca_certs keepalive keepalive_interval
@@ -29,11 +33,28 @@ var proxyWords = strings.Fields(`
 
 // knownWords are the words of a block that errors may show.
 func knownWords() []string {
-	known := slices.Concat(proxyWords, slices.Collect(maps.Keys(subdirectives)), []string{directiveName, "datasource", "reverse_proxy"})
+	known := slices.Concat(proxySubdirectives, proxyWords, slices.Collect(maps.Keys(subdirectives)), []string{directiveName, "datasource", "reverse_proxy"})
 	for _, id := range caddy.Modules() {
 		known = append(known, caddy.ModuleID(id).Name())
 	}
 	return known
+}
+
+// unrecognized matches what Caddy's parsers say of a word that they do not know.
+var unrecognized = regexp.MustCompile(`unrecognized subdirective ([^\s,]+)`)
+
+// withSuggestion adds the option that was meant to an error about one that the proxy does not know, or those that there are. said is
+// the error as Caddy has made it.
+func withSuggestion(err, said error) error {
+	m := unrecognized.FindStringSubmatch(said.Error())
+	if m == nil {
+		return err
+	}
+	own := slices.Sorted(maps.Keys(subdirectives))
+	if meant := value.Nearest(m[1], slices.Concat(own, proxySubdirectives, proxyWords)...); meant != "" {
+		return fmt.Errorf("%w; did you mean %s?", err, meant)
+	}
+	return fmt.Errorf("%w; besides those of reverse_proxy there are %s", err, strings.Join(own, ", "))
 }
 
 // shortest is the length from which a part of a word could tell something of a secret.

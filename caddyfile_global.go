@@ -4,7 +4,10 @@ package authenticatedapi
 
 import (
 	"strconv"
+	"strings"
 
+	"github.com/authenticated-api/caddy-authenticated-api/internal/dial"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/option"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -21,8 +24,16 @@ import (
 //	    sweep_after <duration>
 //	    keep_alive  <duration>
 //	    deny_private
+//	    allow_dial  <prefix...>
 //	}
 func parseGlobalOption(d *caddyfile.Dispenser, _ any) (any, error) {
+	d.Next()
+	segment := d.NextSegment()
+	app, err := parseApp(caddyfile.NewDispenser(segment))
+	return app, option.WithEmpty(segment, err)
+}
+
+func parseApp(d *caddyfile.Dispenser) (any, error) {
 	app := new(App)
 	d.Next() // consume the option's name
 	if d.NextArg() {
@@ -75,12 +86,33 @@ func parseGlobalOption(d *caddyfile.Dispenser, _ any) (any, error) {
 				return nil, d.Errf("deny_private: takes no argument")
 			}
 			app.DenyPrivate = true
+		case "allow_dial":
+			if err := parseAllowDial(d, app); err != nil {
+				return nil, err
+			}
 		default:
-			return nil, d.Errf("%s: unrecognized global option %s; there are key, storage, cache_size, sweep_after, keep_alive and deny_private",
-				directiveName, value.Mention(d.Val(), "key", "storage", "cache_size", "sweep_after", "keep_alive", "deny_private"))
+			return nil, d.Errf("%s: %s", directiveName, option.Unrecognized(d.Val(), "key", "storage", "cache_size", "sweep_after", "keep_alive",
+				"deny_private", "allow_dial"))
 		}
 	}
 	return httpcaddyfile.App{Name: directiveName, Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+func parseAllowDial(d *caddyfile.Dispenser, app *App) error {
+	args := d.RemainingArgs()
+	if len(args) == 0 {
+		return d.Errf("allow_dial: takes one address or prefix or more, such as 169.254.171.0/24")
+	}
+	for _, arg := range args {
+		if strings.Contains(arg, "{") { // it is resolved when the configuration loads
+			continue
+		}
+		if _, err := dial.ParseAllowed([]string{arg}); err != nil {
+			return d.WrapErr(err)
+		}
+	}
+	app.AllowDial = append(app.AllowDial, args...)
+	return nil
 }
 
 // parseDurationOrNever reads a duration, or 0, which stands for never.

@@ -538,7 +538,7 @@ func TestCertConfigErrors(t *testing.T) {
 		{"no certificate", alone.keyPEM(t), []string{"no certificate", openssl}},
 		{"garbage in a block", broken, []string{"certificate 1"}},
 		{"garbage", "\x00\xff certificate", []string{"no certificate", openssl}},
-		{"block without end", strings.TrimSuffix(ca.pem, "-----END CERTIFICATE-----\n"), []string{"no certificate", openssl}},
+		{"block without end", strings.TrimSuffix(ca.pem, "-----END CERTIFICATE-----\n"), []string{"no -----END CERTIFICATE----- line", "cut"}},
 		{"no subject alternative name", nameless.pem, []string{"subject alternative name", openssl}},
 		{"one of two without", alone.pem + nameless.pem, []string{"subject alternative name", openssl}},
 		{"key of none", ca.pem + alone.keyPEM(t), []string{"private key", "none of its certificates"}},

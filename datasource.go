@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"sync"
 	"sync/atomic"
 
 	"go.uber.org/zap"
@@ -27,8 +28,8 @@ type Datasource struct {
 	// host of the base URL, other characters as `-`, and its port if it is not the scheme's own.
 	Name string `json:"name,omitempty"`
 
-	// The base URL of the API, `http(s)://host[:port][/path][?query]`. A request's path and query are joined to it. No
-	// placeholders. Empty: the request is left to a proxy behind this handler.
+	// The base URL of the API, `http(s)://host[:port][/path][?query]`. A request's path and query are joined to it; one for
+	// the route itself asks for it as it is written, with or without a slash at the end. No placeholders. Empty: the request is left to a proxy behind this handler.
 	BaseURL string `json:"base_url,omitempty"`
 
 	// Header fields of the requests to the API.
@@ -57,7 +58,9 @@ type Datasource struct {
 	// `Report-To`, `NEL`, `Accept-CH`, `Expect-CT`, `Origin-Agent-Cluster`, `Public-Key-Pins`,
 	// `Public-Key-Pins-Report-Only`, `Sec-Session-*` and `Secure-Session-*` (`Challenge` and
 	// `Registration`), `Set-Cookie2`, `Set-Login`, `Shared-Storage-Write`, `Use-As-Dictionary`,
-	// `X-Permitted-Cross-Domain-Policies`. A value that shows the credential is dropped all the same.
+	// `X-Permitted-Cross-Domain-Policies`; or on a server in front of it: `X-Accel-*` but for
+	// `X-Accel-Buffering`, `X-Sendfile*`, `X-Lighttpd-*`, `X-Litespeed-*`, `X-Reproxy-*`,
+	// `Fly-Replay*`. A value that shows the credential is dropped all the same.
 	PassResponseHeader []string `json:"pass_response_header,omitempty"`
 
 	// Origins whose pages may use this route from a browser, such as `https://app.example.com`. To them the gateway
@@ -73,8 +76,10 @@ type Datasource struct {
 	// How many query parameters a client may send. More get 400, for the same reason. `0`: any number. Default: `900`.
 	MaxQueryParams *int `json:"max_query_params,omitempty"`
 
-	// Whether URLs below the base URL in `Location`, `Content-Location`, `Link` and `Refresh` of responses are mapped to
-	// the route's own path prefix: what was stripped from the path of the original request. Default: `true`.
+	// Whether URLs below the base URL in header fields that lead a client on (`Location`, `Content-Location`, `Link`,
+	// `Refresh`, `Operation-Location` and others), and the paths of cookies, are mapped to the route as callers see it: with
+	// their scheme and host, or what a trusted proxy says in `X-Forwarded-*`, and what was stripped from the path of the
+	// original request. Default: `true`.
 	MapLinks *bool `json:"map_links,omitempty"`
 
 	// Whether documents of the API, such as HTML and SVG, get a `Content-Security-Policy: sandbox` where a console has the
@@ -126,9 +131,12 @@ type datasource struct {
 	method  auth.Method
 	oauth   *oauth.Method    // the method, if it is that one
 	signer  signature.Signer // nil: requests are not signed
-	headers *auth.HeaderEdits
-	query   *auth.QueryEdits
 	cleaner *auth.Cleaner
+
+	values  atomic.Pointer[values]
+	load    func() (*values, error) // reads the values again; nil: none of them comes from a file
+	renewer signature.Renewer       // the signer, if what it signs with can come from a file
+	reading sync.Mutex              // held while the files are read again
 
 	response    *auth.ResponseCleaner
 	crossOrigin *crossOrigin
@@ -136,6 +144,12 @@ type datasource struct {
 	sandbox     bool
 	site        site
 	limits      limits
+
+	// What is logged now and then: that a proxy in front is not trusted, and that redirects of the API lead back.
+	untrusted, turned seldom
+
+	// logger is the handler's.
+	logger *zap.Logger
 
 	// served says that a transport of ours is there for the datasource's requests, though it has no base URL.
 	served atomic.Bool
@@ -163,8 +177,7 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 	if err := ds.loadGuests(ctx, d); err != nil {
 		return nil, err
 	}
-	secrets, err := ds.loadEdits(ctx, d)
-	if err != nil {
+	if err := ds.loadValues(ctx, d); err != nil {
 		return nil, err
 	}
 	var signed []string
@@ -175,7 +188,7 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 		signed = append(signed, ds.signer.Header())
 	}
 	ds.cleaner = auth.NewCleaner(ds.method.Placement(), signed, d.Headers, d.Query, d.PassRequestHeader)
-	ds.response = auth.NewResponseCleaner(ds.method.Placement(), ds.cleaner, signed, secrets, d.PassResponseHeader)
+	ds.response = auth.NewResponseCleaner(ds.method.Placement(), ds.cleaner, signed, ds.values.Load().secrets, d.PassResponseHeader)
 	ds.mapLinks = d.MapLinks == nil || *d.MapLinks
 	ds.sandbox = d.Sandbox == nil || *d.Sandbox
 	if ds.crossOrigin, err = newCrossOrigin(d.AllowOrigin); err != nil {
@@ -190,6 +203,7 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 	if err := app.(*App).register(ds, string(config), d.Name != ""); err != nil {
 		return nil, err
 	}
+	ds.warnLiterals(ctx.Logger(), d)
 	return ds, ds.bind(app.(*App))
 }
 
@@ -198,7 +212,7 @@ func (ds *datasource) bind(app *App) error {
 	if ds.oauth == nil {
 		return nil
 	}
-	rule, err := dial.NewRule(app.ctx, app.admin, app.DenyPrivate)
+	rule, err := dial.NewRule(app.ctx, app.admin, app.DenyPrivate, app.allowed)
 	if err != nil {
 		return err
 	}
@@ -206,30 +220,6 @@ func (ds *datasource) bind(app *App) error {
 		Configuration: app, Datasource: ds.name, Storage: app.storage, Keys: app.ring, Dial: rule.Dialer(), CacheSize: app.CacheSize,
 		KeepAlive: app.keepAlive(), SweepAfter: app.sweepAfter(), Spool: spoolFolder(), EndBy: app.mustEndBy,
 	})
-}
-
-// loadEdits returns the secrets that the edits put on every request.
-func (ds *datasource) loadEdits(ctx caddy.Context, d *Datasource) ([]string, error) {
-	headers, err := d.Headers.Unseal(ctx, "header")
-	if err != nil {
-		return nil, err
-	}
-	if ds.headers, err = auth.NewHeaderEdits(headers); err != nil {
-		return nil, err
-	}
-	query, err := d.Query.Unseal(ctx, "query")
-	if err != nil {
-		return nil, err
-	}
-	if ds.query, err = auth.NewQueryEdits(query); err != nil {
-		return nil, err
-	}
-	inHeader, err := headers.Secrets("header")
-	if err != nil {
-		return nil, err
-	}
-	inQuery, err := query.Secrets("query")
-	return append(inHeader, inQuery...), err
 }
 
 func (ds *datasource) loadGuests(ctx caddy.Context, d *Datasource) error {

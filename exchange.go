@@ -24,9 +24,14 @@ type exchange struct {
 	ds         *datasource
 	source     auth.Source // of the connection that the request uses
 	credential *auth.Credential
+	values     *values
 	fields     *auth.Fields
 	params     *auth.Parameters
-	host       string // that of the request, before the proxy changes it
+	caller     *http.Request // as it came, before the proxy changes it
+
+	// turned says that the API has redirected the request for the base URL to the base URL with the
+	// other ending, see auth.BaseURL.JoinItself.
+	turned bool
 
 	// written says that the handler has put all this on the request already, since it has no transport of its own.
 	written bool
@@ -37,6 +42,7 @@ type exchange struct {
 	header http.Header
 	sent   auth.Sent // with it
 	taken  bool
+	failed error // why the last attempt has no answer
 
 	// What the hooks need, and the hooks, made once.
 	req       *http.Request
@@ -96,10 +102,9 @@ func exchangeOf(req *http.Request) *exchange {
 
 // newExchange returns an exchange for a request. It waits for a credential if there is none.
 func (ds *datasource) newExchange(r *http.Request) (*exchange, *problem, error) {
-	repl := func() *caddy.Replacer { return r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer) }
 	var source auth.Source = ds.method
 	if ds.oauth != nil && ds.oauth.PerUser() {
-		key, ok := ds.oauth.Key(repl())
+		key, ok := ds.oauth.Key(r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer))
 		if !ok {
 			return nil, &problemIdentity, errNoIdentity
 		}
@@ -109,19 +114,18 @@ func (ds *datasource) newExchange(r *http.Request) (*exchange, *problem, error) 
 	if err != nil {
 		return nil, ds.problemOf(err, time.Now()), err
 	}
-	fields, err := ds.headers.Evaluate(repl)
-	if err != nil {
-		return nil, &problemBadValue, err
-	}
 	x := exchanges.Get().(*exchange)
-	x.ds, x.source, x.credential, x.fields, x.params = ds, source, credential, fields, ds.query.Evaluate(repl)
-	x.host = r.Host
+	if err := ds.values.Load().evaluate(x, r); err != nil {
+		return nil, &problemBadValue, err // x is as it was, but it is not worth a way back
+	}
+	x.ds, x.source, x.credential = ds, source, credential
+	x.caller = r
 	x.written = ds.base == nil && !ds.served.Load()
 	return x, nil, nil
 }
 
 // answers completes what is known of out, which carries credential, for its answer.
-func (x *exchange) answers(sent *auth.Sent, out, req *http.Request, credential *auth.Credential) {
+func (x *exchange) answers(sent *auth.Sent, out *http.Request, credential *auth.Credential) {
 	sent.Secrets = auth.Secrets{credential.Secrets()}
 	if credential != x.credential {
 		sent.Secrets[1] = x.credential.Secrets()
@@ -129,10 +133,8 @@ func (x *exchange) answers(sent *auth.Sent, out, req *http.Request, credential *
 	if x.ds.signer != nil {
 		sent.Secrets[2] = out.Header[x.ds.signer.Header()]
 	}
-	sent.Hosts = [3]string{out.Host, out.URL.Host, req.Host}
-	if original, ok := req.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
-		sent.Hosts[2] = original.Host
-	}
+	sent.Hosts = [3]string{out.Host, out.URL.Host, x.caller.Host}
+	sent.URL, sent.Params, sent.Credential = out.URL, x.params, credential
 }
 
 // release ends the exchange. It is used again only if nothing can refer to its clone any more: the clone went to one
@@ -144,8 +146,9 @@ func (x *exchange) release() {
 	if x.taken && (x.conns.Load() != 1 || x.idle.Load() != 1) || len(x.header) > maxKeptFields {
 		return
 	}
-	x.ds, x.source, x.credential, x.fields, x.params, x.written = nil, nil, nil, nil, nil, false
-	x.host, x.out, x.url, x.sent, x.taken = "", http.Request{}, url.URL{}, auth.Sent{}, false
+	x.ds, x.source, x.credential, x.values, x.fields, x.params = nil, nil, nil, nil, nil, nil
+	x.caller, x.written, x.turned, x.failed = nil, false, false, nil
+	x.out, x.url, x.sent, x.taken = http.Request{}, url.URL{}, auth.Sent{}, false
 	clear(x.header)
 	x.req, x.pass1xx = nil, nil
 	x.conns.Store(0)
@@ -159,7 +162,7 @@ func (x *exchange) clone(req *http.Request, target *url.URL) (*http.Request, *au
 	out, u, header, sent := &x.out, &x.url, x.header, &x.sent
 	if x.taken || !x.hook(req) {
 		out, u, header, sent = new(http.Request), new(url.URL), make(http.Header, len(req.Header)), new(auth.Sent)
-		x.hookInterim(req, u, sent)
+		x.hookInterim(req, sent)
 	}
 	*out, *u = *req, *target
 	out.URL, out.Header = u, header
@@ -182,19 +185,19 @@ func (x *exchange) hook(req *http.Request) bool {
 
 // interim cleans an interim response (1xx) before the proxy passes it to the client.
 func (x *exchange) interim(code int, header textproto.MIMEHeader) error {
-	x.ds.cleanHeader(http.Header(header), x.req, &x.url, &x.sent)
+	x.ds.cleanHeader(http.Header(header), x.req, x.caller, &x.sent)
 	return x.pass1xx(code, header)
 }
 
 // hookInterim is the part of hook that every attempt needs.
-func (x *exchange) hookInterim(req *http.Request, target *url.URL, sent *auth.Sent) {
+func (x *exchange) hookInterim(req *http.Request, sent *auth.Sent) {
 	trace := httptrace.ContextClientTrace(req.Context())
 	if trace == nil || trace.Got1xxResponse == nil {
 		return
 	}
-	ds, pass := x.ds, trace.Got1xxResponse
+	ds, caller, pass := x.ds, x.caller, trace.Got1xxResponse
 	trace.Got1xxResponse = func(code int, header textproto.MIMEHeader) error {
-		ds.cleanHeader(http.Header(header), req, target, sent)
+		ds.cleanHeader(http.Header(header), req, caller, sent)
 		return pass(code, header)
 	}
 }

@@ -83,8 +83,8 @@ func (t *Transport) ownHealthCheck(req *http.Request) (*http.Response, error) {
 	if t.bound.base != nil && req.Host == req.URL.Host {
 		out.Host = t.bound.base.Host()
 	}
-	if t.bound.headers.Static() {
-		if fields, err := t.bound.headers.Evaluate(nil); err == nil {
+	if headers := t.bound.values.Load().headers; headers.Static() {
+		if fields, err := headers.Evaluate(nil); err == nil {
 			fields.Apply(out.Header)
 		}
 	}

@@ -34,6 +34,9 @@ func (a *App) loadKeys() error {
 			return fmt.Errorf("key: %w", err)
 		}
 		keys = append(keys, key)
+		if value.IsLiteral(text) {
+			a.warnLiteral(a.logger, "", "key")
+		}
 	}
 	if len(keys) > 0 {
 		a.keys = seal.NewRing(keys[0], keys[1:]...)

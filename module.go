@@ -84,6 +84,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.ds = ds
+	h.ds.logger = h.logger
 	h.ds.site.handler = h
 	return nil
 }
@@ -139,7 +140,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	if h.ds.base == nil {
 		peer.GuardLog() // the proxy may have another transport than ours
-		cleaning := newCleaningWriter(w, r, x)
+		cleaning := h.newCleaningWriter(w, r, x)
 		defer cleaning.finish()
 		w = cleaning
 	}
@@ -152,7 +153,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		if !x.taken {
 			err = quietProxy(err)
 		}
-		return err
+		return h.unreachable(w, r, x, err)
 	}
 	return h.checkServed(w, r, x)
 }
@@ -265,7 +266,7 @@ func (h *Handler) write(out, r *http.Request, x *exchange) error {
 		return err
 	}
 	x.credential.SetHeader(out.Header)
-	x.answers(&x.sent, out, r, x.credential)
+	x.answers(&x.sent, out, x.credential)
 	return nil
 }
 

@@ -31,7 +31,7 @@ type problem struct {
 var (
 	problemBadPath = problem{
 		code: "bad-path", status: http.StatusBadRequest, title: "The path is ambiguous",
-		detail: `A segment of the path is "." or "..", as such or encoded, or holds NUL. Send the path that it leads to.`,
+		detail: `A segment of the path is "..", as such or encoded, or holds NUL. Send the path that it leads to.`,
 	}
 	problemOutside = problem{
 		code: "bad-path", status: http.StatusBadRequest, title: "A header field names a place elsewhere",
@@ -85,6 +85,15 @@ var (
 	problemNoProxy = problem{
 		code: "no-session", status: http.StatusBadGateway, title: "The gateway is misconfigured",
 		detail: "This route has no proxy behind the authenticated_api handler.",
+	}
+	problemRedirect = problem{
+		code: "redirect", status: http.StatusBadGateway, title: "The API redirects to itself",
+		detail: "The API sends this request to where the gateway has sent it already: to https or to another host of its own, mostly. " +
+			"Its operator has to write that into the base URL; the gateway's log says more.",
+	}
+	problemUnreachable = problem{
+		code: "api-unreachable", status: http.StatusBadGateway, title: "The API does not answer",
+		detail: "The API could not be reached, or has given no answer. The gateway's log says why.",
 	}
 	problemSignature = problem{
 		code: "signature", status: http.StatusBadGateway, title: "The request could not be signed",

@@ -3,10 +3,8 @@
 package authenticatedapi
 
 import (
-	"context"
 	"io"
 	"net/http"
-	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -23,42 +21,54 @@ func (t *Transport) replay(
 ) (*http.Response, *auth.Sent, error) {
 	if t.window == 0 || !body.replayable() || maybeDone(req, refusal) {
 		// The next request shall be served.
-		go func(ctx context.Context, ds *datasource, source auth.Source, refused *auth.Credential) {
-			if _, err := source.Refresh(ctx, refused); err != nil {
-				t.notRefreshed(ds, err)
-			}
-		}(context.WithoutCancel(req.Context()), x.ds, x.source, x.credential)
+		x.renewal(req.Context(), t.logger)()
 		return refusal, sent, nil
 	}
-	fresh, err := x.source.Refresh(req.Context(), x.credential)
+	fresh, values, err := x.ds.renew(req.Context(), x.source, x.credential, x.values)
 	if err != nil {
-		t.notRefreshed(x.ds, err)
+		x.ds.notRenewed(t.logger, err)
+	}
+	if fresh == x.credential && values == x.values {
 		return refusal, sent, nil
 	}
-	if fresh == x.credential {
+	if err := values.evaluate(x, req); err != nil {
+		x.ds.notRenewed(t.logger, err)
 		return refusal, sent, nil
 	}
 	again, ok := body.again()
 	if !ok {
 		return refusal, sent, nil
 	}
-	out, resent, err := t.outgoing(req, x, fresh)
+	if c := t.logger.Check(zapcore.DebugLevel, "sending a request again with a fresh credential"); c != nil {
+		c.Write(zap.String("datasource", x.ds.name), zap.Int("status", refusal.StatusCode))
+	}
+	res, resent, err := t.resend(req, x, body, again, fresh, refusal, sent)
+	if confirmer, ok := x.source.(auth.Confirmer); ok && fresh != x.credential && err == nil && !t.refused(res) {
+		confirmer.Confirm(fresh)
+	}
+	return res, resent, err
+}
+
+// resend sends a request again. Where it cannot be signed, the answer that it had, which answers
+// sent, passes.
+func (t *Transport) resend(
+	req *http.Request, x *exchange, body body, again io.ReadCloser, credential *auth.Credential, answer *http.Response, sent *auth.Sent,
+) (*http.Response, *auth.Sent, error) {
+	out, resent, err := t.outgoing(req, x, credential)
 	if err != nil {
 		t.logger.Error("signing failed", zap.String("datasource", x.ds.name), zap.Error(err))
-		return refusal, sent, nil
+		return answer, sent, nil
 	}
 	out.Body = again
 	if body.window != nil {
 		out.Body, out.Trailer = body.trailers(again)
 	}
-	drain(refusal.Body)
-	if c := t.logger.Check(zapcore.DebugLevel, "sending a request again with a fresh credential"); c != nil {
-		c.Write(zap.String("datasource", x.ds.name), zap.Int("status", refusal.StatusCode))
+	if out.Trailer == nil {
+		out.GetBody = body.getBody()
 	}
+	drain(answer.Body)
+	t.tell(x, out)
 	res, err := t.roundTrip(out)
-	if confirmer, ok := x.source.(auth.Confirmer); ok && err == nil && !slices.Contains(t.RefreshOn, res.StatusCode) {
-		confirmer.Confirm(fresh)
-	}
 	return res, resent, err
 }
 
@@ -94,9 +104,4 @@ func drain(body io.ReadCloser) {
 	case <-done:
 	case <-timer.C: // the end of the caller's request ends the reading too
 	}
-}
-
-func (t *Transport) notRefreshed(ds *datasource, err error) {
-	t.logger.Warn("the API refused the credential, and no fresh one could be had",
-		zap.String("datasource", ds.name), zap.Error(err))
 }

@@ -3,15 +3,15 @@
 package authenticatedapi
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"io"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
+
+	"go.uber.org/zap"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/peer"
@@ -19,25 +19,20 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
-// linkFields are the header fields of a response that lead a client on.
-var linkFields = []string{"Location", "Content-Location", "Link", "Refresh"}
-
 // cleanHeader removes from the header fields of a response what must not reach the caller, and maps its links to the
-// gateway. target is the URL that the API was asked for, nil if it is not known.
-func (ds *datasource) cleanHeader(h http.Header, req *http.Request, target *url.URL, sent *auth.Sent) {
+// gateway. req is the request as the transport has got it, nil if the transport is none of ours, and caller the one that the
+// handler has got.
+func (ds *datasource) cleanHeader(h http.Header, req, caller *http.Request, sent *auth.Sent) {
 	ds.response.Header(h)
-	for _, name := range linkFields {
-		if len(h[name]) > 0 {
-			ds.response.Links(h, sent, ds.linkMapper(req, target))
-			break
-		}
+	if auth.HasLinks(h) {
+		ds.response.Links(h, sent, ds.answerRoute(req, caller, sent))
 	}
 	ds.response.Secrets(h, sent)
 }
 
 // cleanResponse is cleanHeader for a response and for its trailers, which are known when its body ends.
-func (ds *datasource) cleanResponse(res *http.Response, req *http.Request, target *url.URL, sent *auth.Sent) {
-	ds.cleanHeader(res.Header, req, target, sent)
+func (ds *datasource) cleanResponse(res *http.Response, req, caller *http.Request, sent *auth.Sent) {
+	ds.cleanHeader(res.Header, req, caller, sent)
 	if ds.perUser() {
 		keepPrivate(res.Header)
 	}
@@ -115,14 +110,15 @@ func (e *quietError) Unwrap() error { return e.error }
 type cleaningWriter struct {
 	*caddyhttp.ResponseWriterWrapper
 	ds     *datasource
+	logger *zap.Logger
 	req    *http.Request
 	x      *exchange
 	before http.Header
 	wrote  bool
 }
 
-func newCleaningWriter(w http.ResponseWriter, r *http.Request, x *exchange) *cleaningWriter {
-	c := &cleaningWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, ds: x.ds, req: r, x: x}
+func (h *Handler) newCleaningWriter(w http.ResponseWriter, r *http.Request, x *exchange) *cleaningWriter {
+	c := &cleaningWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, ds: x.ds, logger: h.logger, req: r, x: x}
 	c.before = c.withheld()
 	return c
 }
@@ -149,8 +145,8 @@ func (w *cleaningWriter) WriteHeader(status int) {
 		return
 	}
 	w.wrote = status >= 200 || status == http.StatusSwitchingProtocols
-	if status == http.StatusUnauthorized {
-		w.refresh()
+	if statusOf(status, w.Header()) == http.StatusUnauthorized && w.ds.renewable() {
+		w.x.renewal(w.req.Context(), w.logger)()
 	}
 	w.clean()
 	if w.wrote {
@@ -160,16 +156,6 @@ func (w *cleaningWriter) WriteHeader(status int) {
 	if w.wrote {
 		w.before = w.withheld()
 	}
-}
-
-// refresh has the credential that was refused renewed: this request is over, but the next shall be served.
-func (w *cleaningWriter) refresh() {
-	if !w.ds.method.Renewable() {
-		return
-	}
-	go func(ctx context.Context, source auth.Source, refused *auth.Credential) {
-		_, _ = source.Refresh(ctx, refused) // the method logs what fails
-	}(context.WithoutCancel(w.req.Context()), w.x.source, w.x.credential)
 }
 
 // Write implements http.ResponseWriter.
@@ -182,7 +168,7 @@ func (w *cleaningWriter) Write(p []byte) (int, error) {
 
 func (w *cleaningWriter) clean() {
 	h := w.Header()
-	w.ds.cleanHeader(h, w.req, nil, &w.x.sent)
+	w.ds.cleanHeader(h, nil, w.req, &w.x.sent)
 	if w.wrote && w.ds.perUser() {
 		keepPrivate(h)
 	}
@@ -211,6 +197,10 @@ func (w *cleaningWriter) finish() {
 		return // the proxy failed: the header is the error route's
 	}
 	h := w.Header()
+	trailer := slices.Concat(h[grpcField], h[http.TrailerPrefix+grpcField])
+	if isGRPC(h) && grpcStatus(trailer, http.StatusOK) == http.StatusUnauthorized && w.ds.renewable() {
+		w.x.renewal(w.req.Context(), w.logger)()
+	}
 	for name, values := range h {
 		trailer := strings.TrimPrefix(name, http.TrailerPrefix)
 		if w.withholds(trailer) {

@@ -29,7 +29,7 @@ func (ds *datasource) sandboxed(r *http.Request, host string) bool {
 // confine adds the policy to the header of a response if a browser may show it as a document. Policies add up: that of the
 // API stays, and cannot undo this one (CSP Level 3 §8.1).
 func (x *exchange) confine(h http.Header, status int, req *http.Request) {
-	if isDocument(h, status) && x.ds.sandboxed(req, x.host) {
+	if isDocument(h, status) && x.ds.sandboxed(req, x.caller.Host) {
 		h["Content-Security-Policy"] = append(h["Content-Security-Policy"], sandboxPolicy)
 	}
 }

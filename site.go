@@ -32,6 +32,9 @@ type place struct {
 	// consoles has, for each console of the server, what the host of a request to it must match.
 	consoles []hostRule
 
+	// caught says that an outer subroute deals with the handler's errors.
+	caught bool
+
 	// public are the addresses of consoles, as host[:port], by the redirect URLs of the datasources.
 	public []string
 }
@@ -59,19 +62,53 @@ func (s *site) place(ctx context.Context) *place {
 
 func (p *place) read(handler caddyhttp.MiddlewareHandler, server *caddyhttp.Server) {
 	there, open := false, false
-	w := &routeWalk{named: server.NamedRoutes, visit: func(h caddyhttp.MiddlewareHandler, rule hostRule) {
+	w := &routeWalk{named: server.NamedRoutes}
+	w.visit = func(h caddyhttp.MiddlewareHandler, rule hostRule) {
 		if _, ok := h.(*console.Handler); ok {
 			p.consoles = append(p.consoles, rule)
 		} else if h == handler {
 			there = true
+			p.caught = p.caught || w.caught > 0
 			open = open || !slices.ContainsFunc(rule, named)
 		}
-	}}
+	}
 	w.walk(server.Routes, nil)
 	if server.Errors != nil {
 		w.walk(server.Errors.Routes, nil)
 	}
 	p.named = there && !open
+}
+
+// catches reports whether an error route takes an error of this request: else Caddy would answer it with a status and nothing else.
+func (s *site) catches(r *http.Request, err error) bool {
+	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok || s.place(r.Context()).caught {
+		return true
+	}
+	if server.Errors == nil {
+		return false
+	}
+	failed := server.Errors.WithError(r, err)
+	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok { // as the server does
+		u := *original.URL
+		failed.URL, failed.Method, failed.RequestURI = &u, original.Method, original.RequestURI
+	}
+	return routesTake(server.Errors.Routes, failed)
+}
+
+// routesTake reports whether a handler of routes would get the request, other than one that only holds routes.
+func routesTake(routes caddyhttp.RouteList, r *http.Request) bool {
+	for i := range routes {
+		if match, err := routes[i].MatcherSets.AnyMatchWithError(r); err != nil || !match {
+			continue
+		}
+		for _, handler := range routes[i].Handlers {
+			if inner, ok := handler.(*caddyhttp.Subroute); !ok || routesTake(inner.Routes, r) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // sharesConsole reports whether a console has the origin by which a request came: its server serves one for that host, or a
@@ -114,9 +151,10 @@ func anyone(pattern string) bool {
 
 // routeWalk visits the handlers of routes with what the host of a request must match to come there.
 type routeWalk struct {
-	named map[string]*caddyhttp.Route
-	depth int
-	visit func(caddyhttp.MiddlewareHandler, hostRule)
+	named  map[string]*caddyhttp.Route
+	depth  int
+	caught int // how many of the subroutes around have error routes
+	visit  func(caddyhttp.MiddlewareHandler, hostRule)
 }
 
 // maxInvocations is how deep named routes that invoke each other are followed.
@@ -140,10 +178,12 @@ func (w *routeWalk) inside(handler caddyhttp.MiddlewareHandler, rule hostRule) {
 	var responses []caddyhttp.ResponseHandler
 	switch h := handler.(type) {
 	case *caddyhttp.Subroute:
-		w.walk(h.Routes, rule)
 		if h.Errors != nil {
 			w.walk(h.Errors.Routes, rule)
+			w.caught++
+			defer func() { w.caught-- }()
 		}
+		w.walk(h.Routes, rule)
 	case *caddyhttp.Invoke:
 		if route := w.named[h.Name]; route != nil && w.depth < maxInvocations {
 			w.depth++

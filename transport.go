@@ -56,11 +56,13 @@ type Transport struct {
 	SelfSignedCert string `json:"self_signed_cert,omitempty"`
 
 	// How many bytes of a request's body are kept while it streams, so that the request can be sent again when its
-	// credential is refused. `0` turns this off. Default: `65536`.
+	// credential is refused, or on another connection when the API says that it has not taken it from this one (the end
+	// of an HTTP/2 connection). `0` turns this off. Default: `65536`.
 	Replay *int64 `json:"replay,omitempty"`
 
 	// The statuses by which the API refuses a credential: those of errors, and redirects (`301`, `302`, `303`, `307`, `308`) of an
-	// API that sends who is not signed in to a login page. Default: `401`.
+	// API that sends who is not signed in to a login page. gRPC's `UNAUTHENTICATED` counts as 401, its `PERMISSION_DENIED`
+	// as 403. Default: `401`.
 	RefreshOn []int `json:"refresh_on,omitempty"`
 
 	// The address of Caddy's admin endpoint, which is never dialled, besides the one that the configuration has. Global
@@ -151,11 +153,14 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	if err := t.bind(app.(*App)); err != nil {
 		return err
 	}
+	if isLiteralKey(t.SelfSignedCert) {
+		app.(*App).warnLiteral(t.logger, t.Datasource, certOption)
+	}
 	tr, err := t.trust(ctx)
 	if err != nil {
 		return err
 	}
-	rule, err := dial.NewRule(ctx, cmp.Or(t.AdminAddress, app.(*App).admin), app.(*App).DenyPrivate)
+	rule, err := dial.NewRule(ctx, cmp.Or(t.AdminAddress, app.(*App).admin), app.(*App).DenyPrivate, app.(*App).allowed)
 	if err != nil {
 		return err
 	}
@@ -279,22 +284,42 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // send sends the request, and once more if the credential was refused and a fresh one can be had.
 func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error) {
-	body := newBody(req, x.ds, t.window)
+	itself := x.ds.base != nil && x.ds.isItself(x.caller, req.URL) // which can be sent again for another reason, see turn
+	body := newBody(req, x.ds, t.window, itself)
 	out, sent, err := t.outgoing(req, x, x.credential)
 	if err != nil {
 		return t.unsigned(req, x.ds, err), nil
 	}
-	out.Body = body.first
+	out.Body, out.GetBody = body.first, body.getBody()
+	t.tell(x, out)
 	res, err := t.roundTrip(out)
-	if err == nil && x.ds.method.Renewable() && slices.Contains(t.RefreshOn, res.StatusCode) {
-		res, sent, err = t.replay(req, x, body, res, sent)
+	if err == nil {
+		res, sent, err = t.turn(req, x, body, res, sent)
+	}
+	if err == nil && x.ds.renewable() && t.refused(res) {
+		if res, sent, err = t.replay(req, x, body, res, sent); err == nil {
+			res, sent, err = t.turn(req, x, body, res, sent)
+		}
 	}
 	body.finish()
+	x.failed = err
 	if err == nil {
-		x.ds.cleanResponse(res, req, out.URL, sent)
+		t.watchTrailers(res, x, req)
+		x.ds.cleanResponse(res, req, x.caller, sent)
 		x.confine(res.Header, res.StatusCode, req)
 	}
 	return res, err
+}
+
+// tell writes the URL that an attempt goes to into the debug log: the proxy's own log has the one before it was joined to the base
+// URL. Its query is left out, since the credential and other secrets may be there.
+func (t *Transport) tell(x *exchange, out *http.Request) {
+	if c := t.logger.Check(zapcore.DebugLevel, "sending a request"); c != nil {
+		u := *out.URL
+		t.SetScheme(&http.Request{URL: &u})
+		u.Host, u.RawQuery, u.User = cmp.Or(out.Host, u.Host), "", nil
+		c.Write(zap.String("datasource", x.ds.name), zap.String("method", out.Method), zap.String("url", u.String()), zap.String("upstream", out.URL.Host))
+	}
 }
 
 // unsigned answers in the place of the API.
@@ -314,7 +339,7 @@ func (t *Transport) outgoing(req *http.Request, x *exchange, credential *auth.Cr
 		}
 	}
 	if x.ds.base != nil {
-		target = x.ds.base.Join(target)
+		target = x.join(target)
 	}
 	out, sent := x.clone(req, target)
 	if _, kept := t.keepsTo["Host"]; x.ds.base != nil && !kept {
@@ -336,7 +361,7 @@ func (t *Transport) outgoing(req *http.Request, x *exchange, credential *auth.Cr
 	}
 	credential.SetHeader(out.Header)
 	out.URL.RawQuery = credential.SetQuery(out.URL.RawQuery)
-	x.answers(sent, out, req, credential)
+	x.answers(sent, out, credential)
 	return out, sent, nil
 }
 

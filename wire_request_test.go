@@ -19,7 +19,8 @@ func TestWireTarget(t *testing.T) {
 		{"", "/", "/"},
 		{"/", "/", "/"},
 		{"", "/a/b", "/a/b"},
-		{"/v2", "/", "/v2/"},
+		{"/v2", "/", "/v2"}, // the base URL as it is written
+		{"/v2/", "/", "/v2/"},
 		{"/v2", "/a/b/", "/v2/a/b/"},
 		{"/v2/", "/a", "/v2/a"},
 		{"/v2//", "/a", "/v2/a"},
@@ -42,6 +43,12 @@ func TestWireTarget(t *testing.T) {
 		{"/v2?k=v", "/a", "/v2/a?k=v"},
 		{"/v2?k=v", "/a?b=c", "/v2/a?k=v&b=c"},
 		{"/v2", "/.well-known/x", "/v2/.well-known/x"},
+		{"/v2", "/.%23notes.txt", "/v2/.%23notes.txt"},
+		{"/v2", "/dists/.;v=1/x", "/v2/dists/.;v=1/x"},
+		{"/v2", "/a/.%3Fx", "/v2/a/.%3Fx"},
+		{"/v2", "/./Packages", "/v2/./Packages"},
+		{"/v2", "/%2e", "/v2/%2e"},
+		{"", "/a/.", "/a/."},
 		{"/v2", "/a..b/...", "/v2/a..b/..."},
 	} {
 		t.Run(test.base+" "+test.sent, func(t *testing.T) {
@@ -60,7 +67,7 @@ func TestWireBadPath(t *testing.T) {
 	api := rig.NewAPI(t, nil)
 	gateway := rig.Start(t, "http://GATEWAY {\nauthenticated_api http://"+api.Addr+"/v2 {\nauth bearer t\n}\n}")
 	for _, path := range []string{
-		"/..", "/../admin", "/a/../b", "/a/.", "/%2e%2e/admin", "/%252e%252e/x", "/a%2f..%2fb", "/..%5cb", "/a\\..\\b",
+		"/..", "/../admin", "/a/../b", "/a/./..", "/%2e%2e/admin", "/%252e%252e/x", "/a%2f..%2fb", "/..%5cb", "/a\\..\\b",
 		"/..;x/y", "/%2e%2e%3bx/y", "/a%00", "/a%2500",
 	} {
 		res := rig.Get(t, gateway, path, "")
@@ -369,8 +376,12 @@ func TestConfigErrors(t *testing.T) {
 		"unset":              {"auth bearer {env.TEST_UNSET_SURELY}", []string{"auth bearer: token", "{env.TEST_UNSET_SURELY} is not set"}},
 		"empty":              {"auth bearer {env.TEST_EMPTY}", []string{"auth bearer: token", "not set, or empty"}},
 		"password":           {"auth basic ann {env.TEST_EMPTY}", []string{"auth basic: password", "not set, or empty"}},
-		"no file":            {"auth bearer {file./no/such/file}", []string{"auth bearer: token", "{file./no/such/file} cannot be read"}},
-		"empty file":         {"auth api_key X-Key {file." + empty + "}", []string{"auth api_key: value", "cannot be read, or the file is empty"}},
+		"no file":            {"auth bearer {file./no/such/file}", []string{"auth bearer: token", "{file./no/such/file}: no such file or directory"}},
+		"a folder":           {"auth bearer {file." + filepath.Dir(empty) + "}", []string{"auth bearer: token", "is a directory"}},
+		"no folder":          {"header X-A {file." + empty + "/x}", []string{"header X-A", "not a directory"}},
+		"relative":           {"auth bearer {file.secrets/token}", []string{"auth bearer: token", "no such file or directory", "the path must be absolute"}},
+		"dots":               {"auth bearer {file../secrets/token}", []string{"auth bearer: token", "no such file or directory", "the path must be absolute"}},
+		"empty file":         {"auth api_key X-Key {file." + empty + "}", []string{"auth api_key: value", "the file is empty"}},
 		"line break":         {"auth bearer {env.TEST_CRLF}", []string{"auth bearer: token", "control character"}},
 		"blank":              {"auth bearer {env.TEST_BLANK}", []string{"auth bearer: token", "blank"}},
 		"colon":              {"auth basic hunter2:x y", []string{"auth basic: username", "colon"}},

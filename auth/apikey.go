@@ -3,6 +3,7 @@
 package auth
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/authenticated-api/caddy-authenticated-api/internal/option"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -54,6 +56,7 @@ func (k *APIKey) Provision(ctx caddy.Context) error {
 	if err := value.UnsealAll(ctx, "auth api_key", &text, &prefix); err != nil {
 		return err
 	}
+	k.literals("auth api_key: value", k.Value)
 	return k.load(func() (*Credential, error) { return k.credential(text, prefix) }, text, prefix)
 }
 
@@ -96,7 +99,7 @@ func (k *APIKey) credential(text, prefix string) (*Credential, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkEnds("auth api_key: value", val); err != nil {
+	if err := cmp.Or(checkEnds("auth api_key: value", val), k.checkValue(val)); err != nil {
 		return nil, err
 	}
 	if prefix != "" {
@@ -120,7 +123,7 @@ func (k *APIKey) credential(text, prefix string) (*Credential, error) {
 func (k *APIKey) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the method's name
 	if !d.Args(&k.Key, &k.Value) || d.NextArg() {
-		return d.Errf("auth api_key: takes the name and the value of a key: auth api_key <key> <value>")
+		return d.Errf("auth api_key: takes the name and the value of a key: auth api_key <key> <value> (a {$NAME} that is not set leaves nothing)")
 	}
 	if err := notEmpty(d, "api_key", k.Key, k.Value); err != nil {
 		return err
@@ -133,7 +136,7 @@ func (k *APIKey) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "prefix":
 			field = &k.Prefix
 		default:
-			return d.Errf("auth api_key: unrecognized option %s; it has in and prefix", value.Mention(d.Val(), "in", "prefix"))
+			return d.Errf("auth api_key: %s", option.Unrecognized(d.Val(), "in", "prefix"))
 		}
 		option := d.Val()
 		if *field != "" {
@@ -143,10 +146,23 @@ func (k *APIKey) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return d.Errf("auth api_key: %s: takes one value", option)
 		}
 	}
-	if err := k.Validate(); err != nil {
+	if err := cmp.Or(k.Validate(), k.checkValue(k.Value), value.Check("auth api_key: value", k.Value)); err != nil {
 		return d.WrapErr(err)
 	}
 	return nil
+}
+
+// checkValue reports a value that is none, and one that brings its name or its prefix with it.
+func (k *APIKey) checkValue(val string) error {
+	const option = "auth api_key: value"
+	lower, key := strings.ToLower(val), strings.ToLower(k.Key)
+	switch {
+	case k.In != "query" && strings.HasPrefix(lower, key+":") || k.In == "query" && strings.HasPrefix(lower, key+"="):
+		return errors.New(option + ": it begins with the name of the key, which is written in front of it anyway; write the value alone")
+	case k.Prefix != "" && strings.HasPrefix(lower, strings.ToLower(k.Prefix)+" "):
+		return errors.New(option + ": it begins with the prefix, which is written in front of it anyway; write the value alone, or remove prefix")
+	}
+	return value.CheckSecret(option, val)
 }
 
 // MarshalLogObject implements zapcore.ObjectMarshaler; it keeps the secret out of logs.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
@@ -21,6 +22,9 @@ type BaseURL struct {
 
 	// path and its escaped form, without slashes at the end; query is raw.
 	path, escapedPath, query string
+
+	// slash says that the path is written with a slash at its end.
+	slash bool
 }
 
 // ParseBaseURL reads http(s)://host[:port][/path][?query].
@@ -35,6 +39,9 @@ func ParseBaseURL(s string) (*BaseURL, error) {
 	}
 	if !strings.HasPrefix(s, "http://") && !strings.HasPrefix(s, "https://") {
 		return nil, fmt.Errorf("%s: it must begin with https:// or http://", option)
+	}
+	if place, _, _ := strings.Cut(s, "?"); strings.ContainsAny(place, "<>") { // which no URL has (RFC 3986 §2)
+		return nil, fmt.Errorf("%s: an example's <…> stands in it; put your own value there", option)
 	}
 	u, err := url.Parse(s)
 	if err != nil {
@@ -54,7 +61,8 @@ func ParseBaseURL(s string) (*BaseURL, error) {
 		return nil, fmt.Errorf("%s: the host (%s) is no host name (an international one is written in ASCII: xn--…)", option, value.Shape(u.Hostname()))
 	case strings.Contains(u.RawQuery, " "):
 		return nil, fmt.Errorf("%s: the query has a blank in it; write %%20", option)
-	case EscapesBase(u.EscapedPath()):
+	case EscapesBase(u.EscapedPath()) || slices.Contains(strings.Split(u.Path, "/"), "."):
+		// An API's own links do not spell such a path, so none of them would be found to be below it.
 		return nil, fmt.Errorf("%s: the path has a . or .. segment in it; write the path that it leads to", option)
 	}
 	b := &BaseURL{scheme: u.Scheme, host: strings.ToLower(u.Hostname()), port: u.Port(), query: u.RawQuery}
@@ -70,6 +78,7 @@ func ParseBaseURL(s string) (*BaseURL, error) {
 		b.field = b.host
 	}
 	b.escapedPath = strings.TrimRight(u.EscapedPath(), "/")
+	b.slash = len(u.EscapedPath()) > len(b.escapedPath)
 	if b.path, err = url.PathUnescape(b.escapedPath); err != nil {
 		return nil, errors.New(option + ": the path has an invalid percent escape in it")
 	}
@@ -183,6 +192,24 @@ func (b *BaseURL) Join(u *url.URL) *url.URL {
 	}
 	return joined
 }
+
+// JoinItself returns the URL of a request for b itself, of which only the query of u counts: b as it
+// is written. turned turns that round: it has a slash at its end if b is written without one, and
+// none if b is written with one.
+//
+// An endpoint (GraphQL, MCP, a webhook) and what is below a directory are told apart by that slash,
+// so nothing but the base URL can say which of the two the route stands for.
+func (b *BaseURL) JoinItself(u *url.URL, turned bool) *url.URL {
+	itself := *u
+	itself.Path, itself.RawPath, itself.Opaque = "", "", ""
+	if b.slash != turned {
+		itself.Path = "/"
+	}
+	return b.Join(&itself)
+}
+
+// HasPath reports whether the URL leads to a place below its host.
+func (b *BaseURL) HasPath() bool { return b.escapedPath != "" }
 
 // LegalQuery escapes what would end the request line of HTTP/1.1, which an HTTP/2 client can send in a query, and a #,
 // behind which some servers do not read on.

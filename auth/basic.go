@@ -3,6 +3,7 @@
 package auth
 
 import (
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"strings"
@@ -19,11 +20,12 @@ func init() { caddy.RegisterModule(new(Basic)) }
 // Basic authenticates requests with a user name and a password, RFC 7617:
 // `Authorization: Basic base64(username:password)`.
 type Basic struct {
-	// The user name, without a colon. Global placeholders such as `{env.NAME}` and `{file./path}` are resolved when the
-	// configuration loads; `{file.*}` is read again when the API refuses the credential.
+	// The user name, without a colon. Empty where the API wants the password alone. Global placeholders such as
+	// `{env.NAME}` and `{file./path}` are resolved when the configuration loads; `{file.*}` is read again when the API
+	// refuses the credential. A placeholder that is empty is an error.
 	Username string `json:"username,omitempty"`
 
-	// The password. Placeholders as in `username`.
+	// The password. Empty where the API wants the user name alone. Placeholders as in `username`.
 	Password string `json:"password,omitempty"`
 
 	static
@@ -43,6 +45,7 @@ func (b *Basic) Provision(ctx caddy.Context) error {
 	if err := value.UnsealAll(ctx, "auth basic", &username, &password); err != nil {
 		return err
 	}
+	b.literals("auth basic: password", b.Password)
 	return b.load(func() (*Credential, error) { return b.credential(username, password) }, username, password)
 }
 
@@ -50,16 +53,25 @@ func (b *Basic) Provision(ctx caddy.Context) error {
 func (*Basic) Placement() Placement { return Placement{Header: "Authorization"} }
 
 func (b *Basic) credential(username, password string) (*Credential, error) {
-	user, err := value.ResolveLine("auth basic: username", username)
+	if username == "" && password == "" {
+		return nil, errNoPair
+	}
+	user, err := resolveSide("auth basic: username", username)
 	if err != nil {
+		return nil, err
+	}
+	if err := value.CheckSecret("auth basic: username", user); err != nil {
 		return nil, err
 	}
 	if strings.Contains(user, ":") {
 		// RFC 7617 §2: everything after the first colon would be taken for the password.
 		return nil, errors.New("auth basic: username: a user name cannot have a colon in it (RFC 7617 §2)")
 	}
-	pass, err := value.ResolveLine("auth basic: password", password)
+	pass, err := resolveSide("auth basic: password", password)
 	if err != nil {
+		return nil, err
+	}
+	if err := value.CheckSecret("auth basic: password", pass); err != nil {
 		return nil, err
 	}
 	pair := base64.StdEncoding.EncodeToString([]byte(user + ":" + pass))
@@ -70,16 +82,32 @@ func (b *Basic) credential(username, password string) (*Credential, error) {
 	return NewCredential(b.Placement(), "Basic "+pair, secrets...), nil
 }
 
+var errNoPair = errors.New("auth basic: the user name and the password are both empty; give one at least, best as " +
+	"{env.NAME} or {file./path}")
+
+// resolveSide resolves the user name or the password. RFC 7617 §2 lets either be empty, and many APIs want just that: their
+// key is the one side. So a side that is written as empty is meant, while a placeholder that is empty is a secret that is
+// missing.
+func resolveSide(option, text string) (string, error) {
+	if text == "" {
+		return "", nil
+	}
+	return value.ResolveLine(option, text)
+}
+
 // UnmarshalCaddyfile sets up the method from Caddyfile tokens. Syntax:
 //
 //	auth basic <username> <password>
 func (b *Basic) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the method's name
 	if !d.Args(&b.Username, &b.Password) {
-		return d.Errf("auth basic: takes a user name and a password: auth basic <username> <password>")
+		return d.Errf("auth basic: takes a user name and a password: auth basic <username> <password> (a {$NAME} that is not set leaves nothing)")
 	}
-	if err := notEmpty(d, "basic", b.Username, b.Password); err != nil {
-		return err
+	if b.Username == "" && b.Password == "" {
+		return d.WrapErr(errNoPair)
+	}
+	if err := cmp.Or(value.CheckWritten("auth basic: username", b.Username), value.CheckWritten("auth basic: password", b.Password)); err != nil {
+		return d.WrapErr(err)
 	}
 	return noMore(d, "basic <username> <password>", 2)
 }

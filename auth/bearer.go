@@ -3,6 +3,11 @@
 package auth
 
 import (
+	"cmp"
+	"errors"
+	"slices"
+	"strings"
+
 	"go.uber.org/zap/zapcore"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
@@ -35,6 +40,7 @@ func (b *Bearer) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	b.literals("auth bearer: token", b.Token)
 	return b.load(func() (*Credential, error) { return b.credential(text) }, text)
 }
 
@@ -46,10 +52,25 @@ func (b *Bearer) credential(text string) (*Credential, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkEnds("auth bearer: token", token); err != nil {
+	if err := cmp.Or(checkEnds("auth bearer: token", token), checkToken(token)); err != nil {
 		return nil, err
 	}
 	return NewCredential(b.Placement(), "Bearer "+token, token), nil
+}
+
+// schemes are those of Authorization (RFC 9110 §11.1) that people copy together with a token.
+var schemes = []string{"authorization:", "bearer", "basic", "token", "apikey"}
+
+// checkToken reports a token that is none, and one that brings what auth bearer writes itself. No bearer token has a blank
+// (RFC 6750 §2.1).
+func checkToken(token string) error {
+	const option = "auth bearer: token"
+	first, _, _ := strings.Cut(token, " ")
+	if slices.Contains(schemes, strings.ToLower(first)) && first != token || strings.EqualFold(token, "bearer") {
+		return errors.New(option + ": it begins with a scheme, and auth bearer writes Bearer in front itself; write auth bearer {env.NAME}, with the token " +
+			"alone in the variable (or, for another scheme, auth api_key Authorization {env.NAME} { prefix … })")
+	}
+	return value.CheckSecret(option, token)
 }
 
 // UnmarshalCaddyfile sets up the method from Caddyfile tokens. Syntax:
@@ -58,10 +79,13 @@ func (b *Bearer) credential(text string) (*Credential, error) {
 func (b *Bearer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the method's name
 	if !d.Args(&b.Token) {
-		return d.Errf("auth bearer: takes a token: auth bearer <token>")
+		return d.Errf("auth bearer: takes a token: auth bearer <token> (a {$NAME} that is not set leaves nothing)")
 	}
 	if err := notEmpty(d, "bearer", b.Token); err != nil {
 		return err
+	}
+	if err := cmp.Or(checkToken(b.Token), value.Check("auth bearer: token", b.Token)); err != nil {
+		return d.WrapErr(err)
 	}
 	return noMore(d, "bearer <token>", 1)
 }

@@ -61,6 +61,10 @@ func TestMethods(t *testing.T) {
 		// RFC 7617 §2.1: UTF-8.
 		{name: "basic UTF-8", method: &auth.Basic{Username: "test", Password: "123£"}, header: "Basic dGVzdDoxMjPCow=="},
 		{name: "basic colon", method: &auth.Basic{Username: "ann", Password: "a:b: "}, header: "Basic YW5uOmE6Yjog"},
+		// RFC 7617 §2: either side may be empty.
+		{name: "basic without a password", method: &auth.Basic{Username: "{env.METHODS_KEY}"}, header: "Basic czNjcjN0LWh1bnRlcjI6"},
+		{name: "basic without a user", method: &auth.Basic{Password: "{env.METHODS_KEY}"}, header: "Basic OnMzY3IzdC1odW50ZXIy"},
+		{name: "basic file without a password", method: &auth.Basic{Username: file}, renewable: true, header: "Basic ZnJvbSBhIGZpbGU6"},
 		{name: "basic env", method: &auth.Basic{Username: "{env.METHODS_USER}", Password: "{env.METHODS_KEY}"}, header: "Basic YW5uOnMzY3IzdC1odW50ZXIy"},
 		{name: "basic file", method: &auth.Basic{Username: "ann", Password: file}, renewable: true, header: "Basic YW5uOmZyb20gYSBmaWxl"},
 		{name: "bearer", method: &auth.Bearer{Token: "mF_9.B5f-4.1JqM"}, header: "Bearer mF_9.B5f-4.1JqM"},
@@ -263,8 +267,9 @@ func TestProvisionErrors(t *testing.T) {
 		method caddy.Provisioner
 		hint   string
 	}{
-		{"basic without a user", &auth.Basic{Password: secret}, "auth basic: username: the value is empty"},
-		{"basic without a password", &auth.Basic{Username: "ann"}, "auth basic: password: the value is empty"},
+		{"basic without anything", &auth.Basic{}, "auth basic: the user name and the password are both empty"},
+		{"basic unset user alone", &auth.Basic{Username: "{env.METHODS_UNSET}"}, "auth basic: username: {env.METHODS_UNSET}"},
+		{"basic empty file alone", &auth.Basic{Password: "{file." + secretFile(t, "") + "}"}, "auth basic: password: {file."},
 		{"basic with a colon", &auth.Basic{Username: "ann:" + secret, Password: "b"}, "RFC 7617 §2"},
 		{"basic with a colon in the variable", &auth.Basic{Username: "{env.METHODS_KEY}:", Password: "b"}, "RFC 7617 §2"},
 		{"basic unset user", &auth.Basic{Username: "{env.METHODS_UNSET}", Password: secret}, "auth basic: username: {env.METHODS_UNSET}"},
@@ -273,7 +278,7 @@ func TestProvisionErrors(t *testing.T) {
 		{"basic CR", &auth.Basic{Username: "ann\r", Password: secret}, "auth basic: username: "},
 		{"bearer empty", new(auth.Bearer), "auth bearer: token: the value is empty"},
 		{"bearer unset", &auth.Bearer{Token: "{env.METHODS_UNSET}"}, "{env.METHODS_UNSET} is not set"},
-		{"bearer no file", &auth.Bearer{Token: "{file./no/such/file}"}, "cannot be read"},
+		{"bearer no file", &auth.Bearer{Token: "{file./no/such/file}"}, "no such file or directory"},
 		{"bearer empty file", &auth.Bearer{Token: "{file." + secretFile(t, "\n") + "}"}, "empty"},
 		{"bearer request", &auth.Bearer{Token: "{http.request.header.X}"}, "belongs to a request"},
 		{"bearer moustache", &auth.Bearer{Token: "{{" + secret + "}}"}, "one brace"},

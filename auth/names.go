@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/authenticated-api/caddy-authenticated-api/internal/option"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
@@ -120,7 +121,7 @@ func noMore(d *caddyfile.Dispenser, syntax string, args int) error {
 		return d.Errf("auth %s: too many arguments (a value with blanks needs quotes)", syntax)
 	}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		return d.Errf("auth %s: unrecognized option %s; this method has none", syntax, value.Mention(d.Val()))
+		return d.Errf("auth %s: %s", syntax, option.Unrecognized(d.Val()))
 	}
 	return nil
 }

@@ -5,7 +5,7 @@ package auth
 import "strings"
 
 // EscapesBase reports whether an escaped path could leave the base URL that it is joined to, on some server or other:
-// whether any of its segments, decoded up to twice, with \ read as / and cut at a semicolon, is . or .. or holds NUL.
+// whether any of its segments, decoded up to twice, with \ read as / and cut at a semicolon, is .. or holds NUL.
 //
 // It is cut at # and ? too: net/url leaves a raw # of a request line in the path, where some servers end the path (nginx
 // makes / of /v2/..#x), and so do servers that decode a path before they parse it.
@@ -15,12 +15,15 @@ import "strings"
 //
 // Proxies and servers disagree on all of these (RFC 3986 §5.2.4 and §6.2.2; Envoy CVE-2019-9901), so such a path is
 // refused, never repaired.
+//
+// A segment that is . stays where it is on every server, so it passes, cut or not: .#notes.txt is a file's name to Emacs
+// and CVS, and ./Packages is how apt asks for a flat repository's index.
 func EscapesBase(escaped string) bool {
 	if strings.IndexByte(escaped, '.') < 0 && strings.IndexByte(escaped, '%') < 0 && strings.IndexByte(escaped, 0) < 0 {
 		return false
 	}
 	for range 3 {
-		if hasDotSegment(escaped) {
+		if hasParentSegment(escaped) {
 			return true
 		}
 		decoded := unescapeLenient(escaped, false)
@@ -32,7 +35,7 @@ func EscapesBase(escaped string) bool {
 	return false
 }
 
-func hasDotSegment(path string) bool {
+func hasParentSegment(path string) bool {
 	start, cut := 0, -1
 	for i := 0; i <= len(path); i++ {
 		if i < len(path) {
@@ -53,7 +56,7 @@ func hasDotSegment(path string) bool {
 		if cut >= 0 {
 			end = cut
 		}
-		if isDots(path[start:end]) {
+		if isParent(path[start:end]) {
 			return true
 		}
 		start, cut = i+1, -1
@@ -61,8 +64,8 @@ func hasDotSegment(path string) bool {
 	return false
 }
 
-// isDots reports whether a segment is . or .. without its tabs and line breaks.
-func isDots(segment string) bool {
+// isParent reports whether a segment is .. without its tabs and line breaks.
+func isParent(segment string) bool {
 	dots := 0
 	for i := range len(segment) {
 		switch segment[i] {
@@ -73,5 +76,5 @@ func isDots(segment string) bool {
 			return false
 		}
 	}
-	return dots == 1 || dots == 2
+	return dots == 2
 }

@@ -37,6 +37,9 @@ const (
 
 	// accountPlace is the account of such a place.
 	accountPlace
+
+	// concatPlace has such URLs behind "final;": Upload-Concat of tus names the uploads to join.
+	concatPlace
 )
 
 func placeOf(name string) place {
@@ -52,6 +55,8 @@ func placeOf(name string) place {
 		return containerPlace
 	case "Destination-Account", "X-Copy-From-Account", "X-Symlink-Target-Account":
 		return accountPlace
+	case "Upload-Concat":
+		return concatPlace
 	}
 	if saysFromOrTo(name) {
 		return namePlace
@@ -127,6 +132,8 @@ func (r *Route) mapPlace(kind place, val string) (string, bool) {
 	switch {
 	case kind == taggedPlace:
 		return r.mapTagged(val)
+	case kind == concatPlace:
+		return rewriteConcat(val, r.ToAPI)
 	case kind == accountPlace:
 		return val, r.Base.path == "" || account != "" && val == account
 	case isURL(val) || kind == urlPlace && root == "":

@@ -9,7 +9,8 @@ import (
 )
 
 // Window keeps the beginning of a request's body while the body streams to an API, so that the request can be sent
-// once more if it was short enough. Nothing waits for it: the API gets every byte as soon as the client has sent it.
+// once more if it was short enough: with a fresh credential, or on another connection if the API has not taken it from
+// this one. Nothing waits for it: the API gets every byte as soon as the client has sent it.
 //
 // The transport may go on reading a body after it has returned a response (http.RoundTripper: "the caller must wait
 // for Close"). A read of the first attempt that is under way when the second begins is not lost: what it brings is
@@ -23,25 +24,54 @@ type Window struct {
 	mu       sync.Mutex
 	buf      []byte
 	err      error // how src ended, mostly io.EOF
+	begun    bool  // somebody reads src, or has read it
 	over     bool  // more came than limit: buf is gone
 	attempt  int
 	final    bool // no attempt follows
 	closed   bool // the current attempt was closed
 	released bool // src was closed
+
+	first attempt
 }
 
 var (
 	errOutdated   = errors.New("the request is being sent again")
+	errGone       = errors.New("the API has not taken the request, and its body cannot be had from the beginning any more")
 	errBodyClosed = errors.New("read of a closed request body")
 )
 
 // NewWindow returns a window of at most limit bytes at the beginning of src.
 func NewWindow(src io.ReadCloser, limit int) *Window {
-	return &Window{src: src, limit: limit}
+	w := &Window{src: src, limit: limit}
+	w.first.window = w
+	return w
 }
 
 // First returns the body for the first attempt.
-func (w *Window) First() io.ReadCloser { return &attempt{window: w} }
+func (w *Window) First() io.ReadCloser { return &w.first }
+
+// GetBody is http.Request.GetBody: the client of net/http calls it where a server has not processed a request that was
+// sent, and it may be sent on another connection (RFC 9113 §6.8 and §8.7, RFC 9110 §9.2.2). It returns an error if the
+// beginning of the body is gone.
+func (w *Window) GetBody() (io.ReadCloser, error) {
+	body, ok := w.Again()
+	if !ok {
+		return nil, errGone
+	}
+	return body, nil
+}
+
+// GetBodyAtRest is GetBody for a request with trailers. Whoever reads the client's body to its end writes them into the
+// request, so no other attempt may look at them while that can happen: it begins where nothing has been read, or all.
+func (w *Window) GetBodyAtRest() (io.ReadCloser, error) {
+	w.mu.Lock()
+	atRest := !w.begun || w.err != nil
+	w.mu.Unlock()
+	if !atRest {
+		return nil, errGone
+	}
+	return w.GetBody()
+}
 
 // Again returns the body for another attempt, from its first byte. It returns false if more than the window has been
 // read already. The body of the attempt before is dead from then on.
@@ -138,8 +168,11 @@ func (a *attempt) fromBuffer(p []byte) (n int, err error, done bool) { //nolint:
 		return n, nil, true
 	case w.err != nil:
 		return 0, w.err, true
+	case len(p) == 0:
+		return 0, nil, true
 	default:
-		return 0, nil, len(p) == 0
+		w.begun = true
+		return 0, nil, false
 	}
 }
 

@@ -436,3 +436,43 @@ func FuzzWindow(f *testing.F) {
 		}
 	})
 }
+
+// What net/http sends again must be the whole body, and what a request's trailers are must be settled.
+func TestWindowGetBody(t *testing.T) {
+	for _, tt := range []struct {
+		name         string
+		read         int // how much the first attempt reads
+		limit        int
+		any, settled bool
+	}{
+		{"nothing read", 0, 8, true, true},
+		{"in the midst", 3, 8, true, false},
+		{"all but the end", 4, 8, true, false},
+		{"all", 5, 8, true, true},
+		{"more than the window", 5, 3, false, false},
+		{"more than the window, not all", 4, 3, false, false},
+	} {
+		for settled, want := range map[bool]bool{false: tt.any, true: tt.settled} {
+			w := auth.NewWindow(&source{Reader: iotest.OneByteReader(strings.NewReader("body"))}, tt.limit)
+			first, get := w.First(), w.GetBody
+			if settled {
+				get = w.GetBodyAtRest
+			}
+			for range tt.read { // the fifth is the end
+				_, _ = first.Read(make([]byte, 1))
+			}
+			_ = first.Close()
+			body, err := get()
+			if (err == nil) != want {
+				t.Errorf("%s, at rest %t: %v", tt.name, settled, err)
+			}
+			if want && readAll(t, body) != "body" {
+				t.Errorf("%s: another body", tt.name)
+			}
+			w.Finish()
+			if _, err := get(); err == nil {
+				t.Errorf("%s: there is a body after the end", tt.name)
+			}
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 // withheldResponse are the header fields of an API's response that act on the origin or the host that sends them, which to
@@ -16,13 +17,23 @@ import (
 // Site Data, RFC 9163, Network Error Logging, HTML's origin-keyed agent clusters, RFC 7469, the Reporting API, Device Bound
 // Session Credentials under both of their names, Service Workers, RFC 6265 and what it made obsolete, FedCM's login status,
 // Shared Storage, RFC 6797, RFC 9842, and Adobe's policies for a whole host. Of WWW-Authenticate it is the challenges at which
-// a browser asks its user for a password.
+// a browser asks its user for a password. Nor does what has a server in front of the gateway do more than pass the answer on.
 var withheldResponse = []string{
 	"Accept-Ch", "Alt-Svc", "Clear-Site-Data", "Expect-Ct", "Nel", "Origin-Agent-Cluster", "Public-Key-Pins",
 	"Public-Key-Pins-Report-Only", "Report-To", "Reporting-Endpoints", "Sec-Session-Challenge", "Sec-Session-Registration",
 	"Secure-Session-Challenge", "Secure-Session-Registration", "Service-Worker-Allowed", "Set-Cookie", "Set-Cookie2", "Set-Login",
 	"Shared-Storage-Write", "Strict-Transport-Security", "Use-As-Dictionary", "Www-Authenticate", "X-Permitted-Cross-Domain-Policies",
+
+	// To a server in front of the gateway these are orders: to answer with a file of its own, with
+	// what another server says, to keep the answer for everybody, or to drop what it keeps. They are
+	// nginx's, lighttpd's and Apache's, Perlbal's, LiteSpeed's and Fly's. Those that end in * stand
+	// for all that begin so.
+	"Fly-Replay*", "X-Accel-*", "X-Lighttpd-*", "X-Litespeed-*", "X-Reproxy-*", "X-Sendfile*",
 }
+
+// passedResponse are fields that pass although withheldResponse stands for them: with
+// X-Accel-Buffering an API that streams says that this answer is not to be held up.
+var passedResponse = []string{"X-Accel-Buffering"}
 
 // askingSchemes make a browser ask for a password, or answer with that of the logged-in user.
 var askingSchemes = []string{"basic", "digest", "negotiate", "ntlm"}
@@ -36,19 +47,31 @@ var credentialResponse = []string{"Authorization", "Authentication-Info", "Proxy
 // gateway's origin, and what shows a secret that the request has carried.
 type ResponseCleaner struct {
 	drop       []string
-	challenges bool       // whether WWW-Authenticate is filtered
-	param      queryNames // the name of the credential's query parameter, if it has one
-	secrets    []string   // that every request carries, besides its own
+	prefixes   []string                 // of what is dropped besides
+	pass       []string                 // of that, what passes
+	challenges bool                     // whether WWW-Authenticate is filtered
+	param      queryNames               // the name of the credential's query parameter, if it has one
+	secrets    atomic.Pointer[[]string] // that every request carries, besides its own
 }
 
 // NewResponseCleaner returns a ResponseCleaner for credentials at placement. requests cleans the
 // requests, fields and secrets are header fields and values that every request carries besides
 // the credential, and pass are names of withheld fields that the caller may see.
 func NewResponseCleaner(placement Placement, requests *Cleaner, fields, secrets, pass []string) *ResponseCleaner {
-	c := &ResponseCleaner{drop: slices.Clone(withheldResponse), secrets: secrets}
+	c := &ResponseCleaner{pass: slices.Clone(passedResponse)}
+	c.SetSecrets(secrets)
 	for _, name := range pass {
-		name = http.CanonicalHeaderKey(name)
-		c.drop = slices.DeleteFunc(c.drop, func(n string) bool { return n == name })
+		c.pass = append(c.pass, http.CanonicalHeaderKey(name))
+	}
+	for _, name := range withheldResponse {
+		if slices.Contains(c.pass, name) {
+			continue
+		}
+		if prefix, ok := strings.CutSuffix(name, "*"); ok {
+			c.prefixes = append(c.prefixes, prefix)
+		} else {
+			c.drop = append(c.drop, name)
+		}
 	}
 	if i := slices.Index(c.drop, "Www-Authenticate"); i >= 0 {
 		c.drop = slices.Delete(c.drop, i, i+1)
@@ -70,6 +93,9 @@ func NewResponseCleaner(placement Placement, requests *Cleaner, fields, secrets,
 	return c
 }
 
+// SetSecrets replaces the secrets that every request carries besides its own.
+func (c *ResponseCleaner) SetSecrets(secrets []string) { c.secrets.Store(&secrets) }
+
 // CheckWithheldResponse reports why a name makes no sense in pass_response_header.
 func CheckWithheldResponse(name string) error {
 	canonical := http.CanonicalHeaderKey(name)
@@ -80,16 +106,30 @@ func CheckWithheldResponse(name string) error {
 		return fmt.Errorf("pass_response_header: %s of an API passes where callers have a credential of their own; see "+
 			"pass_request_header", canonical)
 	}
-	if !slices.Contains(withheldResponse, canonical) {
+	if !slices.ContainsFunc(withheldResponse, func(w string) bool { return stands(w, canonical) }) {
 		return fmt.Errorf("pass_response_header: %s is not removed from responses, so it needs no permission; "+
 			"the removed ones are %s", quoteField(name, withheldResponse), strings.Join(withheldResponse, ", "))
 	}
 	return nil
 }
 
+// stands reports whether an entry of withheldResponse stands for a name.
+func stands(entry, name string) bool {
+	prefix, wild := strings.CutSuffix(entry, "*")
+	return entry == name || wild && strings.HasPrefix(name, prefix) && !strings.Contains(name, "*")
+}
+
 // Drops reports whether no value of a header field passes.
 func (c *ResponseCleaner) Drops(name string) bool {
-	return strings.HasPrefix(name, "Access-Control-") || slices.Contains(c.drop, name)
+	if strings.HasPrefix(name, "Access-Control-") || slices.Contains(c.drop, name) {
+		return true
+	}
+	for _, prefix := range c.prefixes {
+		if strings.HasPrefix(name, prefix) {
+			return !slices.Contains(c.pass, name)
+		}
+	}
+	return false
 }
 
 // Header removes from h, in place, what is withheld. It serves for interim responses and for trailers too.
@@ -110,30 +150,6 @@ func (c *ResponseCleaner) Header(h http.Header) {
 		h["Www-Authenticate"] = values
 	} else {
 		delete(h, "Www-Authenticate")
-	}
-}
-
-// Links replaces the URLs in the fields of h that lead a client on, in place: first the
-// credential is removed from them, then replace is called, which may be nil.
-func (c *ResponseCleaner) Links(h http.Header, sent *Sent, replace func(ref string) string) {
-	s := scrubber{c, sent}
-	rewrite := func(ref string) string {
-		ref = s.reference(ref)
-		if replace != nil {
-			ref = replace(ref)
-		}
-		return ref
-	}
-	for _, name := range []string{"Location", "Content-Location"} {
-		for i, ref := range h[name] {
-			h[name][i] = rewrite(ref)
-		}
-	}
-	for i, val := range h["Link"] {
-		h["Link"][i] = rewriteLink(val, rewrite)
-	}
-	for i, val := range h["Refresh"] {
-		h["Refresh"][i] = rewriteRefresh(val, rewrite)
 	}
 }
 
@@ -173,92 +189,39 @@ func (c *ResponseCleaner) conceal(h http.Header, name string, first int, sent *S
 
 // shows reports whether a value shows a secret of the request.
 func (c *ResponseCleaner) shows(val string, sent *Sent) bool {
-	return sent.Secrets.in(val) || anyIn(c.secrets, val)
+	return sent.Secrets.in(val) || anyIn(*c.secrets.Load(), val)
 }
 
-// rewriteLink calls rewrite for the URLs in a Link field (RFC 8288 §3): the targets, which stand
-// between < and >, and what the anchor parameter says that they are linked from.
-func rewriteLink(val string, rewrite func(string) string) string {
-	var sb strings.Builder
-	for i := 0; i < len(val); {
-		switch val[i] {
-		case '"':
-			end := quotedEnd(val, i)
-			if isAnchor(val[:i]) && end > i+1 && val[end-1] == '"' && !strings.Contains(val[i:end], `\`) {
-				sb.WriteString(`"` + rewrite(strings.TrimSpace(val[i+1:end-1])) + `"`)
-			} else {
-				sb.WriteString(val[i:end])
-			}
-			i = end
-		case '<':
-			end := strings.IndexByte(val[i:], '>')
-			if end < 0 {
-				sb.WriteString(val[i:])
-				return sb.String()
-			}
-			sb.WriteByte('<')
-			sb.WriteString(rewrite(strings.TrimSpace(val[i+1 : i+end])))
-			sb.WriteByte('>')
-			i += end + 1
-		default:
-			sb.WriteByte(val[i])
-			i++
-		}
-	}
-	return sb.String()
-}
-
-// isAnchor reports whether the value of an anchor parameter follows.
-func isAnchor(before string) bool {
-	const name = "anchor"
-	before, ok := strings.CutSuffix(strings.TrimRight(before, " \t"), "=")
-	before = strings.TrimRight(before, " \t")
-	start := len(before) - len(name)
-	return ok && start > 0 && strings.EqualFold(before[start:], name) && strings.IndexByte("; \t", before[start-1]) >= 0
-}
-
-// rewriteRefresh calls rewrite for the URL in a Refresh field, `5; url=https://…`, as browsers read it (HTML, "shared
-// declarative refresh steps"): the separator may be a comma or a blank, url= may be missing, quotes are optional.
-func rewriteRefresh(val string, rewrite func(string) string) string {
-	start := strings.IndexAny(val, ";, \t")
-	if start < 0 {
-		return val
-	}
-	for start < len(val) && strings.IndexByte(";, \t", val[start]) >= 0 {
-		start++
-	}
-	if rest := val[start:]; len(rest) >= 3 && strings.EqualFold(rest[:3], "url") {
-		if after := strings.TrimLeft(rest[3:], " \t"); strings.HasPrefix(after, "=") {
-			start = len(val) - len(strings.TrimLeft(after[1:], " \t"))
-		}
-	}
-	end := len(val)
-	if start < end && (val[start] == '"' || val[start] == '\'') {
-		quote := val[start]
-		start++
-		if i := strings.IndexByte(val[start:], quote); i >= 0 {
-			end = start + i
-		}
-	}
-	return val[:start] + rewrite(strings.TrimSpace(val[start:end])) + val[end:]
-}
-
-// keepChallenges returns the challenges (RFC 9110 §11.6.1) that do not make a browser ask.
+// keepChallenges returns the challenges (RFC 9110 §11.6.1) that do not make a browser ask. What passes keeps its bytes: a
+// value of which nothing is dropped is as the API wrote it, and so is each run of challenges between dropped ones.
 func keepChallenges(values []string) []string {
 	var kept []string
 	for _, val := range values {
-		var challenges []string
-		keep := true
+		var runs []string // of challenges that pass
+		start, keep, dropped := 0, true, false
 		for _, element := range splitList(val) {
-			if scheme, ok := challengeScheme(element); ok {
-				keep = !slices.Contains(askingSchemes, strings.ToLower(scheme))
-			}
-			if keep {
-				challenges = append(challenges, element)
+			if scheme, ok := challengeScheme(element.text); ok && slices.Contains(askingSchemes, strings.ToLower(scheme)) == keep {
+				if keep {
+					runs, dropped = append(runs, val[start:element.start]), true
+				} else {
+					start = element.start
+				}
+				keep = !keep
 			}
 		}
-		if len(challenges) > 0 {
-			kept = append(kept, strings.Join(challenges, ", "))
+		if !dropped {
+			kept = append(kept, val)
+			continue
+		}
+		if keep {
+			runs = append(runs, val[start:])
+		}
+		for i := range runs {
+			runs[i] = strings.Trim(runs[i], ", \t")
+		}
+		runs = slices.DeleteFunc(runs, func(run string) bool { return run == "" })
+		if len(runs) > 0 {
+			kept = append(kept, strings.Join(runs, ", "))
 		}
 	}
 	return kept
@@ -277,13 +240,19 @@ func challengeScheme(element string) (string, bool) {
 	return word, true
 }
 
+// listElement is an element of a list, and where it begins in it.
+type listElement struct {
+	text  string
+	start int
+}
+
 // splitList splits a field's value at the commas outside of quoted strings, and drops empty elements.
-func splitList(val string) []string {
-	var elements []string
+func splitList(val string) []listElement {
+	var elements []listElement
 	start := 0
 	add := func(end int) {
-		if element := strings.TrimSpace(val[start:end]); element != "" {
-			elements = append(elements, element)
+		if text := strings.TrimSpace(val[start:end]); text != "" {
+			elements = append(elements, listElement{text, start})
 		}
 	}
 	for i := 0; i < len(val); i++ {

@@ -11,8 +11,14 @@ import (
 type Sent struct {
 	Secrets Secrets
 
-	// Hosts are the API's and the gateway's, as in a Host field. An empty one is not known.
+	// Hosts are the API's and the gateway's, as in a Host field: the Host that was sent, the address
+	// that was dialled, and the Host that came. An empty one is not known.
 	Hosts [3]string
+
+	// URL is what was asked for, with Params and Credential in its query.
+	URL        *url.URL
+	Params     *Parameters
+	Credential *Credential
 }
 
 // scrubber removes the credential from the URLs of one answer. In URLs of the API the parameter

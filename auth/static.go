@@ -17,6 +17,7 @@ import (
 type static struct {
 	build     func() (*Credential, error)
 	renewable bool
+	literal   []string // the options whose secret stands in the configuration
 	current   atomic.Pointer[Credential]
 	refresh   sync.Mutex // held while the files are read again
 }
@@ -32,6 +33,16 @@ func (s *static) load(build func() (*Credential, error), values ...string) error
 	s.current.Store(cred)
 	return nil
 }
+
+// literals keeps the option if its secret stands in the configuration as it is.
+func (s *static) literals(option, text string) {
+	if value.IsLiteral(text) {
+		s.literal = append(s.literal, option)
+	}
+}
+
+// Literals returns the options whose secret stands in the configuration as it is.
+func (s *static) Literals() []string { return s.literal }
 
 // Credential implements Method.
 func (s *static) Credential(context.Context) (*Credential, error) { return s.current.Load(), nil }

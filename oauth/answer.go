@@ -8,6 +8,8 @@ import (
 	"errors"
 	"math"
 	"net/url"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,11 +35,16 @@ type answer struct {
 	errorCode    string        // an error, in a 200 even
 	description  string        // of the error, as it came: it is shown as describe returns it
 	cut          bool          // the document breaks off, and there is no refresh token before the break
+	issued       bool          // there is an access token or an ID token, if none that can be sent, or it may have been cut off
 }
 
 var (
 	errNoDocument = errors.New("the answer is neither a JSON object nor a form")
 	errNoToken    = errors.New("the answer has no access_token that can be sent")
+
+	// errNotIssued is that a provider says no with the status of a success and without the word error:
+	// {"errcode":40030,"errmsg":"invalid refresh_token"} (WeChat).
+	errNotIssued = errors.New("the answer has neither a token nor an error")
 )
 
 // sent returns the token that is put on requests.
@@ -49,13 +56,13 @@ func (a *answer) sent(idToken bool) string {
 }
 
 // believed returns what is believed of an answer with a status, nil for nil. Only a success brings tokens: an error may echo
-// what was sent, masked, or name the field that it is about. And a success that brings the token which is sent is one,
-// whatever else it says.
+// what was sent, masked, or name the field that it is about. So may a success in which no token was issued: it is none. And one
+// that brings the token which is sent is one, whatever else it says.
 func (a *answer) believed(status int, idToken bool) *answer {
 	switch {
 	case a == nil:
 		return nil
-	case !isSuccess(status) || a.errorCode != "" && a.sent(idToken) == "":
+	case !isSuccess(status) || a.sent(idToken) == "" && (a.errorCode != "" || !a.issued):
 		return &answer{errorCode: a.errorCode, description: a.description}
 	default:
 		return a
@@ -65,41 +72,54 @@ func (a *answer) believed(status int, idToken bool) *answer {
 // maxObjects is how many beginnings of a JSON object are tried in an answer that has something in front of it.
 const maxObjects = 16
 
-// parseAnswer reads an answer in JSON or, as older servers answer by default, as a form.
+// formStart is how a form begins. An HTML page with a link in it, or JSON, does not begin so.
+var formStart = regexp.MustCompile(`^&?[0-9A-Za-z_.\[\]-]+=`)
+
+// parseAnswer reads an answer in JSON or, as older servers answer by default, as a form. The answer is the first object that has
+// a member of an answer. What is inside of another object is none: it may be what somebody has written into a profile.
 func parseAnswer(body []byte) (*answer, error) {
 	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
-	if len(body) > 0 && body[0] == '{' {
-		if fields, whole := members(body); whole || known(fields) {
-			return fromJSON(fields, whole), nil
+	if formStart.Match(body) {
+		// A pair that is badly encoded is left out, and harms no other pair.
+		if form, _ := url.ParseQuery(string(body)); slices.ContainsFunc(answerNames, form.Has) {
+			return fromForm(form), nil
 		}
-		return nil, errNoDocument
 	}
-	// A pair that is badly encoded is left out, and harms no other pair.
-	if form, _ := url.ParseQuery(string(body)); form.Has("access_token") || form.Has("error") || form.Has("id_token") {
-		return fromForm(form), nil
-	}
+	var other *answer // a whole object, if a strange one
 	rest := body
 	for range maxObjects {
 		at := bytes.IndexByte(rest, '{')
 		if at < 0 {
 			break
 		}
-		if fields, whole := members(rest[at:]); known(fields) {
-			return fromJSON(fields, whole), nil
+		rest = rest[at:]
+		fields, end := members(rest)
+		switch {
+		case fields == nil:
+			rest = rest[1:]
+		case known(fields):
+			return fromJSON(fields, end > 0), nil
+		case end == 0:
+			return nil, errNoDocument
+		default:
+			if len(rest) == len(body) {
+				other = fromJSON(fields, true)
+			}
+			rest = rest[end:]
 		}
-		rest = rest[at+1:]
+	}
+	if other != nil {
+		return other, nil
 	}
 	return nil, errNoDocument
 }
 
+// answerNames are the names of which an answer has one.
+var answerNames = []string{"access_token", "refresh_token", "id_token", "error"}
+
 // known reports whether an object is a token endpoint's answer.
 func known(fields map[string]json.RawMessage) bool {
-	for _, name := range []string{"access_token", "refresh_token", "id_token", "error"} {
-		if _, ok := fields[name]; ok {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(answerNames, func(name string) bool { _, ok := fields[name]; return ok })
 }
 
 func fromForm(form url.Values) *answer {
@@ -112,6 +132,7 @@ func fromForm(form url.Values) *answer {
 	if a.errorCode != "" {
 		a.description = described(form.Get("error_description"), form.Get("error"))
 	}
+	a.issued = form.Get("access_token") != "" || form.Get("id_token") != ""
 	a.lifetime, a.over = lifetime(form.Get("expires_in"))
 	a.idLifetime, _ = lifetime(form.Get("id_token_expires_in"))
 	a.refreshLife = refreshLifetime(form.Get)
@@ -125,6 +146,9 @@ func fromJSON(fields map[string]json.RawMessage, whole bool) *answer {
 		idToken:      usable(text(fields["id_token"])),
 	}
 	a.cut = !whole && a.refreshToken == ""
+	a.issued = !whole || slices.ContainsFunc([]string{"access_token", "id_token"}, func(name string) bool {
+		return text(fields[name]) != "" || !emptyValue(fields[name])
+	})
 	a.lifetime, a.over = lifetime(textOrNumber(fields["expires_in"]))
 	a.idLifetime, _ = lifetime(textOrNumber(fields["id_token_expires_in"]))
 	a.refreshLife = refreshLifetime(func(name string) string { return textOrNumber(fields[name]) })
@@ -168,32 +192,67 @@ func emptyText(s string) bool {
 	return false
 }
 
-// members returns the members of the object at the beginning of body, and whether the object was whole. What
-// comes behind it is not looked at, and where the object breaks off the members before count. Of a name
-// that stands twice the first counts.
-func members(body []byte) (fields map[string]json.RawMessage, whole bool) {
-	dec := json.NewDecoder(bytes.NewReader(mended(body)))
-	if _, err := dec.Token(); err != nil {
-		return nil, false
+// members returns the members of the object at the beginning of body, and where it ends, 0 if it breaks off. They are nil if
+// it is no object. What comes behind it is not looked at, and where it breaks off the members before count. Of a name
+// that stands twice the first counts. A value is as it stands, well-formed or not: Python writes NaN, for one.
+func members(body []byte) (fields map[string]json.RawMessage, end int) {
+	body = mended(body)
+	for i := 1; ; {
+		for i < len(body) && strings.IndexByte(" \t\r\n", body[i]) >= 0 {
+			i++
+		}
+		if i == len(body) || body[i] != '"' && body[i] != '}' {
+			return fields, 0
+		}
+		if fields == nil {
+			fields = make(map[string]json.RawMessage)
+		}
+		if body[i] == '}' {
+			return fields, i + 1
+		}
+		colon, ok := until(body, i, ":")
+		if !ok || colon == len(body) {
+			return fields, 0
+		}
+		name := text(bytes.TrimSpace(body[i:colon]))
+		if i, ok = until(body, colon+1, ",}"); !ok {
+			return fields, 0
+		}
+		if _, twice := fields[name]; !twice {
+			fields[name] = bytes.TrimSpace(body[colon+1 : i])
+		}
+		if i < len(body) && body[i] == ',' {
+			i++
+		}
 	}
-	fields = make(map[string]json.RawMessage)
-	for dec.More() {
-		name, err := dec.Token()
-		if err != nil {
-			return fields, false
-		}
-		key, ok := name.(string)
-		var raw json.RawMessage
-		if err := dec.Decode(&raw); err != nil || !ok {
-			return fields, false
-		}
-		if _, twice := fields[key]; !twice {
-			fields[key] = raw
-		}
-	}
-	_, err := dec.Token()
-	return fields, err == nil
 }
+
+// until returns where one of the stops is, outside of strings and brackets, or the length of body. It returns false if
+// a string or a bracket is open there, or one is closed that is not open.
+func until(body []byte, i int, stops string) (end int, ok bool) {
+	depth, inString := 0, false
+	for ; i < len(body); i++ {
+		switch c := body[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case depth == 0 && strings.IndexByte(stops, c) >= 0:
+			return i, true
+		case c == '{' || c == '[':
+			depth++
+		case c == '}' || c == ']':
+			if depth--; depth < 0 {
+				return i, false
+			}
+		}
+	}
+	return len(body), depth == 0 && !inString
+}
+
+// hex4 is what stands behind \u. In C:\users it does not.
+var hex4 = regexp.MustCompile(`^[0-9A-Fa-f]{4}`)
 
 // unfit stands in JSON strings for bytes that may not be there. It is legal there, and in no token.
 const unfit = 0x7f
@@ -217,7 +276,7 @@ func mended(body []byte) []byte {
 		case c < ' ':
 			mend(i)
 		case c == '\\':
-			if i+1 < len(body) && strings.IndexByte(`"\/bfnrtu`, body[i+1]) < 0 {
+			if i+1 < len(body) && (strings.IndexByte(`"\/bfnrtu`, body[i+1]) < 0 || body[i+1] == 'u' && !hex4.Match(body[i+2:])) {
 				mend(i)
 				continue
 			}

@@ -36,10 +36,13 @@ func TestLifetime(t *testing.T) {
 			t.Errorf("%s: %v, want %v", raw, a.lifetime, want)
 		}
 	}
-	// No JSON: here the document itself is broken, and what stands before the break counts.
-	for _, raw := range []string{`NaN`, `Infinity`, `0x10`, `+5`, `.5`, `5.`, `01`, `'3600'`, ``} {
-		a, err := parseAnswer([]byte(`{"access_token":"t","refresh_token":"r","expires_in":` + raw + `}`))
-		if err != nil || a.accessToken != "t" || a.refreshToken != "r" || a.lifetime != 0 {
+	// No JSON: what reads as a number is one all the same, and what stands behind it counts.
+	for raw, want := range map[string]time.Duration{
+		`NaN`: 0, `Infinity`: 0, `0x10`: 0, `+5`: 5 * time.Second, `.5`: time.Second / 2, `5.`: 5 * time.Second, `01`: time.Second, `'3600'`: 0, ``: 0,
+		`undefined`: 0, `None`: 0, `3_600`: 0,
+	} {
+		a, err := parseAnswer([]byte(`{"access_token":"t","expires_in":` + raw + `,"refresh_token":"r"}`))
+		if err != nil || a.accessToken != "t" || a.refreshToken != "r" || a.lifetime != want {
 			t.Errorf("%s: %+v, %v", raw, a, err)
 		}
 	}
@@ -209,10 +212,30 @@ func TestHarmlessBytes(t *testing.T) {
 		")]}',\n{" + good + "}", "/**/callback({" + good + "});", "[{" + good + "}]", "\xef\xbb\xbf\xef\xbb\xbf{" + good + "}",
 		"access_token=a+b&refresh_token=r&expires_in=60&name=Jos%e9%zz", "access_token=a+b&refresh_token=r&expires_in=60&x=1;y=2",
 		`{"token_type":7,"scope":{"a":[1]},` + good + "}",
+		`{"home":"C:\users\x\u12",` + good + "}",                                        // an escape that is none
+		`{"score":NaN,"max":-Infinity,"x":undefined,"y":[NaN,{"z":None}],` + good + "}", // Python, JavaScript
+		`{"bio":"the "best"",` + good + "}",
+		"{main} {" + good + "}", "{} {" + good + "}", `{"debug":{"access_token":"evil"}}` + "\n{" + good + "}",
+		`<a href="/?a=1&error=x&access_token=evil">log</a>{` + good + "}",
 	} {
 		a, err := parseAnswer([]byte(body))
 		if err != nil || a.accessToken != "a b" || a.refreshToken != "r" || a.lifetime != time.Minute || a.errorCode != "" {
 			t.Errorf("%.90q: %+v, %v", body, a, err)
+		}
+	}
+}
+
+// TestNested: what stands in another object, in a text or in a page is no answer, whatever is around it.
+func TestNested(t *testing.T) {
+	const evil = `{"access_token":"evil","refresh_token":"evil"}`
+	for _, body := range []string{
+		`{"profile":` + evil + `}`, `<b>Notice</b> {"profile":` + evil + `}`, `[{"profile":` + evil + `}]`,
+		`<b>Notice</b> {"name":"x" "profile":` + evil, `{"profile":[` + evil + `],"x`, `x {"profile":{"y":` + evil + `,]`,
+		`{"name":"{\"access_token\":\"evil\"}"}`, `<p>{"name":"{\"access_token\":\"evil\"}"}`,
+		`<a href="/?a=1&access_token=evil&refresh_token=evil">`, `<a href="?x&error=invalid_grant&y">`,
+	} {
+		if a, _ := parseAnswer([]byte(body)); a != nil && (a.accessToken != "" || a.refreshToken != "" || a.errorCode != "") {
+			t.Errorf("%s: %+v", body, a)
 		}
 	}
 }
@@ -227,7 +250,12 @@ func TestBelieved(t *testing.T) {
 	}{
 		{200, `{"access_token":"a","refresh_token":"r"}`, false, "a", "r"},
 		{201, `{"access_token":"a","refresh_token":"r","error":"x"}`, false, "a", "r"},
-		{200, `{"refresh_token":"r"}`, false, "", "r"},
+		{200, `{"refresh_token":"r"}`, false, "", ""}, // such as {"message":"failed","refresh_token":"is required"}
+		{200, `{"status":"failed","refresh_token":"****","access_token":null}`, false, "", ""},
+		{200, `{"access_token":"\n","refresh_token":"r"}`, false, "", "r"}, // issued, and cannot be sent
+		{200, `{"refresh_token":"r","access_to`, false, "", "r"},
+		{200, `grant_type=refresh_token&refresh_token=r`, false, "", ""},
+		{200, `access_token=%0a&refresh_token=r`, false, "", "r"},
 		{200, `{"refresh_token":"r","error":"x"}`, false, "", ""},
 		{200, `{"id_token":"i","refresh_token":"r"}`, true, "i", "r"},
 		{200, `{"access_token":"a","refresh_token":"r"}`, true, "", "r"},

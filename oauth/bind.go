@@ -111,6 +111,8 @@ func (m *Method) newSource(connection, identity string, state *State) *Source {
 			identity: identity, term: m.term(), grant: m.Interactive(), presence: m.presence, logger: m.logger,
 		},
 	}
+	token := state.token.Load()
+	state.token.CompareAndSwap(token, s.store.term.recount(token))
 	if connection != "" {
 		s.store.strangers = m.connections.strangers.Load
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/authenticated-api/caddy-authenticated-api/internal/option"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -71,6 +72,20 @@ var options = []string{
 	"timeout",
 }
 
+// codeOptions are those among them that belong to the grant authorization_code.
+var codeOptions = []string{
+	"authorization_url", "redirect_url", "issuer", "revocation_url", "refresh_client_auth", "send_scope_on_refresh", "authorization_param",
+	"connection", "pkce",
+}
+
+// ownOptions returns the names of the options that the grant has.
+func (m *Method) ownOptions() []string {
+	if m.Interactive() {
+		return options
+	}
+	return slices.DeleteFunc(slices.Clone(options), func(name string) bool { return slices.Contains(codeOptions, name) })
+}
+
 // isParam reports whether a parameter is one of the protocol, or of many providers, so that errors may name it.
 func isParam(name string) bool {
 	return slices.Contains(reservedParams, name) || slices.Contains(protocolParams, name) ||
@@ -80,18 +95,18 @@ func isParam(name string) bool {
 // repeatable are the options that may be given more than once.
 var repeatable = []string{"resource", "scopes", "token_param", "authorization_param"}
 
-func (m *Method) unmarshalOption(d *caddyfile.Dispenser, option string) error {
-	if field := m.textOption(option); field != nil {
+func (m *Method) unmarshalOption(d *caddyfile.Dispenser, name string) error {
+	if field := m.textOption(name); field != nil {
 		if !d.AllArgs(field) || *field == "" {
-			return d.Errf("auth oauth2: %s: takes one value", option)
+			return d.Errf("auth oauth2: %s: takes one value", name)
 		}
 		return nil
 	}
-	switch option {
+	switch name {
 	case "insecure_http":
-		return unmarshalSwitch(d, option, &m.InsecureHTTP)
+		return unmarshalSwitch(d, name, &m.InsecureHTTP)
 	case "send_scope_on_refresh":
-		return unmarshalSwitch(d, option, &m.SendScopeOnRefresh)
+		return unmarshalSwitch(d, name, &m.SendScopeOnRefresh)
 	case "scopes":
 		for _, arg := range d.RemainingArgs() {
 			for scope := range strings.FieldsFuncSeq(arg, betweenScopes) {
@@ -110,9 +125,9 @@ func (m *Method) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		}
 		m.Resource = append(m.Resource, args...)
 	case "token_param":
-		return unmarshalParam(d, option, &m.TokenParams)
+		return unmarshalParam(d, name, &m.TokenParams)
 	case "authorization_param":
-		return unmarshalParam(d, option, &m.AuthorizationParams)
+		return unmarshalParam(d, name, &m.AuthorizationParams)
 	case "connection":
 		args := d.RemainingArgs()
 		if len(args) == 0 || len(args) > 2 || args[0] == "" || len(args) == 2 && args[1] != "trusted" {
@@ -120,11 +135,11 @@ func (m *Method) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		}
 		m.Connection, m.ConnectionTrusted = args[0], len(args) == 2
 	case "expires_in":
-		return unmarshalDuration(d, option, &m.ExpiresIn)
+		return unmarshalDuration(d, name, &m.ExpiresIn)
 	case "refresh_before":
 		return m.unmarshalRefreshBefore(d)
 	case "timeout":
-		return unmarshalDuration(d, option, &m.Timeout)
+		return unmarshalDuration(d, name, &m.Timeout)
 	case "network_proxy":
 		return m.unmarshalProxy(d)
 	case "header_prefix":
@@ -135,9 +150,7 @@ func (m *Method) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	case "add_token_to":
 		return m.unmarshalPlace(d)
 	default:
-		last := len(options) - 1
-		return d.Errf("auth oauth2: unrecognized option %s; it has %s and %s", value.Mention(option, options...),
-			strings.Join(options[:last], ", "), options[last])
+		return d.Errf("auth oauth2: %s", option.Unrecognized(name, m.ownOptions()...))
 	}
 	return nil
 }

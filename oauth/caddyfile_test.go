@@ -4,9 +4,11 @@ package oauth
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/authenticated-api/caddy-authenticated-api/internal/option"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
@@ -144,6 +146,8 @@ func TestCaddyfileErrors(t *testing.T) {
 		block("self_signed_cert"):                                             {"self_signed_cert", "takes one value"},
 		block("scope a"):                                                      {`unrecognized option "scope"`, "scopes"},
 		block("authorization_url https://a/"):                                 {"authorization_url", "authorization_code"},
+
+		"oauth2 client_credentials {\n token_url https://p/\n client_id {{id}}\n client_secret {env.SECRET}\n}": {"client_id", "{{…}}"},
 	} {
 		err := new(Method).UnmarshalCaddyfile(caddyfile.NewTestDispenser(input))
 		if err == nil {
@@ -204,6 +208,20 @@ func TestValidateCode(t *testing.T) {
 		err := new(Method).UnmarshalCaddyfile(codeBlock(block))
 		if hint == "" && err != nil || hint != "" && (err == nil || !strings.Contains(err.Error(), hint)) {
 			t.Errorf("%q: %v", block, err)
+		}
+	}
+}
+
+// TestOptionsKnown: errors of other blocks know where each option stands, and the grant of each.
+func TestOptionsKnown(t *testing.T) {
+	for _, name := range options {
+		if !strings.Contains(option.Elsewhere(name), "auth oauth2 { … }") {
+			t.Errorf("internal/option does not know %s", name)
+		}
+	}
+	for _, name := range codeOptions {
+		if !slices.Contains(options, name) {
+			t.Errorf("%s is no option", name)
 		}
 	}
 }

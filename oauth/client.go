@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -131,6 +132,8 @@ func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return normalized(req, c.got), nil
 	case got.errorCode != "" || !success:
 		fail.Code = got.errorCode
+	case !got.issued:
+		fail.Err = errNotIssued
 	case c.idToken:
 		fail.Err = errNoIDToken
 	default:
@@ -244,19 +247,21 @@ func networkError(err error) error {
 	return err
 }
 
+// codings matches content codings that nobody here can read.
+var codings = regexp.MustCompile(`gzip|compress|deflate|br|zstd`)
+
 // readAnswer reads a body of at most maxAnswer bytes.
 func readAnswer(res *http.Response) ([]byte, error) {
 	r := io.LimitReader(res.Body, maxAnswer+1)
-	switch strings.ToLower(res.Header.Get("Content-Encoding")) {
-	case "", "identity":
-	case "gzip", "x-gzip": // though it was not asked for
+	switch coding := strings.ToLower(res.Header.Get("Content-Encoding")); {
+	case coding == "gzip" || coding == "x-gzip": // though it was not asked for
 		zip, err := gzip.NewReader(r)
 		if err != nil {
 			return nil, errors.New("the answer says that it is gzip, and is not")
 		}
 		defer zip.Close()
 		r = io.LimitReader(zip, maxAnswer+1)
-	default:
+	case codings.MatchString(coding): // whatever else stands there is none: some servers write UTF-8
 		return nil, errors.New("the answer is in a content encoding that was not asked for")
 	}
 	body, err := io.ReadAll(r)

@@ -132,6 +132,26 @@ func TestDescriptionsShown(t *testing.T) {
 	})
 }
 
+// TestDescriptionOfEarlyRefusal: what another process has been told while the access token is valid.
+func TestDescriptionOfEarlyRefusal(t *testing.T) {
+	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
+		s := &web{p: w.p, says: "AADSTS70043: the cause"}
+		g := w.gateway(s, nil)
+		g.connect(t, "", "good")
+		w.p.mu.Lock()
+		w.p.dead = true
+		w.p.mu.Unlock()
+		if err := g.source.Renew(t.Context()); err == nil || !strings.Contains(err.Error(), s.says) {
+			t.Errorf("Refresh: %v", err)
+		}
+		for _, m := range []*gateway{g, w.gateway(s, nil)} {
+			if st, err := m.Source("").Status(t.Context()); err != nil || st.State != StateConnected || st.LastDescription != s.says {
+				t.Errorf("%+v, %v", st, err)
+			}
+		}
+	})
+}
+
 // FuzzDescribe: whatever a provider writes, it is short, printable, and without the secret.
 func FuzzDescribe(f *testing.F) {
 	secret := seal.NewKey()

@@ -16,7 +16,7 @@ func TestBodies(t *testing.T) {
 	for _, body := range []string{
 		"", "<html>" + bodyText + "</html>", "<?xml version='1.0'?><a>" + bodyText + "</a>", bodyText, "[1," + bodyText + "]",
 		`{"access_token":"` + bodyText + `\r\n"}`, `{"Access_Token":"` + bodyText + `"}`,
-		`{"access_token":["` + bodyText + `"]}`, `{"` + bodyText + `":1}`, `{"y":` + nested(10_001) + `,"access_token":"x"}`,
+		`{"access_token":["` + bodyText + `"]}`, `{"` + bodyText + `":1}`, `{"access_token":` + nested(10_001) + `}`,
 		`{"error":"invalid_client","error_description":"` + bodyText + `","refresh_token":"` + bodyText + `"}`,
 	} {
 		for _, contentType := range []string{"application/json", "text/html; charset=utf-16", "text/plain", form, "", ";", "multipart/mixed"} {

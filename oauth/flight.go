@@ -94,9 +94,9 @@ func (s *Source) fly(f *flight, do func(context.Context) error) {
 		st.failures = 0 // nothing is mended by asking the provider again
 	} else {
 		st.failures++
-		st.retry = now.Add(s.pause(err, st.failures, now))
+		st.retry = now.Add(s.pause(err, f.began, st.failures, now))
 		if e, ok := errors.AsType[*Error](err); ok {
-			if later := now.Add(min(maxRetryAfter, e.Retry.Sub(now))); later.After(st.retry) {
+			if later := s.asks(e, now); later.After(st.retry) {
 				st.retry, st.asked = later, later
 			}
 			e.Retry = st.retry
@@ -123,8 +123,8 @@ const (
 const refusedShift = 6
 
 // pause is how long no renewal starts after a failure. It never goes beyond the end of a valid token: the provider is asked again
-// then, whatever it has said before. The state's mu is held.
-func (s *Source) pause(err error, failures int, now time.Time) time.Duration {
+// then, whatever it has said before. began is when the renewal did that has failed. The state's mu is held.
+func (s *Source) pause(err error, began time.Time, failures int, now time.Time) time.Duration {
 	jitter := weakrand.Float64() //nolint:gosec // G404: a jitter is no secret
 	refused := s.redeem != nil && judge(err).refusal()
 	longest := maxBackoff
@@ -147,10 +147,20 @@ func (s *Source) pause(err error, failures int, now time.Time) time.Duration {
 	switch {
 	case !refused:
 		longest = maxBackoffWithout
-	case token != nil && s.state.refused != token.generation:
+	case token != nil && s.state.refused != token.generation && began.Before(token.expiry):
 		return 0 // it was of the token while that was valid
 	}
 	return backoff(failures, longest, jitter)
+}
+
+// asks returns when the provider asks to come again. That is not beyond the end of a valid token whose renewal it refuses: what it
+// says then decides about the grant.
+func (s *Source) asks(e *Error, now time.Time) time.Time {
+	later := now.Add(min(maxRetryAfter, e.Retry.Sub(now)))
+	if token := s.state.token.Load(); s.redeem != nil && judge(e).refusal() && token.valid(now) && !token.expiry.IsZero() && token.expiry.Before(later) {
+		return token.expiry
+	}
+	return later
 }
 
 // safely is do without its panics: a storage module's would end Caddy, since no server's recover is above here.

@@ -143,6 +143,7 @@ func TestEndless(t *testing.T) {
 	zip.Close()
 	for name, handler := range map[string]http.HandlerFunc{
 		"gzip":         respond(200, good.String(), "Content-Encoding", "gzip"),
+		"no coding":    respond(200, `{"access_token":"t"}`, "Content-Encoding", "UTF-8"),
 		"the very end": respond(200, `{"access_token":"t"}`+strings.Repeat(" ", maxAnswer-20)),
 	} {
 		if err := attempt(t, serve(t, handler)); err != nil {

@@ -40,12 +40,12 @@ func (t *Token) refreshMargin() time.Duration {
 
 // keepAt returns when the refresh token is used if nobody has until then. idle is the option keep_alive.
 func (t *Token) keepAt(idle time.Duration) time.Time {
-	at := t.obtained.Add(idle)
+	at := t.asked().Add(idle)
 	if t.refreshEnd.IsZero() {
 		return at
 	}
 	inTime := t.refreshEnd.Add(-t.refreshMargin())
-	if soonest := t.obtained.Add(idleMinimum); inTime.Before(soonest) {
+	if soonest := t.asked().Add(idleMinimum); inTime.Before(soonest) {
 		inTime = soonest
 	}
 	if inTime.Before(at) {

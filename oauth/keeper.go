@@ -163,8 +163,18 @@ func (m *Method) keepOne(name, key string, token *Token, moved bool) (keep func(
 		return func(ctx context.Context) error { return m.Source(key).refreshIdle(ctx, token) }, true // which moves it, too
 	case moved:
 		return m.Source(key).move, false
+	case token.refusedEarly() && token.expiry.Sub(now) < 2*keepInterval: // by a process that may have ended
+		return func(context.Context) error { m.Source(key).askAtEnd(token); return nil }, false //nolint:contextcheck // it belongs to no request
 	}
 	return nil, false
+}
+
+// asked is when the provider has last said something of the refresh token.
+func (t *Token) asked() time.Time {
+	if t.refused != nil && unmillis(t.refused.At).After(t.obtained) {
+		return unmillis(t.refused.At)
+	}
+	return t.obtained
 }
 
 // dead reports whether a connection has been of no use for so long that it is forgotten.

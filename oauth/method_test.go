@@ -57,7 +57,6 @@ func TestProvisionErrors(t *testing.T) {
 		"token_url https://p/\nclient_id i\nclient_secret {env.TEST_LINES}":                  "client_secret: the value",
 		"token_url https://p/\nclient_id {file./none}\nclient_secret s":                      "client_id: {file./none}",
 		"token_url https://p/\nclient_id {http.request.host}\nclient_secret s":               "client_id: {http.request.host} belongs to a request",
-		"token_url https://p/\nclient_id {{id}}\nclient_secret s":                            "client_id: {{…}}",
 		"token_url https://p/\nclient_id i\nclient_secret s\nscopes {{x}}":                   "scopes: {{…}}",
 		"token_url https://p/\nclient_id i\nclient_secret s\nscopes {env.TEST_UNSET}":        "scopes: {env.TEST_UNSET}",
 		"token_url https://p/\nclient_id i\nclient_secret s\nresource {env.TEST_UNSET}":      "resource: {env.TEST_UNSET}",

@@ -45,6 +45,17 @@ type record struct {
 	Node      string `json:"node,omitempty"`         // which node has written the record, if it has an entry; see presence
 	End       ending `json:"end,omitzero"`
 	Claim     *claim `json:"claim,omitempty"`
+
+	Refused *refusal `json:"refused,omitempty"`
+}
+
+// refusal is the last one of the refresh token of this generation. So others know of it, and this process after a restart.
+type refusal struct {
+	At   int64  `json:"at"`   // Unix time in milliseconds
+	Code string `json:"code"` // as words has it
+
+	// Description is what the provider has written of it; see Error.
+	Description string `json:"description,omitempty"`
 }
 
 // claim says that a node is about to redeem the refresh token of this generation, or was.
@@ -84,7 +95,7 @@ func (s *store) seal(ring *seal.Ring, name string, token *Token) ([]byte, error)
 		Access: token.access, ID: token.id, Refresh: token.refresh,
 		Obtained: millis(token.obtained), Expiry: millis(token.expiry), Connected: millis(token.connected), Changed: millis(token.changed),
 		RefreshBy: millis(token.refreshEnd),
-		Grant:     token.grant, Node: s.presence.own(), End: token.end, Claim: token.claim,
+		Grant:     token.grant, Node: s.presence.own(), End: token.end, Claim: token.claim, Refused: token.refused,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encoding a record: %w", err)
@@ -116,7 +127,7 @@ func (s *store) open(ring *seal.Ring, name string, raw []byte) (*Token, *record,
 	token := &Token{
 		access: rec.Access, id: rec.ID, refresh: rec.Refresh, generation: generation, identity: rec.Identity,
 		obtained: unmillis(rec.Obtained), connected: unmillis(rec.Connected), changed: unmillis(rec.Changed), grant: rec.Grant, node: rec.Node,
-		refreshEnd: unmillis(rec.RefreshBy), end: rec.End, claim: rec.Claim,
+		refreshEnd: unmillis(rec.RefreshBy), end: rec.End, claim: rec.Claim, refused: rec.Refused,
 	}
 	expiry := s.term.reopened(token, unmillis(rec.Expiry))
 	if !expiry.IsZero() {

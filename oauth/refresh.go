@@ -100,8 +100,11 @@ func (s *Source) redeemClaimed(ctx context.Context, mine, refused *Token) (held 
 				c, err = s.redeem(ctx, mine.refresh)
 			}
 		}
-		if errors.Is(e, errOver) {
+		switch {
+		case errors.Is(e, errOver):
 			return true, err
+		case e != nil: // one refusal is all that there is
+			return true, s.giveBack(ctx, mine, doubtful || c.doubt, err)
 		}
 	}
 	if err != nil {
@@ -115,7 +118,7 @@ func (s *Source) redeemClaimed(ctx context.Context, mine, refused *Token) (held 
 // the other ones it is lost anyway. For refusals see consequences.
 func (s *Source) asksAgain(mine *Token, c *call, err error, refused bool) (wait time.Duration, asks bool) {
 	switch {
-	case err == nil:
+	case err == nil || c.got != nil && c.got.refreshToken != "": // another refresh token has taken the place of that one
 		return 0, false
 	case c.lost:
 		return 0, true
@@ -123,11 +126,8 @@ func (s *Source) asksAgain(mine *Token, c *call, err error, refused bool) (wait 
 		return 0, false
 	}
 	s.state.noteRefusal(mine.generation)
-	wait = settleTime // what another node has got may be on its way to the storage
-	if !mine.expiry.IsZero() {
-		wait = max(wait, time.Until(mine.expiry.Add(endSettle)))
-	}
-	return wait, true
+	// What another node has got may be on its way to the storage. By a clock that was set since the end may be far away.
+	return min(max(settleTime, time.Until(s.state.inUse(mine).expiry.Add(endSettle))), endSettle), true
 }
 
 // redeemed stores the answer to a refresh, and has it used.
@@ -141,7 +141,6 @@ func (s *Source) redeemed(ctx context.Context, mine *Token, c *call) error {
 	case token.valid(time.Now()):
 		return nil
 	case s.store.term.idToken && c.got.idToken == "":
-		s.state.noteRefusal(token.generation)
 		return &Error{Host: c.host, Status: http.StatusOK, Err: errNoIDToken}
 	default:
 		return &Error{Err: errEnded}
@@ -191,24 +190,24 @@ func (s *Source) failed(ctx context.Context, mine *Token, c *call, err error, do
 	if c.got != nil && c.got.refreshToken != "" {
 		// The answer is of no use but for the refresh token that has taken the place of the spent one.
 		token := mine.released(false).with(func(t *Token) {
-			t.refresh, t.generation, t.refreshEnd = c.got.refreshToken, mine.generation+1, time.Time{}
+			t.refresh, t.generation, t.refused, t.refreshEnd = c.got.refreshToken, mine.generation+1, nil, time.Time{}
 			if c.got.refreshLife > 0 {
 				t.refreshEnd = c.received.Add(c.got.refreshLife)
 			}
 		})
 		if token = s.unlessOvertaken(ctx, mine, token); token != nil {
-			s.keep(ctx, token)
-			if !token.valid(time.Now()) {
-				s.state.noteRefusal(token.generation)
-			}
+			s.keep(ctx, token) // and nobody has refused that one
 		}
 		return err
 	}
 	follows := s.follows(mine, err, refused)
+	if follows != tryLater {
+		mine = mine.with(func(t *Token) { t.refused = &refusal{time.Now().UnixMilli(), words(err), describedBy(err)} })
+	}
 	if follows == waitForEnd {
 		s.askAtEnd(mine) //nolint:contextcheck // it belongs to no request
 	}
-	if follows == tryLater || follows == waitForEnd {
+	if follows == waitForEnd || follows == tryLater {
 		return s.giveBack(ctx, mine, doubtful || c.lost || c.doubt, err)
 	}
 	_ = sleep(ctx, settleTime) // what another node has got may be on its way to the storage
@@ -249,10 +248,10 @@ const endJitter = 5 * time.Second
 // askAtEnd has the provider asked again when the access token of a generation has ended, whose refresh token it
 // has refused early. So a grant that has truly ended is noticed although nobody uses the connection.
 func (s *Source) askAtEnd(token *Token) {
-	if token.expiry.IsZero() {
+	st := s.state
+	if token = st.inUse(token); token.expiry.IsZero() {
 		return
 	}
-	st := s.state
 	st.mu.Lock()
 	running := st.atEnd == token.generation
 	st.atEnd = token.generation
@@ -260,27 +259,60 @@ func (s *Source) askAtEnd(token *Token) {
 	if running {
 		return
 	}
+	s.askIn(time.Until(token.expiry), token.generation, endAgain)
+}
+
+// endAgain is when it is tried again to ask about an access token that has ended, where that brings no answer; it doubles.
+const endAgain = time.Minute
+
+// askIn has askEnded called after a time, by whatever configuration runs then.
+func (s *Source) askIn(wait time.Duration, generation uint64, again time.Duration) {
 	jitter := time.Duration(weakrand.Int64N(int64(endJitter))) //nolint:gosec // G404: a jitter is no secret
-	time.AfterFunc(time.Until(token.expiry)+jitter, func() {
+	time.AfterFunc(wait+jitter, func() {
 		if m := s.method.connections.successor(s.method); m != nil {
-			m.Source(s.store.connection).askEnded(token.generation)
+			m.Source(s.store.connection).askEnded(generation, again)
 		}
 	})
 }
 
-// askEnded renews the token of a generation if that has ended, and there is no newer one.
-func (s *Source) askEnded(generation uint64) {
+// askEnded renews the token of a generation if that has ended, and there is no newer one, until the provider has said
+// something of it.
+func (s *Source) askEnded(generation uint64, again time.Duration) {
+	over, wait := s.askOnce(generation, again)
+	if !over {
+		s.askIn(wait, generation, min(2*again, forcedLongest))
+		return
+	}
 	s.state.mu.Lock()
+	defer s.state.mu.Unlock()
 	if s.state.atEnd == generation {
 		s.state.atEnd = 0
 	}
-	s.state.mu.Unlock()
+}
+
+// askOnce is askEnded that does not come again. It reports whether that is over, or else when to come again.
+func (s *Source) askOnce(generation uint64, again time.Duration) (over bool, wait time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), storageTimeout)
 	defer cancel()
-	now := time.Now()
-	if base, err := s.latest(ctx); err == nil && base.generation == generation && base.redeemable() && !base.valid(now) {
-		_, _ = s.renew(now, nil) //nolint:contextcheck // what fails is logged there
+	base, err := s.latest(ctx)
+	if err != nil {
+		return false, again
 	}
+	now := time.Now()
+	switch token := s.state.inUse(base); {
+	case base.generation != generation || !base.redeemable():
+		return true, 0
+	case token.valid(now):
+		return false, time.Until(token.expiry) // the clock was set
+	}
+	if f, _ := s.renew(now, nil); f != nil { //nolint:contextcheck // what fails is logged there
+		<-f.done
+	}
+	s.state.mu.Lock()
+	defer s.state.mu.Unlock()
+	token := s.state.token.Load()
+	refused := s.state.refused == generation && judge(s.state.err).refusal()
+	return refused || token == nil || token.generation != generation || !token.redeemable(), again
 }
 
 // giveBack takes the claim out of the record after a failure, unless another node has claimed or written the record since: this process

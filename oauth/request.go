@@ -3,6 +3,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,6 +61,7 @@ func (m *Method) resolve() (*client, error) {
 	}
 	c.params = lines("token_param", m.plain.params)
 	c.authorizationParams = lines("authorization_param", m.plain.authorizationParams)
+	err = cmp.Or(err, value.CheckSecret("auth oauth2: client_id", c.id), value.CheckSecret("auth oauth2: client_secret", c.secret))
 	if err != nil {
 		return nil, err
 	}

@@ -76,7 +76,7 @@ func (s *Source) Status(ctx context.Context) (*Status, error) {
 		return nil, err
 	}
 	if current := s.state.token.Load(); current != nil && current.is(token) {
-		token = current // it may be known here that it has ended
+		token = current.with(func(t *Token) { t.refused = token.refused }) // it may be known here that it has ended
 	}
 	return s.status(token), nil // what is in memory is served, so it is what counts if the storage fails
 }
@@ -98,10 +98,14 @@ func (m *Method) status(connection string, token *Token, err error) *Status {
 	st.ConnectedAt, st.RefreshedAt, st.ExpiresAt = pointer(token.connected), pointer(token.obtained), pointer(token.expiry)
 	now := time.Now()
 	finished, _ := errors.AsType[*AuthorizationError](token.finished())
+	refused := judge(err).refusal()
+	if err == nil && token.refused != nil { // as another process has heard, or an earlier one
+		refused, st.LastError, st.LastDescription = true, token.refused.Code, token.refused.Description
+	}
 	switch {
 	case token.access == "" && token.end.Reason != ReasonDamaged:
 		st.ConnectedAt, st.LastError, st.LastDescription = nil, "", ""
-	case !m.Interactive() || token.redeemable() && (token.valid(now) || !judge(err).refusal()):
+	case !m.Interactive() || token.redeemable() && (token.valid(now) || !refused):
 		st.State = StateConnected
 	case token.end.Reason == "" && token.valid(now):
 		st.State = StateConnected // without a refresh token, but good until it expires
@@ -175,6 +179,9 @@ func (m *Method) Statuses(ctx context.Context) ([]*Status, error) {
 	_, err := m.eachRecord(ctx, func(_, key string, token *Token) error {
 		st := m.status(key, token, nil)
 		if known := m.connections.known(key).current(); known != nil && (known.is(token) || known.generation > token.generation && !known.standIn()) {
+			if known.is(token) {
+				known = known.with(func(t *Token) { t.refused = token.refused })
+			}
 			st = m.Source(key).status(known)
 		}
 		if st.State != StateNone {

@@ -66,9 +66,11 @@ func (tm term) reopened(t *Token, stored time.Time) time.Time {
 	end := stored
 	var own time.Time
 	switch {
-	case tm.configured > 0:
+	case tm.configured > 0 && tm.sent(t) != "":
 		own = t.obtained.Add(tm.configured)
-	case tm.idToken && t.id != "":
+	case tm.idToken && t.id == "": // it was issued when the other one was sent
+		return t.obtained
+	case tm.idToken:
 		own = idEnd(t.id, t.obtained)
 		if !own.After(t.obtained) || !end.IsZero() && end.Before(own) {
 			return end
@@ -80,6 +82,18 @@ func (tm term) reopened(t *Token, stored time.Time) time.Time {
 		end = own
 	}
 	return end
+}
+
+// recount returns a token of another configuration with the end that it has in this one, or the token itself.
+func (tm term) recount(t *Token) *Token {
+	if t == nil || t.access == "" {
+		return t
+	}
+	end := tm.reopened(t, t.expiry)
+	if end.Equal(t.expiry) {
+		return t
+	}
+	return t.with(func(t *Token) { tm.end(t, end, end.Sub(t.obtained)) })
 }
 
 // end sets when a token with a lifetime ends.

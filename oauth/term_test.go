@@ -176,6 +176,7 @@ func TestIDTokenOnly(t *testing.T) {
 		time.Sleep(5*time.Minute - 10*time.Second)
 		n.mustHave(t, first.id)
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		n.mustHave(t, second)
 		for range 4 * 60 {
 			time.Sleep(time.Second)

@@ -27,7 +27,8 @@ type Token struct {
 	end       ending
 	node      string // which has written the record that the token was read from; "" if it was not, or that has no entry
 	claim     *claim // of who redeems the refresh token, or has died over it; as it was stored
-	foreign   bool   // it stands for a record that was made for another client or provider
+	refused   *refusal
+	foreign   bool // it stands for a record that was made for another client or provider
 }
 
 // ending says why a connection is served no more once its access token has expired.
@@ -114,6 +115,11 @@ func (t *Token) redeemable() bool { return t != nil && t.refresh != "" && t.end.
 
 // alive reports whether there is a connection that nothing has ended.
 func (t *Token) alive() bool { return t != nil && t.generation > 0 && t.end.Reason == "" && !t.foreign }
+
+// refusedEarly reports whether the provider has refused the refresh token while the access token was valid, and not since.
+func (t *Token) refusedEarly() bool {
+	return t.redeemable() && t.refused != nil && !t.expiry.IsZero() && unmillis(t.refused.At).Before(t.expiry)
+}
 
 // finished returns why the connection of a token that is not valid needs a human being, or nil if it does not.
 func (t *Token) finished() error {

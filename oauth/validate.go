@@ -70,6 +70,9 @@ func (m *Method) Validate() error {
 			return fmt.Errorf("auth oauth2: scopes: %s is no scope (RFC 6749 §3.3)", value.Shape(scope))
 		}
 	}
+	if err := m.checkStandIns(); err != nil {
+		return err
+	}
 	if err := m.checkAuthorization(); err != nil {
 		return err
 	}

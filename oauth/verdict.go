@@ -46,7 +46,7 @@ func judge(err error) verdict {
 		return verdictRejected
 	case slices.Contains(clientErrors, e.Code):
 		return verdictClient
-	case e.Status >= 400 || e.Code != "" || errors.Is(e.Err, errNoIDToken):
+	case e.Status >= 400 || e.Code != "" || errors.Is(e.Err, errNoIDToken) || errors.Is(e.Err, errNotIssued):
 		return verdictRefused
 	default:
 		return verdictNone
@@ -121,12 +121,18 @@ const endSettle = 2 * time.Second
 // token. That alone ends nothing, for it may be of one path only; but where the end of an access token is not
 // known there is no other sign of it.
 func (s *Source) follows(mine *Token, err error, refused bool) consequence {
-	now := time.Now()
-	valid := mine.valid(now) && (!refused || !mine.expiry.IsZero())
-	if current := s.state.token.Load(); current != nil && current.generation == mine.generation && !current.valid(now) {
-		valid = false // such a refusal, earlier
-	}
+	token := s.state.inUse(mine)
+	valid := token.valid(time.Now()) && (!refused || !token.expiry.IsZero())
 	return judge(err).follows(valid, s.state.refusedBefore(mine.generation))
+}
+
+// inUse returns what is known here of the token of a record: its end is counted by a clock that nobody sets, and
+// it may be known here alone that the API and the provider have refused it.
+func (st *State) inUse(stored *Token) *Token {
+	if token := st.token.Load(); token != nil && token.generation == stored.generation && token.access == stored.access {
+		return token
+	}
+	return stored
 }
 
 // refusedBefore reports whether the provider has refused the refresh token of a generation, whose access

@@ -29,6 +29,7 @@ func TestJudge(t *testing.T) {
 		{&Error{Status: 302, Code: "invalid_grant"}, verdictNone},
 		{&Error{Status: 200, Err: errNoDocument}, verdictNone},
 		{&Error{Status: 200, Err: errNoToken}, verdictNone},
+		{&Error{Status: 200, Err: errNotIssued}, verdictRefused}, // WeChat, TikTok
 		{&Error{Status: 401, Code: "invalid_client"}, verdictClient},
 		{&Error{Status: 200, Code: "incorrect_client_credentials"}, verdictClient},
 		{&Error{Status: 200, Code: "bad_client_secret"}, verdictClient},
@@ -110,6 +111,7 @@ var allRefusals = map[string]*Error{
 	"HTML":          {Status: http.StatusForbidden, Err: errNoDocument},
 	"Gitea":         {Status: http.StatusBadRequest, Code: "unauthorized_client"},
 	"GitHub":        {Status: http.StatusOK, Code: "bad_refresh_token"},
+	"WeChat":        {Status: http.StatusOK, Err: errNotIssued},
 }
 
 // eachRefusal runs a test with each of them.

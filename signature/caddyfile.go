@@ -3,6 +3,7 @@
 package signature
 
 import (
+	"github.com/authenticated-api/caddy-authenticated-api/internal/option"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -60,8 +61,7 @@ func (j *JWT) unmarshalOption(d *caddyfile.Dispenser) error {
 	case "claim":
 		return j.unmarshalClaim(d)
 	default:
-		return d.Errf("signature: unrecognized option %s; it has header, algorithm, key_file, key_id, issuer, audience, "+
-			"lifetime and claim", value.Mention(d.Val(), "header", "algorithm", "key_file", "key_id", "issuer", "audience", "lifetime", "claim"))
+		return d.Errf("signature: %s", option.Unrecognized(d.Val(), "header", "algorithm", "key_file", "key_id", "issuer", "audience", "lifetime", "claim"))
 	}
 	option := d.Val()
 	if *field != "" || option == "lifetime" && j.Lifetime != 0 {

@@ -3,20 +3,17 @@
 package signature
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
-	"github.com/golang-jwt/jwt/v5"
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/net/http/httpguts"
 
@@ -39,7 +36,8 @@ const (
 // Without per-request placeholders in its claims a token is used again, for a tenth of its lifetime at most.
 type JWT struct {
 	// The secret of an HMAC signature: 32 bytes or more of UTF-8. Global placeholders such as `{env.NAME}` and
-	// `{file./path}` are resolved when the configuration loads.
+	// `{file./path}` are resolved when the configuration loads. All files that a signature reads are read again when the
+	// API refuses a request.
 	Secret string `json:"secret,omitempty"`
 
 	// The header field of the token. Default: `X-Appsmith-Signature`.
@@ -70,20 +68,11 @@ type JWT struct {
 	// that is empty then is left out, and a request for which one is not UTF-8 is refused. `iss`, `iat` and `exp` are not possible here.
 	Claims map[string]string `json:"claims,omitempty"`
 
-	header   string
-	method   jwt.SigningMethod
-	key      any
-	prefix   string // the token's encoded header and a dot
-	fixed    []byte // the claims that are alike for all tokens, as JSON without braces, behind a comma
-	claims   []claim
-	lifetime time.Duration
-	last     atomic.Pointer[token]
-}
-
-// claim is a claim whose value depends on the request.
-type claim struct {
-	name     []byte // as JSON, with the colon
-	template *value.Template
+	header    string
+	lifetime  time.Duration
+	plain     *texts
+	renewable bool
+	current   atomic.Pointer[signing]
 }
 
 // token is a signature that is used again.
@@ -138,6 +127,8 @@ func (j *JWT) checkKeySource() error {
 	case j.Secret == "" && j.KeyFile == "":
 		return errors.New("signature: a secret is missing (or, for RS256, PS256, ES256 and EdDSA, a key_file); " +
 			"write signature {env.NAME}")
+	case value.CheckWritten("signature: secret", j.Secret) != nil:
+		return value.CheckWritten("signature: secret", j.Secret)
 	case j.Secret != "" && j.KeyFile != "":
 		return errors.New("signature: both a secret and a key_file are given; remove one")
 	case j.KeyFile != "" && hmac:
@@ -165,6 +156,14 @@ func checkHeaderName(name string) error {
 	return nil
 }
 
+// Literals returns the options whose secret stands in the configuration as it is.
+func (j *JWT) Literals() []string {
+	if value.IsLiteral(j.Secret) {
+		return []string{"signature: secret"}
+	}
+	return nil
+}
+
 // claimLabel names a claim in errors, if it is one of RFC 7519 §4.1 or OpenID Connect.
 func claimLabel(name string) string {
 	return value.Label("claim", name, slices.Contains([]string{"sub", "aud", "jti", "nbf", "email", "name", "groups", "roles", "scope", "tenant"}, name))
@@ -187,19 +186,45 @@ func (j *JWT) Provision(ctx caddy.Context) error {
 	if j.Lifetime != 0 {
 		j.lifetime = time.Duration(j.Lifetime)
 	}
-	if err := j.loadKey(t); err != nil {
+	s, err := j.newSigning(t)
+	if err != nil {
 		return err
 	}
-	if err := j.encodeHeader(t); err != nil {
-		return err
+	j.plain, j.renewable = t, t.readFile()
+	j.current.Store(s)
+	return nil
+}
+
+// Renewable implements Renewer.
+func (j *JWT) Renewable() bool { return j.renewable }
+
+// Renew implements Renewer.
+func (j *JWT) Renew() (changed bool, err error) {
+	if !j.renewable {
+		return false, nil
 	}
-	return j.encodeClaims(t)
+	s, err := j.newSigning(j.plain)
+	if err != nil {
+		return false, err
+	}
+	if s.equal(j.current.Load()) {
+		return false, nil
+	}
+	j.current.Store(s) // and with it goes the token that the old key has signed
+	return true, nil
 }
 
 // texts are the values of a JWT with the sealed ones opened.
 type texts struct {
 	secret, keyFile, keyID, issuer, audience string
 	claims                                   map[string]string
+}
+
+// readFile reports whether any of the values may change while the configuration lives.
+func (t *texts) readFile() bool {
+	return t.keyFile != "" && value.NamesFile(t.keyFile) ||
+		slices.ContainsFunc([]string{t.secret, t.keyID, t.issuer, t.audience}, value.ReadsFile) ||
+		slices.ContainsFunc(slices.Collect(maps.Values(t.claims)), value.ReadsFile)
 }
 
 func (j *JWT) unseal(ctx caddy.Context) (*texts, error) {
@@ -215,87 +240,6 @@ func (j *JWT) unseal(ctx caddy.Context) (*texts, error) {
 		t.claims[name] = plain
 	}
 	return t, nil
-}
-
-// encodeHeader makes the first part of all tokens. Appsmith's library writes no "typ".
-func (j *JWT) encodeHeader(t *texts) error {
-	header := struct {
-		Alg string `json:"alg"`
-		Kid string `json:"kid,omitempty"`
-	}{Alg: j.method.Alg()}
-	if t.keyID != "" {
-		kid, err := value.ResolveLine("signature: key_id", t.keyID)
-		if err != nil {
-			return err
-		}
-		if !utf8.ValidString(kid) {
-			return fmt.Errorf("signature: key_id: %w", ErrNotUTF8)
-		}
-		header.Kid = kid
-	}
-	text, err := json.Marshal(header)
-	if err != nil {
-		return fmt.Errorf("encoding the signature's header: %w", err)
-	}
-	j.prefix = base64.RawURLEncoding.EncodeToString(text) + "."
-	return nil
-}
-
-func (j *JWT) encodeClaims(t *texts) error {
-	issuer := defaultIssuer
-	if t.issuer != "" {
-		var err error
-		if issuer, err = value.ResolveLine("signature: issuer", t.issuer); err != nil {
-			return err
-		}
-	}
-	if err := j.fix("iss", issuer); err != nil {
-		return err
-	}
-	if t.audience != "" {
-		audience, err := value.ResolveLine("signature: audience", t.audience)
-		if err != nil {
-			return err
-		}
-		if err := j.fix("aud", audience); err != nil {
-			return err
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(t.claims)) {
-		tmpl, err := value.Parse("signature: "+claimLabel(name), t.claims[name])
-		if err != nil {
-			return err
-		}
-		if text, ok := tmpl.Static(); ok {
-			if err := j.fix(name, text); err != nil {
-				return err
-			}
-			continue
-		}
-		encoded, err := encodeText(name)
-		if err != nil {
-			return fmt.Errorf("signature: the name of %s: %w", claimLabel(name), err)
-		}
-		j.claims = append(j.claims, claim{append(encoded, ':'), tmpl})
-	}
-	return nil
-}
-
-// fix adds a claim that is alike for all tokens.
-func (j *JWT) fix(name, text string) error {
-	key, err := encodeText(name)
-	if err != nil {
-		return fmt.Errorf("signature: the name of %s: %w", claimLabel(name), err)
-	}
-	encoded, err := encodeText(text)
-	if err != nil {
-		return fmt.Errorf("signature: %s: %w; save the file or the variable that it comes from as UTF-8", claimLabel(name), err)
-	}
-	if j.fixed != nil {
-		j.fixed = append(j.fixed, ',')
-	}
-	j.fixed = append(append(append(j.fixed, key...), ':'), encoded...)
-	return nil
 }
 
 // ErrNotUTF8 says that a text cannot be signed.
@@ -320,47 +264,21 @@ func (j *JWT) Header() string { return j.header }
 // Sign implements Signer.
 func (j *JWT) Sign(repl *caddy.Replacer) ([]string, error) {
 	now := time.Now()
-	if len(j.claims) > 0 {
-		return j.sign(now, repl)
+	s := j.current.Load()
+	if len(s.claims) > 0 {
+		return s.sign(now, j.lifetime, repl)
 	}
-	last := j.last.Load()
+	last := s.last.Load()
 	if last != nil && now.Before(last.until) {
 		return last.values, nil
 	}
 	// Two requests may both come by here, and both sign. That is cheaper than a lock for all.
-	values, err := j.sign(now, nil)
+	values, err := s.sign(now, j.lifetime, nil)
 	if err != nil {
 		return nil, err
 	}
-	j.last.Store(&token{values, now.Add(j.lifetime / 10)})
+	s.last.Store(&token{values, now.Add(j.lifetime / 10)})
 	return values, nil
-}
-
-func (j *JWT) sign(now time.Time, repl *caddy.Replacer) ([]string, error) {
-	payload := make([]byte, 0, len(j.fixed)+64+32*len(j.claims))
-	payload = append(append(payload, '{'), j.fixed...)
-	iat := now.Unix()
-	payload = strconv.AppendInt(append(payload, `,"iat":`...), iat, 10)
-	payload = strconv.AppendInt(append(payload, `,"exp":`...), iat+int64(j.lifetime/time.Second), 10)
-	for _, c := range j.claims {
-		text := c.template.Expand(repl)
-		if text == "" {
-			continue
-		}
-		encoded, err := encodeText(text)
-		if err != nil {
-			return nil, fmt.Errorf("claim %s: %w", c.name[:len(c.name)-1], err)
-		}
-		payload = append(append(append(payload, ','), c.name...), encoded...)
-	}
-	payload = append(payload, '}')
-
-	signing := j.prefix + base64.RawURLEncoding.EncodeToString(payload)
-	sig, err := j.method.Sign(signing, j.key)
-	if err != nil {
-		return nil, fmt.Errorf("signing with %s: %w", j.method.Alg(), err)
-	}
-	return []string{signing + "." + base64.RawURLEncoding.EncodeToString(sig)}, nil
 }
 
 // MarshalLogObject implements zapcore.ObjectMarshaler; it keeps the secret out of logs.
@@ -372,7 +290,7 @@ func (j *JWT) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 
 // Interface guards
 var (
-	_ Signer                  = (*JWT)(nil)
+	_ Renewer                 = (*JWT)(nil)
 	_ caddy.Provisioner       = (*JWT)(nil)
 	_ caddy.Validator         = (*JWT)(nil)
 	_ caddyfile.Unmarshaler   = (*JWT)(nil)

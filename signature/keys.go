@@ -9,13 +9,13 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/authenticated-api/caddy-authenticated-api/internal/pemfile"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 )
 
@@ -24,14 +24,14 @@ var algorithms = []string{"HS256", "HS384", "HS512", "RS256", "PS256", "ES256", 
 // minSecret is what RFC 7518 §3.2 asks of HS256, and what Appsmith asks of any secret.
 const minSecret = 32
 
-func (j *JWT) loadKey(t *texts) error {
+func (s *signing) loadKey(t *texts, algorithm string) error {
 	if t.secret != "" {
-		return j.loadSecret(t.secret)
+		return s.loadSecret(t.secret, algorithm)
 	}
-	return j.loadKeyFile(t.keyFile)
+	return s.loadKeyFile(t.keyFile, algorithm)
 }
 
-func (j *JWT) loadSecret(text string) error {
+func (s *signing) loadSecret(text, alg string) error {
 	secret, err := value.Resolve("signature: secret", text)
 	if err != nil {
 		return err
@@ -39,7 +39,6 @@ func (j *JWT) loadSecret(text string) error {
 	if err := checkSecret(secret); err != nil {
 		return err
 	}
-	alg := j.Algorithm
 	if alg == "" {
 		// Appsmith's library chooses by the length of the key (jjwt, Keys.hmacShaKeyFor).
 		switch {
@@ -51,11 +50,14 @@ func (j *JWT) loadSecret(text string) error {
 			alg = "HS512"
 		}
 	}
-	j.key, j.method = []byte(secret), jwt.GetSigningMethod(alg)
+	s.key, s.method = []byte(secret), jwt.GetSigningMethod(alg)
 	return nil
 }
 
 func checkSecret(secret string) error {
+	if err := value.CheckSecret("signature: secret", secret); err != nil {
+		return err
+	}
 	if len(secret) < minSecret {
 		return fmt.Errorf("signature: secret: it has %d bytes and needs %d at least; `openssl rand -hex 32` makes a good one",
 			len(secret), minSecret)
@@ -63,7 +65,7 @@ func checkSecret(secret string) error {
 	return nil
 }
 
-func (j *JWT) loadKeyFile(text string) error {
+func (s *signing) loadKeyFile(text, algorithm string) error {
 	const option = "signature: key_file"
 	text, err := value.ResolvePEM(option, text)
 	if err != nil {
@@ -73,42 +75,34 @@ func (j *JWT) loadKeyFile(text string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", option, err)
 	}
-	alg, err := algorithmFor(key, j.Algorithm)
+	alg, err := algorithmFor(key, algorithm)
 	if err != nil {
 		return fmt.Errorf("%s: %w", option, err)
 	}
-	j.key, j.method = key, jwt.GetSigningMethod(alg)
+	s.key, s.method = key, jwt.GetSigningMethod(alg)
 	return nil
 }
 
 // parsePrivateKey returns the first private key in a PEM text.
 func parsePrivateKey(text string) (crypto.Signer, error) {
-	for rest := []byte(text); ; {
-		var block *pem.Block
-		block, rest = pem.Decode(rest)
-		if block == nil {
-			return nil, errors.New("there is no private key in it; it must be a PEM with a PRIVATE KEY block " +
-				"(`openssl genpkey -algorithm ed25519` makes one)")
+	blocks, err := pemfile.Blocks(text)
+	if err != nil {
+		return nil, err
+	}
+	for _, block := range blocks {
+		if strings.HasSuffix(block.Type, "PRIVATE KEY") {
+			if err := pemfile.CheckKey(block); err != nil {
+				return nil, err
+			}
 		}
-		var (
-			key any
-			err error
-		)
+		var key any
 		switch block.Type {
 		case "RSA PRIVATE KEY":
-			if _, encrypted := block.Headers["DEK-Info"]; encrypted {
-				return nil, errEncrypted
-			}
 			key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
 		case "EC PRIVATE KEY":
-			if _, encrypted := block.Headers["DEK-Info"]; encrypted {
-				return nil, errEncrypted
-			}
 			key, err = x509.ParseECPrivateKey(block.Bytes)
 		case "PRIVATE KEY":
 			key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
-		case "ENCRYPTED PRIVATE KEY":
-			return nil, errEncrypted
 		default:
 			continue // EC PARAMETERS, a certificate
 		}
@@ -121,10 +115,9 @@ func parsePrivateKey(text string) (crypto.Signer, error) {
 		}
 		return signer, nil
 	}
+	return nil, errors.New("there is no private key in it; it must be a PEM with a PRIVATE KEY block " +
+		"(`openssl genpkey -algorithm ed25519` makes one)")
 }
-
-var errEncrypted = errors.New("the private key is encrypted; store it without a password " +
-	"(`openssl pkey -in key.pem -out plain.pem`)")
 
 // algorithmFor returns want if it goes with the key, or the key's own algorithm if want is empty.
 func algorithmFor(key crypto.Signer, want string) (string, error) {

@@ -176,6 +176,9 @@ func TestKeySources(t *testing.T) {
 	for _, keyFile := range []string{
 		path, "{env.SIGNATURE_PATH}", "{file." + path + "}", "{env.SIGNATURE_PEM}", sec1(ecKey()),
 		strings.ReplaceAll(sec1(ecKey()), "\n", "\r\n"),
+		strings.ReplaceAll(params+sec1(ecKey()), "\n", `\n`),
+		strings.ReplaceAll(sec1(ecKey()), "\n", " "),
+		"\ufeff" + strings.TrimSpace(cert) + strings.TrimSpace(params) + sec1(ecKey()),
 	} {
 		verify(t, sign(t, provision(t, &signature.JWT{KeyFile: keyFile}), nil), "ES256", ecKey().Public())
 	}
@@ -203,9 +206,9 @@ func TestKeyErrors(t *testing.T) {
 		{"encrypted PKCS#1", string(pem.EncodeToMemory(legacyRSA)), "", "encrypted"},
 		{"certificate only", encode("CERTIFICATE", []byte("x")), "", "no private key"},
 		{"public key", encode("PUBLIC KEY", must(x509.MarshalPKIXPublicKey(key.Public()))), "", "no private key"},
-		{"OpenSSH", encode("OPENSSH PRIVATE KEY", []byte("x")), "", "no private key"},
+		{"OpenSSH", encode("OPENSSH PRIVATE KEY", []byte("x")), "", "ssh-keygen -p -m PKCS8"},
 		{"DSA", encode("DSA PRIVATE KEY", []byte(dsa.ErrInvalidPublicKey.Error())), "", "no private key"},
-		{"broken PEM", "-----BEGIN PRIVATE KEY-----\n" + body, "", "no private key"},
+		{"broken PEM", "-----BEGIN PRIVATE KEY-----\n" + body, "", "no -----END PRIVATE KEY-----"},
 		{"broken PKCS#8", encode("PRIVATE KEY", []byte("x")), "", "PRIVATE KEY cannot be read"},
 		{"broken PKCS#1", encode("RSA PRIVATE KEY", []byte("x")), "", "RSA PRIVATE KEY cannot be read"},
 		{"broken SEC 1", encode("EC PRIVATE KEY", []byte("x")), "", "EC PRIVATE KEY cannot be read"},

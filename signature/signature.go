@@ -23,3 +23,15 @@ type Signer interface {
 	// fault, all others are the gateway's.
 	Sign(repl *caddy.Replacer) ([]string, error)
 }
+
+// Renewer is a Signer that may sign with what is in files.
+type Renewer interface {
+	Signer
+
+	// Renewable reports whether Renew can ever change anything. It is constant once the signer is provisioned.
+	Renewable() bool
+
+	// Renew is called when the API has refused a signed request: it reads the files again, and reports whether requests are
+	// signed in another way from now on. After an error they are signed as before.
+	Renew() (changed bool, err error)
+}

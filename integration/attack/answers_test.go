@@ -54,7 +54,7 @@ func TestSecretsInAnswers(t *testing.T) {
 		{header, "X-Echo: canary%2Dkey%2D773%31%25", ""},
 		{header, "Etag: \"canary-key-7731\"", ""},
 		{header + "\npass_response_header Set-Cookie", "Set-Cookie: k=canary-key-7731; Path=/", ""},
-		{header + "\npass_response_header Set-Cookie", "Set-Cookie: k=v; Path=/", "Set-Cookie: k=v; Path=/"},
+		{header + "\npass_response_header Set-Cookie", "Set-Cookie: __Host-k=v; Path=/", "Set-Cookie: __Host-k=v; Path=/"},
 		{bearer, "X-Echo: canary-key-7731", ""},
 		{"auth api_key X-Key {env.SPACED}", "X-Echo: canary+key%2F7731%26x", ""},
 		{"auth api_key X-Key {env.SPACED} {\nprefix Token\n}", "X-Echo: canary%20key/7731&x", ""},
@@ -130,7 +130,7 @@ func secretsInAnswer(t *testing.T, block, line, want string) {
 			"trailers": func(r reply) http.Header { return r.trailer },
 		} {
 			want := wanted
-			if prefix == "/base" && kind != "trailers" && slices.Contains([]string{"Location", "Link"}, name) && local {
+			if prefix == "/base" && kind != "trailers" && slices.Contains([]string{"Location", "Link", "Azure-Asyncoperation"}, name) && local {
 				want = strings.Replace(want, "/", prefix+"/", 1) // it is mapped
 			}
 			r := c.do(request{target: prefix + "/" + kind})

@@ -106,7 +106,9 @@ func TestDialAdminSocket(t *testing.T) {
 func fresh() *http.Client { return &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} }
 
 func socketClient(path string) *http.Client {
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "unix", path) }
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}
 	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dial}}
 }
 

@@ -173,6 +173,23 @@ func TestDialNamespace(t *testing.T) {
 			wantReached(t, get, addr)
 		}
 	})
+	t.Run("allow_dial", func(t *testing.T) {
+		for _, addr := range []string{"169.254.1.2", "169.254.171.32", "169.254.168.1"} {
+			w.add(t, addr)
+		}
+		get := load(t, "authenticated_api {\nallow_dial 169.254.1.2 169.254.171.0/24 169.254.160.0/20 fec0::/10\n}")
+		for _, addr := range []string{"169.254.1.2", "169.254.171.32", "169.254.168.1", "fec0::1", "192.0.2.1"} {
+			wantReached(t, get, addr)
+		}
+		for _, addr := range never[:len(never)-1] {
+			wantUnreached(t, get, addr)
+		}
+		get = load(t, "authenticated_api {\nallow_dial 169.254.169.254\n}")
+		wantReached(t, get, "169.254.169.254")
+		for _, addr := range []string{"169.254.170.2", "169.254.1.2", "fec0::1"} {
+			wantUnreached(t, get, addr)
+		}
+	})
 }
 
 // TestDialNamespaceAdmin: an admin endpoint that listens on all addresses is at each that the machine answers to, also at those

@@ -55,12 +55,16 @@ func FuzzLinks(f *testing.F) {
 			return
 		}
 		for _, base := range []*auth.BaseURL{base, root} {
-			mapped := base.MapLink(ref, target, prefix)
+			mapped := route(base, target, prefix).ToCaller(ref)
 			if mapped == ref || strings.HasPrefix(mapped, "https://api.test") {
 				continue // left alone, or made absolute
 			}
-			u, err := url.Parse(mapped)
-			if err != nil || u.Scheme != "" || u.Host != "" || mapped[0] != '/' || strings.HasPrefix(mapped, "//") || strings.HasPrefix(mapped, `/\`) {
+			mapped = strings.TrimPrefix(mapped, "https://gateway.test")
+			if strings.HasPrefix(ref, "//") {
+				mapped = strings.TrimPrefix(mapped, "//gateway.test")
+			}
+			u, err := url.Parse("https://gateway.test" + mapped)
+			if err != nil || u.Host != "gateway.test" || mapped[0] != '/' {
 				t.Errorf("%q below %q became %q, which leads to another host", ref, prefix, mapped)
 				continue
 			}
@@ -75,6 +79,61 @@ func FuzzLinks(f *testing.F) {
 			}
 		}
 	})
+}
+
+// FuzzRoute maps a URL of the API to the caller and back: it is the same one again, as often as the
+// gateway maps it.
+func FuzzRoute(f *testing.F) {
+	for _, ref := range []string{
+		"https://api.test/v1/public/x?page=2", "/v1/public/a%2Fb;c?x=1&y", "//api.test/v1/public/x/", "https://api.test/v1/public", "/v1/public/", "http://API.test:80/v1/public/x",
+		"/v1/public//x", "/v1/public/a|b", "https://api.test/v1/public/%76", "/v1/%70ublic/x", "https://b\u00fccher.test/v1/public/x",
+	} {
+		f.Add(ref, "/gh", "", "/y")
+		f.Add(ref, "", "/team", "/")
+	}
+	base, err := auth.ParseBaseURL("https://api.test/v1/public")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, ref, prefix, outer, path string) {
+		for _, p := range []string{prefix, outer, path} {
+			if u, err := url.Parse("http://gateway" + p); err != nil || u.EscapedPath() != p || strings.HasPrefix(p, "//") || auth.EscapesBase(p) {
+				return
+			}
+		}
+		if path == "" || strings.HasSuffix(prefix, "/") || strings.HasSuffix(outer, "/") {
+			return
+		}
+		r := &auth.Route{
+			Base: base, Origin: "https://gateway.test", Hosts: [2]string{"gateway.test"}, Names: [2]string{"api.test", "xn--bcher-kva.test"},
+			Prefix: prefix, Outer: outer, Known: true, Path: path, Sent: base.Join(&url.URL{Path: path}),
+		}
+		to := r.ToCaller(ref)
+		if to == ref || strings.HasPrefix(to, "https://api.test") {
+			return // it does not lead to the gateway, or is relative to the request
+		}
+		back, ok := r.ToAPI(to)
+		if !ok {
+			return // a place is held to more than a link: query and fragment count
+		}
+		if again := r.ToCaller(back); again != to && again != "https:"+to && outer+prefix != "" {
+			t.Errorf("%q became %q, that %q, and that %q", ref, to, back, again)
+		}
+		u, err := url.Parse(back)
+		before, err2 := url.Parse(ref)
+		if err == nil && err2 == nil && decodeOnce(strings.TrimSuffix(u.Path, "/")) != decodeOnce(strings.TrimSuffix(before.Path, "/")) {
+			t.Errorf("%q became %q, and that %q", ref, to, back)
+		}
+	})
+}
+
+// route is the way of a request for target, by a caller that called https://gateway.test.
+func route(base *auth.BaseURL, target *url.URL, prefix string) *auth.Route {
+	path := strings.TrimPrefix(target.EscapedPath(), "/v1/public")
+	if !strings.HasPrefix(path, "/") {
+		path = "/"
+	}
+	return &auth.Route{Base: base, Origin: "https://gateway.test", Hosts: [2]string{"gateway.test"}, Prefix: prefix, Known: true, Path: path, Sent: target}
 }
 
 // elsewhere reports whether a URL is not the API's, where a parameter of that name is no business

@@ -5,6 +5,7 @@ package attack
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -32,6 +33,28 @@ var acting = [][2]string{
 	{"Shared-Storage-Write", "clear"},
 	{"Use-As-Dictionary", `match="/*"`},
 	{"X-Permitted-Cross-Domain-Policies", "all"},
+
+	// Orders to a server in front of the gateway.
+	{"X-Accel-Redirect", "/internal/evil"},
+	{"X-Accel-Expires", "86400"},
+	{"X-Accel-Anything", "evil"},
+	{"X-Sendfile", "/etc/evil"},
+	{"X-Sendfile2", "/etc/evil 0-99"},
+	{"X-LIGHTTPD-send-file", "/etc/evil"},
+	{"X-Reproxy-URL", "http://127.0.0.1/evil"},
+	{"X-LiteSpeed-Purge", "*"},
+	{"Fly-Replay", "app=evil"},
+}
+
+// TestBuffering: what an API says of the streaming of its answer reaches the server in front.
+func TestBuffering(t *testing.T) {
+	api := rig.NewAPI(t, func(string) string { return rig.Response("200 OK", "X-Accel-Buffering: no\r\n", "ok") })
+	for form, site := range sites(api, "") {
+		r := (&h1Client{addr: start(t, "", site).plain}).do(request{target: "/x"})
+		if got := r.header.Get("X-Accel-Buffering"); got != "no" {
+			t.Errorf("%s: the client got %q", form, got)
+		}
+	}
 }
 
 func sites(api *rig.API, options string) map[string]string {
@@ -194,17 +217,18 @@ func TestLinks(t *testing.T) {
 		"handle {\nauthenticated_api "+base+" {\nname root\nauth api_key api_key ours {\nin query\n}\n}\n}")
 	c := &h1Client{addr: g.plain}
 	defer c.Close()
+	gw := strings.NewReplacer("GW", g.plain)
 	for _, test := range []struct{ ref, want string }{
-		{base + "/items?page=2", "/gh/items?page=2"},
-		{base + "/items?page=2&api_key=ours", "/gh/items?page=2"},
-		{base + "/items?api_key=ours&page=2", "/gh/items?page=2"},
-		{base + "/items?api_key=ours", "/gh/items"},
-		{base + "/items?API%5fKEY=ours&a=b", "/gh/items?a=b"},
-		{base + "/items?api_key[]=ours;api_key=ours&a=b#x", "/gh/items?a=b#x"},
-		{base + "?api_key=ours", "/gh"},
-		{base, "/gh"},
-		{base + "/", "/gh/"},
-		{"HTTP://" + api.Addr + "/v1/public/x", "/gh/x"},
+		{base + "/items?page=2", "http://GW/gh/items?page=2"},
+		{base + "/items?page=2&api_key=ours", "http://GW/gh/items?page=2"},
+		{base + "/items?api_key=ours&page=2", "http://GW/gh/items?page=2"},
+		{base + "/items?api_key=ours", "http://GW/gh/items"},
+		{base + "/items?API%5fKEY=ours&a=b", "http://GW/gh/items?a=b"},
+		{base + "/items?api_key[]=ours;api_key=ours&a=b#x", "http://GW/gh/items?a=b#x"},
+		{base + "?api_key=ours", "http://GW/gh"},
+		{base, "http://GW/gh"},
+		{base + "/", "http://GW/gh/"},
+		{"HTTP://" + api.Addr + "/v1/public/x", "http://GW/gh/x"},
 		{"/v1/public/x?api_key=ours", "/gh/x"},
 		{"/v1/public/x", "/gh/x"},
 		{"/v1/public//evil.test/x", "/gh//evil.test/x"},
@@ -221,9 +245,9 @@ func TestLinks(t *testing.T) {
 		{"?page=2&api_key=ours", "?page=2"},
 		{"#x", "#x"},
 		{"./y", "./y"},
-		{"//" + api.Addr + "/v1/public/x", "/gh/x"},
+		{"//" + api.Addr + "/v1/public/x", "//GW/gh/x"},
 		{"//evil.test/v1/public/x?api_key=ours", "//evil.test/v1/public/x"},
-		{"https://" + api.Addr + "/v1/public/x", "/gh/x"}, // an API may not know who ends TLS for it
+		{"https://" + api.Addr + "/v1/public/x", "http://GW/gh/x"}, // an API may not know who ends TLS for it
 		{"https://127.0.0.1/v1/public/x", "https://127.0.0.1/v1/public/x"},
 		{"http://127.0.0.1:" + port + "1/v1/public/x", "http://127.0.0.1:" + port + "1/v1/public/x"},
 		{"http://" + api.Addr + ".evil.test/v1/public/x", "http://" + api.Addr + ".evil.test/v1/public/x"},
@@ -231,7 +255,7 @@ func TestLinks(t *testing.T) {
 		{"http://evil.test/?u=" + base, "http://evil.test/?u=" + base},
 		{"ftp://" + api.Addr + "/v1/public/x", "ftp://" + api.Addr + "/v1/public/x"},
 		{"mailto:ann@example.com", "mailto:ann@example.com"},
-		{base + "/a%2Fb%20c?d=%2F", "/gh/a%2Fb%20c?d=%2F"},
+		{base + "/a%2Fb%20c?d=%2F", "http://GW/gh/a%2Fb%20c?d=%2F"},
 	} {
 		for _, field := range []struct{ line, want string }{
 			{"Location: %s", "%s"},
@@ -249,12 +273,21 @@ func TestLinks(t *testing.T) {
 				continue // it ends there
 			}
 			answer.set(rig.Response("200 OK", line+"\r\n", "ok"))
-			if got, want := c.do(request{target: "/gh/x"}).header.Get(name), fmt.Sprintf(field.want, test.want); got != want {
+			if got, want := c.do(request{target: "/gh/x"}).header.Get(name), gw.Replace(fmt.Sprintf(field.want, test.want)); got != want {
 				t.Errorf("%s\nthe client got %q\nwant           %q", line, got, want)
 			}
-			// At the root of the gateway nothing was cut off; an empty path is none there.
-			want := fmt.Sprintf(field.want, strings.TrimPrefix(test.want, "/gh"))
-			if got := c.do(request{target: "/x"}).header.Get(name); got != want && test.want != "/gh" && !strings.HasPrefix(test.want, "/gh//") {
+			// At the root of the gateway nothing was cut off. An empty path is none there, and one that begins with // needs a
+			// host in front of it.
+			want := strings.Replace(test.want, "GW/gh", "GW", 1)
+			if want = strings.TrimPrefix(want, "/gh"); strings.HasSuffix(want, "//GW") {
+				want += "/"
+			} else if strings.HasPrefix(want, "//evil.test/x") {
+				want = "http://GW" + want
+			}
+			if want = gw.Replace(fmt.Sprintf(field.want, want)); strings.HasPrefix(test.ref, "//evil") {
+				want = gw.Replace(fmt.Sprintf(field.want, test.want))
+			}
+			if got := c.do(request{target: "/x"}).header.Get(name); got != want {
 				t.Errorf("at the root: %s\nthe client got %q\nwant           %q", line, got, want)
 			}
 			if got := c.do(request{target: "/off/x"}).header.Get(name); strings.Contains(got, "ours") {
@@ -299,6 +332,11 @@ func TestPagination(t *testing.T) {
 			}
 			if next := r.header.Get("Link"); next != "" {
 				target, _, _ = strings.Cut(strings.TrimPrefix(next, "<"), ">")
+				u, err := url.Parse(target)
+				if err != nil || u.Scheme == "" || u.Host == api.Addr {
+					t.Fatalf("%s: the next page is at %q", c.name(), target)
+				}
+				target = u.RequestURI()
 			}
 		}
 		for _, s := range requests(t, api) {

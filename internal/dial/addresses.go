@@ -7,10 +7,17 @@ import (
 	"slices"
 )
 
-// metadata are the addresses of clouds' instance metadata, and of agents that hand out credentials, that are not
-// link-local. Only AWS names a whole prefix as its own (of IMDS, EKS Pod Identity and its name servers). In those of the
-// others there may be APIs: Oracle's file systems, for one, are at fd00:c1::a9fe:504.
+// metadata are the addresses of clouds' instance metadata, and of agents that hand out credentials. AWS has whole prefixes
+// for them (of IMDS, ECS, EKS Pod Identity and its name servers), and Azure App Service gives its token endpoint an address
+// of each sandbox's own. In the prefixes of the others there may be APIs: Oracle's file systems, for one, are at
+// fd00:c1::a9fe:504, and AWS VPC Lattice is at 169.254.171.0/24.
 var metadata = []netip.Prefix{
+	netip.MustParsePrefix("169.254.169.0/24"),       // AWS, Google Cloud, Azure, Oracle Cloud, OpenStack and others
+	netip.MustParsePrefix("169.254.170.0/24"),       // AWS: ECS, EKS Pod Identity
+	netip.MustParsePrefix("169.254.128.0/22"),       // Azure App Service
+	netip.MustParsePrefix("169.254.42.42/32"),       // Scaleway
+	netip.MustParsePrefix("169.254.0.23/32"),        // Tencent Cloud
+	netip.MustParsePrefix("fe80::a9fe:a9fe/128"),    // OpenStack
 	netip.MustParsePrefix("100.100.100.200/32"),     // Alibaba Cloud
 	netip.MustParsePrefix("168.63.129.16/32"),       // Azure's wire server
 	netip.MustParsePrefix("192.0.0.192/32"),         // Oracle Cloud Classic

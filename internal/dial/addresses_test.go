@@ -4,6 +4,7 @@ package dial
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
@@ -11,7 +12,7 @@ import (
 
 func testRule(t *testing.T, denyPrivate bool) *Rule {
 	t.Helper()
-	rule, err := NewRule(caddy.Context{}, "", denyPrivate)
+	rule, err := NewRule(caddy.Context{}, "", denyPrivate, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,5 +111,71 @@ func TestPrivate(t *testing.T) {
 		if denied(rule, ip) {
 			t.Errorf("%s is refused", ip)
 		}
+	}
+}
+
+// TestAllowed: what an operator names is dialled, metadata only by an address of its own, and what is no address of a host never.
+func TestAllowed(t *testing.T) {
+	for _, tt := range []struct {
+		allow       []string
+		may, mayNot []string
+	}{
+		{[]string{"169.254.171.0/24"}, []string{"169.254.171.1", "169.254.171.254", "64:ff9b::a9fe:ab01", "::ffff:169.254.171.1"}, []string{"169.254.1.2", "169.254.172.1", "fe80::1"}},
+		{[]string{"169.254.1.2"}, []string{"169.254.1.2"}, []string{"169.254.1.3", "169.254.169.254"}},
+		{[]string{"::ffff:169.254.1.2", "::ffff:169.254.171.0/120"}, []string{"169.254.1.2", "169.254.171.9"}, []string{"169.254.1.3"}},
+		{[]string{"fe80::/10"}, []string{"fe80::1", "fe80::7%lo"}, []string{"fe80::a9fe:a9fe", "fe80::a9fe:a9fe%eth0", "169.254.1.1"}},
+		{[]string{"fec0::/10"}, []string{"fec0::1"}, []string{"fe80::1"}},
+		{
+			[]string{"0.0.0.0/0", "::/0"}, []string{"169.254.1.2", "169.254.168.1", "169.254.171.1", "fe80::1", "fec0::1"},
+			[]string{
+				"169.254.169.254", "169.254.170.2", "169.254.170.23", "169.254.129.3", "169.254.42.42", "169.254.0.23", "fe80::a9fe:a9fe", "fd00:ec2::254",
+				"100.100.100.200", "168.63.129.16", "64:ff9b::a9fe:a9fe", "0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255",
+			},
+		},
+		{[]string{"169.254.0.0/16", "169.254.169.254/32"}, []string{"169.254.169.254", "169.254.1.2"}, []string{"169.254.170.2", "169.254.169.253"}},
+		{[]string{"fd00:ec2::254"}, []string{"fd00:ec2::254"}, []string{"fd00:ec2::23"}},
+		{[]string{"fd00:ec2::/32"}, nil, []string{"fd00:ec2::254"}},
+	} {
+		allowed, err := ParseAllowed(tt.allow)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rule := testRule(t, false)
+		rule.allowed = allowed
+		for _, ip := range tt.may {
+			if err := rule.check(netip.AddrPortFrom(netip.MustParseAddr(ip), 80)); err != nil {
+				t.Errorf("%v: %v", tt.allow, err)
+			}
+		}
+		for _, ip := range tt.mayNot {
+			if !denied(rule, ip) {
+				t.Errorf("%v: %s may be dialled", tt.allow, ip)
+			}
+		}
+	}
+}
+
+// TestAllowedPrivate: deny_private has the exceptions that an operator names.
+func TestAllowedPrivate(t *testing.T) {
+	rule := testRule(t, true)
+	rule.allowed, _ = ParseAllowed([]string{"10.1.0.0/16", "fd12::1"})
+	if denied(rule, "10.1.2.3") || denied(rule, "fd12::1") || !denied(rule, "10.2.0.1") || !denied(rule, "fd12::2") || !denied(rule, "127.0.0.1") {
+		t.Error("the exceptions are others")
+	}
+}
+
+// TestRemedy: whoever wants a refused address is told how, where there is a way.
+func TestRemedy(t *testing.T) {
+	rule := testRule(t, true)
+	for ip, want := range map[string]string{
+		"169.254.1.2": "allow_dial 169.254.1.2 ", "169.254.169.254": "allow_dial 169.254.169.254 ", "10.0.0.1": "allow_dial 10.0.0.1 ",
+		"0.0.0.0": "what the host of the base URL resolves to", "224.0.0.1": "what the host of the base URL resolves to", "127.0.0.1": "allow_dial 127.0.0.1 ",
+	} {
+		if got := Remedy(rule.check(netip.AddrPortFrom(netip.MustParseAddr(ip), 80))); !strings.Contains(got, want) {
+			t.Errorf("%s: %q", ip, got)
+		}
+	}
+	if got := Remedy(rule.check(netip.MustParseAddrPort("127.0.0.1:2019"))); strings.Contains(got, "allow_dial") {
+		t.Errorf("the admin endpoint: %q", got)
 	}
 }

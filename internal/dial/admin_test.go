@@ -21,7 +21,7 @@ func ruleOf(t *testing.T, admin *caddy.AdminConfig, given string) (*Rule, error)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return NewRule(ctx, given, false)
+	return NewRule(ctx, given, false, nil)
 }
 
 // TestAdminAddress: the admin endpoint is where Caddy listens, whatever its address looks like, and wherever it is said.
@@ -40,7 +40,7 @@ func TestAdminAddress(t *testing.T) {
 	} {
 		for where, rule := range map[string]func() (*Rule, error){
 			"configuration": func() (*Rule, error) { return ruleOf(t, &caddy.AdminConfig{Listen: listen}, "") },
-			"given":         func() (*Rule, error) { return NewRule(caddy.Context{}, listen, false) },
+			"given":         func() (*Rule, error) { return NewRule(caddy.Context{}, listen, false, nil) },
 			"remote": func() (*Rule, error) {
 				return ruleOf(t, &caddy.AdminConfig{Remote: &caddy.RemoteAdmin{Listen: listen}}, "")
 			},
@@ -89,7 +89,7 @@ func TestAdminDefault(t *testing.T) {
 // TestAdminUnknown: what cannot be known is refused, and what Caddy would not listen on is an error.
 func TestAdminUnknown(t *testing.T) {
 	for _, listen := range []string{"localhost:0", "localhost", ":0"} {
-		rule, err := NewRule(caddy.Context{}, listen, false)
+		rule, err := NewRule(caddy.Context{}, listen, false, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -101,7 +101,7 @@ func TestAdminUnknown(t *testing.T) {
 		}
 	}
 	for _, listen := range []string{"fd/9999", "fd/x", "unix/"} {
-		rule, err := NewRule(caddy.Context{}, listen, false)
+		rule, err := NewRule(caddy.Context{}, listen, false, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +110,7 @@ func TestAdminUnknown(t *testing.T) {
 		}
 	}
 	for _, listen := range []string{"{env.NO_SUCH_VARIABLE_S3CRET}", "localhost:3000-3002", "localhost:s3cret", "unix//run/s3cret|0400", "{http.s3cret}"} {
-		if _, err := NewRule(caddy.Context{}, listen, false); err != errAdminAddress { //nolint:errorlint // as it is
+		if _, err := NewRule(caddy.Context{}, listen, false, nil); err != errAdminAddress { //nolint:errorlint // as it is
 			t.Errorf("%s: %v", listen, err)
 		}
 	}

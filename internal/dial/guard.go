@@ -86,7 +86,7 @@ func (g *Guard) wrap(dial Func) Func {
 		info, ok := reverseproxy.GetDialInfo(ctx)
 		if ok && caddy.IsUnixNetwork(info.Network) {
 			if err := g.rule.checkSocket(info.Address); err != nil {
-				return nil, reverseproxy.NewDialError(err)
+				return nil, newDialError(err)
 			}
 			return dial(ctx, network, address)
 		}
@@ -102,34 +102,65 @@ func (g *Guard) wrap(dial Func) Func {
 	}
 }
 
-// Resolve returns the addresses that may be dialled. One forbidden address among them is reason enough to dial none:
-// a name that has both is an attack, or soon will be one.
+// Resolve returns the addresses of a name that may be dialled.
 func (g *Guard) Resolve(ctx context.Context, network, address string) ([]netip.AddrPort, error) {
 	host, service, err := net.SplitHostPort(address)
 	if err != nil {
-		return nil, reverseproxy.NewDialError(err)
+		return nil, newDialError(err)
 	}
 	port, err := strconv.ParseUint(service, 10, 16)
 	if err != nil {
-		return nil, reverseproxy.NewDialError(fmt.Errorf("the port of %s is no number", address))
+		return nil, newDialError(fmt.Errorf("the port of %s is no number", address))
 	}
-	ips, err := g.resolver.LookupNetIP(ctx, "ip", host)
+	found, err := g.resolver.LookupIPAddr(ctx, host) // LookupNetIP loses zones
 	if err != nil {
-		return nil, reverseproxy.NewDialError(err)
+		return nil, newDialError(err)
 	}
-	addrs := make([]netip.AddrPort, 0, len(ips))
-	for _, ip := range ips {
-		addr := netip.AddrPortFrom(ip.Unmap(), uint16(port))
-		if err := g.rule.check(addr); err != nil {
-			return nil, reverseproxy.NewDialError(err)
+	ips := make([]netip.Addr, 0, len(found))
+	for _, a := range found {
+		if ip, ok := netip.AddrFromSlice(a.IP); ok {
+			ips = append(ips, ip.Unmap().WithZone(a.Zone))
 		}
-		if network == "tcp4" && !addr.Addr().Is4() || network == "tcp6" && addr.Addr().Is4() {
-			continue
-		}
-		addrs = append(addrs, addr)
 	}
-	if len(addrs) == 0 {
-		return nil, reverseproxy.NewDialError(fmt.Errorf("%s has no address", host))
+	addrs, err := g.permitted(network, host, ips, uint16(port))
+	if err != nil {
+		return nil, newDialError(err)
 	}
 	return addrs, nil
 }
+
+// permitted returns those of a host's addresses that may be dialled. One forbidden address among them is reason enough to
+// dial none: a name that has both is an attack, or soon will be one. The link-local address of an interface, fe80::1%eth0,
+// is left out instead: multicast DNS gives one to each name of a host (RFC 6762), and no record of the DNS has a zone.
+func (g *Guard) permitted(network, host string, ips []netip.Addr, port uint16) ([]netip.AddrPort, error) {
+	addrs := make([]netip.AddrPort, 0, len(ips))
+	refused := fmt.Errorf("%s has no address", host)
+	for _, ip := range ips {
+		addr := netip.AddrPortFrom(ip.Unmap(), port)
+		err := g.rule.check(addr)
+		switch {
+		case err != nil && ip.Zone() != "" && ip.IsLinkLocalUnicast():
+			refused = err
+		case err != nil:
+			return nil, err
+		case network == "tcp4" && !addr.Addr().Is4() || network == "tcp6" && addr.Addr().Is4():
+		default:
+			addrs = append(addrs, addr)
+		}
+	}
+	if len(addrs) == 0 {
+		return nil, refused
+	}
+	return addrs, nil
+}
+
+// dialError is a reverseproxy.DialError, by which Caddy's proxy knows that nothing was sent, that also tells its cause.
+type dialError struct{ cause error }
+
+func newDialError(cause error) error { return &dialError{cause} }
+
+// Error implements error.
+func (e *dialError) Error() string { return e.cause.Error() }
+
+// Unwrap returns both.
+func (e *dialError) Unwrap() []error { return []error{reverseproxy.NewDialError(e.cause), e.cause} }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,7 +18,7 @@ import (
 
 func testGuard(t *testing.T) *Guard {
 	t.Helper()
-	rule, err := NewRule(caddy.Context{}, "", false)
+	rule, err := NewRule(caddy.Context{}, "", false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,4 +90,53 @@ func TestDialRace(t *testing.T) {
 			t.Error("the late connection was not closed")
 		}
 	})
+}
+
+// TestResolveZones: the link-local address of an interface, which multicast DNS gives to each name of a host, is left out. Without
+// an interface it comes from whoever owns the name, and none of the addresses is dialled.
+func TestResolveZones(t *testing.T) {
+	for _, tt := range []struct {
+		ips   string
+		allow string
+		want  string // "": none
+	}{
+		{ips: "fe80::7%lo 192.168.7.7", want: "192.168.7.7:80"},
+		{ips: "192.168.7.7 fe80::7%lo fd12::7", want: "192.168.7.7:80 [fd12::7]:80"},
+		{ips: "fe80::a9fe:a9fe%lo 192.168.7.7", want: "192.168.7.7:80"},
+		{ips: "fe80::7%lo", allow: "fe80::/64", want: "[fe80::7%lo]:80"},
+		{ips: "fe80::7%lo"},
+		{ips: "fe80::7 192.168.7.7"},
+		{ips: "169.254.1.2 192.168.7.7"},
+		{ips: "169.254.1.2 192.168.7.7", allow: "169.254.1.2", want: "169.254.1.2:80 192.168.7.7:80"},
+		{ips: "fe80::7%lo 169.254.169.254"},
+		{ips: "ff02::1%lo 192.168.7.7"},
+		{ips: "fec0::7%lo 192.168.7.7"},
+	} {
+		g := testGuard(t)
+		if tt.allow != "" {
+			g.rule.allowed, _ = ParseAllowed([]string{tt.allow})
+		}
+		var ips []netip.Addr
+		for text := range strings.FieldsSeq(tt.ips) {
+			ips = append(ips, netip.MustParseAddr(text))
+		}
+		addrs, err := g.permitted("tcp", "thing.local", ips, 80)
+		var got []string
+		for _, addr := range addrs {
+			got = append(got, addr.String())
+		}
+		if strings.Join(got, " ") != tt.want || (err == nil) != (tt.want != "") {
+			t.Errorf("%s: %v, %v", tt.ips, got, err)
+		}
+	}
+}
+
+// TestResolveLiteral: an address with a zone keeps it on the way through the resolver.
+func TestResolveLiteral(t *testing.T) {
+	g := testGuard(t)
+	g.rule.allowed, _ = ParseAllowed([]string{"fe80::/64"})
+	addrs, err := g.Resolve(t.Context(), "tcp", "[fe80::7%lo]:80")
+	if err != nil || len(addrs) != 1 || addrs[0].String() != "[fe80::7%lo]:80" {
+		t.Errorf("%v, %v", addrs, err)
+	}
 }

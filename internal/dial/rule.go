@@ -5,6 +5,8 @@
 package dial
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -19,24 +21,26 @@ import (
 // endpoints.
 type Rule struct {
 	denyPrivate bool
+	allowed     Allowed
 	admin       []endpoint
 	addresses   func() ([]net.Addr, error) // of this machine
 }
 
 // NewRule returns the rule for the configuration that ctx belongs to. adminAddress is an address of Caddy's admin endpoint
-// besides those that the configuration itself has; it may be empty.
-func NewRule(ctx caddy.Context, adminAddress string, denyPrivate bool) (*Rule, error) {
+// besides those that the configuration itself has; it may be empty. allowed is what the operator has named.
+func NewRule(ctx caddy.Context, adminAddress string, denyPrivate bool, allowed Allowed) (*Rule, error) {
 	endpoints, err := adminEndpoints(ctx, adminAddress)
 	if err != nil {
 		return nil, err
 	}
-	return &Rule{denyPrivate: denyPrivate, admin: endpoints, addresses: net.InterfaceAddrs}, nil
+	return &Rule{denyPrivate: denyPrivate, allowed: allowed, admin: endpoints, addresses: net.InterfaceAddrs}, nil
 }
 
 // deniedError says that an address must not be dialled.
 type deniedError struct {
 	addr   netip.AddrPort
 	reason string
+	remedy string // what an operator can do about it; "": nothing
 }
 
 // Error implements error.
@@ -48,13 +52,14 @@ func (e *deniedError) Error() string {
 func (r *Rule) check(addr netip.AddrPort) error {
 	for _, ip := range readings(addr.Addr().Unmap().WithZone("")) {
 		if reason := r.reason(ip, addr.Port()); reason != "" {
-			return &deniedError{addr, reason}
+			return &deniedError{addr, reason, r.remedy(ip, addr.Port())}
 		}
 	}
 	return nil
 }
 
-// reason returns why an address must not be dialled, or "".
+// reason returns why an address must not be dialled, or "". What an operator allows is what can be an API's address: metadata
+// only by its own address, and never what is no host's address, or Caddy's admin endpoint.
 func (r *Rule) reason(ip netip.Addr, port uint16) string {
 	admin := r.adminReason(ip, port)
 	switch {
@@ -64,19 +69,42 @@ func (r *Rule) reason(ip netip.Addr, port uint16) string {
 		return "a multicast address"
 	case ip == broadcast:
 		return "the broadcast address"
+	case admin != "":
+		return admin
+	case isMetadata(ip):
+		if r.allowed.names(ip) {
+			return ""
+		}
+		return "an address of a cloud's instance metadata, or of an agent that hands out credentials"
+	case r.allowed.contains(ip):
+		return ""
 	case ip.IsLinkLocalUnicast():
 		return "a link-local address, where clouds keep the metadata of instances"
 	case siteLocal.Contains(ip):
 		return "a site-local address (deprecated by RFC 3879)"
-	case isMetadata(ip):
-		return "an address of a cloud's instance metadata"
-	case admin != "":
-		return admin
 	case r.denyPrivate && isPrivate(ip):
 		return "a private address, and deny_private is set"
 	default:
 		return ""
 	}
+}
+
+// remedy returns what an operator can do who wants a refused address to be dialled, or "".
+func (r *Rule) remedy(ip netip.Addr, port uint16) string {
+	named := *r
+	named.allowed = Allowed{netip.PrefixFrom(ip, ip.BitLen())}
+	if named.reason(ip, port) != "" {
+		return ""
+	}
+	return "if the API is meant to be there, name the address in the global option authenticated_api { allow_dial " + ip.String() + " }"
+}
+
+// Remedy returns what an operator can do about an address that was refused, or "" if err is no such refusal.
+func Remedy(err error) string {
+	if denied, ok := errors.AsType[*deniedError](err); ok {
+		return cmp.Or(denied.remedy, "no API is there; look at what the host of the base URL resolves to")
+	}
+	return ""
 }
 
 func isMetadata(ip netip.Addr) bool {

@@ -52,7 +52,7 @@ func NewKey() string {
 
 // ParseKey reads a key: 32 bytes in base64, standard or URL-safe, with or without padding. Errors do not show the text.
 func ParseKey(text string) (*Key, error) {
-	text = strings.TrimRight(strings.TrimSpace(text), "=")
+	text = strings.TrimRight(strings.TrimSpace(strings.TrimPrefix(text, "\ufeff")), "=") // editors on Windows begin files with a mark
 	secret, err := base64.RawStdEncoding.DecodeString(text)
 	if err != nil {
 		secret, err = base64.RawURLEncoding.DecodeString(text)

@@ -110,7 +110,7 @@ func TestParseKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range []string{key, key + "\n", strings.TrimRight(key, "="), base64.URLEncoding.EncodeToString(raw), base64.RawURLEncoding.EncodeToString(raw)} {
+	for _, text := range []string{key, key + "\n", "\ufeff" + key + "\r\n", strings.TrimRight(key, "="), base64.URLEncoding.EncodeToString(raw), base64.RawURLEncoding.EncodeToString(raw)} {
 		if got, err := ParseKey(text); err != nil || *got != *want {
 			t.Errorf("%q: %v", text, err)
 		}

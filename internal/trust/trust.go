@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/authenticated-api/caddy-authenticated-api/internal/pemfile"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/caddyserver/caddy/v2"
 )
@@ -60,30 +61,28 @@ func (t *Trust) Config() *tls.Config {
 
 // parse reads the certificates and the private key, if any, of a PEM text.
 func parse(text string) (*Trust, error) {
+	blocks, err := pemfile.Blocks(text)
+	if err != nil {
+		return nil, err
+	}
 	t := new(Trust)
 	var key any
-	for rest := []byte(text); ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
+	var labels []string
+	for _, block := range blocks {
+		labels = append(labels, block.Type)
+		certs, err := certificatesOf(block)
+		if err != nil {
+			return nil, fmt.Errorf("certificate %d in the PEM cannot be read: %w", len(t.Roots)+1, err)
 		}
-		switch {
-		case block.Type == "CERTIFICATE":
-			cert, err := x509.ParseCertificate(block.Bytes)
-			if err != nil {
-				return nil, fmt.Errorf("certificate %d in the PEM cannot be read: %w", len(t.Roots)+1, err)
-			}
-			t.Roots = append(t.Roots, cert)
-		case strings.HasSuffix(block.Type, "PRIVATE KEY"):
-			var err error
+		t.Roots = append(t.Roots, certs...)
+		if strings.HasSuffix(block.Type, "PRIVATE KEY") {
 			if key, err = parseClientKey(block); err != nil {
 				return nil, err
 			}
 		}
 	}
 	if len(t.Roots) == 0 {
-		return nil, fmt.Errorf("there is no certificate in the PEM; it must have a -----BEGIN CERTIFICATE----- block, such as of: %s",
-			opensslLine)
+		return nil, noCertificate(labels)
 	}
 	for _, cert := range t.Roots {
 		if refusedByGo(cert) {
@@ -101,6 +100,16 @@ func parse(text string) (*Trust, error) {
 	return t, nil
 }
 
+// noCertificate is the error of a PEM that has other blocks only.
+func noCertificate(labels []string) error {
+	found := ""
+	if len(labels) > 0 {
+		found = " (it has " + strings.Join(labels, ", ") + ")"
+	}
+	return fmt.Errorf("there is no certificate in the PEM%s; it must have a -----BEGIN CERTIFICATE----- block, such as of: %s",
+		found, opensslLine)
+}
+
 // refusedByGo reports whether a certificate is of no use as a root nor as a server's: self-signed, no CA, and without a
 // subject alternative name, since crypto/x509 does not read the common name as a host.
 func refusedByGo(cert *x509.Certificate) bool {
@@ -111,9 +120,8 @@ func refusedByGo(cert *x509.Certificate) bool {
 }
 
 func parseClientKey(block *pem.Block) (any, error) {
-	if strings.HasPrefix(block.Type, "ENCRYPTED") || block.Headers["DEK-Info"] != "" {
-		return nil, errors.New("the private key in the PEM is encrypted; store it without a password " +
-			"(`openssl pkey -in key.pem -out plain.pem`)")
+	if err := pemfile.CheckKey(block); err != nil {
+		return nil, err
 	}
 	if key, err := x509.ParsePKCS8PrivateKey(block.Bytes); err == nil {
 		return key, nil

@@ -18,7 +18,7 @@ func ResolvePEM(option, text string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if strings.Contains(resolved, "-----BEGIN") {
+	if isContent(resolved) {
 		return resolved, nil
 	}
 	content, err := os.ReadFile(resolved)
@@ -26,6 +26,12 @@ func ResolvePEM(option, text string) (string, error) {
 		return "", fmt.Errorf("%s: %w", option, readError(err, resolved))
 	}
 	return string(content), nil
+}
+
+// isContent reports whether a value is what stands in a file: a PEM, the same in base64, a text of several lines or one that is
+// binary. No name of a file is like that.
+func isContent(val string) bool {
+	return strings.Contains(val, "-----BEGIN") || strings.HasPrefix(val, "LS0tLS1CRUdJTi") || strings.ContainsAny(val, "\x00\n")
 }
 
 // readError is the error of reading a file. It shows the name only if that is one: it may be a key that has lost its BEGIN

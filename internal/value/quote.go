@@ -75,6 +75,28 @@ func isNear(word string, known []string) bool {
 	})
 }
 
+// Nearest returns the known word that a word is a slip of, or of which it is a part that no other has, or "".
+func Nearest(word string, known ...string) string {
+	nearest, least := "", len(word)
+	for _, k := range known {
+		if n := distance(strings.ToLower(word), k); isNear(word, []string{k}) && (nearest == "" || n < least) {
+			nearest, least = k, n
+		}
+	}
+	if nearest != "" || len(word) <= tooShort {
+		return nearest
+	}
+	for _, k := range known {
+		if strings.Contains("_"+k+"_", "_"+strings.ToLower(word)+"_") {
+			if nearest != "" {
+				return ""
+			}
+			nearest = k
+		}
+	}
+	return nearest
+}
+
 // distance counts the letters that are added, left out, changed, or swapped with the next, between two words.
 func distance(a, b string) int {
 	before, last := []int(nil), make([]int, len(b)+1)

@@ -116,6 +116,9 @@ func ReadsFile(text string) bool {
 	return false
 }
 
+// NamesFile reports whether the text of a PEM option, which ResolvePEM reads, leaves it to a file what the PEM is.
+func NamesFile(text string) bool { return ReadsFile(text) || !strings.Contains(text, "-----BEGIN") }
+
 // Parse makes a template of text. {env.*}, {file.*} and {system.*} are resolved here; all others are left for each
 // request.
 func Parse(option, text string) (*Template, error) {
@@ -276,6 +279,9 @@ func checkKey(option, key string) error {
 		return fmt.Errorf("%s: {$…} is replaced in a Caddyfile only; use {env.NAME}", option)
 	}
 	name, _, dotted := strings.Cut(key, ".")
+	if !dotted && variable.MatchString(key) && len(key) > 2 && len(key) <= 48 {
+		return fmt.Errorf(`%s: {%s} is no placeholder of Caddy's; the variable is {env.%s} (and \{ a brace that belongs to the value)`, option, key, key)
+	}
 	if !dotted || name == "" || strings.ContainsAny(key, "\"'\r\n\t{") {
 		return fmt.Errorf("%s: %w", option, errNotAPlaceholder)
 	}
@@ -314,12 +320,18 @@ func global(repl *caddy.Replacer, option, key string) (string, error) {
 			"are possible", option, ShowPlaceholder(key))
 	}
 	if name, ok := strings.CutPrefix(key, "file."); ok {
-		if val, err := fileContent(name); err == nil && val != "" {
-			return val, nil
+		val, err := fileContent(name)
+		plain, isPlain := plainText(val)
+		switch {
+		case err == nil && !isPlain:
+			return "", fmt.Errorf("%s: the file of %s is UTF-16; save it as UTF-8", option, ShowPlaceholder(key))
+		case err == nil && plain != "":
+			return plain, nil
 		}
-		return "", fmt.Errorf("%s: %s cannot be read, or the file is empty", option, ShowPlaceholder(key))
+		return "", fmt.Errorf("%s: %s: %w", option, ShowPlaceholder(key), fileError(name, err))
 	}
 	val, known := repl.GetString(key)
+	val, _ = plainText(val)
 	switch {
 	case !known:
 		return "", fmt.Errorf("%s: %w", option, errNotAPlaceholder)

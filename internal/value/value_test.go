@@ -92,10 +92,10 @@ func TestResolveErrors(t *testing.T) {
 		{"empty variable", "{env.VALUE_EMPTY}", "{env.VALUE_EMPTY} is not set, or empty"},
 		{"empty variable beside a secret", secret + "{env.VALUE_EMPTY}", "{env.VALUE_EMPTY}"},
 		{"no name", "{env.}", "{env.}"},
-		{"missing file", "{file." + missing + "}", "cannot be read"},
+		{"missing file", "{file." + missing + "}", "no such file or directory"},
 		{"empty file", "{file." + write(t, "") + "}", "empty"},
 		{"file with a line end only", "{file." + write(t, "\n") + "}", "empty"},
-		{"folder", "{file." + t.TempDir() + "}", "cannot be read"},
+		{"folder", "{file." + t.TempDir() + "}", "is a directory"},
 		{"request", "{http.request.header.X}", "belongs to a request"},
 		{"user", "{http.auth.user.id}", "belongs to a request"},
 		{"time", "{time.now}", "belongs to a request"},
@@ -279,7 +279,7 @@ func TestExpand(t *testing.T) {
 func TestParseErrors(t *testing.T) {
 	for _, tt := range []struct{ name, text, hint string }{
 		{"unset beside a request placeholder", "{http.auth.user.id}{env.VALUE_UNSET_XYZ}", "{env.VALUE_UNSET_XYZ}"},
-		{"missing file", "{file./nowhere/to/be/found}", "cannot be read"},
+		{"missing file", "{file./nowhere/to/be/found}", "no such file or directory"},
 		{"unknown system", "{system.nothing}", "no placeholder"},
 		{"moustache", secret + "{{a.b}}", "one brace"},
 		{"undotted", "{" + secret + "}", "no placeholder"},

@@ -97,6 +97,14 @@ func origin(u *url.URL) string {
 	return u.Scheme + "://" + host
 }
 
+// comesBack reports whether a provider would send the browser back to a console: the one that it has been at, whose address may begin
+// with what a proxy in front strips or adds, or another one of this configuration.
+func (v *visit) comesBack(ds datasource) bool {
+	public := console(ds).Path
+	here := strings.TrimSuffix(v.path, ds.Datasource()+"/"+actionConnect)
+	return strings.HasSuffix(public, here) || strings.HasSuffix(here, public) || v.h.leads(ds.Redirect())
+}
+
 // elsewhere reports whether the page that sends the request is not at the console's public address: the browser would keep
 // the cookie of the flow for the page's host, and not send it to the callback. Cookies do not know ports (RFC 6265 §8.5).
 func (v *visit) elsewhere(ds datasource) bool {

@@ -70,6 +70,11 @@ func (v *visit) connect(ds datasource, key string) error {
 	if v.elsewhere(ds) {
 		return v.refuse(messageElsewhere(ds))
 	}
+	if !v.comesBack(ds) {
+		v.logger.Error("no authenticated_api_console is where redirect_url leads; put a console there, or correct redirect_url",
+			zap.String("datasource", ds.Datasource()), zap.String("redirect_url", ds.Redirect()), zap.String("path", v.path))
+		return v.show(messageNowhere(ds))
+	}
 	flow, to, err := ds.Begin(key, v.user)
 	if err != nil {
 		return v.cannotBegin(ds, err)

@@ -5,7 +5,7 @@ package console
 import (
 	"slices"
 
-	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/option"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -21,8 +21,10 @@ func init() {
 
 func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	handler := new(Handler)
-	if err := handler.UnmarshalCaddyfile(h.Dispenser); err != nil {
-		return nil, err
+	h.Next()
+	segment := h.NextSegment()
+	if err := handler.UnmarshalCaddyfile(caddyfile.NewDispenser(segment)); err != nil {
+		return nil, option.WithEmpty(segment, err)
 	}
 	return handler, nil
 }
@@ -57,7 +59,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			}
 			h.Operators = append(h.Operators, users...)
 		default:
-			return d.Errf("%s: unrecognized option %s; there are user and operators", directiveName, value.Mention(d.Val(), "user", "operators"))
+			return d.Errf("%s: %s", directiveName, option.Unrecognized(d.Val(), "user", "operators"))
 		}
 	}
 	return nil

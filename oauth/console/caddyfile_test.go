@@ -67,10 +67,11 @@ type testApp struct{}
 func (*testApp) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "authenticated_api", New: func() caddy.Module { return new(testApp) }}
 }
-func (*testApp) Start() error              { return nil }
-func (*testApp) Stop() error               { return nil }
-func (*testApp) OAuth() []*oauth.Method    { return nil }
-func (*testApp) Ring() (*seal.Ring, error) { return nil, nil }
+func (*testApp) Start() error               { return nil }
+func (*testApp) Stop() error                { return nil }
+func (*testApp) OAuth() []*oauth.Method     { return nil }
+func (*testApp) LeadsToConsole(string) bool { return false }
+func (*testApp) Ring() (*seal.Ring, error)  { return nil, nil }
 
 func TestProvision(t *testing.T) {
 	caddy.RegisterModule(new(testApp))

@@ -353,6 +353,7 @@ func TestPlainHTTP(t *testing.T) {
 func TestCallbackPath(t *testing.T) {
 	ds := &fake{name: "crm", base: "https://gw.example/other/mount/"}
 	g := newBed(t, ds)
+	g.leads = func(string) bool { return true }
 	state, cookie := g.connect("ann", "", "crm")
 	query := "?" + url.Values{"state": {state}, "code": {"c"}}.Encode()
 	for path, status := range map[string]int{

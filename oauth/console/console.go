@@ -48,6 +48,7 @@ type Handler struct {
 
 	// What the app gives. Functions, since tests have datasources that need no provider.
 	datasources func() []datasource
+	leads       func(redirectURL string) bool
 	ring        func() (*seal.Ring, error)
 	openTicket  func(*seal.Ring, string) (*oauth.Ticket, error)
 }
@@ -90,6 +91,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("%T does not know the OAuth datasources", module)
 	}
 	h.datasources = func() []datasource { return adapt(app.OAuth()) }
+	h.leads = app.LeadsToConsole
 	h.ring = app.Ring
 	h.openTicket = oauth.OpenTicket
 	return nil

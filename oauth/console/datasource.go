@@ -21,6 +21,9 @@ type App interface {
 	// provisioned, so it is called for each request.
 	OAuth() []*oauth.Method
 
+	// LeadsToConsole reports whether a redirect URL leads to a console of this configuration, as far as its routes tell.
+	LeadsToConsole(redirectURL string) bool
+
 	// Ring returns the keys that flows and tickets are sealed with.
 	Ring() (*seal.Ring, error)
 }

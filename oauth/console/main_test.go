@@ -192,7 +192,8 @@ func newBed(t testing.TB, fakes ...*fake) *bed {
 			}
 			return list
 		},
-		ring: func() (*seal.Ring, error) { return g.keys, nil },
+		leads: func(string) bool { return false },
+		ring:  func() (*seal.Ring, error) { return g.keys, nil },
 		openTicket: func(_ *seal.Ring, text string) (*oauth.Ticket, error) {
 			name, connection, _ := strings.Cut(strings.TrimPrefix(text, "ticket-for-"), "/")
 			switch {

@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -20,6 +22,7 @@ const statusTimeout = 10 * time.Second
 type pageView struct {
 	Connections []connectionView
 	Operator    bool
+	Operators   string // who may press buttons, to somebody who may not
 }
 
 // connectionView is what the page shows of one connection.
@@ -69,7 +72,7 @@ func (v *visit) page() error {
 	}
 	ctx, cancel := context.WithTimeout(v.r.Context(), statusTimeout)
 	defer cancel()
-	content := pageView{Operator: v.h.operators[v.user]}
+	content := pageView{Operator: v.h.operators[v.user], Operators: v.whoOperates()}
 	now := time.Now()
 	for _, ds := range v.datasources {
 		if may, key := v.permission(ds); may != permissionNone {
@@ -77,6 +80,28 @@ func (v *visit) page() error {
 		}
 	}
 	return v.render(http.StatusOK, "page.html", "Connected accounts", content)
+}
+
+// whoOperates tells somebody why there are no buttons beside an account that all callers share; "" if there is no such account.
+func (v *visit) whoOperates() string {
+	if !slices.ContainsFunc(v.datasources, func(ds datasource) bool {
+		may, _ := v.permission(ds)
+		return may == permissionLook
+	}) {
+		return ""
+	}
+	if len(v.h.operators) == 0 {
+		return "An account that all callers share is connected by operators. They are named in the configuration, and it names none; you are " + v.user + "."
+	}
+	said := "An account that all callers share is connected by operators. They are named in the configuration; you are " + v.user + "."
+	for operator := range v.h.operators {
+		if strings.EqualFold(strings.TrimSpace(operator), strings.TrimSpace(v.user)) {
+			v.logger.Warn("a user is no operator, whose name differs from an operator's in capital letters or blanks only; correct operators, " +
+				"which are compared byte by byte")
+			said += " It has your name with other capital letters, or with blanks."
+		}
+	}
+	return said
 }
 
 // connection returns what is shown of a connection.

@@ -324,3 +324,70 @@ func TestLogs(t *testing.T) {
 		t.Errorf("the log is\n%s\nwant\n%s", got, want)
 	}
 }
+
+// TestWhoOperates: who may press no button is told who may, and what the gateway takes them for.
+func TestWhoOperates(t *testing.T) {
+	const named, none, capitals = "named in the configuration; you are ", "it names none; you are ", "other capital letters"
+	for _, tt := range []struct {
+		operators []string
+		user      string
+		ds        *fake
+		want      string
+		not       []string
+	}{
+		{[]string{"ann"}, "bob", &fake{name: "crm"}, named + "bob.", []string{capitals, "<button"}},
+		{[]string{"Ann"}, "ann", &fake{name: "crm"}, named + "ann.", []string{"<button"}},
+		{[]string{"Ann"}, "ann", &fake{name: "crm"}, capitals, nil},
+		{[]string{"ann "}, "ann", &fake{name: "crm"}, capitals, nil},
+		{nil, "bob", &fake{name: "crm"}, none + "bob.", []string{"<button"}},
+		{[]string{"ann"}, "<b>", &fake{name: "crm"}, named + "&lt;b&gt;.", nil},
+		{[]string{"ann"}, "ann", &fake{name: "crm"}, "<button", []string{"you are"}},
+		{[]string{"ann"}, "bob", &fake{name: "crm", perUser: true}, "<button", []string{"you are"}},
+	} {
+		g := newBed(t, tt.ds)
+		g.operators = make(map[string]bool)
+		for _, operator := range tt.operators {
+			g.operators[operator] = true
+		}
+		g.do(ask{user: tt.user, account: tt.user, path: "/connect/"}).is(200).shows(tt.want).hides(tt.not...)
+		if warned := g.logs.FilterMessageSnippet("compared byte by byte").Len() > 0; warned != (len(tt.operators) > 0 && tt.operators[0] != tt.user && strings.EqualFold(strings.TrimSpace(tt.operators[0]), tt.user)) {
+			t.Errorf("%v, %s: warned: %t", tt.operators, tt.user, warned)
+		}
+	}
+}
+
+// TestNowhere: where the way back would lead to no console, nobody is sent to the provider, to come to an empty page with a code that is
+// spent then.
+func TestNowhere(t *testing.T) {
+	for _, tt := range []struct {
+		base, path string
+		leads      bool // another console is there
+		ok         bool
+	}{
+		{base: "https://gw.example/connect/", path: "/connect/", ok: true},
+		{base: "https://gw.example/oauth/", path: "/connect/"},
+		{base: "https://gw.example/oauth/", path: "/connect/", leads: true, ok: true},
+		{base: "https://gw.example/", path: "/connect/", ok: true},
+		{base: "https://gw.example/gw/connect/", path: "/connect/", ok: true}, // a proxy in front strips /gw
+		{base: "https://gw.example/connected/", path: "/connect/"},
+		{base: "https://gw.example/connect/other/", path: "/connect/"},
+	} {
+		ds := &fake{name: "crm", base: tt.base}
+		g := newBed(t, ds)
+		g.leads = func(redirect string) bool { return tt.leads && redirect == tt.base+"callback" }
+		a := ask{user: "ann", method: "POST", path: tt.path + "crm/connect"}
+		if !strings.HasPrefix(tt.path, "/connect") {
+			a.whole = true
+		}
+		switch res := g.do(a); {
+		case tt.ok && res.Code != 303:
+			t.Errorf("%+v: %d %s", tt, res.Code, res.title())
+		case !tt.ok:
+			res.is(409).says("The way back would lead nowhere").shows(tt.base + "callback")
+			ds.called(t, "")
+			if g.logs.FilterMessageSnippet("redirect_url leads").Len() != 1 {
+				t.Error("nothing is logged")
+			}
+		}
+	}
+}

@@ -125,6 +125,15 @@ func messageElsewhere(ds datasource) *message {
 	}
 }
 
+// messageNowhere says that the way back from a provider leads to no console.
+func messageNowhere(ds datasource) *message {
+	return &message{
+		Status: http.StatusConflict, Title: "The way back would lead nowhere",
+		Text: "The provider would send you back to " + ds.Redirect() + ", where this gateway has no such page. Nothing was done.",
+		Hint: "The operator of the gateway can put authenticated_api_console there, or correct redirect_url, here and at the provider.",
+	}
+}
+
 // What can be wrong with a callback.
 var (
 	messageNoFlow = message{
@@ -163,6 +172,7 @@ var (
 	messageOperatorsOnly = message{
 		Status: http.StatusForbidden, Title: "This is for operators",
 		Text: "Only operators may connect, refresh or disconnect an account that all callers share. Nothing was done.",
+		Hint: "Operators are named in the gateway's configuration, with the option operators of authenticated_api_console.",
 	}
 	messageIssuer = message{
 		Status: http.StatusBadRequest, Title: "Another provider sent you back",

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auth
+
+import "strings"
+
+// A cookie that pass_response_header lets through is for the places of the API for which the API has
+// set it: those of them that are behind this route, and none of another route's.
+
+// cookies returns Set-Cookie fields as they are for the caller. One for a place beside the base URL
+// is dropped, since no request that comes this way may carry it.
+func (r *Route) cookies(fields []string) []string {
+	var kept []string
+	for _, field := range fields {
+		if field, ok := r.cookie(field); ok {
+			kept = append(kept, field)
+		}
+	}
+	return kept
+}
+
+// cookie maps the Path of a cookie and drops its Domain, which makes it a cookie of the host that the
+// caller has called (RFC 6265 §5.2.3, §5.3).
+func (r *Route) cookie(field string) (string, bool) {
+	name, _, _ := strings.Cut(field, "=")
+	hostWide := strings.HasPrefix(strings.ToLower(strings.TrimSpace(name)), "__host-")
+	parts := strings.Split(field, ";")
+	attributes := parts[:0]
+	place, written := "", -1 // the last Path counts (RFC 6265 §5.3)
+	for i, attribute := range parts {
+		key, val, _ := strings.Cut(attribute, "=")
+		switch key = strings.ToLower(strings.TrimSpace(key)); {
+		case i > 0 && key == "domain":
+			continue
+		case i > 0 && key == "path":
+			place, written = strings.TrimSpace(val), len(attributes)
+		}
+		attributes = append(attributes, attribute)
+	}
+	if hostWide {
+		return strings.Join(attributes, ";"), true // browsers take it for the whole host or not at all
+	}
+	if !strings.HasPrefix(place, "/") {
+		place = defaultPlace(r.sentPath())
+		if r.sameFolder() && r.Base.within(place) {
+			return strings.Join(attributes, ";"), true // the caller's client makes the same of its own URL
+		}
+	}
+	path, ok := r.cookiePath(place)
+	if !ok {
+		return "", false
+	}
+	if written < 0 {
+		return strings.Join(attributes, ";") + "; Path=" + path, true
+	}
+	key, val, _ := strings.Cut(attributes[written], "=")
+	if strings.TrimSpace(val) == path {
+		return strings.Join(attributes, ";"), true
+	}
+	attributes[written] = key + "=" + path
+	return strings.Join(attributes, ";"), true
+}
+
+// cookiePath returns the caller's path for that of a cookie.
+func (r *Route) cookiePath(place string) (string, bool) {
+	if EscapesBase(place) || strings.Contains(r.Outer+r.Prefix, ";") {
+		return "", false
+	}
+	if place == "/" {
+		return r.public(""), true
+	}
+	if rest, ok := r.Base.below(place); ok {
+		return r.public(rest), true
+	}
+	if isBelow(r.Base.escapedPath, strings.TrimSuffix(place, "/")) {
+		return r.public(""), true // for more than the base URL: here, for all that is behind the route
+	}
+	return "", false
+}
+
+// within reports whether a path is below the base URL's.
+func (b *BaseURL) within(path string) bool {
+	_, ok := b.below(path)
+	return ok
+}
+
+// defaultPlace is the path of a cookie without one (RFC 6265 §5.1.4).
+func defaultPlace(path string) string {
+	if i := strings.LastIndexByte(path, '/'); i > 0 {
+		return path[:i]
+	}
+	return "/"
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auth
+
+import (
+	"cmp"
+	"maps"
+	"regexp"
+	"slices"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
+)
+
+// secretName matches the names of header fields and parameters whose values are secrets.
+var secretName = regexp.MustCompile(`(?i)(^|[-_.])(authorization|auth|token|secret|password|passwd|pwd|apikey|api[-_]?key|access[-_]?key|auth[-_]?key|` +
+	`subscription[-_]key|credentials?|signature|sig|cookie)$|^(key|code)$|(token|secret|apikey|password)$`)
+
+// checkEdit reports what is wrong with a value of an edit, as it is written.
+func checkEdit(label, name, val string) error {
+	err := cmp.Or(value.CheckVariable(label, val), value.CheckLine(label, val))
+	if err == nil && secretName.MatchString(name) {
+		err = value.CheckSecret(label, val)
+	}
+	return err
+}
+
+// Literals returns the header fields, or the parameters, whose secret stands in the configuration as it is. e may be nil.
+func (e *Edits) Literals(option string) []string {
+	if e == nil {
+		return nil
+	}
+	var found []string
+	for _, group := range []map[string][]string{e.Set, e.Add, e.Default} {
+		for _, name := range slices.Sorted(maps.Keys(group)) {
+			if secretName.MatchString(name) && slices.ContainsFunc(group[name], value.IsLiteral) {
+				found = append(found, editLabel(option, name))
+			}
+		}
+	}
+	return found
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"cmp"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
+)
+
+// secretParams are parameters of token requests whose values are secrets.
+var secretParams = []string{"password", "client_assertion", "assertion", "secret", "token", "api_key", "apikey", "subject_token"}
+
+// checkStandIns reports values that other programs would replace, or a person should have, as they are written.
+func (m *Method) checkStandIns() error {
+	err := cmp.Or(value.CheckWritten("auth oauth2: client_id", m.ClientID), value.CheckWritten("auth oauth2: client_secret", m.ClientSecret))
+	for _, option := range []struct{ name, text string }{
+		{"token_url", m.TokenURL},
+		{"authorization_url", m.AuthorizationURL},
+		{"redirect_url", m.RedirectURL},
+		{"revocation_url", m.RevocationURL},
+		{"issuer", m.Issuer},
+		{"audience", m.Audience},
+	} {
+		err = cmp.Or(err, value.CheckVariable("auth oauth2: "+option.name, option.text))
+		if err == nil && strings.ContainsAny(option.text, "<>") {
+			err = errors.New("auth oauth2: " + option.name + ": an example's <…> stands in it; put your own value there")
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.TokenParams)) {
+		err = cmp.Or(err, value.CheckVariable("auth oauth2: "+value.Label("token_param", name, isParam(name)), m.TokenParams[name]))
+	}
+	return err
+}
+
+// Literals returns the options whose secret stands in the configuration as it is.
+func (m *Method) Literals() []string {
+	var found []string
+	if value.IsLiteral(m.ClientSecret) {
+		found = append(found, "auth oauth2: client_secret")
+	}
+	for _, name := range secretParams {
+		if value.IsLiteral(m.TokenParams[name]) {
+			found = append(found, "auth oauth2: token_param "+name)
+		}
+	}
+	return found
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authenticatedapi
+
+import (
+	"net/http"
+	"net/url"
+
+	"go.uber.org/zap"
+
+	"github.com/authenticated-api/caddy-authenticated-api/auth"
+)
+
+// isItself reports whether a request is one for the base URL itself.
+func (ds *datasource) isItself(caller *http.Request, current *url.URL) bool {
+	if current.Path != "/" && current.Path != "" || !ds.base.HasPath() {
+		return false
+	}
+	original, ok := originalPath(caller)
+	return ok && auth.IsItself(original, current.Path)
+}
+
+// join returns the URL that the API is asked for.
+func (x *exchange) join(current *url.URL) *url.URL {
+	if x.ds.isItself(x.caller, current) {
+		return x.ds.base.JoinItself(current, x.turned)
+	}
+	return x.ds.base.Join(current)
+}
+
+// turn looks at a redirect that would lead the caller to the URL that it has asked for, for ever. No
+// such redirect passes. Where the API wants its base URL with a slash at the end, or without, it is
+// asked so; else the answer says what is wrong.
+func (t *Transport) turn(
+	req *http.Request, x *exchange, body body, res *http.Response, sent *auth.Sent,
+) (*http.Response, *auth.Sent, error) {
+	if res.StatusCode < 300 || res.StatusCode > 399 || res.Header.Get("Location") == "" {
+		return res, sent, nil
+	}
+	route := x.ds.answerRoute(req, x.caller, sent)
+	if route == nil {
+		return res, sent, nil
+	}
+	location := res.Header.Get("Location")
+	turn, follows := route.Turn(location), auth.Follows(req.Method, res.StatusCode)
+	switch {
+	case turn == auth.NoTurn:
+		return res, sent, nil
+	case turn == auth.TurnSlash && !x.turned && (follows || res.StatusCode != http.StatusSeeOther):
+		t.warnTurn(x.ds, location, "the API redirects requests for the base URL to the same with a slash "+
+			"at its end, or without one, so each is sent twice; write the base URL as the API has it")
+		if again, ok := body.again(); ok {
+			x.turned = true
+			turned, answered, err := t.resend(req, x, body, again, sent.Credential, res, sent)
+			if err != nil {
+				return nil, nil, err
+			}
+			return t.turn(req, x, body, turned, answered)
+		}
+	case turn == auth.TurnAway:
+		t.warnTurn(x.ds, location, "the API redirects requests to itself by another scheme or host; write "+
+			"that into the base URL (https, mostly)")
+	}
+	if !follows {
+		return res, sent, nil // what follows is another request
+	}
+	drain(res.Body)
+	return problemRedirect.response(req, x.ds.name), sent, nil
+}
+
+// warnTurn logs, now and then, what to change in the base URL. Of the location it tells no more than
+// the scheme and the host: the rest may show the credential.
+func (t *Transport) warnTurn(ds *datasource, location, message string) {
+	if !ds.turned.due() {
+		return
+	}
+	fields := []zap.Field{zap.String("datasource", ds.name), zap.String("base_url", ds.base.String())}
+	if u, err := url.Parse(location); err == nil && u.Host != "" {
+		fields = append(fields, zap.String("redirected_to", u.Scheme+"://"+u.Host))
+	}
+	t.logger.Warn(message, fields...)
+}
