@@ -263,8 +263,10 @@ func sendPath(t *testing.T, api *rig.API, c client, target string) bool {
 	return true
 }
 
-// atRoot returns what the API gets for target at the root of a site, where / is the base URL itself.
+// atRoot returns what the API gets for target at the root of a site, where / is the base URL itself. A raw # would be the end
+// of the target for some servers.
 func atRoot(base, target string) string {
+	target = strings.ReplaceAll(target, "#", "%23")
 	if target == "/" || strings.HasPrefix(target, "/?") {
 		return base + target[1:]
 	}

@@ -3,10 +3,12 @@
 package clients
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http/httputil"
 	"os"
 	"path"
 	"regexp"
@@ -202,6 +204,11 @@ func message(raw string) wire {
 	m := wire{line: lines[0], fields: make(map[string][]string), body: body}
 	for _, line := range lines[1:] {
 		name, value, _ := strings.Cut(line, ":")
+		if name == "Trailer" { // Go announces trailers in any order
+			names := strings.Split(strings.TrimSpace(value), ", ")
+			slices.Sort(names)
+			value = strings.Join(names, ", ")
+		}
 		m.fields[name] = append(m.fields[name], value)
 	}
 	return m
@@ -221,8 +228,30 @@ func answers(raw string) []wire {
 		raw = rest
 	}
 	last := message(raw)
+	last.join()
 	last.fields["(connection)"] = []string{fmt.Sprint("kept: ", kept)}
 	return append(all, last)
+}
+
+// join makes one chunk of all, and none of nothing: how an answer of unknown length is cut is a matter of time.
+func (m *wire) join() {
+	if !slices.Equal(m.fields["Transfer-Encoding"], []string{" chunked"}) {
+		return
+	}
+	rest := bufio.NewReader(strings.NewReader(m.body))
+	data, err := io.ReadAll(httputil.NewChunkedReader(rest))
+	if err != nil {
+		return
+	}
+	trailers, err := io.ReadAll(rest)
+	if err != nil {
+		return
+	}
+	if m.body = string(data) + "(end)" + string(trailers); m.body == "(end)\r\n" {
+		m.body = ""
+		delete(m.fields, "Transfer-Encoding")
+		m.fields["Content-Length"] = []string{" 0"}
+	}
 }
 
 // compared returns how a second message differs from a first.

@@ -23,7 +23,7 @@ func TestMCP(t *testing.T) {
 		"typescript": func(t *testing.T, w way) transcript { return script(t, "mcp.mjs", w) },
 		"go":         useMCP,
 	}
-	bare := []form{atRoot, {"bare", "handle_path /gw* {\nDIRECTIVE\n}", "/gw"}, {"slash", "handle_path /gw/* {\nDIRECTIVE\n}", "/gw/"}}
+	bare := []form{atRoot, {"bare", "handle_path /gw* {\nDIRECTIVE\n}", "/gw"}}
 	for _, server := range []string{"go", "typescript"} {
 		for _, client := range []string{"go", "typescript"} {
 			t.Run(client+" to "+server, func(t *testing.T) {
