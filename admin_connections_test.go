@@ -65,7 +65,7 @@ func (s *tokenServer) asked() int {
 }
 
 func oauthError(status, code string) string {
-	return rig.Response(status, "Content-Type: application/json\r\n", `{"error":"`+code+`","error_description":"`+adminToken+`"}`)
+	return rig.Response(status, "Content-Type: application/json\r\n", `{"error":"`+code+`","error_description":"AADSTS70043: the cause `+adminToken+`-a1 `+adminSecret+`"}`)
 }
 
 // startConnections runs a Caddy with each kind of datasource and returns the address of its admin endpoint: robot gets its
@@ -322,7 +322,14 @@ func TestAdminRefreshFails(t *testing.T) {
 			if status != test.want || !strings.Contains(text, test.text) {
 				t.Errorf("%d %s, want %d with %q", status, text, test.want, test.text)
 			}
+			said := strings.Contains(test.answer, "AADSTS")
+			if strings.Contains(text, "AADSTS70043: the cause •••") != said {
+				t.Errorf("what the provider says is missing, or there, in %s", text)
+			}
 			_, text = askAdmin(t, admin, "GET", "connections?datasource="+test.datasource, "")
+			if strings.Contains(text, `"last_error_description":"AADSTS70043: the cause •••`) != said {
+				t.Errorf("what the provider says is missing, or there, in %s", text)
+			}
 			if !strings.Contains(text, `"state":"`+test.state+`"`) {
 				t.Errorf("then it is %s, want %s", text, test.state)
 			}

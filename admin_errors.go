@@ -30,7 +30,7 @@ func connectionError(h http.Header, subject string, err error) error {
 		return caddy.APIError{HTTPStatus: http.StatusConflict, Err: err, Message: fmt.Sprintf("%s: %v", subject, err)}
 	}
 	if e, ok := errors.AsType[*oauth.EarlyRefusalError](err); ok {
-		reason := &oauth.AuthorizationError{Reason: oauth.ReasonRefused, Code: e.Err.Code}
+		reason := &oauth.AuthorizationError{Reason: oauth.ReasonRefused, Code: e.Err.Code, Description: e.Err.Description}
 		return caddy.APIError{
 			HTTPStatus: http.StatusConflict, Err: err,
 			Message: fmt.Sprintf("%s: %s; the token in use is valid and goes on being used, and the provider is asked again when it has ended",
@@ -73,6 +73,9 @@ func authorizationReason(e *oauth.AuthorizationError) string {
 	}
 	if e.Code != "" {
 		words += " (" + e.Code + ")"
+	}
+	if e.Description != "" {
+		words += `, as "` + e.Description + `"`
 	}
 	return words
 }

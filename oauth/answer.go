@@ -33,6 +33,7 @@ type answer struct {
 	idLifetime   time.Duration // of the ID token, if it is given; 0: not known
 	refreshLife  time.Duration // of the refresh token, if it is given; 0: not known, or without an end
 	errorCode    string        // an error, in a 200 even
+	description  string        // of the error, as it came: it is shown as describe returns it
 	cut          bool          // the document breaks off, and there is no refresh token before the break
 	issued       bool          // there is an access token or an ID token, if none that can be sent, or it may have been cut off
 }
@@ -62,7 +63,7 @@ func (a *answer) believed(status int, idToken bool) *answer {
 	case a == nil:
 		return nil
 	case !isSuccess(status) || a.sent(idToken) == "" && (a.errorCode != "" || !a.issued):
-		return &answer{errorCode: a.errorCode}
+		return &answer{errorCode: a.errorCode, description: a.description}
 	default:
 		return a
 	}
@@ -128,6 +129,9 @@ func fromForm(form url.Values) *answer {
 		idToken:      usable(form.Get("id_token")),
 		errorCode:    errorCode(form.Get("error"), !emptyText(form.Get("error"))),
 	}
+	if a.errorCode != "" {
+		a.description = described(form.Get("error_description"), form.Get("error"))
+	}
 	a.issued = form.Get("access_token") != "" || form.Get("id_token") != ""
 	a.lifetime, a.over = lifetime(form.Get("expires_in"))
 	a.idLifetime, _ = lifetime(form.Get("id_token_expires_in"))
@@ -150,6 +154,7 @@ func fromJSON(fields map[string]json.RawMessage, whole bool) *answer {
 	a.refreshLife = refreshLifetime(func(name string) string { return textOrNumber(fields[name]) })
 	if raw := fields["error"]; !emptyValue(raw) {
 		a.errorCode = errorCode(text(raw), true)
+		a.description = described(text(fields["error_description"]), text(raw))
 	}
 	return a
 }
@@ -341,6 +346,15 @@ func refreshLifetime(get func(name string) string) (shortest time.Duration) {
 		}
 	}
 	return shortest
+}
+
+// described returns the description of an error, which may stand behind its code; see errorCode.
+func described(description, code string) string {
+	if strings.TrimSpace(description) != "" {
+		return description
+	}
+	_, description, _ = strings.Cut(code, ":")
+	return description
 }
 
 // errorCode returns an error code that can be shown (RFC 6749 §5.2: no quotes, no backslash), cut to a sane length. EVE

@@ -42,6 +42,7 @@ type call struct {
 	idToken            bool       // an answer must have an ID token, and need not have an access token
 	host               string     // of the token endpoint
 	more               url.Values // further parameters
+	secrets            []string   // of the client, which no description shows
 	plain              bool       // it is no token request, and its answer is not looked at here
 
 	sent     atomic.Bool // the provider may have the request
@@ -118,6 +119,10 @@ func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	got, err := parseAnswer(body)
 	c.got = got.believed(res.StatusCode, c.idToken)
 	fail := &Error{Host: req.URL.Host, Status: res.StatusCode, Retry: retryAfter(res, c.received), Err: err}
+	if got != nil && got.description != "" {
+		hidden := slices.Concat(c.secrets, knownTokens(req.Context()), []string{got.accessToken, got.refreshToken, got.idToken})
+		fail.Description = describe(got.description, hidden...)
+	}
 	success := isSuccess(res.StatusCode)
 	c.doubt = c.doubt || success && err != nil
 	switch {
@@ -172,6 +177,9 @@ func (c *call) prepare(req *http.Request) (*http.Request, error) {
 		return nil, fmt.Errorf("reading the token request: %w", err)
 	}
 	maps.Copy(form, c.more)
+	for _, name := range sentSecrets {
+		c.secrets = append(c.secrets, form.Get(name))
+	}
 	if !c.json {
 		setBody(out, []byte(form.Encode()))
 		return out, nil

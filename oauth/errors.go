@@ -49,6 +49,9 @@ type AuthorizationError struct {
 
 	// Code is the OAuth error that the provider has named, "" if it was not asked.
 	Code string
+
+	// Description is what the provider has written of it, for operators; see Error.
+	Description string
 }
 
 // Error implements error.
@@ -57,7 +60,15 @@ func (e *AuthorizationError) Error() string {
 	if e.Code != "" {
 		s += " (" + e.Code + ")"
 	}
-	return s
+	return s + quoted(e.Description)
+}
+
+// quoted returns a description as it stands in the text of an error.
+func quoted(description string) string {
+	if description == "" {
+		return ""
+	}
+	return ` "` + description + `"`
 }
 
 // EarlyRefusalError says that the provider has refused to renew a token that is valid. Nothing has ended: it is asked again when the
@@ -76,7 +87,7 @@ var errEnded = errors.New("the token has expired already when it came")
 // errNoIDToken is that token_field asks for what the provider does not issue.
 var errNoIDToken = errors.New("the answer has no id_token that can be sent")
 
-// Error says why there is no token. It holds nothing that a provider has written but the error code.
+// Error says why there is no token. It is for operators: callers of the API may see its code, and not its text.
 type Error struct {
 	// Host is the token endpoint's.
 	Host string
@@ -86,6 +97,10 @@ type Error struct {
 
 	// Code is the OAuth error (RFC 6749 §5.2), "" if there was none.
 	Code string
+
+	// Description is what the provider has written of the error, "" for nothing: printable, at most 300 bytes, and without our
+	// secrets and tokens.
+	Description string
 
 	// Retry says when another attempt makes sense.
 	Retry time.Time
@@ -117,6 +132,7 @@ func (e *Error) Error() string {
 	if e.Code != "" {
 		s += " " + e.Code
 	}
+	s += quoted(e.Description)
 	if e.Err != nil {
 		s = fmt.Sprintf("%s: %v", s, e.Err)
 	}

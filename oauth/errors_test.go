@@ -51,13 +51,16 @@ func TestOAuthErrors(t *testing.T) {
 	codes := append(slices.Clone(final), "server_error", "temporarily_unavailable", "slow_down", "Invalid_Client", "")
 	for _, status := range []int{200, 400, 401, 403, 429, 500, 503} {
 		for _, code := range codes {
-			body := fmt.Sprintf(`{"error":%q,"error_description":%q,"error_uri":%q}`, code, bodyText, "https://x/"+bodyText)
+			const said = "AADSTS7000215: the cause"
+			body := fmt.Sprintf(`{"error":%q,"error_description":%q,"error_uri":%q}`, code, said, "https://x/"+bodyText)
 			err, ok := attempt(t, serve(t, respond(status, body, "WWW-Authenticate", `Basic realm="`+bodyText+`"`))).(*Error) //nolint:errorlint // it is what renewals return
 			switch {
 			case !ok:
 				t.Errorf("%d %s: no *Error", status, code)
 			case err.Status != status || err.Code != code || !strings.HasPrefix(err.Host, "127.0.0.1:"):
 				t.Errorf("%d %s: %+v", status, code, err)
+			case (err.Description == said) != (code != "") || (code != "") != strings.Contains(err.Error(), said):
+				t.Errorf("%d %s: it says %q", status, code, err.Description)
 			case err.Rejected() != (slices.Contains(final, code) && status < 429):
 				t.Errorf("%d %s: rejected: %v", status, code, err.Rejected())
 			case leaks(err.Remedy()) != nil || err.Remedy() == "":

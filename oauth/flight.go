@@ -75,7 +75,7 @@ func (s *Source) fly(f *flight, do func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.life)
 	defer cancel()
 	s.method.connections.retain(s.store.connection, s.state)
-	err := safely(ctx, do)
+	err := safely(knowing(ctx, func() []string { return s.state.current().texts() }), do)
 
 	st := s.state
 	now := time.Now()
@@ -173,7 +173,7 @@ func safely(ctx context.Context, do func(context.Context) error) (err error) {
 	return do(ctx)
 }
 
-// log tells an operator what failed and what to do. Nothing that the provider has written is in it but the error code.
+// log tells an operator what failed and what to do. What the provider has written is in it as describe returns it.
 func (s *Source) log(err error, wait time.Duration) {
 	if e, ok := errors.AsType[*AuthorizationError](err); ok {
 		s.logAuthorization(e)
@@ -183,6 +183,9 @@ func (s *Source) log(err error, wait time.Duration) {
 	if e, ok := errors.AsType[*Error](err); ok {
 		fields = append(fields, zap.String("token_endpoint", e.Host), zap.Int("status", e.Status),
 			zap.String("oauth_error", e.Code), zap.String("remedy", e.Remedy()))
+		if e.Description != "" {
+			fields = append(fields, zap.String("error_description", e.Description))
+		}
 		if e.Err != nil {
 			fields = append(fields, zap.NamedError("cause", e.Err))
 		}
@@ -202,6 +205,9 @@ func (s *Source) logAuthorization(e *AuthorizationError) {
 		return
 	}
 	fields := []zap.Field{zap.String("reason", e.Reason), zap.String("oauth_error", e.Code), zap.String("console", s.method.Console())}
+	if e.Description != "" {
+		fields = append(fields, zap.String("error_description", e.Description))
+	}
 	if s.state.token.Load().valid(time.Now()) {
 		s.logger.Warn("the account must be connected again before the token expires", fields...)
 		return

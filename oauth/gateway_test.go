@@ -26,6 +26,9 @@ type web struct {
 	slow   time.Duration
 	unlike bool // the refresh token of each grant is another one
 
+	says   string   // the description of errors
+	repeat []string // and what stands behind it
+
 	refreshLife  time.Duration // of refresh tokens; 0: they have no end
 	refreshUntil time.Time     // they end then, in any case; zero: they do not
 
@@ -65,7 +68,7 @@ func (s *web) RoundTrip(req *http.Request) (*http.Response, error) {
 			if c.lost {
 				return nil, e
 			}
-			status, v = e.Status, map[string]string{"error": e.Code}
+			status, v = e.Status, map[string]string{"error": e.Code, "error_description": s.says + " " + strings.Join(s.repeat, " ")}
 		} else {
 			v = s.withEnd(map[string]any{
 				"access_token": c.got.accessToken, "refresh_token": c.got.refreshToken, "expires_in": c.got.lifetime.Seconds(),

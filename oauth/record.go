@@ -53,6 +53,9 @@ type record struct {
 type refusal struct {
 	At   int64  `json:"at"`   // Unix time in milliseconds
 	Code string `json:"code"` // as words has it
+
+	// Description is what the provider has written of it; see Error.
+	Description string `json:"description,omitempty"`
 }
 
 // claim says that a node is about to redeem the refresh token of this generation, or was.

@@ -202,7 +202,7 @@ func (s *Source) failed(ctx context.Context, mine *Token, c *call, err error, do
 	}
 	follows := s.follows(mine, err, refused)
 	if follows != tryLater {
-		mine = mine.with(func(t *Token) { t.refused = &refusal{time.Now().UnixMilli(), words(err)} })
+		mine = mine.with(func(t *Token) { t.refused = &refusal{time.Now().UnixMilli(), words(err), describedBy(err)} })
 	}
 	if follows == waitForEnd {
 		s.askAtEnd(mine) //nolint:contextcheck // it belongs to no request
@@ -223,12 +223,12 @@ func (s *Source) failed(ctx context.Context, mine *Token, c *call, err error, do
 		reason = ReasonLost
 	}
 	s.keep(ctx, mine.released(false).with(func(t *Token) {
-		t.end, t.changed = ending{reason, e.Code}, time.Now()
+		t.end, t.changed = ending{reason, e.Code, e.Description}, time.Now()
 		if t.valid(t.changed) { // the API has refused it, and its end is not known
 			t.expire(t.changed)
 		}
 	}))
-	return &AuthorizationError{Reason: reason, Code: e.Code}
+	return &AuthorizationError{Reason: reason, Code: e.Code, Description: e.Description}
 }
 
 // tell has callers told, until an attempt succeeds, that the provider refuses the refresh token of mine.
@@ -340,7 +340,7 @@ func (s *Source) giveBack(ctx context.Context, mine *Token, doubtful bool, err e
 func (s *Source) explain(err error) error {
 	if s.redeem != nil && judge(err).refusal() {
 		e, _ := errors.AsType[*Error](err)
-		return &AuthorizationError{Reason: ReasonRefused, Code: e.Code}
+		return &AuthorizationError{Reason: ReasonRefused, Code: e.Code, Description: e.Description}
 	}
 	return err
 }

@@ -169,7 +169,7 @@ func (m *Method) ask(ctx context.Context, hc *http.Client, way string, send func
 	ctx, cancel := withTimeout(ctx, time.Duration(m.Timeout))
 	defer cancel()
 
-	c := &call{json: m.TokenRequest == "json", more: to.form(), idToken: m.TokenField == fieldIDToken, host: host(to.tokenURL)}
+	c := &call{json: m.TokenRequest == "json", more: to.form(), idToken: m.TokenField == fieldIDToken, host: host(to.tokenURL), secrets: m.secrets(to)}
 	config := &oauth2.Config{
 		ClientID: to.id, ClientSecret: to.secret, Scopes: to.scopes, RedirectURL: to.redirectURL,
 		Endpoint: oauth2.Endpoint{AuthURL: to.authorizationURL, TokenURL: to.tokenURL, AuthStyle: oauth2.AuthStyleInParams},

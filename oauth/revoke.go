@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -21,6 +22,7 @@ func (m *Method) revoke(ctx context.Context, token *Token) error {
 	if err != nil {
 		return &Error{Err: err}
 	}
+	ctx = knowing(ctx, token.texts)
 	switch {
 	case to.revocationURL == "" || token.access == "" && token.refresh == "":
 		return nil
@@ -85,6 +87,7 @@ func (m *Method) revokeOne(ctx context.Context, to *client, token, hint string) 
 	e := &Error{Host: host(to.revocationURL), Status: res.StatusCode}
 	if got, err := parseAnswer(body); err == nil {
 		e.Code = got.errorCode
+		e.Description = describe(got.description, slices.Concat(m.secrets(to), knownTokens(ctx))...)
 	}
 	return e
 }

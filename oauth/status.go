@@ -54,6 +54,9 @@ type Status struct {
 
 	// LastError is an OAuth error code or a few fixed words, never a provider's text.
 	LastError string `json:"last_error"`
+
+	// LastDescription is what the provider has written of that, for operators; see Error.
+	LastDescription string `json:"last_error_description,omitempty"`
 }
 
 // Status returns what is known of the connection, here and in the storage.
@@ -87,7 +90,7 @@ func (s *Source) status(token *Token) *Status {
 
 // status returns that of a connection with that token, err being the last error.
 func (m *Method) status(connection string, token *Token, err error) *Status {
-	st := &Status{Datasource: m.datasource, Connection: connection, Grant: m.Grant, State: StateNone, LastError: words(err)}
+	st := &Status{Datasource: m.datasource, Connection: connection, Grant: m.Grant, State: StateNone, LastError: words(err), LastDescription: describedBy(err)}
 	if token == nil {
 		return st
 	}
@@ -97,11 +100,11 @@ func (m *Method) status(connection string, token *Token, err error) *Status {
 	finished, _ := errors.AsType[*AuthorizationError](token.finished())
 	refused := judge(err).refusal()
 	if err == nil && token.refused != nil { // as another process has heard, or an earlier one
-		refused, st.LastError = true, token.refused.Code
+		refused, st.LastError, st.LastDescription = true, token.refused.Code, token.refused.Description
 	}
 	switch {
 	case token.access == "" && token.end.Reason != ReasonDamaged:
-		st.ConnectedAt, st.LastError = nil, ""
+		st.ConnectedAt, st.LastError, st.LastDescription = nil, "", ""
 	case !m.Interactive() || token.redeemable() && (token.valid(now) || !refused):
 		st.State = StateConnected
 	case token.end.Reason == "" && token.valid(now):
@@ -109,13 +112,24 @@ func (m *Method) status(connection string, token *Token, err error) *Status {
 	default:
 		st.State = StateReauthorize
 		if finished != nil {
-			st.LastError = cmp.Or(finished.Code, finished.Reason)
+			st.LastError, st.LastDescription = cmp.Or(finished.Code, finished.Reason), finished.Description
 			if finished.Reason == ReasonLost {
 				st.LastError = finished.Reason
 			}
 		}
 	}
 	return st
+}
+
+// describedBy returns what the provider has written of an error, or "".
+func describedBy(err error) string {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Description
+	}
+	if e, ok := errors.AsType[*AuthorizationError](err); ok && words(err) != "" {
+		return e.Description
+	}
+	return ""
 }
 
 // words says in a word what an error is.

@@ -38,6 +38,9 @@ type ending struct {
 
 	// Code is the OAuth error that the provider has named.
 	Code string `json:"code,omitempty"`
+
+	// Description is what the provider has written of it; see Error.
+	Description string `json:"description,omitempty"`
 }
 
 // newToken returns the token of an answer. before is the token in whose place it comes, or nil.
@@ -124,7 +127,7 @@ func (t *Token) finished() error {
 	case t == nil || t.redeemable():
 		return nil
 	case t.end.Reason != "":
-		return &AuthorizationError{Reason: t.end.Reason, Code: t.end.Code}
+		return &AuthorizationError{Reason: t.end.Reason, Code: t.end.Code, Description: t.end.Description}
 	case t.access == "":
 		return &AuthorizationError{Reason: ReasonNotConnected}
 	default:

@@ -5,6 +5,7 @@ package oauth_test
 import (
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -285,7 +286,10 @@ func TestDenied(t *testing.T) {
 			t.Errorf("of %q the answer has\n%v\n%s", text, v.header, v.body)
 		}
 	}
-	wantNotLogged(t, g.log, "c4nary-of-the-description")
+	wantNotLogged(t, g.log, secret)
+	if log, err := os.ReadFile(g.log); err != nil || !strings.Contains(string(log), `"error_description":"c4nary-of-the-description"`) {
+		t.Errorf("the log does not have what the provider says, %v", err)
+	}
 	ann.connect("shared")
 	ann.wantServed("shared")
 }

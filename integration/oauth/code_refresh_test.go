@@ -142,9 +142,9 @@ func TestLostAnswer(t *testing.T) {
 func TestWithdrawn(t *testing.T) {
 	t.Parallel()
 	for code, body := range map[string]string{
-		"invalid_grant":       `{"error":"invalid_grant","error_description":"c4nary-of-the-provider"}`,
-		"invalid_request":     `{"error":"invalid_request","error_description":"c4nary-of-the-provider"}`,     // Dex
-		"unauthorized_client": `{"error":"unauthorized_client","error_description":"c4nary-of-the-provider"}`, // Gitea
+		"invalid_grant":       `{"error":"invalid_grant","error_description":"AADSTS70043: the cause"}`,
+		"invalid_request":     `{"error":"invalid_request","error_description":"AADSTS70043: the cause"}`,     // Dex
+		"unauthorized_client": `{"error":"unauthorized_client","error_description":"AADSTS70043: the cause"}`, // Gitea
 		"status_400":          `{"status":"BAD_REFRESH_TOKEN","message":"c4nary-of-the-provider"}`,            // HubSpot
 	} {
 		t.Run(code, func(t *testing.T) {
@@ -178,6 +178,9 @@ func TestWithdrawn(t *testing.T) {
 			if !strings.Contains(page.body, `href="http://`+b.addr+`/connect/"`) || page.header.Get("Content-Type") != "text/html; charset=utf-8" {
 				t.Errorf("the page is %s", page.body)
 			}
+			if answer := ann.call("shared"); strings.Contains(page.body+answer.body, "AADSTS") {
+				t.Errorf("a caller sees what the provider says: %s", answer.body)
+			}
 			p.FailNoMore()
 			if code == "invalid_grant" {
 				ann.connect("shared")
@@ -186,6 +189,10 @@ func TestWithdrawn(t *testing.T) {
 			}
 			ann.wantServed("shared")
 			wantNoSecret(t, proc.log, "c4nary-of-the-provider")
+			log, err := os.ReadFile(proc.log)
+			if said := strings.Contains(string(log), `"error_description":"AADSTS70043: the cause"`); err != nil || said != strings.Contains(body, "AADSTS") {
+				t.Errorf("the log has what the provider says: %t, %v", said, err)
+			}
 			wantRedeemedOnce(t, p)
 		})
 	}

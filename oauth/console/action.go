@@ -114,7 +114,7 @@ func (v *visit) refresh(ds datasource, key string) error {
 	}
 	if err != nil {
 		v.logger.Warn("refreshing a connection failed", because(ds, err)...)
-		return v.show(messageOf("The token could not be refreshed", err))
+		return v.showFailure(messageOf("The token could not be refreshed", err), err)
 	}
 	v.logger.Info("refreshed a connection", zap.String("datasource", ds.Datasource()))
 	return v.seeOther(v.home())
@@ -127,11 +127,11 @@ func (v *visit) disconnect(ds datasource, key string) error {
 	err := ds.Disconnect(ctx, key)
 	if _, kept := errors.AsType[*oauth.RevocationError](err); kept {
 		v.logger.Warn("disconnected, but the provider could not be told", zap.String("datasource", ds.Datasource()), zap.Error(err))
-		return v.show(&messageNotRevoked)
+		return v.showFailure(&messageNotRevoked, err)
 	}
 	if err != nil {
 		v.logger.Error("disconnecting failed", because(ds, err)...)
-		return v.show(messageOf("The account could not be disconnected", err))
+		return v.showFailure(messageOf("The account could not be disconnected", err), err)
 	}
 	v.logger.Info("disconnected an account", zap.String("datasource", ds.Datasource()))
 	return v.seeOther(v.home())

@@ -99,8 +99,31 @@ func because(ds datasource, err error) []zap.Field {
 	if e, ok := errors.AsType[*oauth.Error](err); ok {
 		fields = append(fields, zap.String("token_endpoint", e.Host), zap.Int("status", e.Status), zap.String("oauth_error", e.Code),
 			zap.String("remedy", e.Remedy()))
+		if e.Description != "" {
+			fields = append(fields, zap.String("error_description", e.Description))
+		}
 	}
 	return fields
+}
+
+// showFailure is show for what has failed at a provider. Operators are told what that has written.
+func (v *visit) showFailure(m *message, err error) error {
+	shown := *m
+	if v.h.operators[v.user] {
+		shown.Says = says(err)
+	}
+	return v.show(&shown)
+}
+
+// says returns what a provider has written of an error, or "".
+func says(err error) string {
+	if e, ok := errors.AsType[*oauth.Error](err); ok {
+		return e.Description
+	}
+	if e, ok := errors.AsType[*oauth.AuthorizationError](err); ok {
+		return e.Description
+	}
+	return ""
 }
 
 // refuse is show for what the client, or whoever has sent it, did wrong.

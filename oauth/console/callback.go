@@ -98,8 +98,27 @@ func (v *visit) turnAway(reply reply, ds datasource, m *message) error {
 		v.logger.Info("a callback did not connect an account", fields...)
 		return v.show(m)
 	}
-	v.logger.Info("the provider did not connect an account", append(fields, zap.String("error", knownDenial(reply.err)))...)
+	fields = append(fields, zap.String("error", loggedDenial(reply.err)))
+	if text := v.describe(reply, ds); text != "" {
+		fields = append(fields, zap.String("error_description", text))
+	}
+	v.logger.Info("the provider did not connect an account", fields...)
 	return v.show(m)
+}
+
+// describe returns the description in a reply as the log may have it. No page shows it, not to operators either: it comes by the
+// address, which anybody can make (T13). Where nobody knows whose reply it is, it is without the secrets of each datasource whose
+// it may be.
+func (v *visit) describe(reply reply, ds datasource) string {
+	list := v.route.callbacks
+	if ds != nil {
+		list = []datasource{ds}
+	}
+	text := reply.description
+	for _, ds := range list {
+		text = ds.Describe("", text, reply.state, reply.code)
+	}
+	return text
 }
 
 // flow returns the flow of a state that this browser has begun, and its datasource; nil if there is none that could end at
@@ -194,7 +213,7 @@ func (v *visit) notFinished(ctx context.Context, flow *oauth.Flow, ds datasource
 	case errors.Is(err, oauth.ErrOvertaken):
 		return v.show(messageOvertaken.to(flow, ds))
 	}
-	return v.show(messageOfFinish(err).to(flow, ds))
+	return v.showFailure(messageOfFinish(err).to(flow, ds), err)
 }
 
 // mark leaves the cookie for what remains of its time, with what is known now, so that a repeat is known as one on any node.

@@ -38,6 +38,7 @@ type datasource interface {
 	Console() string
 	Redirect() string
 	IssuedBy() string
+	Describe(connection, text string, more ...string) string
 
 	Begin(connection, user string) (*oauth.Flow, string, error)
 	BeginWithTicket(*oauth.Ticket) (*oauth.Flow, string, error)

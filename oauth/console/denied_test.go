@@ -5,6 +5,7 @@ package console
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -41,7 +42,11 @@ func TestDenied(t *testing.T) {
 		if got := a.expired(); len(got) != 1 || got[0] != cookie.Name {
 			t.Errorf("%s: the cookies %q are expired", code, got)
 		}
-		g.silent(state, cookie.Value, "DESCRIPTION", "script")
+		g.silent(state, cookie.Value, "evil.example")
+		lines := g.logs.FilterMessage("the provider did not connect an account").All()
+		if len(lines) != 1 || !strings.HasPrefix(fmt.Sprint(lines[0].ContextMap()["error_description"]), "DESCRIPTION") {
+			t.Errorf("%s: the log does not say what the provider has: %v", code, lines)
+		}
 	}
 }
 
@@ -150,5 +155,53 @@ func TestRemedies(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestWhatTheProviderSays: operators see what a token endpoint has written, as text and as that; nobody else does, and nobody sees what has
+// come by the address of a callback.
+func TestWhatTheProviderSays(t *testing.T) {
+	const said, shown = `AADSTS70043: <b>expired</b>`, `<q>AADSTS70043: &lt;b&gt;expired&lt;/b&gt;</q>`
+	failed := &oauth.Error{Host: "p", Status: 400, Code: "invalid_grant", Description: said}
+	status := &oauth.Status{State: oauth.StateReauthorize, LastError: "invalid_grant", LastDescription: said}
+	for name, visit := range map[string]func(g *bed, ds *fake, user string) *answer{
+		"the card": func(g *bed, _ *fake, user string) *answer {
+			return g.do(ask{user: user, account: "a", path: "/connect/"})
+		},
+		"Refresh": func(g *bed, ds *fake, user string) *answer {
+			ds.err = failed
+			return g.do(ask{user: user, account: "a", method: "POST", path: "/connect/crm/refresh"})
+		},
+		"Refresh, ended": func(g *bed, ds *fake, user string) *answer {
+			ds.err = &oauth.AuthorizationError{Reason: oauth.ReasonRevoked, Description: said}
+			return g.do(ask{user: user, account: "a", method: "POST", path: "/connect/crm/refresh"})
+		},
+		"Refresh, too early": func(g *bed, ds *fake, user string) *answer {
+			ds.err = &oauth.EarlyRefusalError{Err: failed}
+			return g.do(ask{user: user, account: "a", method: "POST", path: "/connect/crm/refresh"})
+		},
+		"Disconnect": func(g *bed, ds *fake, user string) *answer {
+			ds.err = &oauth.RevocationError{Err: failed}
+			return g.do(ask{user: user, account: "a", method: "POST", path: "/connect/crm/disconnect"})
+		},
+		"the code": func(g *bed, ds *fake, user string) *answer {
+			state, cookie := g.connect(user, "a", "crm")
+			ds.err = failed
+			return g.do(ask{user: user, account: "a", path: back(state, "code", "c"), cookies: []*http.Cookie{cookie}})
+		},
+		"the callback": func(g *bed, _ *fake, user string) *answer {
+			state, cookie := g.connect(user, "a", "crm")
+			path := back(state, "error", "access_denied", "error_description", said)
+			return g.do(ask{user: user, account: "a", path: path, cookies: []*http.Cookie{cookie}})
+		},
+	} {
+		for _, user := range []string{"ann", "bob"} { // each has a connection, and ann is an operator
+			ds := &fake{name: "crm", perUser: true, status: status}
+			body := visit(newBed(t, ds), ds, user).Body.String()
+			want := user == "ann" && name != "the callback"
+			if strings.Contains(body, shown) != want || !want && strings.Contains(body, "AADSTS") {
+				t.Errorf("%s, %s: %s", name, user, body)
+			}
+		}
 	}
 }

@@ -38,6 +38,7 @@ type connectionView struct {
 	Renewed  *moment
 	Problem  string // the last error, in plain words
 	Code     string // and as the provider has called it
+	Says     string // and what it has written of it, for operators
 	Redirect string // the URL to register
 	Note     string
 
@@ -127,6 +128,9 @@ func (v *visit) connection(ctx context.Context, ds datasource, may permission, k
 	} else {
 		c.facts(ds, status, now)
 	}
+	if !v.h.operators[v.user] {
+		c.Says = ""
+	}
 	if may != permissionAct {
 		c.Problem, c.Code = "", ""
 		return c
@@ -147,6 +151,7 @@ func (c *connectionView) unreadable(err error) {
 // facts says what is known of a connection.
 func (c *connectionView) facts(ds datasource, status *oauth.Status, now time.Time) {
 	c.Problem, c.Code = problem(status.LastError)
+	c.Says = status.LastDescription
 	switch {
 	case status.State == oauth.StateConnected:
 		c.State, c.Words = "good", "Connected"

@@ -41,7 +41,7 @@ func TestWhatHappened(t *testing.T) {
 		"error=access_denied":               {"You declined", "it has no state", provider, "access_denied"},
 		"error=access_denied&state=":        {"You declined", "it has no state", provider, "access_denied"},
 		"error=temporarily_unavailable&x=%": {"The provider is busy", "it has no state", provider, "temporarily_unavailable"},
-		"error=new_words":                   {"The provider did not connect the account", "it has no state", provider, "other"},
+		"error=new_words":                   {"The provider did not connect the account", "it has no state", provider, "new_words"},
 		"error=access_denied&state=unknown": {messageNoFlow.Title, "ten minutes", provider, "access_denied"},
 		"code=c":                            {messageNoState.Title, "(state)", gateway, ""},
 		"":                                  {messageNoState.Title, "(state)", gateway, ""},

@@ -11,12 +11,13 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 )
 
-// message is a page that says one thing. All its words are fixed: nothing that a request or a provider has brought is in
-// it, so nobody can have a page of ours say theirs (T13).
+// message is a page that says one thing. Its words are fixed: nothing that a request has brought is in it, so nobody can have a page
+// of ours say theirs (T13). What a token endpoint has written stands beside them, as that, on pages for operators.
 type message struct {
 	Status   int
 	Title    string
 	Text     string
+	Says     string // what the provider has written, for operators alone
 	Hint     string // what to do
 	Command  string // and what to type for that
 	Good     bool
@@ -244,7 +245,7 @@ func messageOfDenial(code string) message {
 	m, ok := denials[code]
 	if !ok {
 		m = message{
-			Title: "The provider did not connect the account", Text: "It has given a reason that this gateway does not know.",
+			Title: "The provider did not connect the account", Text: "It has given a reason that this gateway does not know. The gateway's log has it.",
 			Hint: startAgain,
 		}
 	}
@@ -253,10 +254,10 @@ func messageOfDenial(code string) message {
 	return m
 }
 
-// knownDenial is the error for the log.
-func knownDenial(code string) string {
-	if _, ok := denials[code]; ok {
-		return code
+// loggedDenial is the error for the log: as the provider has called it, if that is a word.
+func loggedDenial(code string) string {
+	if _, shown := problem(code); shown != "" {
+		return shown
 	}
 	return "other"
 }
