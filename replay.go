@@ -89,6 +89,12 @@ func maybeDone(req *http.Request, refusal *http.Response) bool {
 	return err != nil || refusal.Request == nil || to.Host == refusal.Request.URL.Host
 }
 
+const (
+	// drainLimit is how much of a refusal is read so that its connection can be used again, and drainTime how long.
+	drainLimit = 4 << 10
+	drainTime  = 50 * time.Millisecond
+)
+
 // drain reads the rest of a refusal, so that its connection can be used for the request that follows. An API that does not
 // end it must not keep the caller waiting.
 func drain(body io.ReadCloser) {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -32,10 +31,6 @@ const (
 	// defaultIdleConns replaces Caddy's 32 for each host: with more callers than that at once every further request
 	// would dial, at 1.3 to 1.45 times the CPU time for 256 callers.
 	defaultIdleConns = 512
-
-	// drainLimit is how much of a refusal is read so that its connection can be used again, and drainTime how long.
-	drainLimit = 4 << 10
-	drainTime  = 50 * time.Millisecond
 )
 
 // Transport is the transport `http` of `reverse_proxy`, with all its options, that puts the credential of the
