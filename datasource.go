@@ -153,6 +153,8 @@ type datasource struct {
 
 	// served says that a transport of ours is there for the datasource's requests, though it has no base URL.
 	served atomic.Bool
+
+	refusals refusalTrace
 }
 
 // provision resolves and loads what was configured.

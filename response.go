@@ -145,6 +145,7 @@ func (w *cleaningWriter) WriteHeader(status int) {
 		return
 	}
 	w.wrote = status >= 200 || status == http.StatusSwitchingProtocols
+	w.ds.tellRefusal(w.logger, statusOf(status, w.Header()), w.Header(), false)
 	if statusOf(status, w.Header()) == http.StatusUnauthorized && w.ds.renewable() {
 		w.x.renewal(w.req.Context(), w.logger)()
 	}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authenticatedapi
+
+import (
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/authenticated-api/caddy-authenticated-api/auth"
+)
+
+// refusalInterval is the least time between two lines of the log that tell of refusals of one datasource.
+const refusalInterval = time.Minute
+
+// refusalTrace has the log told that an API refuses the credential. Callers get the API's own answer, and
+// nothing else would show the operator of the gateway why.
+type refusalTrace struct {
+	told  atomic.Int64 // when, in Unix nanoseconds
+	since atomic.Int64 // how many have come that were not told of
+}
+
+// due reports whether a refusal is to be told of, and how many have come before it that were not.
+func (r *refusalTrace) due(now time.Time) (before int64, due bool) {
+	last := r.told.Load()
+	if last != 0 && now.Sub(time.Unix(0, last)) < refusalInterval || !r.told.CompareAndSwap(last, now.UnixNano()) {
+		r.since.Add(1)
+		return 0, false
+	}
+	return r.since.Swap(0), true
+}
+
+// tellRefusal tells the log of an answer by which an API refuses the credential, or looks as if it did.
+// refused says that refresh_on has its status. It is called with what the API has sent.
+func (ds *datasource) tellRefusal(logger *zap.Logger, status int, h http.Header, refused bool) {
+	if !refused && status != http.StatusUnauthorized && !refusesToken(status, h) || ds.carriesNothing() {
+		return
+	}
+	before, due := ds.refusals.due(time.Now())
+	if !due {
+		return
+	}
+	if c := logger.Check(zapcore.WarnLevel, "the API refuses the credential; the caller gets the API's answer"); c != nil {
+		c.Write(zap.String("datasource", ds.name), zap.Int("status", status), zap.Int64("refusals_before", before),
+			zap.String("remedy", ds.refusalRemedy(status, refused)))
+	}
+}
+
+// carriesNothing reports whether requests carry no credential of the gateway's.
+func (ds *datasource) carriesNothing() bool {
+	return ds.method.Placement() == auth.Placement{} && ds.signer == nil
+}
+
+// refusesToken reports whether an answer says that a token is of no use (RFC 6750 §3.1), whatever its status.
+func refusesToken(status int, h http.Header) bool {
+	if status < 400 || status > 499 {
+		return false
+	}
+	for _, challenge := range h["Www-Authenticate"] {
+		if strings.Contains(strings.ToLower(challenge), "invalid_token") {
+			return true
+		}
+	}
+	return false
+}
+
+// refusalRemedy says what an operator can do.
+func (ds *datasource) refusalRemedy(status int, refused bool) string {
+	switch {
+	case status != http.StatusUnauthorized && !refused:
+		return "the API has another status for a token that it does not take; add it to refresh_on"
+	case ds.oauth == nil:
+		return "compare the credential, its place (a header field or a query parameter) and its prefix with the API's documentation, and " +
+			"look whether it has expired or was withdrawn there; a new one in a {file} is read by itself"
+	case ds.oauth.Interactive():
+		return "the token is valid by its lifetime and could not be exchanged for one that the API takes; compare scopes, audience and resource " +
+			"with the API's documentation, and connect the account again if its access was taken back there"
+	default:
+		return "the token is valid by its lifetime and could not be exchanged for one that the API takes; compare scopes, audience and resource " +
+			"with the API's documentation, and what the client is allowed there"
+	}
+}
