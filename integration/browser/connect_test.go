@@ -215,7 +215,7 @@ func TestProviderFails(t *testing.T) {
 			g.provider.Status.Store(0)
 			g.wantRefused(t, b, status, http.StatusBadGateway, test.want, test.hint)
 			// Ann is an operator: she sees why, as text that is the provider's.
-			if said := test.name != "down"; strings.Contains(b.text(t), "The provider says: “Canary<b>”") != said {
+			if said := test.name != "down"; strings.Contains(b.text(t), "The provider says: Canary<b>") != said {
 				t.Errorf("the page shows %q", b.text(t))
 			}
 		})
