@@ -306,7 +306,7 @@ func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error)
 	if err == nil {
 		t.watchTrailers(res, x, req)
 		x.ds.cleanResponse(res, req, x.caller, sent)
-		x.confine(res.Header, res.StatusCode, req)
+		x.confine(res.Header, res.StatusCode)
 	}
 	return res, err
 }
