@@ -71,14 +71,27 @@ func (t *Transport) turn(
 // mayBeAnswer reports whether a redirect may be the answer to a request that was carried out, so that what follows is a GET and
 // to send the request again would do it twice. A 303 says so (RFC 9110 §15.4.4), and a 302 does wherever a form was sent, if
 // the method is one that changes anything. A 301 says that the URL is wrong, which a server finds out before it does anything.
+// What is no redirect at all, though a Location is in it, is an answer (300, 304).
 func mayBeAnswer(method string, status int) bool {
-	switch method {
-	case http.MethodGet, http.MethodHead:
+	switch status {
+	case http.StatusMovedPermanently, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 		return false
-	case http.MethodOptions, "PROPFIND", "REPORT", "SEARCH", "QUERY": // as safe as a GET
-		return status == http.StatusSeeOther
+	case http.StatusFound:
+		return !isSafe(method)
+	case http.StatusSeeOther:
+		return method != http.MethodGet && method != http.MethodHead
 	default:
-		return status == http.StatusSeeOther || status == http.StatusFound
+		return true
+	}
+}
+
+// isSafe reports whether a method changes nothing (RFC 9110 §9.2.1, RFC 4918, RFC 3253, RFC 5323).
+func isSafe(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, "PROPFIND", "REPORT", "SEARCH", "QUERY":
+		return true
+	default:
+		return false
 	}
 }
 
