@@ -46,13 +46,18 @@ type exchange struct {
 
 	// What the hooks need, and the hooks, made once.
 	req       *http.Request
-	pass1xx   func(code int, header textproto.MIMEHeader) error
+	pass1xx   passInterim
+	retried   *http.Request // the same for attempts that have no part of the exchange
+	passAgain passInterim
 	conns     atomic.Int32 // connections that the clone went to
 	idle      atomic.Int32 // connections that were kept for another request afterwards
 	onInterim func(code int, header textproto.MIMEHeader) error
 	onConn    func(httptrace.GotConnInfo)
 	onIdle    func(error)
 }
+
+// passInterim is how the proxy passes an interim response (1xx) to the client.
+type passInterim = func(code int, header textproto.MIMEHeader) error
 
 // maxKeptFields bounds the size of the header map of an exchange that is kept.
 const maxKeptFields = 64
@@ -150,7 +155,7 @@ func (x *exchange) release() {
 	x.caller, x.written, x.turned, x.failed = nil, false, false, nil
 	x.out, x.url, x.sent, x.taken = http.Request{}, url.URL{}, auth.Sent{}, false
 	clear(x.header)
-	x.req, x.pass1xx = nil, nil
+	x.req, x.pass1xx, x.retried, x.passAgain = nil, nil, nil, nil
 	x.conns.Store(0)
 	x.idle.Store(0)
 	exchanges.Put(x)
@@ -189,13 +194,21 @@ func (x *exchange) interim(code int, header textproto.MIMEHeader) error {
 	return x.pass1xx(code, header)
 }
 
-// hookInterim is the part of hook that every attempt needs.
+// hookInterim is the part of hook that every attempt needs. The attempts to send one request share the ClientTrace, in which
+// the hook of the attempt before is still. That must not clean what this attempt brings: a link that is mapped twice leads
+// elsewhere.
 func (x *exchange) hookInterim(req *http.Request, sent *auth.Sent) {
 	trace := httptrace.ContextClientTrace(req.Context())
 	if trace == nil || trace.Got1xxResponse == nil {
 		return
 	}
-	ds, caller, pass := x.ds, x.caller, trace.Got1xxResponse
+	ds, caller, pass := x.ds, x.caller, x.pass1xx
+	if x.req != req {
+		if x.retried != req {
+			x.retried, x.passAgain = req, trace.Got1xxResponse
+		}
+		pass = x.passAgain
+	}
 	trace.Got1xxResponse = func(code int, header textproto.MIMEHeader) error {
 		ds.cleanHeader(http.Header(header), req, caller, sent)
 		return pass(code, header)

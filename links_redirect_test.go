@@ -82,6 +82,12 @@ func TestRedirectSlash(t *testing.T) {
 		{"/es", "301 Moved Permanently", "handle", "POST /?a=b", "/es/", 200},
 		{"/es", "303 See Other", "handle", "GET /", "/es/", 200},
 		{"/es", "303 See Other", "handle", "POST /", "/es/", 303}, // what follows is a GET
+		{"/es", "302 Found", "handle", "POST /", "/es/", 302},     // so it is here, and the POST may have been carried out
+		{"/es/", "302 Found", "handle", "DELETE /", "/es", 302},
+		{"/es", "300 Multiple Choices", "handle", "POST /", "/es/", 300}, // no redirect
+		{"/es", "304 Not Modified", "handle", "GET /", "/es/", 304},
+		{"/es", "302 Found", "handle", "PROPFIND /", "/es/", 200},
+		{"/es", "302 Found", "handle", "OPTIONS /", "/es/", 200},
 		{"/mcp/", "307 Temporary Redirect", "handle", "POST /", "/mcp", 200},
 		{"/mcp/", "308 Permanent Redirect", "handle_path /b*", "POST /b", "/mcp", 200},
 		{"/mcp/", "307 Temporary Redirect", "handle_path /b*", "POST /b/", "/mcp", 307}, // to /b

@@ -156,6 +156,27 @@ func TestLinksCookies(t *testing.T) {
 	}
 }
 
+// TestLinksCookiePaths: a cookie has one Path, that which the gateway has written. Clients differ in which of several they obey,
+// in what a blank is, and in whether quotes count.
+func TestLinksCookiePaths(t *testing.T) {
+	l := newLinkRig(t, "", "")
+	for cookie, want := range map[string]string{
+		"a=b; Path=/connect; Path=/v2/x":                     "a=b; Path=/crm/x",
+		"a=b; Path=/v2/x; HttpOnly; path=/connect":           "", // the last counts, and it is beside the base URL
+		"a=b; Path=/connect; \u00a0Path=/v2/x":               "a=b; Path=/crm/x",
+		"a=b; Path=/connect; \u2003Path\u2003=/v2/x; Secure": "a=b; Path=/crm/x; Secure",
+		"a=b; Path=/connect; Path=":                          "a=b",
+		"a=b; Path=/connect; Path":                           "a=b",
+		"a=b; Path=\"/connect\"; Secure":                     "a=b; Secure",
+		"a=b; Path=\u00a0/connect":                           "",
+	} {
+		l.answer = "Set-Cookie: " + cookie + "\r\n"
+		if got := strings.Join(l.get(t, "/crm/items/7", "").Header["Set-Cookie"], "|"); got != want {
+			t.Errorf("Set-Cookie: %q: the caller got %q, want %q", cookie, got, want)
+		}
+	}
+}
+
 // TestLinksItself holds the page against requests for the route itself.
 func TestLinksItself(t *testing.T) {
 	for _, row := range linksTable(t, "The route itself") {

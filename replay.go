@@ -19,7 +19,7 @@ import (
 func (t *Transport) replay(
 	req *http.Request, x *exchange, body body, refusal *http.Response, sent *auth.Sent,
 ) (*http.Response, *auth.Sent, error) {
-	if t.window == 0 || !body.replayable() || maybeDone(req, refusal) {
+	if t.window == 0 || !body.replayable() || maybeDone(req, x.ds, refusal, sent) {
 		// The next request shall be served.
 		x.renewal(req.Context(), t.logger)()
 		return refusal, sent, nil
@@ -74,8 +74,9 @@ func (t *Transport) resend(
 
 // maybeDone reports whether an answer that counts as a refusal may be that to a request which was carried out: 301, 302 and 303
 // are what a server says to a POST that has succeeded (RFC 9110 §15.4.4), and a second one would do it twice. Whoever is sent to
-// another host is sent to a login page.
-func maybeDone(req *http.Request, refusal *http.Response) bool {
+// another host is sent to a login page; what that is goes by all names of the API, which is rarely called by the address that was
+// dialled.
+func maybeDone(req *http.Request, ds *datasource, refusal *http.Response, sent *auth.Sent) bool {
 	switch refusal.StatusCode {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther:
 	default:
@@ -86,7 +87,7 @@ func maybeDone(req *http.Request, refusal *http.Response) bool {
 		return false
 	}
 	to, err := refusal.Location() // resolved against the URL that was asked
-	return err != nil || refusal.Request == nil || to.Host == refusal.Request.URL.Host
+	return err != nil || to.Host == "" || sent.IsHost(to, ds.base)
 }
 
 const (

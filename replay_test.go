@@ -293,17 +293,23 @@ func TestReplayRedirect(t *testing.T) {
 		"308 of a POST":                   {"POST", "308 Permanent Redirect", "/login", true},
 		"302 of a POST to another host":   {"POST", "302 Found", "https://login.example.com/", true},
 		"302 of a POST, perhaps its done": {"POST", "302 Found", "/v2/orders/1", false},
+		"303 of a POST, perhaps its done": {"POST", "303 See Other", "http://api.example/v2/orders/1", false}, // by the Host it was sent
+		"301 of a POST to its other port": {"POST", "301 Moved Permanently", "https://api.example:443/v2/orders/1", false},
+		"302 of a POST without a scheme":  {"POST", "302 Found", "//API.example./v2/orders/1", false},
+		"302 of a POST, by the address":   {"POST", "302 Found", "http://ADDR/v2/orders/1", false},
 		"303 of a PUT, perhaps its done":  {"PUT", "303 See Other", "orders/1", false},
 		"302 of a DELETE to nowhere":      {"DELETE", "302 Found", "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
+			var location string
 			api := rig.NewAPI(t, func(request string) string {
 				if strings.Contains(request, "Bearer new\r\n") {
 					return rig.OK("ok")
 				}
-				return rig.Response(test.status, "Location: "+test.location+"\r\n", "")
+				return rig.Response(test.status, "Location: "+location+"\r\n", "")
 			})
-			gateway, secret := replayGateway(t, api.Addr, "refresh_on 401 301 302 303 307 308")
+			location = strings.Replace(test.location, "ADDR", api.Addr, 1)
+			gateway, secret := replayGateway(t, api.Addr, "refresh_on 401 301 302 303 307 308\nheader_up Host api.example")
 			rotate(t, secret, "new")
 			res := rig.Do(t, gateway, test.method, "/x", "", "")
 			if (res.StatusCode == 200) != test.again {
@@ -323,6 +329,37 @@ func TestReplayRedirect(t *testing.T) {
 			}
 			wantOK(t, rig.Get(t, gateway, "/x", ""))
 		})
+	}
+}
+
+// TestReplayEarlyHints: what comes before the answer to a request that was sent again, or twice again, has its links mapped
+// once, as the answer has.
+func TestReplayEarlyHints(t *testing.T) {
+	const hints = "HTTP/1.1 103 Early Hints\r\nLink: </v2/style.css>; rel=preload\r\n\r\n"
+	for _, test := range []struct {
+		target  string
+		replies int
+	}{{"/x", 3}, {"/", 4}} { // the latter is redirected to /v2/, see turn
+		api := rig.NewAPI(t, func(request string) string {
+			switch {
+			case strings.HasPrefix(request, "GET /v2 "):
+				return hints + rig.Response("307 Temporary Redirect", "Location: /v2/\r\n", "")
+			case strings.Contains(request, "Bearer new\r\n"):
+				return hints + rig.OK("ok")
+			}
+			return hints + rig.Response("401 Unauthorized", "", "")
+		})
+		gateway, secret := replayGateway(t, api.Addr, "")
+		rotate(t, secret, "new")
+		replies := rig.Exchange(t, gateway, "GET "+test.target+" HTTP/1.1\r\nHost: "+gateway+"\r\n\r\n", test.replies)
+		if last := replies[len(replies)-1]; last.StatusCode != 200 || len(replies) != test.replies {
+			t.Fatalf("%s: the client got %d replies, the last is %d", test.target, len(replies), last.StatusCode)
+		}
+		for _, reply := range replies[:len(replies)-1] {
+			if got := reply.Header.Get("Link"); reply.StatusCode != 103 || got != "</style.css>; rel=preload" {
+				t.Errorf("%s: %d has Link: %s", test.target, reply.StatusCode, got)
+			}
+		}
 	}
 }
 

@@ -151,7 +151,7 @@ func (w *cleaningWriter) WriteHeader(status int) {
 	}
 	w.clean()
 	if w.wrote {
-		w.x.confine(w.Header(), status, w.req)
+		w.x.confine(w.Header(), status)
 	}
 	w.ResponseWriterWrapper.WriteHeader(status)
 	if w.wrote {

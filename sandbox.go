@@ -19,17 +19,27 @@ var problemWorker = problem{
 		"with sandbox off, or put the console on a host of its own.",
 }
 
-// sandboxed reports whether what the API answers by that host must not act with the origin of a console. The rule: where a
+// sandboxed reports whether what the API answers to a request must not act with the origin of a console. The rule: where a
 // console has the origin of a route, an API's document is a page of another origin. Its script could press the console's
-// buttons otherwise, for no server can tell one page of an origin from another.
-func (ds *datasource) sandboxed(r *http.Request, host string) bool {
-	return ds.sandbox && ds.site.sharesConsole(r.Context(), host)
+// buttons otherwise, for no server can tell one page of an origin from another. The origin is the one that the caller has
+// called: behind a proxy that may say so its host can be another than the gateway's own. r is the request as it came.
+func (ds *datasource) sandboxed(r *http.Request) bool {
+	switch {
+	case !ds.sandbox:
+		return false
+	case ds.site.sharesConsole(r.Context(), r.Host):
+		return true
+	case !trusted(r):
+		return false
+	}
+	f := forwardedBy(r.Header, "", r.Host)
+	return f.host != r.Host && ds.site.sharesConsole(r.Context(), f.host)
 }
 
 // confine adds the policy to the header of a response if a browser may show it as a document. Policies add up: that of the
 // API stays, and cannot undo this one (CSP Level 3 §8.1).
-func (x *exchange) confine(h http.Header, status int, req *http.Request) {
-	if isDocument(h, status) && x.ds.sandboxed(req, x.caller.Host) {
+func (x *exchange) confine(h http.Header, status int) {
+	if isDocument(h, status) && x.ds.sandboxed(x.caller) {
 		h["Content-Security-Policy"] = append(h["Content-Security-Policy"], sandboxPolicy)
 	}
 }
@@ -55,7 +65,7 @@ func isDocument(h http.Header, status int) bool {
 // checkWorker refuses the script of a service worker (Service Workers §"Service-Worker" header) where documents are
 // confined: it would stand between browsers and all pages below it.
 func (ds *datasource) checkWorker(r *http.Request) *problem {
-	if len(r.Header["Service-Worker"]) > 0 && ds.sandboxed(r, r.Host) {
+	if len(r.Header["Service-Worker"]) > 0 && ds.sandboxed(r) {
 		return &problemWorker
 	}
 	return nil

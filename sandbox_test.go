@@ -124,3 +124,26 @@ func TestSandboxWhere(t *testing.T) {
 		})
 	}
 }
+
+// TestSandboxBehindProxy has a proxy in front that sends the gateway another Host than callers have called: the origin is what
+// they have called, if the proxy is one that may say so.
+func TestSandboxBehindProxy(t *testing.T) {
+	api := rig.NewAPI(t, func(string) string { return rig.Response("200 OK", "Content-Type: text/html\r\n", "<p>") })
+	for globals, want := range map[string]bool{"servers {\ntrusted_proxies static 127.0.0.0/8\n}": true, "": false} {
+		gateway := rig.Start(t, "{\nadmin off\npersist_config off\nauto_https off\ndefault_bind 127.0.0.1\n"+globals+"\n}\n"+
+			"http://inner:PORT {\nauthenticated_api http://"+api.Addr+" {\nauth bearer t\n}\n}\n"+
+			"http://console:PORT, http://www.example.com:PORT {\nauthenticated_api_console\n}")
+		for _, form := range []string{"X-Forwarded-Host: www.example.com", "X-Forwarded-Host: WWW.example.com:443, inner\r\nX-Forwarded-Proto: https"} {
+			get := func(more string) *rig.Reply {
+				t.Helper()
+				return rig.Exchange(t, gateway, "GET /x HTTP/1.1\r\nHost: inner\r\n"+form+more+"\r\n\r\n", 1)[0]
+			}
+			if got := get("").Header["Content-Security-Policy"]; (len(got) == 1 && got[0] == sandbox) != want {
+				t.Errorf("%q, %s: the policy is %q", globals, form, got)
+			}
+			if res := get("\r\nService-Worker: script"); (res.StatusCode == http.StatusForbidden) != want {
+				t.Errorf("%q, %s: the script of a service worker: %d", globals, form, res.StatusCode)
+			}
+		}
+	}
+}

@@ -302,7 +302,7 @@ func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error)
 		x.ds.tellRefusal(t.logger, statusOf(res.StatusCode, res.Header), res.Header, t.refused(res))
 		t.watchTrailers(res, x, req)
 		x.ds.cleanResponse(res, req, x.caller, sent)
-		x.confine(res.Header, res.StatusCode, req)
+		x.confine(res.Header, res.StatusCode)
 	}
 	return res, err
 }

@@ -46,7 +46,7 @@ func (t *Transport) turn(
 	switch {
 	case turn == auth.NoTurn:
 		return res, sent, nil
-	case turn == auth.TurnSlash && !x.turned && (follows || res.StatusCode != http.StatusSeeOther):
+	case turn == auth.TurnSlash && !x.turned && !mayBeAnswer(req.Method, res.StatusCode):
 		t.warnTurn(x.ds, location, "the API redirects requests for the base URL to the same with a slash "+
 			"at its end, or without one, so each is sent twice; write the base URL as the API has it")
 		if again, ok := body.again(); ok {
@@ -66,6 +66,33 @@ func (t *Transport) turn(
 	}
 	drain(res.Body)
 	return problemRedirect.response(req, x.ds.name), sent, nil
+}
+
+// mayBeAnswer reports whether a redirect may be the answer to a request that was carried out, so that what follows is a GET and
+// to send the request again would do it twice. A 303 says so (RFC 9110 §15.4.4), and a 302 does wherever a form was sent, if
+// the method is one that changes anything. A 301 says that the URL is wrong, which a server finds out before it does anything.
+// What is no redirect at all, though a Location is in it, is an answer (300, 304).
+func mayBeAnswer(method string, status int) bool {
+	switch status {
+	case http.StatusMovedPermanently, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return false
+	case http.StatusFound:
+		return !isSafe(method)
+	case http.StatusSeeOther:
+		return method != http.MethodGet && method != http.MethodHead
+	default:
+		return true
+	}
+}
+
+// isSafe reports whether a method changes nothing (RFC 9110 §9.2.1, RFC 4918, RFC 3253, RFC 5323).
+func isSafe(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, "PROPFIND", "REPORT", "SEARCH", "QUERY":
+		return true
+	default:
+		return false
+	}
 }
 
 // warnTurn logs, now and then, what to change in the base URL. Of the location it tells no more than

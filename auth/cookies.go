@@ -23,24 +23,16 @@ func (r *Route) cookies(fields []string) []string {
 // caller has called (RFC 6265 §5.2.3, §5.3).
 func (r *Route) cookie(field string) (string, bool) {
 	name, _, _ := strings.Cut(field, "=")
-	hostWide := strings.HasPrefix(strings.ToLower(strings.TrimSpace(name)), "__host-")
-	parts := strings.Split(field, ";")
-	attributes := parts[:0]
-	place, written := "", -1 // the last Path counts (RFC 6265 §5.3)
-	for i, attribute := range parts {
-		key, val, _ := strings.Cut(attribute, "=")
-		switch key = strings.ToLower(strings.TrimSpace(key)); {
-		case i > 0 && key == "domain":
-			continue
-		case i > 0 && key == "path":
-			place, written = strings.TrimSpace(val), len(attributes)
-		}
-		attributes = append(attributes, attribute)
-	}
-	if hostWide {
+	if strings.HasPrefix(strings.ToLower(strings.TrimSpace(name)), "__host-") {
+		attributes, _, _ := splitCookie(field, true)
 		return strings.Join(attributes, ";"), true // browsers take it for the whole host or not at all
 	}
+	attributes, place, at := splitCookie(field, false)
 	if !strings.HasPrefix(place, "/") {
+		if at >= 0 {
+			attributes = append(attributes[:at], attributes[at+1:]...) // to clients it is as if it were not there
+			at = -1
+		}
 		place = defaultPlace(r.sentPath())
 		if r.sameFolder() && r.Base.within(place) {
 			return strings.Join(attributes, ";"), true // the caller's client makes the same of its own URL
@@ -50,15 +42,40 @@ func (r *Route) cookie(field string) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	if written < 0 {
+	if at < 0 {
 		return strings.Join(attributes, ";") + "; Path=" + path, true
 	}
-	key, val, _ := strings.Cut(attributes[written], "=")
-	if strings.TrimSpace(val) == path {
+	key, val, _ := strings.Cut(attributes[at], "=")
+	if trimmed := strings.Trim(key, " \t"); trimmed != strings.TrimSpace(key) {
+		key = " Path"
+	} else if strings.TrimSpace(val) == path {
 		return strings.Join(attributes, ";"), true
 	}
-	attributes[written] = key + "=" + path
+	attributes[at] = key + "=" + path
 	return strings.Join(attributes, ";"), true
+}
+
+// splitCookie returns the parts of a Set-Cookie field without Domain, what the last Path says, and where
+// that stands; -1 if there is none. The last one counts (RFC 6265 §5.3), and clients differ in what a
+// blank is and in whether one counts that is no path. So no other Path stays, unless all are to.
+func splitCookie(field string, all bool) (attributes []string, place string, at int) {
+	parts := strings.Split(field, ";")
+	attributes, at = parts[:1], -1
+	for _, attribute := range parts[1:] {
+		key, val, _ := strings.Cut(attribute, "=")
+		switch strings.ToLower(strings.TrimSpace(key)) {
+		case "domain":
+			continue
+		case "path":
+			if place = strings.TrimSpace(val); at >= 0 && !all {
+				attributes[at] = attribute
+				continue
+			}
+			at = len(attributes)
+		}
+		attributes = append(attributes, attribute)
+	}
+	return attributes, place, at
 }
 
 // cookiePath returns the caller's path for that of a cookie.

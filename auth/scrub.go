@@ -21,6 +21,20 @@ type Sent struct {
 	Credential *Credential
 }
 
+// IsHost reports whether a URL is on a host of the API, the one of its base URL too if that is not
+// nil, or of the gateway.
+func (s *Sent) IsHost(u *url.URL, base *BaseURL) bool {
+	if base != nil && isAt(u, base.Host()) {
+		return true
+	}
+	for _, host := range s.Hosts {
+		if isAt(u, host) {
+			return true
+		}
+	}
+	return false
+}
+
 // scrubber removes the credential from the URLs of one answer. In URLs of the API the parameter
 // of the credential's name goes, whatever its value: the gateway sends its own. A URL of another
 // host may have a parameter of that name for a purpose of its own, so there it goes only if it
@@ -71,12 +85,7 @@ func (s *scrubber) isOwn(ref string, around bool) bool {
 	if u.Host == "" && u.Scheme == "" {
 		return around
 	}
-	for _, host := range s.sent.Hosts {
-		if isAt(u, host) {
-			return true
-		}
-	}
-	return false
+	return s.sent.IsHost(u, nil)
 }
 
 // path removes the segments of a path, and the parameters of segments (RFC 3986 §3.3), that show
