@@ -51,14 +51,17 @@ func placeOf(name string) place {
 		return urlPlace
 	case "If":
 		return taggedPlace
-	case "X-Copy-From", "X-Object-Manifest", "X-Symlink-Target", "X-Versions-Location", "X-History-Location":
+	case "X-Copy-From", "X-Object-Manifest", "X-Versions-Location", "X-History-Location":
 		return containerPlace
 	case "Destination-Account", "X-Copy-From-Account", "X-Symlink-Target-Account":
 		return accountPlace
 	case "Upload-Concat":
 		return concatPlace
 	}
-	if saysFromOrTo(name) {
+	switch {
+	case strings.HasPrefix(name, "X-") && strings.HasSuffix(name[1:], "-Symlink-Target"):
+		return containerPlace // OpenStack's, and X-Oss-Symlink-Target and its like, which name an object of the same bucket
+	case saysFromOrTo(name):
 		return namePlace
 	}
 	return noPlace

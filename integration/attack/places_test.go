@@ -93,6 +93,10 @@ func TestPlaces(t *testing.T) {
 		{"Destination-Account", "other", "", ""},
 		{"X-Object-Manifest", "other/parts", "", ""},
 		{"X-Symlink-Target", "other/a", "", ""},
+		// A link that a GET follows.
+		{"X-Oss-Symlink-Target", "other/a", "", ""},
+		{"X-Tos-Symlink-Target", "/v1/other/a", "", ""},
+		{"X-Oss-Symlink-Target", "v1/public/a", "v1/public/a", "v1/public/a"},
 		// RFC 4918's lists.
 		{"If", `(<urn:uuid:1> ["a)"])`, `(<urn:uuid:1> ["a)"])`, `(<urn:uuid:1> ["a)"])`},
 		{"If", "<http://GW/dav/a> (<urn:uuid:1>) </dav/b> (Not <DAV:no-lock>)", "<http://API/v1/public/dav/a> (<urn:uuid:1>) </v1/public/dav/b> (Not <DAV:no-lock>)", "<http://API/v1/public/a> (<urn:uuid:1>) </v1/public/b> (Not <DAV:no-lock>)"},
