@@ -126,7 +126,7 @@ func TestKeptAlive(t *testing.T) {
 // TestKeptAliveByAnother: the account is connected on a node that dies; another one, which has not been asked for anything, and
 // one that starts, keep it alive.
 func TestKeptAliveByAnother(t *testing.T) {
-	for _, life := range []time.Duration{3 * time.Minute, 30 * time.Minute} {
+	for _, life := range []time.Duration{10 * time.Minute, 30 * time.Minute} {
 		bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 			s := &web{p: w.p, refreshLife: life}
 			dies, stays := w.gateway(s, kept), w.gateway(s, kept)

@@ -26,7 +26,7 @@ const (
 	keepInterval = time.Hour
 
 	// keepFew is the same where there are no more than keepPace of them.
-	keepFew = time.Minute
+	keepFew = 5 * time.Minute
 
 	// keepRetry is when all records are looked at again of which some could not be dealt with; it doubles each time.
 	keepRetry = 2 * time.Second
@@ -67,8 +67,8 @@ func (m *Method) Keep(ctx context.Context) {
 	}
 }
 
-// keepEvery is how often all records are looked at, if there are that many. Few of them are looked at each minute: another node may
-// have connected an account since whose refresh token ends soon, and have died.
+// keepEvery is how often all records are looked at, if there are that many. Few of them are looked at every five minutes: another node may
+// have connected an account since whose refresh token ends in half an hour, and have died.
 func (m *Method) keepEvery(records int) time.Duration {
 	every := keepInterval
 	if records <= keepPace && m.environment.KeepAlive > 0 {
