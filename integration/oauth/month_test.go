@@ -144,8 +144,9 @@ func TestShortTokens(t *testing.T) {
 		w.wantFailures(0)
 		redeemed := w.check("")
 		t.Logf("%d requests, of which %d have waited; %d redemptions", w.served, w.waited, redeemed)
-		if w.waited > 0 || redeemed < 288 || redeemed > 370 {
-			t.Errorf("%d requests have waited, %d redemptions", w.waited, redeemed)
+		// A restart within a second sends no refresh whose answer it could not wait for, so the first request after it may have to.
+		if restarts := reloads / 7; w.waited > restarts || redeemed < 288 || redeemed > 370 {
+			t.Errorf("%d requests have waited, %d redemptions, %d restarts", w.waited, redeemed, restarts)
 		}
 	})
 	wantNoErrors(t, log)
