@@ -40,7 +40,7 @@ var secretBlocks = []string{
 
 // secretGlobals are global options as people write them.
 var secretGlobals = []string{
-	"authenticated_api {\n\tkey {env.KEY}\n\tstorage file_system {\n\t\troot /tmp/nowhere\n\t}\n\tcache_size 1000\n\tsweep_after 90d\n\tkeep_alive 24h\n\tdeny_private\n\tallow_dial 169.254.1.2 10.0.0.0/8\n}",
+	"authenticated_api {\n\tkey {env.KEY}\n\tstorage file_system {\n\t\troot ./nowhere\n\t}\n\tcache_size 1000\n\tsweep_after 90d\n\tkeep_alive 24h\n\tdeny_private\n\tallow_dial 169.254.1.2 10.0.0.0/8\n}",
 }
 
 // secrets are shaped as those of providers are. None is one.
