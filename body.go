@@ -20,7 +20,8 @@ type body struct {
 	announced http.Header // as it was before
 }
 
-func newBody(req *http.Request, ds *datasource, window int, again bool) body {
+// newBody returns the body of req, which the proxy has made of caller.
+func newBody(req, caller *http.Request, ds *datasource, window int, again bool) body {
 	b := body{first: req.Body}
 	if req.Body == nil || req.Body == http.NoBody {
 		return b
@@ -35,6 +36,9 @@ func newBody(req *http.Request, ds *datasource, window int, again bool) body {
 			b.announced = b.trailer.Clone()
 		}
 		b.window = auth.NewWindow(b.first, window)
+		if caller.Body != nil {
+			b.window.Interrupt = caller.Body
+		}
 		b.first = b.window.First()
 	}
 	return b

@@ -280,7 +280,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 // send sends the request, and once more if the credential was refused and a fresh one can be had.
 func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error) {
 	itself := x.ds.base != nil && x.ds.isItself(x.caller, req.URL) // which can be sent again for another reason, see turn
-	body := newBody(req, x.ds, t.window, itself)
+	body := newBody(req, x.caller, x.ds, t.window, itself)
 	out, sent, err := t.outgoing(req, x, x.credential)
 	if err != nil {
 		return t.unsigned(req, x.ds, err), nil

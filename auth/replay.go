@@ -19,6 +19,14 @@ type Window struct {
 	src   io.ReadCloser
 	limit int
 
+	// Interrupt is closed in place of the body while a read of the body is under way. It is for a
+	// body that must not be closed then, and ends the read. Default: the body itself.
+	//
+	// The body that Caddy's proxy passes to a transport is of that kind: Read counts bytes without a
+	// lock, and Close looks at the count. A client of HTTP/2 closes a body during a read whenever a
+	// server answers before it has the whole request, as in most refusals of gRPC.
+	Interrupt io.Closer
+
 	reading sync.Mutex // held while src is read; taken before mu
 
 	mu       sync.Mutex
@@ -106,8 +114,20 @@ func (w *Window) Finish() {
 	w.released = w.released || release
 	w.mu.Unlock()
 	if release {
-		_ = w.src.Close()
+		_ = w.closeSource()
 	}
+}
+
+// closeSource closes src, and ends a read of it that is under way.
+func (w *Window) closeSource() error {
+	if w.Interrupt == nil {
+		return w.src.Close()
+	}
+	if !w.reading.TryLock() {
+		return w.Interrupt.Close()
+	}
+	defer w.reading.Unlock()
+	return w.src.Close()
 }
 
 // attempt is the body of one attempt. It implements io.ReadCloser.
@@ -187,7 +207,7 @@ func (a *attempt) Close() error {
 	w.released = w.released || release
 	w.mu.Unlock()
 	if release {
-		return w.src.Close()
+		return w.closeSource()
 	}
 	return nil
 }

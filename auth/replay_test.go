@@ -476,3 +476,54 @@ func TestWindowGetBody(t *testing.T) {
 		}
 	}
 }
+
+// racy is a body like that of Caddy's proxy: Close must not be called during a Read.
+type racy struct {
+	io.ReadCloser
+	read int
+}
+
+func (r *racy) Read(p []byte) (int, error) {
+	n, err := r.ReadCloser.Read(p)
+	r.read += n
+	return n, err
+}
+
+func (r *racy) Close() error {
+	if r.read == 0 {
+		return nil
+	}
+	return r.ReadCloser.Close()
+}
+
+// TestInterrupt: a body is closed during a read by what it reads from, so the race detector has
+// nothing to say, and the read ends.
+func TestInterrupt(t *testing.T) {
+	for name, end := range map[string]func(*auth.Window, io.Closer){
+		"close after finish": func(w *auth.Window, body io.Closer) { w.Finish(); _ = body.Close() },
+		"finish after close": func(w *auth.Window, body io.Closer) { _ = body.Close(); w.Finish() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			pr, pw := io.Pipe()
+			w := auth.NewWindow(&racy{ReadCloser: pr}, 100)
+			w.Interrupt = pr
+			body := w.First()
+			go func() { _, _ = pw.Write([]byte("begun")) }()
+			if _, err := io.ReadFull(body, make([]byte, 5)); err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error)
+			synced := make(chan struct{})
+			go func() {
+				close(synced)
+				_, err := body.Read(make([]byte, 1))
+				ended <- err
+			}()
+			<-synced
+			end(w, body)
+			if err := <-ended; err == nil {
+				t.Error("the read has not failed")
+			}
+		})
+	}
+}
