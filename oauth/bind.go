@@ -77,8 +77,8 @@ func (m *Method) Bind(env Environment) error {
 	m.places = newPlaces() // a new configuration may have a storage that works
 	identity := m.identity(to)
 	key := env.Datasource + "\x00" + identity
-	shared, _ := pool.LoadOrStore(key, new(connections))
-	m.connections = shared.(*connections)
+	shared, _ := pools.LoadOrStore(key, new(Pool))
+	m.connections = shared.(*Pool)
 	if m.Interactive() {
 		m.presence = m.connections.presenceOf(m)
 	}
@@ -87,7 +87,7 @@ func (m *Method) Bind(env Environment) error {
 		if env.EndBy != nil {
 			m.connections.mustEnd(env.EndBy())
 		}
-		_, err := pool.Delete(key)
+		_, err := pools.Delete(key)
 		if err != nil {
 			m.logger.Error("a connection may be lost", zap.Error(err))
 		}
@@ -101,7 +101,7 @@ func (m *Method) Bind(env Environment) error {
 }
 
 // newSource returns the source of a connection.
-func (m *Method) newSource(connection, identity string, state *State) *Source {
+func (m *Method) newSource(connection, identity string, state *Connection) *Source {
 	s := &Source{
 		state: state, method: m, build: m.build, logger: m.logger,
 		fetch: func(ctx context.Context, before *Token) (*Token, error) { return m.fetch(ctx, m.http, before) },
@@ -122,7 +122,7 @@ func (m *Method) newSource(connection, identity string, state *State) *Source {
 		}
 		s.revoke = m.revoke
 		s.lease = lockPatience + time.Duration(m.Timeout) + leaseSlack
-		s.life = 2*s.lease + lookBy + 2*time.Duration(m.Timeout) + 4*storageTimeout // another's claim, and then the own
+		s.life = 2*s.lease + recheckDeadline + 2*time.Duration(m.Timeout) + 4*storageTimeout // another's claim, and then the own
 	}
 	return s
 }

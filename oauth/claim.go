@@ -54,7 +54,7 @@ type watch struct {
 }
 
 // over reports whether a claim need not be respected: it is none, the own one, or one whose owner must have died.
-func (w *watch) over(c *claim, self string, lease time.Duration, now time.Time) bool {
+func (w *watch) expired(c *claim, self string, lease time.Duration, now time.Time) bool {
 	if c == nil || c.Owner == self || c.Over {
 		return true
 	}
@@ -85,9 +85,9 @@ func (s *Source) claim(ctx context.Context, base *Token, read time.Time) (mine *
 		return nil, until, err
 	}
 	if time.Since(read) > lateAfter {
-		s.beLate(base, read)
+		s.noteSlowWrite(base, read)
 	}
-	if _, late := s.state.lateSince(read); late {
+	if _, late := s.state.suspectSince(read); late {
 		until = now
 	}
 	if err := sleep(ctx, settleTime); err != nil {
@@ -99,33 +99,33 @@ func (s *Source) claim(ctx context.Context, base *Token, read time.Time) (mine *
 	return mine, until, nil
 }
 
-// beLate notes that a write that rests on a reading of base was late.
-func (s *Source) beLate(base *Token, read time.Time) {
+// noteSlowWrite notes that a write that rests on a reading of base was late.
+func (s *Source) noteSlowWrite(base *Token, read time.Time) {
 	if base.node == "" {
 		read = time.Time{} // a node without an entry has written that, and may still be there
 	}
-	s.state.beLate(read, s.outlasts())
+	s.state.noteSlowWrite(read, s.rivalWindow())
 }
 
-// outlasts is how long it takes until others have also seen, and mended, if a newer record was overwritten.
-func (s *Source) outlasts() time.Duration { return max(s.lease, lookBy+2*time.Second) }
+// rivalWindow is how long it takes until others have also seen, and mended, if a newer record was overwritten.
+func (s *Source) rivalWindow() time.Duration { return max(s.lease, recheckDeadline+2*time.Second) }
 
-// unrivalled reports whether nothing of another node can lie below a claim of this one that rests on a reading, however late it is.
-func (s *Source) unrivalled(ctx context.Context, mine *Token, read time.Time) bool {
-	from, _ := s.state.lateSince(read)
+// hasNoRival reports whether nothing of another node can lie below a claim of this one that rests on a reading, however late it is.
+func (s *Source) hasNoRival(ctx context.Context, mine *Token, read time.Time) bool {
+	from, _ := s.state.suspectSince(read)
 	return mine.node != "" && sleep(ctx, lateAfter) == nil && s.store.presence.alone(ctx, from)
 }
 
-// outlast waits until whoever may have redeemed the refresh token in the meantime has stored the next one, or has died: the
+// waitOutRivals waits until whoever may have redeemed the refresh token in the meantime has stored the next one, or has died: the
 // storage is so slow, or this process stood still for so long, that the claim may have been written over another's. It returns nil
 // if that was so. Where no other node can be it does not wait.
-func (s *Source) outlast(ctx context.Context, mine *Token, read time.Time) (*Token, error) {
-	wait := s.outlasts()
+func (s *Source) waitOutRivals(ctx context.Context, mine *Token, read time.Time) (*Token, error) {
+	wait := s.rivalWindow()
 	// Each mark is for those who have seen the one before, so that they go on waiting: it must come before a lease is over.
 	steps := max(2, int((wait+s.lease-leaseClaimed-1)/(s.lease-leaseClaimed)))
 	for i := range steps {
 		next := time.Now().Add(wait / time.Duration(steps))
-		if i == 0 && s.unrivalled(ctx, mine, read) {
+		if i == 0 && s.hasNoRival(ctx, mine, read) {
 			return mine, nil
 		}
 		if i == 0 {
@@ -165,7 +165,7 @@ func (s *Source) saveClaim(ctx context.Context, mine *Token) error {
 		return nil
 	}
 	if time.Since(begin) > lateAfter {
-		s.state.beLate(time.Time{}, s.outlasts())
+		s.state.noteSlowWrite(time.Time{}, s.rivalWindow())
 	}
 	return fmt.Errorf("claiming the refresh token: %w", err)
 }
@@ -202,15 +202,15 @@ func (s *Source) holdsStill(ctx context.Context, mine *Token) (_ *Token, held bo
 }
 
 var (
-	errTooSlow = errors.New("the storage is too slow for a claim to be sure of")
-	errOver    = errors.New("the storage was so slow that the claim was over before it could be marked again")
+	errTooSlow   = errors.New("the storage is too slow for a claim to be sure of")
+	errLeaseLost = errors.New("the storage was so slow that the claim was over before it could be marked again")
 )
 
 // age is how long ago the claim was written.
 func (t *Token) age() time.Duration { return time.Since(time.UnixMilli(t.claim.At)) }
 
 // prolong is markAgain for a claim whose lease must not be over yet: another node may have taken over else. With an error it returns
-// the claim as it may be stored all the same. With errOver it may be stored over another node's, and must stay: whoever saw none
+// the claim as it may be stored all the same. With errLeaseLost it may be stored over another node's, and must stay: whoever saw none
 // would redeem what that one redeems.
 func (s *Source) prolong(ctx context.Context, mine *Token) (*Token, error) {
 	if mine.age() > s.lease {
@@ -218,8 +218,8 @@ func (s *Source) prolong(ctx context.Context, mine *Token) (*Token, error) {
 	}
 	again, err := s.markAgain(ctx, mine)
 	if mine.age() > s.lease {
-		s.state.beLate(time.Time{}, s.outlasts())
-		err = errOver
+		s.state.noteSlowWrite(time.Time{}, s.rivalWindow())
+		err = errLeaseLost
 	}
 	return again, err
 }

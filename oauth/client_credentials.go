@@ -10,7 +10,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// fetchNext is obtain for tokens that can be had again at any time: those of client credentials.
+// fetchNext is renewToken for tokens that can be had again at any time: those of client credentials.
 func (s *Source) fetchNext(ctx context.Context) error {
 	now := time.Now()
 	current := s.state.token.Load()

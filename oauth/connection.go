@@ -34,9 +34,9 @@ func CheckConnection(key string) error {
 }
 
 // connections are the states of a datasource's connections. What is in them outlives a reload.
-type connections struct {
+type Pool struct {
 	mu     sync.RWMutex
-	states map[string]*State      // by connection
+	states map[string]*Connection // by connection
 	flows  map[string]*redemption // by the ID of the flow
 	bound  []*Method              // those whose configuration has not ended, the newest one last
 	endBy  time.Time              // by when the configuration that has ended last wants everything to have ended; zero: unknown
@@ -51,10 +51,10 @@ type connections struct {
 }
 
 // pool has the connections of all datasources.
-var pool = caddy.NewUsagePool()
+var pools = caddy.NewUsagePool()
 
 // state returns the state of a connection. limit bounds how many are kept.
-func (c *connections) state(key string, limit int) *State {
+func (c *Pool) state(key string, limit int) *Connection {
 	c.mu.RLock()
 	st := c.states[key]
 	c.mu.RUnlock()
@@ -72,24 +72,24 @@ func (c *connections) state(key string, limit int) *State {
 	if len(c.states) >= limit {
 		c.forget(limit)
 	}
-	st = new(State)
+	st = new(Connection)
 	st.used.Store(true)
 	if c.states == nil {
-		c.states = make(map[string]*State)
+		c.states = make(map[string]*Connection)
 	}
 	c.states[key] = st
 	return st
 }
 
 // bind notes that a method is in use.
-func (c *connections) bind(m *Method) {
+func (c *Pool) bind(m *Method) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.bound = append(c.bound, m)
 }
 
 // presenceOf returns what knows of other nodes in a method's storage: the methods of one configuration have one.
-func (c *connections) presenceOf(m *Method) *presence {
+func (c *Pool) presenceOf(m *Method) *presence {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.presence != nil && c.configuration != nil && c.configuration == m.environment.Configuration {
@@ -103,7 +103,7 @@ func (c *connections) presenceOf(m *Method) *presence {
 }
 
 // unbind notes that it is not any more.
-func (c *connections) unbind(m *Method) {
+func (c *Pool) unbind(m *Method) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.bound = slices.DeleteFunc(c.bound, func(other *Method) bool { return other == m })
@@ -111,7 +111,7 @@ func (c *connections) unbind(m *Method) {
 
 // successor returns the method itself while its configuration runs, then the newest one that does, or nil. With older keys, or another
 // storage, a record would be written to where it was.
-func (c *connections) successor(m *Method) *Method {
+func (c *Pool) successor(m *Method) *Method {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	switch n := len(c.bound); {
@@ -126,19 +126,19 @@ func (c *connections) successor(m *Method) *Method {
 
 // retain puts back a state that was forgotten while a request still had it: what a renewal brings must be known when the process
 // ends.
-func (c *connections) retain(key string, st *State) {
+func (c *Pool) retain(key string, st *Connection) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.states[key] == nil {
 		if c.states == nil {
-			c.states = make(map[string]*State)
+			c.states = make(map[string]*Connection)
 		}
 		c.states[key] = st
 	}
 }
 
 // known returns the state of a connection if there is one.
-func (c *connections) known(key string) *State {
+func (c *Pool) known(key string) *Connection {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return c.states[key]
@@ -146,7 +146,7 @@ func (c *connections) known(key string) *State {
 
 // forget drops states that have not been used lately and in which nothing is under way, until there is room for another one. What
 // they knew is in the storage. It is a clock with a random hand: Go's maps begin anywhere.
-func (c *connections) forget(limit int) {
+func (c *Pool) forget(limit int) {
 	probes := 0
 	for key, st := range c.states {
 		if probes++; probes > 64 || len(c.states) < limit {
@@ -160,10 +160,10 @@ func (c *connections) forget(limit int) {
 }
 
 // busy reports whether something is under way that must not be forgotten.
-func (st *State) busy() bool {
+func (st *Connection) busy() bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return st.flight != nil || st.looking != nil || st.unsaved != nil
+	return st.operation != nil || st.rechecking != nil || st.unsaved != nil
 }
 
 // Datasource returns the name of the datasource that the method was bound to.
@@ -228,7 +228,7 @@ func (s *Source) Renew(ctx context.Context) error {
 		token = s.state.token.Load()
 	}
 	if s.redeem != nil {
-		token = s.lookAgain(ctx, time.Now(), token)
+		token = s.recheck(ctx, time.Now(), token)
 		switch err := token.finished(); {
 		case token.valid(time.Now()) && token.end.Reason == "" && !token.redeemable():
 			return ErrNotRenewable

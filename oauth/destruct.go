@@ -12,7 +12,7 @@ const destructPatience = 30 * time.Second
 
 // mustEnd sets by when everything must have ended if no other configuration goes on with the
 // connections; zero: destructPatience says.
-func (c *connections) mustEnd(by time.Time) {
+func (c *Pool) mustEnd(by time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.endBy = by
@@ -21,7 +21,7 @@ func (c *connections) mustEnd(by time.Time) {
 // Destruct implements caddy.Destructor: it is called when no configuration uses the connections
 // any more. On their way may be answers with refresh tokens that exist nowhere else, and they are
 // waited for, but no longer than Caddy waits for requests.
-func (c *connections) Destruct() error {
+func (c *Pool) Destruct() error {
 	c.mu.RLock()
 	end := c.endBy
 	c.mu.RUnlock()
@@ -41,7 +41,7 @@ func (c *connections) Destruct() error {
 }
 
 // spool leaves what could not be stored for the next process.
-func (c *connections) spool() error {
+func (c *Pool) spool() error {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	var errs []error
@@ -57,13 +57,13 @@ func (c *connections) spool() error {
 }
 
 // endsIn reports whether nobody will wait for what takes so long.
-func (c *connections) endsIn(d time.Duration) bool {
+func (c *Pool) endsIn(d time.Duration) bool {
 	ends := c.ends.Load()
 	return ends != 0 && time.Now().Add(d).UnixNano() > ends
 }
 
 // pending reports whether something is under way that cannot be had again.
-func (c *connections) pending() bool {
+func (c *Pool) pending() bool {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	for _, st := range c.states {
@@ -83,8 +83,8 @@ func (c *connections) pending() bool {
 
 // pending reports whether a token is under way, or not stored yet, that a human being has granted.
 // One of client_credentials is asked for again.
-func (st *State) pending() bool {
+func (st *Connection) pending() bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return st.flight != nil && st.flight.by.redeem != nil || st.unsaved != nil
+	return st.operation != nil && st.operation.by.redeem != nil || st.unsaved != nil
 }

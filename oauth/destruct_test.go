@@ -11,7 +11,7 @@ import (
 
 // destruct ends the process of a method, which must have ended by then, and returns how long that
 // took.
-func destruct(t *testing.T, c *connections, by time.Duration) time.Duration {
+func destruct(t *testing.T, c *Pool, by time.Duration) time.Duration {
 	t.Helper()
 	begin := time.Now()
 	if by > 0 {

@@ -19,7 +19,7 @@ func (s *Source) Disconnect(ctx context.Context) error {
 		return errors.New("there is nothing to disconnect: tokens of client_credentials can be had again at any time")
 	}
 	var gone []*Token // what was stored, and what nodes that had not seen the disconnect have stored in its place; the newest last
-	err := s.alone(ctx, func(ctx context.Context) error {
+	err := s.exclusively(ctx, func(ctx context.Context) error {
 		base, _, err := s.settled(ctx)
 		if err != nil {
 			return err
@@ -105,8 +105,8 @@ func (s *Source) replace(ctx context.Context, token *Token) error {
 	}
 	st.token.Store(token)
 	st.seen = time.Now()
-	s.lookLater(token)
-	s.mind() //nolint:contextcheck // it belongs to no request
+	s.scheduleRecheck(token)
+	s.recheckAfterSave() //nolint:contextcheck // it belongs to no request
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.unsaved = nil
@@ -119,7 +119,7 @@ func (s *Source) settled(ctx context.Context) (*Token, time.Time, error) {
 	var others watch
 	for {
 		base, read, err := s.read(ctx)
-		if err != nil || !base.redeemable() || others.over(base.claim, s.state.name(), s.lease, time.Now()) {
+		if err != nil || !base.redeemable() || others.expired(base.claim, s.state.name(), s.lease, time.Now()) {
 			return base, read, err
 		}
 		if err := sleep(ctx, pollInterval); err != nil {
@@ -141,7 +141,7 @@ func (s *Source) displaced(ctx context.Context, mine *Token) (*Token, error) {
 		switch {
 		case err != nil || stored == nil || stored.standIn() || mine.stands(stored):
 			return nil, err
-		case stored.generation >= mine.generation || others.over(stored.claim, s.state.name(), s.lease, time.Now()):
+		case stored.generation >= mine.generation || others.expired(stored.claim, s.state.name(), s.lease, time.Now()):
 			return stored, nil
 		}
 	}

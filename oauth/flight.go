@@ -13,8 +13,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// flight is a renewal that is under way. It belongs to no request: whoever waits for it may leave.
-type flight struct {
+// operation is a renewal that is under way. It belongs to no request: whoever waits for it may leave.
+type operation struct {
 	by    *Source
 	began time.Time
 	done  chan struct{}
@@ -24,38 +24,38 @@ type flight struct {
 	renewal bool
 }
 
-// landed is a renewal that is over.
-var landed = func() *flight {
-	f := &flight{done: make(chan struct{})}
+// completed is a renewal that is over.
+var completed = func() *operation {
+	f := &operation{done: make(chan struct{})}
 	close(f.done)
 	return f
 }()
 
-// start starts a flight. The state's mu is held, and no other flight is under way.
-func (s *Source) start(renewal bool, do func(context.Context) error) *flight {
-	f := &flight{by: s, began: time.Now(), renewal: renewal, done: make(chan struct{})}
-	s.state.flight = f
-	s.state.quiet.Store(math.MaxInt64)
-	go s.fly(f, do)
+// start starts a operation. The state's mu is held, and no other operation is under way.
+func (s *Source) start(renewal bool, do func(context.Context) error) *operation {
+	f := &operation{by: s, began: time.Now(), renewal: renewal, done: make(chan struct{})}
+	s.state.operation = f
+	s.state.notBefore.Store(math.MaxInt64)
+	go s.run(f, do)
 	return f
 }
 
-// alone makes a flight of do, after the one that is under way. It returns the error of do, or that ctx has ended before.
-func (s *Source) alone(ctx context.Context, do func(context.Context) error) error {
-	return s.after(ctx, false, do)
+// alone makes a operation of do, after the one that is under way. It returns the error of do, or that ctx has ended before.
+func (s *Source) exclusively(ctx context.Context, do func(context.Context) error) error {
+	return s.runNext(ctx, false, do)
 }
 
 // renewNow is renew that waits for its own renewal, whatever is known of the token in use.
 func (s *Source) renewNow(ctx context.Context) error {
-	return s.after(ctx, true, func(ctx context.Context) error { return s.obtain(ctx, nil) })
+	return s.runNext(ctx, true, func(ctx context.Context) error { return s.renewToken(ctx, nil) })
 }
 
-func (s *Source) after(ctx context.Context, renewal bool, do func(context.Context) error) error {
+func (s *Source) runNext(ctx context.Context, renewal bool, do func(context.Context) error) error {
 	for {
 		s.state.mu.Lock()
-		f := s.state.flight
+		f := s.state.operation
 		if f == nil {
-			f = s.start(renewal, do) //nolint:contextcheck // a flight belongs to no request
+			f = s.start(renewal, do) //nolint:contextcheck // a operation belongs to no request
 			s.state.mu.Unlock()
 			<-f.done
 			return f.err
@@ -69,9 +69,9 @@ func (s *Source) after(ctx context.Context, renewal bool, do func(context.Contex
 	}
 }
 
-// fly is a renewal. No request's context ends it, nor that of a configuration: on a reload Caddy cancels the old one's while
+// run is a renewal. No request's context ends it, nor that of a configuration: on a reload Caddy cancels the old one's while
 // requests still go on.
-func (s *Source) fly(f *flight, do func(context.Context) error) {
+func (s *Source) run(f *operation, do func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.life)
 	defer cancel()
 	s.method.connections.retain(s.store.connection, s.state)
@@ -80,30 +80,30 @@ func (s *Source) fly(f *flight, do func(context.Context) error) {
 	st := s.state
 	now := time.Now()
 	st.mu.Lock()
-	st.flight, f.err = nil, err
+	st.operation, f.err = nil, err
 	if !f.renewal { // that says nothing of renewals
-		st.quiet.Store(unixNano(st.retry))
+		st.notBefore.Store(unixNano(st.retryAt))
 		st.mu.Unlock()
 		close(f.done)
 		return
 	}
-	st.err = err
-	st.retry, st.asked = time.Time{}, time.Time{}
+	st.lastErr = err
+	st.retryAt, st.retryAfter = time.Time{}, time.Time{}
 	_, human := errors.AsType[*AuthorizationError](err)
 	if err == nil || human {
 		st.failures = 0 // nothing is mended by asking the provider again
 	} else {
 		st.failures++
-		st.retry = now.Add(s.pause(err, f.began, st.failures, now))
+		st.retryAt = now.Add(s.pause(err, f.began, st.failures, now))
 		if e, ok := errors.AsType[*Error](err); ok {
-			if later := s.asks(e, now); later.After(st.retry) {
-				st.retry, st.asked = later, later
+			if later := s.asks(e, now); later.After(st.retryAt) {
+				st.retryAt, st.retryAfter = later, later
 			}
-			e.Retry = st.retry
+			e.Retry = st.retryAt
 		}
 	}
-	wait := st.retry.Sub(now)
-	st.quiet.Store(unixNano(st.retry))
+	wait := st.retryAt.Sub(now)
+	st.notBefore.Store(unixNano(st.retryAt))
 	st.mu.Unlock()
 	close(f.done)
 	if err != nil {
@@ -147,7 +147,7 @@ func (s *Source) pause(err error, began time.Time, failures int, now time.Time) 
 	switch {
 	case !refused:
 		longest = maxBackoffWithout
-	case token != nil && s.state.refused != token.generation && began.Before(token.expiry):
+	case token != nil && s.state.refusedGeneration != token.generation && began.Before(token.expiry):
 		return 0 // it was of the token while that was valid
 	}
 	return backoff(failures, longest, jitter)

@@ -176,7 +176,7 @@ type redemption struct {
 }
 
 // redemption returns that of a flow, and whether it is a new one. It returns nil if the code was sent elsewhere.
-func (c *connections) redemption(id string, sent bool) (r *redemption, first bool) {
+func (c *Pool) redemption(id string, sent bool) (r *redemption, first bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if r = c.flows[id]; r != nil || sent {
@@ -251,7 +251,7 @@ var ErrOvertaken = errors.New("another account was connected at the same time, a
 // must have been able to see it before it counts: another one may connect an account, or use the one before, at the same time.
 // Of two accounts the one that was written last counts. It returns ErrOvertaken if that is not this one.
 func (s *Source) install(ctx context.Context, token *Token, checks ...func(base *Token) error) error {
-	return s.alone(ctx, func(ctx context.Context) error {
+	return s.exclusively(ctx, func(ctx context.Context) error {
 		base, _, err := s.settled(ctx)
 		for _, check := range checks {
 			if err := check(base); err != nil {
@@ -268,7 +268,7 @@ func (s *Source) install(ctx context.Context, token *Token, checks ...func(base 
 		s.state.startOver()
 		s.state.install(token.grant)
 		for {
-			s.keep(ctx, token)
+			s.saveAndUse(ctx, token)
 			if s.state.owing() {
 				return nil // the storage fails now; the token is in use, and stored when that is possible
 			}

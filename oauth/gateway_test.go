@@ -159,7 +159,7 @@ func (w *world) gateway(s *web, change func(*Method)) *gateway {
 	if m.environment.CacheSize == 0 {
 		m.environment.CacheSize = 1000
 	}
-	m.connections = new(connections)
+	m.connections = new(Pool)
 	m.http = newClient(nil, nil)
 	m.places = newPlaces()
 	m.http.Transport.(*tokenTransport).base.RegisterProtocol("http", s)

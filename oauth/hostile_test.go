@@ -73,7 +73,7 @@ func attempt(t *testing.T, url string, options ...string) error {
 	if n := after.TotalAlloc - before.TotalAlloc; n > 8*maxAnswer {
 		t.Errorf("%d bytes were allocated", n)
 	}
-	err = s.state.err
+	err = s.state.lastErr
 	if err != nil {
 		if got := s.state.token.Load(); got != old {
 			t.Errorf("after %v the old token is not in use", err)

@@ -52,11 +52,11 @@ func (m *Method) Keep(ctx context.Context) {
 	}
 	wait, retry := keepDelay, keepRetry
 	for m.connections.keeper.rest(ctx, wait) == nil {
-		r, err := m.keepAll(ctx)
+		r, err := m.maintainAll(ctx)
 		if err != nil && ctx.Err() == nil {
 			m.logger.Warn("the stored connections could not all be looked after; it is tried again", zap.Error(err))
 		}
-		wait = m.keepEvery(r.records)
+		wait = m.maintainEvery(r.records)
 		wait += time.Duration(weakrand.Float64() * float64(wait) / 4) //nolint:gosec // G404: a jitter is no secret
 		if r.done || r.renewed {
 			retry = keepRetry // a provider that limits requests is asked for some of them again and again
@@ -67,9 +67,9 @@ func (m *Method) Keep(ctx context.Context) {
 	}
 }
 
-// keepEvery is how often all records are looked at, if there are that many. Few of them are looked at every five minutes: another node may
+// maintainEvery is how often all records are looked at, if there are that many. Few of them are looked at every five minutes: another node may
 // have connected an account since whose refresh token ends in half an hour, and have died.
-func (m *Method) keepEvery(records int) time.Duration {
+func (m *Method) maintainEvery(records int) time.Duration {
 	every := keepInterval
 	if records <= keepPace && m.environment.KeepAlive > 0 {
 		every = keepFew
@@ -88,8 +88,8 @@ type round struct {
 	done, renewed bool // renewed: any token was
 }
 
-// keepAll looks after all connections once.
-func (m *Method) keepAll(ctx context.Context) (round, error) {
+// maintainAll looks after all connections once.
+func (m *Method) maintainAll(ctx context.Context) (round, error) {
 	ring, err := m.source.store.ring()
 	if err != nil {
 		return round{}, err
@@ -104,7 +104,7 @@ func (m *Method) keepAll(ctx context.Context) (round, error) {
 				return err
 			}
 		}
-		keep, renews := m.keepOne(name, key, token, name != m.storeOf(key).names(ring)[0])
+		keep, renews := m.maintainOne(name, key, token, name != m.storeOf(key).names(ring)[0])
 		if keep == nil {
 			m.keepInTime(token)
 			return ctx.Err()
@@ -152,9 +152,9 @@ func (m *Method) keepAll(ctx context.Context) (round, error) {
 	return round{n, !undone.Load(), some.Load()}, nil
 }
 
-// keepOne returns what is to be done for one connection, or nil, and whether the provider is asked for that. moved says that its record lies
+// maintainOne returns what is to be done for one connection, or nil, and whether the provider is asked for that. moved says that its record lies
 // under the name of an older key.
-func (m *Method) keepOne(name, key string, token *Token, moved bool) (keep func(context.Context) error, renews bool) {
+func (m *Method) maintainOne(name, key string, token *Token, moved bool) (keep func(context.Context) error, renews bool) {
 	now := time.Now()
 	switch idle := m.environment.KeepAlive; {
 	case m.dead(token, now):
@@ -193,7 +193,7 @@ func (m *Method) dead(token *Token, now time.Time) bool {
 // forget deletes the record of a dead connection, if it is still that.
 func (m *Method) forget(ctx context.Context, name, key string, token *Token) error {
 	s := m.Source(key)
-	return s.alone(ctx, func(ctx context.Context) error {
+	return s.exclusively(ctx, func(ctx context.Context) error {
 		if err := s.state.records.lock(ctx); err != nil {
 			return err
 		}
@@ -226,12 +226,12 @@ func (m *Method) forget(ctx context.Context, name, key string, token *Token) err
 // provider would say the same of any other.
 func (s *Source) refreshIdle(ctx context.Context, token *Token) error {
 	s.state.mu.Lock()
-	early := time.Now().Before(s.state.retry)
+	early := time.Now().Before(s.state.retryAt)
 	s.state.mu.Unlock()
 	if current := s.state.token.Load(); early || current != nil && current.generation > token.generation {
 		return nil
 	}
-	err := s.after(ctx, true, func(ctx context.Context) error { // what fails is logged there
+	err := s.runNext(ctx, true, func(ctx context.Context) error { // what fails is logged there
 		base, err := s.latest(ctx)
 		if err != nil || base.generation > token.generation {
 			return err
@@ -251,7 +251,7 @@ var errNotMoved = errors.New("the record could not be moved yet")
 // move has the record sealed with the first key of the ring, under a claim: another node, with another first key, may be about to
 // write it.
 func (s *Source) move(ctx context.Context) error {
-	return s.alone(ctx, func(ctx context.Context) error {
+	return s.exclusively(ctx, func(ctx context.Context) error {
 		if err := s.store.presence.announce(ctx); err != nil {
 			return err
 		}
@@ -266,7 +266,7 @@ func (s *Source) move(ctx context.Context) error {
 			switch {
 			case err != nil:
 				return err
-			case base == nil || time.Now().After(until) && !s.unrivalled(ctx, base, read):
+			case base == nil || time.Now().After(until) && !s.hasNoRival(ctx, base, read):
 				return errNotMoved
 			}
 		}
@@ -275,7 +275,7 @@ func (s *Source) move(ctx context.Context) error {
 			return err
 		}
 		if time.Since(begin) > lateAfter {
-			s.beLate(base, read) // it may have come over a newer generation, which the next claim must not take for the last one
+			s.noteSlowWrite(base, read) // it may have come over a newer generation, which the next claim must not take for the last one
 		}
 		return s.store.removeOthers(ctx, base.generation)
 	})

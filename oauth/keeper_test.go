@@ -263,7 +263,7 @@ func TestKeepMany(t *testing.T) {
 		g.store(t, users)
 		time.Sleep(2 * time.Hour)
 		begin := time.Now()
-		if r, err := g.keepAll(t.Context()); !r.done || !r.renewed || r.records != users || err != nil {
+		if r, err := g.maintainAll(t.Context()); !r.done || !r.renewed || r.records != users || err != nil {
 			t.Fatal(r, err)
 		}
 		if took := time.Since(begin); w.p.calls() != users || took > users*settleTime/keepers*2 {

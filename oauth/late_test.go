@@ -246,10 +246,10 @@ func TestClocksOfClaims(t *testing.T) {
 			now := time.Now()
 			c := &claim{Owner: "another", Sent: sent, At: now.Add(off).UnixMilli()}
 			lease := 17 * time.Second
-			if w.over(c, "me", lease, now) || w.over(c, "me", lease, now.Add(leaseClaimed-1)) {
+			if w.expired(c, "me", lease, now) || w.expired(c, "me", lease, now.Add(leaseClaimed-1)) {
 				t.Errorf("%v: a fresh claim counts as dead", off)
 			}
-			if !w.over(c, "me", lease, now.Add(lease)) {
+			if !w.expired(c, "me", lease, now.Add(lease)) {
 				t.Errorf("%v: an old claim counts", off)
 			}
 		}

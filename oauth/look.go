@@ -12,89 +12,89 @@ import (
 // How old what is known of a record may be. A connection that was disconnected on another node must not be served here
 // half a minute later.
 const (
-	// lookAfter is when a request has the record read again, in the background.
-	lookAfter = 20 * time.Second
+	// recheckInterval is when a request has the record read again, in the background.
+	recheckInterval = 20 * time.Second
 
-	// lookBy is when a request waits for that.
-	lookBy = 25 * time.Second
+	// recheckDeadline is when a request waits for that.
+	recheckDeadline = 25 * time.Second
 
-	// lookAbsent is lookAfter for a connection that cannot be served: it may have been made on another node.
-	lookAbsent = time.Second
+	// recheckAbsent is recheckInterval for a connection that cannot be served: it may have been made on another node.
+	recheckAbsent = time.Second
 
-	// lookPatience is how long a request waits. A storage that hangs must not stop requests that have a valid token.
-	lookPatience = time.Second
+	// recheckPatience is how long a request waits. A storage that hangs must not stop requests that have a valid token.
+	recheckPatience = time.Second
 
 	// mendAfter is how long a storage may go on to answer with what was there before.
 	mendAfter = 5 * time.Second
 )
 
-// mindAfter is when a node reads again what it has stored. Another one may have begun to write a claim before it saw that, and the
-// older generation comes back with it. That one waits then, so that this is mended (see outlast), and it must not depend on a request
+// recheckAfter is when a node reads again what it has stored. Another one may have begun to write a claim before it saw that, and the
+// older generation comes back with it. That one waits then, so that this is mended (see waitOutRivals), and it must not depend on a request
 // whether somebody does.
-var mindAfter = [...]time.Duration{8 * time.Second, 16 * time.Second, 24 * time.Second}
+var recheckAfter = [...]time.Duration{8 * time.Second, 16 * time.Second, 24 * time.Second}
 
 // mind has the record looked at, after it was stored.
-func (s *Source) mind() {
+func (s *Source) recheckAfterSave() {
 	if s.redeem == nil {
 		return
 	}
-	for _, after := range mindAfter {
+	for _, after := range recheckAfter {
 		time.AfterFunc(after, func() {
 			switch m := s.method.connections.successor(s.method); m {
 			case nil:
 			case s.method:
-				s.startLook(time.Now())
+				s.startRecheck(time.Now())
 			default:
-				m.Source(s.store.connection).startLook(time.Now())
+				m.Source(s.store.connection).startRecheck(time.Now())
 			}
 		})
 	}
 }
 
-// lookAgain has the record read again if it is time to, and returns the token that is known then.
-func (s *Source) lookAgain(ctx context.Context, now time.Time, token *Token) *Token {
+// recheck has the record read again if it is time to, and returns the token that is known then.
+func (s *Source) recheck(ctx context.Context, now time.Time, token *Token) *Token {
 	st := s.state
-	late := now.Sub(time.Unix(0, st.look.Load()))
+	late := now.Sub(time.Unix(0, st.recheckAt.Load()))
 	if late < 0 {
 		return token
 	}
-	f, blind := s.startLook(now) //nolint:contextcheck // what one request has begun others wait for too
-	if blind || token.valid(now) && late < lookBy-lookAfter {
+	f, blind := s.startRecheck(now) //nolint:contextcheck // what one request has begun others wait for too
+	if blind || token.valid(now) && late < recheckDeadline-recheckInterval {
 		return token
 	}
-	patience := time.NewTimer(lookPatience)
+	patience := time.NewTimer(recheckPatience)
 	defer patience.Stop()
 	select {
 	case <-f.done:
 	case <-ctx.Done():
 	case <-patience.C:
 		st.mu.Lock()
-		st.blind = now.Add(lookAfter)
+		st.storageDownUntil = now.Add(recheckInterval)
 		st.mu.Unlock()
 	}
 	return st.token.Load()
 }
 
-// startLook starts to read the record, unless somebody does. It reports whether nobody should wait for it.
-func (s *Source) startLook(now time.Time) (f *flight, blind bool) {
+// startRecheck starts to read the record, unless somebody does. It reports whether nobody should wait for it.
+func (s *Source) startRecheck(now time.Time) (f *operation, blind bool) {
 	st := s.state
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.looking == nil {
-		st.looking = &flight{by: s, done: make(chan struct{})}
-		go s.lookNow(st.looking)
+	if st.rechecking == nil {
+		st.rechecking = &operation{by: s, done: make(chan struct{})}
+		go s.runRecheck(st.rechecking)
 	}
-	return st.looking, now.Before(st.blind)
+	return st.rechecking, now.Before(st.storageDownUntil)
 }
 
-func (s *Source) lookNow(f *flight) {
+func (s *Source) runRecheck(f *operation) {
 	ctx, cancel := context.WithTimeout(context.Background(), storageTimeout)
 	defer cancel()
 	_, f.err = s.latest(ctx)
 	s.state.mu.Lock()
-	s.state.looking = nil
+	s.state.rechecking = nil
 	if f.err != nil {
-		s.state.blind = time.Now().Add(lookAfter)
+		s.state.storageDownUntil = time.Now().Add(recheckInterval)
 	}
 	s.state.mu.Unlock()
 	close(f.done)
@@ -114,14 +114,14 @@ func (s *Source) latest(ctx context.Context) (*Token, error) {
 // claim late, be it the wait for who else used the record or for one that seemed damaged.
 func (s *Source) read(ctx context.Context) (token *Token, began time.Time, err error) {
 	if err := s.state.records.lock(ctx); err != nil {
-		s.lookLater(s.state.token.Load())
+		s.scheduleRecheck(s.state.token.Load())
 		return s.state.token.Load(), time.Now(), err
 	}
 	defer s.state.records.Unlock()
 	began = time.Now()
 	stored, err := s.store.load(ctx)
 	current := s.state.token.Load()
-	defer func() { s.lookLater(s.state.token.Load()) }()
+	defer func() { s.scheduleRecheck(s.state.token.Load()) }()
 	if err == nil && current.alive() && stored != nil && stored.end.Reason == ReasonDamaged {
 		stored, began, err = s.undamaged(ctx, stored, current)
 	}
@@ -174,7 +174,7 @@ func (s *Source) adopt(ctx context.Context, stored, current *Token) (*Token, err
 // see it, has taken its place: that has the same generation, and comes of something else.
 func (s *Source) yield(current, stored *Token) {
 	s.state.mu.Lock()
-	mine := current.grant != "" && s.state.installed == current.grant
+	mine := current.grant != "" && s.state.connectedHere == current.grant
 	s.state.mu.Unlock()
 	if !mine || stored.standIn() || stored.generation != current.generation || stored.sameGrant(current) {
 		return
@@ -245,12 +245,12 @@ func (s *Source) mend(ctx context.Context, stored, current *Token) error {
 	return nil
 }
 
-// lookLater sets when the record is read again.
-func (s *Source) lookLater(token *Token) {
+// scheduleRecheck sets when the record is read again.
+func (s *Source) scheduleRecheck(token *Token) {
 	now := time.Now()
-	after := lookAfter
+	after := recheckInterval
 	if !token.valid(now) {
-		after = lookAbsent
+		after = recheckAbsent
 	}
-	s.state.look.Store(now.Add(after).UnixNano())
+	s.state.recheckAt.Store(now.Add(after).UnixNano())
 }

@@ -148,8 +148,8 @@ func sourceOf(st *store, fetch func(context.Context, *Token) (*Token, error)) (*
 	logger, observed := newLogger()
 	st.logger = logger
 	return &Source{
-		state: new(State), fetch: fetch, store: st, build: new(Method).build, life: defaultTimeout + 2*storageTimeout, logger: logger,
-		method: &Method{connections: new(connections)},
+		state: new(Connection), fetch: fetch, store: st, build: new(Method).build, life: defaultTimeout + 2*storageTimeout, logger: logger,
+		method: &Method{connections: new(Pool)},
 	}, observed
 }
 

@@ -181,7 +181,7 @@ func TestReload(t *testing.T) {
 		t.Errorf("%d token requests after a change of scopes", calls)
 	}
 	// A refusal's back-off ends with the configuration: the new one may have mended it.
-	other.source.state.retry = time.Now().Add(time.Hour)
+	other.source.state.retryAt = time.Now().Add(time.Hour)
 	other.source.state.token.Store(nil)
 	again := load("client_secret three\nscopes a")
 	get(again)
@@ -193,7 +193,7 @@ func TestReload(t *testing.T) {
 	if n := len(closed); n > 10 {
 		t.Errorf("%d connections", n)
 	}
-	pool.Range(func(key, _ any) bool {
+	pools.Range(func(key, _ any) bool {
 		t.Errorf("a state is left: %q", key)
 		return true
 	})

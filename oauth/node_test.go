@@ -129,7 +129,7 @@ func (w *world) finish() {
 func (w *world) node() *node {
 	n := &node{disk: w.disk, end: w.end}
 	logger, _ := newLogger()
-	m := &Method{Grant: grantAuthorizationCode, Timeout: 0, datasource: "crm", connections: new(connections), logger: logger}
+	m := &Method{Grant: grantAuthorizationCode, Timeout: 0, datasource: "crm", connections: new(Pool), logger: logger}
 	_ = m.Timeout.UnmarshalJSON([]byte(`"10s"`))
 	m.environment = Environment{Storage: n, Keys: func() (*seal.Ring, error) { return w.ring, nil }, CacheSize: 1000}
 	m.connections.bind(m)

@@ -145,7 +145,7 @@ type Method struct {
 	// What Bind sets.
 	datasource  string
 	environment Environment
-	connections *connections
+	connections *Pool
 	http        *http.Client
 	places      places
 	presence    *presence // nil where nobody claims anything

@@ -25,7 +25,7 @@ import (
 //     the record later than that, or is late itself, and sees this one's.
 //   - An entry stays, or what was written in the meantime could not be told from nothing. A
 //     node that ends says so in it, and one that dies is silent. Either counts as gone for a
-//     reading only that began when all of its writes had landed.
+//     reading only that began when all of its writes had completed.
 //
 // What is missing or cannot be read, a list without the own entry, and a record whose last
 // writer had none, as those of earlier versions, speak for others. No clock of another node is
@@ -38,7 +38,7 @@ const (
 	announcedFor = 3 * time.Minute
 
 	// silentAfter is how long an entry must have been the same for all writes of its node to
-	// have landed.
+	// have completed.
 	silentAfter = announcedFor + storageTimeout + 5*time.Second
 
 	// forgetAfter is how old an entry is that is removed, by its own clock too.
@@ -59,8 +59,8 @@ type presence struct {
 	name    string // of the own entry
 
 	mu        sync.Mutex
-	announced time.Time // when the writing of the own entry began, which is there; zero: it is not
-	writing   *flight   // that is under way
+	announced time.Time  // when the writing of the own entry began, which is there; zero: it is not
+	writing   *operation // that is under way
 	beat      int
 	others    map[string]*sighting
 }
@@ -122,7 +122,7 @@ func (p *presence) announceWithin(ctx context.Context, age time.Duration) error 
 	}
 	f := p.writing
 	if f == nil {
-		f = &flight{done: make(chan struct{})}
+		f = &operation{done: make(chan struct{})}
 		p.writing = f
 		go p.write(f) //nolint:contextcheck,gosec // G118: others wait for it too
 	}
@@ -142,9 +142,9 @@ func (p *presence) fresh(age time.Duration) bool {
 	return !p.announced.IsZero() && now.Sub(p.announced) < age && now.Round(0).Sub(p.announced.Round(0)).Abs() < age
 }
 
-func (p *presence) write(f *flight) {
+func (p *presence) write(f *operation) {
 	// Who has gone before a process begins must be known to have when it reads its first record.
-	ctx, cancel := context.WithTimeout(context.Background(), lookPatience)
+	ctx, cancel := context.WithTimeout(context.Background(), recheckPatience)
 	p.look(ctx)
 	cancel()
 	began := time.Now()
@@ -205,7 +205,7 @@ func (p *presence) othersGone(read time.Time) bool {
 	return true
 }
 
-// gone reports whether all writes of a node had landed when a reading began, and could be seen.
+// gone reports whether all writes of a node had completed when a reading began, and could be seen.
 func (o *sighting) gone(read time.Time) bool {
 	if o.entry.Gone {
 		return read.Sub(o.since) > lateAfter

@@ -61,7 +61,7 @@ func nodeOf(t *testing.T, p *strict, st *store) *Source {
 	s, _ := sourceOf(own, nil)
 	s.redeem = p.redeem
 	s.revoke = func(context.Context, *Token) error { return nil }
-	s.method = &Method{Grant: grantAuthorizationCode, connections: new(connections)}
+	s.method = &Method{Grant: grantAuthorizationCode, connections: new(Pool)}
 	s.method.connections.bind(s.method)
 	s.lease = lockPatience + defaultTimeout + leaseSlack
 	s.life = 2*s.lease + 2*defaultTimeout + 4*storageTimeout

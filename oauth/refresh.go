@@ -13,7 +13,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// next is obtain for a grant that has refresh tokens.
+// next is renewToken for a grant that has refresh tokens.
 func (s *Source) next(ctx context.Context, refused *Token) error {
 	began := s.state.token.Load()
 	var others watch
@@ -32,7 +32,7 @@ func (s *Source) next(ctx context.Context, refused *Token) error {
 			}
 			return base.finished()
 		}
-		if !others.over(base.claim, s.state.name(), s.lease, now) {
+		if !others.expired(base.claim, s.state.name(), s.lease, now) {
 			if err := sleep(ctx, pollInterval); err != nil {
 				return &Error{Err: errors.New("another node renews the token, and has not ended in time")}
 			}
@@ -55,7 +55,7 @@ func (s *Source) next(ctx context.Context, refused *Token) error {
 			return err
 		}
 		if time.Now().After(until) {
-			if mine, err = s.outlast(ctx, mine, read); err != nil {
+			if mine, err = s.waitOutRivals(ctx, mine, read); err != nil {
 				return err
 			}
 		}
@@ -75,14 +75,14 @@ func (s *Source) redeemClaimed(ctx context.Context, mine, refused *Token) (held 
 	doubtful := mine.claim.Doubt
 	mine, held, err = s.holdsStill(ctx, mine)
 	switch {
-	case errors.Is(err, errOver):
+	case errors.Is(err, errLeaseLost):
 		return false, err
 	case err != nil: // nothing was sent, and others need not think that something was
-		return false, s.giveBack(ctx, mine, doubtful, err)
+		return false, s.releaseClaim(ctx, mine, doubtful, err)
 	case !held:
 		return false, nil
 	case s.method.connections.endsIn(time.Duration(s.method.Timeout)): // the answer would come when the process has ended
-		return false, s.giveBack(ctx, mine, doubtful, &Error{Err: errors.New("the process ends, or has another configuration")})
+		return false, s.releaseClaim(ctx, mine, doubtful, &Error{Err: errors.New("the process ends, or has another configuration")})
 	}
 	// From here on nothing must end what has begun: the next refresh token is in the answer.
 	ctx = context.WithoutCancel(ctx)
@@ -101,10 +101,10 @@ func (s *Source) redeemClaimed(ctx context.Context, mine, refused *Token) (held 
 			}
 		}
 		switch {
-		case errors.Is(e, errOver):
+		case errors.Is(e, errLeaseLost):
 			return true, err
 		case e != nil: // one refusal is all that there is
-			return true, s.giveBack(ctx, mine, doubtful || c.doubt, err)
+			return true, s.releaseClaim(ctx, mine, doubtful || c.doubt, err)
 		}
 	}
 	if err != nil {
@@ -136,7 +136,7 @@ func (s *Source) redeemed(ctx context.Context, mine *Token, c *call) error {
 	if token = s.unlessOvertaken(ctx, mine, token); token == nil {
 		return s.state.token.Load().finished()
 	}
-	s.keep(ctx, token)
+	s.saveAndUse(ctx, token)
 	switch {
 	case token.valid(time.Now()):
 		return nil
@@ -196,7 +196,7 @@ func (s *Source) failed(ctx context.Context, mine *Token, c *call, err error, do
 			}
 		})
 		if token = s.unlessOvertaken(ctx, mine, token); token != nil {
-			s.keep(ctx, token) // and nobody has refused that one
+			s.saveAndUse(ctx, token) // and nobody has refused that one
 		}
 		return err
 	}
@@ -208,7 +208,7 @@ func (s *Source) failed(ctx context.Context, mine *Token, c *call, err error, do
 		s.askAtEnd(mine) //nolint:contextcheck // it belongs to no request
 	}
 	if follows == waitForEnd || follows == tryLater {
-		return s.giveBack(ctx, mine, doubtful || c.lost || c.doubt, err)
+		return s.releaseClaim(ctx, mine, doubtful || c.lost || c.doubt, err)
 	}
 	_ = sleep(ctx, settleTime) // what another node has got may be on its way to the storage
 	if newest, lerr := s.latest(ctx); lerr == nil && newest.generation > mine.generation {
@@ -222,7 +222,7 @@ func (s *Source) failed(ctx context.Context, mine *Token, c *call, err error, do
 	if doubtful {
 		reason = ReasonLost
 	}
-	s.keep(ctx, mine.released(false).with(func(t *Token) {
+	s.saveAndUse(ctx, mine.released(false).with(func(t *Token) {
 		t.end, t.changed = ending{reason, e.Code, e.Description}, time.Now()
 		if t.valid(t.changed) { // the API has refused it, and its end is not known
 			t.expire(t.changed)
@@ -234,7 +234,7 @@ func (s *Source) failed(ctx context.Context, mine *Token, c *call, err error, do
 // tell has callers told, until an attempt succeeds, that the provider refuses the refresh token of mine.
 func (s *Source) tell(ctx context.Context, mine *Token, err error, doubtful bool) error {
 	s.state.noteRefusal(mine.generation)
-	err = s.giveBack(ctx, mine, doubtful, err)
+	err = s.releaseClaim(ctx, mine, doubtful, err)
 	if token := s.state.token.Load(); err != nil && token != nil && token.generation == mine.generation && token.valid(time.Now()) {
 		// The API has refused it, and its end is not known.
 		s.state.token.CompareAndSwap(token, token.with(func(t *Token) { t.expire(time.Now()) }))
@@ -253,8 +253,8 @@ func (s *Source) askAtEnd(token *Token) {
 		return
 	}
 	st.mu.Lock()
-	running := st.atEnd == token.generation
-	st.atEnd = token.generation
+	running := st.endAwaited == token.generation
+	st.endAwaited = token.generation
 	st.mu.Unlock()
 	if running {
 		return
@@ -285,8 +285,8 @@ func (s *Source) askEnded(generation uint64, again time.Duration) {
 	}
 	s.state.mu.Lock()
 	defer s.state.mu.Unlock()
-	if s.state.atEnd == generation {
-		s.state.atEnd = 0
+	if s.state.endAwaited == generation {
+		s.state.endAwaited = 0
 	}
 }
 
@@ -311,13 +311,13 @@ func (s *Source) askOnce(generation uint64, again time.Duration) (over bool, wai
 	s.state.mu.Lock()
 	defer s.state.mu.Unlock()
 	token := s.state.token.Load()
-	refused := s.state.refused == generation && judge(s.state.err).refusal()
+	refused := s.state.refusedGeneration == generation && judge(s.state.lastErr).refusal()
 	return refused || token == nil || token.generation != generation || !token.redeemable(), again
 }
 
-// giveBack takes the claim out of the record after a failure, unless another node has claimed or written the record since: this process
+// releaseClaim takes the claim out of the record after a failure, unless another node has claimed or written the record since: this process
 // may have stood still. It returns err, or nil if there is a newer token.
-func (s *Source) giveBack(ctx context.Context, mine *Token, doubtful bool, err error) error {
+func (s *Source) releaseClaim(ctx context.Context, mine *Token, doubtful bool, err error) error {
 	stored, e := s.load(ctx)
 	held := e == nil && stored != nil && stored.generation == mine.generation && stored.claim != nil &&
 		stored.claim.Owner == mine.claim.Owner // of whichever attempt: a mark may have failed, or not

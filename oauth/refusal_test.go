@@ -263,7 +263,7 @@ func TestTokenFieldChanged(t *testing.T) {
 			synctest.Wait()
 			n.method.TokenField = fieldIDToken
 			reloaded := n.method.newSource("", "identity", n.state)
-			restarted := n.method.newSource("", "identity", new(State))
+			restarted := n.method.newSource("", "identity", new(Connection))
 			fromRecord, err := restarted.latest(t.Context())
 			if err != nil {
 				t.Fatal(err)

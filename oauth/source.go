@@ -15,7 +15,7 @@ import (
 
 // Source has the credentials of one connection, for one configuration.
 type Source struct {
-	state  *State
+	state  *Connection
 	fetch  func(ctx context.Context, before *Token) (*Token, error)
 	redeem func(ctx context.Context, refreshToken string) (*call, error) // nil for client_credentials
 	revoke func(context.Context, *Token) error
@@ -41,15 +41,15 @@ func (s *Source) Credential(ctx context.Context) (*auth.Credential, error) {
 	now := time.Now()
 	token := s.state.token.Load()
 	if p := s.prepared.Load(); p != nil && p.token == token && token.fresh(now) {
-		if look := s.state.look.Load(); look == 0 || now.UnixNano() < look {
+		if look := s.state.recheckAt.Load(); look == 0 || now.UnixNano() < look {
 			return p.credential, nil
 		}
 	}
 	if s.redeem != nil && token != nil {
-		token = s.lookAgain(ctx, now, token)
+		token = s.recheck(ctx, now, token)
 	}
 	if token.valid(now) {
-		if !token.fresh(now) && now.UnixNano() >= s.state.quiet.Load() && (s.redeem == nil || token.redeemable()) {
+		if !token.fresh(now) && now.UnixNano() >= s.state.notBefore.Load() && (s.redeem == nil || token.redeemable()) {
 			_, _ = s.renew(now, nil) //nolint:contextcheck // in the background; a failure does not harm the token
 		}
 		return s.prepare(token).credential, nil
@@ -89,8 +89,8 @@ func (s *Source) wait(ctx context.Context, now time.Time) (*auth.Credential, err
 		return s.wait(ctx, time.Now())
 	}
 	s.state.mu.Lock()
-	err = s.state.err
-	early := token != nil && s.state.refused != token.generation && f.began.Before(token.expiry)
+	err = s.state.lastErr
+	early := token != nil && s.state.refusedGeneration != token.generation && f.began.Before(token.expiry)
 	s.state.mu.Unlock()
 	switch {
 	case err == nil:
@@ -141,12 +141,12 @@ func (s *Source) Refresh(ctx context.Context, refused *auth.Credential) (*auth.C
 			return p.credential, nil
 		}
 	}
-	if !f.renewal && f != landed {
+	if !f.renewal && f != completed {
 		return s.Refresh(ctx, refused)
 	}
 	s.state.mu.Lock()
 	defer s.state.mu.Unlock()
-	return refused, s.state.err
+	return refused, s.state.lastErr
 }
 
 // prepare returns the credential of a token: the same one for the same token, since Refresh knows a token by it.
@@ -174,29 +174,29 @@ func (s *Source) prepare(token *Token) *prepared {
 // renew returns the renewal that is under way, or starts one. refused is the token that the API has refused, nil if that
 // is not the reason. It returns an error while none is to be started, after a failure; and neither if the refusal comes too
 // soon after another.
-func (s *Source) renew(now time.Time, refused *Token) (*flight, error) {
+func (s *Source) renew(now time.Time, refused *Token) (*operation, error) {
 	st := s.state
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.flight != nil {
-		return st.flight, nil
+	if st.operation != nil {
+		return st.operation, nil
 	}
 	if token := st.token.Load(); refused == nil && token.fresh(now) || refused != nil && token != refused {
-		return landed, nil // it has ended since the caller looked
+		return completed, nil // it has ended since the caller looked
 	}
-	if now.Before(st.retry) {
-		return nil, st.err
+	if now.Before(st.retryAt) {
+		return nil, st.lastErr
 	}
 	if refused.fresh(now) { // else it would be renewed anyway
 		if !st.forced.begin(now) {
 			return nil, nil
 		}
 	}
-	return s.start(true, func(ctx context.Context) error { return s.obtain(ctx, refused) }), nil
+	return s.start(true, func(ctx context.Context) error { return s.renewToken(ctx, refused) }), nil
 }
 
-// obtain puts a new token into the state: one that is stored already, or one from the provider.
-func (s *Source) obtain(ctx context.Context, refused *Token) error {
+// renewToken puts a new token into the state: one that is stored already, or one from the provider.
+func (s *Source) renewToken(ctx context.Context, refused *Token) error {
 	renew := s.fetchNext
 	if s.redeem != nil {
 		renew = func(ctx context.Context) error { return s.next(ctx, refused) }

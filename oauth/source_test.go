@@ -226,7 +226,7 @@ func TestHerd(t *testing.T) {
 			_, err := s.Credential(first)
 			firstDone <- err
 		}()
-		synctest.Wait() // the first one has started the flight
+		synctest.Wait() // the first one has started the operation
 		var wg sync.WaitGroup
 		for range 1000 {
 			wg.Go(func() { mustSend(t, s, "1", time.Second) })

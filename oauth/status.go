@@ -83,7 +83,7 @@ func (s *Source) Status(ctx context.Context) (*Status, error) {
 
 func (s *Source) status(token *Token) *Status {
 	s.state.mu.Lock()
-	err := s.state.err
+	err := s.state.lastErr
 	s.state.mu.Unlock()
 	return s.method.status(s.store.connection, token, err)
 }

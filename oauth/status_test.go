@@ -66,7 +66,7 @@ func TestStatusesOfAnother(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
 		s := &web{p: w.p}
 		idle, other := w.gateway(s, perUser), w.gateway(s, perUser)
-		other.connections = new(connections) // a process of its own
+		other.connections = new(Pool) // a process of its own
 		other.connections.bind(other.Method)
 		list := func() *Status {
 			t.Helper()

@@ -49,7 +49,7 @@ func TestHungStorage(t *testing.T) {
 			for range 60 {
 				time.Sleep(time.Second)
 				begin := time.Now()
-				if got, err := g.serves(t, "ann"); err != nil || time.Since(begin) > lookPatience {
+				if got, err := g.serves(t, "ann"); err != nil || time.Since(begin) > recheckPatience {
 					t.Fatalf("minute %d: %s, %v after %v", minute, got, err, time.Since(begin))
 				}
 			}

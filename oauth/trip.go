@@ -27,7 +27,7 @@ type trip struct {
 }
 
 // trip sends a request and reads the answer. It returns when the context of the request ends,
-// whatever the other side does and whatever net/http waits for: a flight has a time, and nothing
+// whatever the other side does and whatever net/http waits for: a operation has a time, and nothing
 // that a provider sends prolongs it. So the request has a goroutine of its own, which is left
 // behind if need be. That ends too, since the end of the context closes the body.
 func (t *tokenTransport) trip(req *http.Request) trip {

@@ -11,16 +11,16 @@ import (
 
 // keep stores a token and then has it used. If it cannot be stored it is used all the same, and stored as soon as that is
 // possible: it is the only one.
-func (s *Source) keep(ctx context.Context, token *Token) {
+func (s *Source) saveAndUse(ctx context.Context, token *Token) {
 	st := s.state
 	st.records.Lock() //nolint:contextcheck // what is stored here must not be lost
 	err := s.store.save(context.WithoutCancel(ctx), token)
 	st.token.Store(token)
 	st.seen = time.Now()
-	s.lookLater(token)
+	s.scheduleRecheck(token)
 	st.records.Unlock()
 	s.keepInTime(token)
-	s.mind() //nolint:contextcheck // it belongs to no request
+	s.recheckAfterSave() //nolint:contextcheck // it belongs to no request
 
 	st.mu.Lock()
 	persisting := st.unsaved != nil
@@ -72,7 +72,7 @@ func (s *Source) storeUnsaved(ctx context.Context, unsaved, stored *Token) error
 	}
 	st.token.Store(token)
 	st.seen = time.Now()
-	s.lookLater(token)
+	s.scheduleRecheck(token)
 	s.keepInTime(token)
 	st.mu.Lock()
 	if st.unsaved == unsaved {

@@ -284,7 +284,7 @@ func TestStorageDown(t *testing.T) {
 	}
 }
 
-// TestSpooledAndStored: a write that was given up has landed after all, and another node redeems that refresh token now. The next process
+// TestSpooledAndStored: a write that was given up has completed after all, and another node redeems that refresh token now. The next process
 // leaves its claim alone.
 func TestSpooledAndStored(t *testing.T) {
 	folder := t.TempDir()

@@ -44,9 +44,9 @@ func TestUsersApart(t *testing.T) {
 // TestCacheSize: memory is bounded, and what must not be lost is not dropped.
 func TestCacheSize(t *testing.T) {
 	const limit = 1000
-	c := new(connections)
-	busy := []*State{c.state("flight", limit), c.state("looking", limit), c.state("unsaved", limit)}
-	busy[0].flight, busy[1].looking, busy[2].unsaved = new(flight), new(flight), new(Token)
+	c := new(Pool)
+	busy := []*Connection{c.state("operation", limit), c.state("looking", limit), c.state("unsaved", limit)}
+	busy[0].operation, busy[1].looking, busy[2].unsaved = new(operation), new(operation), new(Token)
 	shared := c.state("", limit)
 	most := 0
 	for i := range manyUsers {
@@ -56,7 +56,7 @@ func TestCacheSize(t *testing.T) {
 	if most > limit+limit/10 {
 		t.Errorf("%d states at a time", most)
 	}
-	for i, key := range []string{"flight", "looking", "unsaved", ""} {
+	for i, key := range []string{"operation", "looking", "unsaved", ""} {
 		if st := c.known(key); st == nil || i < 3 && st != busy[i] || i == 3 && st != shared {
 			t.Errorf("%q was dropped", key)
 		}
@@ -94,7 +94,7 @@ func TestIdleMemory(t *testing.T) {
 		token := newToken(&answer{accessToken: fmt.Sprintf("%040d", i), refreshToken: fmt.Sprintf("%040d", i), lifetime: time.Hour}, time.Now(), term{}, nil)
 		token.generation, token.connected = 1, time.Now()
 		s.state.token.Store(token)
-		s.lookLater(token)
+		s.scheduleRecheck(token)
 		if _, err := s.Credential(t.Context()); err != nil {
 			t.Fatal(err)
 		}

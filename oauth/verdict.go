@@ -128,7 +128,7 @@ func (s *Source) follows(mine *Token, err error, refused bool) consequence {
 
 // inUse returns what is known here of the token of a record: its end is counted by a clock that nobody sets, and
 // it may be known here alone that the API and the provider have refused it.
-func (st *State) inUse(stored *Token) *Token {
+func (st *Connection) inUse(stored *Token) *Token {
 	if token := st.token.Load(); token != nil && token.generation == stored.generation && token.access == stored.access {
 		return token
 	}
@@ -137,18 +137,18 @@ func (st *State) inUse(stored *Token) *Token {
 
 // refusedBefore reports whether the provider has refused the refresh token of a generation, whose access
 // token had ended.
-func (st *State) refusedBefore(generation uint64) bool {
+func (st *Connection) refusedBefore(generation uint64) bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return st.refused == generation
+	return st.refusedGeneration == generation
 }
 
 // noteRefusal notes that the provider has refused the refresh token of a generation, whose access token
 // has ended.
-func (st *State) noteRefusal(generation uint64) {
+func (st *Connection) noteRefusal(generation uint64) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.refused != generation {
-		st.refused, st.failures = generation, 0 // what failed while the access token was valid is over
+	if st.refusedGeneration != generation {
+		st.refusedGeneration, st.failures = generation, 0 // what failed while the access token was valid is over
 	}
 }
