@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/caddyserver/caddy/v2"
 )
 
 // TestClientIDChanges: client_id is in a file, which changes while the configuration stays. Nothing is sent to the provider under the
@@ -64,8 +65,8 @@ func TestTwoRoutes(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		s := &web{p: w.p}
 		a, b := w.gateway(s, perUser), w.gateway(s, perUser)
-		b.connections = a.connections
-		a.environment.Configuration, b.environment.Configuration = w, w
+		b.set.pool = a.set.pool
+		a.set.Configuration, b.set.Configuration = w, w
 		a.connect(t, "ann", "good")
 		time.Sleep(2 * time.Minute)
 		w.p.fate = func(int) fate { return fate{err: &Error{Status: http.StatusServiceUnavailable}} }
@@ -226,10 +227,10 @@ func TestLabelOfDoubt(t *testing.T) {
 			bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 				n := w.connected(1)[0]
 				var once sync.Once
-				redeem := n.redeem
-				m := &Method{TokenURL: "http://127.0.0.1/token", ClientID: "i", ClientAuth: authNone, Timeout: n.method.Timeout}
+				redeem := n.set.Redeem
+				m := &Method{TokenURL: "http://127.0.0.1/token", ClientID: "i", ClientAuth: authNone, Timeout: caddy.Duration(n.set.Timeout)}
 				m.plain.tokenURL, m.plain.clientID = m.TokenURL, m.ClientID
-				n.redeem = func(ctx context.Context, refreshToken string) (c *call, err error) {
+				n.set.Redeem = func(ctx context.Context, refreshToken string) (c *call, err error) {
 					c, err = redeem(ctx, refreshToken) // the provider has redeemed it
 					once.Do(func() {
 						hc := newClient(nil, nil)

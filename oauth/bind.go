@@ -15,10 +15,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
-
-	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 )
 
 // Environment is what a Method works in.
@@ -55,9 +54,6 @@ type Environment struct {
 	Spool string
 }
 
-// DefaultCacheSize is how many connections of a datasource are kept in memory. The storage has all of them.
-const DefaultCacheSize = 100_000
-
 // Bind gives the method what it works in. It is called once, after Provision.
 func (m *Method) Bind(env Environment) error {
 	if env.Datasource == "" {
@@ -67,77 +63,42 @@ func (m *Method) Bind(env Environment) error {
 	if err != nil {
 		return err
 	}
-	if env.CacheSize == 0 {
-		env.CacheSize = DefaultCacheSize
-	}
-	m.datasource, m.environment = env.Datasource, env
+	m.environment, m.bound = env, m.identity(to)
 	m.logger = m.logger.With(zap.String("datasource", env.Datasource))
 	m.http = newClient(m.tls, env.Dial)
 	m.http.Transport.(*tokenTransport).base.Proxy = m.proxy.of
-	m.places = newPlaces() // a new configuration may have a storage that works
-	identity := m.identity(to)
-	key := env.Datasource + "\x00" + identity
-	shared, _ := pools.LoadOrStore(key, new(Pool))
-	m.connections = shared.(*Pool)
-	if m.Interactive() {
-		m.presence = m.connections.presenceOf(m)
-	}
-	m.release = func() {
-		m.connections.unbind(m)
-		if env.EndBy != nil {
-			m.connections.mustEnd(env.EndBy())
-		}
-		_, err := pools.Delete(key)
-		if err != nil {
-			m.logger.Error("a connection may be lost", zap.Error(err))
-		}
-		m.http.CloseIdleConnections()
-	}
-	m.source = m.newSource("", identity, m.connections.state("", env.CacheSize))
-	m.source.state.source.Store(m.source)
-	m.source.state.clearFailures()
-	m.connections.bind(m) // at the end: others use it from now on
+	m.set = NewSet(m.config())
 	return nil
 }
 
-// newSource returns the source of a connection.
-func (m *Method) newSource(connection, identity string, state *Connection) *Source {
-	s := &Source{
-		state: state, method: m, build: m.build, logger: m.logger,
-		fetch: func(ctx context.Context, before *Token) (*Token, error) { return m.fetch(ctx, m.http, before) },
-		life:  time.Duration(m.Timeout) + 2*storageTimeout,
-		store: &store{
-			storage: m.environment.Storage, places: m.places, ring: m.environment.Keys, datasource: m.datasource, connection: connection,
-			identity: identity, term: m.term(), grant: m.Interactive(), presence: m.presence, logger: m.logger,
-		},
-	}
-	token := state.token.Load()
-	state.token.CompareAndSwap(token, s.store.term.recount(token))
-	if connection != "" {
-		s.store.strangers = m.connections.strangers.Load
-	}
-	if m.Interactive() {
-		s.redeem = func(ctx context.Context, refreshToken string) (*call, error) {
+// config returns what the connections need to know of the method.
+func (m *Method) config() Config {
+	env := m.environment
+	return Config{
+		Configuration: env.Configuration, Datasource: env.Datasource, Identity: m.bound,
+		Grant: m.Grant, Interactive: m.Interactive(), PerUser: m.PerUser(),
+		Storage: env.Storage, Keys: env.Keys, Spool: env.Spool, Term: m.term(), CacheSize: env.CacheSize,
+		KeepAlive: env.KeepAlive, SweepAfter: env.SweepAfter, Timeout: time.Duration(m.Timeout), EndBy: env.EndBy,
+		Console: m.Console(), Build: m.build, Revoke: m.revoke,
+		Fetch: func(ctx context.Context, before *Token) (*Token, error) { return m.fetch(ctx, m.http, before) },
+		Redeem: func(ctx context.Context, refreshToken string) (*call, error) {
 			return m.redeem(ctx, m.http, refreshToken)
-		}
-		s.revoke = m.revoke
-		s.lease = lockPatience + time.Duration(m.Timeout) + leaseSlack
-		s.life = 2*s.lease + recheckDeadline + 2*time.Duration(m.Timeout) + 4*storageTimeout // another's claim, and then the own
+		},
+		Logger: m.logger,
 	}
-	return s
 }
 
-// storeOf returns the store of a connection, to know its names only.
-func (m *Method) storeOf(connection string) *store {
-	return &store{datasource: m.datasource, connection: connection}
-}
+// Source returns the source of a connection. key is "" for the shared one.
+func (m *Method) Source(key string) *Source { return m.set.Source(key) }
+
+// Keep looks after the stored connections until ctx ends.
+func (m *Method) Keep(ctx context.Context) { m.set.Keep(ctx) }
 
 // Reseal has what is stored sealed with the first key of the ring, in the background, unless ctx ends very soon.
-func (m *Method) Reseal(ctx context.Context) {
-	if !m.Interactive() { // else Keep does it
-		go m.source.reseal(ctx)
-	}
-}
+func (m *Method) Reseal(ctx context.Context) { m.set.Reseal(ctx) }
+
+// Statuses returns what is known of all connections of the datasource that have a record, in order of Connection.
+func (m *Method) Statuses(ctx context.Context) ([]*Status, error) { return m.set.Statuses(ctx) }
 
 // identity is of what tokens are issued for. The secret is not part of it: a rotated secret must not drop a valid token.
 func (m *Method) identity(to *client) string {

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"strconv"
 	"time"
-
-	"go.uber.org/zap"
 )
 
 // A refresh token can be redeemed once where a provider rotates them, and a provider that sees one twice may withdraw the whole
@@ -46,6 +44,13 @@ const (
 	longDead = 10 * time.Minute
 )
 
+// claimer claims the refresh token of a connection among many nodes.
+type claimer struct {
+	conn    *Connection
+	set     *Set
+	records *replica
+}
+
 // watch is what has been seen of the claims of others. Clocks of other nodes may be wrong, so it is by the own clock that a
 // claim grows old.
 type watch struct {
@@ -71,7 +76,7 @@ func (w *watch) expired(c *claim, self string, lease time.Duration, now time.Tim
 // node has won, and until when nobody else takes the claim for one of the dead.
 //
 // It also proves that the storage can be written before the refresh token is spent.
-func (s *Source) claim(ctx context.Context, base *Token, read time.Time) (mine *Token, until time.Time, err error) {
+func (c *claimer) claim(ctx context.Context, base *Token, read time.Time) (mine *Token, until time.Time, err error) {
 	now := time.Now()
 	until = now.Add(leaseClaimed)
 	attempt := 1
@@ -79,100 +84,54 @@ func (s *Source) claim(ctx context.Context, base *Token, read time.Time) (mine *
 		attempt += base.claim.Attempt
 	}
 	mine = base.with(func(t *Token) {
-		t.claim = &claim{Owner: s.state.name(), Attempt: attempt, Doubt: base.claim.doubtful(), At: now.UnixMilli()}
+		t.claim = &claim{Owner: c.conn.name(), Attempt: attempt, Doubt: base.claim.doubtful(), At: now.UnixMilli()}
 	})
-	if err := s.saveClaim(ctx, mine); err != nil {
+	if err := c.saveClaim(ctx, mine); err != nil {
 		return nil, until, err
 	}
 	if time.Since(read) > lateAfter {
-		s.noteSlowWrite(base, read)
+		c.noteSlowWrite(base, read)
 	}
-	if _, late := s.state.suspectSince(read); late {
+	if _, late := c.conn.suspectSince(read); late {
 		until = now
 	}
 	if err := sleep(ctx, settleTime); err != nil {
 		return nil, until, err
 	}
-	if held, err := s.holds(ctx, mine); !held || err != nil {
+	if held, err := c.holds(ctx, mine); !held || err != nil {
 		return nil, until, err
 	}
 	return mine, until, nil
 }
 
-// noteSlowWrite notes that a write that rests on a reading of base was late.
-func (s *Source) noteSlowWrite(base *Token, read time.Time) {
-	if base.node == "" {
-		read = time.Time{} // a node without an entry has written that, and may still be there
-	}
-	s.state.noteSlowWrite(read, s.rivalWindow())
-}
-
-// rivalWindow is how long it takes until others have also seen, and mended, if a newer record was overwritten.
-func (s *Source) rivalWindow() time.Duration { return max(s.lease, recheckDeadline+2*time.Second) }
-
-// hasNoRival reports whether nothing of another node can lie below a claim of this one that rests on a reading, however late it is.
-func (s *Source) hasNoRival(ctx context.Context, mine *Token, read time.Time) bool {
-	from, _ := s.state.suspectSince(read)
-	return mine.node != "" && sleep(ctx, lateAfter) == nil && s.store.presence.alone(ctx, from)
-}
-
-// waitOutRivals waits until whoever may have redeemed the refresh token in the meantime has stored the next one, or has died: the
-// storage is so slow, or this process stood still for so long, that the claim may have been written over another's. It returns nil
-// if that was so. Where no other node can be it does not wait.
-func (s *Source) waitOutRivals(ctx context.Context, mine *Token, read time.Time) (*Token, error) {
-	wait := s.rivalWindow()
-	// Each mark is for those who have seen the one before, so that they go on waiting: it must come before a lease is over.
-	steps := max(2, int((wait+s.lease-leaseClaimed-1)/(s.lease-leaseClaimed)))
-	for i := range steps {
-		next := time.Now().Add(wait / time.Duration(steps))
-		if i == 0 && s.hasNoRival(ctx, mine, read) {
-			return mine, nil
-		}
-		if i == 0 {
-			s.logger.Warn("the storage is slow; waiting in case another node renews the token, too", zap.Duration("wait", wait))
-		}
-		if err := sleep(ctx, time.Until(next)); err != nil {
-			return nil, err
-		}
-		if held, err := s.holds(ctx, mine); !held || err != nil {
-			return nil, err
-		}
-		var err error
-		if mine, err = s.markAgain(ctx, mine); err != nil {
-			return nil, err
-		}
-	}
-	return mine, nil
-}
-
 // markSent writes that the refresh token of a claim is about to be sent.
-func (s *Source) markSent(ctx context.Context, mine *Token) (*Token, error) {
+func (c *claimer) markSent(ctx context.Context, mine *Token) (*Token, error) {
 	sent := mine.with(func(t *Token) {
-		c := *mine.claim
-		c.Sent, c.At = true, time.Now().UnixMilli()
-		t.claim = &c
+		marked := *mine.claim
+		marked.Sent, marked.At = true, time.Now().UnixMilli()
+		t.claim = &marked
 	})
-	if err := s.saveClaim(ctx, sent); err != nil {
+	if err := c.saveClaim(ctx, sent); err != nil {
 		return nil, err
 	}
 	return sent, nil
 }
 
-func (s *Source) saveClaim(ctx context.Context, mine *Token) error {
+func (c *claimer) saveClaim(ctx context.Context, mine *Token) error {
 	begin := time.Now()
-	err := s.save(ctx, mine)
+	err := c.records.save(ctx, mine)
 	if err == nil {
 		return nil
 	}
 	if time.Since(begin) > lateAfter {
-		s.state.noteSlowWrite(time.Time{}, s.rivalWindow())
+		c.conn.noteSlowWrite(time.Time{}, c.rivalWindow())
 	}
 	return fmt.Errorf("claiming the refresh token: %w", err)
 }
 
 // holds reports whether the record is still as mine has claimed it.
-func (s *Source) holds(ctx context.Context, mine *Token) (bool, error) {
-	stored, err := s.load(ctx)
+func (c *claimer) holds(ctx context.Context, mine *Token) (bool, error) {
+	stored, err := c.records.load(ctx)
 	if err != nil {
 		return false, fmt.Errorf("reading the claim again: %w", err)
 	}
@@ -182,19 +141,19 @@ func (s *Source) holds(ctx context.Context, mine *Token) (bool, error) {
 
 // holdsStill is holds for a claim that is about to be used. A storage that fails for a moment must not end what has begun; and where it
 // was slow the claim is marked once more, for what is left of the lease would not be enough for the token request.
-func (s *Source) holdsStill(ctx context.Context, mine *Token) (_ *Token, held bool, err error) {
+func (c *claimer) holdsStill(ctx context.Context, mine *Token) (_ *Token, held bool, err error) {
 	for range 3 {
-		if held, err = s.holds(ctx, mine); err == nil || sleep(ctx, pollInterval) != nil {
+		if held, err = c.holds(ctx, mine); err == nil || sleep(ctx, pollInterval) != nil {
 			break
 		}
 	}
 	if err != nil || !held || mine.age() <= lockPatience+leaseSlack-answerRead {
 		return mine, held, err
 	}
-	if mine, err = s.prolong(ctx, mine); err != nil {
+	if mine, err = c.prolong(ctx, mine); err != nil {
 		return mine, false, err
 	}
-	held, err = s.holds(ctx, mine)
+	held, err = c.holds(ctx, mine)
 	if err == nil && held && mine.age() > lockPatience+leaseSlack-answerRead {
 		err = errTooSlow
 	}
@@ -212,13 +171,13 @@ func (t *Token) age() time.Duration { return time.Since(time.UnixMilli(t.claim.A
 // prolong is markAgain for a claim whose lease must not be over yet: another node may have taken over else. With an error it returns
 // the claim as it may be stored all the same. With errLeaseLost it may be stored over another node's, and must stay: whoever saw none
 // would redeem what that one redeems.
-func (s *Source) prolong(ctx context.Context, mine *Token) (*Token, error) {
-	if mine.age() > s.lease {
+func (c *claimer) prolong(ctx context.Context, mine *Token) (*Token, error) {
+	if mine.age() > c.set.lease {
 		return mine, errTooSlow
 	}
-	again, err := s.markAgain(ctx, mine)
-	if mine.age() > s.lease {
-		s.state.noteSlowWrite(time.Time{}, s.rivalWindow())
+	again, err := c.markAgain(ctx, mine)
+	if mine.age() > c.set.lease {
+		c.conn.noteSlowWrite(time.Time{}, c.rivalWindow())
 		err = errLeaseLost
 	}
 	return again, err
@@ -226,36 +185,36 @@ func (s *Source) prolong(ctx context.Context, mine *Token) (*Token, error) {
 
 // markAgain marks a claim for another attempt, so that others respect it for a whole lease more. With an error it returns the claim as it
 // may be stored all the same.
-func (s *Source) markAgain(ctx context.Context, mine *Token) (*Token, error) {
+func (c *claimer) markAgain(ctx context.Context, mine *Token) (*Token, error) {
 	again := mine.with(func(t *Token) {
-		c := *mine.claim
-		c.Sent, c.At = true, time.Now().UnixMilli()
-		c.Attempt++
-		t.claim = &c
+		marked := *mine.claim
+		marked.Sent, marked.At = true, time.Now().UnixMilli()
+		marked.Attempt++
+		t.claim = &marked
 	})
-	return again, s.saveClaim(ctx, again)
+	return again, c.saveClaim(ctx, again)
 }
 
 // lock takes the storage's lock for a generation, if it is to be had within a few seconds. It is a hint and nothing else: the name
 // has the generation in it, so that a lock that is never given back cannot harm a later one.
-func (s *Source) lock(ctx context.Context, generation uint64) (unlock func()) {
-	name := s.lockName(generation)
+func (c *claimer) lock(ctx context.Context, generation uint64) (unlock func()) {
+	name := c.lockName(generation)
 	lockCtx, cancel := context.WithTimeout(ctx, lockPatience)
 	defer cancel()
-	if err := s.store.within().Lock(lockCtx, name); err != nil {
+	if err := c.records.store.within().Lock(lockCtx, name); err != nil {
 		return func() {}
 	}
 	return func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storageTimeout)
 		defer cancel()
-		_ = s.store.within().Unlock(ctx, name)
+		_ = c.records.store.within().Unlock(ctx, name)
 	}
 }
 
-func (s *Source) lockName(generation uint64) string {
-	ring, err := s.store.ring()
+func (c *claimer) lockName(generation uint64) string {
+	ring, err := c.records.store.ring()
 	if err != nil {
 		return ""
 	}
-	return s.store.names(ring)[0] + "." + strconv.FormatUint(generation, 10)
+	return c.records.store.names(ring)[0] + "." + strconv.FormatUint(generation, 10)
 }

@@ -5,159 +5,166 @@ package oauth
 import (
 	"context"
 	"crypto/rand"
-	"errors"
-	"fmt"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
-
-	"github.com/caddyserver/caddy/v2"
 )
 
-// maxConnection bounds the name of a connection.
-const maxConnection = 1024
+// State is what is known of a connection. It outlives configurations, so what it does with
+// a token needs nothing that belongs to one: no storage, no client, no logger, no context.
+type Connection struct {
+	token atomic.Pointer[Token]
 
-// CheckConnection reports why a text cannot be the name of a user's own connection.
-func CheckConnection(key string) error {
-	switch {
-	case key == "":
-		return errors.New("the connection is empty")
-	case len(key) > maxConnection:
-		return fmt.Errorf("the connection's name is longer than %d bytes", maxConnection)
-	case !utf8.ValidString(key):
-		return errors.New("the connection's name is not UTF-8")
-	}
-	return nil
+	// notBefore is the earliest time of the next renewal, in Unix nanoseconds: a copy of what mu guards,
+	// for requests whose token is valid and near its end. They need not take mu.
+	notBefore atomic.Int64
+
+	// recheckAt is when the record is read again, in Unix nanoseconds: another node may have written it.
+	// It is 0 for client_credentials, whose records nobody waits for.
+	recheckAt atomic.Int64
+
+	// source is the source that was made last. It belongs to one configuration.
+	source atomic.Pointer[Source]
+
+	used atomic.Bool // since the pool last looked for connections to forget
+
+	mu                sync.Mutex
+	operation         *operation // the renewal, or the other exclusive work, that is under way
+	rechecking        *operation // the reading of the record that is under way
+	storageDownUntil  time.Time  // until then no request waits for the storage, which has failed
+	failures          int        // how many renewals in a row have failed
+	retryAt           time.Time  // the earliest time of the next renewal
+	retryAfter        time.Time  // the same, where the provider has named it (Retry-After)
+	lastErr           error      // of the last renewal
+	forced            forced     // brakes the renewals that the API's refusals cause
+	refusedGeneration uint64     // whose refresh token the provider has refused since the access token ended; 0: none
+	endAwaited        uint64     // the generation for whose end a timer runs; 0: none
+	unsaved           *Token     // a token that the storage does not have yet
+	owner             string     // names this process in claims
+
+	// Until suspectUntil a slow write of ours may lie over what another node has written since suspectFrom.
+	// The zero suspectFrom stands for any time. mu guards both.
+	suspectUntil, suspectFrom time.Time
+
+	records turn      // held while the record is read, which may move it, and while it is written
+	seen    time.Time // since when the token is known; under records
+
+	connectedHere string // the grant that this process has connected; under mu
 }
 
-// connections are the states of a datasource's connections. What is in them outlives a reload.
-type Pool struct {
-	mu     sync.RWMutex
-	states map[string]*Connection // by connection
-	flows  map[string]*redemption // by the ID of the flow
-	bound  []*Method              // those whose configuration has not ended, the newest one last
-	endBy  time.Time              // by when the configuration that has ended last wants everything to have ended; zero: unknown
-
-	keeper        keeperClock
-	node          string    // names the process's entry; see presence
-	presence      *presence // of the configuration that was bound last
-	configuration any       // of which it is
-
-	strangers atomic.Bool  // there are records that no key here opens
-	ends      atomic.Int64 // when nobody waits any more for what is under way, in Unix nanoseconds; 0 while they are in use
-}
-
-// pool has the connections of all datasources.
-var pools = caddy.NewUsagePool()
-
-// state returns the state of a connection. limit bounds how many are kept.
-func (c *Pool) state(key string, limit int) *Connection {
-	c.mu.RLock()
-	st := c.states[key]
-	c.mu.RUnlock()
-	if st != nil {
-		if !st.used.Load() {
-			st.used.Store(true)
-		}
-		return st
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if st = c.states[key]; st != nil {
-		return st
-	}
-	if len(c.states) >= limit {
-		c.forget(limit)
-	}
-	st = new(Connection)
-	st.used.Store(true)
-	if c.states == nil {
-		c.states = make(map[string]*Connection)
-	}
-	c.states[key] = st
-	return st
-}
-
-// bind notes that a method is in use.
-func (c *Pool) bind(m *Method) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.bound = append(c.bound, m)
-}
-
-// presenceOf returns what knows of other nodes in a method's storage: the methods of one configuration have one.
-func (c *Pool) presenceOf(m *Method) *presence {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.presence != nil && c.configuration != nil && c.configuration == m.environment.Configuration {
-		return c.presence
-	}
-	if c.node == "" {
-		c.node = rand.Text() + ".node"
-	}
-	c.presence, c.configuration = newPresence(impatient{m.environment.Storage, m.places}, m.datasource, c.node), m.environment.Configuration
-	return c.presence
-}
-
-// unbind notes that it is not any more.
-func (c *Pool) unbind(m *Method) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.bound = slices.DeleteFunc(c.bound, func(other *Method) bool { return other == m })
-}
-
-// successor returns the method itself while its configuration runs, then the newest one that does, or nil. With older keys, or another
-// storage, a record would be written to where it was.
-func (c *Pool) successor(m *Method) *Method {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	switch n := len(c.bound); {
-	case slices.Contains(c.bound, m):
-		return m
-	case n == 0:
+// current returns the token in use, or nil.
+func (st *Connection) current() *Token {
+	if st == nil {
 		return nil
-	default:
-		return c.bound[n-1]
+	}
+	return st.token.Load()
+}
+
+// noteSlowWrite notes that something was written too late, on a reading that began then, or may still be, which is the zero time.
+func (st *Connection) noteSlowWrite(from time.Time, wait time.Duration) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	now := time.Now()
+	if !now.Before(st.suspectUntil) || from.Before(st.suspectFrom) {
+		st.suspectFrom = from
+	}
+	st.suspectUntil = now.Add(wait)
+}
+
+// suspectSince reports whether what is read on a reading may be what was written too late, and since when others may have written what lies
+// below that.
+func (st *Connection) suspectSince(read time.Time) (from time.Time, late bool) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if late = time.Now().Before(st.suspectUntil); late && st.suspectFrom.Before(read) {
+		return st.suspectFrom, true
+	}
+	return read, late
+}
+
+// clearFailures lets the next renewal start at once, unless the provider has asked for patience: a new configuration may have
+// mended what was wrong.
+func (st *Connection) clearFailures() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.failures, st.retryAt = 0, st.retryAfter
+	if st.operation == nil {
+		st.notBefore.Store(unixNano(st.retryAt))
 	}
 }
 
-// retain puts back a state that was forgotten while a request still had it: what a renewal brings must be known when the process
-// ends.
-func (c *Pool) retain(key string, st *Connection) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.states[key] == nil {
-		if c.states == nil {
-			c.states = make(map[string]*Connection)
-		}
-		c.states[key] = st
+// startOver forgets what has failed: it was of a grant that is no more.
+func (st *Connection) startOver() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.lastErr, st.failures, st.retryAt, st.retryAfter, st.refusedGeneration = nil, 0, time.Time{}, time.Time{}, 0
+}
+
+func unixNano(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+// install notes the grant that this process puts into the place of what was there, "" if that has failed.
+func (st *Connection) install(grant string) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.connectedHere = grant
+}
+
+// owing reports whether a token is not stored yet.
+func (st *Connection) owing() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.unsaved != nil
+}
+
+// forgive forgets what has failed here: another node has succeeded.
+func (st *Connection) forgive() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.operation == nil {
+		st.lastErr, st.failures, st.retryAt = nil, 0, time.Time{}
+		st.notBefore.Store(0)
 	}
 }
 
-// known returns the state of a connection if there is one.
-func (c *Pool) known(key string) *Connection {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return c.states[key]
+// name returns what claims of this process call their owner.
+func (st *Connection) name() string {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.owner == "" {
+		st.owner = rand.Text()
+	}
+	return st.owner
 }
 
-// forget drops states that have not been used lately and in which nothing is under way, until there is room for another one. What
-// they knew is in the storage. It is a clock with a random hand: Go's maps begin anywhere.
-func (c *Pool) forget(limit int) {
-	probes := 0
-	for key, st := range c.states {
-		if probes++; probes > 64 || len(c.states) < limit {
-			return
-		}
-		if st.used.Swap(false) || key == "" || st.busy() {
-			continue
-		}
-		delete(c.states, key)
+// turn is a mutex that is held while a storage is used, which may take long. Unlike of a sync.Mutex, testing/synctest knows who
+// waits for it.
+type turn struct {
+	once sync.Once
+	held chan struct{}
+}
+
+// Lock implements sync.Locker.
+func (t *turn) Lock() { _ = t.lock(context.Background()) }
+
+// lock is Lock for who has no more time than a context: a storage that hangs must not keep a operation beyond its own. With an error
+// the lock is not held.
+func (t *turn) lock(ctx context.Context) error {
+	t.once.Do(func() { t.held = make(chan struct{}, 1) })
+	select {
+	case t.held <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
+
+// Unlock implements sync.Locker.
+func (t *turn) Unlock() { <-t.held }
 
 // busy reports whether something is under way that must not be forgotten.
 func (st *Connection) busy() bool {
@@ -166,82 +173,29 @@ func (st *Connection) busy() bool {
 	return st.operation != nil || st.rechecking != nil || st.unsaved != nil
 }
 
-// Datasource returns the name of the datasource that the method was bound to.
-func (m *Method) Datasource() string { return m.datasource }
-
-// Interactive reports whether accounts are connected in a browser: the grant authorization_code.
-func (m *Method) Interactive() bool { return m.Grant == grantAuthorizationCode }
-
-// PerUser reports whether there is one connection for each value of the option connection, in the place of a shared one.
-func (m *Method) PerUser() bool { return m.Connection != "" }
-
-// Key returns whose connection a request uses: "" for the shared one. It returns false if the option connection has no
-// value for the request.
-func (m *Method) Key(repl *caddy.Replacer) (key string, ok bool) {
-	if m.connection == nil {
-		return "", true
+// inUse returns what is known here of the token of a record: its end is counted by a clock that nobody sets, and
+// it may be known here alone that the API and the provider have refused it.
+func (st *Connection) inUse(stored *Token) *Token {
+	if token := st.token.Load(); token != nil && token.generation == stored.generation && token.access == stored.access {
+		return token
 	}
-	key, ok = m.connection.ExpandAll(repl)
-	return key, ok && CheckConnection(key) == nil
+	return stored
 }
 
-// Source returns the source of a connection. key is "" for the shared one.
-func (m *Method) Source(key string) *Source {
-	if key == "" {
-		return m.source
-	}
-	st := m.connections.state(key, m.environment.CacheSize)
-	before := st.source.Load()
-	if before != nil && before.method.configuredWith(m) {
-		return before
-	}
-	s := m.newSource(key, m.source.store.identity, st)
-	if st.source.CompareAndSwap(before, s) && before != nil {
-		st.clearFailures()
-	}
-	return s
+// refusedBefore reports whether the provider has refused the refresh token of a generation, whose access
+// token had ended.
+func (st *Connection) refusedBefore(generation uint64) bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.refusedGeneration == generation
 }
 
-// configuredWith reports whether two methods of one datasource are of one configuration, so that they are the same.
-func (m *Method) configuredWith(other *Method) bool {
-	return m == other || m.environment.Configuration != nil && m.environment.Configuration == other.environment.Configuration
-}
-
-// Console returns the public address of the console, with a slash at its end: what redirect_url has before "callback". It is
-// empty unless the method is interactive.
-func (m *Method) Console() string { return strings.TrimSuffix(m.redirect, "callback") }
-
-// Redirect returns the redirect URL to register at the provider, resolved.
-func (m *Method) Redirect() string { return m.redirect }
-
-// IssuedBy returns the issuer that a callback must name (RFC 9207), or "".
-func (m *Method) IssuedBy() string { return m.issuer }
-
-// Renew asks the provider for a new token now, whatever is known of the one in use. Its errors are as those of
-// Credential.
-func (s *Source) Renew(ctx context.Context) error {
-	token := s.state.token.Load()
-	if s.redeem != nil && token == nil {
-		if _, err := s.latest(ctx); err != nil {
-			return err
-		}
-		token = s.state.token.Load()
+// noteRefusal notes that the provider has refused the refresh token of a generation, whose access token
+// has ended.
+func (st *Connection) noteRefusal(generation uint64) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.refusedGeneration != generation {
+		st.refusedGeneration, st.failures = generation, 0 // what failed while the access token was valid is over
 	}
-	if s.redeem != nil {
-		token = s.recheck(ctx, time.Now(), token)
-		switch err := token.finished(); {
-		case token.valid(time.Now()) && token.end.Reason == "" && !token.redeemable():
-			return ErrNotRenewable
-		case err != nil:
-			return err
-		}
-	}
-	err := s.renewNow(ctx)
-	if !s.state.token.Load().valid(time.Now()) {
-		return s.explain(err)
-	}
-	if e, ok := errors.AsType[*Error](err); ok && s.redeem != nil && judge(err).refusal() {
-		return &EarlyRefusalError{e}
-	}
-	return err
 }

@@ -209,5 +209,5 @@ func (m *Method) Describe(connection, text string, more ...string) string {
 	if err != nil {
 		return "" // whatever is secret in it cannot be known
 	}
-	return describe(text, slices.Concat(m.secrets(to), m.connections.known(connection).current().texts(), more)...)
+	return describe(text, slices.Concat(m.secrets(to), m.set.pool.known(connection).current().texts(), more)...)
 }

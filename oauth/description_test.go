@@ -102,7 +102,7 @@ func TestDescriptionsShown(t *testing.T) {
 		s := &web{p: w.p, says: cause}
 		g := w.gateway(s, nil)
 		g.connect(t, "", "good")
-		token := g.source.state.token.Load()
+		token := g.set.shared.conn.token.Load()
 		w.p.mu.Lock()
 		w.p.dead = true
 		w.p.mu.Unlock()
@@ -141,7 +141,7 @@ func TestDescriptionOfEarlyRefusal(t *testing.T) {
 		w.p.mu.Lock()
 		w.p.dead = true
 		w.p.mu.Unlock()
-		if err := g.source.Renew(t.Context()); err == nil || !strings.Contains(err.Error(), s.says) {
+		if err := g.set.shared.Renew(t.Context()); err == nil || !strings.Contains(err.Error(), s.says) {
 			t.Errorf("Refresh: %v", err)
 		}
 		for _, m := range []*gateway{g, w.gateway(s, nil)} {

@@ -50,7 +50,7 @@ func (c *Pool) spool() error {
 		token := st.unsaved
 		st.mu.Unlock()
 		if token != nil {
-			errs = append(errs, st.source.Load().spool(token))
+			errs = append(errs, st.source.Load().records.spool(token))
 		}
 	}
 	return errors.Join(errs...)
@@ -86,5 +86,5 @@ func (c *Pool) pending() bool {
 func (st *Connection) pending() bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return st.operation != nil && st.operation.by.redeem != nil || st.unsaved != nil
+	return st.operation != nil && st.operation.by.set.Interactive || st.unsaved != nil
 }

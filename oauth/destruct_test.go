@@ -59,7 +59,7 @@ func TestEndByGracePeriod(t *testing.T) {
 				} else {
 					time.Sleep(100 * time.Millisecond)
 				}
-				took := destruct(t, n.method.connections, tt.by)
+				took := destruct(t, n.set.pool, tt.by)
 				if took < tt.min || took > tt.max {
 					t.Errorf("it ended after %v", took)
 				}
@@ -82,10 +82,10 @@ func TestEndByGracePeriod(t *testing.T) {
 func TestEndOfClientCredentials(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := newSource(t, func(ctx context.Context, _ *Token) (*Token, error) { <-ctx.Done(); return nil, ctx.Err() })
-		s.state = s.method.connections.state("", 10)
+		s.conn = s.set.pool.state("", 10)
 		go s.Credential(t.Context())
 		time.Sleep(time.Second)
-		if took := destruct(t, s.method.connections, 0); took > 0 {
+		if took := destruct(t, s.set.pool, 0); took > 0 {
 			t.Errorf("it ended after %v", took)
 		}
 		time.Sleep(time.Minute) // for the renewal
@@ -105,7 +105,7 @@ func TestEveryStorageEnds(t *testing.T) {
 		"renew":      func(ctx context.Context, n *node) error { return n.Renew(ctx) },
 		"disconnect": func(ctx context.Context, n *node) error { return n.Disconnect(ctx) },
 		"status":     func(ctx context.Context, n *node) error { _, err := n.Status(ctx); return err },
-		"connect":    func(ctx context.Context, n *node) error { return n.install(ctx, n.method.source.state.token.Load()) },
+		"connect":    func(ctx context.Context, n *node) error { return n.install(ctx, n.set.shared.conn.token.Load()) },
 		"move":       func(ctx context.Context, n *node) error { return n.move(ctx) },
 	}
 	for how, do := range end {
@@ -122,7 +122,7 @@ func TestEveryStorageEnds(t *testing.T) {
 						})
 						begin := time.Now()
 						err := act(t.Context(), n)
-						if took := time.Since(begin); took > n.life+storageTimeout {
+						if took := time.Since(begin); took > n.set.life+storageTimeout {
 							t.Errorf("it ended after %v with %v", took, err)
 						}
 						w.disk.failWith(nil)
@@ -133,8 +133,8 @@ func TestEveryStorageEnds(t *testing.T) {
 						if err := n.Renew(t.Context()); err != nil {
 							t.Errorf("then the storage works: %v", err)
 						}
-						if _, err := n.Credential(t.Context()); err != nil || n.state.busy() {
-							t.Errorf("then the storage works: %v; busy: %t", err, n.state.busy())
+						if _, err := n.Credential(t.Context()); err != nil || n.conn.busy() {
+							t.Errorf("then the storage works: %v; busy: %t", err, n.conn.busy())
 						}
 					})
 				})

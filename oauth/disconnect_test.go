@@ -18,7 +18,7 @@ func TestDisconnectRace(t *testing.T) {
 		a, b := nodes[0], nodes[1]
 		herd(t, nodes, 1, 0)
 		var revoked []string
-		a.revoke = func(_ context.Context, token *Token) error {
+		a.set.Revoke = func(_ context.Context, token *Token) error {
 			revoked = append(revoked, token.refresh)
 			return nil
 		}
@@ -121,7 +121,7 @@ func TestDisconnectWhileRefreshing(t *testing.T) {
 		}()
 		time.Sleep(3 * time.Second)
 		base := a.stored()
-		if err := a.replace(t.Context(), &Token{generation: base.generation + 1, identity: "identity", end: ending{Reason: ReasonDisconnected}}); err != nil {
+		if err := a.records.replace(t.Context(), &Token{generation: base.generation + 1, identity: "identity", end: ending{Reason: ReasonDisconnected}}); err != nil {
 			t.Fatal(err)
 		}
 		err := <-said
@@ -136,7 +136,7 @@ func TestForeign(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
 		a := w.connected(1)[0]
 		other := w.node()
-		other.store.identity = "another client"
+		other.records.store.identity = "another client"
 		if _, err := other.Credential(t.Context()); err == nil {
 			t.Fatal("another client's token was used")
 		}

@@ -141,7 +141,7 @@ func TestFailedRenewal(t *testing.T) {
 		p := down(nil)
 		p.delay = time.Second
 		s, _ := newSource(t, p.fetch)
-		s.state.token.Store(issue("0", time.Hour))
+		s.conn.token.Store(issue("0", time.Hour))
 		expiry := time.Now().Add(time.Hour)
 		time.Sleep(50 * time.Minute)
 		for time.Until(expiry) > time.Second {
@@ -262,7 +262,7 @@ func TestRefusalDuringOutage(t *testing.T) {
 		p := down(nil)
 		p.delay = time.Second
 		s, _ := newSource(t, p.fetch)
-		s.state.token.Store(issue("0", time.Hour))
+		s.conn.token.Store(issue("0", time.Hour))
 		old, err := s.Credential(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -297,7 +297,7 @@ func TestStalePrepare(t *testing.T) {
 	s, _ := newSource(t, nil)
 	old, fresh := issue("1", time.Hour), issue("2", time.Hour)
 	old.generation, fresh.generation = 1, 2
-	s.state.token.Store(fresh)
+	s.conn.token.Store(fresh)
 	c := s.Current()
 	if got := sent(s.prepare(old).credential); got != "1" {
 		t.Errorf("the old token's credential sends %s", got)
@@ -325,7 +325,7 @@ func TestExpiredOnArrival(t *testing.T) {
 func TestLanded(t *testing.T) {
 	s, _ := newSource(t, fails(t))
 	old, fresh := issue("1", time.Hour), issue("2", time.Hour)
-	s.state.token.Store(fresh)
+	s.conn.token.Store(fresh)
 	for name, refused := range map[string]*Token{"a token was needed": nil, "the old one was refused": old} {
 		f, err := s.renew(time.Now(), refused)
 		if err != nil || f == nil {

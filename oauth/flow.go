@@ -17,9 +17,8 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/oauth2"
-
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"golang.org/x/oauth2"
 )
 
 // FlowLifetime is how long a flow, and a ticket, can be used.
@@ -135,7 +134,7 @@ func (m *Method) begin(f *Flow) (*Flow, string, error) {
 	if err != nil {
 		return nil, "", &Error{Err: err}
 	}
-	f.Datasource, f.Began = m.datasource, time.Now()
+	f.Datasource, f.Began = m.set.Datasource, time.Now()
 	f.State = rand.Text() + rand.Text()[:6] // 160 bits
 	if m.PKCE != "off" {
 		f.Verifier = oauth2.GenerateVerifier()
@@ -168,35 +167,11 @@ func (m *Method) authorizationURL(to *client, f *Flow) string {
 	return to.authorizationURL + strings.ReplaceAll(target[len(to.authorizationURL):], "+", "%20")
 }
 
-// redemption is a flow whose code was sent to the provider.
-type redemption struct {
-	at   time.Time
-	done chan struct{}
-	err  error // may be read when done is closed
-}
-
-// redemption returns that of a flow, and whether it is a new one. It returns nil if the code was sent elsewhere.
-func (c *Pool) redemption(id string, sent bool) (r *redemption, first bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if r = c.flows[id]; r != nil || sent {
-		return r, false
-	}
-	now := time.Now()
-	maps.DeleteFunc(c.flows, func(_ string, r *redemption) bool { return now.Sub(r.at) > FlowLifetime+clockSkew })
-	if c.flows == nil {
-		c.flows = make(map[string]*redemption)
-	}
-	r = &redemption{at: now, done: make(chan struct{})}
-	c.flows[id] = r
-	return r, true
-}
-
 // Finish redeems the code of a flow, and stores what the provider has issued; from then on the connection is served with
 // that. A flow that this process has finished already is not finished again: it returns what it returned then. One whose code
 // another process has sent fails with ErrSent. A flow of a ticket fails with ErrTicketUsed if the connection has changed since the ticket was made.
 func (m *Method) Finish(ctx context.Context, flow *Flow, code string) error {
-	r, first := m.connections.redemption(flow.ID(), flow.Sent)
+	r, first := m.set.pool.redemption(flow.ID(), flow.Sent)
 	if r == nil {
 		return ErrSent
 	}
@@ -240,51 +215,8 @@ func (m *Method) finish(ctx context.Context, flow *Flow, code string) error {
 	case !errors.Is(err, ErrOvertaken) && !errors.Is(err, ErrTicketUsed):
 		return err
 	}
-	_ = s.revoke(ctx, token.without(s.state.token.Load()))
+	_ = m.revoke(ctx, token.without(s.conn.token.Load()))
 	return err
-}
-
-// ErrOvertaken says that another account was connected at the same time, on another node, and counts.
-var ErrOvertaken = errors.New("another account was connected at the same time, and is in use; this one was given back")
-
-// install puts the token of a new grant into the place of whatever is there, unless one of the checks refuses that. Every node
-// must have been able to see it before it counts: another one may connect an account, or use the one before, at the same time.
-// Of two accounts the one that was written last counts. It returns ErrOvertaken if that is not this one.
-func (s *Source) install(ctx context.Context, token *Token, checks ...func(base *Token) error) error {
-	return s.exclusively(ctx, func(ctx context.Context) error {
-		base, _, err := s.settled(ctx)
-		for _, check := range checks {
-			if err := check(base); err != nil {
-				return err
-			}
-		}
-		switch {
-		case base != nil:
-			token.generation = base.generation + 1
-		case err != nil: // the storage fails; whatever it has must be older than this
-			token.generation = uint64(time.Now().Unix())
-		}
-		token.grant = rand.Text()
-		s.state.startOver()
-		s.state.install(token.grant)
-		for {
-			s.saveAndUse(ctx, token)
-			if s.state.owing() {
-				return nil // the storage fails now; the token is in use, and stored when that is possible
-			}
-			by, err := s.displaced(ctx, token)
-			switch {
-			case by == nil || err != nil:
-				return nil //nolint:nilerr // the same
-			case by.generation >= token.generation && by.end.Reason != ReasonDisconnected && (base == nil || !by.sameGrant(base)):
-				s.state.install("")
-				_, _ = s.latest(ctx) // that one is in use from now on
-				return ErrOvertaken
-			}
-			next := max(token.generation, by.generation) + 1
-			token = token.with(func(t *Token) { t.generation = next })
-		}
-	})
 }
 
 // Ticket lets somebody connect one connection once, without being a user: the command line hands it out.
@@ -320,7 +252,7 @@ func (m *Method) Ticket(ctx context.Context, connection string) (target string, 
 		return "", err
 	}
 	text, err := sealText(ring, ticketContext, &sealedTicket{
-		m.datasource, []byte(connection), millis(base.connected), time.Now().Unix(),
+		m.set.Datasource, []byte(connection), millis(base.connected), time.Now().Unix(),
 	})
 	if err != nil {
 		return "", err
@@ -356,7 +288,7 @@ func (m *Method) CheckTicket(ctx context.Context, t *Ticket) error {
 // current returns what there is of a connection. What was sealed with a key that is lost is nothing: a ticket may be the only way to
 // connect the account again.
 func (m *Method) current(ctx context.Context, connection string) (*Token, error) {
-	base, err := m.Source(connection).latest(ctx)
+	base, err := m.Source(connection).records.latest(ctx)
 	if base == nil && errors.Is(err, ErrKeyMissing) {
 		return new(Token), nil
 	}

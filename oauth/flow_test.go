@@ -184,7 +184,7 @@ func TestEndDuringFlow(t *testing.T) {
 		}
 		go g.Finish(t.Context(), flow, "good")
 		time.Sleep(time.Second)
-		if err := g.connections.Destruct(); err != nil {
+		if err := g.set.pool.Destruct(); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := w.gateway(&web{p: w.p}, perUser).serves(t, "ann"); got != "of-good" {

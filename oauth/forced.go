@@ -41,9 +41,9 @@ func (f *forced) begin(now time.Time) bool {
 
 // Confirm implements auth.Confirmer.
 func (s *Source) Confirm(*auth.Credential) {
-	s.state.mu.Lock()
-	defer s.state.mu.Unlock()
-	s.state.forced.wait = forcedInterval
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	s.conn.forced.wait = forcedInterval
 }
 
 // Interface guards

@@ -154,23 +154,19 @@ func (w *world) gateway(s *web, change func(*Method)) *gateway {
 	g := &gateway{Method: m}
 	m.logger, g.logs = newLogger()
 	ring := w.ring
-	m.datasource = "crm"
+	m.environment.Datasource = "crm"
 	m.environment.Storage, m.environment.Keys = w.disk, func() (*seal.Ring, error) { return ring, nil }
 	if m.environment.CacheSize == 0 {
 		m.environment.CacheSize = 1000
 	}
-	m.connections = new(Pool)
 	m.http = newClient(nil, nil)
-	m.places = newPlaces()
 	m.http.Transport.(*tokenTransport).base.RegisterProtocol("http", s)
 	to, err := m.resolve()
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	m.presence = m.connections.presenceOf(m)
-	m.source = m.newSource("", m.identity(to), m.connections.state("", m.environment.CacheSize))
-	m.source.state.source.Store(m.source)
-	m.connections.bind(m)
+	m.bound = m.identity(to)
+	m.set = newSet(m.config(), new(Pool))
 	return g
 }
 

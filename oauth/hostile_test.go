@@ -52,11 +52,11 @@ func attempt(t *testing.T, url string, options ...string) error {
 	defer client.CloseIdleConnections()
 	st, _ := newStore(t, new(memory))
 	s, sourceLogs := sourceOf(st, nil)
-	s.build = m.build
-	s.fetch = func(ctx context.Context, before *Token) (*Token, error) { return m.fetch(ctx, client, before) }
+	s.set.Build = m.build
+	s.set.Fetch = func(ctx context.Context, before *Token) (*Token, error) { return m.fetch(ctx, client, before) }
 	old := issue(tokenText, time.Hour)
 	old.soft = time.Now().Add(-time.Minute)
-	s.state.token.Store(old)
+	s.conn.token.Store(old)
 
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -73,9 +73,9 @@ func attempt(t *testing.T, url string, options ...string) error {
 	if n := after.TotalAlloc - before.TotalAlloc; n > 8*maxAnswer {
 		t.Errorf("%d bytes were allocated", n)
 	}
-	err = s.state.lastErr
+	err = s.conn.lastErr
 	if err != nil {
-		if got := s.state.token.Load(); got != old {
+		if got := s.conn.token.Load(); got != old {
 			t.Errorf("after %v the old token is not in use", err)
 		}
 		if found := leaks(anyText(err)); found != nil {

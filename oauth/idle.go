@@ -56,21 +56,21 @@ func (t *Token) keepAt(idle time.Duration) time.Time {
 
 // keepInTime has the keeper look at the records when the refresh token of a token is to be used. It looks up to half of the
 // margin later, so that nodes do not all do so at once, and so that those of many connections are used together.
-func (m *Method) keepInTime(token *Token) {
-	idle := m.environment.KeepAlive
+func (set *Set) keepInTime(token *Token) {
+	idle := set.KeepAlive
 	if idle <= 0 || token.refreshEnd.IsZero() || !token.redeemable() {
 		return
 	}
 	quarter := token.refreshMargin() / 4
 	wait := quarter + time.Duration(weakrand.Float64()*float64(quarter)) //nolint:gosec // G404: a jitter is no secret
 	if at := token.keepAt(idle).Add(wait); at.After(time.Now()) {
-		m.connections.keeper.wakeBy(at)
+		set.pool.keeper.wakeBy(at)
 	}
 }
 
 // keepInTime is that of the method whose configuration runs: another one may keep the records by now.
-func (s *Source) keepInTime(token *Token) {
-	if m := s.method.connections.successor(s.method); m != nil {
+func (r *replica) keepInTime(token *Token) {
+	if m := r.set.pool.successor(r.set); m != nil {
 		m.keepInTime(token)
 	}
 }

@@ -169,7 +169,7 @@ func TestKeptAliveMany(t *testing.T) {
 		}
 		for range 30 {
 			time.Sleep(5 * time.Minute)
-			_, err := g.eachRecord(t.Context(), func(_, user string, token *Token) error {
+			_, err := g.set.eachRecord(t.Context(), func(_, user string, token *Token) error {
 				if !token.refreshEnd.After(time.Now()) {
 					t.Errorf("%s: the refresh token has ended %v ago", user, time.Since(token.refreshEnd))
 				}

@@ -43,20 +43,20 @@ const (
 // Keep looks after the stored connections until ctx ends: it refreshes idle ones, since many providers let an idle refresh token
 // die; moves those that an older key has sealed to the first one; and forgets those that have been dead for long. One
 // goroutine does that for all connections of the datasource.
-func (m *Method) Keep(ctx context.Context) {
-	if !m.Interactive() {
+func (set *Set) Keep(ctx context.Context) {
+	if !set.Interactive {
 		return
 	}
-	if m.presence != nil {
-		go m.presence.keep(ctx)
+	if set.presence != nil {
+		go set.presence.keep(ctx)
 	}
 	wait, retry := keepDelay, keepRetry
-	for m.connections.keeper.rest(ctx, wait) == nil {
-		r, err := m.maintainAll(ctx)
+	for set.pool.keeper.rest(ctx, wait) == nil {
+		r, err := set.maintainAll(ctx)
 		if err != nil && ctx.Err() == nil {
-			m.logger.Warn("the stored connections could not all be looked after; it is tried again", zap.Error(err))
+			set.Logger.Warn("the stored connections could not all be looked after; it is tried again", zap.Error(err))
 		}
-		wait = m.maintainEvery(r.records)
+		wait = set.maintainEvery(r.records)
 		wait += time.Duration(weakrand.Float64() * float64(wait) / 4) //nolint:gosec // G404: a jitter is no secret
 		if r.done || r.renewed {
 			retry = keepRetry // a provider that limits requests is asked for some of them again and again
@@ -69,12 +69,12 @@ func (m *Method) Keep(ctx context.Context) {
 
 // maintainEvery is how often all records are looked at, if there are that many. Few of them are looked at every five minutes: another node may
 // have connected an account since whose refresh token ends in half an hour, and have died.
-func (m *Method) maintainEvery(records int) time.Duration {
+func (set *Set) maintainEvery(records int) time.Duration {
 	every := keepInterval
-	if records <= keepPace && m.environment.KeepAlive > 0 {
+	if records <= keepPace && set.KeepAlive > 0 {
 		every = keepFew
 	}
-	for _, d := range []time.Duration{m.environment.KeepAlive, m.environment.SweepAfter} {
+	for _, d := range []time.Duration{set.KeepAlive, set.SweepAfter} {
 		if d > 0 {
 			every = min(every, d/4)
 		}
@@ -89,8 +89,8 @@ type round struct {
 }
 
 // maintainAll looks after all connections once.
-func (m *Method) maintainAll(ctx context.Context) (round, error) {
-	ring, err := m.source.store.ring()
+func (set *Set) maintainAll(ctx context.Context) (round, error) {
+	ring, err := set.shared.records.store.ring()
 	if err != nil {
 		return round{}, err
 	}
@@ -98,15 +98,15 @@ func (m *Method) maintainAll(ctx context.Context) (round, error) {
 	var undone, braked, some atomic.Bool
 	var workers sync.WaitGroup
 	free := make(chan struct{}, keepers)
-	strangers, err := m.eachRecord(ctx, func(name, key string, token *Token) error {
+	strangers, err := set.eachRecord(ctx, func(name, key string, token *Token) error {
 		if n++; n%keepPace == 0 {
 			if err := sleep(ctx, keepPause); err != nil {
 				return err
 			}
 		}
-		keep, renews := m.maintainOne(name, key, token, name != m.storeOf(key).names(ring)[0])
+		keep, renews := set.maintainOne(name, key, token, name != set.storeOf(key).names(ring)[0])
 		if keep == nil {
-			m.keepInTime(token)
+			set.keepInTime(token)
 			return ctx.Err()
 		}
 		if renews && braked.Load() {
@@ -124,7 +124,7 @@ func (m *Method) maintainAll(ctx context.Context) (round, error) {
 			if err != nil {
 				undone.Store(true)
 			}
-			switch now := m.connections.known(key).current(); {
+			switch now := set.pool.known(key).current(); {
 			case renews && err != nil:
 				braked.Store(true) // the next ones would fail, too; it is logged where it has failed
 				return
@@ -134,37 +134,37 @@ func (m *Method) maintainAll(ctx context.Context) (round, error) {
 				undone.Store(true) // it is not long until its end
 			}
 			if err != nil && !errors.Is(err, errNotMoved) && ctx.Err() == nil {
-				m.logger.Warn("a stored connection could not be looked after", zap.String("storage_key", name), zap.Error(err))
+				set.Logger.Warn("a stored connection could not be looked after", zap.String("storage_key", name), zap.Error(err))
 			}
 		})
 		return nil
 	})
 	workers.Wait()
 	if err == nil || strangers > 0 {
-		m.connections.strangers.Store(strangers > 0)
+		set.pool.strangers.Store(strangers > 0)
 	}
 	if err != nil {
 		return round{n, false, some.Load()}, err
 	}
 	sweepCtx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
-	m.source.store.sweep(sweepCtx)
+	set.shared.records.store.sweep(sweepCtx)
 	return round{n, !undone.Load(), some.Load()}, nil
 }
 
 // maintainOne returns what is to be done for one connection, or nil, and whether the provider is asked for that. moved says that its record lies
 // under the name of an older key.
-func (m *Method) maintainOne(name, key string, token *Token, moved bool) (keep func(context.Context) error, renews bool) {
+func (set *Set) maintainOne(name, key string, token *Token, moved bool) (keep func(context.Context) error, renews bool) {
 	now := time.Now()
-	switch idle := m.environment.KeepAlive; {
-	case m.dead(token, now):
-		return func(ctx context.Context) error { return m.forget(ctx, name, key, token) }, false
+	switch idle := set.KeepAlive; {
+	case set.dead(token, now):
+		return func(ctx context.Context) error { return set.forget(ctx, name, key, token) }, false
 	case idle > 0 && token.redeemable() && !now.Before(token.keepAt(idle)):
-		return func(ctx context.Context) error { return m.Source(key).refreshIdle(ctx, token) }, true // which moves it, too
+		return func(ctx context.Context) error { return set.Source(key).refreshIdle(ctx, token) }, true // which moves it, too
 	case moved:
-		return m.Source(key).move, false
+		return set.Source(key).move, false
 	case token.refusedEarly() && token.expiry.Sub(now) < 2*keepInterval: // by a process that may have ended
-		return func(context.Context) error { m.Source(key).askAtEnd(token); return nil }, false //nolint:contextcheck // it belongs to no request
+		return func(context.Context) error { set.Source(key).records.askAtEnd(token); return nil }, false //nolint:contextcheck // it belongs to no request
 	}
 	return nil, false
 }
@@ -178,8 +178,8 @@ func (t *Token) asked() time.Time {
 }
 
 // dead reports whether a connection has been of no use for so long that it is forgotten.
-func (m *Method) dead(token *Token, now time.Time) bool {
-	after := m.environment.SweepAfter
+func (set *Set) dead(token *Token, now time.Time) bool {
+	after := set.SweepAfter
 	switch {
 	case after <= 0 || token.redeemable():
 		return false
@@ -191,33 +191,33 @@ func (m *Method) dead(token *Token, now time.Time) bool {
 }
 
 // forget deletes the record of a dead connection, if it is still that.
-func (m *Method) forget(ctx context.Context, name, key string, token *Token) error {
-	s := m.Source(key)
+func (set *Set) forget(ctx context.Context, name, key string, token *Token) error {
+	s := set.Source(key)
 	return s.exclusively(ctx, func(ctx context.Context) error {
-		if err := s.state.records.lock(ctx); err != nil {
+		if err := s.conn.records.lock(ctx); err != nil {
 			return err
 		}
-		defer s.state.records.Unlock()
-		ring, err := s.store.ring()
+		defer s.conn.records.Unlock()
+		ring, err := s.records.store.ring()
 		if err != nil {
 			return err
 		}
-		raw, err := s.store.within().Load(ctx, name)
+		raw, err := s.records.store.within().Load(ctx, name)
 		if err != nil {
 			return fmt.Errorf("loading a dead record: %w", err)
 		}
-		now, _, err := s.store.open(ring, path.Base(name), raw)
+		now, _, err := s.records.store.open(ring, path.Base(name), raw)
 		if err != nil || now.generation != token.generation || now.end != token.end {
 			return err
 		}
-		if err := s.store.within().Delete(ctx, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := s.records.store.within().Delete(ctx, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("deleting a dead record: %w", err)
 		}
-		if current := s.state.token.Load(); current != nil && current.generation <= token.generation {
-			s.state.token.Store(nil)
-			s.state.startOver()
+		if current := s.conn.token.Load(); current != nil && current.generation <= token.generation {
+			s.conn.token.Store(nil)
+			s.conn.startOver()
 		}
-		m.logger.Info("a connection that was dead for long is forgotten", zap.String("storage_key", name))
+		set.Logger.Info("a connection that was dead for long is forgotten", zap.String("storage_key", name))
 		return nil
 	})
 }
@@ -225,18 +225,18 @@ func (m *Method) forget(ctx context.Context, name, key string, token *Token) err
 // refreshIdle refreshes a token that nobody has used for long, unless its provider is to be left alone. It returns an error if the
 // provider would say the same of any other.
 func (s *Source) refreshIdle(ctx context.Context, token *Token) error {
-	s.state.mu.Lock()
-	early := time.Now().Before(s.state.retryAt)
-	s.state.mu.Unlock()
-	if current := s.state.token.Load(); early || current != nil && current.generation > token.generation {
+	s.conn.mu.Lock()
+	early := time.Now().Before(s.conn.retryAt)
+	s.conn.mu.Unlock()
+	if current := s.conn.token.Load(); early || current != nil && current.generation > token.generation {
 		return nil
 	}
 	err := s.runNext(ctx, true, func(ctx context.Context) error { // what fails is logged there
-		base, err := s.latest(ctx)
+		base, err := s.records.latest(ctx)
 		if err != nil || base.generation > token.generation {
 			return err
 		}
-		return s.next(ctx, nil)
+		return s.person.next(ctx, nil)
 	})
 	if e, ok := errors.AsType[*Error](err); ok && e.Host != "" &&
 		(e.Status == 0 || e.Status == http.StatusTooManyRequests || e.Status >= http.StatusInternalServerError || e.Code == "invalid_client") {
@@ -252,31 +252,31 @@ var errNotMoved = errors.New("the record could not be moved yet")
 // write it.
 func (s *Source) move(ctx context.Context) error {
 	return s.exclusively(ctx, func(ctx context.Context) error {
-		if err := s.store.presence.announce(ctx); err != nil {
+		if err := s.records.store.presence.announce(ctx); err != nil {
 			return err
 		}
-		base, read, err := s.settled(ctx)
+		base, read, err := s.claims.settled(ctx)
 		if err != nil || base.generation == 0 || base.foreign {
 			return err
 		}
 		doubtful := base.claim.doubtful()
 		if base.redeemable() {
 			var until time.Time
-			base, until, err = s.claim(ctx, base, read)
+			base, until, err = s.claims.claim(ctx, base, read)
 			switch {
 			case err != nil:
 				return err
-			case base == nil || time.Now().After(until) && !s.hasNoRival(ctx, base, read):
+			case base == nil || time.Now().After(until) && !s.claims.hasNoRival(ctx, base, read):
 				return errNotMoved
 			}
 		}
 		begin := time.Now()
-		if err := s.save(ctx, base.released(doubtful)); err != nil {
+		if err := s.records.save(ctx, base.released(doubtful)); err != nil {
 			return err
 		}
 		if time.Since(begin) > lateAfter {
-			s.noteSlowWrite(base, read) // it may have come over a newer generation, which the next claim must not take for the last one
+			s.claims.noteSlowWrite(base, read) // it may have come over a newer generation, which the next claim must not take for the last one
 		}
-		return s.store.removeOthers(ctx, base.generation)
+		return s.records.store.removeOthers(ctx, base.generation)
 	})
 }

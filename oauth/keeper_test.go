@@ -159,7 +159,7 @@ func TestResealUnderLoad(t *testing.T) {
 					t.Fatalf("after %d s: %v; withdrawn: %t", i, err, w.p.dead)
 				}
 			}
-			if token := a.Source("ann").state.token.Load(); token.generation < last {
+			if token := a.Source("ann").conn.token.Load(); token.generation < last {
 				t.Fatalf("generation %d after %d", token.generation, last)
 			} else {
 				last = token.generation
@@ -210,7 +210,7 @@ func TestKeeperGoesOn(t *testing.T) {
 			}
 		}
 		bad := slices.DeleteFunc(slices.Sorted(maps.Keys(w.disk.records)), isEntry)[0]
-		g.environment.Storage, g.source.store.storage = sorted{w.disk}, sorted{w.disk}
+		g.environment.Storage, g.set.shared.records.store.storage = sorted{w.disk}, sorted{w.disk}
 		w.disk.failWith(func(_ context.Context, op, key string) error {
 			if key == bad && op == "Load" {
 				return errDown
@@ -232,7 +232,7 @@ func (g *gateway) store(t *testing.T, users int) {
 	for i := range users {
 		token := issue("access-"+strconv.Itoa(i), time.Hour)
 		token.generation, token.refresh, token.connected = 1, "refresh-0", token.obtained
-		if err := g.Source(strconv.Itoa(i)).store.save(t.Context(), token); err != nil {
+		if err := g.Source(strconv.Itoa(i)).records.store.save(t.Context(), token); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -263,7 +263,7 @@ func TestKeepMany(t *testing.T) {
 		g.store(t, users)
 		time.Sleep(2 * time.Hour)
 		begin := time.Now()
-		if r, err := g.maintainAll(t.Context()); !r.done || !r.renewed || r.records != users || err != nil {
+		if r, err := g.set.maintainAll(t.Context()); !r.done || !r.renewed || r.records != users || err != nil {
 			t.Fatal(r, err)
 		}
 		if took := time.Since(begin); w.p.calls() != users || took > users*settleTime/keepers*2 {
@@ -281,7 +281,7 @@ func TestMovedLater(t *testing.T) {
 		w.ring = seal.NewRing(older)
 		first := w.gateway(s, perUser)
 		first.connect(t, "ann", "good")
-		first.connections.unbind(first.Method)
+		first.set.pool.unbind(first.set)
 		before, _ := w.disk.only(t)
 		w.ring = seal.NewRing(newer, older)
 		g := w.gateway(s, perUser)
@@ -316,9 +316,9 @@ func TestMovedAfterConnect(t *testing.T) {
 		name, _ := w.disk.only(t)
 		w.ring = seal.NewRing(newer, older)
 		after := w.gateway(s, perUser)
-		after.connections = before.connections
-		after.connections.bind(after.Method)
-		before.connections.unbind(before.Method)
+		after.set.pool = before.set.pool
+		after.set.pool.bind(after.set)
+		before.set.pool.unbind(before.set)
 		stop := keep(t.Context(), after)
 		time.Sleep(time.Minute)
 		stop()

@@ -17,7 +17,7 @@ import (
 // withRing gives a node keys of its own; the first one seals.
 func withRing(n *node, keys ...*seal.Key) *node {
 	ring := seal.NewRing(keys[0], keys[1:]...)
-	n.store.ring = func() (*seal.Ring, error) { return ring, nil }
+	n.records.store.ring = func() (*seal.Ring, error) { return ring, nil }
 	return n
 }
 
@@ -153,7 +153,7 @@ func TestDeadClaimUnderOlderKey(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		b := withRing(w.node(), newer, older)
 		begin := time.Now()
-		if _, err := b.Credential(t.Context()); err != nil || time.Since(begin) > b.lease+2*time.Second {
+		if _, err := b.Credential(t.Context()); err != nil || time.Since(begin) > b.set.lease+2*time.Second {
 			t.Errorf("after %v: %v", time.Since(begin), err)
 		}
 	})
@@ -183,8 +183,8 @@ func TestIsolated(t *testing.T) {
 			}
 			return fate{}
 		}
-		redeem := a.redeem
-		a.redeem = func(ctx context.Context, refreshToken string) (*call, error) {
+		redeem := a.set.Redeem
+		a.set.Redeem = func(ctx context.Context, refreshToken string) (*call, error) {
 			ctx, cancel := context.WithTimeout(ctx, defaultTimeout)
 			defer cancel()
 			return redeem(ctx, refreshToken)
@@ -325,7 +325,7 @@ func TestSecondMarkTooLate(t *testing.T) {
 			t.Errorf("%v, and %d calls", err, w.p.calls())
 		}
 		// The mark may lie over the claim of a node that has taken over, so it stays, and is respected.
-		nodes[1].mustHaveAfter(t, "access-2", nodes[1].lease+time.Second)
+		nodes[1].mustHaveAfter(t, "access-2", nodes[1].set.lease+time.Second)
 	})
 }
 
@@ -360,9 +360,9 @@ func TestSecondMarkOverAnother(t *testing.T) {
 		herd(t, nodes, 1, 0)
 		time.Sleep(2 * time.Minute)
 		w.p.fate = func(int) fate { return fate{back: 6 * time.Second} }
-		redeem := nodes[0].redeem
+		redeem := nodes[0].set.Redeem
 		asked := 0
-		nodes[0].redeem = func(ctx context.Context, refreshToken string) (*call, error) {
+		nodes[0].set.Redeem = func(ctx context.Context, refreshToken string) (*call, error) {
 			if asked++; asked > 1 {
 				return redeem(ctx, refreshToken)
 			}

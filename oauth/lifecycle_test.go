@@ -63,7 +63,7 @@ func TestReloadKeepsRetryAfter(t *testing.T) {
 			}}
 			s, _ := newSource(t, p.fetch)
 			_, _ = s.Credential(t.Context())
-			s.state.clearFailures()
+			s.conn.clearFailures()
 			_, _ = s.Credential(t.Context())
 			if got := p.calls.Load(); got != test.calls {
 				t.Errorf("asked for %v: %d calls, want %d", test.asks, got, test.calls)

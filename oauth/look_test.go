@@ -104,7 +104,7 @@ func TestRollback(t *testing.T) {
 			}
 			if got := n.stored(); got == nil || got.generation != 2 || got.access != "access-1" {
 				t.Errorf("%s was not mended: %+v", name, got)
-				_ = n.save(t.Context(), n.state.token.Load())
+				_ = n.records.save(t.Context(), n.conn.token.Load())
 			}
 		}
 		if err := n.Renew(t.Context()); err != nil || w.p.dead {

@@ -146,11 +146,15 @@ func newSource(t testing.TB, fetch func(context.Context, *Token) (*Token, error)
 // sourceOf returns a source as it is after a start of the process: nothing is known but what the store has.
 func sourceOf(st *store, fetch func(context.Context, *Token) (*Token, error)) (*Source, logs) {
 	logger, observed := newLogger()
-	st.logger = logger
-	return &Source{
-		state: new(Connection), fetch: fetch, store: st, build: new(Method).build, life: defaultTimeout + 2*storageTimeout, logger: logger,
-		method: &Method{connections: new(Pool)},
-	}, observed
+	set := newSet(configOf(st, logger, Config{Grant: grantClientCredentials, Fetch: fetch}), new(Pool))
+	return set.shared, observed
+}
+
+// configOf completes the configuration of a set that uses what a store uses.
+func configOf(st *store, logger *zap.Logger, cfg Config) Config {
+	cfg.Datasource, cfg.Identity, cfg.Storage, cfg.Keys = st.datasource, st.identity, st.storage, st.ring
+	cfg.Timeout, cfg.Build, cfg.Logger, cfg.Term = defaultTimeout, new(Method).build, logger, st.term
+	return cfg
 }
 
 // issue returns a token as a provider has issued it now. A life of 0 is not known.

@@ -181,8 +181,8 @@ func TestReload(t *testing.T) {
 		t.Errorf("%d token requests after a change of scopes", calls)
 	}
 	// A refusal's back-off ends with the configuration: the new one may have mended it.
-	other.source.state.retryAt = time.Now().Add(time.Hour)
-	other.source.state.token.Store(nil)
+	other.set.shared.conn.retryAt = time.Now().Add(time.Hour)
+	other.set.shared.conn.token.Store(nil)
 	again := load("client_secret three\nscopes a")
 	get(again)
 	for _, m := range []*Method{fresh, other, again} {

@@ -129,23 +129,19 @@ func (w *world) finish() {
 func (w *world) node() *node {
 	n := &node{disk: w.disk, end: w.end}
 	logger, _ := newLogger()
-	m := &Method{Grant: grantAuthorizationCode, Timeout: 0, datasource: "crm", connections: new(Pool), logger: logger}
-	_ = m.Timeout.UnmarshalJSON([]byte(`"10s"`))
-	m.environment = Environment{Storage: n, Keys: func() (*seal.Ring, error) { return w.ring, nil }, CacheSize: 1000}
-	m.connections.bind(m)
-	m.presence = m.connections.presenceOf(m)
-	s := m.newSource("", "identity", m.connections.state("", 1000))
-	s.state.source.Store(s)
-	s.redeem = func(ctx context.Context, refreshToken string) (c *call, err error) {
-		n.before.call(stepRedeem)
-		n.stop()
-		c, err = w.p.redeem(ctx, refreshToken)
-		n.after.call(stepRedeem)
-		n.stop()
-		return c, err
-	}
-	s.revoke = func(context.Context, *Token) error { return nil }
-	m.source, n.Source = s, s
+	n.Source = newSet(Config{
+		Datasource: "crm", Identity: "identity", Grant: grantAuthorizationCode, Interactive: true,
+		Storage: n, Keys: func() (*seal.Ring, error) { return w.ring, nil }, CacheSize: 1000, Timeout: 10 * time.Second,
+		Build: new(Method).build, Logger: logger, Revoke: func(context.Context, *Token) error { return nil },
+		Redeem: func(ctx context.Context, refreshToken string) (c *call, err error) {
+			n.before.call(stepRedeem)
+			n.stop()
+			c, err = w.p.redeem(ctx, refreshToken)
+			n.after.call(stepRedeem)
+			n.stop()
+			return c, err
+		},
+	}, new(Pool)).shared
 	return n
 }
 
@@ -192,7 +188,7 @@ func (n *node) use(ctx context.Context, op, key string, val []byte, do func() er
 		step = stepLook
 	case val != nil:
 		step = stepStore
-		if token, _, err := n.store.open(must(n.store.ring()), path.Base(key), val); err == nil && token.claim != nil {
+		if token, _, err := n.records.store.open(must(n.records.store.ring()), path.Base(key), val); err == nil && token.claim != nil {
 			step = stepClaim
 			if token.claim.Sent {
 				step = stepSent
@@ -291,11 +287,11 @@ func (n *node) Unlock(ctx context.Context, name string) error { return n.storage
 
 // stored returns what the storage has now.
 func (n *node) stored() *Token {
-	raw, err := n.storage().Load(context.Background(), n.store.names(must(n.store.ring()))[0])
+	raw, err := n.storage().Load(context.Background(), n.records.store.names(must(n.records.store.ring()))[0])
 	if err != nil {
 		return nil
 	}
-	token, _, err := n.store.open(must(n.store.ring()), path.Base(n.store.names(must(n.store.ring()))[0]), raw)
+	token, _, err := n.records.store.open(must(n.records.store.ring()), path.Base(n.records.store.names(must(n.records.store.ring()))[0]), raw)
 	if err != nil {
 		return nil
 	}

@@ -143,14 +143,10 @@ type Method struct {
 	logger     *zap.Logger
 
 	// What Bind sets.
-	datasource  string
 	environment Environment
-	connections *Pool
+	bound       string // the identity of what tokens are issued for
 	http        *http.Client
-	places      places
-	presence    *presence // nil where nobody claims anything
-	source      *Source   // of the shared connection
-	release     func()
+	set         *Set
 }
 
 // Place is where a token goes: one of its fields is set.
@@ -305,7 +301,7 @@ func (m *Method) Credential(ctx context.Context) (*auth.Credential, error) {
 	if m.PerUser() {
 		return nil, &AuthorizationError{Reason: ReasonNotConnected} // nobody shares a connection that is one user's own
 	}
-	return m.source.Credential(ctx)
+	return m.set.shared.Credential(ctx)
 }
 
 // Current implements auth.Method.
@@ -313,7 +309,7 @@ func (m *Method) Current() *auth.Credential {
 	if m.PerUser() {
 		return nil
 	}
-	return m.source.Current()
+	return m.set.shared.Current()
 }
 
 // Renewable implements auth.Method.
@@ -321,16 +317,17 @@ func (*Method) Renewable() bool { return true }
 
 // Refresh implements auth.Method.
 func (m *Method) Refresh(ctx context.Context, refused *auth.Credential) (*auth.Credential, error) {
-	return m.source.Refresh(ctx, refused)
+	return m.set.shared.Refresh(ctx, refused)
 }
 
 // Confirm implements auth.Confirmer.
-func (m *Method) Confirm(fresh *auth.Credential) { m.source.Confirm(fresh) }
+func (m *Method) Confirm(fresh *auth.Credential) { m.set.shared.Confirm(fresh) }
 
 // Cleanup implements caddy.CleanerUpper.
 func (m *Method) Cleanup() error {
-	if m.release != nil {
-		m.release()
+	if m.set != nil {
+		m.set.Close()
+		m.http.CloseIdleConnections()
 	}
 	return nil
 }

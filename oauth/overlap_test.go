@@ -60,13 +60,13 @@ func (o *overlap) wantOne(t *testing.T, told error) {
 
 // slowWrites has each write of a gateway land after a while.
 func slowWrites(w *world, g *gateway, delay time.Duration) {
-	n := &node{disk: w.disk, end: w.end, Source: g.source}
+	n := &node{disk: w.disk, end: w.end, Source: g.set.shared}
 	n.before.set(func(step string) {
 		if step == stepStore {
 			time.Sleep(delay)
 		}
 	})
-	g.source.store.storage = n
+	g.set.shared.records.store.storage = n
 }
 
 func (g *gateway) link(t *testing.T) *Ticket {
@@ -117,7 +117,7 @@ func TestConnectedTwice(t *testing.T) {
 			"an account": func(t *testing.T, o *overlap) { o.gateways[0].connect(t, "", "good-before") },
 			"a disconnect": func(t *testing.T, o *overlap) {
 				o.gateways[0].connect(t, "", "good-before")
-				if err := o.gateways[1].source.Disconnect(t.Context()); err != nil {
+				if err := o.gateways[1].set.shared.Disconnect(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 			},
@@ -202,7 +202,7 @@ func TestConnectAndDisconnect(t *testing.T) {
 					})
 					people.Go(func() {
 						time.Sleep(max(0, -apart))
-						if err := b.source.Disconnect(t.Context()); err != nil {
+						if err := b.set.shared.Disconnect(t.Context()); err != nil {
 							t.Error(err)
 						}
 					})

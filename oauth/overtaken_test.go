@@ -29,7 +29,7 @@ func TestClaimTaken(t *testing.T) {
 		time.Sleep(time.Minute)
 		n.after.set(func(step string) {
 			if step == stepSent {
-				if err := other.save(context.Background(), successor(n.stored(), "another's")); err != nil {
+				if err := other.records.save(context.Background(), successor(n.stored(), "another's")); err != nil {
 					t.Error(err)
 				}
 			}
@@ -53,7 +53,7 @@ func TestRefusedButRenewed(t *testing.T) {
 				base := n.stored()
 				go func() {
 					time.Sleep(300 * time.Millisecond)
-					_ = other.save(context.Background(), successor(base, "another's"))
+					_ = other.records.save(context.Background(), successor(base, "another's"))
 				}()
 			}
 		})
@@ -90,9 +90,9 @@ func TestFailedButRenewed(t *testing.T) {
 					if asked++; outcome.lost && asked == 1 {
 						return // it is asked for once more
 					}
-					time.Sleep(n.lease + time.Second)
+					time.Sleep(n.set.lease + time.Second)
 					w.p.fate = nil
-					if err := other.save(context.Background(), successor(n.stored(), "another's")); err != nil {
+					if err := other.records.save(context.Background(), successor(n.stored(), "another's")); err != nil {
 						t.Error(err)
 					}
 				})
@@ -114,7 +114,7 @@ func TestSameGeneration(t *testing.T) {
 		n.mustHave(t, "access-0")
 		base := *n.stored()
 		base.generation--
-		if err := other.save(t.Context(), successor(&base, "another's")); err != nil {
+		if err := other.records.save(t.Context(), successor(&base, "another's")); err != nil {
 			t.Fatal(err)
 		}
 		for range 25 {
@@ -200,7 +200,7 @@ func TestOlderKeysRecord(t *testing.T) {
 				g := w.gateway(s, options)
 				g.connect(t, "ann", "good-2")
 				_ = w.disk.Store(t.Context(), key, raw)
-				if path.Base(key) == path.Base(g.Source("ann").store.names(w.ring)[0]) {
+				if path.Base(key) == path.Base(g.Source("ann").records.store.names(w.ring)[0]) {
 					t.Fatal("the names are the same")
 				}
 				var down atomic.Int64 // when the last record was deleted: the storage fails for a while then, so what is in memory must do

@@ -47,7 +47,7 @@ func always(d time.Duration) func() time.Duration { return func() time.Duration 
 // leave ends the process in good order.
 func (n *node) leave(t *testing.T) {
 	t.Helper()
-	if err := n.method.connections.Destruct(); err != nil {
+	if err := n.set.pool.Destruct(); err != nil {
 		t.Error(err)
 	}
 }
@@ -71,7 +71,7 @@ func TestAloneWithSlowWrites(t *testing.T) {
 				n.kill()
 				next := w.node()
 				next.slow(always(takes))
-				next.store.presence.look(t.Context())
+				next.records.store.presence.look(t.Context())
 				time.Sleep(silentAfter + time.Second)
 				return next
 			},
@@ -164,7 +164,7 @@ func comeAndGo(t *testing.T, w *world, takes func() time.Duration, end func(*tes
 			for ; time.Now().Before(stop); n = w.node() {
 				holds := n.slow(takes)
 				ctx, cancel := context.WithCancel(t.Context())
-				go n.store.presence.keep(ctx)
+				go n.records.store.presence.keep(ctx)
 				for life := time.Now().Add(time.Duration(rand.Int64N(int64(20 * time.Minute)))); time.Now().Before(life); {
 					asking, enough := context.WithTimeout(ctx, 2*time.Minute)
 					_, _ = n.Credential(asking)
@@ -223,7 +223,7 @@ func TestRivalOfAMoment(t *testing.T) {
 func TestRivalWithoutEntry(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		old, a := w.node(), w.node()
-		old.store.presence = nil
+		old.records.store.presence = nil
 		if err := old.install(t.Context(), w.p.connect()); err != nil {
 			t.Fatal(err)
 		}
@@ -251,7 +251,7 @@ func TestUncertainPresence(t *testing.T) {
 			})
 		},
 		"an entry that cannot be read": func(w *world, n *node) {
-			w.disk.put(path.Join(n.store.presence.folder, "another"), []byte(`{}`))
+			w.disk.put(path.Join(n.records.store.presence.folder, "another"), []byte(`{}`))
 			w.disk.failWith(func(_ context.Context, op, key string) error {
 				if op == "Load" && path.Base(key) == "another" {
 					return errDown
@@ -259,13 +259,13 @@ func TestUncertainPresence(t *testing.T) {
 				return nil
 			})
 		},
-		"an entry that is being written": func(w *world, n *node) { w.disk.put(path.Join(n.store.presence.folder, "another"), nil) },
+		"an entry that is being written": func(w *world, n *node) { w.disk.put(path.Join(n.records.store.presence.folder, "another"), nil) },
 		"a list without the own entry": func(w *world, n *node) {
-			_ = w.disk.memory.Delete(context.Background(), path.Join(n.store.presence.folder, n.store.presence.name))
+			_ = w.disk.memory.Delete(context.Background(), path.Join(n.records.store.presence.folder, n.records.store.presence.name))
 		},
 		"a crowd": func(w *world, n *node) {
 			for i := range maxEntries {
-				w.disk.put(path.Join(n.store.presence.folder, fmt.Sprintf("other-%d", i)), []byte(`{"gone":true}`))
+				w.disk.put(path.Join(n.records.store.presence.folder, fmt.Sprintf("other-%d", i)), []byte(`{"gone":true}`))
 			}
 		},
 	} {
@@ -273,7 +273,7 @@ func TestUncertainPresence(t *testing.T) {
 			n := w.connected(1)[0]
 			n.slow(always(time.Second))
 			time.Sleep(time.Minute)
-			if err := n.store.presence.announce(t.Context()); err != nil {
+			if err := n.records.store.presence.announce(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			if spoil != nil {
@@ -315,13 +315,13 @@ func TestEntriesAreForgotten(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		nodes := w.connected(3)
 		for _, n := range nodes[:2] {
-			_ = n.store.presence.announce(t.Context())
+			_ = n.records.store.presence.announce(t.Context())
 		}
 		nodes[0].leave(t)
 		nodes[1].kill()
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		p := nodes[2].store.presence
+		p := nodes[2].records.store.presence
 		go p.keep(ctx)
 		time.Sleep(30 * time.Minute)
 		if names, _ := w.disk.List(t.Context(), p.folder, false); len(names) != 3 {
@@ -341,9 +341,9 @@ func TestTwoWithShortLease(t *testing.T) {
 	for _, timeout := range []time.Duration{time.Second, 3 * time.Second, 10 * time.Second} {
 		bubble(t, &issuer{mode: rotateStrict, life: 5 * time.Minute}, func(t *testing.T, w *world) {
 			nodes := w.connected(2)
-			_ = nodes[1].store.presence.announce(t.Context())
+			_ = nodes[1].records.store.presence.announce(t.Context())
 			for _, n := range nodes {
-				n.lease = lockPatience + timeout + leaseSlack
+				n.set.lease = lockPatience + timeout + leaseSlack
 				n.slow(always(time.Second))
 			}
 			for range 5 {

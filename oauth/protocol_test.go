@@ -54,18 +54,11 @@ func (p *strict) first() *Token {
 // nodeOf returns a source as another process has it, on a storage that all share.
 func nodeOf(t *testing.T, p *strict, st *store) *Source {
 	t.Helper()
-	own := &store{
-		storage: st.storage, ring: st.ring, datasource: st.datasource, connection: st.connection, identity: st.identity,
-		grant: true, logger: st.logger,
-	}
-	s, _ := sourceOf(own, nil)
-	s.redeem = p.redeem
-	s.revoke = func(context.Context, *Token) error { return nil }
-	s.method = &Method{Grant: grantAuthorizationCode, connections: new(Pool)}
-	s.method.connections.bind(s.method)
-	s.lease = lockPatience + defaultTimeout + leaseSlack
-	s.life = 2*s.lease + 2*defaultTimeout + 4*storageTimeout
-	return s
+	logger, _ := newLogger()
+	return newSet(configOf(st, logger, Config{
+		Grant: grantAuthorizationCode, Interactive: true, Redeem: p.redeem,
+		Revoke: func(context.Context, *Token) error { return nil },
+	}), new(Pool)).shared
 }
 
 // TestManyNodes: eight nodes, each busy, renew the tokens of one grant many times. Each refresh token is redeemed once, whatever the
@@ -187,7 +180,7 @@ func TestNotInTheWay(t *testing.T) {
 			}
 			time.Sleep(2 * time.Minute)
 			go func() {
-				_ = s.alone(context.Background(), func(ctx context.Context) error {
+				_ = s.exclusively(context.Background(), func(ctx context.Context) error {
 					_ = sleep(ctx, 2*time.Second)
 					return fails
 				})

@@ -70,8 +70,8 @@ func TestReadingBegins(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		n := w.connected(1)[0]
 		time.Sleep(time.Minute)
-		n.state.records.Lock()
-		time.AfterFunc(2*time.Second, n.state.records.Unlock)
+		n.conn.records.Lock()
+		time.AfterFunc(2*time.Second, n.conn.records.Unlock)
 		n.mustHaveAfter(t, "access-1", 4*time.Second)
 	})
 }

@@ -29,7 +29,7 @@ func TestKeepsWhatIsAbsent(t *testing.T) {
 		n.mustHave(t, "access-0")
 		time.Sleep(5 * time.Second)
 		n.mustHave(t, "access-1")
-		for _, token := range []*Token{n.state.token.Load(), n.stored()} {
+		for _, token := range []*Token{n.conn.token.Load(), n.stored()} {
 			if token.refresh != "refresh-0" || token.id != "id-0" || token.generation != 2 || token.connected.IsZero() {
 				t.Errorf("refresh %s, id %s, generation %d, connected %v", token.refresh, token.id, token.generation, token.connected)
 			}

@@ -60,7 +60,7 @@ func TestRefusedByAnotherClock(t *testing.T) {
 		})
 		time.Sleep(time.Minute)
 		now := time.Now()
-		n.state.token.Store(n.state.token.Load().with(func(t *Token) { t.expire(now) }))
+		n.conn.token.Store(n.conn.token.Load().with(func(t *Token) { t.expire(now) }))
 		mustGet(t, n, "access-1", settleTime+endSettle)
 	})
 	eachRefusal(t, 10*time.Minute, func(t *testing.T, w *world, refusal *Error) {
@@ -68,7 +68,7 @@ func TestRefusedByAnotherClock(t *testing.T) {
 		w.p.decide(func(int) fate { return fate{err: refusal} })
 		time.Sleep(w.p.life + time.Minute)
 		ends := time.Now().Add(10 * time.Second)
-		n.state.token.Store(n.state.token.Load().with(func(t *Token) { t.expiry = ends }))
+		n.conn.token.Store(n.conn.token.Load().with(func(t *Token) { t.expiry = ends }))
 		n.mustHave(t, "access-0")
 		time.Sleep(8 * time.Second)
 		n.mustHave(t, "access-0")
@@ -80,10 +80,10 @@ func TestRefusedByAnotherClock(t *testing.T) {
 
 // withoutIDToken has the provider answer refreshes as OpenID Connect Core 1.0 §12.2 allows, on the wire of a datasource that needs ID tokens.
 func withoutIDToken(n *node) {
-	n.store.term.idToken = true
-	n.method.TokenField = fieldIDToken
-	redeem := n.redeem
-	n.redeem = func(ctx context.Context, refreshToken string) (*call, error) {
+	n.records.store.term.idToken = true
+	n.set.Term.idToken = true
+	redeem := n.set.Redeem
+	n.set.Redeem = func(ctx context.Context, refreshToken string) (*call, error) {
 		c, err := redeem(ctx, refreshToken)
 		if err == nil && c.got.idToken == "" {
 			c.got.issued = true
@@ -179,11 +179,11 @@ func TestRefusedBeforeRestart(t *testing.T) {
 			time.Sleep(w.p.life - time.Minute)
 			first.mustHave(t, "access-0")
 			time.Sleep(3 * time.Second)
-			first.method.connections.unbind(first.method) // it has ended
+			first.set.pool.unbind(first.set) // it has ended
 			time.Sleep(down)
 
 			n := w.node()
-			go n.method.Keep(t.Context())
+			go n.set.Keep(t.Context())
 			time.Sleep(time.Second)
 			if down == 0 {
 				mustBe(t, n, StateConnected, words(refusal))
@@ -234,9 +234,9 @@ func TestKeeperAndRefusals(t *testing.T) {
 	for _, life := range []time.Duration{10 * time.Minute, 14 * 24 * time.Hour} {
 		eachRefusal(t, life, func(t *testing.T, w *world, refusal *Error) {
 			n := w.connected(1)[0]
-			n.method.environment.KeepAlive = 24 * time.Hour
+			n.set.KeepAlive = 24 * time.Hour
 			w.p.decide(func(int) fate { return fate{err: refusal} })
-			go n.method.Keep(t.Context())
+			go n.set.Keep(t.Context())
 			time.Sleep(10*24*time.Hour + time.Hour)
 			if calls := w.p.calls(); calls < 2 || calls > 11 {
 				t.Errorf("%v: %d token requests in ten days", life, calls)
@@ -261,14 +261,14 @@ func TestTokenFieldChanged(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 			synctest.Wait()
-			n.method.TokenField = fieldIDToken
-			reloaded := n.method.newSource("", "identity", n.state)
-			restarted := n.method.newSource("", "identity", new(Connection))
-			fromRecord, err := restarted.latest(t.Context())
+			n.set.Term.idToken = true
+			reloaded := n.set.newSource("", n.conn)
+			restarted := n.set.newSource("", new(Connection))
+			fromRecord, err := restarted.records.latest(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
-			for name, got := range map[string]*Token{"reload": reloaded.state.token.Load(), "restart": fromRecord} {
+			for name, got := range map[string]*Token{"reload": reloaded.conn.token.Load(), "restart": fromRecord} {
 				left := time.Until(got.expiry).Round(time.Minute)
 				if want := map[bool]time.Duration{true: 0, false: 5 * time.Minute}[id == ""]; left != want || got.valid(time.Now()) != (id != "") {
 					t.Errorf("%s: %v left, want %v", name, left, want)

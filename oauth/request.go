@@ -196,7 +196,7 @@ func (m *Method) ask(ctx context.Context, hc *http.Client, way string, send func
 // unchanged reports whether a client is not the one that the configuration was loaded with. What people have granted is for that one and
 // its provider: another one would refuse the refresh token for good.
 func (m *Method) unchanged(to *client) error {
-	if m.Interactive() && m.source != nil && m.identity(to) != m.source.store.identity {
+	if m.Interactive() && m.bound != "" && m.identity(to) != m.bound {
 		return errors.New("client_id or token_url is not what it was when the configuration was loaded; reload Caddy")
 	}
 	return nil

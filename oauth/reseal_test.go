@@ -43,7 +43,7 @@ func TestReseal(t *testing.T) {
 			t.Fatal(err)
 		}
 		equal(t, got, token)
-		if observed.Len() != 0 || s.state.token.Load() != nil {
+		if observed.Len() != 0 || s.conn.token.Load() != nil {
 			t.Errorf("logged: %s", observed)
 		}
 	})

@@ -36,7 +36,7 @@ func TestRevocation(t *testing.T) {
 				})
 				g.connect(t, "", "good")
 				s.forms, s.auths = nil, nil
-				if err := g.source.Disconnect(t.Context()); err != nil {
+				if err := g.set.shared.Disconnect(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 				if len(s.forms) != 2 {
@@ -52,10 +52,10 @@ func TestRevocation(t *testing.T) {
 						t.Errorf("request %d: %q, %v", i, auth, form)
 					}
 				}
-				if st, err := g.source.Status(t.Context()); err != nil || st.State != StateNone {
+				if st, err := g.set.shared.Status(t.Context()); err != nil || st.State != StateNone {
 					t.Errorf("%+v, %v", st, err)
 				}
-				if err := g.source.Disconnect(t.Context()); err != nil || len(s.forms) != 2 {
+				if err := g.set.shared.Disconnect(t.Context()); err != nil || len(s.forms) != 2 {
 					t.Errorf("once more: %v, %d requests", err, len(s.forms))
 				}
 			})
@@ -80,7 +80,7 @@ func TestRevocationTriesBoth(t *testing.T) {
 			g.connect(t, "", "good")
 			spoil(s)
 			begin := time.Now()
-			err := g.source.Disconnect(t.Context())
+			err := g.set.shared.Disconnect(t.Context())
 			if _, failed := errors.AsType[*RevocationError](err); failed != (name != "answered in time") || time.Since(begin) > 11*time.Second {
 				t.Errorf("%s: %v after %v", name, err, time.Since(begin))
 			}
@@ -101,7 +101,7 @@ func TestRevokesOvertaken(t *testing.T) {
 		a, b := nodes[0], nodes[1]
 		herd(t, nodes, 1, 0)
 		var revoked []string
-		a.revoke = func(_ context.Context, token *Token) error {
+		a.set.Revoke = func(_ context.Context, token *Token) error {
 			revoked = append(revoked, token.access+" "+token.refresh)
 			return nil
 		}
@@ -131,7 +131,7 @@ func TestRevokesUnsaved(t *testing.T) {
 		time.Sleep(time.Minute)
 		a, b := nodes[0], nodes[1]
 		revoked := make(chan string, 10)
-		a.revoke = func(_ context.Context, token *Token) error {
+		a.set.Revoke = func(_ context.Context, token *Token) error {
 			revoked <- token.access
 			return nil
 		}
@@ -170,7 +170,7 @@ func TestRevocationFails(t *testing.T) {
 			g.connect(t, "", "good")
 			spoil(s)
 			begin := time.Now()
-			err := g.source.Disconnect(t.Context())
+			err := g.set.shared.Disconnect(t.Context())
 			if e, ok := errors.AsType[*RevocationError](err); !ok || time.Since(begin) > 11*time.Second {
 				t.Errorf("%s: %v after %v", name, e, time.Since(begin))
 			}
@@ -186,9 +186,9 @@ func TestRevocationFails(t *testing.T) {
 		g := w.gateway(s, func(m *Method) { m.RevocationURL = "http://127.0.0.1/revoke" })
 		g.connect(t, "", "good")
 		calls := len(s.forms)
-		n := &node{disk: w.disk, end: w.end, Source: g.source, off: errDown}
-		g.source.store.storage = n
-		if err := g.source.Disconnect(t.Context()); !errors.Is(err, errDown) || len(s.forms) != calls {
+		n := &node{disk: w.disk, end: w.end, Source: g.set.shared, off: errDown}
+		g.set.shared.records.store.storage = n
+		if err := g.set.shared.Disconnect(t.Context()); !errors.Is(err, errDown) || len(s.forms) != calls {
 			t.Errorf("%v, %d requests", err, len(s.forms)-calls)
 		}
 		if got, err := g.serves(t, ""); err != nil {

@@ -8,23 +8,17 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 )
 
 // Source has the credentials of one connection, for one configuration.
 type Source struct {
-	state  *Connection
-	fetch  func(ctx context.Context, before *Token) (*Token, error)
-	redeem func(ctx context.Context, refreshToken string) (*call, error) // nil for client_credentials
-	revoke func(context.Context, *Token) error
-	store  *store
-	build  func(*Token) *auth.Credential
-	life   time.Duration // the longest that a renewal can take
-	lease  time.Duration // how long another's claim is respected
-	method *Method
-	logger *zap.Logger
+	conn    *Connection
+	set     *Set
+	records *replica
+	claims  *claimer
+	person  *person  // the grant of a person; nil for client_credentials
+	machine *machine // the grant client_credentials; nil for a person's
 
 	prepared atomic.Pointer[prepared]
 }
@@ -39,22 +33,22 @@ type prepared struct {
 // clock; near its end the token is still good while a new one is fetched; only without a valid token a request waits.
 func (s *Source) Credential(ctx context.Context) (*auth.Credential, error) {
 	now := time.Now()
-	token := s.state.token.Load()
+	token := s.conn.token.Load()
 	if p := s.prepared.Load(); p != nil && p.token == token && token.fresh(now) {
-		if look := s.state.recheckAt.Load(); look == 0 || now.UnixNano() < look {
+		if look := s.conn.recheckAt.Load(); look == 0 || now.UnixNano() < look {
 			return p.credential, nil
 		}
 	}
-	if s.redeem != nil && token != nil {
-		token = s.recheck(ctx, now, token)
+	if s.set.Interactive && token != nil {
+		token = s.records.recheck(ctx, now, token)
 	}
 	if token.valid(now) {
-		if !token.fresh(now) && now.UnixNano() >= s.state.notBefore.Load() && (s.redeem == nil || token.redeemable()) {
+		if !token.fresh(now) && now.UnixNano() >= s.conn.notBefore.Load() && (!s.set.Interactive || token.redeemable()) {
 			_, _ = s.renew(now, nil) //nolint:contextcheck // in the background; a failure does not harm the token
 		}
 		return s.prepare(token).credential, nil
 	}
-	if s.redeem != nil {
+	if s.set.Interactive {
 		if err := token.finished(); err != nil {
 			return nil, err
 		}
@@ -73,29 +67,29 @@ func (s *Source) wait(ctx context.Context, now time.Time) (*auth.Credential, err
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	token := s.state.token.Load()
+	token := s.conn.token.Load()
 	if token.valid(time.Now()) {
 		return s.prepare(token).credential, nil
 	}
-	if err := token.finished(); err != nil && s.redeem != nil {
+	if err := token.finished(); err != nil && s.set.Interactive {
 		return nil, err
 	}
 	if !f.renewal {
 		return s.wait(ctx, time.Now())
 	}
-	if f.by != s && !f.by.method.configuredWith(s.method) {
+	if f.by != s && !f.by.set.configuredWith(s.set) {
 		// It was made with a configuration that is no more, and failed; this one may be better.
-		s.state.clearFailures()
+		s.conn.clearFailures()
 		return s.wait(ctx, time.Now())
 	}
-	s.state.mu.Lock()
-	err = s.state.lastErr
-	early := token != nil && s.state.refusedGeneration != token.generation && f.began.Before(token.expiry)
-	s.state.mu.Unlock()
+	s.conn.mu.Lock()
+	err = s.conn.lastErr
+	early := token != nil && s.conn.refusedGeneration != token.generation && f.began.Before(token.expiry)
+	s.conn.mu.Unlock()
 	switch {
 	case err == nil:
 		return nil, &Error{Err: errEnded}
-	case s.redeem != nil && early && judge(err).refusal():
+	case s.set.Interactive && early && judge(err).refusal():
 		return s.wait(ctx, time.Now()) // the refusal was of a token that was valid then, so the provider is asked again
 	default:
 		return nil, s.explain(err)
@@ -104,7 +98,7 @@ func (s *Source) wait(ctx context.Context, now time.Time) (*auth.Credential, err
 
 // Current returns the credential that can be had without waiting, or nil.
 func (s *Source) Current() *auth.Credential {
-	if token := s.state.token.Load(); token.valid(time.Now()) {
+	if token := s.conn.token.Load(); token.valid(time.Now()) {
 		return s.prepare(token).credential
 	}
 	return nil
@@ -114,16 +108,16 @@ func (s *Source) Current() *auth.Credential {
 // nothing of the new one. It returns refused if there is no newer one.
 func (s *Source) Refresh(ctx context.Context, refused *auth.Credential) (*auth.Credential, error) {
 	now := time.Now()
-	token := s.state.token.Load()
+	token := s.conn.token.Load()
 	if token.valid(now) {
 		if p := s.prepare(token); p.credential != refused {
 			return p.credential, nil
 		}
 	}
-	if s.redeem != nil && !token.redeemable() {
+	if s.set.Interactive && !token.redeemable() {
 		if token.valid(now) && token.end.Reason != "" {
 			// Provider and API say the same, so from the next request on callers are told what to do.
-			s.state.token.CompareAndSwap(token, token.with(func(t *Token) { t.expire(now) }))
+			s.conn.token.CompareAndSwap(token, token.with(func(t *Token) { t.expire(now) }))
 		}
 		return refused, nil // there is nothing to renew it with; the API's own answer says so to the caller
 	}
@@ -136,7 +130,7 @@ func (s *Source) Refresh(ctx context.Context, refused *auth.Credential) (*auth.C
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	if fresh := s.state.token.Load(); fresh.valid(time.Now()) {
+	if fresh := s.conn.token.Load(); fresh.valid(time.Now()) {
 		if p := s.prepare(fresh); p.credential != refused {
 			return p.credential, nil
 		}
@@ -144,9 +138,9 @@ func (s *Source) Refresh(ctx context.Context, refused *auth.Credential) (*auth.C
 	if !f.renewal && f != completed {
 		return s.Refresh(ctx, refused)
 	}
-	s.state.mu.Lock()
-	defer s.state.mu.Unlock()
-	return refused, s.state.lastErr
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	return refused, s.conn.lastErr
 }
 
 // prepare returns the credential of a token: the same one for the same token, since Refresh knows a token by it.
@@ -160,7 +154,7 @@ func (s *Source) prepare(token *Token) *prepared {
 		if p != nil && p.token.access == token.access && p.token.id == token.id {
 			fresh.credential = p.credential // what has changed is not on requests
 		} else {
-			fresh.credential = s.build(token)
+			fresh.credential = s.set.Build(token)
 		}
 		if p != nil && p.token.generation > token.generation {
 			return fresh // for a request that was slow: the token has been renewed since it looked
@@ -175,7 +169,7 @@ func (s *Source) prepare(token *Token) *prepared {
 // is not the reason. It returns an error while none is to be started, after a failure; and neither if the refusal comes too
 // soon after another.
 func (s *Source) renew(now time.Time, refused *Token) (*operation, error) {
-	st := s.state
+	st := s.conn
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.operation != nil {
@@ -197,9 +191,9 @@ func (s *Source) renew(now time.Time, refused *Token) (*operation, error) {
 
 // renewToken puts a new token into the state: one that is stored already, or one from the provider.
 func (s *Source) renewToken(ctx context.Context, refused *Token) error {
-	renew := s.fetchNext
-	if s.redeem != nil {
-		renew = func(ctx context.Context) error { return s.next(ctx, refused) }
+	renew := func(ctx context.Context) error { return s.machine.fetchNext(ctx) }
+	if s.set.Interactive {
+		renew = func(ctx context.Context) error { return s.person.next(ctx, refused) }
 	}
 	err := renew(ctx)
 	if errors.Is(err, errEnded) && sleep(ctx, lastSecond) == nil {
@@ -208,35 +202,40 @@ func (s *Source) renewToken(ctx context.Context, refused *Token) error {
 	return err
 }
 
-func (s *Source) load(ctx context.Context) (*Token, error) {
-	if err := s.state.records.lock(ctx); err != nil {
-		return nil, err
+// Renew asks the provider for a new token now, whatever is known of the one in use. Its errors are as those of
+// Credential.
+func (s *Source) Renew(ctx context.Context) error {
+	token := s.conn.token.Load()
+	if s.set.Interactive && token == nil {
+		if _, err := s.records.latest(ctx); err != nil {
+			return err
+		}
+		token = s.conn.token.Load()
 	}
-	defer s.state.records.Unlock()
-	return s.store.load(ctx)
+	if s.set.Interactive {
+		token = s.records.recheck(ctx, time.Now(), token)
+		switch err := token.finished(); {
+		case token.valid(time.Now()) && token.end.Reason == "" && !token.redeemable():
+			return ErrNotRenewable
+		case err != nil:
+			return err
+		}
+	}
+	err := s.renewNow(ctx)
+	if !s.conn.token.Load().valid(time.Now()) {
+		return s.explain(err)
+	}
+	if e, ok := errors.AsType[*Error](err); ok && s.set.Interactive && judge(err).refusal() {
+		return &EarlyRefusalError{e}
+	}
+	return err
 }
 
-func (s *Source) save(ctx context.Context, token *Token) error {
-	if err := s.state.records.lock(ctx); err != nil {
-		return err
+// explain returns what a caller without a valid token is told.
+func (s *Source) explain(err error) error {
+	if s.set.Interactive && judge(err).refusal() {
+		e, _ := errors.AsType[*Error](err)
+		return &AuthorizationError{Reason: ReasonRefused, Code: e.Code, Description: e.Description}
 	}
-	defer s.state.records.Unlock()
-	return s.store.save(ctx, token)
-}
-
-// resealDelay is how long a configuration must have run before records are moved to its first key. One that fails to start
-// must not take them away from the one that goes on.
-const resealDelay = 250 * time.Millisecond
-
-// reseal moves the record to the first key of the ring, so that the others can be taken out of the configuration even if
-// nobody has needed a new token in the meantime.
-func (s *Source) reseal(ctx context.Context) {
-	select {
-	case <-ctx.Done():
-		return
-	case <-time.After(resealDelay):
-	}
-	if _, err := s.load(context.WithoutCancel(ctx)); err != nil {
-		s.logger.Warn("the stored token could not be sealed with the new key", zap.Error(err))
-	}
+	return err
 }

@@ -61,13 +61,13 @@ func TestHotPath(t *testing.T) {
 	s, _ := newSource(t, func(context.Context, *Token) (*Token, error) {
 		return nil, errors.New("no token is needed")
 	})
-	s.state.token.Store(issue("1", time.Hour))
+	s.conn.token.Store(issue("1", time.Hour))
 	first, err := s.Credential(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 
-	s.state.mu.Lock() // whoever wants it waits for ever
+	s.conn.mu.Lock() // whoever wants it waits for ever
 	done := make(chan float64)
 	go func() {
 		done <- testing.AllocsPerRun(1000, func() {
@@ -87,14 +87,14 @@ func TestHotPath(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Fatal("the hot path waits for a lock")
 	}
-	s.state.mu.Unlock()
+	s.conn.mu.Unlock()
 }
 
 // BenchmarkCredential compares the hot path with that of golang.org/x/oauth2, which takes a lock.
 func BenchmarkCredential(b *testing.B) {
 	b.Run("source", func(b *testing.B) {
 		s, _ := newSource(b, nil)
-		s.state.token.Store(issue("1", time.Hour))
+		s.conn.token.Store(issue("1", time.Hour))
 		b.ReportAllocs()
 		b.RunParallel(func(pb *testing.PB) {
 			ctx := context.Background()
@@ -160,7 +160,7 @@ func TestRenewal(t *testing.T) {
 		s, _ := newSource(t, p.fetch)
 		mustSend(t, s, "1", 3*time.Second) // there is none yet
 
-		token := s.state.token.Load()
+		token := s.conn.token.Load()
 		time.Sleep(time.Until(token.soft) - time.Nanosecond)
 		mustSend(t, s, "1", 0)
 		if n := p.calls.Load(); n != 1 {
@@ -177,7 +177,7 @@ func TestRenewal(t *testing.T) {
 		if n := p.calls.Load(); n != 2 {
 			t.Errorf("%d calls", n)
 		}
-		if got, want := s.state.token.Load().generation, uint64(2); got != want {
+		if got, want := s.conn.token.Load().generation, uint64(2); got != want {
 			t.Errorf("generation %d", got)
 		}
 		// A connection that nobody uses is not renewed.
@@ -195,7 +195,7 @@ func TestHardExpiry(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			p := &provider{life: life, delay: 2 * life}
 			s, _ := newSource(t, p.fetch)
-			s.state.token.Store(issue("0", life))
+			s.conn.token.Store(issue("0", life))
 			time.Sleep(life - time.Nanosecond)
 			mustSend(t, s, "0", 0)
 			if s.Current() == nil {

@@ -15,25 +15,25 @@ import (
 // would be stored, in a file of this machine, and the next one stores it.
 
 // spoolFile returns the path of the file for a record with that name, or "" if there is no folder for such files.
-func (s *Source) spoolFile(name string) string {
-	if s.method.environment.Spool == "" {
+func (r *replica) spoolFile(name string) string {
+	if r.set.Spool == "" {
 		return ""
 	}
-	return filepath.Join(s.method.environment.Spool, s.store.datasource+"-"+name)
+	return filepath.Join(r.set.Spool, r.store.datasource+"-"+name)
 }
 
 // spool leaves a token for the next process.
-func (s *Source) spool(token *Token) error {
-	ring, err := s.store.ring()
+func (r *replica) spool(token *Token) error {
+	ring, err := r.store.ring()
 	if err != nil {
 		return err
 	}
-	name := path.Base(s.store.names(ring)[0])
-	file := s.spoolFile(name)
+	name := path.Base(r.store.names(ring)[0])
+	file := r.spoolFile(name)
 	if file == "" {
-		return fmt.Errorf("there is no folder to keep the token of %s in", s.store.datasource)
+		return fmt.Errorf("there is no folder to keep the token of %s in", r.store.datasource)
 	}
-	raw, err := s.store.seal(ring, name, token)
+	raw, err := r.store.seal(ring, name, token)
 	if err != nil {
 		return err
 	}
@@ -43,27 +43,27 @@ func (s *Source) spool(token *Token) error {
 	if err := os.WriteFile(file, raw, 0o600); err != nil {
 		return fmt.Errorf("keeping a token that could not be stored: %w", err)
 	}
-	s.logger.Error("the storage failed until the end; the connection's record is kept in a file of this machine, and stored when Caddy starts "+
+	r.set.Logger.Error("the storage failed until the end; the connection's record is kept in a file of this machine, and stored when Caddy starts "+
 		"here again", zap.String("file", file), zap.Uint64("generation", token.generation))
 	return nil
 }
 
 // unspool returns the token that an earlier process has left, under whichever key was the first one then, and what removes it.
-func (s *Source) unspool() (token *Token, remove func()) {
-	ring, err := s.store.ring()
-	if err != nil || s.method.environment.Spool == "" {
+func (r *replica) unspool() (token *Token, remove func()) {
+	ring, err := r.store.ring()
+	if err != nil || r.set.Spool == "" {
 		return nil, nil
 	}
 	var files []string
-	for _, name := range s.store.names(ring) {
-		file := s.spoolFile(path.Base(name))
+	for _, name := range r.store.names(ring) {
+		file := r.spoolFile(path.Base(name))
 		raw, err := os.ReadFile(file)
 		if err != nil {
 			continue
 		}
 		files = append(files, file)
-		left, rec, err := s.store.open(ring, path.Base(name), raw)
-		if err == nil && rec.Identity == s.store.identity && (token == nil || left.newerThan(token)) {
+		left, rec, err := r.store.open(ring, path.Base(name), raw)
+		if err == nil && rec.Identity == r.store.identity && (token == nil || left.newerThan(token)) {
 			token = left
 		}
 	}

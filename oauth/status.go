@@ -61,40 +61,40 @@ type Status struct {
 
 // Status returns what is known of the connection, here and in the storage.
 func (s *Source) Status(ctx context.Context) (*Status, error) {
-	if s.redeem == nil {
-		token := s.state.token.Load()
+	if !s.set.Interactive {
+		token := s.conn.token.Load()
 		if token == nil {
 			var err error
-			if token, err = s.load(ctx); err != nil {
+			if token, err = s.records.load(ctx); err != nil {
 				return nil, err
 			}
 		}
 		return s.status(token), nil
 	}
-	token, err := s.latest(ctx)
+	token, err := s.records.latest(ctx)
 	if token == nil && err != nil {
 		return nil, err
 	}
-	if current := s.state.token.Load(); current != nil && current.is(token) {
+	if current := s.conn.token.Load(); current != nil && current.is(token) {
 		token = current.with(func(t *Token) { t.refused = token.refused }) // it may be known here that it has ended
 	}
 	return s.status(token), nil // what is in memory is served, so it is what counts if the storage fails
 }
 
 func (s *Source) status(token *Token) *Status {
-	s.state.mu.Lock()
-	err := s.state.lastErr
-	s.state.mu.Unlock()
-	return s.method.status(s.store.connection, token, err)
+	s.conn.mu.Lock()
+	err := s.conn.lastErr
+	s.conn.mu.Unlock()
+	return s.set.status(s.records.store.connection, token, err)
 }
 
 // status returns that of a connection with that token, err being the last error.
-func (m *Method) status(connection string, token *Token, err error) *Status {
-	st := &Status{Datasource: m.datasource, Connection: connection, Grant: m.Grant, State: StateNone, LastError: words(err), LastDescription: describedBy(err)}
+func (set *Set) status(connection string, token *Token, err error) *Status {
+	st := &Status{Datasource: set.Datasource, Connection: connection, Grant: set.Grant, State: StateNone, LastError: words(err), LastDescription: describedBy(err)}
 	if token == nil {
 		return st
 	}
-	st.Generation, st.Renewable = token.generation, !m.Interactive() || token.redeemable()
+	st.Generation, st.Renewable = token.generation, !set.Interactive || token.redeemable()
 	st.ConnectedAt, st.RefreshedAt, st.ExpiresAt = pointer(token.connected), pointer(token.obtained), pointer(token.expiry)
 	now := time.Now()
 	finished, _ := errors.AsType[*AuthorizationError](token.finished())
@@ -105,7 +105,7 @@ func (m *Method) status(connection string, token *Token, err error) *Status {
 	switch {
 	case token.access == "" && token.end.Reason != ReasonDamaged:
 		st.ConnectedAt, st.LastError, st.LastDescription = nil, "", ""
-	case !m.Interactive() || token.redeemable() && (token.valid(now) || !refused):
+	case !set.Interactive || token.redeemable() && (token.valid(now) || !refused):
 		st.State = StateConnected
 	case token.end.Reason == "" && token.valid(now):
 		st.State = StateConnected // without a refresh token, but good until it expires
@@ -164,10 +164,10 @@ func pointer(t time.Time) *time.Time {
 }
 
 // Statuses returns what is known of all connections of the datasource that have a record, in order of Connection.
-func (m *Method) Statuses(ctx context.Context) ([]*Status, error) {
+func (set *Set) Statuses(ctx context.Context) ([]*Status, error) {
 	var statuses []*Status
-	if !m.PerUser() {
-		st, err := m.source.Status(ctx)
+	if !set.PerUser {
+		st, err := set.shared.Status(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -176,13 +176,13 @@ func (m *Method) Statuses(ctx context.Context) ([]*Status, error) {
 		}
 		return []*Status{st}, nil
 	}
-	_, err := m.eachRecord(ctx, func(_, key string, token *Token) error {
-		st := m.status(key, token, nil)
-		if known := m.connections.known(key).current(); known != nil && (known.is(token) || known.generation > token.generation && !known.standIn()) {
+	_, err := set.eachRecord(ctx, func(_, key string, token *Token) error {
+		st := set.status(key, token, nil)
+		if known := set.pool.known(key).current(); known != nil && (known.is(token) || known.generation > token.generation && !known.standIn()) {
 			if known.is(token) {
 				known = known.with(func(t *Token) { t.refused = token.refused })
 			}
-			st = m.Source(key).status(known)
+			st = set.Source(key).status(known)
 		}
 		if st.State != StateNone {
 			statuses = append(statuses, st)
@@ -201,8 +201,8 @@ const maxBad = 10
 
 // eachRecord calls do for each record of the datasource that a key here opens and that is for this provider and client. It
 // returns how many there are that no key here opens.
-func (m *Method) eachRecord(ctx context.Context, do func(name, key string, token *Token) error) (strangers int, err error) {
-	store := m.source.store
+func (set *Set) eachRecord(ctx context.Context, do func(name, key string, token *Token) error) (strangers int, err error) {
+	store := set.shared.records.store
 	ring, err := store.ring()
 	if err != nil {
 		return 0, err
@@ -244,10 +244,10 @@ func (m *Method) eachRecord(ctx context.Context, do func(name, key string, token
 			strangers++
 		}
 		if err != nil {
-			m.logger.Warn("a stored record cannot be opened", zap.String("storage_key", name), zap.Error(err))
+			set.Logger.Warn("a stored record cannot be opened", zap.String("storage_key", name), zap.Error(err))
 			continue
 		}
-		if rec.Identity != store.identity || (len(rec.Connection) > 0) != m.PerUser() {
+		if rec.Identity != store.identity || (len(rec.Connection) > 0) != set.PerUser {
 			continue
 		}
 		if err := do(name, string(rec.Connection), token); err != nil {

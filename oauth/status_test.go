@@ -28,11 +28,11 @@ func TestStatuses(t *testing.T) {
 		// Another node has stored a newer generation under a newer key, and could not remove the older record.
 		w.ring = seal.NewRing(newer, older)
 		b := w.gateway(s, perUser)
-		key := a.Source("ann").store.names(seal.NewRing(older))[0]
+		key := a.Source("ann").records.store.names(seal.NewRing(older))[0]
 		raw, _ := w.disk.Load(t.Context(), key)
 		fresh := issue("newer", 2*time.Hour)
 		fresh.generation, fresh.refresh, fresh.connected = 9, "refresh", time.Now()
-		if err := b.Source("ann").store.save(t.Context(), fresh); err != nil {
+		if err := b.Source("ann").records.store.save(t.Context(), fresh); err != nil {
 			t.Fatal(err)
 		}
 		_ = w.disk.Store(t.Context(), key, raw)
@@ -66,8 +66,8 @@ func TestStatusesOfAnother(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
 		s := &web{p: w.p}
 		idle, other := w.gateway(s, perUser), w.gateway(s, perUser)
-		other.connections = new(Pool) // a process of its own
-		other.connections.bind(other.Method)
+		other.set.pool = new(Pool) // a process of its own
+		other.set.pool.bind(other.set)
 		list := func() *Status {
 			t.Helper()
 			got, err := idle.Statuses(t.Context())

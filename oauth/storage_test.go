@@ -64,7 +64,7 @@ func TestHungStorage(t *testing.T) {
 		close(works)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if n := len(g.places.reads) + len(g.places.writes); n != 0 {
+		if n := len(g.set.slots.reads) + len(g.set.slots.writes); n != 0 {
 			t.Errorf("%d uses are under way", n)
 		}
 		g.connect(t, "bob", "good-bob")
@@ -90,8 +90,8 @@ func TestHungReads(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second)
 		ann := m.Source("ann")
-		ann.keep(t.Context(), granted(2))
-		if ann.state.unsaved != nil {
+		ann.records.saveAndUse(t.Context(), granted(2))
+		if ann.conn.unsaved != nil {
 			t.Error("a new token could not be stored")
 		}
 		next := bound(t, "hung-reads", new(memory), ring)
@@ -121,35 +121,35 @@ func TestMindedBy(t *testing.T) {
 			t.Fatal(err)
 		}
 		ann := m.Source("ann")
-		ann.keep(t.Context(), granted(2))
+		ann.records.saveAndUse(t.Context(), granted(2))
 		time.Sleep(time.Second)
-		if err := ann.save(t.Context(), granted(1)); err != nil { // another node's late write
+		if err := ann.records.save(t.Context(), granted(1)); err != nil { // another node's late write
 			t.Fatal(err)
 		}
 		time.Sleep(30 * time.Second)
-		if got, err := ann.load(t.Context()); err != nil || got.generation != 2 {
+		if got, err := ann.records.load(t.Context()); err != nil || got.generation != 2 {
 			t.Errorf("generation %d is stored, %v", got.generation, err)
 		}
 		// Of another one, which is loaded in between, too.
-		ann.keep(t.Context(), granted(3))
+		ann.records.saveAndUse(t.Context(), granted(3))
 		next := bound(t, "minded", storage, ring)
 		if err := errors.Join(m.Cleanup(), bound(t, "minded", closed, ring).Cleanup()); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)
-		if err := ann.save(t.Context(), granted(2)); err != nil {
+		if err := ann.records.save(t.Context(), granted(2)); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(30 * time.Second)
-		if got, err := ann.load(t.Context()); err != nil || got.generation != 3 {
+		if got, err := ann.records.load(t.Context()); err != nil || got.generation != 3 {
 			t.Errorf("generation %d is stored, %v", got.generation, err)
 		}
 		ann = next.Source("ann")
-		ann.keep(t.Context(), granted(4))
+		ann.records.saveAndUse(t.Context(), granted(4))
 		if err := next.Cleanup(); err != nil {
 			t.Fatal(err)
 		}
-		name := ann.store.names(ring)[0]
+		name := ann.records.store.names(ring)[0]
 		if err := storage.Delete(t.Context(), name); err != nil {
 			t.Fatal(err)
 		}

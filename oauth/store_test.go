@@ -106,17 +106,17 @@ func TestRestart(t *testing.T) {
 			t.Fatalf("after a restart: %s, %v", sent(c), err)
 		}
 	}
-	s.fetch = p.fetch
+	s.set.Fetch = p.fetch
 	if c, err := s.Refresh(t.Context(), s.Current()); err != nil || sent(c) != "2" {
 		t.Fatalf("after a refusal: %s, %v", sent(c), err)
 	}
-	if got := s.state.token.Load().generation; got != 2 {
+	if got := s.conn.token.Load().generation; got != 2 {
 		t.Errorf("generation %d", got)
 	}
 	// Another process still has the first generation: it adopts the second in place of a request of its own.
 	other := start(fails(t))
 	first := stored("1", 1)
-	other.state.token.Store(first)
+	other.conn.token.Store(first)
 	if c, err := other.Refresh(t.Context(), other.Current()); err != nil || sent(c) != "2" {
 		t.Errorf("in another process: %s, %v", sent(c), err)
 	}

@@ -99,14 +99,14 @@ func TestRefreshBefore(t *testing.T) {
 func TestNeverBeforeItsEnd(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		n := w.node()
-		n.store.term.before = new(time.Duration)
+		n.records.store.term.before = new(time.Duration)
 		token := w.p.connect()
-		n.store.term.end(token, token.expiry, w.p.life)
+		n.records.store.term.end(token, token.expiry, w.p.life)
 		if err := n.install(t.Context(), token); err != nil {
 			t.Fatal(err)
 		}
 		for i := range 3 {
-			for !time.Now().After(n.state.token.Load().expiry.Add(-time.Millisecond)) {
+			for !time.Now().After(n.conn.token.Load().expiry.Add(-time.Millisecond)) {
 				n.mustHave(t, fmt.Sprintf("access-%d", i))
 				time.Sleep(100 * time.Millisecond)
 			}
@@ -127,7 +127,7 @@ func TestSameTokenAgain(t *testing.T) {
 			var n, calls int
 			var ends time.Time
 			s, _ := newSource(t, nil)
-			s.fetch = func(_ context.Context, before *Token) (*Token, error) {
+			s.set.Fetch = func(_ context.Context, before *Token) (*Token, error) {
 				calls++
 				now := time.Now()
 				if !now.Before(ends) {
@@ -158,10 +158,11 @@ func TestSameTokenAgain(t *testing.T) {
 func TestIDTokenOnly(t *testing.T) {
 	bubble(t, &issuer{mode: rotateNever, life: time.Hour}, func(t *testing.T, w *world) {
 		n := w.node()
-		n.store.term.idToken = true
-		n.method.TokenField = fieldIDToken
+		n.records.store.term.idToken = true
+		n.set.Term.idToken = true
+		n.set.Build = (&Method{TokenField: fieldIDToken}).build
 		idToken := func(life time.Duration) string { return jwtOf(fmt.Sprintf(`{"exp":%d}`, time.Now().Add(life).Unix())) }
-		first := newToken(&answer{idToken: idToken(5 * time.Minute), refreshToken: w.p.connect().refresh}, time.Now(), n.store.term, nil)
+		first := newToken(&answer{idToken: idToken(5 * time.Minute), refreshToken: w.p.connect().refresh}, time.Now(), n.records.store.term, nil)
 		first.connected = first.obtained
 		if err := n.install(t.Context(), first); err != nil {
 			t.Fatal(err)

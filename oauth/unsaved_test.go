@@ -50,12 +50,12 @@ func TestUnsaved(t *testing.T) {
 		n.mustHave(t, "access-0")
 		time.Sleep(5 * time.Second)
 		n.mustHave(t, "access-1")
-		if got := n.stored().generation; got != 1 || !n.state.busy() {
-			t.Fatalf("generation %d is stored; busy: %t", got, n.state.busy())
+		if got := n.stored().generation; got != 1 || !n.conn.busy() {
+			t.Fatalf("generation %d is stored; busy: %t", got, n.conn.busy())
 		}
 		ended := make(chan error)
 		begin := time.Now()
-		go func() { ended <- n.method.connections.Destruct() }()
+		go func() { ended <- n.set.pool.Destruct() }()
 		time.Sleep(7500 * time.Millisecond)
 		n.fail(nil)
 		if err := <-ended; err != nil || time.Since(begin) > 9*time.Second {
@@ -76,7 +76,7 @@ func TestSpooled(t *testing.T) {
 	}
 	start := func(t *testing.T, c *cluster, keys ...*seal.Key) *node {
 		n := withRing(c.w.node(), keys...)
-		n.method.environment.Spool = c.folder
+		n.set.Spool = c.folder
 		return n
 	}
 	for name, test := range map[string]struct {
@@ -88,7 +88,7 @@ func TestSpooled(t *testing.T) {
 			if err := a.install(t.Context(), c.w.p.connect()); err != nil {
 				t.Fatal(err)
 			}
-			if err := a.spool(a.state.token.Load().with(func(t *Token) { t.generation++; t.access = "spooled" })); err != nil {
+			if err := a.records.spool(a.conn.token.Load().with(func(t *Token) { t.generation++; t.access = "spooled" })); err != nil {
 				t.Fatal(err)
 			}
 			a.kill()
@@ -96,7 +96,7 @@ func TestSpooled(t *testing.T) {
 		}, "spooled"},
 		"disconnected since": {func(t *testing.T, c *cluster) *node {
 			b := start(t, c, c.older)
-			b.method.environment.Spool = "" // it is on another machine
+			b.set.Spool = "" // it is on another machine
 			if err := b.install(t.Context(), c.w.p.connect()); err != nil {
 				t.Fatal(err)
 			}
@@ -106,7 +106,7 @@ func TestSpooled(t *testing.T) {
 			if err := a.install(t.Context(), c.w.p.connect()); err != nil {
 				t.Fatal(err)
 			}
-			if err := a.spool(a.state.token.Load()); err != nil {
+			if err := a.records.spool(a.conn.token.Load()); err != nil {
 				t.Fatal(err)
 			}
 			a.kill()
@@ -119,7 +119,7 @@ func TestSpooled(t *testing.T) {
 		}, ""},
 		"the account before it was renewed since": {func(t *testing.T, c *cluster) *node {
 			a, b := start(t, c, c.older), start(t, c, c.older)
-			b.method.environment.Spool = "" // it is on another machine
+			b.set.Spool = "" // it is on another machine
 			if err := a.install(t.Context(), c.w.p.connect()); err != nil {
 				t.Fatal(err)
 			}
@@ -134,7 +134,7 @@ func TestSpooled(t *testing.T) {
 			if err := a.install(t.Context(), token); err != nil {
 				t.Fatal(err)
 			}
-			if err := a.spool(a.state.token.Load()); err != nil {
+			if err := a.records.spool(a.conn.token.Load()); err != nil {
 				t.Fatal(err)
 			}
 			a.kill()
@@ -189,7 +189,7 @@ func TestUnsavedOverNewer(t *testing.T) {
 			t.Errorf("generation %d was stored over %d", got.generation, newest.generation)
 		}
 		a.mustHave(t, "access-4")
-		if a.state.busy() {
+		if a.conn.busy() {
 			t.Error("there is still something to store")
 		}
 	})
@@ -291,10 +291,10 @@ func TestSpooledAndStored(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		nodes := w.connected(2)
 		a, b := nodes[0], nodes[1]
-		a.method.environment.Spool = folder
+		a.set.Spool = folder
 		time.Sleep(2 * time.Minute)
 		herd(t, []*node{a}, 1, 0)
-		if err := a.spool(a.state.token.Load()); err != nil {
+		if err := a.records.spool(a.conn.token.Load()); err != nil {
 			t.Fatal(err)
 		}
 		a.kill()
@@ -303,7 +303,7 @@ func TestSpooledAndStored(t *testing.T) {
 		go b.Credential(context.Background())
 		time.Sleep(1500 * time.Millisecond)
 		c := w.node()
-		c.method.environment.Spool = folder
+		c.set.Spool = folder
 		if _, err := c.Credential(t.Context()); err != nil {
 			t.Error(err)
 		}
@@ -325,7 +325,7 @@ func TestForgottenInUse(t *testing.T) {
 		})
 		g.connect(t, "ann", "good")
 		s := g.Source("ann")
-		for i := 0; g.connections.known("ann") != nil; i++ {
+		for i := 0; g.set.pool.known("ann") != nil; i++ {
 			g.Source(strconv.Itoa(i))
 		}
 		time.Sleep(time.Hour)
@@ -338,7 +338,7 @@ func TestForgottenInUse(t *testing.T) {
 		if _, err := s.Credential(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if err := g.connections.Destruct(); err != nil {
+		if err := g.set.pool.Destruct(); err != nil {
 			t.Fatal(err)
 		}
 		if files, err := os.ReadDir(folder); err != nil || len(files) != 1 {
@@ -355,7 +355,7 @@ func TestNoRedemptionAfterTheEnd(t *testing.T) {
 		nodes := w.connected(2)
 		n := nodes[0]
 		time.Sleep(time.Minute)
-		_ = nodes[1].store.presence.announce(t.Context())
+		_ = nodes[1].records.store.presence.announce(t.Context())
 		n.before.set(func(step string) {
 			if step == stepSent {
 				time.Sleep(4 * time.Second) // so slow that it waits for half a minute
@@ -364,7 +364,7 @@ func TestNoRedemptionAfterTheEnd(t *testing.T) {
 		go n.Credential(t.Context())
 		time.Sleep(time.Second)
 		begin := time.Now()
-		if err := n.method.connections.Destruct(); err != nil || time.Since(begin) < destructPatience {
+		if err := n.set.pool.Destruct(); err != nil || time.Since(begin) < destructPatience {
 			t.Fatalf("%v after %v", err, time.Since(begin))
 		}
 		time.Sleep(2 * time.Minute)

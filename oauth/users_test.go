@@ -46,7 +46,7 @@ func TestCacheSize(t *testing.T) {
 	const limit = 1000
 	c := new(Pool)
 	busy := []*Connection{c.state("operation", limit), c.state("looking", limit), c.state("unsaved", limit)}
-	busy[0].operation, busy[1].looking, busy[2].unsaved = new(operation), new(operation), new(Token)
+	busy[0].operation, busy[1].rechecking, busy[2].unsaved = new(operation), new(operation), new(Token)
 	shared := c.state("", limit)
 	most := 0
 	for i := range manyUsers {
@@ -93,8 +93,8 @@ func TestIdleMemory(t *testing.T) {
 		s := g.Source("user" + strconv.Itoa(i))
 		token := newToken(&answer{accessToken: fmt.Sprintf("%040d", i), refreshToken: fmt.Sprintf("%040d", i), lifetime: time.Hour}, time.Now(), term{}, nil)
 		token.generation, token.connected = 1, time.Now()
-		s.state.token.Store(token)
-		s.scheduleRecheck(token)
+		s.conn.token.Store(token)
+		s.records.scheduleRecheck(token)
 		if _, err := s.Credential(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +120,7 @@ func TestReloadOfUsers(t *testing.T) {
 		}
 		w.p.fate = nil
 		again := w.gateway(s, perUser)
-		again.connections = g.connections
+		again.set.pool = g.set.pool
 		if got, err := again.serves(t, "ann"); err != nil {
 			t.Errorf("%s, %v", got, err)
 		}

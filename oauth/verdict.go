@@ -120,35 +120,8 @@ const endSettle = 2 * time.Second
 // follows returns what follows from a failed refresh of mine. refused says that the API has refused the access
 // token. That alone ends nothing, for it may be of one path only; but where the end of an access token is not
 // known there is no other sign of it.
-func (s *Source) follows(mine *Token, err error, refused bool) consequence {
-	token := s.state.inUse(mine)
+func (g *person) follows(mine *Token, err error, refused bool) consequence {
+	token := g.conn.inUse(mine)
 	valid := token.valid(time.Now()) && (!refused || !token.expiry.IsZero())
-	return judge(err).follows(valid, s.state.refusedBefore(mine.generation))
-}
-
-// inUse returns what is known here of the token of a record: its end is counted by a clock that nobody sets, and
-// it may be known here alone that the API and the provider have refused it.
-func (st *Connection) inUse(stored *Token) *Token {
-	if token := st.token.Load(); token != nil && token.generation == stored.generation && token.access == stored.access {
-		return token
-	}
-	return stored
-}
-
-// refusedBefore reports whether the provider has refused the refresh token of a generation, whose access
-// token had ended.
-func (st *Connection) refusedBefore(generation uint64) bool {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	return st.refusedGeneration == generation
-}
-
-// noteRefusal notes that the provider has refused the refresh token of a generation, whose access token
-// has ended.
-func (st *Connection) noteRefusal(generation uint64) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if st.refusedGeneration != generation {
-		st.refusedGeneration, st.failures = generation, 0 // what failed while the access token was valid is over
-	}
+	return judge(err).follows(valid, g.conn.refusedBefore(mine.generation))
 }

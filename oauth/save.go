@@ -11,16 +11,16 @@ import (
 
 // keep stores a token and then has it used. If it cannot be stored it is used all the same, and stored as soon as that is
 // possible: it is the only one.
-func (s *Source) saveAndUse(ctx context.Context, token *Token) {
-	st := s.state
+func (r *replica) saveAndUse(ctx context.Context, token *Token) {
+	st := r.conn
 	st.records.Lock() //nolint:contextcheck // what is stored here must not be lost
-	err := s.store.save(context.WithoutCancel(ctx), token)
+	err := r.store.save(context.WithoutCancel(ctx), token)
 	st.token.Store(token)
 	st.seen = time.Now()
-	s.scheduleRecheck(token)
+	r.scheduleRecheck(token)
 	st.records.Unlock()
-	s.keepInTime(token)
-	s.recheckAfterSave() //nolint:contextcheck // it belongs to no request
+	r.keepInTime(token)
+	r.recheckAfterSave() //nolint:contextcheck // it belongs to no request
 
 	st.mu.Lock()
 	persisting := st.unsaved != nil
@@ -30,9 +30,9 @@ func (s *Source) saveAndUse(ctx context.Context, token *Token) {
 	}
 	st.mu.Unlock()
 	if err != nil {
-		s.logger.Error("a new token could not be stored; it is used from memory, and storing it is tried until it succeeds", zap.Error(err))
+		r.set.Logger.Error("a new token could not be stored; it is used from memory, and storing it is tried until it succeeds", zap.Error(err))
 		if !persisting {
-			go s.persist() //nolint:contextcheck,gosec // G118: it belongs to no request
+			go r.persist() //nolint:contextcheck,gosec // G118: it belongs to no request
 		}
 	}
 }
@@ -42,8 +42,8 @@ const persistInterval = time.Second
 
 // persist stores the state's unsaved token, however long that takes. The process waits for it before it ends; see
 // connections.Destruct.
-func (s *Source) persist() {
-	st := s.state
+func (r *replica) persist() {
+	st := r.conn
 	for {
 		time.Sleep(persistInterval)
 		st.records.Lock()
@@ -54,26 +54,26 @@ func (s *Source) persist() {
 			st.records.Unlock()
 			return
 		}
-		if stored, err := s.store.load(context.Background()); err == nil {
-			_ = s.storeUnsaved(context.Background(), token, stored)
+		if stored, err := r.store.load(context.Background()); err == nil {
+			_ = r.storeUnsaved(context.Background(), token, stored)
 		}
 		st.records.Unlock()
 	}
 }
 
 // storeUnsaved stores the state's unsaved token, unless what is stored by now counts more: that is used then. st.records is held.
-func (s *Source) storeUnsaved(ctx context.Context, unsaved, stored *Token) error {
-	st := s.state
+func (r *replica) storeUnsaved(ctx context.Context, unsaved, stored *Token) error {
+	st := r.conn
 	token := unsaved.over(stored)
 	if token != stored {
-		if err := s.store.save(ctx, token); err != nil {
+		if err := r.store.save(ctx, token); err != nil {
 			return err
 		}
 	}
 	st.token.Store(token)
 	st.seen = time.Now()
-	s.scheduleRecheck(token)
-	s.keepInTime(token)
+	r.scheduleRecheck(token)
+	r.keepInTime(token)
 	st.mu.Lock()
 	if st.unsaved == unsaved {
 		st.unsaved = nil
@@ -81,12 +81,12 @@ func (s *Source) storeUnsaved(ctx context.Context, unsaved, stored *Token) error
 	st.mu.Unlock()
 	switch {
 	case unsaved.is(token):
-		s.logger.Info("the token that could not be stored is stored now", zap.Uint64("generation", token.generation))
+		r.set.Logger.Info("the token that could not be stored is stored now", zap.Uint64("generation", token.generation))
 	case token == stored:
-		s.logger.Warn("the token that could not be stored is of no use any more: another node has gone on", zap.Uint64("generation", token.generation))
-		s.discard(unsaved, stored) //nolint:contextcheck // what is revoked belongs to no request
+		r.set.Logger.Warn("the token that could not be stored is of no use any more: another node has gone on", zap.Uint64("generation", token.generation))
+		r.discard(unsaved, stored) //nolint:contextcheck // what is revoked belongs to no request
 	default:
-		s.logger.Info("the token that could not be stored is stored now, over what another node has stored", zap.Uint64("generation", token.generation))
+		r.set.Logger.Info("the token that could not be stored is stored now, over what another node has stored", zap.Uint64("generation", token.generation))
 	}
 	return nil
 }
@@ -112,4 +112,24 @@ func (t *Token) over(stored *Token) *Token {
 	default:
 		return t.with(func(t *Token) { t.generation = stored.generation + 1 })
 	}
+}
+
+// replace stores a token, and has it used if that succeeds.
+func (r *replica) replace(ctx context.Context, token *Token) error {
+	st := r.conn
+	if err := st.records.lock(ctx); err != nil {
+		return err
+	}
+	defer st.records.Unlock()
+	if err := r.store.save(ctx, token); err != nil {
+		return err
+	}
+	st.token.Store(token)
+	st.seen = time.Now()
+	r.scheduleRecheck(token)
+	r.recheckAfterSave() //nolint:contextcheck // it belongs to no request
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.unsaved = nil
+	return nil
 }

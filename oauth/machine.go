@@ -10,17 +10,24 @@ import (
 	"go.uber.org/zap"
 )
 
+// machine is the grant client_credentials. Its tokens can be had again at any time.
+type machine struct {
+	conn    *Connection
+	set     *Set
+	records *replica
+}
+
 // fetchNext is renewToken for tokens that can be had again at any time: those of client credentials.
-func (s *Source) fetchNext(ctx context.Context) error {
+func (g *machine) fetchNext(ctx context.Context) error {
 	now := time.Now()
-	current := s.state.token.Load()
-	stored, err := s.load(ctx)
+	current := g.conn.token.Load()
+	stored, err := g.records.load(ctx)
 	switch {
 	case errors.Is(err, ErrKeyMissing):
 		// A key that is lost costs nothing here: the record only caches what can be had again.
-		s.logger.Warn("the stored token was sealed with a key that is not configured; a new one is asked for and counts from now on", zap.Error(err))
+		g.set.Logger.Warn("the stored token was sealed with a key that is not configured; a new one is asked for and counts from now on", zap.Error(err))
 	case err != nil:
-		s.logger.Warn("the stored token cannot be read; asking the provider", zap.Error(err))
+		g.set.Logger.Warn("the stored token cannot be read; asking the provider", zap.Error(err))
 	}
 	before := current // the last token that is known
 	var generation uint64
@@ -32,19 +39,19 @@ func (s *Source) fetchNext(ctx context.Context) error {
 	}
 	if stored != nil {
 		if stored.generation < generation {
-			s.logger.Warn("the stored token is older than the one in memory: the storage was rolled back, or a write was lost",
+			g.set.Logger.Warn("the stored token is older than the one in memory: the storage was rolled back, or a write was lost",
 				zap.Uint64("stored", stored.generation), zap.Uint64("in_memory", generation))
 		}
 		if stored.generation > generation && stored.valid(now) {
 			// Near its end too nobody must wait for the provider: the next request renews it in the background.
-			s.state.token.Store(stored)
+			g.conn.token.Store(stored)
 			return nil
 		}
 		if before == nil || stored.generation > generation {
 			before, generation = stored, stored.generation
 		}
 	}
-	token, err := s.fetch(ctx, before)
+	token, err := g.set.Fetch(ctx, before)
 	if err != nil {
 		return err
 	}
@@ -53,9 +60,9 @@ func (s *Source) fetchNext(ctx context.Context) error {
 	}
 	token.generation = generation + 1
 	// A token of this grant can be had again, so it is used before it is stored: a storage that hangs must not keep it back.
-	s.state.token.Store(token)
-	if err := s.save(ctx, token); err != nil {
-		s.logger.Error("storing a new token failed; it is used all the same, and asked for again after a restart", zap.Error(err))
+	g.conn.token.Store(token)
+	if err := g.records.save(ctx, token); err != nil {
+		g.set.Logger.Error("storing a new token failed; it is used all the same, and asked for again after a restart", zap.Error(err))
 	}
 	return nil
 }

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"time"
+)
+
+// Disconnect forgets the tokens of the connection, here and in the storage, and revokes them at
+// the provider if there is a revocation_url. A connection that is not there is no error. If the
+// provider could not be told it returns a *RevocationError: the connection is gone all the
+// same.
+func (s *Source) Disconnect(ctx context.Context) error {
+	if !s.set.Interactive {
+		return errors.New("there is nothing to disconnect: tokens of client_credentials can be had again at any time")
+	}
+	var gone []*Token // what was stored, and what nodes that had not seen the disconnect have stored in its place; the newest last
+	err := s.exclusively(ctx, func(ctx context.Context) error {
+		base, _, err := s.claims.settled(ctx)
+		if err != nil {
+			return err
+		}
+		if base.generation == 0 || base.end.Reason == ReasonDisconnected || base.foreign {
+			return nil
+		}
+		others := base.redeemable() // or nobody else writes but who connects an account, and sees to it that it stays
+		for {
+			// What is left is no token, but a mark by which a node that was redeeming one knows
+			// that it came too late.
+			mark := &Token{
+				generation: base.generation + 1, identity: s.records.store.identity, grant: base.grant, connected: base.connected,
+				changed: time.Now(), end: ending{Reason: ReasonDisconnected},
+			}
+			if err := s.records.replace(ctx, mark); err != nil {
+				return err
+			}
+			s.conn.startOver()
+			gone = append(gone, base)
+			if !others {
+				return nil
+			}
+			by, err := s.claims.displaced(ctx, mark)
+			if by == nil || err != nil || !by.sameGrant(base) { // another account was connected after that
+				return nil //nolint:nilerr // the storage fails now; the mark is there
+			}
+			base = by
+		}
+	})
+	if len(gone) == 0 {
+		return err
+	}
+	// With an error too: what is behind a mark is used by nobody any more.
+	if failed := s.records.revokeAll(context.WithoutCancel(ctx), gone); failed != nil && err == nil {
+		return &RevocationError{failed}
+	}
+	return err
+}
+
+// ErrOvertaken says that another account was connected at the same time, on another node, and counts.
+var ErrOvertaken = errors.New("another account was connected at the same time, and is in use; this one was given back")
+
+// install puts the token of a new grant into the place of whatever is there, unless one of the checks refuses that. Every node
+// must have been able to see it before it counts: another one may connect an account, or use the one before, at the same time.
+// Of two accounts the one that was written last counts. It returns ErrOvertaken if that is not this one.
+func (s *Source) install(ctx context.Context, token *Token, checks ...func(base *Token) error) error {
+	return s.exclusively(ctx, func(ctx context.Context) error {
+		base, _, err := s.claims.settled(ctx)
+		for _, check := range checks {
+			if err := check(base); err != nil {
+				return err
+			}
+		}
+		switch {
+		case base != nil:
+			token.generation = base.generation + 1
+		case err != nil: // the storage fails; whatever it has must be older than this
+			token.generation = uint64(time.Now().Unix())
+		}
+		token.grant = rand.Text()
+		s.conn.startOver()
+		s.conn.install(token.grant)
+		for {
+			s.records.saveAndUse(ctx, token)
+			if s.conn.owing() {
+				return nil // the storage fails now; the token is in use, and stored when that is possible
+			}
+			by, err := s.claims.displaced(ctx, token)
+			switch {
+			case by == nil || err != nil:
+				return nil //nolint:nilerr // the same
+			case by.generation >= token.generation && by.end.Reason != ReasonDisconnected && (base == nil || !by.sameGrant(base)):
+				s.conn.install("")
+				_, _ = s.records.latest(ctx) // that one is in use from now on
+				return ErrOvertaken
+			}
+			next := max(token.generation, by.generation) + 1
+			token = token.with(func(t *Token) { t.generation = next })
+		}
+	})
+}

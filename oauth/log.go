@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// log tells an operator what failed and what to do. What the provider has written is in it as describe returns it.
+func (s *Source) log(err error, wait time.Duration) {
+	if e, ok := errors.AsType[*AuthorizationError](err); ok {
+		s.logAuthorization(e)
+		return
+	}
+	fields := []zap.Field{zap.Duration("next_attempt_in", wait.Round(time.Millisecond))}
+	if e, ok := errors.AsType[*Error](err); ok {
+		fields = append(fields, zap.String("token_endpoint", e.Host), zap.Int("status", e.Status),
+			zap.String("oauth_error", e.Code), zap.String("remedy", e.Remedy()))
+		if e.Description != "" {
+			fields = append(fields, zap.String("error_description", e.Description))
+		}
+		if e.Err != nil {
+			fields = append(fields, zap.NamedError("cause", e.Err))
+		}
+	} else {
+		fields = append(fields, zap.Error(err))
+	}
+	if token := s.conn.token.Load(); token.valid(time.Now()) {
+		s.set.Logger.Warn("renewing the token failed; the old one is still valid", fields...)
+		return
+	}
+	s.set.Logger.Error("there is no valid token, and none could be obtained", fields...)
+}
+
+// logAuthorization tells that a human being is needed. That nobody has connected an account yet is no news.
+func (s *Source) logAuthorization(e *AuthorizationError) {
+	if e.Reason == ReasonNotConnected || e.Reason == ReasonDisconnected {
+		return
+	}
+	fields := []zap.Field{zap.String("reason", e.Reason), zap.String("oauth_error", e.Code), zap.String("console", s.set.Console)}
+	if e.Description != "" {
+		fields = append(fields, zap.String("error_description", e.Description))
+	}
+	if s.conn.token.Load().valid(time.Now()) {
+		s.set.Logger.Warn("the account must be connected again before the token expires", fields...)
+		return
+	}
+	s.set.Logger.Error("the account must be connected again", fields...)
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// resealDelay is how long a configuration must have run before records are moved to its first key. One that fails to start
+// must not take them away from the one that goes on.
+const resealDelay = 250 * time.Millisecond
+
+// reseal moves the record to the first key of the ring, so that the others can be taken out of the configuration even if
+// nobody has needed a new token in the meantime.
+func (s *Source) reseal(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-time.After(resealDelay):
+	}
+	if _, err := s.records.load(context.WithoutCancel(ctx)); err != nil {
+		s.set.Logger.Warn("the stored token could not be sealed with the new key", zap.Error(err))
+	}
+}

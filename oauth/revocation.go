@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"context"
+	"errors"
+
+	"go.uber.org/zap"
+)
+
+// revokeAll revokes the tokens of one grant. The refresh tokens before the newest one are
+// spent, but the access tokens may live on.
+func (r *replica) revokeAll(ctx context.Context, tokens []*Token) error {
+	newest := tokens[len(tokens)-1]
+	var older error
+	for _, token := range tokens[:len(tokens)-1] {
+		if token.access != newest.access {
+			older = errors.Join(older, r.set.Revoke(ctx, &Token{access: token.access}))
+		}
+	}
+	if err := r.set.Revoke(ctx, newest); err != nil {
+		return errors.Join(err, older)
+	}
+	return nil
+}
+
+// discard revokes what came too late to be stored: the account was disconnected meanwhile, so
+// nobody else does.
+func (r *replica) discard(token, stored *Token) {
+	if stored.end.Reason != ReasonDisconnected || token.access == "" {
+		return
+	}
+	go r.revokeQuietly(token)
+}
+
+// revokeQuietly is revoke for tokens that nobody waits for.
+func (r *replica) revokeQuietly(token *Token) {
+	err := safely(context.Background(), func(ctx context.Context) error { return r.set.Revoke(ctx, token) })
+	if err != nil {
+		r.set.Logger.Warn("tokens that are of no use here could not be revoked", zap.Error(err))
+	}
+}
+
+// RevocationError says that tokens could not be revoked at the provider (RFC 7009). They are
+// forgotten here.
+type RevocationError struct{ Err error }
+
+// Error implements error.
+func (e *RevocationError) Error() string {
+	return "revoking the tokens at the provider: " + e.Err.Error()
+}
+
+// Unwrap returns what lies below.
+func (e *RevocationError) Unwrap() error { return e.Err }

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"context"
+	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/caddyserver/certmagic"
+	"go.uber.org/zap"
+)
+
+// Config is what a configuration says of a datasource's connections.
+type Config struct {
+	// Configuration is the same for all sets of one configuration, and another one for those of the next.
+	// One datasource may stand in several routes: what failed with one of its sets would fail with the
+	// other, too.
+	Configuration any
+
+	// Datasource is the name of the datasource.
+	Datasource string
+
+	// Identity is of what tokens are issued for. A token of another identity is not used.
+	Identity string
+
+	// Grant is the name of the grant.
+	Grant string
+
+	// Interactive says that people grant the tokens, so that they cannot be had again without them.
+	Interactive bool
+
+	// PerUser says that each user has a connection, in place of a shared one.
+	PerUser bool
+
+	// Storage is where records are kept.
+	Storage certmagic.Storage
+
+	// Keys returns the key ring, and makes a key if there is none.
+	Keys func() (*seal.Ring, error)
+
+	// Spool is a folder of this machine for tokens that could not be stored before the process ended; "": none.
+	Spool string
+
+	// Term says how long tokens are used.
+	Term term
+
+	// CacheSize bounds the connections that are kept in memory; 0 stands for DefaultCacheSize.
+	CacheSize int
+
+	// KeepAlive is how long a refresh token may be idle; 0: for ever.
+	KeepAlive time.Duration
+
+	// SweepAfter is how long a dead connection is remembered; 0: for ever.
+	SweepAfter time.Duration
+
+	// Timeout bounds one token request.
+	Timeout time.Duration
+
+	// EndBy returns by when everything must have ended. It is called when the configuration has ended.
+	// nil: that is not known.
+	EndBy func() time.Time
+
+	// Console is the public address of the console, "" if there is none.
+	Console string
+
+	// Build makes the credential of a token.
+	Build func(*Token) *auth.Credential
+
+	// Fetch gets a token by client credentials. before is the token in whose place it comes, or nil.
+	Fetch func(ctx context.Context, before *Token) (*Token, error)
+
+	// Redeem redeems a refresh token.
+	Redeem func(ctx context.Context, refreshToken string) (*call, error)
+
+	// Revoke tells the provider that a token is of no use any more.
+	Revoke func(context.Context, *Token) error
+
+	Logger *zap.Logger
+}
+
+// DefaultCacheSize is how many connections of a datasource are kept in memory. The storage has all of them.
+const DefaultCacheSize = 100_000
+
+// Set has the connections of a datasource, for one configuration.
+type Set struct {
+	Config
+
+	pool     *Pool
+	slots    places
+	presence *presence // nil where nobody claims anything
+	shared   *Source
+	lease    time.Duration // how long another node's claim is respected
+	life     time.Duration // the longest that an operation can take
+}
+
+// NewSet returns the connections of a datasource. What is known of them from earlier configurations goes on.
+func NewSet(cfg Config) *Set {
+	shared, _ := pools.LoadOrStore(poolKey(cfg), new(Pool))
+	return newSet(cfg, shared.(*Pool))
+}
+
+func poolKey(cfg Config) string { return cfg.Datasource + "\x00" + cfg.Identity }
+
+func newSet(cfg Config, pool *Pool) *Set {
+	if cfg.CacheSize == 0 {
+		cfg.CacheSize = DefaultCacheSize
+	}
+	set := &Set{
+		Config: cfg, pool: pool, life: cfg.Timeout + 2*storageTimeout,
+		slots: newPlaces(), // a new configuration may have a storage that works
+	}
+	if cfg.Interactive {
+		set.presence = pool.presenceOf(set)
+		set.lease = lockPatience + cfg.Timeout + leaseSlack
+		set.life = 2*set.lease + recheckDeadline + 2*cfg.Timeout + 4*storageTimeout // another's claim, and then the own
+	}
+	set.shared = set.newSource("", pool.state("", cfg.CacheSize))
+	set.shared.conn.source.Store(set.shared)
+	set.shared.conn.clearFailures()
+	pool.bind(set) // at the end: others use it from now on
+	return set
+}
+
+// Close says that the configuration has ended.
+func (set *Set) Close() {
+	set.pool.unbind(set)
+	if set.EndBy != nil {
+		set.pool.mustEnd(set.EndBy())
+	}
+	if _, err := pools.Delete(poolKey(set.Config)); err != nil {
+		set.Logger.Error("a connection may be lost", zap.Error(err))
+	}
+}
+
+// newSource returns the source of a connection.
+func (set *Set) newSource(connection string, conn *Connection) *Source {
+	store := &store{
+		storage: set.Storage, places: set.slots, ring: set.Keys, datasource: set.Datasource, connection: connection,
+		identity: set.Identity, term: set.Term, grant: set.Interactive, presence: set.presence, logger: set.Logger,
+	}
+	if connection != "" {
+		store.strangers = set.pool.strangers.Load
+	}
+	token := conn.token.Load()
+	conn.token.CompareAndSwap(token, set.Term.recount(token))
+	s := &Source{conn: conn, set: set, records: &replica{conn, set, store}}
+	if !set.Interactive {
+		s.machine = &machine{conn, set, s.records}
+		return s
+	}
+	s.claims = &claimer{conn, set, s.records}
+	s.person = &person{conn, set, s.records, s.claims}
+	return s
+}
+
+// Reseal has what is stored sealed with the first key of the ring, in the background, unless ctx ends very soon.
+func (set *Set) Reseal(ctx context.Context) {
+	if !set.Interactive { // else Keep does it
+		go set.shared.reseal(ctx)
+	}
+}
+
+// Source returns the source of a connection. key is "" for the shared one.
+func (set *Set) Source(key string) *Source {
+	if key == "" {
+		return set.shared
+	}
+	st := set.pool.state(key, set.CacheSize)
+	before := st.source.Load()
+	if before != nil && before.set.configuredWith(set) {
+		return before
+	}
+	s := set.newSource(key, st)
+	if st.source.CompareAndSwap(before, s) && before != nil {
+		st.clearFailures()
+	}
+	return s
+}
+
+// configuredWith reports whether two methods of one datasource are of one configuration, so that they are the same.
+func (set *Set) configuredWith(other *Set) bool {
+	return set == other || set.Configuration != nil && set.Configuration == other.Configuration
+}
+
+// storeOf returns the store of a connection, to know its names only.
+func (set *Set) storeOf(connection string) *store {
+	return &store{datasource: set.Datasource, connection: connection}
+}
