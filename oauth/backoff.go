@@ -8,28 +8,50 @@ import (
 )
 
 const (
-	// lastChance is how long before the token expires there is another attempt, whatever the back-off is by then.
-	lastChance = 5 * time.Second
+	minBackoff = time.Second
+	maxBackoff = 5 * time.Minute
 
-	// maxBackoffWithout is the longest back-off while there is no valid token: the provider may be back, and callers are there.
+	// maxBackoffWithout is the longest back-off while there is no valid token: the provider may be back,
+	// and callers wait.
 	maxBackoffWithout = time.Minute
+
+	// maxBackoffRefused is the longest back-off while the provider refuses the refresh token and the
+	// access token is valid. When that ends the provider is asked in any case.
+	maxBackoffRefused = time.Hour
+
+	// refusedShift makes that back-off begin at a minute.
+	refusedShift = 6
+
+	// maxRetryAfter bounds what a provider can ask for.
+	maxRetryAfter = time.Hour
+
+	// lastChance is how long before the token expires there is another attempt, whatever the back-off is.
+	lastChance = 5 * time.Second
 )
 
-// refusedShift makes the back-off begin at a minute while the provider refuses the refresh token and the access token is valid.
-const refusedShift = 6
+// backoff is how long no token request is made after that many failures in a row, longest at most. jitter
+// is from 0 to 1.
+func backoff(failures int, longest time.Duration, jitter float64) time.Duration {
+	wait := longest
+	if shift := failures - 1; shift < 12 {
+		wait = min(longest, minBackoff<<shift)
+	}
+	return time.Duration(float64(wait) * (0.8 + 0.4*jitter))
+}
 
-// pause is how long no renewal starts after a failure. It never goes beyond the end of a valid token: the provider is asked again
-// then, whatever it has said before. began is when the renewal did that has failed. The state's mu is held.
+// pause is how long no renewal starts after a failure. It never goes beyond the end of a valid token: the
+// provider is asked again then, whatever it has said before. began is when the renewal began that has
+// failed. The caller holds conn.mu.
 func (s *Source) pause(err error, began time.Time, failures int, now time.Time) time.Duration {
 	jitter := weakrand.Float64() //nolint:gosec // G404: a jitter is no secret
-	refused := s.set.Interactive && judge(err).refusal()
+	refused := s.grant.refusedBy(err)
 	longest := maxBackoff
 	token := s.conn.token.Load()
 	if token.valid(now) {
 		left := token.expiry.Sub(now)
 		switch {
 		case token.expiry.IsZero() && refused:
-			return backoff(failures, maxBackoffWithout, jitter) // its end is when the API refuses it
+			return backoff(failures, maxBackoffWithout, jitter) // it ends when the API refuses it
 		case token.expiry.IsZero():
 			return backoff(failures, longest, jitter)
 		case refused:
@@ -44,16 +66,17 @@ func (s *Source) pause(err error, began time.Time, failures int, now time.Time) 
 	case !refused:
 		longest = maxBackoffWithout
 	case token != nil && s.conn.refusedGeneration != token.generation && began.Before(token.expiry):
-		return 0 // it was of the token while that was valid
+		return 0 // the provider has refused to renew a token that was valid then
 	}
 	return backoff(failures, longest, jitter)
 }
 
-// asks returns when the provider asks to come again. That is not beyond the end of a valid token whose renewal it refuses: what it
-// says then decides about the grant.
-func (s *Source) asks(e *Error, now time.Time) time.Time {
+// retryAfter returns when the provider asks to come again. That is never after the end of a valid token
+// whose renewal it refuses: what it says then decides about the grant.
+func (s *Source) retryAfter(e *Error, now time.Time) time.Time {
 	later := now.Add(min(maxRetryAfter, e.Retry.Sub(now)))
-	if token := s.conn.token.Load(); s.set.Interactive && judge(e).refusal() && token.valid(now) && !token.expiry.IsZero() && token.expiry.Before(later) {
+	token := s.conn.token.Load()
+	if s.grant.refusedBy(e) && token.valid(now) && !token.expiry.IsZero() && token.expiry.Before(later) {
 		return token.expiry
 	}
 	return later

@@ -8,57 +8,61 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"go.uber.org/zap"
 )
 
-// A refresh token can be redeemed once where a provider rotates them, and a provider that sees one twice may withdraw the whole
-// grant (RFC 9700 §4.14.2). Storages give no lock that can be trusted: some lock nothing, others lose a lock or never give it
-// back. So who redeems writes a claim into the record first, waits until every node can see it, and reads it again; the
-// last claim that was written wins. Whoever sees another's claim waits for the next generation instead, for as long as the
-// owner may live. The lock of the storage is taken too, and believed in no way.
+// A refresh token can be redeemed once where a provider rotates refresh tokens, and a provider that sees
+// one twice may withdraw the whole grant (RFC 9700 §4.14.2). No lock of a storage can be trusted: some
+// storages lock nothing, and others lose a lock or never give it back. So a node that wants to redeem
+// writes a claim into the record, waits until every node can see the claim, and reads the record again;
+// the claim that was written last wins. A node that sees another node's claim waits for the next
+// generation, for as long as the owner of the claim may live. A node takes the storage's lock as well,
+// but nothing relies on it.
 const (
-	// settleTime is how long a claim must stand before it counts. A node that has not seen it yet, since it reads what is a
-	// little stale, may still write its own, and that must be seen here, as late again: it is twice what a read may lag
-	// behind, 200 ms, and lateAfter.
+	// settleTime is how long a claim must stand before it counts. A node whose reading is a little stale
+	// may not have seen our claim and may still write its own, and that claim must be visible here before
+	// we rely on ours: settleTime is twice the lag of a read (200 ms) and lateAfter.
 	settleTime = 700 * time.Millisecond
 
-	// lateAfter is how old the reading may be on which a claim rests, when it is written. A later one may have been written over
-	// another's that was seen to stand.
+	// lateAfter is the longest that a claim may follow the reading on which it rests. A slower claim may
+	// have overwritten one that its owner has confirmed already.
 	lateAfter = 300 * time.Millisecond
 
-	// pollInterval is how often a record is read while another node renews it.
+	// pollInterval is how often the record is read while another node renews the token.
 	pollInterval = 200 * time.Millisecond
 
-	// leaseClaimed is how long a claim is respected whose owner has surely not redeemed anything.
+	// leaseClaimed is the lease of a claim whose owner has surely not sent the refresh token.
 	leaseClaimed = 3 * time.Second
 
 	// lockPatience bounds the wait for the storage's lock.
 	lockPatience = 5 * time.Second
 
-	// leaseSlack is what a claim is respected longer than the wait for the lock and the token request may take.
+	// leaseSlack is by how much a lease is longer than the wait for the lock and the token request.
 	leaseSlack = 2 * time.Second
 
 	// clockSkew is how far apart the clocks of nodes may be.
 	clockSkew = time.Minute
 
-	// longDead is how old a claim is, by whatever clock, of which nobody needs to wait for the end.
+	// longDead is how old a claim may be beyond its lease. An older claim is ignored at once, even if the
+	// clocks of nodes differ.
 	longDead = 10 * time.Minute
 )
 
-// claimer claims the refresh token of a connection among many nodes.
-type claimer struct {
-	conn    *Connection
-	set     *Set
-	records *replica
-}
+var (
+	errTooSlow   = errors.New("the storage is too slow for a claim to be sure of")
+	errLeaseLost = errors.New("the storage was so slow that the claim was over before it could be marked again")
+)
 
-// watch is what has been seen of the claims of others. Clocks of other nodes may be wrong, so it is by the own clock that a
-// claim grows old.
+// watch is what a node has seen of other nodes' claims. The clocks of other nodes may be wrong, so a claim
+// grows old by our own clock.
 type watch struct {
 	claim claim
 	since time.Time
 }
 
-// over reports whether a claim need not be respected: it is none, the own one, or one whose owner must have died.
+// expired reports whether a claim need not be respected: there is none, it is our own, its owner has
+// abandoned it, or its owner must have died.
 func (w *watch) expired(c *claim, self string, lease time.Duration, now time.Time) bool {
 	if c == nil || c.Owner == self || c.Over {
 		return true
@@ -72,10 +76,36 @@ func (w *watch) expired(c *claim, self string, lease time.Duration, now time.Tim
 	return now.Sub(w.since) >= lease || now.Sub(time.UnixMilli(c.At)) > lease+longDead
 }
 
-// claim claims the generation of base, which was read at a time. It returns the token as it is stored then, or nil if another
-// node has won, and until when nobody else takes the claim for one of the dead.
+// age is how long ago the claim was written.
+func (t *Token) age() time.Duration { return time.Since(time.UnixMilli(t.claim.At)) }
+
+// claimer claims the refresh token of one connection, among many nodes.
+type claimer struct {
+	conn    *Connection
+	set     *Set
+	records *replica
+}
+
+// take claims the generation of base, which was read at a time, and marks the refresh token as sent. It
+// returns nil if another node has the claim.
+func (c *claimer) take(ctx context.Context, base *Token, read time.Time) (*Token, error) {
+	mine, until, err := c.claim(ctx, base, read)
+	if mine == nil || err != nil {
+		return nil, err
+	}
+	if mine, err = c.markSent(ctx, mine); err != nil {
+		return nil, err
+	}
+	if time.Now().After(until) {
+		return c.waitOutRivals(ctx, mine, read)
+	}
+	return mine, nil
+}
+
+// claim claims the generation of base, which was read at a time. It returns the token as the record has it
+// then, or nil if another node has won. Until the time until no node takes the claim for a dead node's.
 //
-// It also proves that the storage can be written before the refresh token is spent.
+// A claim also proves that the storage can be written, before the refresh token is spent.
 func (c *claimer) claim(ctx context.Context, base *Token, read time.Time) (mine *Token, until time.Time, err error) {
 	now := time.Now()
 	until = now.Add(leaseClaimed)
@@ -86,13 +116,13 @@ func (c *claimer) claim(ctx context.Context, base *Token, read time.Time) (mine 
 	mine = base.with(func(t *Token) {
 		t.claim = &claim{Owner: c.conn.name(), Attempt: attempt, Doubt: base.claim.doubtful(), At: now.UnixMilli()}
 	})
-	if err := c.saveClaim(ctx, mine); err != nil {
+	if err := c.save(ctx, mine); err != nil {
 		return nil, until, err
 	}
 	if time.Since(read) > lateAfter {
 		c.noteSlowWrite(base, read)
 	}
-	if _, late := c.conn.suspectSince(read); late {
+	if _, suspect := c.conn.suspectSince(read); suspect {
 		until = now
 	}
 	if err := sleep(ctx, settleTime); err != nil {
@@ -104,20 +134,8 @@ func (c *claimer) claim(ctx context.Context, base *Token, read time.Time) (mine 
 	return mine, until, nil
 }
 
-// markSent writes that the refresh token of a claim is about to be sent.
-func (c *claimer) markSent(ctx context.Context, mine *Token) (*Token, error) {
-	sent := mine.with(func(t *Token) {
-		marked := *mine.claim
-		marked.Sent, marked.At = true, time.Now().UnixMilli()
-		t.claim = &marked
-	})
-	if err := c.saveClaim(ctx, sent); err != nil {
-		return nil, err
-	}
-	return sent, nil
-}
-
-func (c *claimer) saveClaim(ctx context.Context, mine *Token) error {
+// save stores a claim.
+func (c *claimer) save(ctx context.Context, mine *Token) error {
 	begin := time.Now()
 	err := c.records.save(ctx, mine)
 	if err == nil {
@@ -129,7 +147,48 @@ func (c *claimer) saveClaim(ctx context.Context, mine *Token) error {
 	return fmt.Errorf("claiming the refresh token: %w", err)
 }
 
-// holds reports whether the record is still as mine has claimed it.
+// markSent writes into the claim of mine that the refresh token is about to be sent.
+func (c *claimer) markSent(ctx context.Context, mine *Token) (*Token, error) {
+	sent := mine.with(func(t *Token) {
+		marked := *mine.claim
+		marked.Sent, marked.At = true, time.Now().UnixMilli()
+		t.claim = &marked
+	})
+	if err := c.save(ctx, sent); err != nil {
+		return nil, err
+	}
+	return sent, nil
+}
+
+// markAgain marks a claim for another attempt, so that other nodes respect it for a whole lease more. If
+// the write fails, the claim that it returns may be in the storage anyway.
+func (c *claimer) markAgain(ctx context.Context, mine *Token) (*Token, error) {
+	again := mine.with(func(t *Token) {
+		marked := *mine.claim
+		marked.Sent, marked.At = true, time.Now().UnixMilli()
+		marked.Attempt++
+		t.claim = &marked
+	})
+	return again, c.save(ctx, again)
+}
+
+// prolong renews our claim, but only while its lease still runs; afterwards another node may own the
+// refresh token. If the write fails, the claim that prolong returns may be in the storage anyway.
+// errLeaseLost means that it may have overwritten another node's claim. It must stay then: a node that
+// sees no claim would redeem the refresh token a second time.
+func (c *claimer) prolong(ctx context.Context, mine *Token) (*Token, error) {
+	if mine.age() > c.set.lease {
+		return mine, errTooSlow
+	}
+	again, err := c.markAgain(ctx, mine)
+	if mine.age() > c.set.lease {
+		c.conn.noteSlowWrite(time.Time{}, c.rivalWindow())
+		err = errLeaseLost
+	}
+	return again, err
+}
+
+// holds reports whether the record still has the claim of mine.
 func (c *claimer) holds(ctx context.Context, mine *Token) (bool, error) {
 	stored, err := c.records.load(ctx)
 	if err != nil {
@@ -139,8 +198,9 @@ func (c *claimer) holds(ctx context.Context, mine *Token) (bool, error) {
 		stored.claim.Owner == mine.claim.Owner && stored.claim.Attempt == mine.claim.Attempt, nil
 }
 
-// holdsStill is holds for a claim that is about to be used. A storage that fails for a moment must not end what has begun; and where it
-// was slow the claim is marked once more, for what is left of the lease would not be enough for the token request.
+// holdsStill is holds for a claim that is about to be used. It tries three times, so that a storage that
+// fails for a moment does not end what has begun. If the storage was so slow that the rest of the lease
+// is too short for a token request, it prolongs the claim.
 func (c *claimer) holdsStill(ctx context.Context, mine *Token) (_ *Token, held bool, err error) {
 	for range 3 {
 		if held, err = c.holds(ctx, mine); err == nil || sleep(ctx, pollInterval) != nil {
@@ -160,43 +220,31 @@ func (c *claimer) holdsStill(ctx context.Context, mine *Token) (_ *Token, held b
 	return mine, held, err
 }
 
-var (
-	errTooSlow   = errors.New("the storage is too slow for a claim to be sure of")
-	errLeaseLost = errors.New("the storage was so slow that the claim was over before it could be marked again")
-)
-
-// age is how long ago the claim was written.
-func (t *Token) age() time.Duration { return time.Since(time.UnixMilli(t.claim.At)) }
-
-// prolong is markAgain for a claim whose lease must not be over yet: another node may have taken over else. With an error it returns
-// the claim as it may be stored all the same. With errLeaseLost it may be stored over another node's, and must stay: whoever saw none
-// would redeem what that one redeems.
-func (c *claimer) prolong(ctx context.Context, mine *Token) (*Token, error) {
-	if mine.age() > c.set.lease {
-		return mine, errTooSlow
+// release takes our claim out of the record after a failure, unless another node has claimed or written
+// the record since: this process may have been suspended. It returns err, or nil if there is a newer
+// token.
+func (c *claimer) release(ctx context.Context, mine *Token, doubtful bool, err error) error {
+	stored, e := c.records.load(ctx)
+	held := e == nil && stored != nil && stored.generation == mine.generation && stored.claim != nil &&
+		stored.claim.Owner == mine.claim.Owner // of any attempt: a mark may have failed, or not
+	if held {
+		e = c.records.save(ctx, mine.released(doubtful))
 	}
-	again, err := c.markAgain(ctx, mine)
-	if mine.age() > c.set.lease {
-		c.conn.noteSlowWrite(time.Time{}, c.rivalWindow())
-		err = errLeaseLost
+	if e != nil {
+		c.set.Logger.Warn("a claim could not be taken back; others respect it for a while", zap.Error(e))
 	}
-	return again, err
+	if e != nil || held {
+		return err
+	}
+	if newest, e := c.records.latest(ctx); e == nil && newest.generation > mine.generation {
+		return newest.finished()
+	}
+	return err
 }
 
-// markAgain marks a claim for another attempt, so that others respect it for a whole lease more. With an error it returns the claim as it
-// may be stored all the same.
-func (c *claimer) markAgain(ctx context.Context, mine *Token) (*Token, error) {
-	again := mine.with(func(t *Token) {
-		marked := *mine.claim
-		marked.Sent, marked.At = true, time.Now().UnixMilli()
-		marked.Attempt++
-		t.claim = &marked
-	})
-	return again, c.saveClaim(ctx, again)
-}
-
-// lock takes the storage's lock for a generation, if it is to be had within a few seconds. It is a hint and nothing else: the name
-// has the generation in it, so that a lock that is never given back cannot harm a later one.
+// lock takes the storage's lock for a generation, if it comes within a few seconds. The lock is a hint and
+// nothing else. Its name has the generation in it, so that a lock that is never given back harms no later
+// generation.
 func (c *claimer) lock(ctx context.Context, generation uint64) (unlock func()) {
 	name := c.lockName(generation)
 	lockCtx, cancel := context.WithTimeout(ctx, lockPatience)

@@ -8,44 +8,46 @@ import (
 	"time"
 )
 
-// endJitter is by how much nodes ask at different times when an access token has ended.
-const endJitter = 5 * time.Second
+const (
+	// endJitter spreads the nodes' requests when an access token has ended.
+	endJitter = 5 * time.Second
 
-// askAtEnd has the provider asked again when the access token of a generation has ended, whose refresh token it
-// has refused early. So a grant that has truly ended is noticed although nobody uses the connection.
+	// endAgain is when the provider is asked again about an access token that has ended, if the first
+	// request brings no answer. It doubles each time.
+	endAgain = time.Minute
+)
+
+// askAtEnd has the provider asked again when the access token of a generation ends, because it has refused
+// the refresh token before that end. So a grant that has truly ended is noticed even if nobody uses the
+// connection.
 func (r *replica) askAtEnd(token *Token) {
-	st := r.conn
-	if token = st.inUse(token); token.expiry.IsZero() {
+	if token = r.conn.inUse(token); token.expiry.IsZero() {
 		return
 	}
-	st.mu.Lock()
-	running := st.endAwaited == token.generation
-	st.endAwaited = token.generation
-	st.mu.Unlock()
-	if running {
-		return
+	r.conn.mu.Lock()
+	running := r.conn.endAwaited == token.generation
+	r.conn.endAwaited = token.generation
+	r.conn.mu.Unlock()
+	if !running {
+		r.askIn(time.Until(token.expiry), token.generation, endAgain)
 	}
-	r.askIn(time.Until(token.expiry), token.generation, endAgain)
 }
 
-// endAgain is when it is tried again to ask about an access token that has ended, where that brings no answer; it doubles.
-const endAgain = time.Minute
-
-// askIn has askEnded called after a time, by whatever configuration runs then.
+// askIn calls askEnded after a time, for the configuration that runs then.
 func (r *replica) askIn(wait time.Duration, generation uint64, again time.Duration) {
 	jitter := time.Duration(weakrand.Int64N(int64(endJitter))) //nolint:gosec // G404: a jitter is no secret
 	time.AfterFunc(wait+jitter, func() {
-		if m := r.set.pool.successor(r.set); m != nil {
-			m.Source(r.store.connection).askEnded(generation, again)
+		if set := r.set.pool.successor(r.set); set != nil {
+			set.Source(r.store.connection).askEnded(generation, again)
 		}
 	})
 }
 
-// askEnded renews the token of a generation if that has ended, and there is no newer one, until the provider has said
-// something of it.
+// askEnded renews the token of a generation once that has ended, if there is no newer one. It comes again
+// until the provider has said something of the refresh token.
 func (s *Source) askEnded(generation uint64, again time.Duration) {
-	over, wait := s.askOnce(generation, again)
-	if !over {
+	done, wait := s.askOnce(generation, again)
+	if !done {
 		s.records.askIn(wait, generation, min(2*again, forcedLongest))
 		return
 	}
@@ -56,8 +58,8 @@ func (s *Source) askEnded(generation uint64, again time.Duration) {
 	}
 }
 
-// askOnce is askEnded that does not come again. It reports whether that is over, or else when to come again.
-func (s *Source) askOnce(generation uint64, again time.Duration) (over bool, wait time.Duration) {
+// askOnce is one round of askEnded. It reports whether it was the last one, or else when to come again.
+func (s *Source) askOnce(generation uint64, again time.Duration) (done bool, wait time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), storageTimeout)
 	defer cancel()
 	base, err := s.records.latest(ctx)
@@ -71,12 +73,12 @@ func (s *Source) askOnce(generation uint64, again time.Duration) (over bool, wai
 	case token.valid(now):
 		return false, time.Until(token.expiry) // the clock was set
 	}
-	if f, _ := s.renew(now, nil); f != nil { //nolint:contextcheck // what fails is logged there
-		<-f.done
+	if op, _ := s.renew(now, nil); op != nil { //nolint:contextcheck // a failure is logged there
+		<-op.done
 	}
 	s.conn.mu.Lock()
 	defer s.conn.mu.Unlock()
 	token := s.conn.token.Load()
-	refused := s.conn.refusedGeneration == generation && judge(s.conn.lastErr).refusal()
+	refused := s.conn.refusedGeneration == generation && s.grant.refusedBy(s.conn.lastErr)
 	return refused || token == nil || token.generation != generation || !token.redeemable(), again
 }

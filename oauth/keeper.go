@@ -236,7 +236,7 @@ func (s *Source) refreshIdle(ctx context.Context, token *Token) error {
 		if err != nil || base.generation > token.generation {
 			return err
 		}
-		return s.person.next(ctx, nil)
+		return s.grant.renew(ctx, nil)
 	})
 	if e, ok := errors.AsType[*Error](err); ok && e.Host != "" &&
 		(e.Status == 0 || e.Status == http.StatusTooManyRequests || e.Status >= http.StatusInternalServerError || e.Code == "invalid_client") {

@@ -9,7 +9,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// log tells an operator what failed and what to do. What the provider has written is in it as describe returns it.
+// log tells the operator what has failed and what to do. It shows of the provider's text what describe
+// returns.
 func (s *Source) log(err error, wait time.Duration) {
 	if e, ok := errors.AsType[*AuthorizationError](err); ok {
 		s.logAuthorization(e)
@@ -35,7 +36,8 @@ func (s *Source) log(err error, wait time.Duration) {
 	s.set.Logger.Error("there is no valid token, and none could be obtained", fields...)
 }
 
-// logAuthorization tells that a human being is needed. That nobody has connected an account yet is no news.
+// logAuthorization tells the operator that a human being is needed. It is no news that nobody has connected
+// an account yet.
 func (s *Source) logAuthorization(e *AuthorizationError) {
 	if e.Reason == ReasonNotConnected || e.Reason == ReasonDisconnected {
 		return

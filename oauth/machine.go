@@ -10,46 +10,20 @@ import (
 	"go.uber.org/zap"
 )
 
-// machine is the grant client_credentials. Its tokens can be had again at any time.
+// machine is the grant client_credentials (RFC 6749 §4.4). The gateway itself gets its tokens, at any time,
+// so the record is a cache: it saves a token request after a restart and on other nodes.
 type machine struct {
 	conn    *Connection
 	set     *Set
 	records *replica
 }
 
-// fetchNext is renewToken for tokens that can be had again at any time: those of client credentials.
-func (g *machine) fetchNext(ctx context.Context) error {
+// renew implements grant.
+func (g *machine) renew(ctx context.Context, _ *Token) error {
 	now := time.Now()
-	current := g.conn.token.Load()
-	stored, err := g.records.load(ctx)
-	switch {
-	case errors.Is(err, ErrKeyMissing):
-		// A key that is lost costs nothing here: the record only caches what can be had again.
-		g.set.Logger.Warn("the stored token was sealed with a key that is not configured; a new one is asked for and counts from now on", zap.Error(err))
-	case err != nil:
-		g.set.Logger.Warn("the stored token cannot be read; asking the provider", zap.Error(err))
-	}
-	before := current // the last token that is known
-	var generation uint64
-	switch {
-	case current != nil:
-		generation = current.generation
-	case errors.Is(err, ErrKeyMissing):
-		generation = uint64(now.Unix()) // above whatever the record has, should the key come back
-	}
-	if stored != nil {
-		if stored.generation < generation {
-			g.set.Logger.Warn("the stored token is older than the one in memory: the storage was rolled back, or a write was lost",
-				zap.Uint64("stored", stored.generation), zap.Uint64("in_memory", generation))
-		}
-		if stored.generation > generation && stored.valid(now) {
-			// Near its end too nobody must wait for the provider: the next request renews it in the background.
-			g.conn.token.Store(stored)
-			return nil
-		}
-		if before == nil || stored.generation > generation {
-			before, generation = stored, stored.generation
-		}
+	before, generation, taken := g.takeStored(ctx, now)
+	if taken {
+		return nil
 	}
 	token, err := g.set.Fetch(ctx, before)
 	if err != nil {
@@ -59,10 +33,60 @@ func (g *machine) fetchNext(ctx context.Context) error {
 		return &Error{Err: errEnded}
 	}
 	token.generation = generation + 1
-	// A token of this grant can be had again, so it is used before it is stored: a storage that hangs must not keep it back.
-	g.conn.token.Store(token)
+	g.conn.token.Store(token) // first, so that a storage that hangs does not keep the token back
 	if err := g.records.save(ctx, token); err != nil {
 		g.set.Logger.Error("storing a new token failed; it is used all the same, and asked for again after a restart", zap.Error(err))
 	}
 	return nil
 }
+
+// takeStored takes over a newer token that another node, or an earlier process, has stored. If there is
+// none it returns the last token that is known, and its generation.
+func (g *machine) takeStored(ctx context.Context, now time.Time) (before *Token, generation uint64, taken bool) {
+	stored, err := g.records.load(ctx)
+	switch {
+	case errors.Is(err, ErrKeyMissing):
+		g.set.Logger.Warn("the stored token was sealed with a key that is not configured; a new one is asked for and counts from now on", zap.Error(err))
+	case err != nil:
+		g.set.Logger.Warn("the stored token cannot be read; asking the provider", zap.Error(err))
+	}
+	before = g.conn.token.Load()
+	switch {
+	case before != nil:
+		generation = before.generation
+	case errors.Is(err, ErrKeyMissing):
+		generation = uint64(now.Unix()) // above that of the record, should its key come back
+	}
+	if stored == nil {
+		return before, generation, false
+	}
+	if stored.generation < generation {
+		g.set.Logger.Warn("the stored token is older than the one in memory: the storage was rolled back, or a write was lost",
+			zap.Uint64("stored", stored.generation), zap.Uint64("in_memory", generation))
+	}
+	if stored.generation > generation && stored.valid(now) {
+		// A token near its end is taken too: nobody must wait for the provider, and the next request
+		// renews it in the background.
+		g.conn.token.Store(stored)
+		return nil, 0, true
+	}
+	if before == nil || stored.generation > generation {
+		return stored, stored.generation, false
+	}
+	return before, generation, false
+}
+
+// recheck implements grant. Nobody waits for a record that is a cache.
+func (*machine) recheck(_ context.Context, _ time.Time, token *Token) *Token { return token }
+
+// renewable implements grant.
+func (*machine) renewable(*Token) bool { return true }
+
+// finished implements grant.
+func (*machine) finished(*Token) error { return nil }
+
+// refusedBy implements grant. What the provider refuses is the client, and only the operator can mend that.
+func (*machine) refusedBy(error) bool { return false }
+
+// explain implements grant.
+func (*machine) explain(err error) error { return err }

@@ -10,39 +10,42 @@ import (
 	"time"
 )
 
-// operation is a renewal that is under way. It belongs to no request: whoever waits for it may leave.
+// operation is work on a connection that excludes all other work on it: a renewal, a connect, a
+// disconnect, the move of a record. It belongs to no request: whoever waits for it may leave.
 type operation struct {
 	by    *Source
 	began time.Time
 	done  chan struct{}
 	err   error // may be read when done is closed
 
-	// renewal says that it gets a new token, or fails to. Others do something else that nothing must get in the way of.
+	// renewal says that the operation gets a new token, or fails to. What became of other operations says
+	// nothing of renewals.
 	renewal bool
 }
 
-// completed is a renewal that is over.
+// completed is an operation that has ended.
 var completed = func() *operation {
-	f := &operation{done: make(chan struct{})}
-	close(f.done)
-	return f
+	op := &operation{done: make(chan struct{})}
+	close(op.done)
+	return op
 }()
 
-// start starts a operation. The state's mu is held, and no other operation is under way.
+// start starts an operation. The caller holds conn.mu, and no other operation is under way.
 func (s *Source) start(renewal bool, do func(context.Context) error) *operation {
-	f := &operation{by: s, began: time.Now(), renewal: renewal, done: make(chan struct{})}
-	s.conn.operation = f
+	op := &operation{by: s, began: time.Now(), renewal: renewal, done: make(chan struct{})}
+	s.conn.operation = op
 	s.conn.notBefore.Store(math.MaxInt64)
-	go s.run(f, do)
-	return f
+	go s.run(op, do)
+	return op
 }
 
-// alone makes a operation of do, after the one that is under way. It returns the error of do, or that ctx has ended before.
+// exclusively runs do as an operation, after the one that is under way. It returns the error of do, or
+// that ctx has ended before do could start.
 func (s *Source) exclusively(ctx context.Context, do func(context.Context) error) error {
 	return s.runNext(ctx, false, do)
 }
 
-// renewNow is renew that waits for its own renewal, whatever is known of the token in use.
+// renewNow waits for a renewal of its own, whatever is known of the token in use.
 func (s *Source) renewNow(ctx context.Context) error {
 	return s.runNext(ctx, true, func(ctx context.Context) error { return s.renewToken(ctx, nil) })
 }
@@ -50,65 +53,67 @@ func (s *Source) renewNow(ctx context.Context) error {
 func (s *Source) runNext(ctx context.Context, renewal bool, do func(context.Context) error) error {
 	for {
 		s.conn.mu.Lock()
-		f := s.conn.operation
-		if f == nil {
-			f = s.start(renewal, do) //nolint:contextcheck // a operation belongs to no request
+		op := s.conn.operation
+		if op == nil {
+			op = s.start(renewal, do) //nolint:contextcheck // an operation belongs to no request
 			s.conn.mu.Unlock()
-			<-f.done
-			return f.err
+			<-op.done
+			return op.err
 		}
 		s.conn.mu.Unlock()
 		select {
-		case <-f.done:
+		case <-op.done:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
 }
 
-// run is a renewal. No request's context ends it, nor that of a configuration: on a reload Caddy cancels the old one's while
-// requests still go on.
-func (s *Source) run(f *operation, do func(context.Context) error) {
+// run runs an operation. No context of a request ends it, nor one of a configuration: on a reload Caddy
+// cancels the old configuration's context while requests go on.
+func (s *Source) run(op *operation, do func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.set.life)
 	defer cancel()
 	s.set.pool.retain(s.records.store.connection, s.conn)
 	err := safely(knowing(ctx, func() []string { return s.conn.current().texts() }), do)
 
-	st := s.conn
-	now := time.Now()
-	st.mu.Lock()
-	st.operation, f.err = nil, err
-	if !f.renewal { // that says nothing of renewals
-		st.notBefore.Store(unixNano(st.retryAt))
-		st.mu.Unlock()
-		close(f.done)
-		return
+	conn := s.conn
+	conn.mu.Lock()
+	conn.operation, op.err = nil, err
+	var wait time.Duration
+	if op.renewal {
+		wait = s.noteRenewal(op, err)
 	}
-	st.lastErr = err
-	st.retryAt, st.retryAfter = time.Time{}, time.Time{}
-	_, human := errors.AsType[*AuthorizationError](err)
-	if err == nil || human {
-		st.failures = 0 // nothing is mended by asking the provider again
-	} else {
-		st.failures++
-		st.retryAt = now.Add(s.pause(err, f.began, st.failures, now))
-		if e, ok := errors.AsType[*Error](err); ok {
-			if later := s.asks(e, now); later.After(st.retryAt) {
-				st.retryAt, st.retryAfter = later, later
-			}
-			e.Retry = st.retryAt
-		}
-	}
-	wait := st.retryAt.Sub(now)
-	st.notBefore.Store(unixNano(st.retryAt))
-	st.mu.Unlock()
-	close(f.done)
-	if err != nil {
+	conn.notBefore.Store(unixNano(conn.retryAt))
+	conn.mu.Unlock()
+	close(op.done)
+	if op.renewal && err != nil {
 		s.log(err, wait)
 	}
 }
 
-// safely is do without its panics: a storage module's would end Caddy, since no server's recover is above here.
+// noteRenewal notes what became of a renewal, and returns how long none starts. The caller holds conn.mu.
+func (s *Source) noteRenewal(op *operation, err error) time.Duration {
+	conn, now := s.conn, time.Now()
+	conn.lastErr = err
+	conn.retryAt, conn.retryAfter = time.Time{}, time.Time{}
+	if _, human := errors.AsType[*AuthorizationError](err); err == nil || human {
+		conn.failures = 0 // only a human being can help now, so the provider is not asked again
+		return 0
+	}
+	conn.failures++
+	conn.retryAt = now.Add(s.pause(err, op.began, conn.failures, now))
+	if e, ok := errors.AsType[*Error](err); ok {
+		if later := s.retryAfter(e, now); later.After(conn.retryAt) {
+			conn.retryAt, conn.retryAfter = later, later
+		}
+		e.Retry = conn.retryAt
+	}
+	return conn.retryAt.Sub(now)
+}
+
+// safely runs do and turns a panic into an error. A panic of a storage module would end Caddy here, since
+// no server's recover stands above.
 func safely(ctx context.Context, do func(context.Context) error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -118,6 +123,7 @@ func safely(ctx context.Context, do func(context.Context) error) (err error) {
 	return do(ctx)
 }
 
+// sleep waits for a time, or returns why ctx has ended before.
 func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -12,7 +12,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// person is a grant that a person has given: its refresh token is the only way to the next token.
+// person is a grant that a person has given (authorization_code, RFC 6749 §4.1). Its refresh token is the
+// only way to the next token, and may be redeemed once in a whole cluster.
 type person struct {
 	conn    *Connection
 	set     *Set
@@ -20,8 +21,8 @@ type person struct {
 	claims  *claimer
 }
 
-// next is renewToken for a grant that has refresh tokens.
-func (g *person) next(ctx context.Context, refused *Token) error {
+// renew implements grant. docs/reliability.md, "How a token is renewed", tells its steps.
+func (g *person) renew(ctx context.Context, refused *Token) error {
 	began := g.conn.token.Load()
 	var others watch
 	for {
@@ -32,7 +33,7 @@ func (g *person) next(ctx context.Context, refused *Token) error {
 		now := time.Now()
 		switch {
 		case base.valid(now) && (began == nil || base.generation > began.generation):
-			return nil // near its end too nobody must wait for the provider: the next request renews it in the background
+			return nil // another node has renewed it; one near its end is taken too, so that nobody waits
 		case !base.redeemable():
 			if base.valid(now) && refused == nil {
 				return nil
@@ -45,38 +46,28 @@ func (g *person) next(ctx context.Context, refused *Token) error {
 			}
 			continue
 		}
-		if !g.records.store.presence.isAnnounced() { // which may take a while, so the record is read again
-			if err := g.records.store.presence.announce(ctx); err != nil {
+		if !g.set.presence.isAnnounced() { // announcing may take a while, so the record is read again
+			if err := g.set.presence.announce(ctx); err != nil {
 				return fmt.Errorf("claiming the refresh token: %w", err)
 			}
 			continue
 		}
-		mine, until, err := g.claims.claim(ctx, base, read)
+		mine, err := g.claims.take(ctx, base, read)
 		if err != nil {
 			return err
 		}
-		if mine == nil {
-			continue
-		}
-		if mine, err = g.claims.markSent(ctx, mine); err != nil {
-			return err
-		}
-		if time.Now().After(until) {
-			if mine, err = g.claims.waitOutRivals(ctx, mine, read); err != nil {
-				return err
-			}
-		}
 		if mine != nil {
-			if held, err := g.redeemClaimed(ctx, mine, refused); held || err != nil {
+			if held, err := g.redeem(ctx, mine, refused); held || err != nil {
 				return err
 			}
 		}
 	}
 }
 
-// redeemClaimed redeems the refresh token of a generation that was claimed. refused is the one that the API has refused, if that is
-// the reason. It returns false if the claim is another node's by now: the wait for the lock was too long.
-func (g *person) redeemClaimed(ctx context.Context, mine, refused *Token) (held bool, err error) {
+// redeem redeems the refresh token of a generation that this node has claimed. refused is the token that
+// the API has refused, if that is the reason. It returns false if another node has the claim by now: the
+// wait for the lock was too long.
+func (g *person) redeem(ctx context.Context, mine, refused *Token) (held bool, err error) {
 	unlock := g.claims.lock(ctx, mine.generation)
 	defer unlock()
 	doubtful := mine.claim.Doubt
@@ -84,62 +75,73 @@ func (g *person) redeemClaimed(ctx context.Context, mine, refused *Token) (held 
 	switch {
 	case errors.Is(err, errLeaseLost):
 		return false, err
-	case err != nil: // nothing was sent, and others need not think that something was
-		return false, g.releaseClaim(ctx, mine, doubtful, err)
+	case err != nil: // nothing was sent, so the claim leaves no doubt
+		return false, g.claims.release(ctx, mine, doubtful, err)
 	case !held:
 		return false, nil
-	case g.set.pool.endsIn(time.Duration(g.set.Timeout)): // the answer would come when the process has ended
-		return false, g.releaseClaim(ctx, mine, doubtful, &Error{Err: errors.New("the process ends, or has another configuration")})
+	case g.set.pool.endsIn(g.set.Timeout): // the answer would come when the process has ended
+		return false, g.claims.release(ctx, mine, doubtful, &Error{Err: errors.New("the process ends, or has another configuration")})
 	}
 	// From here on nothing must end what has begun: the next refresh token is in the answer.
 	ctx = context.WithoutCancel(ctx)
-	c, err := g.set.Redeem(ctx, mine.refresh)
-	if wait, asks := g.asksAgain(mine, c, err, refused != nil); asks {
-		doubtful = doubtful || c.lost
+	answer, err := g.set.Redeem(ctx, mine.refresh)
+	if wait, asks := g.asksAgain(mine, answer, err, refused != nil); asks {
+		doubtful = doubtful || answer.lost
 		_ = sleep(ctx, wait)
-		held, e := g.claims.holds(ctx, mine)
-		if e == nil && !held {
-			return false, nil
+		var again bool
+		mine, again, held, err = g.claimAgain(ctx, mine, doubtful || answer.doubt, err)
+		if !again {
+			return held, err
 		}
-		if e == nil {
-			if mine, e = g.claims.prolong(ctx, mine); e == nil {
-				g.set.Logger.Warn("the provider has refused the refresh token, or its answer was lost on its way; asking once more", zap.Error(err))
-				c, err = g.set.Redeem(ctx, mine.refresh)
-			}
-		}
-		switch {
-		case errors.Is(e, errLeaseLost):
-			return true, err
-		case e != nil: // one refusal is all that there is
-			return true, g.releaseClaim(ctx, mine, doubtful || c.doubt, err)
-		}
+		answer, err = g.set.Redeem(ctx, mine.refresh)
 	}
 	if err != nil {
-		return true, g.failed(ctx, mine, c, err, doubtful, refused != nil)
+		return true, g.failed(ctx, mine, answer, err, doubtful, refused != nil)
 	}
-	return true, g.redeemed(ctx, mine, c)
+	return true, g.redeemed(ctx, mine, answer)
 }
 
-// asksAgain reports whether the provider is asked once more for what the first answer did not bring, and
-// how long that waits. Most providers accept a refresh token again for a while whose answer was lost; with
-// the other ones it is lost anyway. For refusals see consequences.
-func (g *person) asksAgain(mine *Token, c *call, err error, refused bool) (wait time.Duration, asks bool) {
+// claimAgain prolongs the claim of mine, so that the provider can be asked once more. If that may not be
+// done (again is false) it returns what redeem returns: err is the provider's first answer, and remains
+// the only one.
+func (g *person) claimAgain(ctx context.Context, mine *Token, doubtful bool, err error) (_ *Token, again, held bool, _ error) {
+	held, e := g.claims.holds(ctx, mine)
+	if e == nil && !held {
+		return mine, false, false, nil
+	}
+	if e == nil {
+		if mine, e = g.claims.prolong(ctx, mine); e == nil {
+			g.set.Logger.Warn("the provider has refused the refresh token, or its answer was lost on its way; asking once more", zap.Error(err))
+			return mine, true, true, nil
+		}
+	}
+	if errors.Is(e, errLeaseLost) {
+		return mine, false, true, err
+	}
+	return mine, false, true, g.claims.release(ctx, mine, doubtful, err)
+}
+
+// asksAgain reports whether the provider is asked once more, and how long that waits. Most providers accept
+// a refresh token again for a while if their answer to it was lost; with the rest it is lost anyway. For
+// refusals see consequences.
+func (g *person) asksAgain(mine *Token, answer *call, err error, refused bool) (wait time.Duration, asks bool) {
 	switch {
-	case err == nil || c.got != nil && c.got.refreshToken != "": // another refresh token has taken the place of that one
+	case err == nil || answer.got != nil && answer.got.refreshToken != "": // the next refresh token is in the answer
 		return 0, false
-	case c.lost:
+	case answer.lost:
 		return 0, true
 	case g.follows(mine, err, refused) != askAgain:
 		return 0, false
 	}
 	g.conn.noteRefusal(mine.generation)
-	// What another node has got may be on its way to the storage. By a clock that was set since the end may be far away.
+	// What another node has got may be on its way to the storage. The clock may have been set since the
+	// end of the access token, so the wait is bounded.
 	return min(max(settleTime, time.Until(g.conn.inUse(mine).expiry.Add(endSettle))), endSettle), true
 }
 
-// redeemed stores the answer to a refresh, and has it used.
-func (g *person) redeemed(ctx context.Context, mine *Token, c *call) error {
-	token := g.answered(mine, c)
+// redeemed stores the answer to a refresh, and puts it to use.
+func (g *person) redeemed(ctx context.Context, mine *Token, answer *call) error {
+	token := g.answered(mine, answer)
 	if token = g.unlessOvertaken(ctx, mine, token); token == nil {
 		return g.conn.token.Load().finished()
 	}
@@ -147,29 +149,30 @@ func (g *person) redeemed(ctx context.Context, mine *Token, c *call) error {
 	switch {
 	case token.valid(time.Now()):
 		return nil
-	case g.records.store.term.idToken && c.got.idToken == "":
-		return &Error{Host: c.host, Status: http.StatusOK, Err: errNoIDToken}
+	case g.records.store.term.idToken && answer.got.idToken == "":
+		return &Error{Host: answer.host, Status: http.StatusOK, Err: errNoIDToken}
 	default:
 		return &Error{Err: errEnded}
 	}
 }
 
-// answered returns the token of the answer to a refresh, which is the next generation of mine.
-func (g *person) answered(mine *Token, c *call) *Token {
-	token := newToken(c.got, c.received, g.records.store.term, mine)
-	if g.records.store.term.idToken && c.got.idToken == "" {
+// answered returns the token of the answer to a refresh: the generation after mine.
+func (g *person) answered(mine *Token, answer *call) *Token {
+	token := newToken(answer.got, answer.received, g.records.store.term, mine)
+	if g.records.store.term.idToken && answer.got.idToken == "" {
 		g.set.Logger.Warn("the answer to a refresh has no id_token, so the one before it is sent until it ends; ask for the scope openid, " +
 			"or send the access token")
 	}
 	token.generation, token.identity, token.grant, token.connected = mine.generation+1, mine.identity, mine.grant, mine.connected
-	if c.got.cut {
+	if answer.got.cut {
 		return token.released(true) // the next refresh token may have stood behind the break
 	}
 	return token
 }
 
-// unlessOvertaken returns the token to store for an answer, or nil if what another node has stored counts. Where this process had the
-// answer and slept its claim may have run out, so it looks first; otherwise nothing stands between an answer and its being stored.
+// unlessOvertaken returns the token to store for an answer, or nil if a token counts that another node has
+// stored. If this process was suspended with the answer in its hands, its lease may have expired, so it
+// reads the record first. Otherwise the answer is stored without another read.
 func (g *person) unlessOvertaken(ctx context.Context, mine, token *Token) *Token {
 	if time.Since(time.UnixMilli(mine.claim.At)) <= g.set.lease/2 {
 		return token
@@ -185,87 +188,33 @@ func (g *person) unlessOvertaken(ctx context.Context, mine, token *Token) *Token
 		}
 		return nil
 	case stored.claim == nil || stored.claim.Owner != mine.claim.Owner:
-		// Another node has sent the same refresh token in the meantime, which the provider may hold against this one.
+		// Another node has sent the same refresh token meanwhile, and the provider may hold that against
+		// the token of this answer.
 		return token.released(true)
 	default:
 		return token
 	}
 }
 
-// failed deals with a refused or failed refresh. Only a success ever replaces a token.
-func (g *person) failed(ctx context.Context, mine *Token, c *call, err error, doubtful, refused bool) error {
-	if c.got != nil && c.got.refreshToken != "" {
-		// The answer is of no use but for the refresh token that has taken the place of the spent one.
-		token := mine.released(false).with(func(t *Token) {
-			t.refresh, t.generation, t.refused, t.refreshEnd = c.got.refreshToken, mine.generation+1, nil, time.Time{}
-			if c.got.refreshLife > 0 {
-				t.refreshEnd = c.received.Add(c.got.refreshLife)
-			}
-		})
-		if token = g.unlessOvertaken(ctx, mine, token); token != nil {
-			g.records.saveAndUse(ctx, token) // and nobody has refused that one
-		}
-		return err
-	}
-	follows := g.follows(mine, err, refused)
-	if follows != tryLater {
-		mine = mine.with(func(t *Token) { t.refused = &refusal{time.Now().UnixMilli(), words(err), describedBy(err)} })
-	}
-	if follows == waitForEnd {
-		g.records.askAtEnd(mine) //nolint:contextcheck // it belongs to no request
-	}
-	if follows == waitForEnd || follows == tryLater {
-		return g.releaseClaim(ctx, mine, doubtful || c.lost || c.doubt, err)
-	}
-	_ = sleep(ctx, settleTime) // what another node has got may be on its way to the storage
-	if newest, lerr := g.records.latest(ctx); lerr == nil && newest.generation > mine.generation {
-		return newest.finished() // another node has redeemed it
-	}
-	if follows != endGrant {
-		return g.tell(ctx, mine, err, doubtful)
-	}
-	e, _ := errors.AsType[*Error](err)
-	reason := ReasonRevoked
-	if doubtful {
-		reason = ReasonLost
-	}
-	g.records.saveAndUse(ctx, mine.released(false).with(func(t *Token) {
-		t.end, t.changed = ending{reason, e.Code, e.Description}, time.Now()
-		if t.valid(t.changed) { // the API has refused it, and its end is not known
-			t.expire(t.changed)
-		}
-	}))
-	return &AuthorizationError{Reason: reason, Code: e.Code, Description: e.Description}
+// recheck implements grant.
+func (g *person) recheck(ctx context.Context, now time.Time, token *Token) *Token {
+	return g.records.recheck(ctx, now, token)
 }
 
-// tell has callers told, until an attempt succeeds, that the provider refuses the refresh token of mine.
-func (g *person) tell(ctx context.Context, mine *Token, err error, doubtful bool) error {
-	g.conn.noteRefusal(mine.generation)
-	err = g.releaseClaim(ctx, mine, doubtful, err)
-	if token := g.conn.token.Load(); err != nil && token != nil && token.generation == mine.generation && token.valid(time.Now()) {
-		// The API has refused it, and its end is not known.
-		g.conn.token.CompareAndSwap(token, token.with(func(t *Token) { t.expire(time.Now()) }))
-	}
-	return err
-}
+// renewable implements grant.
+func (*person) renewable(token *Token) bool { return token.redeemable() }
 
-// releaseClaim takes the claim out of the record after a failure, unless another node has claimed or written the record since: this process
-// may have stood still. It returns err, or nil if there is a newer token.
-func (g *person) releaseClaim(ctx context.Context, mine *Token, doubtful bool, err error) error {
-	stored, e := g.records.load(ctx)
-	held := e == nil && stored != nil && stored.generation == mine.generation && stored.claim != nil &&
-		stored.claim.Owner == mine.claim.Owner // of whichever attempt: a mark may have failed, or not
-	if held {
-		e = g.records.save(ctx, mine.released(doubtful))
-	}
-	if e != nil {
-		g.set.Logger.Warn("a claim could not be taken back; others respect it for a while", zap.Error(e))
-	}
-	if e != nil || held {
-		return err
-	}
-	if newest, e := g.records.latest(ctx); e == nil && newest.generation > mine.generation {
-		return newest.finished()
+// finished implements grant.
+func (*person) finished(token *Token) error { return token.finished() }
+
+// refusedBy implements grant.
+func (*person) refusedBy(err error) bool { return judge(err).refusal() }
+
+// explain implements grant.
+func (*person) explain(err error) error {
+	if judge(err).refusal() {
+		e, _ := errors.AsType[*Error](err)
+		return &AuthorizationError{Reason: ReasonRefused, Code: e.Code, Description: e.Description}
 	}
 	return err
 }

@@ -18,7 +18,7 @@ type Pool struct {
 	mu     sync.RWMutex
 	states map[string]*Connection // by connection
 	flows  map[string]*redemption // by the ID of the flow
-	bound  []*Set              // those whose configuration has not ended, the newest one last
+	bound  []*Set                 // those whose configuration has not ended, the newest one last
 	endBy  time.Time              // by when the configuration that has ended last wants everything to have ended; zero: unknown
 
 	keeper        keeperClock

@@ -9,31 +9,31 @@ import (
 	"go.uber.org/zap"
 )
 
-// How old what is known of a record may be. A connection that was disconnected on another node must not be served here
+// A recheck reads a record again, because another node may have written it. The times bound how old our
+// knowledge of a record may be: a connection that was disconnected on another node must not be served here
 // half a minute later.
 const (
-	// recheckInterval is when a request has the record read again, in the background.
+	// recheckInterval is the age at which a request starts a recheck, in the background.
 	recheckInterval = 20 * time.Second
 
-	// recheckDeadline is when a request waits for that.
+	// recheckDeadline is the age at which a request waits for the recheck.
 	recheckDeadline = 25 * time.Second
 
-	// recheckAbsent is recheckInterval for a connection that cannot be served: it may have been made on another node.
+	// recheckAbsent is recheckInterval for a connection that cannot be served: another node may have
+	// made it.
 	recheckAbsent = time.Second
 
-	// recheckPatience is how long a request waits. A storage that hangs must not stop requests that have a valid token.
+	// recheckPatience is how long a request waits. A storage that hangs must not stop requests that have
+	// a valid token.
 	recheckPatience = time.Second
-
-	// mendAfter is how long a storage may go on to answer with what was there before.
-	mendAfter = 5 * time.Second
 )
 
-// recheckAfter is when a node reads again what it has stored. Another one may have begun to write a claim before it saw that, and the
-// older generation comes back with it. That one waits then, so that this is mended (see waitOutRivals), and it must not depend on a request
-// whether somebody does.
+// recheckAfter is when a node reads a record again that it has written. A slow write of a claim that
+// another node began before it saw our record may land on top and bring the older generation back. That
+// node waits for us to repair the record (see waitOutRivals), so the repair must not depend on traffic.
 var recheckAfter = [...]time.Duration{8 * time.Second, 16 * time.Second, 24 * time.Second}
 
-// mind has the record looked at, after it was stored.
+// recheckAfterSave schedules the rechecks of a record that was just written.
 func (r *replica) recheckAfterSave() {
 	if !r.set.Interactive {
 		return
@@ -51,21 +51,21 @@ func (r *replica) recheckAfterSave() {
 	}
 }
 
-// recheck has the record read again if it is time to, and returns the token that is known then.
+// recheck reads the record again if its time has come, and returns the token that is known then.
 func (r *replica) recheck(ctx context.Context, now time.Time, token *Token) *Token {
 	st := r.conn
 	late := now.Sub(time.Unix(0, st.recheckAt.Load()))
 	if late < 0 {
 		return token
 	}
-	f, blind := r.startRecheck(now) //nolint:contextcheck // what one request has begun others wait for too
-	if blind || token.valid(now) && late < recheckDeadline-recheckInterval {
+	op, down := r.startRecheck(now) //nolint:contextcheck // other requests wait for it too
+	if down || token.valid(now) && late < recheckDeadline-recheckInterval {
 		return token
 	}
 	patience := time.NewTimer(recheckPatience)
 	defer patience.Stop()
 	select {
-	case <-f.done:
+	case <-op.done:
 	case <-ctx.Done():
 	case <-patience.C:
 		st.mu.Lock()
@@ -75,8 +75,9 @@ func (r *replica) recheck(ctx context.Context, now time.Time, token *Token) *Tok
 	return st.token.Load()
 }
 
-// startRecheck starts to read the record, unless somebody does. It reports whether nobody should wait for it.
-func (r *replica) startRecheck(now time.Time) (f *operation, blind bool) {
+// startRecheck starts a recheck, unless one is under way. It reports whether the storage is down, so that
+// nobody should wait for the recheck.
+func (r *replica) startRecheck(now time.Time) (op *operation, down bool) {
 	st := r.conn
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -87,23 +88,23 @@ func (r *replica) startRecheck(now time.Time) (f *operation, blind bool) {
 	return st.rechecking, now.Before(st.storageDownUntil)
 }
 
-func (r *replica) runRecheck(f *operation) {
+func (r *replica) runRecheck(op *operation) {
 	ctx, cancel := context.WithTimeout(context.Background(), storageTimeout)
 	defer cancel()
-	_, f.err = r.latest(ctx)
+	_, op.err = r.latest(ctx)
 	r.conn.mu.Lock()
 	r.conn.rechecking = nil
-	if f.err != nil {
+	if op.err != nil {
 		r.conn.storageDownUntil = time.Now().Add(recheckInterval)
 	}
 	r.conn.mu.Unlock()
-	close(f.done)
-	if f.err != nil {
-		r.set.Logger.Warn("the stored connection cannot be read; what is in memory is used", zap.Error(f.err))
+	close(op.done)
+	if op.err != nil {
+		r.set.Logger.Warn("the stored connection cannot be read; what is in memory is used", zap.Error(op.err))
 	}
 }
 
-// scheduleRecheck sets when the record is read again.
+// scheduleRecheck sets the time of the next recheck.
 func (r *replica) scheduleRecheck(token *Token) {
 	now := time.Now()
 	after := recheckInterval

@@ -9,22 +9,23 @@ import (
 	"go.uber.org/zap"
 )
 
-// replica keeps what is known of a connection here and its record in step.
+// replica keeps a connection's memory in this process and its record in step.
 type replica struct {
 	conn  *Connection
 	set   *Set
 	store *store
 }
 
-// latest reads the record, and returns the newest token that is known now: with its claim, if it is as stored. If the storage
-// has an older one than memory, that is mended: a write was lost, or the storage was rolled back.
+// latest reads the record and returns the newest token that is known now, with the claim that the record
+// has. An older record is repaired.
 func (r *replica) latest(ctx context.Context) (*Token, error) {
 	token, _, err := r.read(ctx)
 	return token, err
 }
 
-// read is latest that also returns when the last reading of the record began, on which a claim rests: what came before that makes no
-// claim late, be it the wait for who else used the record or for one that seemed damaged.
+// read is latest that also returns when its last reading of the record began. A claim rests on that
+// reading, and only what follows it can make the claim late: not the wait for others who use the record,
+// nor for one that seemed damaged.
 func (r *replica) read(ctx context.Context) (token *Token, began time.Time, err error) {
 	if err := r.conn.records.lock(ctx); err != nil {
 		r.scheduleRecheck(r.conn.token.Load())
@@ -41,50 +42,55 @@ func (r *replica) read(ctx context.Context) (token *Token, began time.Time, err 
 	if err != nil {
 		return current, began, err
 	}
-	token, err = r.adopt(ctx, stored, current)
+	token, err = r.apply(ctx, stored, current)
 	return token, began, err
 }
 
-// adopt has what is stored used, or stores what is in memory, whichever is newer. It returns that. st.records is held.
-func (r *replica) adopt(ctx context.Context, stored, current *Token) (*Token, error) {
-	st := r.conn
-	st.mu.Lock()
-	unsaved := st.unsaved
-	st.mu.Unlock()
-	switch {
-	case unsaved != nil:
+// apply does what decide says of a record and of the token in memory, and returns the token that counts.
+// The caller holds conn.records.
+func (r *replica) apply(ctx context.Context, stored, current *Token) (*Token, error) {
+	r.conn.mu.Lock()
+	unsaved := r.conn.unsaved
+	r.conn.mu.Unlock()
+	switch decide(reading{
+		stored: stored, current: current, unsaved: unsaved != nil,
+		dead: current != nil && r.set.dead(current, time.Now()), age: time.Since(r.conn.seen),
+	}) {
+	case saveUnsaved:
 		err := r.storeUnsaved(ctx, unsaved, stored)
-		return st.token.Load(), err
-	case current == nil:
+		return r.conn.token.Load(), err
+	case keepCurrent:
+		return current, nil
+	case keepStored:
+		return stored, nil
+	case repair:
+		return current, r.repair(ctx, stored, current)
+	case useFirst:
 		if stored = r.fromSpool(ctx, stored); stored == nil {
 			stored = &Token{}
 		}
-	case stored == nil && current.generation == 0:
-		return current, nil
-	case stored == nil && (current.standIn() || r.set.dead(current, time.Now())):
-		stored = &Token{} // another node has forgotten it
-	case current.standIn() && !current.is(stored):
-		// A read in the midst of a write has found it damaged, or it was another client's. There is nothing to be mended with.
-	case stored == nil || !stored.foreign && stored.generation < current.generation:
-		if time.Since(st.seen) < mendAfter {
-			return current, nil // a replica that lags behind, perhaps
-		}
-		return current, r.mend(ctx, stored, current)
-	case current.is(stored):
-		return stored, nil
+	case useNone:
+		stored = &Token{}
+	case useStored:
 	}
-	st.token.Store(stored)
-	r.keepInTime(stored)
-	st.seen = time.Now()
+	r.use(stored)
 	if current != nil {
-		st.forgive()
+		r.conn.forgive()
 		r.yield(current, stored) //nolint:contextcheck // what is revoked belongs to no request
 	}
 	return stored, nil
 }
 
-// yield gives back an account that this process has connected, if what another node has stored unawares, too late for install to
-// see it, has taken its place: that has the same generation, and comes of something else.
+// use puts a token to use that the storage has. The caller holds conn.records.
+func (r *replica) use(token *Token) {
+	r.conn.token.Store(token)
+	r.conn.seen = time.Now()
+	r.keepInTime(token)
+}
+
+// yield gives an account back that this process has connected, if the record of another node has taken its
+// place. That node had not seen the account, and its record came too late for Install to notice: it has the
+// same generation, and comes of another consent.
 func (r *replica) yield(current, stored *Token) {
 	r.conn.mu.Lock()
 	mine := current.grant != "" && r.conn.connectedHere == current.grant
@@ -96,15 +102,15 @@ func (r *replica) yield(current, stored *Token) {
 	go r.revokeQuietly(current.without(stored))
 }
 
-// fromSpool returns what an earlier process has left that is newer than what is stored, when it is stored, or else stored. st.records
-// is held.
+// fromSpool saves the token that an earlier process has left in the spool if it is newer than stored, and
+// returns the one of the two that counts. The caller holds conn.records.
 func (r *replica) fromSpool(ctx context.Context, stored *Token) *Token {
 	left, remove := r.unspool()
 	if left != nil && stored != nil {
 		if stored.foreign {
 			left = nil
 		} else if kept := left.over(stored); kept == stored {
-			r.discard(left, stored) //nolint:contextcheck // the same
+			r.discard(left, stored) //nolint:contextcheck // what is revoked belongs to no request
 			left = nil
 		} else {
 			left = kept
@@ -113,7 +119,7 @@ func (r *replica) fromSpool(ctx context.Context, stored *Token) *Token {
 	if left != nil {
 		r.set.Logger.Info("storing a token that an earlier process could not store", zap.Uint64("generation", left.generation))
 		if err := r.store.save(ctx, left); err != nil {
-			return left // it stays in its file, too
+			return left // the file stays
 		}
 		stored = left
 	}
@@ -123,8 +129,9 @@ func (r *replica) fromSpool(ctx context.Context, stored *Token) *Token {
 	return stored
 }
 
-// undamaged deals with a damaged record of a connection that is in memory: it is written again, unless the storage was only in the midst
-// of writing it. It returns what is stored then, and when the last reading began. st.records is held.
+// undamaged reads a damaged record again, since the storage may have been in the midst of writing it, and
+// repairs it from memory if it is still damaged. It returns what is stored then, and when its last reading
+// began. The caller holds conn.records.
 func (r *replica) undamaged(ctx context.Context, stored, current *Token) (_ *Token, began time.Time, _ error) {
 	if err := sleep(ctx, settleTime); err != nil {
 		return nil, time.Now(), err
@@ -134,13 +141,13 @@ func (r *replica) undamaged(ctx context.Context, stored, current *Token) (_ *Tok
 	if err != nil || again == nil || again.end.Reason != ReasonDamaged {
 		return again, began, err
 	}
-	// If a newer generation was damaged the refresh token in memory may be spent.
-	mended := current.released(current.claim.doubtful() || stored.generation > current.generation)
-	return mended, began, r.mend(ctx, stored, mended)
+	// If the damaged record had a newer generation, the refresh token in memory may be spent.
+	repaired := current.released(current.claim.doubtful() || stored.generation > current.generation)
+	return repaired, began, r.repair(ctx, stored, repaired)
 }
 
-// mend writes what is in memory over an older record. st.records is held.
-func (r *replica) mend(ctx context.Context, stored, current *Token) error {
+// repair writes the token in memory over an older record. The caller holds conn.records.
+func (r *replica) repair(ctx context.Context, stored, current *Token) error {
 	var generation uint64
 	if stored != nil {
 		generation = stored.generation
@@ -158,6 +165,7 @@ func (r *replica) mend(ctx context.Context, stored, current *Token) error {
 	return nil
 }
 
+// load reads the record, and changes nothing in memory.
 func (r *replica) load(ctx context.Context) (*Token, error) {
 	if err := r.conn.records.lock(ctx); err != nil {
 		return nil, err
@@ -166,6 +174,7 @@ func (r *replica) load(ctx context.Context) (*Token, error) {
 	return r.store.load(ctx)
 }
 
+// save writes the record, and changes nothing in memory.
 func (r *replica) save(ctx context.Context, token *Token) error {
 	if err := r.conn.records.lock(ctx); err != nil {
 		return err

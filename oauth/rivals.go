@@ -9,29 +9,37 @@ import (
 	"go.uber.org/zap"
 )
 
-// noteSlowWrite notes that a write that rests on a reading of base was late.
+// A slow write can land on top of what another node has written in the meantime. The functions here find
+// out whether that may have happened, and wait until the other node's work shows, or cannot exist.
+
+// noteSlowWrite notes that a write was slow which rests on a reading of base.
 func (c *claimer) noteSlowWrite(base *Token, read time.Time) {
 	if base.node == "" {
-		read = time.Time{} // a node without an entry has written that, and may still be there
+		read = time.Time{} // a node without an entry has written base, and may still be there
 	}
 	c.conn.noteSlowWrite(read, c.rivalWindow())
 }
 
-// rivalWindow is how long it takes until others have also seen, and mended, if a newer record was overwritten.
-func (c *claimer) rivalWindow() time.Duration { return max(c.set.lease, recheckDeadline+2*time.Second) }
-
-// hasNoRival reports whether nothing of another node can lie below a claim of this one that rests on a reading, however late it is.
-func (c *claimer) hasNoRival(ctx context.Context, mine *Token, read time.Time) bool {
-	from, _ := c.conn.suspectSince(read)
-	return mine.node != "" && sleep(ctx, lateAfter) == nil && c.records.store.presence.alone(ctx, from)
+// rivalWindow is how long it takes until other nodes have seen and repaired a newer record that we have
+// overwritten.
+func (c *claimer) rivalWindow() time.Duration {
+	return max(c.set.lease, recheckDeadline+2*time.Second)
 }
 
-// waitOutRivals waits until whoever may have redeemed the refresh token in the meantime has stored the next one, or has died: the
-// storage is so slow, or this process stood still for so long, that the claim may have been written over another's. It returns nil
-// if that was so. Where no other node can be it does not wait.
+// hasNoRival reports whether no other node's write can lie below our claim, however slow that was. The
+// claim rests on a reading.
+func (c *claimer) hasNoRival(ctx context.Context, mine *Token, read time.Time) bool {
+	from, _ := c.conn.suspectSince(read)
+	return mine.node != "" && sleep(ctx, lateAfter) == nil && c.set.presence.alone(ctx, from)
+}
+
+// waitOutRivals waits until every node that may have redeemed the refresh token meanwhile has stored the
+// next one, or has died: the storage is so slow, or this process was suspended for so long, that our claim
+// may lie over another node's. It returns nil if it did. It does not wait if there is no other node.
 func (c *claimer) waitOutRivals(ctx context.Context, mine *Token, read time.Time) (*Token, error) {
 	wait := c.rivalWindow()
-	// Each mark is for those who have seen the one before, so that they go on waiting: it must come before a lease is over.
+	// Each mark is for nodes that have seen the mark before it, so that they go on waiting. It must come
+	// before a lease ends.
 	steps := max(2, int((wait+c.set.lease-leaseClaimed-1)/(c.set.lease-leaseClaimed)))
 	for i := range steps {
 		next := time.Now().Add(wait / time.Duration(steps))
@@ -55,8 +63,8 @@ func (c *claimer) waitOutRivals(ctx context.Context, mine *Token, read time.Time
 	return mine, nil
 }
 
-// settled returns the newest token when no other node redeems its refresh token, and when the
-// reading of that began.
+// settled returns the newest token once no other node redeems its refresh token, and when the reading of
+// it began.
 func (c *claimer) settled(ctx context.Context) (*Token, time.Time, error) {
 	var others watch
 	for {
@@ -70,9 +78,9 @@ func (c *claimer) settled(ctx context.Context) (*Token, time.Time, error) {
 	}
 }
 
-// displaced waits until every node can see a record that was written in the place of another.
-// If another node, which had not seen it, has claimed the refresh token before it in between,
-// it waits for the end of that. It returns what is in its place then, or nil if it has stayed.
+// displaced waits until every node can see mine, the record that we have just written over another. If a
+// node that had not seen mine has claimed the old refresh token, displaced waits for that node to finish,
+// and returns what it has stored. It returns nil if mine stands.
 func (c *claimer) displaced(ctx context.Context, mine *Token) (*Token, error) {
 	var others watch
 	for wait := settleTime; ; wait = pollInterval {
@@ -89,7 +97,7 @@ func (c *claimer) displaced(ctx context.Context, mine *Token) (*Token, error) {
 	}
 }
 
-// stands reports whether a record is what is stored, or what is stored has come of it.
+// stands reports whether the storage has the record t, or one that has come of it.
 func (t *Token) stands(stored *Token) bool {
 	return stored.generation >= t.generation && stored.sameGrant(t) && (t.end.Reason == "" || stored.end.Reason != "")
 }

@@ -147,11 +147,11 @@ func (set *Set) newSource(connection string, conn *Connection) *Source {
 	conn.token.CompareAndSwap(token, set.Term.recount(token))
 	s := &Source{conn: conn, set: set, records: &replica{conn, set, store}}
 	if !set.Interactive {
-		s.machine = &machine{conn, set, s.records}
+		s.grant = &machine{conn, set, s.records}
 		return s
 	}
 	s.claims = &claimer{conn, set, s.records}
-	s.person = &person{conn, set, s.records, s.claims}
+	s.grant = &person{conn, set, s.records, s.claims}
 	return s
 }
 

@@ -11,26 +11,26 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 )
 
-// Source has the credentials of one connection, for one configuration.
+// Source has the credentials of one connection, for one configuration. Requests ask it for them.
 type Source struct {
 	conn    *Connection
 	set     *Set
 	records *replica
-	claims  *claimer
-	person  *person  // the grant of a person; nil for client_credentials
-	machine *machine // the grant client_credentials; nil for a person's
+	claims  *claimer // nil for client_credentials: nobody claims what can be had again
+	grant   grant
 
 	prepared atomic.Pointer[prepared]
 }
 
-// prepared is a token with what is put on requests.
+// prepared is a token with the credential that is made of it.
 type prepared struct {
 	token      *Token
 	credential *auth.Credential
 }
 
-// Credential returns a credential. With a token that is not near its end that takes three atomic loads and a look at the
-// clock; near its end the token is still good while a new one is fetched; only without a valid token a request waits.
+// Credential returns the credential of a request. While the token is fresh that takes three atomic
+// loads and a look at the clock. Near the token's end a renewal starts in the background and the token
+// still serves. A request waits only if there is no valid token.
 func (s *Source) Credential(ctx context.Context) (*auth.Credential, error) {
 	now := time.Now()
 	token := s.conn.token.Load()
@@ -39,64 +39,70 @@ func (s *Source) Credential(ctx context.Context) (*auth.Credential, error) {
 			return p.credential, nil
 		}
 	}
-	if s.set.Interactive && token != nil {
-		token = s.records.recheck(ctx, now, token)
+	if token != nil {
+		token = s.grant.recheck(ctx, now, token)
 	}
 	if token.valid(now) {
-		if !token.fresh(now) && now.UnixNano() >= s.conn.notBefore.Load() && (!s.set.Interactive || token.redeemable()) {
+		if !token.fresh(now) && now.UnixNano() >= s.conn.notBefore.Load() && s.grant.renewable(token) {
 			_, _ = s.renew(now, nil) //nolint:contextcheck // in the background; a failure does not harm the token
 		}
 		return s.prepare(token).credential, nil
 	}
-	if s.set.Interactive {
-		if err := token.finished(); err != nil {
-			return nil, err
-		}
+	if err := s.grant.finished(token); err != nil {
+		return nil, err
 	}
 	return s.wait(ctx, now)
 }
 
-// wait returns a credential of the renewal that is under way, or of one that it starts.
+// wait returns the credential of the renewal that is under way, or of one that it starts.
 func (s *Source) wait(ctx context.Context, now time.Time) (*auth.Credential, error) {
-	f, err := s.renew(now, nil) //nolint:contextcheck // a renewal belongs to no request
-	if err != nil {
-		return nil, s.explain(err)
-	}
-	select {
-	case <-f.done:
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-	token := s.conn.token.Load()
-	if token.valid(time.Now()) {
-		return s.prepare(token).credential, nil
-	}
-	if err := token.finished(); err != nil && s.set.Interactive {
-		return nil, err
-	}
-	if !f.renewal {
-		return s.wait(ctx, time.Now())
-	}
-	if f.by != s && !f.by.set.configuredWith(s.set) {
-		// It was made with a configuration that is no more, and failed; this one may be better.
-		s.conn.clearFailures()
-		return s.wait(ctx, time.Now())
-	}
-	s.conn.mu.Lock()
-	err = s.conn.lastErr
-	early := token != nil && s.conn.refusedGeneration != token.generation && f.began.Before(token.expiry)
-	s.conn.mu.Unlock()
-	switch {
-	case err == nil:
-		return nil, &Error{Err: errEnded}
-	case s.set.Interactive && early && judge(err).refusal():
-		return s.wait(ctx, time.Now()) // the refusal was of a token that was valid then, so the provider is asked again
-	default:
-		return nil, s.explain(err)
+	for ; ; now = time.Now() {
+		op, err := s.renew(now, nil) //nolint:contextcheck // a renewal belongs to no request
+		if err != nil {
+			return nil, s.grant.explain(err)
+		}
+		select {
+		case <-op.done:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		token := s.conn.token.Load()
+		if token.valid(time.Now()) {
+			return s.prepare(token).credential, nil
+		}
+		if err := s.grant.finished(token); err != nil {
+			return nil, err
+		}
+		if err, again := s.outcome(op, token); !again {
+			return nil, err
+		}
 	}
 }
 
-// Current returns the credential that can be had without waiting, or nil.
+// outcome returns why an operation has brought no valid token, or that another renewal may.
+func (s *Source) outcome(op *operation, token *Token) (err error, again bool) { //nolint:staticcheck // not the last: again says whether it counts
+	if !op.renewal {
+		return nil, true
+	}
+	if op.by != s && !op.by.set.configuredWith(s.set) {
+		s.conn.clearFailures() // an ended configuration has failed; this one may do better
+		return nil, true
+	}
+	s.conn.mu.Lock()
+	err = s.conn.lastErr
+	early := token != nil && s.conn.refusedGeneration != token.generation && op.began.Before(token.expiry)
+	s.conn.mu.Unlock()
+	switch {
+	case err == nil:
+		return &Error{Err: errEnded}, false
+	case early && s.grant.refusedBy(err):
+		return nil, true // the provider has refused to renew a token that was valid then
+	default:
+		return s.grant.explain(err), false
+	}
+}
+
+// Current returns the credential that there is without waiting, or nil.
 func (s *Source) Current() *auth.Credential {
 	if token := s.conn.token.Load(); token.valid(time.Now()) {
 		return s.prepare(token).credential
@@ -104,46 +110,55 @@ func (s *Source) Current() *auth.Credential {
 	return nil
 }
 
-// Refresh renews the token that refused was made of, unless that has happened since: a late refusal of an old token says
-// nothing of the new one. It returns refused if there is no newer one.
+// Refresh renews the token of which the API has refused the credential, unless somebody has since: a late
+// refusal of an old token says nothing of the new one. It returns refused if there is no newer credential.
 func (s *Source) Refresh(ctx context.Context, refused *auth.Credential) (*auth.Credential, error) {
-	now := time.Now()
-	token := s.conn.token.Load()
-	if token.valid(now) {
-		if p := s.prepare(token); p.credential != refused {
-			return p.credential, nil
+	for {
+		now := time.Now()
+		token := s.conn.token.Load()
+		if fresh := s.other(token, refused); fresh != nil {
+			return fresh, nil
+		}
+		if !s.grant.renewable(token) {
+			if token.valid(now) && token.end.Reason != "" {
+				// Provider and API say the same, so callers are told what to do from the next request on.
+				s.conn.token.CompareAndSwap(token, token.with(func(t *Token) { t.expire(now) }))
+			}
+			return refused, nil // nothing renews it; the API's own answer tells the caller
+		}
+		op, err := s.renew(now, token) //nolint:contextcheck // a renewal belongs to no request
+		if op == nil {
+			return refused, err
+		}
+		select {
+		case <-op.done:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		if fresh := s.other(s.conn.token.Load(), refused); fresh != nil {
+			return fresh, nil
+		}
+		if op.renewal || op == completed {
+			s.conn.mu.Lock()
+			defer s.conn.mu.Unlock()
+			return refused, s.conn.lastErr
 		}
 	}
-	if s.set.Interactive && !token.redeemable() {
-		if token.valid(now) && token.end.Reason != "" {
-			// Provider and API say the same, so from the next request on callers are told what to do.
-			s.conn.token.CompareAndSwap(token, token.with(func(t *Token) { t.expire(now) }))
-		}
-		return refused, nil // there is nothing to renew it with; the API's own answer says so to the caller
-	}
-	f, err := s.renew(now, token) //nolint:contextcheck // the same
-	if f == nil {
-		return refused, err
-	}
-	select {
-	case <-f.done:
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-	if fresh := s.conn.token.Load(); fresh.valid(time.Now()) {
-		if p := s.prepare(fresh); p.credential != refused {
-			return p.credential, nil
-		}
-	}
-	if !f.renewal && f != completed {
-		return s.Refresh(ctx, refused)
-	}
-	s.conn.mu.Lock()
-	defer s.conn.mu.Unlock()
-	return refused, s.conn.lastErr
 }
 
-// prepare returns the credential of a token: the same one for the same token, since Refresh knows a token by it.
+// other returns the credential of a valid token, or nil if it is the one that was refused.
+func (s *Source) other(token *Token, refused *auth.Credential) *auth.Credential {
+	if !token.valid(time.Now()) {
+		return nil
+	}
+	if p := s.prepare(token); p.credential != refused {
+		return p.credential
+	}
+	return nil
+}
+
+// prepare returns the credential of a token. The same token has the same credential, by which Refresh
+// knows the token.
 func (s *Source) prepare(token *Token) *prepared {
 	for {
 		p := s.prepared.Load()
@@ -152,12 +167,12 @@ func (s *Source) prepare(token *Token) *prepared {
 		}
 		fresh := &prepared{token: token}
 		if p != nil && p.token.access == token.access && p.token.id == token.id {
-			fresh.credential = p.credential // what has changed is not on requests
+			fresh.credential = p.credential // requests carry nothing of what has changed
 		} else {
 			fresh.credential = s.set.Build(token)
 		}
 		if p != nil && p.token.generation > token.generation {
-			return fresh // for a request that was slow: the token has been renewed since it looked
+			return fresh // for a slow request: the token was renewed since it looked
 		}
 		if s.prepared.CompareAndSwap(p, fresh) {
 			return fresh
@@ -165,9 +180,9 @@ func (s *Source) prepare(token *Token) *prepared {
 	}
 }
 
-// renew returns the renewal that is under way, or starts one. refused is the token that the API has refused, nil if that
-// is not the reason. It returns an error while none is to be started, after a failure; and neither if the refusal comes too
-// soon after another.
+// renew returns the operation that is under way, or starts a renewal. refused is the token that the API
+// has refused, nil if that is not the reason. It returns the last error during a back-off, and nil, nil
+// if the API's refusal comes too soon after another one (see forced).
 func (s *Source) renew(now time.Time, refused *Token) (*operation, error) {
 	st := s.conn
 	st.mu.Lock()
@@ -176,12 +191,12 @@ func (s *Source) renew(now time.Time, refused *Token) (*operation, error) {
 		return st.operation, nil
 	}
 	if token := st.token.Load(); refused == nil && token.fresh(now) || refused != nil && token != refused {
-		return completed, nil // it has ended since the caller looked
+		return completed, nil // the renewal has ended since the caller looked
 	}
 	if now.Before(st.retryAt) {
 		return nil, st.lastErr
 	}
-	if refused.fresh(now) { // else it would be renewed anyway
+	if refused.fresh(now) { // a token near its end would be renewed anyway
 		if !st.forced.begin(now) {
 			return nil, nil
 		}
@@ -189,53 +204,43 @@ func (s *Source) renew(now time.Time, refused *Token) (*operation, error) {
 	return s.start(true, func(ctx context.Context) error { return s.renewToken(ctx, refused) }), nil
 }
 
-// renewToken puts a new token into the state: one that is stored already, or one from the provider.
+// renewToken has the grant get a token, and once more if the new one has ended already.
 func (s *Source) renewToken(ctx context.Context, refused *Token) error {
-	renew := func(ctx context.Context) error { return s.machine.fetchNext(ctx) }
-	if s.set.Interactive {
-		renew = func(ctx context.Context) error { return s.person.next(ctx, refused) }
-	}
-	err := renew(ctx)
+	err := s.grant.renew(ctx, refused)
 	if errors.Is(err, errEnded) && sleep(ctx, lastSecond) == nil {
-		err = renew(ctx)
+		err = s.grant.renew(ctx, refused)
 	}
 	return err
 }
 
-// Renew asks the provider for a new token now, whatever is known of the one in use. Its errors are as those of
-// Credential.
+// Renew asks the provider for a new token now, whatever is known of the one in use. Its errors are those
+// of Credential.
 func (s *Source) Renew(ctx context.Context) error {
-	token := s.conn.token.Load()
-	if s.set.Interactive && token == nil {
-		if _, err := s.records.latest(ctx); err != nil {
-			return err
-		}
-		token = s.conn.token.Load()
-	}
-	if s.set.Interactive {
-		token = s.records.recheck(ctx, time.Now(), token)
-		switch err := token.finished(); {
-		case token.valid(time.Now()) && token.end.Reason == "" && !token.redeemable():
-			return ErrNotRenewable
-		case err != nil:
-			return err
-		}
+	if err := s.checkRenewable(ctx); err != nil {
+		return err
 	}
 	err := s.renewNow(ctx)
 	if !s.conn.token.Load().valid(time.Now()) {
-		return s.explain(err)
+		return s.grant.explain(err)
 	}
-	if e, ok := errors.AsType[*Error](err); ok && s.set.Interactive && judge(err).refusal() {
+	if e, ok := errors.AsType[*Error](err); ok && s.grant.refusedBy(err) {
 		return &EarlyRefusalError{e}
 	}
 	return err
 }
 
-// explain returns what a caller without a valid token is told.
-func (s *Source) explain(err error) error {
-	if s.set.Interactive && judge(err).refusal() {
-		e, _ := errors.AsType[*Error](err)
-		return &AuthorizationError{Reason: ReasonRefused, Code: e.Code, Description: e.Description}
+// checkRenewable returns why no renewal can bring a token, as the record says now.
+func (s *Source) checkRenewable(ctx context.Context) error {
+	token := s.conn.token.Load()
+	if token == nil && s.set.Interactive {
+		if _, err := s.records.latest(ctx); err != nil {
+			return err
+		}
+		token = s.conn.token.Load()
 	}
-	return err
+	token = s.grant.recheck(ctx, time.Now(), token)
+	if token.valid(time.Now()) && token.end.Reason == "" && !s.grant.renewable(token) {
+		return ErrNotRenewable
+	}
+	return s.grant.finished(token)
 }

@@ -157,24 +157,3 @@ func (t *Token) released(doubtful bool) *Token {
 		t.claim = c
 	})
 }
-
-const (
-	minBackoff = time.Second
-	maxBackoff = 5 * time.Minute
-
-	// maxBackoffRefused is the longest back-off while the provider refuses the refresh token and the access token is
-	// valid. When that ends the provider is asked in any case.
-	maxBackoffRefused = time.Hour
-
-	// maxRetryAfter bounds what a provider can ask for.
-	maxRetryAfter = time.Hour
-)
-
-// backoff is how long no token request is made after that many failures in a row, longest at most. jitter is from 0 to 1.
-func backoff(failures int, longest time.Duration, jitter float64) time.Duration {
-	wait := longest
-	if shift := failures - 1; shift < 12 {
-		wait = min(longest, minBackoff<<shift)
-	}
-	return time.Duration(float64(wait) * (0.8 + 0.4*jitter))
-}

@@ -116,12 +116,3 @@ func (v verdict) follows(valid, before bool) consequence {
 // are whole seconds, so the provider may take the token for valid a second longer than the gateway does; and
 // some providers refuse to renew a token that is still valid (hh.ru: "token not expired").
 const endSettle = 2 * time.Second
-
-// follows returns what follows from a failed refresh of mine. refused says that the API has refused the access
-// token. That alone ends nothing, for it may be of one path only; but where the end of an access token is not
-// known there is no other sign of it.
-func (g *person) follows(mine *Token, err error, refused bool) consequence {
-	token := g.conn.inUse(mine)
-	valid := token.valid(time.Now()) && (!refused || !token.expiry.IsZero())
-	return judge(err).follows(valid, g.conn.refusedBefore(mine.generation))
-}
