@@ -3,6 +3,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -19,12 +20,14 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // Environment is what a Method works in.
 type Environment struct {
-	// Configuration is the same for all methods of one configuration, and another one for those of the next. One datasource may stand
-	// in several routes: what failed with one of its methods would fail with the other, too.
+	// Configuration is the same for all methods of one configuration, and another one for those of
+	// the next. One datasource may stand in several routes: what failed with one of its methods
+	// would fail with the other, too.
 	Configuration any
 
 	// Datasource is the name of the datasource.
@@ -48,14 +51,17 @@ type Environment struct {
 	// SweepAfter is how long a connection is remembered that is dead; 0: for ever.
 	SweepAfter time.Duration
 
-	// EndBy returns by when everything must have ended. It is called when the configuration has ended. nil: that is not known.
+	// EndBy returns by when everything must have ended. It is called when the configuration has
+	// ended. nil: that is not known.
 	EndBy func() time.Time
 
-	// Spool is a folder of this machine, where a token is left that could not be stored before the process ended; "": there is none.
+	// Spool is a folder of this machine, where a token is left that could not be stored before the
+	// process ended; "": there is none.
 	Spool string
 }
 
-// DefaultCacheSize is how many connections of a datasource are kept in memory. The storage has all of them.
+// DefaultCacheSize is how many connections of a datasource are kept in memory. The storage has all
+// of them.
 const DefaultCacheSize = 100_000
 
 // Bind gives the method what it works in. It is called once, after Provision.
@@ -72,8 +78,8 @@ func (m *Method) Bind(env Environment) error {
 	}
 	m.datasource, m.environment = env.Datasource, env
 	m.logger = m.logger.With(zap.String("datasource", env.Datasource))
-	m.http = newClient(m.tls, env.Dial)
-	m.http.Transport.(*tokenTransport).base.Proxy = m.proxy.of
+	m.client = provider.New(m.tls, env.Dial)
+	m.client.Transport.Proxy = m.proxy.of
 	m.places = newPlaces() // a new configuration may have a storage that works
 	identity := m.identity(to)
 	key := env.Datasource + "\x00" + identity
@@ -91,7 +97,7 @@ func (m *Method) Bind(env Environment) error {
 		if err != nil {
 			m.logger.Error("a connection may be lost", zap.Error(err))
 		}
-		m.http.CloseIdleConnections()
+		m.client.CloseIdleConnections()
 	}
 	m.source = m.newSource("", identity, m.connections.state("", env.CacheSize))
 	m.source.state.source.Store(m.source)
@@ -104,7 +110,7 @@ func (m *Method) Bind(env Environment) error {
 func (m *Method) newSource(connection, identity string, state *State) *Source {
 	s := &Source{
 		state: state, method: m, build: m.build, logger: m.logger,
-		fetch: func(ctx context.Context, before *Token) (*Token, error) { return m.fetch(ctx, m.http, before) },
+		fetch: func(ctx context.Context, before *Token) (*Token, error) { return m.fetch(ctx, state.texts, before) },
 		life:  time.Duration(m.Timeout) + 2*storageTimeout,
 		store: &store{
 			storage: m.environment.Storage, places: m.places, ring: m.environment.Keys, datasource: m.datasource, connection: connection,
@@ -117,12 +123,13 @@ func (m *Method) newSource(connection, identity string, state *State) *Source {
 		s.store.strangers = m.connections.strangers.Load
 	}
 	if m.Interactive() {
-		s.redeem = func(ctx context.Context, refreshToken string) (*call, error) {
-			return m.redeem(ctx, m.http, refreshToken)
+		s.redeem = func(ctx context.Context, refreshToken string) (*provider.Answer, error) {
+			return m.redeem(ctx, state.texts, refreshToken)
 		}
 		s.revoke = m.revoke
 		s.lease = lockPatience + time.Duration(m.Timeout) + leaseSlack
-		s.life = 2*s.lease + lookBy + 2*time.Duration(m.Timeout) + 4*storageTimeout // another's claim, and then the own
+		// Another's claim, and then the own.
+		s.life = 2*s.lease + lookBy + 2*time.Duration(m.Timeout) + 4*storageTimeout
 	}
 	return s
 }
@@ -132,28 +139,29 @@ func (m *Method) storeOf(connection string) *store {
 	return &store{datasource: m.datasource, connection: connection}
 }
 
-// Reseal has what is stored sealed with the first key of the ring, in the background, unless ctx ends very soon.
+// Reseal has what is stored sealed with the first key of the ring, in the background, unless ctx
+// ends very soon.
 func (m *Method) Reseal(ctx context.Context) {
 	if !m.Interactive() { // else Keep does it
 		go m.source.reseal(ctx)
 	}
 }
 
-// identity is of what tokens are issued for. The secret is not part of it: a rotated secret must not drop a valid token.
-func (m *Method) identity(to *client) string {
+// identity is of what tokens are issued for. The secret is not part of it: a rotated secret must
+// not drop a valid token.
+func (m *Method) identity(to *provider.Config) string {
 	if m.Interactive() {
-		// Other scopes must not drop what people have granted: a grant goes on as it was until they connect again.
-		return digest(m.Grant, to.tokenURL, to.id)
+		// Other scopes must not drop what people have granted: a grant goes on as it was until
+		// they connect again.
+		return digest(m.Grant, to.TokenURL, to.ClientID)
 	}
-	field := m.TokenField // an answer that was good without an id_token has none to send
-	if field == "" {
-		field = "access_token"
-	}
+	// An answer that was good without an ID token has none to send.
+	field := cmp.Or(m.TokenField, fieldAccessToken)
 	parts := slices.Concat(
-		[]string{m.Grant, to.tokenURL, to.id, to.audience, strings.Join(to.scopes, " "), field, strconv.Itoa(len(to.resource))},
-		to.resource)
-	for _, name := range slices.Sorted(maps.Keys(to.params)) {
-		parts = append(parts, name, to.params[name])
+		[]string{m.Grant, to.TokenURL, to.ClientID, to.Audience, strings.Join(to.Scopes, " "), field, strconv.Itoa(len(to.Resource))},
+		to.Resource)
+	for _, name := range slices.Sorted(maps.Keys(to.TokenParams)) {
+		parts = append(parts, name, to.TokenParams[name])
 	}
 	return digest(parts...)
 }

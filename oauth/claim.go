@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // A refresh token can be redeemed once where a provider rotates them, and a provider that sees one twice may withdraw the whole
@@ -188,14 +190,14 @@ func (s *Source) holdsStill(ctx context.Context, mine *Token) (_ *Token, held bo
 			break
 		}
 	}
-	if err != nil || !held || mine.age() <= lockPatience+leaseSlack-answerRead {
+	if err != nil || !held || mine.age() <= lockPatience+leaseSlack-provider.Overrun {
 		return mine, held, err
 	}
 	if mine, err = s.prolong(ctx, mine); err != nil {
 		return mine, false, err
 	}
 	held, err = s.holds(ctx, mine)
-	if err == nil && held && mine.age() > lockPatience+leaseSlack-answerRead {
+	if err == nil && held && mine.age() > lockPatience+leaseSlack-provider.Overrun {
 		err = errTooSlow
 	}
 	return mine, held, err

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // fetchNext is obtain for tokens that can be had again at any time: those of client credentials.
@@ -49,7 +51,7 @@ func (s *Source) fetchNext(ctx context.Context) error {
 		return err
 	}
 	if !token.valid(time.Now()) {
-		return &Error{Err: errEnded}
+		return &provider.Error{Err: errEnded}
 	}
 	token.generation = generation + 1
 	// A token of this grant can be had again, so it is used before it is stored: a storage that hangs must not keep it back.

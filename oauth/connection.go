@@ -14,6 +14,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -240,7 +241,7 @@ func (s *Source) Renew(ctx context.Context) error {
 	if !s.state.token.Load().valid(time.Now()) {
 		return s.explain(err)
 	}
-	if e, ok := errors.AsType[*Error](err); ok && s.redeem != nil && judge(err).refusal() {
+	if e, ok := errors.AsType[*provider.Error](err); ok && s.redeem != nil && judge(err).refusal() {
 		return &EarlyRefusalError{e}
 	}
 	return err

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // flight is a renewal that is under way. It belongs to no request: whoever waits for it may leave.
@@ -75,7 +77,7 @@ func (s *Source) fly(f *flight, do func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.life)
 	defer cancel()
 	s.method.connections.retain(s.store.connection, s.state)
-	err := safely(knowing(ctx, func() []string { return s.state.current().texts() }), do)
+	err := safely(ctx, do)
 
 	st := s.state
 	now := time.Now()
@@ -95,7 +97,7 @@ func (s *Source) fly(f *flight, do func(context.Context) error) {
 	} else {
 		st.failures++
 		st.retry = now.Add(s.pause(err, f.began, st.failures, now))
-		if e, ok := errors.AsType[*Error](err); ok {
+		if e, ok := errors.AsType[*provider.Error](err); ok {
 			if later := s.asks(e, now); later.After(st.retry) {
 				st.retry, st.asked = later, later
 			}
@@ -155,7 +157,7 @@ func (s *Source) pause(err error, began time.Time, failures int, now time.Time) 
 
 // asks returns when the provider asks to come again. That is not beyond the end of a valid token whose renewal it refuses: what it
 // says then decides about the grant.
-func (s *Source) asks(e *Error, now time.Time) time.Time {
+func (s *Source) asks(e *provider.Error, now time.Time) time.Time {
 	later := now.Add(min(maxRetryAfter, e.Retry.Sub(now)))
 	if token := s.state.token.Load(); s.redeem != nil && judge(e).refusal() && token.valid(now) && !token.expiry.IsZero() && token.expiry.Before(later) {
 		return token.expiry
@@ -167,25 +169,21 @@ func (s *Source) asks(e *Error, now time.Time) time.Time {
 func safely(ctx context.Context, do func(context.Context) error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = &Error{Err: fmt.Errorf("renewing the token panicked with a %T", r)} // its value may hold anything
+			err = &provider.Error{Err: fmt.Errorf("renewing the token panicked with a %T", r)} // its value may hold anything
 		}
 	}()
 	return do(ctx)
 }
 
-// log tells an operator what failed and what to do. What the provider has written is in it as describe returns it.
+// log tells an operator what failed and what to do. What the provider has written is in it as Error.Description has it.
 func (s *Source) log(err error, wait time.Duration) {
 	if e, ok := errors.AsType[*AuthorizationError](err); ok {
 		s.logAuthorization(e)
 		return
 	}
 	fields := []zap.Field{zap.Duration("next_attempt_in", wait.Round(time.Millisecond))}
-	if e, ok := errors.AsType[*Error](err); ok {
-		fields = append(fields, zap.String("token_endpoint", e.Host), zap.Int("status", e.Status),
-			zap.String("oauth_error", e.Code), zap.String("remedy", e.Remedy()))
-		if e.Description != "" {
-			fields = append(fields, zap.String("error_description", e.Description))
-		}
+	if e, ok := errors.AsType[*provider.Error](err); ok {
+		fields = append(fields, zap.Inline(e))
 		if e.Err != nil {
 			fields = append(fields, zap.NamedError("cause", e.Err))
 		}

@@ -23,6 +23,7 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
@@ -109,6 +110,7 @@ func provision(t testing.TB, block string) (*Method, logs) {
 	}
 	var observed logs
 	m.logger, observed = newLogger()
+	m.client = provider.New(m.tls, nil)
 	return m, observed
 }
 
@@ -155,7 +157,7 @@ func sourceOf(st *store, fetch func(context.Context, *Token) (*Token, error)) (*
 
 // issue returns a token as a provider has issued it now. A life of 0 is not known.
 func issue(access string, life time.Duration) *Token {
-	return newToken(&answer{accessToken: access, lifetime: life}, time.Now(), term{}, nil)
+	return newToken(&provider.Answer{AccessToken: access, Lifetime: life}, time.Now(), term{}, nil)
 }
 
 // sent returns what a credential puts into the header Authorization, without "Bearer ".

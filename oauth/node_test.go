@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/certmagic"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // disk is the storage that nodes share. It remembers what was there before, so that reads can be stale.
@@ -136,7 +137,7 @@ func (w *world) node() *node {
 	m.presence = m.connections.presenceOf(m)
 	s := m.newSource("", "identity", m.connections.state("", 1000))
 	s.state.source.Store(s)
-	s.redeem = func(ctx context.Context, refreshToken string) (c *call, err error) {
+	s.redeem = func(ctx context.Context, refreshToken string) (c *provider.Answer, err error) {
 		n.before.call(stepRedeem)
 		n.stop()
 		c, err = w.p.redeem(ctx, refreshToken)

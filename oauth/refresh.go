@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // next is obtain for a grant that has refresh tokens.
@@ -34,7 +36,7 @@ func (s *Source) next(ctx context.Context, refused *Token) error {
 		}
 		if !others.over(base.claim, s.state.name(), s.lease, now) {
 			if err := sleep(ctx, pollInterval); err != nil {
-				return &Error{Err: errors.New("another node renews the token, and has not ended in time")}
+				return &provider.Error{Err: errors.New("another node renews the token, and has not ended in time")}
 			}
 			continue
 		}
@@ -82,13 +84,13 @@ func (s *Source) redeemClaimed(ctx context.Context, mine, refused *Token) (held 
 	case !held:
 		return false, nil
 	case s.method.connections.endsIn(time.Duration(s.method.Timeout)): // the answer would come when the process has ended
-		return false, s.giveBack(ctx, mine, doubtful, &Error{Err: errors.New("the process ends, or has another configuration")})
+		return false, s.giveBack(ctx, mine, doubtful, &provider.Error{Err: errors.New("the process ends, or has another configuration")})
 	}
 	// From here on nothing must end what has begun: the next refresh token is in the answer.
 	ctx = context.WithoutCancel(ctx)
-	c, err := s.redeem(ctx, mine.refresh)
-	if wait, asks := s.asksAgain(mine, c, err, refused != nil); asks {
-		doubtful = doubtful || c.lost
+	a, err := s.redeem(ctx, mine.refresh)
+	if wait, asks := s.asksAgain(mine, a, err, refused != nil); asks {
+		doubtful = doubtful || deliveryOf(err).Uncertain()
 		_ = sleep(ctx, wait)
 		held, e := s.holds(ctx, mine)
 		if e == nil && !held {
@@ -97,30 +99,38 @@ func (s *Source) redeemClaimed(ctx context.Context, mine, refused *Token) (held 
 		if e == nil {
 			if mine, e = s.prolong(ctx, mine); e == nil {
 				s.logger.Warn("the provider has refused the refresh token, or its answer was lost on its way; asking once more", zap.Error(err))
-				c, err = s.redeem(ctx, mine.refresh)
+				a, err = s.redeem(ctx, mine.refresh)
 			}
 		}
 		switch {
 		case errors.Is(e, errOver):
 			return true, err
 		case e != nil: // one refusal is all that there is
-			return true, s.giveBack(ctx, mine, doubtful || c.doubt, err)
+			return true, s.giveBack(ctx, mine, doubtful, err)
 		}
 	}
 	if err != nil {
-		return true, s.failed(ctx, mine, c, err, doubtful, refused != nil)
+		return true, s.failed(ctx, mine, a, err, doubtful, refused != nil)
 	}
-	return true, s.redeemed(ctx, mine, c)
+	return true, s.redeemed(ctx, mine, a)
+}
+
+// deliveryOf returns what became of a request to the provider that has failed.
+func deliveryOf(err error) provider.Delivery {
+	if e, ok := errors.AsType[*provider.Error](err); ok {
+		return e.Delivery
+	}
+	return provider.NotSent
 }
 
 // asksAgain reports whether the provider is asked once more for what the first answer did not bring, and
 // how long that waits. Most providers accept a refresh token again for a while whose answer was lost; with
 // the other ones it is lost anyway. For refusals see consequences.
-func (s *Source) asksAgain(mine *Token, c *call, err error, refused bool) (wait time.Duration, asks bool) {
+func (s *Source) asksAgain(mine *Token, a *provider.Answer, err error, refused bool) (wait time.Duration, asks bool) {
 	switch {
-	case err == nil || c.got != nil && c.got.refreshToken != "": // another refresh token has taken the place of that one
+	case err == nil || a != nil && a.RefreshToken != "": // another refresh token has taken the place of that one
 		return 0, false
-	case c.lost:
+	case deliveryOf(err) == provider.Lost:
 		return 0, true
 	case s.follows(mine, err, refused) != askAgain:
 		return 0, false
@@ -131,8 +141,8 @@ func (s *Source) asksAgain(mine *Token, c *call, err error, refused bool) (wait 
 }
 
 // redeemed stores the answer to a refresh, and has it used.
-func (s *Source) redeemed(ctx context.Context, mine *Token, c *call) error {
-	token := s.answered(mine, c)
+func (s *Source) redeemed(ctx context.Context, mine *Token, a *provider.Answer) error {
+	token := s.answered(mine, a)
 	if token = s.unlessOvertaken(ctx, mine, token); token == nil {
 		return s.state.token.Load().finished()
 	}
@@ -140,22 +150,24 @@ func (s *Source) redeemed(ctx context.Context, mine *Token, c *call) error {
 	switch {
 	case token.valid(time.Now()):
 		return nil
-	case s.store.term.idToken && c.got.idToken == "":
-		return &Error{Host: c.host, Status: http.StatusOK, Err: errNoIDToken}
+	case s.store.term.idToken && a.IDToken == "":
+		return &provider.Error{
+			Host: a.Host, Status: http.StatusOK, Delivery: provider.Answered, Err: provider.ErrNoIDToken,
+		}
 	default:
-		return &Error{Err: errEnded}
+		return &provider.Error{Err: errEnded}
 	}
 }
 
 // answered returns the token of the answer to a refresh, which is the next generation of mine.
-func (s *Source) answered(mine *Token, c *call) *Token {
-	token := newToken(c.got, c.received, s.store.term, mine)
-	if s.store.term.idToken && c.got.idToken == "" {
+func (s *Source) answered(mine *Token, a *provider.Answer) *Token {
+	token := newToken(a, a.Received, s.store.term, mine)
+	if s.store.term.idToken && a.IDToken == "" {
 		s.logger.Warn("the answer to a refresh has no id_token, so the one before it is sent until it ends; ask for the scope openid, " +
 			"or send the access token")
 	}
 	token.generation, token.identity, token.grant, token.connected = mine.generation+1, mine.identity, mine.grant, mine.connected
-	if c.got.cut {
+	if a.Truncated {
 		return token.released(true) // the next refresh token may have stood behind the break
 	}
 	return token
@@ -186,13 +198,13 @@ func (s *Source) unlessOvertaken(ctx context.Context, mine, token *Token) *Token
 }
 
 // failed deals with a refused or failed refresh. Only a success ever replaces a token.
-func (s *Source) failed(ctx context.Context, mine *Token, c *call, err error, doubtful, refused bool) error {
-	if c.got != nil && c.got.refreshToken != "" {
+func (s *Source) failed(ctx context.Context, mine *Token, a *provider.Answer, err error, doubtful, refused bool) error {
+	if a != nil && a.RefreshToken != "" {
 		// The answer is of no use but for the refresh token that has taken the place of the spent one.
 		token := mine.released(false).with(func(t *Token) {
-			t.refresh, t.generation, t.refused, t.refreshEnd = c.got.refreshToken, mine.generation+1, nil, time.Time{}
-			if c.got.refreshLife > 0 {
-				t.refreshEnd = c.received.Add(c.got.refreshLife)
+			t.refresh, t.generation, t.refused, t.refreshEnd = a.RefreshToken, mine.generation+1, nil, time.Time{}
+			if a.RefreshLifetime > 0 {
+				t.refreshEnd = a.Received.Add(a.RefreshLifetime)
 			}
 		})
 		if token = s.unlessOvertaken(ctx, mine, token); token != nil {
@@ -208,7 +220,7 @@ func (s *Source) failed(ctx context.Context, mine *Token, c *call, err error, do
 		s.askAtEnd(mine) //nolint:contextcheck // it belongs to no request
 	}
 	if follows == waitForEnd || follows == tryLater {
-		return s.giveBack(ctx, mine, doubtful || c.lost || c.doubt, err)
+		return s.giveBack(ctx, mine, doubtful || deliveryOf(err).Uncertain(), err)
 	}
 	_ = sleep(ctx, settleTime) // what another node has got may be on its way to the storage
 	if newest, lerr := s.latest(ctx); lerr == nil && newest.generation > mine.generation {
@@ -217,7 +229,7 @@ func (s *Source) failed(ctx context.Context, mine *Token, c *call, err error, do
 	if follows != endGrant {
 		return s.tell(ctx, mine, err, doubtful)
 	}
-	e, _ := errors.AsType[*Error](err)
+	e, _ := errors.AsType[*provider.Error](err)
 	reason := ReasonRevoked
 	if doubtful {
 		reason = ReasonLost
@@ -339,7 +351,7 @@ func (s *Source) giveBack(ctx context.Context, mine *Token, doubtful bool, err e
 // explain returns what a caller without a valid token is told.
 func (s *Source) explain(err error) error {
 	if s.redeem != nil && judge(err).refusal() {
-		e, _ := errors.AsType[*Error](err)
+		e, _ := errors.AsType[*provider.Error](err)
 		return &AuthorizationError{Reason: ReasonRefused, Code: e.Code, Description: e.Description}
 	}
 	return err

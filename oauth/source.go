@@ -11,13 +11,14 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // Source has the credentials of one connection, for one configuration.
 type Source struct {
 	state  *State
 	fetch  func(ctx context.Context, before *Token) (*Token, error)
-	redeem func(ctx context.Context, refreshToken string) (*call, error) // nil for client_credentials
+	redeem func(ctx context.Context, refreshToken string) (*provider.Answer, error) // nil for client_credentials
 	revoke func(context.Context, *Token) error
 	store  *store
 	build  func(*Token) *auth.Credential
@@ -94,7 +95,7 @@ func (s *Source) wait(ctx context.Context, now time.Time) (*auth.Credential, err
 	s.state.mu.Unlock()
 	switch {
 	case err == nil:
-		return nil, &Error{Err: errEnded}
+		return nil, &provider.Error{Err: errEnded}
 	case s.redeem != nil && early && judge(err).refusal():
 		return s.wait(ctx, time.Now()) // the refusal was of a token that was valid then, so the provider is asked again
 	default:
