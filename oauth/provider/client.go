@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"time"
 
@@ -60,15 +59,15 @@ func (c *Client) token(ctx context.Context, cfg *Config, way string, form url.Va
 	if err != nil {
 		return nil, a.failed(networkError(err))
 	}
-	return a.judge(c.send(req))
+	return a.outcome(c.send(req))
 }
 
 // failed returns the error of an attempt that was not sent.
 func (a *attempt) failed(err error) *Error { return &Error{Host: host(a.endpoint), Err: err} }
 
-// judge returns what a token endpoint has said. An answer that comes together with an error holds
+// outcome returns what a token endpoint has said. An answer that comes together with an error holds
 // what is believed of it nevertheless.
-func (a *attempt) judge(t trip) (*Answer, error) {
+func (a *attempt) outcome(t roundTrip) (*Answer, error) {
 	fail := &Error{Host: host(a.endpoint), Delivery: t.delivery()}
 	if t.err != nil {
 		fail.Err = networkError(t.err)
@@ -107,25 +106,6 @@ func (a *attempt) judge(t trip) (*Answer, error) {
 }
 
 func isSuccess(status int) bool { return status >= 200 && status <= 299 }
-
-// inFront are answers of a server in front of a provider, behind which the provider may have dealt
-// with the request: 520 to 524 are Cloudflare's.
-var inFront = []int{http.StatusBadGateway, http.StatusGatewayTimeout, 520, 521, 522, 523, 524}
-
-// delivery returns what became of a request, as far as that can be known without reading the
-// answer.
-func (t trip) delivery() Delivery {
-	switch {
-	case t.err != nil && !t.sent:
-		return NotSent
-	case t.err != nil || t.cut != nil && isSuccess(t.res.StatusCode):
-		return Lost
-	case slices.Contains(inFront, t.res.StatusCode):
-		return Unsure
-	default:
-		return Answered
-	}
-}
 
 // lateTimer is by how much a timer must be late to say that the process stood still.
 const lateTimer = 100 * time.Millisecond

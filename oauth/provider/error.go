@@ -13,28 +13,6 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// Delivery is what became of a request that has failed.
-type Delivery int
-
-const (
-	// NotSent says that the provider has not got the request.
-	NotSent Delivery = iota
-
-	// Answered says that the provider has answered the request, and has done nothing else with it.
-	Answered
-
-	// Unsure says that an answer has come of which this is not certain: a proxy has answered for
-	// the provider, or nobody can read the answer.
-	Unsure
-
-	// Lost says that the request was sent, and that its answer, which may be a good one, was lost.
-	Lost
-)
-
-// Uncertain reports whether the provider may have dealt with the request although no usable answer
-// says so. A refresh token in it may be spent.
-func (d Delivery) Uncertain() bool { return d == Unsure || d == Lost }
-
 // Error says that a request to a provider has failed. It never holds a secret, nor a part of the
 // answer but for the error code and the description, which are checked.
 type Error struct {

@@ -4,11 +4,9 @@ package provider
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestBodies: what is no token answer is an error, whatever it is labelled as.
@@ -95,33 +93,6 @@ func TestRemedies(t *testing.T) {
 	} {
 		if got := (&Error{Status: tt.status, Code: tt.code}).Remedy(); !strings.Contains(got, tt.want) {
 			t.Errorf("%d %q: %q does not name %s", tt.status, tt.code, got, tt.want)
-		}
-	}
-}
-
-// TestRetryAfter: seconds or a date; what is neither says nothing. What is absurd is cut where it
-// is used.
-func TestRetryAfter(t *testing.T) {
-	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	for text, want := range map[string]time.Time{
-		"":                              {},
-		"120":                           now.Add(2 * time.Minute),
-		"0":                             now,
-		"Fri, 02 Jan 2026 03:05:05 GMT": now.Add(time.Minute),
-		"Fri, 02 Jan 2026 02:04:05 GMT": now.Add(-time.Hour),
-		"2147483647":                    now.Add(2147483647 * time.Second),
-		"Fri, 31 Dec 9999 23:59:59 GMT": time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC),
-		"99999999999999999999":          {},
-		"-5":                            {},
-		"1.5":                           {},
-		"1e3":                           {},
-		"soon":                          {},
-		"120, 240":                      {},
-		"2026-01-02T03:05:05Z":          {},
-	} {
-		got := retryAfter(&http.Response{Header: http.Header{"Retry-After": {text}}}, now)
-		if !got.Equal(want) {
-			t.Errorf("%q: %v, want %v", text, got, want)
 		}
 	}
 }

@@ -26,8 +26,8 @@ const leaveAfter = 100 * time.Millisecond
 // longer answer a rotated refresh token is lost.
 const maxAnswer = 1 << 20
 
-// trip is a request that was sent, with its answer, which has been read as far as possible.
-type trip struct {
+// roundTrip is a request that was sent, with its answer, which has been read as far as possible.
+type roundTrip struct {
 	res  *http.Response // its body is not to be read; nil with err
 	at   time.Time      // when res had come
 	body []byte
@@ -40,15 +40,15 @@ type trip struct {
 // whatever the provider does and whatever net/http waits for: nothing that a provider sends
 // prolongs the time of a request. So the request has a goroutine of its own, which is left behind
 // if need be. That goroutine ends, too, since the end of the context closes the body.
-func (c *Client) send(req *http.Request) trip {
+func (c *Client) send(req *http.Request) roundTrip {
 	peer.GuardLog()
 	var sent atomic.Bool
 	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
 		WroteHeaders: func() { sent.Store(true) },
 	}))
-	done := make(chan trip, 1)
+	done := make(chan roundTrip, 1)
 	go func() { done <- c.sendAndRead(req) }()
-	var t trip
+	var t roundTrip
 	select {
 	case t = <-done:
 	case <-req.Context().Done():
@@ -57,7 +57,7 @@ func (c *Client) send(req *http.Request) trip {
 		select {
 		case t = <-done:
 		case <-timer.C:
-			t = trip{err: context.Cause(req.Context())}
+			t = roundTrip{err: context.Cause(req.Context())}
 		}
 	}
 	t.sent = sent.Load()
@@ -65,18 +65,18 @@ func (c *Client) send(req *http.Request) trip {
 	return t
 }
 
-func (c *Client) sendAndRead(req *http.Request) (t trip) {
+func (c *Client) sendAndRead(req *http.Request) (t roundTrip) {
 	defer func() {
 		if p := recover(); p != nil { // no recover of the caller's is above this goroutine
-			t = trip{err: fmt.Errorf("sending the request panicked with a %T", p)}
+			t = roundTrip{err: fmt.Errorf("sending the request panicked with a %T", p)}
 		}
 	}()
 	res, err := c.Transport.RoundTrip(req)
 	if err != nil {
-		return trip{err: err}
+		return roundTrip{err: err}
 	}
 	defer res.Body.Close()
-	t = trip{res: res, at: time.Now()}
+	t = roundTrip{res: res, at: time.Now()}
 	if peer.Switched(req, res) {
 		t.cut = peer.ErrSwitched
 		return t
