@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -38,7 +39,7 @@ func connectionError(h http.Header, subject string, err error) error {
 		}
 	}
 	out := caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: err}
-	e, fromProvider := errors.AsType[*oauth.Error](err)
+	e, fromProvider := errors.AsType[*provider.Error](err)
 	switch {
 	case fromProvider:
 		out.Message = fmt.Sprintf("%s: %s; %s", subject, e.Error(), e.Remedy())

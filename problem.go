@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -134,7 +135,7 @@ func (ds *datasource) problemOf(err error, now time.Time) *problem {
 		return &p
 	}
 	p := problemTokenUnavailable
-	if e, ok := errors.AsType[*oauth.Error](err); ok {
+	if e, ok := errors.AsType[*provider.Error](err); ok {
 		if e.Rejected() {
 			p = problemTokenRejected
 		} else if wait := e.Retry.Sub(now); wait > 0 {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -69,7 +70,7 @@ func TestTwoRoutes(t *testing.T) {
 		a.set.Configuration, b.set.Configuration = w, w
 		a.connect(t, "ann", "good")
 		time.Sleep(2 * time.Minute)
-		w.p.fate = func(int) fate { return fate{err: &Error{Status: http.StatusServiceUnavailable}} }
+		w.p.fate = func(int) fate { return fate{err: &provider.Error{Status: http.StatusServiceUnavailable}} }
 		for range 60 {
 			for _, g := range []*gateway{a, b} {
 				if got, err := g.serves(t, "ann"); err == nil {
@@ -107,7 +108,7 @@ func TestRetryAfterStays(t *testing.T) {
 		n := w.connected(1)[0]
 		time.Sleep(2 * time.Minute)
 		w.p.fate = func(int) fate {
-			return fate{err: &Error{Status: http.StatusTooManyRequests, Retry: time.Now().Add(30 * time.Minute)}}
+			return fate{err: &provider.Error{Status: http.StatusTooManyRequests, Retry: time.Now().Add(30 * time.Minute)}}
 		}
 		if _, err := n.Credential(t.Context()); err == nil {
 			t.Fatal("there is a token")
@@ -147,7 +148,7 @@ func TestOverriddenExpiry(t *testing.T) {
 			"without expires_in":  {func(t *Token) { t.expiry = time.Time{} }, true, true},
 			"the provider's five": {func(t *Token) { term{}.end(t, now.Add(5*time.Minute), 5*time.Minute) }, true, true},
 		} {
-			token := newToken(&answer{accessToken: "a", lifetime: time.Hour}, now, term{configured: time.Hour}, nil)
+			token := newToken(&provider.Answer{AccessToken: "a", Lifetime: time.Hour}, now, term{configured: time.Hour}, nil)
 			token.generation = 1
 			test.change(token)
 			if err := s.save(t.Context(), token); err != nil {
@@ -228,14 +229,14 @@ func TestLabelOfDoubt(t *testing.T) {
 				n := w.connected(1)[0]
 				var once sync.Once
 				redeem := n.set.Redeem
-				m := &Method{TokenURL: "http://127.0.0.1/token", ClientID: "i", ClientAuth: authNone, Timeout: caddy.Duration(n.set.Timeout)}
-				m.plain.tokenURL, m.plain.clientID = m.TokenURL, m.ClientID
-				n.set.Redeem = func(ctx context.Context, refreshToken string) (c *call, err error) {
-					c, err = redeem(ctx, refreshToken) // the provider has redeemed it
+				m := &Method{TokenURL: "http://127.0.0.1/token", ClientID: "i", ClientAuth: provider.ClientAuthNone, Timeout: caddy.Duration(n.set.Timeout)}
+				m.texts.TokenURL, m.texts.ClientID = m.TokenURL, m.ClientID
+				m.client = provider.New(nil, nil)
+				m.client.Transport.RegisterProtocol("http", canned{answer.status, answer.body})
+				n.set.Redeem = func(ctx context.Context, _ func() []string, refreshToken string) (c *provider.Answer, err error) {
+					c, err = redeem(ctx, nil, refreshToken) // the provider has redeemed it
 					once.Do(func() {
-						hc := newClient(nil, nil)
-						hc.Transport.(*tokenTransport).base.RegisterProtocol("http", canned{answer.status, answer.body})
-						c, err = m.redeem(ctx, hc, refreshToken)
+						c, err = m.redeem(ctx, nil, refreshToken)
 					})
 					return c, err
 				}

@@ -5,6 +5,8 @@ package oauth
 import (
 	weakrand "math/rand/v2"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 const (
@@ -73,7 +75,7 @@ func (s *Source) pause(err error, began time.Time, failures int, now time.Time) 
 
 // retryAfter returns when the provider asks to come again. That is never after the end of a valid token
 // whose renewal it refuses: what it says then decides about the grant.
-func (s *Source) retryAfter(e *Error, now time.Time) time.Time {
+func (s *Source) retryAfter(e *provider.Error, now time.Time) time.Time {
 	later := now.Add(min(maxRetryAfter, e.Retry.Sub(now)))
 	token := s.conn.token.Load()
 	if s.grant.refusedBy(e) && token.valid(now) && !token.expiry.IsZero() && token.expiry.Before(later) {

@@ -3,6 +3,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 )
@@ -65,8 +67,8 @@ func (m *Method) Bind(env Environment) error {
 	}
 	m.environment, m.bound = env, m.identity(to)
 	m.logger = m.logger.With(zap.String("datasource", env.Datasource))
-	m.http = newClient(m.tls, env.Dial)
-	m.http.Transport.(*tokenTransport).base.Proxy = m.proxy.of
+	m.client = provider.New(m.tls, env.Dial)
+	m.client.Transport.Proxy = m.proxy.of
 	m.set = NewSet(m.config())
 	return nil
 }
@@ -80,10 +82,7 @@ func (m *Method) config() Config {
 		Storage: env.Storage, Keys: env.Keys, Spool: env.Spool, Term: m.term(), CacheSize: env.CacheSize,
 		KeepAlive: env.KeepAlive, SweepAfter: env.SweepAfter, Timeout: time.Duration(m.Timeout), EndBy: env.EndBy,
 		Console: m.Console(), Build: m.build, Revoke: m.revoke,
-		Fetch: func(ctx context.Context, before *Token) (*Token, error) { return m.fetch(ctx, m.http, before) },
-		Redeem: func(ctx context.Context, refreshToken string) (*call, error) {
-			return m.redeem(ctx, m.http, refreshToken)
-		},
+		Fetch: m.fetch, Redeem: m.redeem,
 		Logger: m.logger,
 	}
 }
@@ -100,21 +99,21 @@ func (m *Method) Reseal(ctx context.Context) { m.set.Reseal(ctx) }
 // Statuses returns what is known of all connections of the datasource that have a record, in order of Connection.
 func (m *Method) Statuses(ctx context.Context) ([]*Status, error) { return m.set.Statuses(ctx) }
 
-// identity is of what tokens are issued for. The secret is not part of it: a rotated secret must not drop a valid token.
-func (m *Method) identity(to *client) string {
+// identity is of what tokens are issued for. The secret is not part of it: a rotated secret must
+// not drop a valid token.
+func (m *Method) identity(to *provider.Config) string {
 	if m.Interactive() {
-		// Other scopes must not drop what people have granted: a grant goes on as it was until they connect again.
-		return digest(m.Grant, to.tokenURL, to.id)
+		// Other scopes must not drop what people have granted: a grant goes on as it was until
+		// they connect again.
+		return digest(m.Grant, to.TokenURL, to.ClientID)
 	}
-	field := m.TokenField // an answer that was good without an id_token has none to send
-	if field == "" {
-		field = "access_token"
-	}
+	// An answer that was good without an ID token has none to send.
+	field := cmp.Or(m.TokenField, fieldAccessToken)
 	parts := slices.Concat(
-		[]string{m.Grant, to.tokenURL, to.id, to.audience, strings.Join(to.scopes, " "), field, strconv.Itoa(len(to.resource))},
-		to.resource)
-	for _, name := range slices.Sorted(maps.Keys(to.params)) {
-		parts = append(parts, name, to.params[name])
+		[]string{m.Grant, to.TokenURL, to.ClientID, to.Audience, strings.Join(to.Scopes, " "), field, strconv.Itoa(len(to.Resource))},
+		to.Resource)
+	for _, name := range slices.Sorted(maps.Keys(to.TokenParams)) {
+		parts = append(parts, name, to.TokenParams[name])
 	}
 	return digest(parts...)
 }

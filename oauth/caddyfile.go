@@ -49,12 +49,15 @@ func (m *Method) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	given := make(map[string]bool)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		option := d.Val()
-		if given[option] && !slices.Contains(repeatable, option) {
-			return d.Errf("auth oauth2: %s: given twice", option)
+		o := optionNamed(d.Val())
+		if o == nil {
+			return d.Errf("auth oauth2: %s", option.Unrecognized(d.Val(), m.ownOptions()...))
 		}
-		given[option] = true
-		if err := m.unmarshalOption(d, option); err != nil {
+		if given[o.name] && !o.many {
+			return d.Errf("auth oauth2: %s: given twice", o.name)
+		}
+		given[o.name] = true
+		if err := m.unmarshalOption(d, o); err != nil {
 			return err
 		}
 	}
@@ -64,131 +67,61 @@ func (m *Method) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// options are the names of all options.
-var options = []string{
-	"token_url", "authorization_url", "redirect_url", "issuer", "revocation_url", "insecure_http", "client_id", "client_secret", "client_auth",
-	"refresh_client_auth", "token_request", "scopes", "send_scope_on_refresh", "audience", "resource", "authorization_param", "token_param",
-	"expires_in", "refresh_before", "add_token_to", "header_prefix", "token_field", "connection", "pkce", "self_signed_cert", "network_proxy",
-	"timeout",
-}
-
-// codeOptions are those among them that belong to the grant authorization_code.
-var codeOptions = []string{
-	"authorization_url", "redirect_url", "issuer", "revocation_url", "refresh_client_auth", "send_scope_on_refresh", "authorization_param",
-	"connection", "pkce",
-}
-
-// ownOptions returns the names of the options that the grant has.
-func (m *Method) ownOptions() []string {
-	if m.Interactive() {
-		return options
-	}
-	return slices.DeleteFunc(slices.Clone(options), func(name string) bool { return slices.Contains(codeOptions, name) })
-}
-
-// isParam reports whether a parameter is one of the protocol, or of many providers, so that errors may name it.
+// isParam reports whether a parameter is one of the protocol, or of many providers, so that errors
+// may name it.
 func isParam(name string) bool {
 	return slices.Contains(reservedParams, name) || slices.Contains(protocolParams, name) ||
 		slices.Contains([]string{"access_type", "login_hint", "prompt", "response_mode", "account_id", "tenant"}, name)
 }
 
-// repeatable are the options that may be given more than once.
-var repeatable = []string{"resource", "scopes", "token_param", "authorization_param"}
-
-func (m *Method) unmarshalOption(d *caddyfile.Dispenser, name string) error {
-	if field := m.textOption(name); field != nil {
-		if !d.AllArgs(field) || *field == "" {
-			return d.Errf("auth oauth2: %s: takes one value", name)
-		}
-		return nil
+func (m *Method) unmarshalOption(d *caddyfile.Dispenser, o *methodOption) error {
+	if o.text == nil {
+		return o.parse(m, d)
 	}
-	switch name {
-	case "insecure_http":
-		return unmarshalSwitch(d, name, &m.InsecureHTTP)
-	case "send_scope_on_refresh":
-		return unmarshalSwitch(d, name, &m.SendScopeOnRefresh)
-	case "scopes":
-		for _, arg := range d.RemainingArgs() {
-			for scope := range strings.FieldsFuncSeq(arg, betweenScopes) {
-				if !slices.Contains(m.Scopes, scope) {
-					m.Scopes = append(m.Scopes, scope)
-				}
-			}
-		}
-		if len(m.Scopes) == 0 {
-			return d.Errf("auth oauth2: scopes: takes one scope or more")
-		}
-	case "resource":
-		args := d.RemainingArgs()
-		if len(args) == 0 {
-			return d.Errf("auth oauth2: resource: takes one URI or more")
-		}
-		m.Resource = append(m.Resource, args...)
-	case "token_param":
-		return unmarshalParam(d, name, &m.TokenParams)
-	case "authorization_param":
-		return unmarshalParam(d, name, &m.AuthorizationParams)
-	case "connection":
-		args := d.RemainingArgs()
-		if len(args) == 0 || len(args) > 2 || args[0] == "" || len(args) == 2 && args[1] != "trusted" {
-			return d.Errf("auth oauth2: connection: takes a placeholder, such as {http.auth.user.id}, and perhaps the word trusted")
-		}
-		m.Connection, m.ConnectionTrusted = args[0], len(args) == 2
-	case "expires_in":
-		return unmarshalDuration(d, name, &m.ExpiresIn)
-	case "refresh_before":
-		return m.unmarshalRefreshBefore(d)
-	case "timeout":
-		return unmarshalDuration(d, name, &m.Timeout)
-	case "network_proxy":
-		return m.unmarshalProxy(d)
-	case "header_prefix":
-		m.HeaderPrefix = new(string)
-		if !d.AllArgs(m.HeaderPrefix) {
-			return d.Errf(`auth oauth2: header_prefix: takes one prefix; "" sends the token alone`)
-		}
-	case "add_token_to":
-		return m.unmarshalPlace(d)
-	default:
-		return d.Errf("auth oauth2: %s", option.Unrecognized(name, m.ownOptions()...))
+	if field := o.text(m); !d.AllArgs(field) || *field == "" {
+		return d.Errf("auth oauth2: %s: takes one value", o.name)
 	}
 	return nil
 }
 
-// textOption returns the field of an option that takes one text, or nil.
-func (m *Method) textOption(option string) *string {
-	switch option {
-	case "token_url":
-		return &m.TokenURL
-	case "authorization_url":
-		return &m.AuthorizationURL
-	case "redirect_url":
-		return &m.RedirectURL
-	case "issuer":
-		return &m.Issuer
-	case "revocation_url":
-		return &m.RevocationURL
-	case "refresh_client_auth":
-		return &m.RefreshClientAuth
-	case "pkce":
-		return &m.PKCE
-	case "client_id":
-		return &m.ClientID
-	case "client_secret":
-		return &m.ClientSecret
-	case "client_auth":
-		return &m.ClientAuth
-	case "token_request":
-		return &m.TokenRequest
-	case "audience":
-		return &m.Audience
-	case "token_field":
-		return &m.TokenField
-	case "self_signed_cert":
-		return &m.SelfSignedCert
-	default:
-		return nil
+func (m *Method) unmarshalScopes(d *caddyfile.Dispenser) error {
+	for _, arg := range d.RemainingArgs() {
+		for scope := range strings.FieldsFuncSeq(arg, betweenScopes) {
+			if !slices.Contains(m.Scopes, scope) {
+				m.Scopes = append(m.Scopes, scope)
+			}
+		}
 	}
+	if len(m.Scopes) == 0 {
+		return d.Errf("auth oauth2: scopes: takes one scope or more")
+	}
+	return nil
+}
+
+func (m *Method) unmarshalResource(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) == 0 {
+		return d.Errf("auth oauth2: resource: takes one URI or more")
+	}
+	m.Resource = append(m.Resource, args...)
+	return nil
+}
+
+func (m *Method) unmarshalConnection(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) == 0 || len(args) > 2 || args[0] == "" || len(args) == 2 && args[1] != "trusted" {
+		return d.Errf("auth oauth2: connection: takes a placeholder, such as {http.auth.user.id}, and perhaps the word trusted")
+	}
+	m.Connection, m.ConnectionTrusted = args[0], len(args) == 2
+	return nil
+}
+
+func (m *Method) unmarshalHeaderPrefix(d *caddyfile.Dispenser) error {
+	m.HeaderPrefix = new(string)
+	if !d.AllArgs(m.HeaderPrefix) {
+		return d.Errf(`auth oauth2: header_prefix: takes one prefix; "" sends the token alone`)
+	}
+	return nil
 }
 
 func (m *Method) unmarshalRefreshBefore(d *caddyfile.Dispenser) error {

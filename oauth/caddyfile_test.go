@@ -4,11 +4,11 @@ package oauth
 
 import (
 	"encoding/json"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/option"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
@@ -78,7 +78,7 @@ func TestCaddyfile(t *testing.T) {
 		`"client_id":"i","client_secret":"{env.SECRET}"}` {
 		t.Errorf("the least is %s, %v", got, err)
 	}
-	if m := parse(t, "token_url https://p.example/token\nclient_id i\nclient_auth none"); m.ClientSecret != "" || m.ClientAuth != authNone {
+	if m := parse(t, "token_url https://p.example/token\nclient_id i\nclient_auth none"); m.ClientSecret != "" || m.ClientAuth != provider.ClientAuthNone {
 		t.Errorf("client_auth none: %+v", m)
 	}
 }
@@ -214,14 +214,15 @@ func TestValidateCode(t *testing.T) {
 
 // TestOptionsKnown: errors of other blocks know where each option stands, and the grant of each.
 func TestOptionsKnown(t *testing.T) {
-	for _, name := range options {
-		if !strings.Contains(option.Elsewhere(name), "auth oauth2 { … }") {
-			t.Errorf("internal/option does not know %s", name)
+	for _, o := range options {
+		if !strings.Contains(option.Elsewhere(o.name), "auth oauth2 { … }") {
+			t.Errorf("internal/option does not know %s", o.name)
 		}
-	}
-	for _, name := range codeOptions {
-		if !slices.Contains(options, name) {
-			t.Errorf("%s is no option", name)
+		if (o.text == nil) == (o.parse == nil) {
+			t.Errorf("%s is read in no way, or in two", o.name)
+		}
+		if o.text == nil && o.code != (o.given != nil) {
+			t.Errorf("%s: whether it is given is not known", o.name)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"go.uber.org/zap"
 )
 
@@ -207,14 +208,14 @@ func (c *claimer) holdsStill(ctx context.Context, mine *Token) (_ *Token, held b
 			break
 		}
 	}
-	if err != nil || !held || mine.age() <= lockPatience+leaseSlack-answerRead {
+	if err != nil || !held || mine.age() <= lockPatience+leaseSlack-provider.Overrun {
 		return mine, held, err
 	}
 	if mine, err = c.prolong(ctx, mine); err != nil {
 		return mine, false, err
 	}
 	held, err = c.holds(ctx, mine)
-	if err == nil && held && mine.age() > lockPatience+leaseSlack-answerRead {
+	if err == nil && held && mine.age() > lockPatience+leaseSlack-provider.Overrun {
 		err = errTooSlow
 	}
 	return mine, held, err

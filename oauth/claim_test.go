@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // TestKilledNodes kills the process that refreshes at each step, and starts another one. With a provider that never rotates, or
@@ -137,7 +139,7 @@ func TestKilledTwice(t *testing.T) {
 		third := w.node()
 		w.p.fate = func(n int) fate {
 			if n == 2 {
-				return fate{err: &Error{Status: 503}}
+				return fate{err: &provider.Error{Status: 503}}
 			}
 			return fate{}
 		}

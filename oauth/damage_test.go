@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // TestDamage (S6, S7): a record that is cut or changed anywhere never gives a token. A copy of it is kept, and the connection
@@ -57,7 +59,7 @@ func TestDamage(t *testing.T) {
 		t.Errorf("unchanged: %v", err)
 	}
 	storage.put(name, good[:100])
-	p := &provider{life: time.Hour}
+	p := &endpoint{life: time.Hour}
 	source, _ := sourceOf(s, p.fetch)
 	if c, err := source.Credential(ctx); err != nil || sent(c) != "1" {
 		t.Errorf("with a damaged record: %s, %v", sent(c), err)
@@ -150,7 +152,7 @@ func TestRolledBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := new(memory)
 		st, _ := newStore(t, storage)
-		p := &provider{life: time.Hour}
+		p := &endpoint{life: time.Hour}
 		s, observed := sourceOf(st, p.fetch)
 		mustSend(t, s, "1", 0)
 		name, old := storage.only(t)
@@ -178,7 +180,7 @@ func TestRolledBack(t *testing.T) {
 	})
 }
 
-// TestClocks (T46): a record that a clock has written which is ahead of ours is used, and renewed soon; with one of a clock that is
+// TestClocks: a record that a clock has written which is ahead of ours is used, and renewed soon; with one of a clock that is
 // behind there is no storm of renewals.
 func TestClocks(t *testing.T) {
 	const year = 365 * 24 * time.Hour
@@ -202,12 +204,12 @@ func TestClocks(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				st, _ := newStore(t, new(memory))
-				token := newToken(&answer{accessToken: "0", lifetime: tt.life}, time.Now().Add(tt.written), term{}, nil)
+				token := newToken(&provider.Answer{AccessToken: "0", Lifetime: tt.life}, time.Now().Add(tt.written), term{}, nil)
 				token.generation = 1
 				if err := st.save(t.Context(), token); err != nil {
 					t.Fatal(err)
 				}
-				p := &provider{life: time.Hour, delay: 5 * time.Second}
+				p := &endpoint{life: time.Hour, delay: 5 * time.Second}
 				s, _ := sourceOf(st, p.fetch)
 				if tt.used {
 					mustSend(t, s, "0", 0) // however slow the provider is
@@ -268,7 +270,7 @@ func TestStorageFaults(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				storage := &memory{fault: func(ctx context.Context, op, _ string) error { return tt.fault(ctx, op) }}
 				st, _ := newStore(t, storage)
-				p := &provider{life: time.Hour}
+				p := &endpoint{life: time.Hour}
 				s, observed := sourceOf(st, p.fetch)
 				start := time.Now()
 				c, err := s.Credential(t.Context())
@@ -321,7 +323,7 @@ func TestHangingStorage(t *testing.T) {
 					return nil
 				}}
 				st, _ := newStore(t, storage)
-				p := &provider{life: time.Hour}
+				p := &endpoint{life: time.Hour}
 				s, _ := sourceOf(st, p.fetch)
 				start := time.Now()
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -344,7 +346,7 @@ func TestTornWrite(t *testing.T) {
 	var torn atomic.Bool
 	st, _ := newStore(t, storage)
 	st.storage = tearing{storage, &torn}
-	p := &provider{life: time.Hour}
+	p := &endpoint{life: time.Hour}
 	s, _ := sourceOf(st, p.fetch)
 	torn.Store(true)
 	if _, err := s.Credential(t.Context()); err != nil {

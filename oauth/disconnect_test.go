@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // TestDisconnectRace: another node has read the record just before the disconnect, and writes its claim just after. The grant
@@ -113,7 +115,9 @@ func TestDisconnectWhileRefreshing(t *testing.T) {
 		a, b := nodes[0], nodes[1]
 		herd(t, nodes, 1, 0)
 		time.Sleep(time.Minute)
-		w.p.fate = func(int) fate { return fate{takes: 8 * time.Second, err: &Error{Status: 400, Code: "invalid_grant"}} }
+		w.p.fate = func(int) fate {
+			return fate{takes: 8 * time.Second, err: &provider.Error{Status: 400, Code: "invalid_grant"}}
+		}
 		said := make(chan error)
 		go func() {
 			_, err := b.Credential(t.Context())

@@ -5,10 +5,13 @@ package oauth
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // TestBackoff: 1, 2, 4 … 300 s, ±20 %.
@@ -30,9 +33,9 @@ func TestBackoff(t *testing.T) {
 }
 
 // down returns a provider that always fails.
-func down(retry func() time.Time) *provider {
-	return &provider{fail: func() error {
-		err := &Error{Host: "provider", Status: 503}
+func down(retry func() time.Time) *endpoint {
+	return &endpoint{fail: func() error {
+		err := &provider.Error{Host: "provider", Status: 503}
 		if retry != nil {
 			err.Retry = retry()
 		}
@@ -46,9 +49,9 @@ func ask(t *testing.T, s *Source, d time.Duration) {
 	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		start := time.Now()
 		_, err := s.Credential(t.Context())
-		e, ok := errors.AsType[*Error](err)
+		e, ok := errors.AsType[*provider.Error](err)
 		if !ok {
-			t.Fatalf("no *Error: %v", err)
+			t.Fatalf("no *provider.Error: %v", err)
 		}
 		if took := time.Since(start); took != 0 {
 			t.Fatalf("it took %v to fail", took)
@@ -114,9 +117,9 @@ func TestHonouredRetryAfter(t *testing.T) {
 			p := down(func() time.Time { return time.Now().Add(tt.asked) })
 			s, _ := newSource(t, p.fetch)
 			_, err := s.Credential(t.Context())
-			e, ok := errors.AsType[*Error](err)
+			e, ok := errors.AsType[*provider.Error](err)
 			if !ok {
-				t.Fatalf("no *Error: %v", err)
+				t.Fatalf("no *provider.Error: %v", err)
 			}
 			if wait := time.Until(e.Retry); wait < tt.min || wait > tt.max {
 				t.Errorf("asked for %v: retry in %v", tt.asked, wait)
@@ -155,7 +158,7 @@ func TestFailedRenewal(t *testing.T) {
 		synctest.Wait()
 		start := time.Now()
 		_, err := s.Credential(t.Context())
-		if e, ok := errors.AsType[*Error](err); !ok || e.Status != 503 || time.Until(e.Retry) <= 0 {
+		if e, ok := errors.AsType[*provider.Error](err); !ok || e.Status != 503 || time.Until(e.Retry) <= 0 {
 			t.Errorf("after the expiry: %v", err)
 		}
 		if took := time.Since(start); took > time.Second {
@@ -184,7 +187,7 @@ func TestHerdFailure(t *testing.T) {
 			}()
 		}
 		for range cap(errs) {
-			if e, ok := errors.AsType[*Error](<-errs); !ok || !e.Retry.After(time.Now()) {
+			if e, ok := errors.AsType[*provider.Error](<-errs); !ok || !e.Retry.After(time.Now()) {
 				t.Errorf("got %v", e)
 			}
 		}
@@ -197,7 +200,7 @@ func TestHerdFailure(t *testing.T) {
 // TestRefusal: a refusal renews the token that was refused, once.
 func TestRefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &provider{life: time.Hour, delay: time.Second}
+		p := &endpoint{life: time.Hour, delay: time.Second}
 		s, _ := newSource(t, p.fetch)
 		mustSend(t, s, "1", time.Second)
 		old := s.Current()
@@ -234,7 +237,7 @@ func TestRefusal(t *testing.T) {
 // TestForcedInterval: a path that always answers 401 costs ever fewer token requests, and no waiting: one after 10 s, 20 s, 40 s … an hour.
 func TestForcedInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &provider{life: time.Hour}
+		p := &endpoint{life: time.Hour}
 		s, _ := newSource(t, p.fetch)
 		for end := time.Now().Add(24 * time.Hour); time.Now().Before(end); time.Sleep(2 * time.Second) {
 			c, err := s.Credential(t.Context())
@@ -336,6 +339,35 @@ func TestLanded(t *testing.T) {
 		default:
 			t.Errorf("%s: a renewal has begun", name)
 			<-f.done
+		}
+	}
+}
+
+// TestRetryAfterOnTheWire: it counts with each status, and is cut to an hour.
+func TestRetryAfterOnTheWire(t *testing.T) {
+	for _, tt := range []struct {
+		status   int
+		header   string
+		min, max time.Duration
+	}{
+		{503, "120", 119 * time.Second, 121 * time.Second},
+		{429, "30", 29 * time.Second, 31 * time.Second},
+		{400, "30", 29 * time.Second, 31 * time.Second},
+		{503, time.Now().Add(10 * time.Minute).UTC().Format(http.TimeFormat), 590 * time.Second, 601 * time.Second},
+		{503, time.Now().Add(-10 * time.Minute).UTC().Format(http.TimeFormat), 0, 1201 * time.Millisecond},
+		{503, "2147483647", 3599 * time.Second, 3601 * time.Second},
+		{503, "Fri, 31 Dec 9999 23:59:59 GMT", 3599 * time.Second, 3601 * time.Second},
+		{503, "999999999999999999999999", 0, 1201 * time.Millisecond},
+		{503, "-1", 0, 1201 * time.Millisecond},
+		{503, "0", 0, 1201 * time.Millisecond},
+	} {
+		err, ok := attempt(t, serve(t, respond(tt.status, bodyText, "Retry-After", tt.header))).(*provider.Error) //nolint:errorlint // it is what renewals return
+		if !ok {
+			t.Errorf("%d %q: no *provider.Error", tt.status, tt.header)
+			continue
+		}
+		if wait := time.Until(err.Retry); wait < tt.min || wait > tt.max {
+			t.Errorf("%d %q: next attempt in %v", tt.status, tt.header, wait)
 		}
 	}
 }

@@ -11,13 +11,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"net/url"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"golang.org/x/oauth2"
 )
 
@@ -129,42 +126,17 @@ func (m *Method) BeginWithTicket(t *Ticket) (flow *Flow, authorizationURL string
 func (m *Method) begin(f *Flow) (*Flow, string, error) {
 	to, err := m.resolve()
 	if err == nil {
-		err = m.unchanged(to)
+		err = m.checkUnchanged(to)
 	}
 	if err != nil {
-		return nil, "", &Error{Err: err}
+		return nil, "", &provider.Error{Err: err}
 	}
 	f.Datasource, f.Began = m.set.Datasource, time.Now()
 	f.State = rand.Text() + rand.Text()[:6] // 160 bits
-	if m.PKCE != "off" {
+	if m.PKCE != pkceOff {
 		f.Verifier = oauth2.GenerateVerifier()
 	}
-	return f, m.authorizationURL(to, f), nil
-}
-
-// authorizationURL returns the URL of an authorization request (RFC 6749 §4.1.1).
-func (m *Method) authorizationURL(to *client, f *Flow) string {
-	config := oauth2.Config{
-		ClientID: to.id, RedirectURL: to.redirectURL, Scopes: to.scopes,
-		Endpoint: oauth2.Endpoint{AuthURL: to.authorizationURL},
-	}
-	var opts []oauth2.AuthCodeOption
-	if f.Verifier != "" {
-		opts = append(opts, oauth2.S256ChallengeOption(f.Verifier))
-	}
-	if to.audience != "" {
-		opts = append(opts, oauth2.SetAuthURLParam("audience", to.audience))
-	}
-	for _, name := range slices.Sorted(maps.Keys(to.authorizationParams)) {
-		opts = append(opts, oauth2.SetAuthURLParam(name, to.authorizationParams[name]))
-	}
-	target := config.AuthCodeURL(f.State, opts...)
-	if _, overridden := to.authorizationParams["resource"]; !overridden && len(to.resource) > 0 {
-		target += "&" + url.Values{"resource": to.resource}.Encode() // RFC 8707 §2: it may stand there several times
-	}
-	// What this module has written begins behind the URL as it was configured. A blank in it is %20, and not + as in a form: +
-	// is a blank to form decoders only, and whatever decodes and encodes a URL on its way, by RFC 3986, makes %2B of it.
-	return to.authorizationURL + strings.ReplaceAll(target[len(to.authorizationURL):], "+", "%20")
+	return f, to.AuthCodeURL(f.State, f.Verifier), nil
 }
 
 // Finish redeems the code of a flow, and stores what the provider has issued; from then on the connection is served with
@@ -203,7 +175,7 @@ func (m *Method) finish(ctx context.Context, flow *Flow, code string) error {
 			return err
 		}
 	}
-	token, err := m.exchange(ctx, m.http, code, flow.Verifier)
+	token, err := m.exchange(ctx, code, flow.Verifier)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -63,15 +64,15 @@ func (s *web) RoundTrip(req *http.Request) (*http.Response, error) {
 	case s.over():
 		status, v = http.StatusBadRequest, map[string]string{"error": "invalid_grant", "error_description": "Token is not active"}
 	default:
-		c, err := s.p.redeem(req.Context(), form.Get("refresh_token"))
-		if e, ok := errors.AsType[*Error](err); ok {
-			if c.lost {
+		a, err := s.p.redeem(req.Context(), form.Get("refresh_token"))
+		if e, ok := errors.AsType[*provider.Error](err); ok {
+			if e.Delivery == provider.Lost {
 				return nil, e
 			}
 			status, v = e.Status, map[string]string{"error": e.Code, "error_description": s.says + " " + strings.Join(s.repeat, " ")}
 		} else {
 			v = s.withEnd(map[string]any{
-				"access_token": c.got.accessToken, "refresh_token": c.got.refreshToken, "expires_in": c.got.lifetime.Seconds(),
+				"access_token": a.AccessToken, "refresh_token": a.RefreshToken, "expires_in": a.Lifetime.Seconds(),
 			})
 		}
 	}
@@ -159,8 +160,8 @@ func (w *world) gateway(s *web, change func(*Method)) *gateway {
 	if m.environment.CacheSize == 0 {
 		m.environment.CacheSize = 1000
 	}
-	m.http = newClient(nil, nil)
-	m.http.Transport.(*tokenTransport).base.RegisterProtocol("http", s)
+	m.client = provider.New(nil, nil)
+	m.client.Transport.RegisterProtocol("http", s)
 	to, err := m.resolve()
 	if err != nil {
 		w.t.Fatal(err)

@@ -7,6 +7,8 @@ import (
 	weakrand "math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // A refresh token may have an end of its own, which each use puts off: Keycloak's is half an hour away. Where the provider says
@@ -23,10 +25,10 @@ const (
 
 // setRefreshEnd sets when the refresh token of an answer ends. before is the token in whose place it comes, or nil. A refresh
 // token that stays keeps its end, unless the provider gives it another one.
-func (t *Token) setRefreshEnd(a *answer, before *Token) {
+func (t *Token) setRefreshEnd(a *provider.Answer, before *Token) {
 	switch {
-	case a.refreshLife > 0:
-		t.refreshEnd = t.obtained.Add(a.refreshLife)
+	case a.RefreshLifetime > 0:
+		t.refreshEnd = t.obtained.Add(a.RefreshLifetime)
 	case before != nil && t.refresh == before.refresh:
 		t.refreshEnd = before.refreshEnd
 	}

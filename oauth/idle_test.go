@@ -6,48 +6,27 @@ import (
 	"strconv"
 	"testing"
 	"time"
-)
 
-// TestRefreshLifetime: each name, in each form, and what says that there is no end.
-func TestRefreshLifetime(t *testing.T) {
-	for body, want := range map[string]time.Duration{
-		`{"access_token":"a","refresh_expires_in":1800}`:                               30 * time.Minute,
-		`{"access_token":"a","refresh_token_expires_in":"15897600"}`:                   15897600 * time.Second,
-		`{"access_token":"a","x_refresh_token_expires_in":8726400.0}`:                  8726400 * time.Second,
-		`{"access_token":"a","refresh_expires_in":1800,"refresh_token_expires_in":60}`: time.Minute,
-		`{"access_token":"a","refresh_expires_in":0,"refresh_token_expires_in":60}`:    time.Minute,
-		`{"access_token":"a","refresh_expires_in":0}`:                                  0, // Keycloak, of an offline token
-		`{"access_token":"a","refresh_expires_in":-1}`:                                 0,
-		`{"access_token":"a","refresh_expires_in":null}`:                               0,
-		`{"access_token":"a","refresh_expires_in":"soon"}`:                             0,
-		`{"access_token":"a","Refresh_Expires_In":60}`:                                 0,
-		`{"access_token":"a","refresh_expires_in":1e300}`:                              0,
-		`{"access_token":"a"}`:                                                         0,
-		`access_token=a&refresh_token_expires_in=60`:                                   time.Minute,
-	} {
-		if got, err := parseAnswer([]byte(body)); err != nil || got.refreshLife != want {
-			t.Errorf("%s: %v, %v", body, got.refreshLife, err)
-		}
-	}
-}
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+)
 
 // TestSetRefreshEnd: a refresh token that stays keeps its end; of a new one what the provider says is known.
 func TestSetRefreshEnd(t *testing.T) {
 	now := time.Now()
-	before := newToken(&answer{accessToken: "a", refreshToken: "r", refreshLife: time.Hour}, now, term{}, nil)
+	before := newToken(&provider.Answer{AccessToken: "a", RefreshToken: "r", RefreshLifetime: time.Hour}, now, term{}, nil)
 	later := now.Add(10 * time.Minute)
 	for name, test := range map[string]struct {
-		a    answer
+		a    provider.Answer
 		want time.Time
 	}{
-		"no refresh token":             {answer{}, now.Add(time.Hour)},
-		"the same":                     {answer{refreshToken: "r"}, now.Add(time.Hour)},
-		"the same, with a new end":     {answer{refreshToken: "r", refreshLife: time.Hour}, later.Add(time.Hour)},
-		"a new end alone":              {answer{refreshLife: time.Hour}, later.Add(time.Hour)},
-		"another":                      {answer{refreshToken: "s", refreshLife: time.Minute}, later.Add(time.Minute)},
-		"another, and nothing is said": {answer{refreshToken: "s"}, time.Time{}},
+		"no refresh token":             {provider.Answer{}, now.Add(time.Hour)},
+		"the same":                     {provider.Answer{RefreshToken: "r"}, now.Add(time.Hour)},
+		"the same, with a new end":     {provider.Answer{RefreshToken: "r", RefreshLifetime: time.Hour}, later.Add(time.Hour)},
+		"a new end alone":              {provider.Answer{RefreshLifetime: time.Hour}, later.Add(time.Hour)},
+		"another":                      {provider.Answer{RefreshToken: "s", RefreshLifetime: time.Minute}, later.Add(time.Minute)},
+		"another, and nothing is said": {provider.Answer{RefreshToken: "s"}, time.Time{}},
 	} {
-		test.a.accessToken = "b"
+		test.a.AccessToken = "b"
 		if got := newToken(&test.a, later, term{}, before).refreshEnd; !got.Equal(test.want) {
 			t.Errorf("%s: %v, want %v", name, got, test.want)
 		}
@@ -59,7 +38,7 @@ func TestRefreshEndStored(t *testing.T) {
 	st, _ := newStore(t, new(memory))
 	st.grant = true
 	for _, life := range []time.Duration{0, 30 * time.Minute} {
-		token := newToken(&answer{accessToken: "a", refreshToken: "r", refreshLife: life}, time.Now(), term{}, nil)
+		token := newToken(&provider.Answer{AccessToken: "a", RefreshToken: "r", RefreshLifetime: life}, time.Now(), term{}, nil)
 		token.generation++
 		if err := st.save(t.Context(), token); err != nil {
 			t.Fatal(err)
@@ -86,7 +65,7 @@ func TestKeepAt(t *testing.T) {
 		{100 * day, 365 * day, 80 * day},
 		{30 * time.Minute, time.Minute, time.Minute},
 	} {
-		token := newToken(&answer{accessToken: "a", refreshToken: "r", refreshLife: test.life}, time.Now(), term{}, nil)
+		token := newToken(&provider.Answer{AccessToken: "a", RefreshToken: "r", RefreshLifetime: test.life}, time.Now(), term{}, nil)
 		if got := token.keepAt(test.idle).Sub(token.obtained); got != test.want {
 			t.Errorf("%v, keep_alive %v: after %v, want %v", test.life, test.idle, got, test.want)
 		}
@@ -97,7 +76,7 @@ func TestKeepAt(t *testing.T) {
 func kept(m *Method) { m.environment.KeepAlive = 24 * time.Hour }
 
 // TestKeptAlive: a connection that nobody uses lives for as long as the gateway does, whatever life its refresh tokens have, and the
-// provider is not asked much more often than it needs.
+// endpoint is not asked much more often than it needs.
 func TestKeptAlive(t *testing.T) {
 	for _, life := range []time.Duration{8 * time.Second, time.Minute, 2 * time.Minute, 30 * time.Minute, 6 * time.Hour} {
 		for _, way := range []rotation{rotateStrict, rotateNever} {
@@ -161,7 +140,7 @@ func TestKeptAliveMany(t *testing.T) {
 		w.p.connect()
 		for i := range users {
 			user := "user" + strconv.Itoa(i)
-			a := &answer{accessToken: user, refreshToken: "refresh-0", lifetime: 5 * time.Minute, refreshLife: life}
+			a := &provider.Answer{AccessToken: user, RefreshToken: "refresh-0", Lifetime: 5 * time.Minute, RefreshLifetime: life}
 			if err := g.Source(user).install(t.Context(), newToken(a, time.Now(), term{}, nil)); err != nil {
 				t.Fatal(err)
 			}
@@ -224,7 +203,7 @@ func TestKeptAliveAfterFailure(t *testing.T) {
 		down := time.Now().Add(27 * time.Minute)
 		w.p.fate = func(int) fate {
 			if time.Now().Before(down) {
-				return fate{err: &Error{Status: 503}}
+				return fate{err: &provider.Error{Status: 503}}
 			}
 			return fate{}
 		}

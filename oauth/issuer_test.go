@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // How a provider treats a refresh token that it has seen before.
@@ -25,11 +27,11 @@ func (r rotation) String() string { return [...]string{"none", "grace", "strict"
 
 // fate is what happens to one token request.
 type fate struct {
-	takes time.Duration // before the provider sees it
-	back  time.Duration // the answer, on its way
-	lost  bool          // the provider has dealt with it, and the answer is lost
-	err   *Error        // the provider answers that, and does nothing
-	say   *answer       // the provider answers that, in the place of what it would
+	takes time.Duration    // before the provider sees it
+	back  time.Duration    // the answer, on its way
+	lost  bool             // the provider has dealt with it, and the answer is lost
+	err   *provider.Error  // the provider answers that, and does nothing
+	say   *provider.Answer // the provider answers that, in the place of what it would
 }
 
 // issuer is an authorization server with one grant, in memory. Only what a test of the cluster needs is in it.
@@ -61,11 +63,17 @@ func (p *issuer) connect() *Token {
 	defer p.mu.Unlock()
 	p.now, p.dead = fmt.Sprintf("refresh-%d", p.issued), false
 	p.good = map[string]bool{p.now: true}
-	t := newToken(&answer{accessToken: p.access(p.issued), refreshToken: p.now, idToken: "id-0", lifetime: p.life}, time.Now(), term{}, nil)
+	t := newToken(&provider.Answer{AccessToken: p.access(p.issued), RefreshToken: p.now, IDToken: "id-0", Lifetime: p.life}, time.Now(), term{}, nil)
 	t.connected = t.obtained
 	p.connectedAt = t.obtained
 	return t
 }
+
+// What is wrong with an answer, as package provider has it.
+var (
+	errNoDocument = errors.New("the answer is neither a JSON object nor a form")
+	errNoToken    = errors.New("the answer has no access_token that can be sent")
+)
 
 // decide says what happens to token requests from now on.
 func (p *issuer) decide(fate func(n int) fate) {
@@ -75,7 +83,7 @@ func (p *issuer) decide(fate func(n int) fate) {
 }
 
 // redeem is a Source's.
-func (p *issuer) redeem(ctx context.Context, refreshToken string) (*call, error) {
+func (p *issuer) redeem(ctx context.Context, refreshToken string) (*provider.Answer, error) {
 	p.mu.Lock()
 	p.asked++
 	p.times = append(p.times, time.Now())
@@ -85,32 +93,35 @@ func (p *issuer) redeem(ctx context.Context, refreshToken string) (*call, error)
 	}
 	p.mu.Unlock()
 	if err := sleep(ctx, f.takes); err != nil {
-		return &call{lost: true}, &Error{Host: "provider", Err: errors.New("no answer in time")}
+		return nil, &provider.Error{Delivery: provider.Lost, Host: "provider", Err: errors.New("no answer in time")}
 	}
 	if f.err != nil {
 		e := *f.err
 		e.Host = "provider"
-		return &call{got: &answer{errorCode: e.Code}}, &e
+		return nil, &e
 	}
-	c, err := p.answer(refreshToken)
+	a, err := p.answer(refreshToken)
 	if f.say != nil && err == nil {
-		c.got = f.say
-		if c.got.accessToken == "" {
-			err = &Error{Host: "provider", Status: http.StatusOK, Err: errNoToken}
+		said := *f.say
+		a = &said
+		if a.AccessToken == "" {
+			err = &provider.Error{Host: "provider", Status: http.StatusOK, Delivery: provider.Answered, Err: errNoToken}
 		}
 	}
 	if e := sleep(ctx, f.back); e != nil || f.lost {
-		return &call{lost: true}, &Error{Host: "provider", Err: errors.New("connection reset")}
+		return nil, &provider.Error{Delivery: provider.Lost, Host: "provider", Err: errors.New("connection reset")}
 	}
-	c.received = time.Now()
-	return c, err
+	if a != nil {
+		a.Received = time.Now()
+	}
+	return a, err
 }
 
-func (p *issuer) answer(refreshToken string) (*call, error) {
+func (p *issuer) answer(refreshToken string) (*provider.Answer, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	refuse := func() (*call, error) {
-		return &call{got: &answer{errorCode: "invalid_grant"}}, &Error{Host: "provider", Status: http.StatusBadRequest, Code: "invalid_grant"}
+	refuse := func() (*provider.Answer, error) {
+		return nil, &provider.Error{Host: "provider", Status: http.StatusBadRequest, Code: "invalid_grant"}
 	}
 	if p.dead {
 		return refuse()
@@ -129,7 +140,7 @@ func (p *issuer) answer(refreshToken string) (*call, error) {
 		p.redeemed, p.spent = make(map[string]int), make(map[string]time.Time)
 	}
 	p.redeemed[refreshToken]++
-	a := &answer{accessToken: p.access(p.issued), lifetime: p.life}
+	a := &provider.Answer{AccessToken: p.access(p.issued), Lifetime: p.life}
 	if p.mode != rotateNever {
 		if _, twice := p.spent[refreshToken]; !twice {
 			p.spent[refreshToken] = time.Now()
@@ -137,9 +148,9 @@ func (p *issuer) answer(refreshToken string) (*call, error) {
 		delete(p.good, refreshToken)
 		p.now = fmt.Sprintf("refresh-%d", p.issued)
 		p.good[p.now] = true
-		a.refreshToken = p.now
+		a.RefreshToken = p.now
 	}
-	return &call{got: a}, nil
+	return a, nil
 }
 
 // twice returns a refresh token that was accepted more than once, or "".

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 const (
@@ -238,7 +240,7 @@ func (s *Source) refreshIdle(ctx context.Context, token *Token) error {
 		}
 		return s.grant.renew(ctx, nil)
 	})
-	if e, ok := errors.AsType[*Error](err); ok && e.Host != "" &&
+	if e, ok := errors.AsType[*provider.Error](err); ok && e.Host != "" &&
 		(e.Status == 0 || e.Status == http.StatusTooManyRequests || e.Status >= http.StatusInternalServerError || e.Code == "invalid_client") {
 		return e
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // keep runs the keepers of processes until the returned function is called.
@@ -334,7 +335,7 @@ func TestKeepBraked(t *testing.T) {
 		const users = 500
 		g := w.idle(t, users)
 		w.p.fate = func(int) fate {
-			return fate{err: &Error{Status: http.StatusTooManyRequests, Code: "slow_down"}}
+			return fate{err: &provider.Error{Status: http.StatusTooManyRequests, Code: "slow_down"}}
 		}
 		stop := keep(t.Context(), g)
 		time.Sleep(time.Minute)
@@ -364,7 +365,7 @@ func TestKeepLimited(t *testing.T) {
 				asked.Store(0)
 			}
 			if asked.Add(1) > 10 {
-				return fate{err: &Error{Status: http.StatusTooManyRequests, Code: "slow_down"}}
+				return fate{err: &provider.Error{Status: http.StatusTooManyRequests, Code: "slow_down"}}
 			}
 			served.Add(1)
 			return fate{}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // withRing gives a node keys of its own; the first one seals.
@@ -184,10 +185,10 @@ func TestIsolated(t *testing.T) {
 			return fate{}
 		}
 		redeem := a.set.Redeem
-		a.set.Redeem = func(ctx context.Context, refreshToken string) (*call, error) {
+		a.set.Redeem = func(ctx context.Context, _ func() []string, refreshToken string) (*provider.Answer, error) {
 			ctx, cancel := context.WithTimeout(ctx, defaultTimeout)
 			defer cancel()
-			return redeem(ctx, refreshToken)
+			return redeem(ctx, nil, refreshToken)
 		}
 		herd(t, []*node{a}, 1, 0)
 		for range 60 {
@@ -362,12 +363,12 @@ func TestSecondMarkOverAnother(t *testing.T) {
 		w.p.fate = func(int) fate { return fate{back: 6 * time.Second} }
 		redeem := nodes[0].set.Redeem
 		asked := 0
-		nodes[0].set.Redeem = func(ctx context.Context, refreshToken string) (*call, error) {
+		nodes[0].set.Redeem = func(ctx context.Context, _ func() []string, refreshToken string) (*provider.Answer, error) {
 			if asked++; asked > 1 {
-				return redeem(ctx, refreshToken)
+				return redeem(ctx, nil, refreshToken)
 			}
 			time.Sleep(14 * time.Second) // it never comes to the provider
-			return &call{lost: true}, &Error{Host: "provider", Err: errors.New("no answer in time")}
+			return nil, &provider.Error{Delivery: provider.Lost, Host: "provider", Err: errors.New("no answer in time")}
 		}
 		nodes[0].delaySecondMark(4600 * time.Millisecond)
 		var all sync.WaitGroup

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // TestExpiresInOfStored: a configured lifetime overrides what a stored token says, counted from when the token came.
@@ -31,7 +33,7 @@ func TestExpiresInOfStored(t *testing.T) {
 // TestRefusalNearExpiry: the interval between forced renewals does not hold back one that is due anyway.
 func TestRefusalNearExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &provider{life: 5 * time.Second}
+		p := &endpoint{life: 5 * time.Second}
 		s, _ := newSource(t, p.fetch)
 		mustSend(t, s, "1", 0)
 		for want := int64(2); want <= 3; want++ {
@@ -54,8 +56,8 @@ func TestReloadKeepsRetryAfter(t *testing.T) {
 		calls int64 // after a reload
 	}{{0, 2}, {time.Minute, 1}} {
 		synctest.Test(t, func(t *testing.T) {
-			p := &provider{life: time.Hour, fail: func() error {
-				e := &Error{Host: "provider", Status: http.StatusTooManyRequests}
+			p := &endpoint{life: time.Hour, fail: func() error {
+				e := &provider.Error{Host: "provider", Status: http.StatusTooManyRequests}
 				if test.asks > 0 {
 					e.Retry = time.Now().Add(test.asks)
 				}
@@ -83,24 +85,24 @@ func TestPanickingStorage(t *testing.T) {
 // TestIdentityParts: what a token is issued for tells identities apart, and the secret does not.
 func TestIdentityParts(t *testing.T) {
 	base := Method{Grant: "client_credentials"}
-	req := func(change func(*client)) string {
-		r := &client{tokenURL: "https://a/token", id: "id", secret: "s", params: map[string]string{}}
+	req := func(change func(*provider.Config)) string {
+		r := &provider.Config{TokenURL: "https://a/token", ClientID: "id", ClientSecret: "s", TokenParams: map[string]string{}}
 		change(r)
 		return base.identity(r)
 	}
-	same := req(func(*client) {})
-	if got := req(func(r *client) { r.secret = "rotated" }); got != same {
+	same := req(func(*provider.Config) {})
+	if got := req(func(r *provider.Config) { r.ClientSecret = "rotated" }); got != same {
 		t.Error("a rotated secret makes another identity")
 	}
 	seen := map[string]int{same: 0}
-	for i, change := range []func(*client){
-		func(r *client) { r.id = "other" },
-		func(r *client) { r.tokenURL = "https://b/token" },
-		func(r *client) { r.audience = "a" },
-		func(r *client) { r.scopes = []string{"a"} },
-		func(r *client) { r.resource = []string{"a", "b"} },
-		func(r *client) { r.params["a"] = "b" },
-		func(r *client) { r.resource = []string{"a"}; r.params["a"] = "b" },
+	for i, change := range []func(*provider.Config){
+		func(r *provider.Config) { r.ClientID = "other" },
+		func(r *provider.Config) { r.TokenURL = "https://b/token" },
+		func(r *provider.Config) { r.Audience = "a" },
+		func(r *provider.Config) { r.Scopes = []string{"a"} },
+		func(r *provider.Config) { r.Resource = []string{"a", "b"} },
+		func(r *provider.Config) { r.TokenParams["a"] = "b" },
+		func(r *provider.Config) { r.Resource = []string{"a"}; r.TokenParams["a"] = "b" },
 	} {
 		id := req(change)
 		if j, ok := seen[id]; ok {

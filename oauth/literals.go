@@ -15,20 +15,18 @@ import (
 // secretParams are parameters of token requests whose values are secrets.
 var secretParams = []string{"password", "client_assertion", "assertion", "secret", "token", "api_key", "apikey", "subject_token"}
 
-// checkStandIns reports values that other programs would replace, or a person should have, as they are written.
+// checkStandIns reports values that other programs would replace, or a person should have, as they
+// are written.
 func (m *Method) checkStandIns() error {
 	err := cmp.Or(value.CheckWritten("auth oauth2: client_id", m.ClientID), value.CheckWritten("auth oauth2: client_secret", m.ClientSecret))
-	for _, option := range []struct{ name, text string }{
-		{"token_url", m.TokenURL},
-		{"authorization_url", m.AuthorizationURL},
-		{"redirect_url", m.RedirectURL},
-		{"revocation_url", m.RevocationURL},
-		{"issuer", m.Issuer},
-		{"audience", m.Audience},
-	} {
-		err = cmp.Or(err, value.CheckVariable("auth oauth2: "+option.name, option.text))
-		if err == nil && strings.ContainsAny(option.text, "<>") {
-			err = errors.New("auth oauth2: " + option.name + ": an example's <…> stands in it; put your own value there")
+	for _, o := range options {
+		if o.config == nil || o.name == "client_id" || o.name == "client_secret" {
+			continue
+		}
+		text := *o.text(m)
+		err = cmp.Or(err, value.CheckVariable("auth oauth2: "+o.name, text))
+		if err == nil && strings.ContainsAny(text, "<>") {
+			err = errors.New("auth oauth2: " + o.name + ": an example's <…> stands in it; put your own value there")
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.TokenParams)) {

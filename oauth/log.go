@@ -6,23 +6,20 @@ import (
 	"errors"
 	"time"
 
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"go.uber.org/zap"
 )
 
-// log tells the operator what has failed and what to do. It shows of the provider's text what describe
-// returns.
+// log tells the operator what has failed and what to do. It shows of the provider's text what
+// Error.Description has.
 func (s *Source) log(err error, wait time.Duration) {
 	if e, ok := errors.AsType[*AuthorizationError](err); ok {
 		s.logAuthorization(e)
 		return
 	}
 	fields := []zap.Field{zap.Duration("next_attempt_in", wait.Round(time.Millisecond))}
-	if e, ok := errors.AsType[*Error](err); ok {
-		fields = append(fields, zap.String("token_endpoint", e.Host), zap.Int("status", e.Status),
-			zap.String("oauth_error", e.Code), zap.String("remedy", e.Remedy()))
-		if e.Description != "" {
-			fields = append(fields, zap.String("error_description", e.Description))
-		}
+	if e, ok := errors.AsType[*provider.Error](err); ok {
+		fields = append(fields, zap.Inline(e))
 		if e.Err != nil {
 			fields = append(fields, zap.NamedError("cause", e.Err))
 		}

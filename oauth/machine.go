@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"go.uber.org/zap"
 )
 
@@ -25,12 +26,12 @@ func (g *machine) renew(ctx context.Context, _ *Token) error {
 	if taken {
 		return nil
 	}
-	token, err := g.set.Fetch(ctx, before)
+	token, err := g.set.Fetch(ctx, g.conn.texts, before)
 	if err != nil {
 		return err
 	}
 	if !token.valid(time.Now()) {
-		return &Error{Err: errEnded}
+		return &provider.Error{Err: errEnded}
 	}
 	token.generation = generation + 1
 	g.conn.token.Store(token) // first, so that a storage that hangs does not keep the token back

@@ -23,6 +23,7 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
@@ -109,6 +110,7 @@ func provision(t testing.TB, block string) (*Method, logs) {
 	}
 	var observed logs
 	m.logger, observed = newLogger()
+	m.client = provider.New(m.tls, nil)
 	return m, observed
 }
 
@@ -146,7 +148,10 @@ func newSource(t testing.TB, fetch func(context.Context, *Token) (*Token, error)
 // sourceOf returns a source as it is after a start of the process: nothing is known but what the store has.
 func sourceOf(st *store, fetch func(context.Context, *Token) (*Token, error)) (*Source, logs) {
 	logger, observed := newLogger()
-	set := newSet(configOf(st, logger, Config{Grant: grantClientCredentials, Fetch: fetch}), new(Pool))
+	set := newSet(configOf(st, logger, Config{
+		Grant: grantClientCredentials,
+		Fetch: func(ctx context.Context, _ func() []string, before *Token) (*Token, error) { return fetch(ctx, before) },
+	}), new(Pool))
 	return set.shared, observed
 }
 
@@ -159,7 +164,7 @@ func configOf(st *store, logger *zap.Logger, cfg Config) Config {
 
 // issue returns a token as a provider has issued it now. A life of 0 is not known.
 func issue(access string, life time.Duration) *Token {
-	return newToken(&answer{accessToken: access, lifetime: life}, time.Now(), term{}, nil)
+	return newToken(&provider.Answer{AccessToken: access, Lifetime: life}, time.Now(), term{}, nil)
 }
 
 // sent returns what a credential puts into the header Authorization, without "Bearer ".

@@ -18,6 +18,7 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -225,11 +226,12 @@ func TestPrivateCertificate(t *testing.T) {
 	server.Config.ErrorLog = zap.NewStdLog(zap.NewNop())
 	own := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
 	m, _ := provision(t, "token_url "+server.URL+"\nclient_id i\nclient_secret s\nself_signed_cert `"+own+"`")
-	if token, err := m.fetch(t.Context(), newClient(m.tls, nil), nil); err != nil || token.access != "t" {
+	if token, err := m.fetch(t.Context(), nil, nil); err != nil || token.access != "t" {
 		t.Errorf("with the certificate: %v", err)
 	}
-	_, err := m.fetch(t.Context(), newClient(nil, nil), nil)
-	if e, ok := errors.AsType[*Error](err); !ok || !strings.Contains(e.Error(), "certificate") || !strings.Contains(e.Remedy(), "self_signed_cert") {
+	m.client = provider.New(nil, nil)
+	_, err := m.fetch(t.Context(), nil, nil)
+	if e, ok := errors.AsType[*provider.Error](err); !ok || !strings.Contains(e.Error(), "certificate") || !strings.Contains(e.Remedy(), "self_signed_cert") {
 		t.Errorf("without the certificate: %v", err)
 	}
 }

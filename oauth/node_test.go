@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/certmagic"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // disk is the storage that nodes share. It remembers what was there before, so that reads can be stale.
@@ -133,13 +134,13 @@ func (w *world) node() *node {
 		Datasource: "crm", Identity: "identity", Grant: grantAuthorizationCode, Interactive: true,
 		Storage: n, Keys: func() (*seal.Ring, error) { return w.ring, nil }, CacheSize: 1000, Timeout: 10 * time.Second,
 		Build: new(Method).build, Logger: logger, Revoke: func(context.Context, *Token) error { return nil },
-		Redeem: func(ctx context.Context, refreshToken string) (c *call, err error) {
+		Redeem: func(ctx context.Context, _ func() []string, refreshToken string) (a *provider.Answer, err error) {
 			n.before.call(stepRedeem)
 			n.stop()
-			c, err = w.p.redeem(ctx, refreshToken)
+			a, err = w.p.redeem(ctx, refreshToken)
 			n.after.call(stepRedeem)
 			n.stop()
-			return c, err
+			return a, err
 		},
 	}, new(Pool)).shared
 	return n

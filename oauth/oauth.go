@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package oauth obtains, keeps and renews OAuth 2.0 tokens: the grants, client authentication, what token endpoints answer,
-// the source that requests get their credential from, and the records in storage.
+// Package oauth obtains, keeps and renews OAuth 2.0 tokens: the grants, the source that requests get
+// their credential from, and the records in storage. Package provider, below, makes the requests to
+// the provider.
 //
 // It knows nothing of Caddy's HTTP modules.
 package oauth
@@ -10,11 +11,9 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
-	"maps"
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -24,59 +23,67 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/trust"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/caddyserver/caddy/v2"
 )
 
 func init() { caddy.RegisterModule(new(Method)) }
 
-// Method authenticates requests with an OAuth 2.0 access token, RFC 6749: it is fetched when it is first needed, renewed in the
-// background before it expires, kept in Caddy's storage, sealed, and renewed once more when the API refuses it.
+// Method authenticates requests with an OAuth 2.0 access token, RFC 6749: it is fetched when it is
+// first needed, renewed in the background before it expires, kept in Caddy's storage, sealed, and
+// renewed once more when the API refuses it.
 type Method struct {
-	// How tokens are obtained: `client_credentials`, or `authorization_code` for accounts that people connect in a browser.
+	// How tokens are obtained: `client_credentials`, or `authorization_code` for accounts that
+	// people connect in a browser.
 	Grant string `json:"grant,omitempty"`
 
-	// The authorization endpoint, to which people are sent to give their consent; its own query is kept. https, or http on a
-	// loopback address. Placeholders as in `token_url`. `authorization_code` only, as all that follows up to `connection`.
+	// The authorization endpoint, to which people are sent to give their consent; its own query is
+	// kept. https, or http on a loopback address. Placeholders as in `token_url`.
+	// `authorization_code` only, as all that follows up to `connection`.
 	AuthorizationURL string `json:"authorization_url,omitempty"`
 
-	// Where the provider sends people back to, as it is registered there: the public URL of the console's route and
-	// `/callback`, such as `https://gateway.example.com/connect/callback`. Placeholders as in `token_url`.
+	// Where the provider sends people back to, as it is registered there: the public URL of the
+	// console's route and `/callback`, such as `https://gateway.example.com/connect/callback`.
+	// Placeholders as in `token_url`.
 	RedirectURL string `json:"redirect_url,omitempty"`
 
-	// The provider's issuer identifier. When it is set, the provider must name it when it sends people back (RFC 9207).
-	// Default: it is not looked at.
+	// The provider's issuer identifier. When it is set, the provider must name it when it sends
+	// people back (RFC 9207). Default: it is not looked at.
 	Issuer string `json:"issuer,omitempty"`
 
-	// The revocation endpoint (RFC 7009), which is called when an account is disconnected. Default: the tokens are only
-	// forgotten.
+	// The revocation endpoint (RFC 7009), which is called when an account is disconnected.
+	// Default: the tokens are only forgotten.
 	RevocationURL string `json:"revocation_url,omitempty"`
 
-	// How the client authenticates when it refreshes a token, where that differs. Default: as `client_auth`.
+	// How the client authenticates when it refreshes a token, where that differs. Default: as
+	// `client_auth`.
 	RefreshClientAuth string `json:"refresh_client_auth,omitempty"`
 
 	// Whether `scope` is sent with refresh requests. Default: `false`.
 	SendScopeOnRefresh bool `json:"send_scope_on_refresh,omitempty"`
 
-	// Further parameters of the authorization request. They override those of this module. Values may hold global
-	// placeholders.
+	// Further parameters of the authorization request. They override those of this module. Values
+	// may hold global placeholders.
 	AuthorizationParams map[string]string `json:"authorization_param,omitempty"`
 
 	// Proof key for code exchange (RFC 7636): `S256` or `off`. Default: `S256`.
 	PKCE string `json:"pkce,omitempty"`
 
-	// A placeholder of the request, such as `{http.auth.user.id}`: there is a connection of its own for each value of it. A
-	// request for which it has no value is refused. Default: there is one connection, which all requests share.
+	// A placeholder of the request, such as `{http.auth.user.id}`: there is a connection of its
+	// own for each value of it. A request for which it has no value is refused. Default: there is
+	// one connection, which all requests share.
 	Connection string `json:"connection,omitempty"`
 
-	// Allow a `connection` that clients choose themselves: a header field, a query parameter or a cookie.
+	// Allow a `connection` that clients choose themselves: a header field, a query parameter or a
+	// cookie.
 	ConnectionTrusted bool `json:"connection_trusted,omitempty"`
 
-	// The token endpoint: https, or http on a loopback address. Global placeholders such as `{env.NAME}` are resolved when
-	// the configuration loads and again for each token request.
+	// The token endpoint: https, or http on a loopback address. Global placeholders such as
+	// `{env.NAME}` are resolved when the configuration loads and again for each token request.
 	TokenURL string `json:"token_url,omitempty"`
 
-	// Allow an http token endpoint that is not on a loopback address. The client's secret and the tokens are sent in clear
-	// then.
+	// Allow an http token endpoint that is not on a loopback address. The client's secret and the
+	// tokens are sent in clear then.
 	InsecureHTTP bool `json:"insecure_http,omitempty"`
 
 	// The client's identifier. Placeholders as in `token_url`.
@@ -85,8 +92,9 @@ type Method struct {
 	// The client's secret. Placeholders as in `token_url`.
 	ClientSecret string `json:"client_secret,omitempty"`
 
-	// How the client authenticates: `client_secret_basic` (RFC 6749 §2.3.1: id and secret are form-encoded first),
-	// `client_secret_basic_raw` (they are not), `client_secret_post` or `none`. Default: `client_secret_basic`.
+	// How the client authenticates: `client_secret_basic` (RFC 6749 §2.3.1: id and secret are
+	// form-encoded first), `client_secret_basic_raw` (they are not), `client_secret_post` or
+	// `none`. Default: `client_secret_basic`.
 	ClientAuth string `json:"client_auth,omitempty"`
 
 	// How token requests are encoded: `form` or `json`. Default: `form`.
@@ -104,37 +112,41 @@ type Method struct {
 	// Further parameters of token requests. Values may hold global placeholders.
 	TokenParams map[string]string `json:"token_param,omitempty"`
 
-	// How long a token is used, counted from when it came; this overrides what the provider says. Default: what the provider
-	// says, and if it says nothing, until the API refuses the token.
+	// How long a token is used, counted from when it came; this overrides what the provider says.
+	// Default: what the provider says, and if it says nothing, until the API refuses the token.
 	ExpiresIn caddy.Duration `json:"expires_in,omitempty"`
 
-	// How long before its end a token is renewed, in the background; 0 renews it when it has ended, for providers that refuse to renew a
-	// valid one. More than half of a token's lifetime counts as half. Default: a tenth of the lifetime and a minute at least, or a fifth
-	// where it is shorter than ten minutes.
+	// How long before its end a token is renewed, in the background; 0 renews it when it has
+	// ended, for providers that refuse to renew a valid one. More than half of a token's lifetime
+	// counts as half. Default: a tenth of the lifetime and a minute at least, or a fifth where it
+	// is shorter than ten minutes.
 	RefreshBefore *caddy.Duration `json:"refresh_before,omitempty"`
 
 	// Where the token goes. Default: the header field `Authorization`.
 	AddTokenTo *Place `json:"add_token_to,omitempty"`
 
-	// What stands before the token in a header field, with a blank between them; empty: the token alone. Default: `Bearer`.
+	// What stands before the token in a header field, with a blank between them; empty: the token
+	// alone. Default: `Bearer`.
 	HeaderPrefix *string `json:"header_prefix,omitempty"`
 
 	// Which token is sent: `access_token` or `id_token`. Default: `access_token`.
 	TokenField string `json:"token_field,omitempty"`
 
-	// Certificates to trust for the token endpoint, in the place of the system's: the path of a PEM file, or the text of one.
-	// A PEM that also holds a private key is presented as client certificate too. Default: the system's roots.
+	// Certificates to trust for the token endpoint, in the place of the system's: the path of a
+	// PEM file, or the text of one. A PEM that also holds a private key is presented as client
+	// certificate too. Default: the system's roots.
 	SelfSignedCert string `json:"self_signed_cert,omitempty"`
 
-	// The forward proxy of token requests, code exchange and revocation: a module of `caddy.network_proxy`, as in the transport
-	// `http` of `reverse_proxy`. `none` for no proxy. Default: that of the transport below the proxy of this datasource; without
-	// one of this module what the environment says (`HTTPS_PROXY`, `NO_PROXY`).
+	// The forward proxy of token requests, code exchange and revocation: a module of
+	// `caddy.network_proxy`, as in the transport `http` of `reverse_proxy`. `none` for no proxy.
+	// Default: that of the transport below the proxy of this datasource; without one of this
+	// module what the environment says (`HTTPS_PROXY`, `NO_PROXY`).
 	NetworkProxyRaw json.RawMessage `json:"network_proxy,omitempty" caddy:"namespace=caddy.network_proxy inline_key=from"`
 
 	// How long one token request may take. Default: `10s`.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
-	plain      plainTexts
+	texts      provider.Config // the options with the sealed values opened, and not resolved yet
 	connection *value.Template // nil: the connection is shared
 	redirect   string
 	issuer     string
@@ -145,7 +157,7 @@ type Method struct {
 	// What Bind sets.
 	environment Environment
 	bound       string // the identity of what tokens are issued for
-	http        *http.Client
+	client      *provider.Client
 	set         *Set
 }
 
@@ -156,25 +168,6 @@ type Place struct {
 
 	// The name of a query parameter.
 	Query string `json:"query,omitempty"`
-}
-
-// plainTexts are the values of a Method with the sealed ones opened, and not resolved yet.
-type plainTexts struct {
-	tokenURL, clientID, clientSecret, audience           string
-	authorizationURL, redirectURL, issuer, revocationURL string
-	scopes, resource                                     []string
-	params, authorizationParams                          map[string]string
-}
-
-func unsealParams(ctx caddy.Context, option string, params map[string]string) error {
-	for name, text := range params {
-		plain, err := value.Unseal(ctx, "auth oauth2: "+value.Label(option, name, isParam(name)), text)
-		if err != nil {
-			return err
-		}
-		params[name] = plain
-	}
-	return nil
 }
 
 // CaddyModule returns the Caddy module information.
@@ -189,10 +182,8 @@ const (
 	grantClientCredentials = "client_credentials"
 	grantAuthorizationCode = "authorization_code"
 
-	authBasic    = "client_secret_basic"
-	authBasicRaw = "client_secret_basic_raw"
-	authPost     = "client_secret_post"
-	authNone     = "none"
+	tokenRequestJSON = "json" // a value of the option token_request
+	pkceOff          = "off"  // a value of the option pkce
 
 	defaultTimeout = 10 * time.Second
 )
@@ -206,29 +197,7 @@ func (m *Method) Provision(ctx caddy.Context) error {
 	if m.Timeout == 0 {
 		m.Timeout = caddy.Duration(defaultTimeout)
 	}
-	m.plain = plainTexts{
-		tokenURL: m.TokenURL, clientID: m.ClientID, clientSecret: m.ClientSecret, audience: m.Audience,
-		authorizationURL: m.AuthorizationURL, redirectURL: m.RedirectURL, issuer: m.Issuer, revocationURL: m.RevocationURL,
-		scopes: slices.Clone(m.Scopes), resource: slices.Clone(m.Resource),
-		params: maps.Clone(m.TokenParams), authorizationParams: maps.Clone(m.AuthorizationParams),
-	}
-	texts := []*string{
-		&m.plain.tokenURL, &m.plain.clientID, &m.plain.clientSecret, &m.plain.audience,
-		&m.plain.authorizationURL, &m.plain.redirectURL, &m.plain.issuer, &m.plain.revocationURL,
-	}
-	for i := range m.plain.scopes {
-		texts = append(texts, &m.plain.scopes[i])
-	}
-	for i := range m.plain.resource {
-		texts = append(texts, &m.plain.resource[i])
-	}
-	if err := value.UnsealAll(ctx, "auth oauth2", texts...); err != nil {
-		return err
-	}
-	if err := unsealParams(ctx, "token_param", m.plain.params); err != nil {
-		return err
-	}
-	if err := unsealParams(ctx, "authorization_param", m.plain.authorizationParams); err != nil {
+	if err := m.unseal(ctx); err != nil {
 		return err
 	}
 	to, err := m.resolve()
@@ -236,7 +205,7 @@ func (m *Method) Provision(ctx caddy.Context) error {
 		return err
 	}
 	m.warn(to)
-	m.redirect, m.issuer = to.redirectURL, to.issuer
+	m.redirect, m.issuer = to.RedirectURL, to.Issuer
 	if m.Connection != "" {
 		if m.connection, err = value.Parse("auth oauth2: connection", m.Connection); err != nil {
 			return err
@@ -253,15 +222,15 @@ func (m *Method) Provision(ctx caddy.Context) error {
 }
 
 // warn says what is allowed and yet may be a mistake.
-func (m *Method) warn(to *client) {
-	if u, err := url.Parse(to.redirectURL); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
-		m.logger.Warn("redirect_url is http: authorization codes come in clear, and most providers refuse it", zap.String("redirect_url", to.redirectURL))
+func (m *Method) warn(to *provider.Config) {
+	if u, err := url.Parse(to.RedirectURL); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
+		m.logger.Warn("redirect_url is http: authorization codes come in clear, and most providers refuse it", zap.String("redirect_url", to.RedirectURL))
 	}
-	if u, err := url.Parse(to.tokenURL); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
+	if u, err := url.Parse(to.TokenURL); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
 		m.logger.Warn("the token endpoint is http: the client's secret and the tokens go there in clear", zap.String("token_endpoint", u.Host))
 	}
-	encoded := url.QueryEscape(to.id) != to.id || url.QueryEscape(to.secret) != to.secret
-	if encoded && (m.ClientAuth == "" || m.ClientAuth == authBasic) {
+	encoded := url.QueryEscape(to.ClientID) != to.ClientID || url.QueryEscape(to.ClientSecret) != to.ClientSecret
+	if encoded && (m.ClientAuth == "" || m.ClientAuth == provider.ClientSecretBasic) {
 		m.logger.Warn("client_id or client_secret has characters that client_secret_basic form-encodes (RFC 6749 §2.3.1); " +
 			"a provider that does not decode them needs client_auth client_secret_basic_raw")
 	}
@@ -270,7 +239,7 @@ func (m *Method) warn(to *client) {
 // build makes the credential of a token.
 func (m *Method) build(token *Token) *auth.Credential {
 	val := token.access
-	if m.TokenField == "id_token" {
+	if m.TokenField == fieldIDToken {
 		val = token.id
 	}
 	place := m.Placement()
@@ -299,7 +268,8 @@ func (m *Method) Placement() auth.Placement {
 // Credential implements auth.Method.
 func (m *Method) Credential(ctx context.Context) (*auth.Credential, error) {
 	if m.PerUser() {
-		return nil, &AuthorizationError{Reason: ReasonNotConnected} // nobody shares a connection that is one user's own
+		// Nobody shares a connection that is one user's own.
+		return nil, &AuthorizationError{Reason: ReasonNotConnected}
 	}
 	return m.set.shared.Credential(ctx)
 }
@@ -327,7 +297,7 @@ func (m *Method) Confirm(fresh *auth.Credential) { m.set.shared.Confirm(fresh) }
 func (m *Method) Cleanup() error {
 	if m.set != nil {
 		m.set.Close()
-		m.http.CloseIdleConnections()
+		m.client.CloseIdleConnections()
 	}
 	return nil
 }

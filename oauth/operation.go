@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // operation is work on a connection that excludes all other work on it: a renewal, a connect, a
@@ -75,7 +77,7 @@ func (s *Source) run(op *operation, do func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.set.life)
 	defer cancel()
 	s.set.pool.retain(s.records.store.connection, s.conn)
-	err := safely(knowing(ctx, func() []string { return s.conn.current().texts() }), do)
+	err := safely(ctx, do)
 
 	conn := s.conn
 	conn.mu.Lock()
@@ -103,7 +105,7 @@ func (s *Source) noteRenewal(op *operation, err error) time.Duration {
 	}
 	conn.failures++
 	conn.retryAt = now.Add(s.pause(err, op.began, conn.failures, now))
-	if e, ok := errors.AsType[*Error](err); ok {
+	if e, ok := errors.AsType[*provider.Error](err); ok {
 		if later := s.retryAfter(e, now); later.After(conn.retryAt) {
 			conn.retryAt, conn.retryAfter = later, later
 		}
@@ -117,7 +119,7 @@ func (s *Source) noteRenewal(op *operation, err error) time.Duration {
 func safely(ctx context.Context, do func(context.Context) error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = &Error{Err: fmt.Errorf("renewing the token panicked with a %T", r)} // its value may hold anything
+			err = &provider.Error{Err: fmt.Errorf("renewing the token panicked with a %T", r)} // its value may hold anything
 		}
 	}()
 	return do(ctx)

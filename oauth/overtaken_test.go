@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // successor returns the token that another node has redeemed a refresh token for.
@@ -47,7 +48,7 @@ func TestRefusedButRenewed(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		n, other := w.connected(1)[0], w.node()
 		time.Sleep(time.Minute)
-		w.p.fate = func(int) fate { return fate{err: &Error{Status: 400, Code: "invalid_grant"}} }
+		w.p.fate = func(int) fate { return fate{err: &provider.Error{Status: 400, Code: "invalid_grant"}} }
 		n.after.set(func(step string) {
 			if step == stepRedeem {
 				base := n.stored()
@@ -70,12 +71,12 @@ func TestRefusedButRenewed(t *testing.T) {
 // TestFailedButRenewed: this process stood still while its token request was at the provider, another node has taken over in the
 // meantime, and stored what it has got. Whatever comes of the request then, the record of the other one stays.
 func TestFailedButRenewed(t *testing.T) {
-	unusable := &answer{refreshToken: "canary-of-an-unusable-answer"}
+	unusable := &provider.Answer{RefreshToken: "canary-of-an-unusable-answer"}
 	for name, outcome := range map[string]fate{
-		"the provider fails":      {err: &Error{Status: http.StatusServiceUnavailable}},
+		"the provider fails":      {err: &provider.Error{Status: http.StatusServiceUnavailable}},
 		"it has no answer in it":  {say: unusable},
 		"the answer is lost":      {lost: true},
-		"the client is not known": {err: &Error{Status: http.StatusUnauthorized, Code: "invalid_client"}},
+		"the client is not known": {err: &provider.Error{Status: http.StatusUnauthorized, Code: "invalid_client"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, &issuer{mode: rotateGrace, life: time.Minute, grace: time.Hour}, func(t *testing.T, w *world) {

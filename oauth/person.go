@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"go.uber.org/zap"
 )
 
@@ -42,7 +43,7 @@ func (g *person) renew(ctx context.Context, refused *Token) error {
 		}
 		if !others.expired(base.claim, g.conn.name(), g.set.lease, now) {
 			if err := sleep(ctx, pollInterval); err != nil {
-				return &Error{Err: errors.New("another node renews the token, and has not ended in time")}
+				return &provider.Error{Err: errors.New("another node renews the token, and has not ended in time")}
 			}
 			continue
 		}
@@ -80,20 +81,20 @@ func (g *person) redeem(ctx context.Context, mine, refused *Token) (held bool, e
 	case !held:
 		return false, nil
 	case g.set.pool.endsIn(g.set.Timeout): // the answer would come when the process has ended
-		return false, g.claims.release(ctx, mine, doubtful, &Error{Err: errors.New("the process ends, or has another configuration")})
+		return false, g.claims.release(ctx, mine, doubtful, &provider.Error{Err: errors.New("the process ends, or has another configuration")})
 	}
 	// From here on nothing must end what has begun: the next refresh token is in the answer.
 	ctx = context.WithoutCancel(ctx)
-	answer, err := g.set.Redeem(ctx, mine.refresh)
+	answer, err := g.set.Redeem(ctx, g.conn.texts, mine.refresh)
 	if wait, asks := g.asksAgain(mine, answer, err, refused != nil); asks {
-		doubtful = doubtful || answer.lost
+		doubtful = doubtful || deliveryOf(err).Uncertain()
 		_ = sleep(ctx, wait)
 		var again bool
-		mine, again, held, err = g.claimAgain(ctx, mine, doubtful || answer.doubt, err)
+		mine, again, held, err = g.claimAgain(ctx, mine, doubtful, err)
 		if !again {
 			return held, err
 		}
-		answer, err = g.set.Redeem(ctx, mine.refresh)
+		answer, err = g.set.Redeem(ctx, g.conn.texts, mine.refresh)
 	}
 	if err != nil {
 		return true, g.failed(ctx, mine, answer, err, doubtful, refused != nil)
@@ -124,11 +125,11 @@ func (g *person) claimAgain(ctx context.Context, mine *Token, doubtful bool, err
 // asksAgain reports whether the provider is asked once more, and how long that waits. Most providers accept
 // a refresh token again for a while if their answer to it was lost; with the rest it is lost anyway. For
 // refusals see consequences.
-func (g *person) asksAgain(mine *Token, answer *call, err error, refused bool) (wait time.Duration, asks bool) {
+func (g *person) asksAgain(mine *Token, answer *provider.Answer, err error, refused bool) (wait time.Duration, asks bool) {
 	switch {
-	case err == nil || answer.got != nil && answer.got.refreshToken != "": // the next refresh token is in the answer
+	case err == nil || answer != nil && answer.RefreshToken != "": // the next refresh token is in the answer
 		return 0, false
-	case answer.lost:
+	case deliveryOf(err) == provider.Lost:
 		return 0, true
 	case g.follows(mine, err, refused) != askAgain:
 		return 0, false
@@ -140,7 +141,7 @@ func (g *person) asksAgain(mine *Token, answer *call, err error, refused bool) (
 }
 
 // redeemed stores the answer to a refresh, and puts it to use.
-func (g *person) redeemed(ctx context.Context, mine *Token, answer *call) error {
+func (g *person) redeemed(ctx context.Context, mine *Token, answer *provider.Answer) error {
 	token := g.answered(mine, answer)
 	if token = g.unlessOvertaken(ctx, mine, token); token == nil {
 		return g.conn.token.Load().finished()
@@ -149,22 +150,24 @@ func (g *person) redeemed(ctx context.Context, mine *Token, answer *call) error 
 	switch {
 	case token.valid(time.Now()):
 		return nil
-	case g.records.store.term.idToken && answer.got.idToken == "":
-		return &Error{Host: answer.host, Status: http.StatusOK, Err: errNoIDToken}
+	case g.records.store.term.idToken && answer.IDToken == "":
+		return &provider.Error{
+			Host: answer.Host, Status: http.StatusOK, Delivery: provider.Answered, Err: provider.ErrNoIDToken,
+		}
 	default:
-		return &Error{Err: errEnded}
+		return &provider.Error{Err: errEnded}
 	}
 }
 
 // answered returns the token of the answer to a refresh: the generation after mine.
-func (g *person) answered(mine *Token, answer *call) *Token {
-	token := newToken(answer.got, answer.received, g.records.store.term, mine)
-	if g.records.store.term.idToken && answer.got.idToken == "" {
+func (g *person) answered(mine *Token, answer *provider.Answer) *Token {
+	token := newToken(answer, answer.Received, g.records.store.term, mine)
+	if g.records.store.term.idToken && answer.IDToken == "" {
 		g.set.Logger.Warn("the answer to a refresh has no id_token, so the one before it is sent until it ends; ask for the scope openid, " +
 			"or send the access token")
 	}
 	token.generation, token.identity, token.grant, token.connected = mine.generation+1, mine.identity, mine.grant, mine.connected
-	if answer.got.cut {
+	if answer.Truncated {
 		return token.released(true) // the next refresh token may have stood behind the break
 	}
 	return token
@@ -196,6 +199,14 @@ func (g *person) unlessOvertaken(ctx context.Context, mine, token *Token) *Token
 	}
 }
 
+// deliveryOf returns what became of a request to the provider that has failed.
+func deliveryOf(err error) provider.Delivery {
+	if e, ok := errors.AsType[*provider.Error](err); ok {
+		return e.Delivery
+	}
+	return provider.NotSent
+}
+
 // recheck implements grant.
 func (g *person) recheck(ctx context.Context, now time.Time, token *Token) *Token {
 	return g.records.recheck(ctx, now, token)
@@ -213,7 +224,7 @@ func (*person) refusedBy(err error) bool { return judge(err).refusal() }
 // explain implements grant.
 func (*person) explain(err error) error {
 	if judge(err).refusal() {
-		e, _ := errors.AsType[*Error](err)
+		e, _ := errors.AsType[*provider.Error](err)
 		return &AuthorizationError{Reason: ReasonRefused, Code: e.Code, Description: e.Description}
 	}
 	return err

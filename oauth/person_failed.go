@@ -6,11 +6,13 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // failed deals with a refresh that was refused or has failed. Only a success ever replaces a token.
-func (g *person) failed(ctx context.Context, mine *Token, answer *call, err error, doubtful, refused bool) error {
-	if answer.got != nil && answer.got.refreshToken != "" {
+func (g *person) failed(ctx context.Context, mine *Token, answer *provider.Answer, err error, doubtful, refused bool) error {
+	if answer != nil && answer.RefreshToken != "" {
 		g.saveRefreshToken(ctx, mine, answer)
 		return err
 	}
@@ -22,7 +24,7 @@ func (g *person) failed(ctx context.Context, mine *Token, answer *call, err erro
 		g.records.askAtEnd(mine) //nolint:contextcheck // it belongs to no request
 	}
 	if follows == waitForEnd || follows == tryLater {
-		return g.claims.release(ctx, mine, doubtful || answer.lost || answer.doubt, err)
+		return g.claims.release(ctx, mine, doubtful || deliveryOf(err).Uncertain(), err)
 	}
 	_ = sleep(ctx, settleTime) // what another node has got may be on its way to the storage
 	if newest, e := g.records.latest(ctx); e == nil && newest.generation > mine.generation {
@@ -36,11 +38,11 @@ func (g *person) failed(ctx context.Context, mine *Token, answer *call, err erro
 
 // saveRefreshToken stores the refresh token of an answer of which nothing else can be used: it has taken
 // the place of the spent one.
-func (g *person) saveRefreshToken(ctx context.Context, mine *Token, answer *call) {
+func (g *person) saveRefreshToken(ctx context.Context, mine *Token, answer *provider.Answer) {
 	token := mine.released(false).with(func(t *Token) {
-		t.refresh, t.generation, t.refused, t.refreshEnd = answer.got.refreshToken, mine.generation+1, nil, time.Time{}
-		if answer.got.refreshLife > 0 {
-			t.refreshEnd = answer.received.Add(answer.got.refreshLife)
+		t.refresh, t.generation, t.refused, t.refreshEnd = answer.RefreshToken, mine.generation+1, nil, time.Time{}
+		if answer.RefreshLifetime > 0 {
+			t.refreshEnd = answer.Received.Add(answer.RefreshLifetime)
 		}
 	})
 	if token = g.unlessOvertaken(ctx, mine, token); token != nil {
@@ -62,7 +64,7 @@ func (g *person) tell(ctx context.Context, mine *Token, err error, doubtful bool
 // end ends the connection: the provider has said twice that the refresh token is no good. Where it may
 // have been spent under an earlier claim, the answer to that was lost.
 func (g *person) end(ctx context.Context, mine *Token, err error, doubtful bool) error {
-	e, _ := errors.AsType[*Error](err)
+	e, _ := errors.AsType[*provider.Error](err)
 	reason := ReasonRevoked
 	if doubtful {
 		reason = ReasonLost

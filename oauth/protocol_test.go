@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // strict is a provider that rotates refresh tokens, and withdraws the grant when it sees one twice (RFC 9700 §4.14.2).
@@ -24,29 +26,28 @@ type strict struct {
 	withdrawn bool
 }
 
-func (p *strict) redeem(ctx context.Context, refreshToken string) (*call, error) {
+func (p *strict) redeem(ctx context.Context, refreshToken string) (*provider.Answer, error) {
 	if err := sleep(ctx, p.takes); err != nil {
-		return &call{lost: true}, &Error{Err: err}
+		return nil, &provider.Error{Delivery: provider.Lost, Err: err}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.withdrawn || refreshToken != p.current {
 		p.reused++
 		p.withdrawn = true
-		return new(call), &Error{Host: "p.example", Status: 400, Code: "invalid_grant"}
+		return nil, &provider.Error{Host: "p.example", Status: 400, Code: "invalid_grant"}
 	}
 	p.issued++
 	p.current = fmt.Sprintf("refresh %d", p.issued)
-	return &call{
-		got:      &answer{accessToken: fmt.Sprintf("access %d", p.issued), refreshToken: p.current, lifetime: p.life},
-		received: time.Now(),
+	return &provider.Answer{
+		AccessToken: fmt.Sprintf("access %d", p.issued), RefreshToken: p.current, Lifetime: p.life, Received: time.Now(),
 	}, nil
 }
 
 // first returns the token of the grant.
 func (p *strict) first() *Token {
 	p.current = "refresh 0"
-	token := newToken(&answer{accessToken: "access 0", refreshToken: p.current, lifetime: p.life}, time.Now(), term{}, nil)
+	token := newToken(&provider.Answer{AccessToken: "access 0", RefreshToken: p.current, Lifetime: p.life}, time.Now(), term{}, nil)
 	token.connected = time.Now()
 	return token
 }
@@ -56,7 +57,9 @@ func nodeOf(t *testing.T, p *strict, st *store) *Source {
 	t.Helper()
 	logger, _ := newLogger()
 	return newSet(configOf(st, logger, Config{
-		Grant: grantAuthorizationCode, Interactive: true, Redeem: p.redeem,
+		Grant: grantAuthorizationCode, Interactive: true, Redeem: func(ctx context.Context, _ func() []string, refreshToken string) (*provider.Answer, error) {
+			return p.redeem(ctx, refreshToken)
+		},
 		Revoke: func(context.Context, *Token) error { return nil },
 	}), new(Pool)).shared
 }
@@ -133,7 +136,7 @@ func (l *locking) Unlock(_ context.Context, name string) error {
 	return nil
 }
 
-// lockers are the kinds of locks that storages have (threats §4.2).
+// lockers are the kinds of locks that storages have.
 func lockers() map[string]locker {
 	wait := func(ctx context.Context, held *sync.Map, name string) (func(), error) {
 		for {

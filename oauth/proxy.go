@@ -17,8 +17,9 @@ import (
 // proxyFunc returns the forward proxy of a request, or nil.
 type proxyFunc = func(*http.Request) (*url.URL, error)
 
-// networkProxy is the way out for all that is asked of a provider. It is that of the API's own requests unless an option says
-// otherwise: who cannot reach the API without a proxy cannot reach its provider either.
+// networkProxy is the way out for all that is asked of a provider. It is that of the API's own
+// requests unless an option says otherwise: who cannot reach the API without a proxy cannot reach
+// its provider either.
 type networkProxy struct {
 	own bool // the option network_proxy says it
 	to  atomic.Pointer[proxyFunc]
@@ -43,16 +44,17 @@ func (m *Method) loadProxy(ctx caddy.Context) error {
 	return nil
 }
 
-// UseProxy has token requests go through the proxy of the API's transport, unless the option network_proxy says otherwise. A proxy
-// of nil is none.
+// UseProxy has token requests go through the proxy of the API's transport, unless the option
+// network_proxy says otherwise. A proxy of nil is none.
 func (m *Method) UseProxy(proxy func(*http.Request) (*url.URL, error)) {
 	if !m.proxy.own {
 		m.proxy.to.Store(&proxy)
 	}
 }
 
-// of is the Proxy of an http.Transport. A token request belongs to no request of a caller, so placeholders of the proxy's URL are
-// global ones, and nothing is left with the request that the token request was made for.
+// of is the Proxy of an http.Transport. A token request belongs to no request of a caller, so
+// placeholders of the proxy's URL are global ones, and nothing is left with the request that the
+// token request was made for.
 func (p *networkProxy) of(req *http.Request) (*url.URL, error) {
 	proxy := p.to.Load()
 	switch {
@@ -75,7 +77,8 @@ func (m *Method) unmarshalProxy(d *caddyfile.Dispenser) error {
 	}
 	id := "caddy.network_proxy." + from
 	if _, err := caddy.GetModule(id); err != nil {
-		return d.Errf("auth oauth2: network_proxy: takes none, or url <url>; a URL stands behind the word url") // it may have a password
+		// What stands there is not shown: it may be a URL with a password.
+		return d.Errf("auth oauth2: network_proxy: takes none, or url <url>; a URL stands behind the word url")
 	}
 	guest, err := caddyfile.UnmarshalModule(d, id)
 	if err != nil {

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // expiring returns a node whose token has 30 seconds left, of ten minutes.
@@ -43,7 +45,7 @@ func TestRotatedInBadAnswer(t *testing.T) {
 		n := w.expiring(t)
 		w.p.fate = func(i int) fate {
 			if i == 1 {
-				return fate{say: &answer{refreshToken: "refresh-1"}}
+				return fate{say: &provider.Answer{RefreshToken: "refresh-1"}}
 			}
 			return fate{}
 		}
@@ -99,7 +101,7 @@ func TestOddRefusals(t *testing.T) {
 	} {
 		bubble(t, &issuer{mode: rotateStrict, life: 10 * time.Minute}, func(t *testing.T, w *world) {
 			n := w.expiring(t)
-			w.p.fate = func(int) fate { return fate{err: &Error{Status: status, Code: code}} }
+			w.p.fate = func(int) fate { return fate{err: &provider.Error{Status: status, Code: code}} }
 			for range 29 {
 				n.mustHave(t, "access-0")
 				time.Sleep(time.Second)
@@ -134,7 +136,7 @@ func TestOddRefusals(t *testing.T) {
 
 // TestHarmlessFailures: nothing of these touches a stored token; what it costs is back-off, and nobody is told to connect again.
 func TestHarmlessFailures(t *testing.T) {
-	for name, e := range map[string]*Error{
+	for name, e := range map[string]*provider.Error{
 		"invalid_client":       {Status: 401, Code: "invalid_client"},
 		"invalid_grant in 503": {Status: 503, Code: "invalid_grant"},
 		"invalid_grant in 429": {Status: 429, Code: "invalid_grant"},
@@ -182,7 +184,7 @@ func TestPatience(t *testing.T) {
 		n := w.expiring(t)
 		w.p.fate = func(i int) fate {
 			if i == 1 {
-				return fate{err: &Error{Status: http.StatusTooManyRequests, Retry: time.Now().Add(100 * time.Second)}}
+				return fate{err: &provider.Error{Status: http.StatusTooManyRequests, Retry: time.Now().Add(100 * time.Second)}}
 			}
 			return fate{}
 		}
@@ -230,7 +232,7 @@ func TestLostAnswers(t *testing.T) {
 		n := w.expiring(t)
 		w.p.fate = func(i int) fate {
 			if i > 1 && i < 5 {
-				return fate{err: &Error{Status: 503}}
+				return fate{err: &provider.Error{Status: 503}}
 			}
 			return fate{lost: i == 1}
 		}

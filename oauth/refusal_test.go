@@ -9,9 +9,11 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
-var errInvalidGrant = &Error{Status: http.StatusBadRequest, Code: "invalid_grant"}
+var errInvalidGrant = &provider.Error{Status: http.StatusBadRequest, Code: "invalid_grant"}
 
 // TestRefusedOnceBesideFaults: what keeps the provider from being asked once more is no second refusal.
 func TestRefusedOnceBesideFaults(t *testing.T) {
@@ -50,7 +52,7 @@ func TestRefusedOnceBesideFaults(t *testing.T) {
 // TestRefusedByAnotherClock: the record says that the access token ends in an hour, since the clock was set back; in memory it has ended.
 // Callers do not wait for that hour. And the other way round: what is valid here is not taken for ended since the clock was set forward.
 func TestRefusedByAnotherClock(t *testing.T) {
-	eachRefusal(t, time.Hour, func(t *testing.T, w *world, refusal *Error) {
+	eachRefusal(t, time.Hour, func(t *testing.T, w *world, refusal *provider.Error) {
 		n := w.connected(1)[0]
 		w.p.decide(func(i int) fate {
 			if i == 1 {
@@ -63,7 +65,7 @@ func TestRefusedByAnotherClock(t *testing.T) {
 		n.conn.token.Store(n.conn.token.Load().with(func(t *Token) { t.expire(now) }))
 		mustGet(t, n, "access-1", settleTime+endSettle)
 	})
-	eachRefusal(t, 10*time.Minute, func(t *testing.T, w *world, refusal *Error) {
+	eachRefusal(t, 10*time.Minute, func(t *testing.T, w *world, refusal *provider.Error) {
 		n := w.connected(1)[0]
 		w.p.decide(func(int) fate { return fate{err: refusal} })
 		time.Sleep(w.p.life + time.Minute)
@@ -83,18 +85,17 @@ func withoutIDToken(n *node) {
 	n.records.store.term.idToken = true
 	n.set.Term.idToken = true
 	redeem := n.set.Redeem
-	n.set.Redeem = func(ctx context.Context, refreshToken string) (*call, error) {
-		c, err := redeem(ctx, refreshToken)
-		if err == nil && c.got.idToken == "" {
-			c.got.issued = true
-			c.got, err = c.got.believed(http.StatusOK, true), &Error{Host: "provider", Status: http.StatusOK, Err: errNoIDToken}
+	n.set.Redeem = func(ctx context.Context, _ func() []string, refreshToken string) (*provider.Answer, error) {
+		c, err := redeem(ctx, nil, refreshToken)
+		if err == nil && c.IDToken == "" {
+			err = &provider.Error{Host: "provider", Status: http.StatusOK, Delivery: provider.Answered, Err: provider.ErrNoIDToken}
 		}
 		return c, err
 	}
 }
 
 // TestNoIDToken: a provider that sends no ID token with a refresh, and rotates refresh tokens. None is redeemed twice, the grant stays, and the
-// provider is asked ever more rarely.
+// endpoint is asked ever more rarely.
 func TestNoIDToken(t *testing.T) {
 	for _, mode := range []rotation{rotateNever, rotateStrict} {
 		bubble(t, &issuer{mode: mode, life: 10 * time.Minute}, func(t *testing.T, w *world) {
@@ -131,7 +132,7 @@ func TestRefreshTokenOnly(t *testing.T) {
 		w.p.decide(func(i int) fate {
 			switch i {
 			case 1:
-				return fate{say: &answer{refreshToken: "refresh-1"}}
+				return fate{say: &provider.Answer{RefreshToken: "refresh-1"}}
 			case 2:
 				return fate{err: errInvalidGrant}
 			}
@@ -149,7 +150,7 @@ func TestRefreshTokenOnly(t *testing.T) {
 	// And one that comes again and again does not make the gateway ask each second.
 	bubble(t, &issuer{mode: rotateNever, life: 10 * time.Minute}, func(t *testing.T, w *world) {
 		n := w.connected(1)[0]
-		w.p.decide(func(int) fate { return fate{say: &answer{refreshToken: "refresh-0"}} })
+		w.p.decide(func(int) fate { return fate{say: &provider.Answer{RefreshToken: "refresh-0"}} })
 		time.Sleep(w.p.life + time.Minute)
 		for range 600 {
 			_, _ = n.Credential(t.Context())
@@ -173,7 +174,7 @@ func mustBe(t *testing.T, n *node, state, lastError string) {
 // the refusal has ended and nobody uses the connection. What callers are told is known to others, too.
 func TestRefusedBeforeRestart(t *testing.T) {
 	for _, down := range []time.Duration{0, time.Hour} { // how long no process runs
-		eachRefusal(t, 10*time.Minute, func(t *testing.T, w *world, refusal *Error) {
+		eachRefusal(t, 10*time.Minute, func(t *testing.T, w *world, refusal *provider.Error) {
 			first := w.connected(1)[0]
 			w.p.decide(func(int) fate { return fate{err: refusal} })
 			time.Sleep(w.p.life - time.Minute)
@@ -210,12 +211,12 @@ func TestRefusedBeforeRestart(t *testing.T) {
 // TestRefusedWhileDown: at the end of the access token the provider does not answer. It is asked again until it does, although nobody uses
 // the connection, and not all the time.
 func TestRefusedWhileDown(t *testing.T) {
-	eachRefusal(t, 10*time.Minute, func(t *testing.T, w *world, refusal *Error) {
+	eachRefusal(t, 10*time.Minute, func(t *testing.T, w *world, refusal *provider.Error) {
 		n := w.connected(1)[0]
 		ends := time.Now().Add(w.p.life)
 		w.p.decide(func(int) fate {
 			if left := time.Until(ends); left < 0 && left > -time.Hour {
-				return fate{err: &Error{Status: http.StatusBadGateway}}
+				return fate{err: &provider.Error{Status: http.StatusBadGateway}}
 			}
 			return fate{err: refusal}
 		})
@@ -232,7 +233,7 @@ func TestRefusedWhileDown(t *testing.T) {
 // TestKeeperAndRefusals: the keeper asks a provider that refuses once in KeepAlive, and not with each of its rounds.
 func TestKeeperAndRefusals(t *testing.T) {
 	for _, life := range []time.Duration{10 * time.Minute, 14 * 24 * time.Hour} {
-		eachRefusal(t, life, func(t *testing.T, w *world, refusal *Error) {
+		eachRefusal(t, life, func(t *testing.T, w *world, refusal *provider.Error) {
 			n := w.connected(1)[0]
 			n.set.KeepAlive = 24 * time.Hour
 			w.p.decide(func(int) fate { return fate{err: refusal} })
@@ -282,7 +283,7 @@ func unixIn(d time.Duration) string { return strconv.FormatInt(time.Now().Add(d)
 
 // TestRefusedWithRetryAfter: a provider that refuses early and asks to come again in an hour is asked at the access token's end all the same.
 func TestRefusedWithRetryAfter(t *testing.T) {
-	eachRefusal(t, 10*time.Minute, func(t *testing.T, w *world, refusal *Error) {
+	eachRefusal(t, 10*time.Minute, func(t *testing.T, w *world, refusal *provider.Error) {
 		n := w.connected(1)[0]
 		ends := time.Now().Add(w.p.life)
 		w.p.decide(func(int) fate {
@@ -314,8 +315,8 @@ func TestNotIssued(t *testing.T) {
 		``:                                                   verdictNone,
 	} {
 		m, _ := provision(t, "token_url "+serve(t, respond(http.StatusOK, body))+"\nclient_id i\nclient_secret s")
-		c, err := m.redeem(t.Context(), newClient(nil, nil), "old")
-		if got := judge(err); got != want || c.got != nil && want == verdictRefused && c.got.refreshToken != "" {
+		c, err := m.redeem(t.Context(), nil, "old")
+		if got := judge(err); got != want || c != nil && want == verdictRefused && c.RefreshToken != "" {
 			t.Errorf("%s: verdict %v of %v, want %v", body, got, err, want)
 		}
 	}

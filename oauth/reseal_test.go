@@ -62,7 +62,7 @@ func TestKeyMissingLater(t *testing.T) {
 		name, record := storage.only(t)
 
 		ours, _ := newStore(t, storage, our)
-		p := &provider{life: time.Hour}
+		p := &endpoint{life: time.Hour}
 		s, observed := sourceOf(ours, p.fetch)
 		mustSend(t, s, "1", 0)
 		if !strings.Contains(observed.String(), name) || !strings.Contains(observed.String(), "add it behind the others") {

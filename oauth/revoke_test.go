@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // TestRevocation: what the provider is told when an account is disconnected, and by whom (RFC 7009).
@@ -20,17 +22,17 @@ func TestRevocation(t *testing.T) {
 		inForm        bool
 	}{
 		{"", "a:b", "a%3Ab:" + clientSecret, false},
-		{authBasic, "a:b", "a%3Ab:" + clientSecret, false},
-		{authBasicRaw, "a b", "a b:" + clientSecret, false},
-		{authPost, "id", "", true},
-		{authNone, "id", "", true},
+		{provider.ClientSecretBasic, "a:b", "a%3Ab:" + clientSecret, false},
+		{"client_secret_basic_raw", "a b", "a b:" + clientSecret, false},
+		{"client_secret_post", "id", "", true},
+		{provider.ClientAuthNone, "id", "", true},
 	} {
 		t.Run(test.way, func(t *testing.T) {
 			bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
 				s := &web{p: w.p}
 				g := w.gateway(s, func(m *Method) {
 					m.RevocationURL, m.ClientAuth, m.ClientID = "http://127.0.0.1/revoke", test.way, test.id
-					if test.way == authNone {
+					if test.way == provider.ClientAuthNone {
 						m.ClientSecret = ""
 					}
 				})
@@ -48,7 +50,7 @@ func TestRevocation(t *testing.T) {
 						t.Errorf("request %d: %v", i, form)
 					}
 					auth, _ := base64.StdEncoding.DecodeString(strings.TrimPrefix(s.auths[i], "Basic "))
-					if string(auth) != test.auth || form.Has("client_id") != test.inForm || form.Has("client_secret") != (test.way == authPost) {
+					if string(auth) != test.auth || form.Has("client_id") != test.inForm || form.Has("client_secret") != (test.way == "client_secret_post") {
 						t.Errorf("request %d: %q, %v", i, auth, form)
 					}
 				}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 )
@@ -69,10 +70,11 @@ type Config struct {
 	Build func(*Token) *auth.Credential
 
 	// Fetch gets a token by client credentials. before is the token in whose place it comes, or nil.
-	Fetch func(ctx context.Context, before *Token) (*Token, error)
+	// known returns the tokens that no description may show.
+	Fetch func(ctx context.Context, known func() []string, before *Token) (*Token, error)
 
-	// Redeem redeems a refresh token.
-	Redeem func(ctx context.Context, refreshToken string) (*call, error)
+	// Redeem redeems a refresh token. An answer that comes together with an error may have the next one.
+	Redeem func(ctx context.Context, known func() []string, refreshToken string) (*provider.Answer, error)
 
 	// Revoke tells the provider that a token is of no use any more.
 	Revoke func(context.Context, *Token) error

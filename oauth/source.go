@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // Source has the credentials of one connection, for one configuration. Requests ask it for them.
@@ -94,7 +95,7 @@ func (s *Source) outcome(op *operation, token *Token) (err error, again bool) { 
 	s.conn.mu.Unlock()
 	switch {
 	case err == nil:
-		return &Error{Err: errEnded}, false
+		return &provider.Error{Err: errEnded}, false
 	case early && s.grant.refusedBy(err):
 		return nil, true // the provider has refused to renew a token that was valid then
 	default:
@@ -223,7 +224,7 @@ func (s *Source) Renew(ctx context.Context) error {
 	if !s.conn.token.Load().valid(time.Now()) {
 		return s.grant.explain(err)
 	}
-	if e, ok := errors.AsType[*Error](err); ok && s.grant.refusedBy(err) {
+	if e, ok := errors.AsType[*provider.Error](err); ok && s.grant.refusedBy(err) {
 		return &EarlyRefusalError{e}
 	}
 	return err

@@ -13,10 +13,12 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
-// provider is a token endpoint without a network: its nth token is n.
-type provider struct {
+// endpoint is a token endpoint without a network: its nth token is n.
+type endpoint struct {
 	life  time.Duration
 	delay time.Duration
 	fail  func() error
@@ -26,7 +28,7 @@ type provider struct {
 	times []time.Time // of the calls
 }
 
-func (p *provider) fetch(context.Context, *Token) (*Token, error) {
+func (p *endpoint) fetch(context.Context, *Token) (*Token, error) {
 	n := p.calls.Add(1)
 	p.mu.Lock()
 	p.times = append(p.times, time.Now())
@@ -129,7 +131,7 @@ func TestSoftMargin(t *testing.T) {
 		{11 * time.Minute, 66 * time.Second, 72600 * time.Millisecond},
 		{time.Hour, 6 * time.Minute, 396 * time.Second},
 		{24 * time.Hour, 144 * time.Minute, 9504 * time.Second},
-		{maxLifetime, maxLifetime / 10, maxLifetime/10 + maxLifetime/100},
+		{provider.MaxLifetime, provider.MaxLifetime / 10, provider.MaxLifetime/10 + provider.MaxLifetime/100},
 	} {
 		if got := softMargin(tt.life, 0); got != tt.least {
 			t.Errorf("%v, no jitter: %v, want %v", tt.life, got, tt.least)
@@ -156,7 +158,7 @@ func TestSoftMargin(t *testing.T) {
 // TestRenewal: in the soft margin one renewal runs in the background while all go on with the old token; before it none does.
 func TestRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &provider{life: time.Hour, delay: 3 * time.Second}
+		p := &endpoint{life: time.Hour, delay: 3 * time.Second}
 		s, _ := newSource(t, p.fetch)
 		mustSend(t, s, "1", 3*time.Second) // there is none yet
 
@@ -193,7 +195,7 @@ func TestRenewal(t *testing.T) {
 func TestHardExpiry(t *testing.T) {
 	for _, life := range []time.Duration{5 * time.Second, time.Minute, time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
-			p := &provider{life: life, delay: 2 * life}
+			p := &endpoint{life: life, delay: 2 * life}
 			s, _ := newSource(t, p.fetch)
 			s.conn.token.Store(issue("0", life))
 			time.Sleep(life - time.Nanosecond)
@@ -217,7 +219,7 @@ func TestHardExpiry(t *testing.T) {
 // TestHerd: a thousand requests without a token make one call.
 func TestHerd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &provider{life: time.Hour, delay: time.Second}
+		p := &endpoint{life: time.Hour, delay: time.Second}
 		s, _ := newSource(t, p.fetch)
 		first, cancel := context.WithCancelCause(t.Context())
 		gone := errors.New("the caller has gone")
@@ -246,7 +248,7 @@ func TestHerd(t *testing.T) {
 // TestDeadCaller: a request that has ended before it asks starts the renewal for those to come, and does not wait.
 func TestDeadCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &provider{life: time.Hour, delay: time.Second}
+		p := &endpoint{life: time.Hour, delay: time.Second}
 		s, _ := newSource(t, p.fetch)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -263,7 +265,7 @@ func TestDeadCaller(t *testing.T) {
 // TestNoExpiry: a token without a lifetime is used until the API refuses it.
 func TestNoExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := new(provider)
+		p := new(endpoint)
 		s, _ := newSource(t, p.fetch)
 		mustSend(t, s, "1", 0)
 		for range 20 {
@@ -281,7 +283,7 @@ func TestNoExpiry(t *testing.T) {
 // TestCurrent: it never waits and never fetches.
 func TestCurrent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &provider{life: time.Hour, delay: time.Second}
+		p := &endpoint{life: time.Hour, delay: time.Second}
 		s, _ := newSource(t, p.fetch)
 		if c := s.Current(); c != nil {
 			t.Errorf("%v without a token", sent(c))

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // The states of a connection.
@@ -123,7 +125,7 @@ func (set *Set) status(connection string, token *Token, err error) *Status {
 
 // describedBy returns what the provider has written of an error, or "".
 func describedBy(err error) string {
-	if e, ok := errors.AsType[*Error](err); ok {
+	if e, ok := errors.AsType[*provider.Error](err); ok {
 		return e.Description
 	}
 	if e, ok := errors.AsType[*AuthorizationError](err); ok && words(err) != "" {
@@ -134,7 +136,7 @@ func describedBy(err error) string {
 
 // words says in a word what an error is.
 func words(err error) string {
-	switch e, ok := errors.AsType[*Error](err); {
+	switch e, ok := errors.AsType[*provider.Error](err); {
 	case err == nil:
 		return ""
 	case ok && e.Code != "":

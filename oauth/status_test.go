@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // TestStatuses: the list of what is connected, from the storage and from memory, with nothing secret in it.
@@ -77,7 +78,7 @@ func TestStatusesOfAnother(t *testing.T) {
 			return got[0]
 		}
 		idle.connect(t, "ann", "good")
-		w.p.fate = func(int) fate { return fate{err: &Error{Status: http.StatusServiceUnavailable}} }
+		w.p.fate = func(int) fate { return fate{err: &provider.Error{Status: http.StatusServiceUnavailable}} }
 		if err := idle.Source("ann").Renew(t.Context()); err == nil || list().LastError != "status_503" {
 			t.Fatalf("%v, and %+v", err, list())
 		}
@@ -88,7 +89,9 @@ func TestStatusesOfAnother(t *testing.T) {
 		if st := list(); st.State != StateConnected || st.Generation != 2 || st.LastError != "" {
 			t.Errorf("after another node has renewed the token: %+v", st)
 		}
-		w.p.fate = func(int) fate { return fate{err: &Error{Status: http.StatusBadRequest, Code: "invalid_grant"}} }
+		w.p.fate = func(int) fate {
+			return fate{err: &provider.Error{Status: http.StatusBadRequest, Code: "invalid_grant"}}
+		}
 		if err := other.Source("ann").Renew(t.Context()); err == nil {
 			t.Fatal("it is renewed")
 		}

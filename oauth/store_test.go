@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/certmagic"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // stored returns a token to store.
@@ -40,7 +41,7 @@ func equal(t *testing.T, got, want *Token) {
 func fails(t *testing.T) func(context.Context, *Token) (*Token, error) {
 	return func(context.Context, *Token) (*Token, error) {
 		t.Error("the provider is asked")
-		return nil, &Error{Status: 500}
+		return nil, &provider.Error{Status: 500}
 	}
 }
 
@@ -95,7 +96,7 @@ func TestRestart(t *testing.T) {
 		s, _ := sourceOf(st, fetch)
 		return s
 	}
-	p := &provider{life: time.Hour}
+	p := &endpoint{life: time.Hour}
 	s := start(p.fetch)
 	if c, err := s.Credential(t.Context()); err != nil || sent(c) != "1" {
 		t.Fatalf("%s, %v", sent(c), err)
@@ -106,7 +107,9 @@ func TestRestart(t *testing.T) {
 			t.Fatalf("after a restart: %s, %v", sent(c), err)
 		}
 	}
-	s.set.Fetch = p.fetch
+	s.set.Fetch = func(ctx context.Context, _ func() []string, before *Token) (*Token, error) {
+		return p.fetch(ctx, before)
+	}
 	if c, err := s.Refresh(t.Context(), s.Current()); err != nil || sent(c) != "2" {
 		t.Fatalf("after a refusal: %s, %v", sent(c), err)
 	}
@@ -180,7 +183,7 @@ func TestIdentity(t *testing.T) {
 	if token, err := s.load(t.Context()); token != nil || err != nil {
 		t.Errorf("a token for something else: %v, %v", token, err)
 	}
-	p := &provider{life: time.Hour}
+	p := &endpoint{life: time.Hour}
 	source, _ := sourceOf(s, p.fetch)
 	if c, err := source.Credential(t.Context()); err != nil || sent(c) != "1" || p.calls.Load() != 1 {
 		t.Errorf("%s, %v", sent(c), err)

@@ -8,6 +8,8 @@ import (
 	weakrand "math/rand/v2"
 	"strings"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 const (
@@ -38,8 +40,8 @@ func (tm term) sent(t *Token) string {
 //
 // The end that counts is that of the token which is sent. A token that comes again keeps the end that is known of
 // it, unless the provider gives it another one. A lifetime of zero means "without an end" on a first token only.
-func (tm term) begin(t *Token, a *answer, before *Token) {
-	life, over := a.lifetime, a.over
+func (tm term) begin(t *Token, a *provider.Answer, before *Token) {
+	life, over := a.Lifetime, a.Expired
 	if tm.idToken {
 		if own := idLifetime(a, t.obtained); own > 0 {
 			life, over = own, false
@@ -49,7 +51,7 @@ func (tm term) begin(t *Token, a *answer, before *Token) {
 	switch {
 	case tm.configured > 0:
 		tm.end(t, t.obtained.Add(tm.configured), tm.configured)
-	case again && (life == 0 || tm.idToken && a.idToken == ""):
+	case again && (life == 0 || tm.idToken && a.IDToken == ""):
 		if !before.expiry.IsZero() {
 			tm.end(t, before.expiry, before.expiry.Sub(t.obtained)) // of what is left, so that it is renewed ever closer to its end
 		}
@@ -118,11 +120,11 @@ func softMargin(life time.Duration, jitter float64) time.Duration {
 }
 
 // idLifetime returns how long the ID token of an answer can be used from when it came, or 0 if that is not known.
-func idLifetime(a *answer, received time.Time) time.Duration {
-	if a.idLifetime > 0 {
-		return a.idLifetime
+func idLifetime(a *provider.Answer, received time.Time) time.Duration {
+	if a.IDLifetime > 0 {
+		return a.IDLifetime
 	}
-	return idEnd(a.idToken, received).Sub(received)
+	return idEnd(a.IDToken, received).Sub(received)
 }
 
 // idEnd returns when an ID token ends that came at a time, or that time if it does not say so. It is exp, or that time
@@ -148,7 +150,7 @@ func idEnd(token string, received time.Time) time.Time {
 			left = whole
 		}
 	}
-	if left > maxLifetime {
+	if left > provider.MaxLifetime {
 		return received
 	}
 	return received.Add(left) // with the monotonic reading of received

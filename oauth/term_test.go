@@ -8,9 +8,12 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // jwtOf returns an ID token with claims.
@@ -28,34 +31,34 @@ func TestTerm(t *testing.T) {
 	last := &Token{access: "old", refresh: "r", obtained: now.Add(-time.Minute), expiry: now.Add(-time.Minute + lastSecond)}
 	for name, tt := range map[string]struct {
 		tm     term
-		a      answer
+		a      provider.Answer
 		before *Token
 		want   time.Duration // 0: not known
 	}{
-		"first":                       {a: answer{accessToken: "a", lifetime: time.Hour}, want: time.Hour},
-		"first, 0":                    {a: answer{accessToken: "a", over: true}},
-		"same, with what is left":     {a: answer{accessToken: "old", lifetime: 8 * time.Second}, before: before, want: 8 * time.Second},
-		"same, extended":              {a: answer{accessToken: "old", lifetime: time.Hour}, before: before, want: time.Hour},
-		"same, 0":                     {a: answer{accessToken: "old", over: true}, before: before, want: 9 * time.Second},
-		"same, nothing said":          {a: answer{accessToken: "old"}, before: before, want: 9 * time.Second},
-		"same, 0, never known":        {a: answer{accessToken: "old", over: true}, before: endless},
-		"same, 0, configured":         {tm: term{configured: time.Minute}, a: answer{accessToken: "old", over: true}, before: before, want: time.Minute},
-		"another, 0":                  {a: answer{accessToken: "new", over: true}, before: before, want: lastSecond},
-		"another, 0, twice":           {a: answer{accessToken: "new", over: true}, before: last},
-		"another, 0, never known":     {a: answer{accessToken: "new", over: true}, before: endless},
-		"another, nothing said":       {a: answer{accessToken: "new"}, before: before},
-		"ID token, exp":               {tm: term{idToken: true}, a: answer{accessToken: "a", idToken: jwtOf(`{"exp":` + unix(time.Minute) + `}`), lifetime: time.Hour}, want: time.Minute},
-		"ID token, exp and iat":       {tm: term{idToken: true}, a: answer{idToken: jwtOf(`{"exp":` + unix(time.Hour) + `,"iat":` + unix(time.Hour-time.Minute) + `}`)}, want: time.Minute},
-		"ID token, clock ahead":       {tm: term{idToken: true}, a: answer{idToken: jwtOf(`{"exp":` + unix(-time.Hour) + `,"iat":` + unix(-2*time.Hour) + `}`)}, want: time.Hour},
-		"ID token, its own lifetime":  {tm: term{idToken: true}, a: answer{idToken: jwtOf(`{}`), lifetime: time.Hour, idLifetime: time.Minute}, want: time.Minute},
-		"ID token, configured":        {tm: term{idToken: true, configured: 3 * time.Minute}, a: answer{idToken: jwtOf(`{"exp":` + unix(time.Minute) + `}`)}, want: 3 * time.Minute},
-		"ID token, opaque":            {tm: term{idToken: true}, a: answer{idToken: "opaque", lifetime: time.Hour}, want: time.Hour},
-		"ID token, broken":            {tm: term{idToken: true}, a: answer{idToken: "e30.!.x", lifetime: time.Hour}, want: time.Hour},
-		"ID token, exp is a text":     {tm: term{idToken: true}, a: answer{idToken: jwtOf(`{"exp":"soon"}`), lifetime: time.Hour}, want: time.Hour},
-		"ID token, exp is for ever":   {tm: term{idToken: true}, a: answer{idToken: jwtOf(`{"exp":99999999999}`), lifetime: time.Hour}, want: time.Hour},
-		"ID token, exp is beyond all": {tm: term{idToken: true}, a: answer{idToken: jwtOf(`{"exp":1e300}`), lifetime: time.Hour}, want: time.Hour},
-		"ID token, none comes":        {tm: term{idToken: true}, a: answer{accessToken: "a", lifetime: time.Hour}, before: before, want: 9 * time.Second},
-		"access token beside it":      {a: answer{accessToken: "a", idToken: jwtOf(`{"exp":` + unix(time.Minute) + `}`), lifetime: time.Hour}, want: time.Hour},
+		"first":                       {a: provider.Answer{AccessToken: "a", Lifetime: time.Hour}, want: time.Hour},
+		"first, 0":                    {a: provider.Answer{AccessToken: "a", Expired: true}},
+		"same, with what is left":     {a: provider.Answer{AccessToken: "old", Lifetime: 8 * time.Second}, before: before, want: 8 * time.Second},
+		"same, extended":              {a: provider.Answer{AccessToken: "old", Lifetime: time.Hour}, before: before, want: time.Hour},
+		"same, 0":                     {a: provider.Answer{AccessToken: "old", Expired: true}, before: before, want: 9 * time.Second},
+		"same, nothing said":          {a: provider.Answer{AccessToken: "old"}, before: before, want: 9 * time.Second},
+		"same, 0, never known":        {a: provider.Answer{AccessToken: "old", Expired: true}, before: endless},
+		"same, 0, configured":         {tm: term{configured: time.Minute}, a: provider.Answer{AccessToken: "old", Expired: true}, before: before, want: time.Minute},
+		"another, 0":                  {a: provider.Answer{AccessToken: "new", Expired: true}, before: before, want: lastSecond},
+		"another, 0, twice":           {a: provider.Answer{AccessToken: "new", Expired: true}, before: last},
+		"another, 0, never known":     {a: provider.Answer{AccessToken: "new", Expired: true}, before: endless},
+		"another, nothing said":       {a: provider.Answer{AccessToken: "new"}, before: before},
+		"ID token, exp":               {tm: term{idToken: true}, a: provider.Answer{AccessToken: "a", IDToken: jwtOf(`{"exp":` + unix(time.Minute) + `}`), Lifetime: time.Hour}, want: time.Minute},
+		"ID token, exp and iat":       {tm: term{idToken: true}, a: provider.Answer{IDToken: jwtOf(`{"exp":` + unix(time.Hour) + `,"iat":` + unix(time.Hour-time.Minute) + `}`)}, want: time.Minute},
+		"ID token, clock ahead":       {tm: term{idToken: true}, a: provider.Answer{IDToken: jwtOf(`{"exp":` + unix(-time.Hour) + `,"iat":` + unix(-2*time.Hour) + `}`)}, want: time.Hour},
+		"ID token, its own lifetime":  {tm: term{idToken: true}, a: provider.Answer{IDToken: jwtOf(`{}`), Lifetime: time.Hour, IDLifetime: time.Minute}, want: time.Minute},
+		"ID token, configured":        {tm: term{idToken: true, configured: 3 * time.Minute}, a: provider.Answer{IDToken: jwtOf(`{"exp":` + unix(time.Minute) + `}`)}, want: 3 * time.Minute},
+		"ID token, opaque":            {tm: term{idToken: true}, a: provider.Answer{IDToken: "opaque", Lifetime: time.Hour}, want: time.Hour},
+		"ID token, broken":            {tm: term{idToken: true}, a: provider.Answer{IDToken: "e30.!.x", Lifetime: time.Hour}, want: time.Hour},
+		"ID token, exp is a text":     {tm: term{idToken: true}, a: provider.Answer{IDToken: jwtOf(`{"exp":"soon"}`), Lifetime: time.Hour}, want: time.Hour},
+		"ID token, exp is for ever":   {tm: term{idToken: true}, a: provider.Answer{IDToken: jwtOf(`{"exp":99999999999}`), Lifetime: time.Hour}, want: time.Hour},
+		"ID token, exp is beyond all": {tm: term{idToken: true}, a: provider.Answer{IDToken: jwtOf(`{"exp":1e300}`), Lifetime: time.Hour}, want: time.Hour},
+		"ID token, none comes":        {tm: term{idToken: true}, a: provider.Answer{AccessToken: "a", Lifetime: time.Hour}, before: before, want: 9 * time.Second},
+		"access token beside it":      {a: provider.Answer{AccessToken: "a", IDToken: jwtOf(`{"exp":` + unix(time.Minute) + `}`), Lifetime: time.Hour}, want: time.Hour},
 	} {
 		token := newToken(&tt.a, now, tt.tm, tt.before)
 		var got time.Duration
@@ -88,7 +91,7 @@ func TestRefreshBefore(t *testing.T) {
 	}{
 		{&never, time.Hour, 0}, {&hour, 24 * time.Hour, time.Hour}, {&hour, time.Hour, 30 * time.Minute}, {&hour, time.Minute, 30 * time.Second},
 	} {
-		token := newToken(&answer{accessToken: "a", lifetime: tt.life}, time.Now(), term{before: tt.before}, nil)
+		token := newToken(&provider.Answer{AccessToken: "a", Lifetime: tt.life}, time.Now(), term{before: tt.before}, nil)
 		if got := token.expiry.Sub(token.soft); got != tt.want {
 			t.Errorf("%v of %v: %v before its end, want %v", *tt.before, tt.life, got, tt.want)
 		}
@@ -127,15 +130,15 @@ func TestSameTokenAgain(t *testing.T) {
 			var n, calls int
 			var ends time.Time
 			s, _ := newSource(t, nil)
-			s.set.Fetch = func(_ context.Context, before *Token) (*Token, error) {
+			s.set.Fetch = func(_ context.Context, _ func() []string, before *Token) (*Token, error) {
 				calls++
 				now := time.Now()
 				if !now.Before(ends) {
 					n++
 					ends = now.Add(life)
 				}
-				left, over := lifetime(strconv.Itoa(int(ends.Sub(now) / time.Second)))
-				return newToken(&answer{accessToken: strconv.Itoa(n), lifetime: left, over: over}, now, term{}, before), nil
+				left := ends.Sub(now).Truncate(time.Second)
+				return newToken(&provider.Answer{AccessToken: strconv.Itoa(n), Lifetime: left, Expired: left == 0}, now, term{}, before), nil
 			}
 			for end := time.Now().Add(10 * life); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 				c, err := s.Credential(t.Context())
@@ -162,7 +165,7 @@ func TestIDTokenOnly(t *testing.T) {
 		n.set.Term.idToken = true
 		n.set.Build = (&Method{TokenField: fieldIDToken}).build
 		idToken := func(life time.Duration) string { return jwtOf(fmt.Sprintf(`{"exp":%d}`, time.Now().Add(life).Unix())) }
-		first := newToken(&answer{idToken: idToken(5 * time.Minute), refreshToken: w.p.connect().refresh}, time.Now(), n.records.store.term, nil)
+		first := newToken(&provider.Answer{IDToken: idToken(5 * time.Minute), RefreshToken: w.p.connect().refresh}, time.Now(), n.records.store.term, nil)
 		first.connected = first.obtained
 		if err := n.install(t.Context(), first); err != nil {
 			t.Fatal(err)
@@ -170,9 +173,9 @@ func TestIDTokenOnly(t *testing.T) {
 		second := idToken(10 * time.Minute)
 		w.p.decide(func(i int) fate {
 			if i > 1 {
-				return fate{say: &answer{accessToken: "x", lifetime: time.Hour}} // and no ID token
+				return fate{say: &provider.Answer{AccessToken: "x", Lifetime: time.Hour}} // and no ID token
 			}
-			return fate{say: &answer{accessToken: "x", idToken: second, lifetime: time.Hour}}
+			return fate{say: &provider.Answer{AccessToken: "x", IDToken: second, Lifetime: time.Hour}}
 		})
 		time.Sleep(5*time.Minute - 10*time.Second)
 		n.mustHave(t, first.id)
@@ -210,7 +213,7 @@ func TestNeedsWhatIsSent(t *testing.T) {
 		{"id_token", `{"access_token":"a"}`, ""},
 	} {
 		m, _ := provision(t, "token_url "+serve(t, respond(http.StatusOK, tt.body))+"\nclient_id i\nclient_secret s\ntoken_field "+tt.field)
-		token, err := m.fetch(t.Context(), newClient(nil, nil), nil)
+		token, err := m.fetch(t.Context(), nil, nil)
 		if (err == nil) != (tt.want != "") {
 			t.Errorf("%s of %s: %v", tt.field, tt.body, err)
 		}
@@ -218,4 +221,48 @@ func TestNeedsWhatIsSent(t *testing.T) {
 			t.Errorf("%s of %s: %v is sent", tt.field, tt.body, m.term().sent(token))
 		}
 	}
+}
+
+// TestConfiguredLifetime: expires_in of the configuration counts from the receipt, and overrides the provider.
+func TestConfiguredLifetime(t *testing.T) {
+	received := time.Now()
+	for _, tt := range []struct{ said, configured, want time.Duration }{
+		{time.Hour, 0, time.Hour},
+		{time.Hour, time.Minute, time.Minute},
+		{time.Minute, time.Hour, time.Hour},
+		{0, time.Hour, time.Hour},
+		{0, 0, 0},
+	} {
+		token := newToken(&provider.Answer{AccessToken: "t", Lifetime: tt.said}, received, term{configured: tt.configured}, nil)
+		if tt.want == 0 {
+			if !token.expiry.IsZero() || !token.soft.IsZero() {
+				t.Errorf("%+v: expires at %v", tt, token.expiry)
+			}
+			continue
+		}
+		if got := token.expiry.Sub(received); got != tt.want {
+			t.Errorf("%+v: %v", tt, got)
+		}
+		// Expiry is counted by the monotonic clock: a step of the wall clock does not move it.
+		if !strings.Contains(token.expiry.String(), "m=") || !strings.Contains(token.soft.String(), "m=") {
+			t.Errorf("%v has no monotonic reading", token.expiry)
+		}
+	}
+}
+
+// FuzzTerm: whatever lifetime a provider gives, the times of a token are in order.
+func FuzzTerm(f *testing.F) {
+	for _, life := range []time.Duration{0, 1, time.Second, time.Hour, provider.MaxLifetime} {
+		f.Add(int64(life))
+	}
+	f.Fuzz(func(t *testing.T, n int64) {
+		life := time.Duration(n)
+		if life < 0 || life > provider.MaxLifetime {
+			return // no answer has it
+		}
+		token := newToken(&provider.Answer{AccessToken: "a", Lifetime: life}, time.Now(), term{}, nil)
+		if token.expiry.IsZero() != (life == 0) || token.soft.After(token.expiry) || token.expiry.Before(token.obtained) && !token.expiry.IsZero() {
+			t.Errorf("obtained %v, soft %v, expires %v", token.obtained, token.soft, token.expiry)
+		}
+	})
 }

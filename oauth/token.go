@@ -2,7 +2,11 @@
 
 package oauth
 
-import "time"
+import (
+	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+)
 
 // Token is a set of tokens as a provider issued it. It never changes.
 type Token struct {
@@ -44,8 +48,8 @@ type ending struct {
 }
 
 // newToken returns the token of an answer. before is the token in whose place it comes, or nil.
-func newToken(a *answer, received time.Time, tm term, before *Token) *Token {
-	t := &Token{access: a.accessToken, id: a.idToken, refresh: a.refreshToken, obtained: received}
+func newToken(a *provider.Answer, received time.Time, tm term, before *Token) *Token {
+	t := &Token{access: a.AccessToken, id: a.IDToken, refresh: a.RefreshToken, obtained: received}
 	if before != nil && t.refresh == "" {
 		t.refresh = before.refresh // RFC 6749 §6
 	}

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // TestUsersApart: names that a file system, or Unicode, might take for one have records of their own.
@@ -91,7 +93,7 @@ func TestIdleMemory(t *testing.T) {
 	before := heap()
 	for i := range users {
 		s := g.Source("user" + strconv.Itoa(i))
-		token := newToken(&answer{accessToken: fmt.Sprintf("%040d", i), refreshToken: fmt.Sprintf("%040d", i), lifetime: time.Hour}, time.Now(), term{}, nil)
+		token := newToken(&provider.Answer{AccessToken: fmt.Sprintf("%040d", i), RefreshToken: fmt.Sprintf("%040d", i), Lifetime: time.Hour}, time.Now(), term{}, nil)
 		token.generation, token.connected = 1, time.Now()
 		s.conn.token.Store(token)
 		s.records.scheduleRecheck(token)
@@ -113,7 +115,9 @@ func TestReloadOfUsers(t *testing.T) {
 		s := &web{p: w.p}
 		g := w.gateway(s, perUser)
 		g.connect(t, "ann", "good")
-		w.p.fate = func(int) fate { return fate{err: &Error{Status: http.StatusUnauthorized, Code: "invalid_client"}} }
+		w.p.fate = func(int) fate {
+			return fate{err: &provider.Error{Status: http.StatusUnauthorized, Code: "invalid_client"}}
+		}
 		for range 300 {
 			time.Sleep(time.Second)
 			_, _ = g.serves(t, "ann")

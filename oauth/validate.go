@@ -15,29 +15,25 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
-// reservedParams are parameters of token requests that have an option of their own, or are the protocol's.
+// reservedParams are parameters of token requests that have an option of their own, or are the
+// protocol's.
 var reservedParams = []string{
 	"grant_type", "client_id", "client_secret", "scope", "audience", "resource", "refresh_token", "code", "redirect_uri", "code_verifier",
 }
 
-// Validate implements caddy.Validator: it checks what can be checked without resolving placeholders.
+// Validate implements caddy.Validator: it checks what can be checked without resolving
+// placeholders.
 func (m *Method) Validate() error {
-	oneOf := func(option, val string, possible ...string) error {
-		if val != "" && !slices.Contains(possible, val) {
-			return fmt.Errorf("auth oauth2: %s: %s is not one of %s", option, value.Quote(val, possible...), strings.Join(possible, ", "))
+	errs := []error{checkOneOf("grant", m.Grant, grantClientCredentials, grantAuthorizationCode)}
+	for _, o := range options {
+		if o.oneOf != nil {
+			errs = append(errs, checkOneOf(o.name, *o.text(m), o.oneOf...))
 		}
-		return nil
 	}
-	err := errors.Join(
-		oneOf("grant", m.Grant, grantClientCredentials, grantAuthorizationCode),
-		oneOf("client_auth", m.ClientAuth, authBasic, authBasicRaw, authPost, authNone),
-		oneOf("refresh_client_auth", m.RefreshClientAuth, authBasic, authBasicRaw, authPost, authNone),
-		oneOf("pkce", m.PKCE, "S256", "off"),
-		oneOf("token_request", m.TokenRequest, "form", "json"),
-		oneOf("token_field", m.TokenField, "access_token", "id_token"),
-	)
+	err := errors.Join(errs...)
 	switch {
 	case err != nil:
 		return err
@@ -47,11 +43,11 @@ func (m *Method) Validate() error {
 		return errors.New("auth oauth2: token_url is missing; it is the URL of the provider's token endpoint")
 	case m.ClientID == "":
 		return errors.New("auth oauth2: client_id is missing")
-	case m.ClientSecret == "" && m.ClientAuth != authNone:
+	case m.ClientSecret == "" && m.ClientAuth != provider.ClientAuthNone:
 		return errors.New("auth oauth2: client_secret is missing; best write {env.NAME} (or client_auth none, for a client without a secret)")
-	case m.ClientSecret != "" && m.ClientAuth == authNone && (m.RefreshClientAuth == "" || m.RefreshClientAuth == authNone):
+	case m.ClientSecret != "" && m.ClientAuth == provider.ClientAuthNone && (m.RefreshClientAuth == "" || m.RefreshClientAuth == provider.ClientAuthNone):
 		return errors.New("auth oauth2: client_secret is of no use with client_auth none; remove one")
-	case m.ExpiresIn < 0 || time.Duration(m.ExpiresIn) > maxLifetime:
+	case m.ExpiresIn < 0 || time.Duration(m.ExpiresIn) > provider.MaxLifetime:
 		return errors.New("auth oauth2: expires_in: it is not between 0 and ten years")
 	case m.RefreshBefore != nil && *m.RefreshBefore < 0:
 		return errors.New("auth oauth2: refresh_before: it is below zero; never renews a token when it has ended")
@@ -79,8 +75,16 @@ func (m *Method) Validate() error {
 	return m.checkPlace()
 }
 
-// protocolParams are parameters of authorization requests that belong to the flow. Whoever could change one would break it, or
-// its protection.
+// checkOneOf reports a value that is not possible. "" stands for the default.
+func checkOneOf(option, val string, possible ...string) error {
+	if val != "" && !slices.Contains(possible, val) {
+		return fmt.Errorf("auth oauth2: %s: %s is not one of %s", option, value.Quote(val, possible...), strings.Join(possible, ", "))
+	}
+	return nil
+}
+
+// protocolParams are parameters of authorization requests that belong to the flow. Whoever could
+// change one would break it, or its protection.
 var protocolParams = []string{
 	"state", "redirect_uri", "response_type", "client_id", "code_challenge", "code_challenge_method",
 }
@@ -88,22 +92,9 @@ var protocolParams = []string{
 // checkAuthorization checks what belongs to the grant authorization_code.
 func (m *Method) checkAuthorization() error {
 	if !m.Interactive() {
-		for _, option := range []struct {
-			name  string
-			given bool
-		}{
-			{"authorization_url", m.AuthorizationURL != ""},
-			{"redirect_url", m.RedirectURL != ""},
-			{"issuer", m.Issuer != ""},
-			{"revocation_url", m.RevocationURL != ""},
-			{"refresh_client_auth", m.RefreshClientAuth != ""},
-			{"pkce", m.PKCE != ""},
-			{"send_scope_on_refresh", m.SendScopeOnRefresh},
-			{"authorization_param", len(m.AuthorizationParams) > 0},
-			{"connection", m.Connection != ""},
-		} {
-			if option.given {
-				return fmt.Errorf("auth oauth2: %s: it belongs to the grant authorization_code; remove it, or change the grant", option.name)
+		for _, o := range options {
+			if o.code && o.isGiven(m) {
+				return fmt.Errorf("auth oauth2: %s: it belongs to the grant authorization_code; remove it, or change the grant", o.name)
 			}
 		}
 		return nil
@@ -114,7 +105,7 @@ func (m *Method) checkAuthorization() error {
 	case m.RedirectURL == "":
 		return errors.New("auth oauth2: redirect_url is missing; it is the public URL of authenticated_api_console's route and /callback, " +
 			"such as https://gateway.example.com/connect/callback")
-	case m.ClientSecret == "" && m.RefreshClientAuth != "" && m.RefreshClientAuth != authNone:
+	case m.ClientSecret == "" && m.RefreshClientAuth != "" && m.RefreshClientAuth != provider.ClientAuthNone:
 		return fmt.Errorf("auth oauth2: refresh_client_auth: %s needs a client_secret", m.RefreshClientAuth)
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.AuthorizationParams)) {
@@ -128,8 +119,8 @@ func (m *Method) checkAuthorization() error {
 	return checkConnection(m.Connection, m.ConnectionTrusted)
 }
 
-// clientChosen matches placeholders whose value a client chooses: header fields, query parameters, cookies, and whatever else
-// a request says of itself.
+// clientChosen matches placeholders whose value a client chooses: header fields, query parameters,
+// cookies, and whatever else a request says of itself.
 var clientChosen = regexp.MustCompile(`\{http\.(request\.|regexp\.)`)
 
 // authenticated matches those among them that a client does not choose.

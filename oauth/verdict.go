@@ -4,9 +4,10 @@ package oauth
 
 import (
 	"errors"
-	"net/http"
 	"slices"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // verdict is what the answer to a refresh says of the refresh token.
@@ -38,29 +39,19 @@ var clientErrors = []string{
 
 // judge returns the verdict of a failed refresh.
 func judge(err error) verdict {
-	e, ok := errors.AsType[*Error](err)
+	e, ok := errors.AsType[*provider.Error](err)
 	switch {
-	case !ok || saysNothing(e.Status):
+	case !ok || e.Inconclusive():
 		return verdictNone
 	case e.Code == "invalid_grant":
 		return verdictRejected
 	case slices.Contains(clientErrors, e.Code):
 		return verdictClient
-	case e.Status >= 400 || e.Code != "" || errors.Is(e.Err, errNoIDToken) || errors.Is(e.Err, errNotIssued):
+	case e.Status >= 400 || e.Code != "" || errors.Is(e.Err, provider.ErrNoIDToken) || errors.Is(e.Err, provider.ErrNotIssued):
 		return verdictRefused
 	default:
 		return verdictNone
 	}
-}
-
-// saysNothing reports whether an answer with a status says nothing of the request in it: 0 stands for no
-// answer, 407 is a proxy's, 408, 425 and 429 ask to come again, and 5xx is a failure of the server.
-func saysNothing(status int) bool {
-	switch status {
-	case http.StatusProxyAuthRequired, http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
-		return true
-	}
-	return status < 200 || status >= 300 && status < 400 || status >= 500
 }
 
 // refusal reports whether the provider has refused the refresh token, in whatever words.

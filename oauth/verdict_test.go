@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // TestJudge: what the answer to a refresh says of the refresh token.
@@ -19,33 +21,33 @@ func TestJudge(t *testing.T) {
 		want verdict
 	}{
 		{errors.New("the storage fails"), verdictNone},
-		{&Error{Err: errors.New("connection refused")}, verdictNone},
-		{&Error{Status: 500, Code: "invalid_grant"}, verdictNone},
-		{&Error{Status: 503}, verdictNone},
-		{&Error{Status: 429, Code: "invalid_grant"}, verdictNone},
-		{&Error{Status: 408}, verdictNone},
-		{&Error{Status: 425, Code: "x"}, verdictNone},
-		{&Error{Status: 407}, verdictNone},
-		{&Error{Status: 302, Code: "invalid_grant"}, verdictNone},
-		{&Error{Status: 200, Err: errNoDocument}, verdictNone},
-		{&Error{Status: 200, Err: errNoToken}, verdictNone},
-		{&Error{Status: 200, Err: errNotIssued}, verdictRefused}, // WeChat, TikTok
-		{&Error{Status: 401, Code: "invalid_client"}, verdictClient},
-		{&Error{Status: 200, Code: "incorrect_client_credentials"}, verdictClient},
-		{&Error{Status: 200, Code: "bad_client_secret"}, verdictClient},
-		{&Error{Status: 400, Code: "unsupported_grant_type"}, verdictClient},
-		{&Error{Status: 400, Code: "invalid_scope"}, verdictClient},
-		{&Error{Status: 400, Err: errNoDocument}, verdictRefused}, // HubSpot, Strava, Fitbit, Twitch
-		{&Error{Status: 401, Err: errNoDocument}, verdictRefused}, // HTML
-		{&Error{Status: 401, Code: "invalid_token"}, verdictRefused},
-		{&Error{Status: 404}, verdictRefused},
-		{&Error{Status: 410}, verdictRefused},
-		{&Error{Status: 200, Code: "invalid_code"}, verdictRefused}, // Zoho
-		{&Error{Status: 200, Code: "unnamed"}, verdictRefused},
-		{&Error{Status: 200, Err: errNoIDToken}, verdictRefused},
-		{&Error{Status: 400, Code: "invalid_grant"}, verdictRejected},
-		{&Error{Status: 200, Code: "invalid_grant"}, verdictRejected},
-		{fmt.Errorf("wrapped: %w", &Error{Status: 401, Code: "invalid_grant"}), verdictRejected},
+		{&provider.Error{Err: errors.New("connection refused")}, verdictNone},
+		{&provider.Error{Status: 500, Code: "invalid_grant"}, verdictNone},
+		{&provider.Error{Status: 503}, verdictNone},
+		{&provider.Error{Status: 429, Code: "invalid_grant"}, verdictNone},
+		{&provider.Error{Status: 408}, verdictNone},
+		{&provider.Error{Status: 425, Code: "x"}, verdictNone},
+		{&provider.Error{Status: 407}, verdictNone},
+		{&provider.Error{Status: 302, Code: "invalid_grant"}, verdictNone},
+		{&provider.Error{Status: 200, Err: errNoDocument}, verdictNone},
+		{&provider.Error{Status: 200, Err: errNoToken}, verdictNone},
+		{&provider.Error{Status: 200, Err: provider.ErrNotIssued}, verdictRefused}, // WeChat, TikTok
+		{&provider.Error{Status: 401, Code: "invalid_client"}, verdictClient},
+		{&provider.Error{Status: 200, Code: "incorrect_client_credentials"}, verdictClient},
+		{&provider.Error{Status: 200, Code: "bad_client_secret"}, verdictClient},
+		{&provider.Error{Status: 400, Code: "unsupported_grant_type"}, verdictClient},
+		{&provider.Error{Status: 400, Code: "invalid_scope"}, verdictClient},
+		{&provider.Error{Status: 400, Err: errNoDocument}, verdictRefused}, // HubSpot, Strava, Fitbit, Twitch
+		{&provider.Error{Status: 401, Err: errNoDocument}, verdictRefused}, // HTML
+		{&provider.Error{Status: 401, Code: "invalid_token"}, verdictRefused},
+		{&provider.Error{Status: 404}, verdictRefused},
+		{&provider.Error{Status: 410}, verdictRefused},
+		{&provider.Error{Status: 200, Code: "invalid_code"}, verdictRefused}, // Zoho
+		{&provider.Error{Status: 200, Code: "unnamed"}, verdictRefused},
+		{&provider.Error{Status: 200, Err: provider.ErrNoIDToken}, verdictRefused},
+		{&provider.Error{Status: 400, Code: "invalid_grant"}, verdictRejected},
+		{&provider.Error{Status: 200, Code: "invalid_grant"}, verdictRejected},
+		{fmt.Errorf("wrapped: %w", &provider.Error{Status: 401, Code: "invalid_grant"}), verdictRejected},
 	} {
 		if got := judge(tt.err); got != tt.want {
 			t.Errorf("%v: %v, want %v", tt.err, got, tt.want)
@@ -103,7 +105,7 @@ func documentedConsequences(t *testing.T) [][]consequence {
 }
 
 // allRefusals are how providers refuse a refresh token, in their own words and in those of RFC 6749.
-var allRefusals = map[string]*Error{
+var allRefusals = map[string]*provider.Error{
 	"invalid_grant": {Status: http.StatusBadRequest, Code: "invalid_grant"},
 	"200":           {Status: http.StatusOK, Code: "invalid_grant"},
 	"HubSpot":       {Status: http.StatusBadRequest, Err: errNoDocument},
@@ -111,11 +113,11 @@ var allRefusals = map[string]*Error{
 	"HTML":          {Status: http.StatusForbidden, Err: errNoDocument},
 	"Gitea":         {Status: http.StatusBadRequest, Code: "unauthorized_client"},
 	"GitHub":        {Status: http.StatusOK, Code: "bad_refresh_token"},
-	"WeChat":        {Status: http.StatusOK, Err: errNotIssued},
+	"WeChat":        {Status: http.StatusOK, Err: provider.ErrNotIssued},
 }
 
 // eachRefusal runs a test with each of them.
-func eachRefusal(t *testing.T, life time.Duration, do func(t *testing.T, w *world, refusal *Error)) {
+func eachRefusal(t *testing.T, life time.Duration, do func(t *testing.T, w *world, refusal *provider.Error)) {
 	t.Helper()
 	for name, refusal := range allRefusals {
 		t.Run(name, func(t *testing.T) {
@@ -136,7 +138,7 @@ func mustGet(t *testing.T, n *node, want string, within time.Duration) {
 
 // TestRefusedWhileValid: some providers renew a token only when it has ended (hh.ru). What they say before ends nothing.
 func TestRefusedWhileValid(t *testing.T) {
-	eachRefusal(t, 20*time.Second, func(t *testing.T, w *world, refusal *Error) {
+	eachRefusal(t, 20*time.Second, func(t *testing.T, w *world, refusal *provider.Error) {
 		// A lifetime is whole seconds: the provider takes the token for valid up to a second longer.
 		n := w.connected(1)[0]
 		w.p.decide(func(int) fate {
@@ -158,7 +160,7 @@ func TestRefusedWhileValid(t *testing.T) {
 
 // TestRefusedOnce: one refusal never costs a person's consent, and no request either.
 func TestRefusedOnce(t *testing.T) {
-	eachRefusal(t, 10*time.Minute, func(t *testing.T, w *world, refusal *Error) {
+	eachRefusal(t, 10*time.Minute, func(t *testing.T, w *world, refusal *provider.Error) {
 		n := w.connected(1)[0]
 		w.p.decide(func(i int) fate {
 			if i == 1 {
@@ -177,7 +179,7 @@ func TestRefusedOnce(t *testing.T) {
 // TestRefusedAtTheEnd: who uses the connection when the access token has ended is told at once that it must be connected again, and who does
 // not sees it within a minute. A success clears it, unless the provider has said twice that the grant is gone.
 func TestRefusedAtTheEnd(t *testing.T) {
-	eachRefusal(t, 10*time.Minute, func(t *testing.T, w *world, refusal *Error) {
+	eachRefusal(t, 10*time.Minute, func(t *testing.T, w *world, refusal *provider.Error) {
 		n := w.connected(1)[0]
 		w.p.decide(func(int) fate { return fate{err: refusal} })
 		time.Sleep(w.p.life - 30*time.Second)
@@ -221,7 +223,7 @@ func TestRefusedAtTheEnd(t *testing.T) {
 // TestRefusedByBoth: the API refuses an access token that has not ended, of one path perhaps, and the provider refuses to renew it.
 // Requests that the API serves go on.
 func TestRefusedByBoth(t *testing.T) {
-	eachRefusal(t, time.Hour, func(t *testing.T, w *world, refusal *Error) {
+	eachRefusal(t, time.Hour, func(t *testing.T, w *world, refusal *provider.Error) {
 		n := w.connected(1)[0]
 		w.p.decide(func(int) fate { return fate{err: refusal} })
 		c, err := n.Credential(t.Context())
@@ -246,7 +248,7 @@ func TestRefusedByBoth(t *testing.T) {
 
 // TestRefusedWithoutEnd: where the end of an access token is not known the API's refusal is it.
 func TestRefusedWithoutEnd(t *testing.T) {
-	eachRefusal(t, 0, func(t *testing.T, w *world, refusal *Error) {
+	eachRefusal(t, 0, func(t *testing.T, w *world, refusal *provider.Error) {
 		n := w.connected(1)[0]
 		c, err := n.Credential(t.Context())
 		if err != nil {
@@ -285,7 +287,7 @@ func TestRefusalsOfManyNodes(t *testing.T) {
 			ends = n0(nodes).stored().expiry
 			w.p.decide(func(int) fate {
 				if time.Now().Before(ends) {
-					return fate{err: &Error{Status: http.StatusBadRequest, Code: "invalid_grant"}}
+					return fate{err: &provider.Error{Status: http.StatusBadRequest, Code: "invalid_grant"}}
 				}
 				return fate{}
 			})

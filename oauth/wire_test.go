@@ -134,7 +134,7 @@ func TestTokenRequest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, _ := provision(t, "token_url "+w.url()+"\n"+tt.block)
-			token, err := m.fetch(t.Context(), newClient(nil, nil), nil)
+			token, err := m.fetch(t.Context(), nil, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -155,7 +155,7 @@ func TestTokenRequest(t *testing.T) {
 func TestTokenURLQuery(t *testing.T) {
 	w := newWire(t)
 	m, _ := provision(t, "token_url "+w.url()+"?tenant=a%2Fb&x\nclient_id i\nclient_secret s")
-	if _, err := m.fetch(t.Context(), newClient(nil, nil), nil); err != nil {
+	if _, err := m.fetch(t.Context(), nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := <-w.requests, w.want("/token?tenant=a%2Fb&x", "Basic aTpz", form, "grant_type=client_credentials"); got != want {
@@ -171,10 +171,9 @@ func TestRotatedSecret(t *testing.T) {
 	t.Setenv("TEST_AUDIENCE", "first")
 	m, _ := provision(t, "token_url "+w.url()+"\nclient_id i\nclient_secret {file."+file+"}\n"+
 		"client_auth client_secret_post\naudience {env.TEST_AUDIENCE}\ntoken_param pin {file."+file+"}")
-	client := newClient(nil, nil)
 	call := func(want string) {
 		t.Helper()
-		if _, err := m.fetch(context.Background(), client, nil); err != nil {
+		if _, err := m.fetch(context.Background(), nil, nil); err != nil {
 			t.Fatal(err)
 		}
 		if _, body, _ := strings.Cut(<-w.requests, "\r\n\r\n"); body != want {
@@ -188,7 +187,7 @@ func TestRotatedSecret(t *testing.T) {
 
 	// An empty file, in the midst of its rotation say, is never an empty secret.
 	write(t, file, "")
-	if _, err := m.fetch(context.Background(), client, nil); err == nil || !strings.Contains(err.Error(), "client_secret") {
+	if _, err := m.fetch(context.Background(), nil, nil); err == nil || !strings.Contains(err.Error(), "client_secret") {
 		t.Errorf("with an empty file: %v", err)
 	}
 	if len(w.requests) != 0 {
@@ -206,7 +205,7 @@ func TestTokenField(t *testing.T) {
 		{"id_token", `{"access_token":"a","id_token":"i\r\n"}`, ""},
 	} {
 		m, _ := provision(t, "token_url "+serve(t, respond(200, tt.body))+"\nclient_id i\nclient_secret s\ntoken_field "+tt.field)
-		token, err := m.fetch(t.Context(), newClient(nil, nil), nil)
+		token, err := m.fetch(t.Context(), nil, nil)
 		switch {
 		case tt.want == "" && (err == nil || !strings.Contains(err.Error(), "id_token")):
 			t.Errorf("%s: %v", tt.body, err)

@@ -20,6 +20,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	oauthprovider "github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -298,7 +299,7 @@ func (w *world) wantFailures(want int) {
 // wantUnavailable fails the test unless an error says that the provider gives no token now, and when to come again.
 func wantUnavailable(t *testing.T, err error) {
 	t.Helper()
-	e, ok := errors.AsType[*oauth.Error](err)
+	e, ok := errors.AsType[*oauthprovider.Error](err)
 	if !ok || e.Rejected() || e.Retry.IsZero() {
 		t.Errorf("the error is %v", err)
 	}

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 //go:embed templates/*.html
@@ -96,12 +97,8 @@ func (v *visit) show(m *message) error {
 // because returns what the log says of a failure: for that of a token request all that an operator needs to mend it.
 func because(ds datasource, err error) []zap.Field {
 	fields := []zap.Field{zap.String("datasource", ds.Datasource()), zap.Error(err)}
-	if e, ok := errors.AsType[*oauth.Error](err); ok {
-		fields = append(fields, zap.String("token_endpoint", e.Host), zap.Int("status", e.Status), zap.String("oauth_error", e.Code),
-			zap.String("remedy", e.Remedy()))
-		if e.Description != "" {
-			fields = append(fields, zap.String("error_description", e.Description))
-		}
+	if e, ok := errors.AsType[*provider.Error](err); ok {
+		fields = append(fields, zap.Inline(e))
 	}
 	return fields
 }
@@ -117,7 +114,7 @@ func (v *visit) showFailure(m *message, err error) error {
 
 // says returns what a provider has written of an error, or "".
 func says(err error) string {
-	if e, ok := errors.AsType[*oauth.Error](err); ok {
+	if e, ok := errors.AsType[*provider.Error](err); ok {
 		return e.Description
 	}
 	if e, ok := errors.AsType[*oauth.AuthorizationError](err); ok {

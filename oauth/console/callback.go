@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // finishTimeout is how long somebody waits for the redemption of a code. It goes on after that.
@@ -193,7 +194,7 @@ func (v *visit) finish(flow *oauth.Flow, ds datasource, code string) error {
 
 // notFinished says why there is no connection, or none yet.
 func (v *visit) notFinished(ctx context.Context, flow *oauth.Flow, ds datasource, err error) error {
-	_, failed := errors.AsType[*oauth.Error](err)
+	_, failed := errors.AsType[*provider.Error](err)
 	late := ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded) && !failed // the datasource's own timeout may be longer
 	if late || errors.Is(err, oauth.ErrSent) {
 		v.logger.Warn("the provider has not answered yet; the account may still be connected", because(ds, err)...)

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // TestDenied has a provider send somebody back with an error. The words are ours, whatever it sends (O16).
@@ -75,14 +76,14 @@ func TestNotRedeemed(t *testing.T) {
 		status int
 		words  string
 	}{
-		"used":            {&oauth.Error{Status: 400, Code: "invalid_grant"}, 502, "does not accept the code"},
-		"wrong secret":    {&oauth.Error{Status: 401, Code: "invalid_client"}, 502, "client id and secret"},
-		"at GitHub":       {&oauth.Error{Status: 200, Code: "incorrect_client_credentials"}, 502, "client id and secret"},
-		"at Slack":        {&oauth.Error{Status: 200, Code: "bad_client_secret"}, 502, "client id and secret"},
-		"unknown code":    {&oauth.Error{Status: 400, Code: "strange"}, 502, "a reason that this gateway does not know"},
-		"busy":            {&oauth.Error{Status: 503, Code: "temporarily_unavailable"}, 502, "The provider is busy."},
-		"down":            {&oauth.Error{Host: "provider.example", Err: errors.New("dial tcp: refused")}, 502, "could not be reached"},
-		"nonsense":        {&oauth.Error{Status: 200, Err: errors.New("no JSON")}, 502, "no answer that the gateway can use"},
+		"used":            {&provider.Error{Status: 400, Code: "invalid_grant"}, 502, "does not accept the code"},
+		"wrong secret":    {&provider.Error{Status: 401, Code: "invalid_client"}, 502, "client id and secret"},
+		"at GitHub":       {&provider.Error{Status: 200, Code: "incorrect_client_credentials"}, 502, "client id and secret"},
+		"at Slack":        {&provider.Error{Status: 200, Code: "bad_client_secret"}, 502, "client id and secret"},
+		"unknown code":    {&provider.Error{Status: 400, Code: "strange"}, 502, "a reason that this gateway does not know"},
+		"busy":            {&provider.Error{Status: 503, Code: "temporarily_unavailable"}, 502, "The provider is busy."},
+		"down":            {&provider.Error{Host: "provider.example", Err: errors.New("dial tcp: refused")}, 502, "could not be reached"},
+		"nonsense":        {&provider.Error{Status: 200, Err: errors.New("no JSON")}, 502, "no answer that the gateway can use"},
 		"slow":            {context.DeadlineExceeded, 502, "did not answer in time"},
 		"key missing":     {oauth.ErrKeyMissing, 502, "a key that this gateway lacks"},
 		"storage":         {errors.New("read-only file system"), 502, "storage"},
@@ -109,7 +110,7 @@ func TestNotRedeemed(t *testing.T) {
 
 // TestRemedies checks that the log of a failure has all that an operator needs to mend it.
 func TestRemedies(t *testing.T) {
-	failed := &oauth.Error{Host: "login.example", Status: 401, Code: "invalid_client", Err: errors.New("the cause")}
+	failed := &provider.Error{Host: "login.example", Status: 401, Code: "invalid_client", Err: errors.New("the cause")}
 	for message, fail := range map[string]func(g *bed, ds *fake){
 		"connecting an account failed": func(g *bed, ds *fake) {
 			state, cookie := g.connect("ann", "", "crm")
@@ -162,7 +163,7 @@ func TestRemedies(t *testing.T) {
 // come by the address of a callback.
 func TestWhatTheProviderSays(t *testing.T) {
 	const said, shown = `AADSTS70043: <b>expired</b>`, `<q>AADSTS70043: &lt;b&gt;expired&lt;/b&gt;</q>`
-	failed := &oauth.Error{Host: "p", Status: 400, Code: "invalid_grant", Description: said}
+	failed := &provider.Error{Host: "p", Status: 400, Code: "invalid_grant", Description: said}
 	status := &oauth.Status{State: oauth.StateReauthorize, LastError: "invalid_grant", LastDescription: said}
 	for name, visit := range map[string]func(g *bed, ds *fake, user string) *answer{
 		"the card": func(g *bed, _ *fake, user string) *answer {

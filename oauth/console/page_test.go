@@ -15,6 +15,7 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 func since(d time.Duration) *time.Time {
@@ -279,12 +280,12 @@ func TestFailures(t *testing.T) {
 		status int
 		words  string
 	}{
-		"refused":             {"refresh", &oauth.Error{Status: 401, Code: "invalid_client"}, 502, "client id and secret"},
-		"down":                {"refresh", &oauth.Error{Status: 503}, 503, "no answer that the gateway can use"},
+		"refused":             {"refresh", &provider.Error{Status: 401, Code: "invalid_client"}, 502, "client id and secret"},
+		"down":                {"refresh", &provider.Error{Status: 503}, 503, "no answer that the gateway can use"},
 		"withdrawn":           {"refresh", &oauth.AuthorizationError{Reason: "revoked"}, 503, "withdrawn the access"},
-		"a GitHub client":     {"refresh", &oauth.Error{Status: 200, Code: "incorrect_client_credentials"}, 502, "client id and secret"},
-		"a Slack client":      {"refresh", &oauth.Error{Status: 200, Code: "bad_client_secret"}, 502, "client id and secret"},
-		"a code nobody knows": {"refresh", &oauth.Error{Status: 400, Code: "strange"}, 503, "a reason that this gateway does not know"},
+		"a GitHub client":     {"refresh", &provider.Error{Status: 200, Code: "incorrect_client_credentials"}, 502, "client id and secret"},
+		"a Slack client":      {"refresh", &provider.Error{Status: 200, Code: "bad_client_secret"}, 502, "client id and secret"},
+		"a code nobody knows": {"refresh", &provider.Error{Status: 400, Code: "strange"}, 503, "a reason that this gateway does not know"},
 		"not renewable":       {"refresh", oauth.ErrNotRenewable, 409, "given no refresh token"},
 		"key":                 {"refresh", oauth.ErrKeyMissing, 503, "a key that this gateway lacks"},
 		"disconnect":          {"disconnect", errors.New("read-only"), 503, "Its log says what"},

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
 // message is a page that says one thing. Its words are fixed: nothing that a request has brought is in it, so nobody can have a page
@@ -331,7 +332,7 @@ func messageOf(title string, err error) *message {
 		m.Hint = "If somebody has removed the gateway's access at the provider, press Connect again."
 		return m
 	}
-	e, ok := errors.AsType[*oauth.Error](err)
+	e, ok := errors.AsType[*provider.Error](err)
 	switch {
 	case errors.Is(err, oauth.ErrKeyMissing):
 		m.Text = "What is stored was sealed with a key that this gateway lacks."
@@ -365,7 +366,7 @@ func messageOfFinish(err error) message {
 	m := *messageOf("The account could not be connected", err)
 	m.Status = http.StatusBadGateway
 	m.Text, _, _ = strings.Cut(m.Text, " It is asked again") // that is of renewals: a code is good once
-	if e, ok := errors.AsType[*oauth.Error](err); ok && e.Code == "invalid_grant" {
+	if e, ok := errors.AsType[*provider.Error](err); ok && e.Code == "invalid_grant" {
 		m.Text = "The provider does not accept the code that it has sent with you: it has expired, was used already, or was made for another address."
 		m.Hint = startAgain
 	}

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package oauth
+package provider
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"net/url"
@@ -13,10 +12,11 @@ import (
 	"unicode/utf8"
 )
 
-// What a provider says of an error (error_description, RFC 6749 §5.2) is often the only thing that names
-// the cause: Entra's AADSTS codes, Okta's and Salesforce's reasons. Operators see it, in the log, in the
-// console and in the status; callers of the API never do. It is a stranger's text, so it is short, has
-// nothing in it that a terminal obeys, and none of our secrets, which some providers repeat.
+// What a provider says of an error (error_description, RFC 6749 §5.2) is often the only thing that
+// names the cause: Entra's AADSTS codes, Okta's and Salesforce's reasons. Operators see it, in the
+// log, in the console and in the status; callers of the API never do. It is a stranger's text, so
+// it is short, has nothing in it that a terminal obeys, and holds no secret, which some providers
+// repeat.
 const (
 	// maxDescription bounds a description, in bytes.
 	maxDescription = 300
@@ -24,8 +24,8 @@ const (
 	// maxRead bounds what is looked at of one.
 	maxRead = 4 << 10
 
-	// gram is how much of a secret tells something of it: that many bytes of one in a row are cut, and
-	// of a shorter secret the whole of it where it stands as a word. "sec" is no secret within "second".
+	// gram is how many bytes of a secret in a row tell something of it, so that they are cut. A
+	// shorter secret is cut where it stands as a word: "sec" is no secret within "second".
 	gram = 8
 
 	// cutMark stands for a secret.
@@ -38,8 +38,8 @@ func describe(text string, secrets ...string) string {
 	return strings.TrimSpace(cutRunes(text, maxDescription))
 }
 
-// printable returns text without what cannot be seen: control characters, and those that turn its
-// direction around. White space becomes one blank.
+// printable returns text without characters that cannot be seen: control characters, and those
+// that turn the direction of the text around. White space becomes one blank.
 func printable(text string) string {
 	text = strings.Map(func(r rune) rune {
 		switch {
@@ -54,7 +54,7 @@ func printable(text string) string {
 	return strings.Join(strings.Fields(text), " ")
 }
 
-// cutRunes returns the beginning of text, at most that many bytes of it and no part of a character.
+// cutRunes returns the beginning of text: at most limit bytes, and no part of a character.
 func cutRunes(text string, limit int) string {
 	if len(text) <= limit {
 		return text
@@ -65,8 +65,9 @@ func cutRunes(text string, limit int) string {
 	return text[:limit]
 }
 
-// without returns text with a mark in the place of each piece of a secret, in whatever form a provider may
-// repeat it: as it is, percent-encoded, in hexadecimal digits, or in base64 among other things.
+// without returns text with a mark in the place of each piece of a secret, in whatever form a
+// provider may repeat the secret: as it is, percent-encoded, in hexadecimal digits, or in base64
+// among other things.
 func without(text string, secrets []string) string {
 	folded := foldASCII(text)
 	at := make(map[string][]int, len(folded))
@@ -104,8 +105,8 @@ func without(text string, secrets []string) string {
 	return strings.ToValidUTF8(sb.String(), "")
 }
 
-// forms returns the forms in which a secret may be repeated. Those in base64 are without their ends, which
-// depend on the neighbours.
+// forms returns the forms in which a secret may be repeated. The forms in base64 are without their
+// ends, which depend on the neighbours.
 func forms(secret string) []string {
 	if secret == "" {
 		return nil
@@ -153,61 +154,38 @@ func foldASCII(text string) string {
 	return string(folded)
 }
 
-// secrets returns what no description may show of a client: its secret, also as Basic has it, and
-// parameters that are not in the configuration as they are sent.
-func (m *Method) secrets(to *client) []string {
-	all := []string{to.secret}
-	if to.secret != "" {
-		basic := to.id + ":" + to.secret
-		escaped := url.QueryEscape(to.id) + ":" + url.QueryEscape(to.secret)
-		for _, pair := range []string{basic, escaped} {
-			all = append(all, base64.StdEncoding.EncodeToString([]byte(pair)))
-		}
-	}
-	for name, val := range to.params {
-		if val != m.TokenParams[name] {
-			all = append(all, val)
-		}
-	}
-	return all
+// Describe returns what the provider has written of an error, such as in the query of a callback,
+// as operators may see it: printable, at most 300 bytes, and without the secrets of the client and
+// those that are given. Callers of the API must not see it.
+func (cfg *Config) Describe(text string, more ...string) string {
+	return describe(text, slices.Concat(cfg.secrets(), more)...)
 }
 
-// sentSecrets are the parameters of a token request that no description may show.
-var sentSecrets = []string{"client_secret", "code", "code_verifier", "refresh_token"}
-
-// texts returns the tokens of a set.
-func (t *Token) texts() []string {
-	if t == nil {
-		return nil
-	}
-	return []string{t.access, t.refresh, t.id}
-}
-
-type knownKey struct{}
-
-// knowing returns a context for requests whose answers must not be shown with tokens that are known.
-func knowing(ctx context.Context, tokens func() []string) context.Context {
-	return context.WithValue(ctx, knownKey{}, tokens)
-}
-
-// knownTokens returns the tokens that are known.
-func knownTokens(ctx context.Context) []string {
-	if tokens, ok := ctx.Value(knownKey{}).(func() []string); ok {
-		return tokens()
-	}
-	return nil
-}
-
-// Describe returns what the provider has written of an error, such as in the query of a callback, as
-// operators may see it: printable, at most 300 bytes, and without the secrets of the datasource, the tokens
-// of a connection, and more that is given. Callers of the API must not see it.
-func (m *Method) Describe(connection, text string, more ...string) string {
-	if text == "" {
+// describe returns the description of the error in an answer.
+func (a *attempt) describe(got *Answer) string {
+	if got.description == "" {
 		return ""
 	}
-	to, err := m.resolve()
-	if err != nil {
-		return "" // whatever is secret in it cannot be known
+	hidden := []string{got.AccessToken, got.RefreshToken, got.IDToken}
+	for _, name := range sentSecrets {
+		hidden = append(hidden, a.form.Get(name))
 	}
-	return describe(text, slices.Concat(m.secrets(to), m.set.pool.known(connection).current().texts(), more)...)
+	return a.cfg.Describe(got.description, hidden...)
+}
+
+// sentSecrets are the parameters of a request that no description may show.
+var sentSecrets = []string{"client_secret", "code", "code_verifier", "refresh_token", "token"}
+
+// secrets returns what no description may show: the client's secret, also as Basic has it, and
+// what the caller knows.
+func (cfg *Config) secrets() []string {
+	all := slices.Clone(cfg.Secrets)
+	if cfg.ClientSecret != "" {
+		all = append(all, cfg.ClientSecret, basic(cfg.ClientID, cfg.ClientSecret),
+			basic(url.QueryEscape(cfg.ClientID), url.QueryEscape(cfg.ClientSecret)))
+	}
+	if cfg.Tokens != nil {
+		all = append(all, cfg.Tokens()...)
+	}
+	return all
 }

@@ -1,94 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package oauth
+package provider
 
 import (
 	"bytes"
 	"compress/flate"
 	"compress/gzip"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 )
 
-// serve returns the URL of a token endpoint.
-func serve(t *testing.T, handler http.HandlerFunc) string {
-	t.Helper()
-	server := httptest.NewServer(handler)
-	t.Cleanup(func() {
-		server.CloseClientConnections() // a handler may wait for the end of its request
-		server.Close()
-	})
-	return server.URL + "/token"
-}
-
-// respond returns a handler that answers with headers in pairs.
-func respond(status int, body string, headers ...string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		for i := 0; i < len(headers); i += 2 {
-			w.Header().Set(headers[i], headers[i+1])
-		}
-		w.WriteHeader(status)
-		io.WriteString(w, body)
-	}
-}
-
-// attempt has a source with a valid token make one renewal at the endpoint, and returns its error. Whatever the endpoint
-// does: the old token stays in use, there is no more than a megabyte for it, it ends in time, and nobody gets to see secrets
-// or what the endpoint has written.
-func attempt(t *testing.T, url string, options ...string) error {
-	t.Helper()
-	m, observed := provision(t, "token_url "+url+"\nclient_id i\nclient_secret "+clientSecret+"\ntimeout 500ms\n"+strings.Join(options, "\n"))
-	client := newClient(nil, nil)
-	defer client.CloseIdleConnections()
-	st, _ := newStore(t, new(memory))
-	s, sourceLogs := sourceOf(st, nil)
-	s.set.Build = m.build
-	s.set.Fetch = func(ctx context.Context, before *Token) (*Token, error) { return m.fetch(ctx, client, before) }
-	old := issue(tokenText, time.Hour)
-	old.soft = time.Now().Add(-time.Minute)
-	s.conn.token.Store(old)
-
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	start := time.Now()
-	f, err := s.renew(start, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	<-f.done
-	if took := time.Since(start); took > 5*time.Second {
-		t.Errorf("took %v", took)
-	}
-	runtime.ReadMemStats(&after)
-	if n := after.TotalAlloc - before.TotalAlloc; n > 8*maxAnswer {
-		t.Errorf("%d bytes were allocated", n)
-	}
-	err = s.conn.lastErr
-	if err != nil {
-		if got := s.conn.token.Load(); got != old {
-			t.Errorf("after %v the old token is not in use", err)
-		}
-		if found := leaks(anyText(err)); found != nil {
-			t.Errorf("the error shows %q: %v", found, err)
-		}
-	}
-	if found := leaks(observed.String() + sourceLogs.String()); found != nil {
-		t.Errorf("the log shows %q: %s", found, sourceLogs)
-	}
-	return err
-}
-
-// TestEndless (E1, E2): what is too long is not read to its end.
+// TestEndless: what is too long is not read to its end.
 func TestEndless(t *testing.T) {
 	chunk := bytes.Repeat([]byte(bodyText), 1000)
 	var zipped, deflated bytes.Buffer
@@ -126,7 +56,7 @@ func TestEndless(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			written.Store(0)
-			err := attempt(t, serve(t, tt.handler))
+			err := attemptAt(t, serve(t, tt.handler))
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
@@ -146,13 +76,14 @@ func TestEndless(t *testing.T) {
 		"no coding":    respond(200, `{"access_token":"t"}`, "Content-Encoding", "UTF-8"),
 		"the very end": respond(200, `{"access_token":"t"}`+strings.Repeat(" ", maxAnswer-20)),
 	} {
-		if err := attempt(t, serve(t, handler)); err != nil {
+		if err := attemptAt(t, serve(t, handler)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
-// TestRedirects (E6): neither the client's secret nor anything else goes to where a token endpoint points.
+// TestRedirects: neither the client's secret nor anything else goes to where a token endpoint
+// points.
 func TestRedirects(t *testing.T) {
 	var elsewhere atomic.Int32
 	count := func(w http.ResponseWriter, _ *http.Request) {
@@ -169,7 +100,7 @@ func TestRedirects(t *testing.T) {
 				io.WriteString(w, `{"access_token":"theirs","error_description":"`+bodyText+`"}`)
 			})
 			mux.HandleFunc("/elsewhere", count)
-			err, ok := attempt(t, serve(t, mux.ServeHTTP)).(*Error) //nolint:errorlint // it is what renewals return
+			err, ok := attemptAt(t, serve(t, mux.ServeHTTP)).(*Error) //nolint:errorlint // it is what requests return
 			if !ok || err.Status != status || err.Rejected() || !strings.Contains(err.Remedy(), "redirects") {
 				t.Errorf("%d to %q: %v", status, target, err)
 			}
@@ -180,7 +111,7 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
-// TestSlow (E7): the whole call has one time limit.
+// TestSlow: the whole call has one time limit.
 func TestSlow(t *testing.T) {
 	wait := func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 	drip := func(w http.ResponseWriter, r *http.Request) {
@@ -202,7 +133,7 @@ func TestSlow(t *testing.T) {
 		<-r.Context().Done()
 	}
 	for name, handler := range map[string]http.HandlerFunc{"headers": wait, "body": drip, "half a body": half} {
-		err := attempt(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+		err := attemptAt(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body) // else the server does not notice that the client has gone
 			handler(w, r)
 		}))
@@ -245,18 +176,19 @@ func TestNoHTTP(t *testing.T) {
 				conn.Close()
 			}
 		}()
-		if err := attempt(t, "http://"+l.Addr().String()+"/"); err == nil {
+		if err := attemptAt(t, "http://"+l.Addr().String()+"/"); err == nil {
 			t.Errorf("%.60q: no error", raw)
 		}
 		l.Close()
 	}
 	// Nobody listens there any more.
-	if err := attempt(t, "http://127.0.0.1:1/"); err == nil || !strings.Contains(err.Error(), "refused") {
+	if err := attemptAt(t, "http://127.0.0.1:1/"); err == nil || !strings.Contains(err.Error(), "refused") {
 		t.Error(err)
 	}
 }
 
-// TestSlowHTTP2: net/http's HTTP/2 tells no cause of a cancelled request. The log says that there was no answer in time all the same.
+// TestSlowHTTP2: net/http's HTTP/2 tells no cause of a cancelled request. The log says that there
+// was no answer in time all the same.
 func TestSlowHTTP2(t *testing.T) {
 	hang := make(chan struct{})
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hang }))
@@ -264,11 +196,38 @@ func TestSlowHTTP2(t *testing.T) {
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	t.Cleanup(func() { close(hang) })
-	m, _ := provision(t, "token_url "+server.URL+"\nclient_id id\nclient_secret s\ntimeout 300ms")
 	trusted := x509.NewCertPool()
 	trusted.AddCert(server.Certificate())
-	_, err := m.fetch(t.Context(), newClient(&tls.Config{RootCAs: trusted}, new(net.Dialer).DialContext), nil)
+	client := New(&tls.Config{RootCAs: trusted}, new(net.Dialer).DialContext)
+	_, err := client.Credentials(t.Context(), configOf(server.URL))
 	if err == nil || !strings.Contains(err.Error(), "no answer in time") {
 		t.Error(err)
+	}
+}
+
+// TestRetryAfter: seconds or a date; what is neither says nothing. What is absurd is cut where it
+// is used.
+func TestRetryAfter(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for text, want := range map[string]time.Time{
+		"":                              {},
+		"120":                           now.Add(2 * time.Minute),
+		"0":                             now,
+		"Fri, 02 Jan 2026 03:05:05 GMT": now.Add(time.Minute),
+		"Fri, 02 Jan 2026 02:04:05 GMT": now.Add(-time.Hour),
+		"2147483647":                    now.Add(2147483647 * time.Second),
+		"Fri, 31 Dec 9999 23:59:59 GMT": time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC),
+		"99999999999999999999":          {},
+		"-5":                            {},
+		"1.5":                           {},
+		"1e3":                           {},
+		"soon":                          {},
+		"120, 240":                      {},
+		"2026-01-02T03:05:05Z":          {},
+	} {
+		got := retryAfter(&http.Response{Header: http.Header{"Retry-After": {text}}}, now)
+		if !got.Equal(want) {
+			t.Errorf("%q: %v, want %v", text, got, want)
+		}
 	}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package oauth
+package provider
 
 import (
 	"fmt"
@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestLifetime (E5): what reads as a number is a lifetime; anything else, zero, negative or above ten years counts as absent,
-// and never loses the token.
+// TestLifetime: what reads as a number is a lifetime; anything else, zero, negative or above
+// ten years counts as absent, and never loses the token.
 func TestLifetime(t *testing.T) {
 	const hour, tenYears = time.Hour, 3650 * 24 * time.Hour
 	for raw, want := range map[string]time.Duration{
@@ -28,12 +28,12 @@ func TestLifetime(t *testing.T) {
 		`1e-400`: 0, `1e-12`: 0, // not even a nanosecond: as good as zero
 	} {
 		a, err := parseAnswer([]byte(`{"access_token":"t","expires_in":` + raw + `,"refresh_token":"r"}`))
-		if err != nil || a.accessToken != "t" || a.refreshToken != "r" {
+		if err != nil || a.AccessToken != "t" || a.RefreshToken != "r" {
 			t.Errorf("%s: the token is lost: %+v, %v", raw, a, err)
 			continue
 		}
-		if a.lifetime != want {
-			t.Errorf("%s: %v, want %v", raw, a.lifetime, want)
+		if a.Lifetime != want {
+			t.Errorf("%s: %v, want %v", raw, a.Lifetime, want)
 		}
 	}
 	// No JSON: what reads as a number is one all the same, and what stands behind it counts.
@@ -42,48 +42,21 @@ func TestLifetime(t *testing.T) {
 		`undefined`: 0, `None`: 0, `3_600`: 0,
 	} {
 		a, err := parseAnswer([]byte(`{"access_token":"t","expires_in":` + raw + `,"refresh_token":"r"}`))
-		if err != nil || a.accessToken != "t" || a.refreshToken != "r" || a.lifetime != want {
+		if err != nil || a.AccessToken != "t" || a.RefreshToken != "r" || a.Lifetime != want {
 			t.Errorf("%s: %+v, %v", raw, a, err)
 		}
 	}
 	for raw, want := range map[string]bool{`0`: true, `-0`: true, `"0"`: true, `-5`: true, `"-5"`: true, `1`: false, `null`: false, `""`: false, `"x"`: false, `1e400`: false} {
-		if a, err := parseAnswer([]byte(`{"access_token":"t","expires_in":` + raw + `}`)); err != nil || a.over != want {
+		if a, err := parseAnswer([]byte(`{"access_token":"t","expires_in":` + raw + `}`)); err != nil || a.Expired != want {
 			t.Errorf("%s: %+v, %v", raw, a, err)
 		}
 	}
-	if a, err := parseAnswer([]byte(`{"access_token":"t"}`)); err != nil || a.lifetime != 0 {
+	if a, err := parseAnswer([]byte(`{"access_token":"t"}`)); err != nil || a.Lifetime != 0 {
 		t.Errorf("without expires_in: %+v, %v", a, err)
 	}
 }
 
-// TestConfiguredLifetime: expires_in of the configuration counts from the receipt, and overrides the provider.
-func TestConfiguredLifetime(t *testing.T) {
-	received := time.Now()
-	for _, tt := range []struct{ said, configured, want time.Duration }{
-		{time.Hour, 0, time.Hour},
-		{time.Hour, time.Minute, time.Minute},
-		{time.Minute, time.Hour, time.Hour},
-		{0, time.Hour, time.Hour},
-		{0, 0, 0},
-	} {
-		token := newToken(&answer{accessToken: "t", lifetime: tt.said}, received, term{configured: tt.configured}, nil)
-		if tt.want == 0 {
-			if !token.expiry.IsZero() || !token.soft.IsZero() {
-				t.Errorf("%+v: expires at %v", tt, token.expiry)
-			}
-			continue
-		}
-		if got := token.expiry.Sub(received); got != tt.want {
-			t.Errorf("%+v: %v", tt, got)
-		}
-		// Expiry is counted by the monotonic clock: a step of the wall clock does not move it (T46).
-		if !strings.Contains(token.expiry.String(), "m=") || !strings.Contains(token.soft.String(), "m=") {
-			t.Errorf("%v has no monotonic reading", token.expiry)
-		}
-	}
-}
-
-// TestShapes (E3): one document, exact names, the first of two.
+// TestShapes: one document, exact names, the first of two.
 func TestShapes(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"access_token":"a"}`:                                            "a",
@@ -119,7 +92,7 @@ func TestShapes(t *testing.T) {
 		`{"access_token":"a","x":` + nested(100) + `}`:                    "a",
 	} {
 		a, err := parseAnswer([]byte(body))
-		if err != nil || a.accessToken != want || a.errorCode != "" {
+		if err != nil || a.AccessToken != want || a.errorCode != "" {
 			t.Errorf("%.80q: %.80q, error %q, %v", body, a.token(), a.code(), err)
 		}
 	}
@@ -139,23 +112,23 @@ func TestShapes(t *testing.T) {
 		`{"access_token":"b\x41","refresh_token":"r"}`, `{"access_token":" b","refresh_token":"r"}`, `{"access_token":"b ","refresh_token":"r"}`,
 		`{"access_token":"\u007f","refresh_token":"r"}`, `{"access_token":"b\tc","refresh_token":"r"}`, `access_token=%zz&refresh_token=r&error=`,
 	} {
-		if a, err := parseAnswer([]byte(body)); err != nil || a.accessToken != "" || a.refreshToken != "r" {
+		if a, err := parseAnswer([]byte(body)); err != nil || a.AccessToken != "" || a.RefreshToken != "r" {
 			t.Errorf("%.80q: %+v, %v", body, a, err)
 		}
 	}
-	if a, err := parseAnswer([]byte("{}")); err != nil || a.accessToken != "" {
+	if a, err := parseAnswer([]byte("{}")); err != nil || a.AccessToken != "" {
 		t.Errorf("{}: %+v, %v", a, err)
 	}
 }
 
-func (a *answer) token() string {
+func (a *Answer) token() string {
 	if a == nil {
 		return "no answer"
 	}
-	return a.accessToken
+	return a.AccessToken
 }
 
-func (a *answer) code() string {
+func (a *Answer) code() string {
 	if a == nil {
 		return "no answer"
 	}
@@ -164,8 +137,8 @@ func (a *answer) code() string {
 
 func nested(depth int) string { return strings.Repeat("[", depth) + strings.Repeat("]", depth) }
 
-// TestTokenBytes (E4): only visible ASCII and blanks can be sent, and no blank at an end. A token of other bytes is none; one that is not needed does not lose the
-// one that is.
+// TestTokenBytes: only visible ASCII and blanks can be sent, and no blank at an end. A token
+// of other bytes is none; one that is not needed does not lose the one that is.
 func TestTokenBytes(t *testing.T) {
 	for _, bad := range []string{"\r", "\n", "\r\nX-Evil: 1", "\x00", "\x7f", " ", "\t", "é", "\u0080", "\u2028", "日本", "\ufeff", "\x1b", "\ufffd"} {
 		for _, val := range []string{bad, "a" + bad, bad + "b", "a" + bad + "b"} {
@@ -181,12 +154,12 @@ func TestTokenBytes(t *testing.T) {
 					if err != nil {
 						t.Fatalf("%s: %v", body, err)
 					}
-					got := []string{a.accessToken, a.refreshToken, a.idToken}
+					got := []string{a.AccessToken, a.RefreshToken, a.IDToken}
 					want := []string{"a", "r", "i"}
 					if want[i] = ""; val == "a b" {
 						want[i] = val
 					}
-					if strings.Join(got, ",") != strings.Join(want, ",") || a.lifetime != time.Hour {
+					if strings.Join(got, ",") != strings.Join(want, ",") || a.Lifetime != time.Hour {
 						t.Errorf("%s: %q", body, got)
 					}
 				}
@@ -195,7 +168,8 @@ func TestTokenBytes(t *testing.T) {
 	}
 }
 
-// TestHarmlessBytes: only what is used is judged. A rotated refresh token must not be lost for anything else in the answer.
+// TestHarmlessBytes: only what is used is judged. A rotated refresh token must not be lost for
+// anything else in the answer.
 func TestHarmlessBytes(t *testing.T) {
 	const good = `"access_token":"a b","refresh_token":"r","expires_in":60`
 	for _, body := range []string{
@@ -219,13 +193,14 @@ func TestHarmlessBytes(t *testing.T) {
 		`<a href="/?a=1&error=x&access_token=evil">log</a>{` + good + "}",
 	} {
 		a, err := parseAnswer([]byte(body))
-		if err != nil || a.accessToken != "a b" || a.refreshToken != "r" || a.lifetime != time.Minute || a.errorCode != "" {
+		if err != nil || a.AccessToken != "a b" || a.RefreshToken != "r" || a.Lifetime != time.Minute || a.errorCode != "" {
 			t.Errorf("%.90q: %+v, %v", body, a, err)
 		}
 	}
 }
 
-// TestNested: what stands in another object, in a text or in a page is no answer, whatever is around it.
+// TestNested: what stands in another object, in a text or in a page is no answer, whatever is
+// around it.
 func TestNested(t *testing.T) {
 	const evil = `{"access_token":"evil","refresh_token":"evil"}`
 	for _, body := range []string{
@@ -234,7 +209,7 @@ func TestNested(t *testing.T) {
 		`{"name":"{\"access_token\":\"evil\"}"}`, `<p>{"name":"{\"access_token\":\"evil\"}"}`,
 		`<a href="/?a=1&access_token=evil&refresh_token=evil">`, `<a href="?x&error=invalid_grant&y">`,
 	} {
-		if a, _ := parseAnswer([]byte(body)); a != nil && (a.accessToken != "" || a.refreshToken != "" || a.errorCode != "") {
+		if a, _ := parseAnswer([]byte(body)); a != nil && (a.AccessToken != "" || a.RefreshToken != "" || a.errorCode != "") {
 			t.Errorf("%s: %+v", body, a)
 		}
 	}
@@ -270,13 +245,14 @@ func TestBelieved(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := a.believed(tt.status, tt.idToken); got.sent(tt.idToken) != tt.sent || got.refreshToken != tt.kept || got.errorCode != a.errorCode {
+		if got := a.believed(tt.status, tt.idToken); got.sent(tt.idToken) != tt.sent || got.RefreshToken != tt.kept || got.errorCode != a.errorCode {
 			t.Errorf("%d %s: %+v", tt.status, tt.body, got)
 		}
 	}
 }
 
-// TestErrorCode: the error code is what a provider writes into our log and into answers to callers.
+// TestErrorCode: the error code is what a provider writes into our log and into answers to
+// callers.
 func TestErrorCode(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"error":"invalid_client"}`:                              "invalid_client",
@@ -311,6 +287,29 @@ func TestErrorCode(t *testing.T) {
 		a, err := parseAnswer([]byte(body))
 		if err != nil || a.errorCode != want {
 			t.Errorf("%s: %q, want %q, %v", body, a.code(), want, err)
+		}
+	}
+}
+
+// TestRefreshLifetime: each name, in each form, and what says that there is no end.
+func TestRefreshLifetime(t *testing.T) {
+	for body, want := range map[string]time.Duration{
+		`{"access_token":"a","refresh_expires_in":1800}`:                               30 * time.Minute,
+		`{"access_token":"a","refresh_token_expires_in":"15897600"}`:                   15897600 * time.Second,
+		`{"access_token":"a","x_refresh_token_expires_in":8726400.0}`:                  8726400 * time.Second,
+		`{"access_token":"a","refresh_expires_in":1800,"refresh_token_expires_in":60}`: time.Minute,
+		`{"access_token":"a","refresh_expires_in":0,"refresh_token_expires_in":60}`:    time.Minute,
+		`{"access_token":"a","refresh_expires_in":0}`:                                  0, // Keycloak, of an offline token
+		`{"access_token":"a","refresh_expires_in":-1}`:                                 0,
+		`{"access_token":"a","refresh_expires_in":null}`:                               0,
+		`{"access_token":"a","refresh_expires_in":"soon"}`:                             0,
+		`{"access_token":"a","Refresh_Expires_In":60}`:                                 0,
+		`{"access_token":"a","refresh_expires_in":1e300}`:                              0,
+		`{"access_token":"a"}`:                                                         0,
+		`access_token=a&refresh_token_expires_in=60`:                                   time.Minute,
+	} {
+		if got, err := parseAnswer([]byte(body)); err != nil || got.RefreshLifetime != want {
+			t.Errorf("%s: %v, %v", body, got.RefreshLifetime, err)
 		}
 	}
 }

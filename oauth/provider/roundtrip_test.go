@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package oauth
+package provider
 
 import (
 	"bufio"
 	"context"
 	"crypto/tls"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,10 +17,6 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
-
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy" // brings the modules of caddy.network_proxy
 )
 
 // script is what a provider does with a connection: it writes, and returns when the connection is
@@ -140,85 +134,43 @@ func (h *hostile) serve(conn net.Conn, do script, gone <-chan struct{}) {
 	}
 }
 
-// senders are the places that send a request to a provider.
-var senders = map[string]func(ctx context.Context, m *Method) error{
-	"fetch": func(ctx context.Context, m *Method) error { _, err := m.fetch(ctx, m.http, nil); return err },
-	"redeem": func(ctx context.Context, m *Method) error {
-		c, err := m.redeem(ctx, m.http, "r")
-		if err == nil && c.got.accessToken != "good" {
-			return fmt.Errorf("got %q", c.got.accessToken)
+// senders are the requests that are sent to a provider.
+var senders = map[string]func(ctx context.Context, c *Client, cfg *Config) error{
+	"credentials": func(ctx context.Context, c *Client, cfg *Config) error {
+		_, err := c.Credentials(ctx, cfg)
+		return err
+	},
+	"refresh": func(ctx context.Context, c *Client, cfg *Config) error {
+		a, err := c.Refresh(ctx, cfg, "r")
+		if err == nil && a.AccessToken != "good" {
+			return fmt.Errorf("got %q", a.AccessToken)
 		}
 		return err
 	},
-	"exchange": func(ctx context.Context, m *Method) error {
-		_, err := m.exchange(ctx, m.http, "code", "verifier")
+	"exchange": func(ctx context.Context, c *Client, cfg *Config) error {
+		_, err := c.Exchange(ctx, cfg, "code", "verifier")
 		return err
 	},
-	"revoke": func(ctx context.Context, m *Method) error { return m.revoke(ctx, &Token{access: "a"}) },
-}
-
-// TestSendersProxy: whatever is asked of a provider goes through the proxy, and its placeholders are global ones.
-func TestSendersProxy(t *testing.T) {
-	var seen atomic.Int64
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Host == "provider.test" {
-			seen.Add(1)
-		}
-		_, _ = io.WriteString(w, `{"access_token":"good","refresh_token":"r","expires_in":3600}`)
-	}))
-	defer proxy.Close()
-	t.Setenv("PROXY", proxy.URL)
-	for name, send := range senders {
-		for _, option := range []string{"network_proxy url " + proxy.URL, "network_proxy url {env.PROXY}", ""} {
-			m := newSender(t, "http://provider.test/x", nil)
-			m.InsecureHTTP = true
-			if option == "" {
-				m.UseProxy(func(*http.Request) (*url.URL, error) { return url.Parse(proxy.URL) })
-			} else {
-				d := caddyfile.NewTestDispenser(option)
-				d.Next()
-				if err := m.unmarshalProxy(d); err != nil {
-					t.Fatal(err)
-				}
-				ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
-				defer cancel()
-				if err := m.loadProxy(ctx); err != nil {
-					t.Fatal(err)
-				}
-				m.UseProxy(nil) // the API's is another one
-			}
-			m.http.Transport.(*tokenTransport).base.Proxy = m.proxy.of
-			seen.Store(0)
-			if err := send(t.Context(), m); err != nil || seen.Load() != 1 {
-				t.Errorf("%s, %q: %v, and the proxy has seen %d requests", name, option, err, seen.Load())
-			}
-		}
-	}
+	"revoke": func(ctx context.Context, c *Client, cfg *Config) error { return c.Revoke(ctx, cfg, "a", "") },
 }
 
 const hostileTimeout = 200 * time.Millisecond
 
-// newSender returns a method whose endpoints are all at one URL.
-func newSender(t *testing.T, url string, config *tls.Config) *Method {
+// newSender returns a client, and a configuration whose endpoints are all at one URL.
+func newSender(t *testing.T, url string, config *tls.Config) (*Client, *Config) {
 	t.Helper()
-	m := &Method{
-		Grant: grantAuthorizationCode, AuthorizationURL: url, TokenURL: url, RevocationURL: url, RedirectURL: "https://g.example/connect/callback",
-		ClientID: "i", ClientSecret: clientSecret, Timeout: caddy.Duration(hostileTimeout),
-	}
-	m.plain = plainTexts{
-		tokenURL: url, authorizationURL: url, revocationURL: url, redirectURL: m.RedirectURL, clientID: "i", clientSecret: clientSecret,
-	}
-	m.logger, _ = newLogger()
-	m.http = newClient(config, new(net.Dialer).DialContext)
-	t.Cleanup(m.http.CloseIdleConnections)
-	return m
+	client := New(config, new(net.Dialer).DialContext)
+	t.Cleanup(client.CloseIdleConnections)
+	cfg := configOf(url)
+	cfg.Timeout = hostileTimeout
+	return client, cfg
 }
 
 // ends fails the test unless a sender ends by its time.
-func ends(t *testing.T, what string, m *Method, send func(context.Context, *Method) error) {
+func ends(t *testing.T, what string, c *Client, cfg *Config, send func(context.Context, *Client, *Config) error) {
 	t.Helper()
 	begin := time.Now()
-	err := send(t.Context(), m)
+	err := send(t.Context(), c, cfg)
 	if took := time.Since(begin); took > hostileTimeout+leaveAfter+2*time.Second { // the machine may be busy
 		t.Errorf("%s: it ended after %v with %v", what, took, err)
 	}
@@ -238,13 +190,13 @@ func TestEveryAnswerEnds(t *testing.T) {
 					says(head)(conn, gone)
 					after(conn, gone)
 				})
-				m := newSender(t, "http://"+h.Addr().String()+"/", nil)
+				c, cfg := newSender(t, "http://"+h.Addr().String()+"/", nil)
 				all.Go(func() {
 					what := fmt.Sprintf("%s: %.40q, and it %s", place, head, ending)
-					ends(t, what, m, send)
+					ends(t, what, c, cfg, send)
 					h.good.Store(true)
-					m.Timeout = caddy.Duration(defaultTimeout)
-					if err := send(t.Context(), m); err != nil {
+					cfg.Timeout = 10 * time.Second
+					if err := send(t.Context(), c, cfg); err != nil {
 						t.Errorf("%s: then the provider is well: %v", what, err)
 					}
 				})
@@ -326,8 +278,8 @@ func TestEveryConnectionEnds(t *testing.T) {
 				}
 			}()
 			for place, send := range senders {
-				m := newSender(t, "https://"+l.Addr().String()+"/", &tls.Config{InsecureSkipVerify: true})
-				ends(t, place, m, send)
+				c, cfg := newSender(t, "https://"+l.Addr().String()+"/", &tls.Config{InsecureSkipVerify: true})
+				ends(t, place, c, cfg, send)
 			}
 		})
 	}
@@ -344,9 +296,9 @@ func TestDeafTransport(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for place, send := range senders {
-				m := newSender(t, "http://127.0.0.1:1/", nil)
-				m.http.Transport.(*tokenTransport).base.RegisterProtocol("http", doer(do))
-				ends(t, place, m, send)
+				c, cfg := newSender(t, "http://127.0.0.1:1/", nil)
+				c.Transport.RegisterProtocol("http", doer(do))
+				ends(t, place, c, cfg, send)
 			}
 		})
 	}
