@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -88,7 +89,7 @@ func statusesOf(ctx context.Context, method *oauth.Method) []*oauth.Status {
 	caddy.Log().Named("admin.api").Error("reading the state of connections failed",
 		zap.String("datasource", method.Datasource()), zap.Error(err))
 	text := "storage_failed"
-	if errors.Is(err, oauth.ErrKeyMissing) {
+	if errors.Is(err, record.ErrKeyMissing) {
 		text = "key_missing"
 	}
 	return []*oauth.Status{{Datasource: method.Datasource(), Grant: method.Grant, State: stateUnknown, LastError: text}}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -21,7 +22,7 @@ func connectionError(h http.Header, subject string, err error) error {
 	if known, ok := errors.AsType[caddy.APIError](err); ok {
 		return known
 	}
-	if e, ok := errors.AsType[*oauth.AuthorizationError](err); ok {
+	if e, ok := errors.AsType[*record.AuthorizationError](err); ok {
 		return caddy.APIError{
 			HTTPStatus: http.StatusConflict, Err: err,
 			Message: fmt.Sprintf("%s must be connected: %s; caddy authenticated-api connect <name> makes a link for that", subject, authorizationReason(e)),
@@ -31,7 +32,7 @@ func connectionError(h http.Header, subject string, err error) error {
 		return caddy.APIError{HTTPStatus: http.StatusConflict, Err: err, Message: fmt.Sprintf("%s: %v", subject, err)}
 	}
 	if e, ok := errors.AsType[*oauth.EarlyRefusalError](err); ok {
-		reason := &oauth.AuthorizationError{Reason: oauth.ReasonRefused, Code: e.Err.Code, Description: e.Err.Description}
+		reason := &record.AuthorizationError{Reason: record.ReasonRefused, Code: e.Err.Code, Description: e.Err.Description}
 		return caddy.APIError{
 			HTTPStatus: http.StatusConflict, Err: err,
 			Message: fmt.Sprintf("%s: %s; the token in use is valid and goes on being used, and the provider is asked again when it has ended",
@@ -48,8 +49,8 @@ func connectionError(h http.Header, subject string, err error) error {
 		} else if wait := time.Until(e.Retry); wait > 0 {
 			h.Set("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))
 		}
-	case errors.Is(err, oauth.ErrKeyMissing):
-		out.Message = fmt.Sprintf("%s: %v; add that key to the global option key of authenticated_api", subject, oauth.ErrKeyMissing)
+	case errors.Is(err, record.ErrKeyMissing):
+		out.Message = fmt.Sprintf("%s: %v; add that key to the global option key of authenticated_api", subject, record.ErrKeyMissing)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		out.Message = subject + ": there was no answer in time"
 	default:
@@ -59,19 +60,8 @@ func connectionError(h http.Header, subject string, err error) error {
 }
 
 // authorizationReason says in words why an account must be connected.
-func authorizationReason(e *oauth.AuthorizationError) string {
-	words := map[string]string{
-		oauth.ReasonNotConnected: "nobody has done so",
-		oauth.ReasonDisconnected: "it was disconnected",
-		oauth.ReasonExpired:      "the provider has issued no refresh token, so its token lasts until it expires",
-		oauth.ReasonRevoked:      "the provider has withdrawn what it had granted",
-		oauth.ReasonRefused:      "the provider refuses its refresh token",
-		oauth.ReasonLost:         "the answer with its next refresh token was lost in a crash",
-		oauth.ReasonDamaged:      "what was stored of it is damaged",
-	}[e.Reason]
-	if words == "" {
-		words = e.Reason
-	}
+func authorizationReason(e *record.AuthorizationError) string {
+	words := e.Reason.ForOperator()
 	if e.Code != "" {
 		words += " (" + e.Code + ")"
 	}

@@ -11,8 +11,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -123,10 +123,10 @@ var errNoIdentity = errors.New("the option connection has no value for the reque
 
 // problemOf returns the problem that there is no credential, and why.
 func (ds *datasource) problemOf(err error, now time.Time) *problem {
-	if errors.Is(err, oauth.ErrKeyMissing) {
+	if errors.Is(err, record.ErrKeyMissing) {
 		return &problemKeyMissing
 	}
-	if _, ok := errors.AsType[*oauth.AuthorizationError](err); ok {
+	if _, ok := errors.AsType[*record.AuthorizationError](err); ok {
 		p := problemAuthorization
 		if ds.perUser() {
 			p = problemOwnAuthorization

@@ -12,11 +12,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -91,7 +92,7 @@ func TestNothingToRefresh(t *testing.T) {
 	bubble(t, &issuer{mode: rotateNever}, func(t *testing.T, w *world) {
 		n := w.node()
 		token := w.p.connect()
-		token.refresh = ""
+		token.Refresh = ""
 		if err := n.install(t.Context(), token); err != nil {
 			t.Fatal(err)
 		}
@@ -130,46 +131,14 @@ func TestRetryAfterStays(t *testing.T) {
 	})
 }
 
-// TestOverriddenExpiry: expires_in counts for tokens that live, and not for one that the API has refused after its grant had ended.
-func TestOverriddenExpiry(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, _ := newStore(t, new(memory))
-		s.term.configured, s.grant = time.Hour, true
-		now := time.Now()
-		for name, test := range map[string]struct {
-			change func(*Token)
-			valid  bool
-			fresh  bool
-		}{
-			"alive":               {func(*Token) {}, true, true},
-			"ended":               {func(t *Token) { t.end.Reason = ReasonRevoked }, true, true},
-			"ended, and refused":  {func(t *Token) { t.end.Reason = ReasonRevoked; t.expire(now) }, false, false},
-			"of a clock ahead":    {func(t *Token) { t.obtained = now.Add(5 * time.Hour) }, true, false},
-			"without expires_in":  {func(t *Token) { t.expiry = time.Time{} }, true, true},
-			"the provider's five": {func(t *Token) { term{}.end(t, now.Add(5*time.Minute), 5*time.Minute) }, true, true},
-		} {
-			token := newToken(&provider.Answer{AccessToken: "a", Lifetime: time.Hour}, now, term{configured: time.Hour}, nil)
-			token.generation = 1
-			test.change(token)
-			if err := s.save(t.Context(), token); err != nil {
-				t.Fatal(err)
-			}
-			got, err := s.load(t.Context())
-			if err != nil || got.valid(now.Add(time.Second)) != test.valid || got.fresh(now.Add(time.Second)) != test.fresh {
-				t.Errorf("%s: valid %t, fresh %t, %v", name, got.valid(now.Add(time.Second)), got.fresh(now.Add(time.Second)), err)
-			}
-		}
-	})
-}
-
 // TestTicketWithoutKey: the key that a record was sealed with is lost. A ticket connects the account again.
 func TestTicketWithoutKey(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
 		s := &web{p: w.p}
 		w.gateway(s, nil).connect(t, "", "good")
-		w.ring = seal.NewRing(newKey(t))
+		w.ring = seal.NewRing(oauthtest.NewKey(t))
 		g := w.gateway(s, nil)
-		if _, err := g.serves(t, ""); !errors.Is(err, ErrKeyMissing) {
+		if _, err := g.serves(t, ""); !errors.Is(err, record.ErrKeyMissing) {
 			t.Fatal(err)
 		}
 		target, err := g.Ticket(t.Context(), "")
@@ -215,14 +184,14 @@ func TestLabelOfDoubt(t *testing.T) {
 	for name, answer := range map[string]struct {
 		status int
 		body   string
-		want   string
+		want   record.Reason
 	}{
-		"502":        {http.StatusBadGateway, "<html>", ReasonLost},
-		"504":        {http.StatusGatewayTimeout, "", ReasonLost},
-		"cut":        {http.StatusOK, `{"acc`, ReasonLost},
-		"cut later":  {http.StatusOK, `{"access_token":"a","expires_in":1,"refresh`, ReasonLost},
-		"503":        {http.StatusServiceUnavailable, "", ReasonRevoked},
-		"no success": {http.StatusBadRequest, `{"error":"invalid_client"}`, ReasonRevoked},
+		"502":        {http.StatusBadGateway, "<html>", record.ReasonLost},
+		"504":        {http.StatusGatewayTimeout, "", record.ReasonLost},
+		"cut":        {http.StatusOK, `{"acc`, record.ReasonLost},
+		"cut later":  {http.StatusOK, `{"access_token":"a","expires_in":1,"refresh`, record.ReasonLost},
+		"503":        {http.StatusServiceUnavailable, "", record.ReasonRevoked},
+		"no success": {http.StatusBadRequest, `{"error":"invalid_client"}`, record.ReasonRevoked},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {

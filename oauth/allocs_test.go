@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 	"github.com/caddyserver/caddy/v2"
 )
 
 // TestAllocsConnection: on the way of a request, finding the user's own connection and its credential allocates nothing.
 func TestAllocsConnection(t *testing.T) {
 	m := parseCode(t, "connection {http.auth.user.id}")
-	bind(t, m, new(memory), seal.NewRing(newKey(t)), nil)
+	bind(t, m, new(oauthtest.Memory), seal.NewRing(oauthtest.NewKey(t)), nil)
 	defer m.Cleanup()
 	token := issue("ann's", time.Hour)
 	if err := m.Source("ann").install(t.Context(), token); err != nil {

@@ -49,12 +49,12 @@ func (s *Source) pause(err error, began time.Time, failures int, now time.Time) 
 	refused := s.grant.refusedBy(err)
 	longest := maxBackoff
 	token := s.conn.token.Load()
-	if token.valid(now) {
-		left := token.expiry.Sub(now)
+	if token.Valid(now) {
+		left := token.Expiry.Sub(now)
 		switch {
-		case token.expiry.IsZero() && refused:
+		case token.Expiry.IsZero() && refused:
 			return backoff(failures, maxBackoffWithout, jitter) // it ends when the API refuses it
-		case token.expiry.IsZero():
+		case token.Expiry.IsZero():
 			return backoff(failures, longest, jitter)
 		case refused:
 			failures, longest = failures+refusedShift, maxBackoffRefused
@@ -67,7 +67,7 @@ func (s *Source) pause(err error, began time.Time, failures int, now time.Time) 
 	switch {
 	case !refused:
 		longest = maxBackoffWithout
-	case token != nil && s.conn.refusedGeneration != token.generation && began.Before(token.expiry):
+	case token != nil && s.conn.refusedGeneration != token.Generation && began.Before(token.Expiry):
 		return 0 // the provider has refused to renew a token that was valid then
 	}
 	return backoff(failures, longest, jitter)
@@ -78,8 +78,8 @@ func (s *Source) pause(err error, began time.Time, failures int, now time.Time) 
 func (s *Source) retryAfter(e *provider.Error, now time.Time) time.Time {
 	later := now.Add(min(maxRetryAfter, e.Retry.Sub(now)))
 	token := s.conn.token.Load()
-	if s.grant.refusedBy(e) && token.valid(now) && !token.expiry.IsZero() && token.expiry.Before(later) {
-		return token.expiry
+	if s.grant.refusedBy(e) && token.Valid(now) && !token.Expiry.IsZero() && token.Expiry.Before(later) {
+		return token.Expiry
 	}
 	return later
 }

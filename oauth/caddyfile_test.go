@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/option"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
@@ -86,7 +87,7 @@ func TestCaddyfile(t *testing.T) {
 // TestCaddyfileErrors: each names the option and what to do, and none shows the secret.
 func TestCaddyfileErrors(t *testing.T) {
 	block := func(rest string) string {
-		return "oauth2 client_credentials {\n token_url https://p.example/token\n client_id i\n client_secret " + clientSecret + "\n" + rest + "\n}"
+		return "oauth2 client_credentials {\n token_url https://p.example/token\n client_id i\n client_secret " + oauthtest.ClientSecret + "\n" + rest + "\n}"
 	}
 	for input, hints := range map[string][]string{
 		"oauth2":                         {"auth oauth2", "takes a grant"},
@@ -104,7 +105,7 @@ func TestCaddyfileErrors(t *testing.T) {
 		block("token_field a b"):                                              {"token_field", "takes one value"},
 		block("token_url https://q/"):                                         {"token_url", "given twice"},
 		block("client_id j"):                                                  {"client_id", "given twice"},
-		block("client_secret " + clientSecret):                                {"client_secret", "given twice"},
+		block("client_secret " + oauthtest.ClientSecret):                      {"client_secret", "given twice"},
 		block("timeout 5s\ntimeout 6s"):                                       {"timeout", "given twice"},
 		block("header_prefix a\nheader_prefix b"):                             {"header_prefix", "given twice"},
 		block("add_token_to header\nadd_token_to query"):                      {"add_token_to", "given twice"},
@@ -118,10 +119,10 @@ func TestCaddyfileErrors(t *testing.T) {
 		block("resource"):                                                     {"resource", "one URI or more"},
 		block(`resource ""`):                                                  {"resource", "empty"},
 		block("token_param k"):                                                {"token_param", "a name and a value"},
-		block("token_param k " + clientSecret + " x"):                         {"token_param", "a name and a value"},
+		block("token_param k " + oauthtest.ClientSecret + " x"):               {"token_param", "a name and a value"},
 		block("token_param scope x"):                                          {"token_param", `"scope"`, "option of its own"},
 		block("token_param grant_type password"):                              {"token_param", `"grant_type"`},
-		block("token_param client_secret " + clientSecret):                    {"token_param", `"client_secret"`},
+		block("token_param client_secret " + oauthtest.ClientSecret):          {"token_param", `"client_secret"`},
 		block(`token_param "" x`):                                             {"token_param", "option of its own"},
 		block("expires_in soon"):                                              {"expires_in", "a number of seconds", "no duration"},
 		block("expires_in 0"):                                                 {"expires_in", "not above zero"},
@@ -159,7 +160,7 @@ func TestCaddyfileErrors(t *testing.T) {
 				t.Errorf("%q: %q does not say %q", input, err, hint)
 			}
 		}
-		if leaks(err.Error()) != nil {
+		if oauthtest.Leaks(err.Error()) != nil {
 			t.Errorf("%q: %q shows the secret", input, err)
 		}
 	}

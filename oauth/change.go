@@ -7,6 +7,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // Disconnect forgets the tokens of the connection, here and in the storage, and revokes them at
@@ -17,22 +19,22 @@ func (s *Source) Disconnect(ctx context.Context) error {
 	if !s.set.Interactive {
 		return errors.New("there is nothing to disconnect: tokens of client_credentials can be had again at any time")
 	}
-	var gone []*Token // what was stored, and what nodes that had not seen the disconnect have stored in its place; the newest last
+	var gone []*record.Token // what was stored, and what nodes that had not seen the disconnect have stored in its place; the newest last
 	err := s.exclusively(ctx, func(ctx context.Context) error {
 		base, _, err := s.claims.settled(ctx)
 		if err != nil {
 			return err
 		}
-		if base.generation == 0 || base.end.Reason == ReasonDisconnected || base.foreign {
+		if base.Generation == 0 || base.End.Reason == record.ReasonDisconnected || base.OtherClient {
 			return nil
 		}
-		others := base.redeemable() // or nobody else writes but who connects an account, and sees to it that it stays
+		others := base.Redeemable() // or nobody else writes but who connects an account, and sees to it that it stays
 		for {
 			// What is left is no token, but a mark by which a node that was redeeming one knows
 			// that it came too late.
-			mark := &Token{
-				generation: base.generation + 1, identity: s.records.store.identity, grant: base.grant, connected: base.connected,
-				changed: time.Now(), end: ending{Reason: ReasonDisconnected},
+			mark := &record.Token{
+				Generation: base.Generation + 1, Identity: s.records.store.Identity, Grant: base.Grant, Connected: base.Connected,
+				Changed: time.Now(), End: record.End{Reason: record.ReasonDisconnected},
 			}
 			if err := s.records.replace(ctx, mark); err != nil {
 				return err
@@ -43,7 +45,7 @@ func (s *Source) Disconnect(ctx context.Context) error {
 				return nil
 			}
 			by, err := s.claims.displaced(ctx, mark)
-			if by == nil || err != nil || !by.sameGrant(base) { // another account was connected after that
+			if by == nil || err != nil || !by.SameGrant(base) { // another account was connected after that
 				return nil //nolint:nilerr // the storage fails now; the mark is there
 			}
 			base = by
@@ -65,7 +67,7 @@ var ErrOvertaken = errors.New("another account was connected at the same time, a
 // install puts the token of a new grant into the place of whatever is there, unless one of the checks refuses that. Every node
 // must have been able to see it before it counts: another one may connect an account, or use the one before, at the same time.
 // Of two accounts the one that was written last counts. It returns ErrOvertaken if that is not this one.
-func (s *Source) install(ctx context.Context, token *Token, checks ...func(base *Token) error) error {
+func (s *Source) install(ctx context.Context, token *record.Token, checks ...func(base *record.Token) error) error {
 	return s.exclusively(ctx, func(ctx context.Context) error {
 		base, _, err := s.claims.settled(ctx)
 		for _, check := range checks {
@@ -75,13 +77,13 @@ func (s *Source) install(ctx context.Context, token *Token, checks ...func(base 
 		}
 		switch {
 		case base != nil:
-			token.generation = base.generation + 1
+			token.Generation = base.Generation + 1
 		case err != nil: // the storage fails; whatever it has must be older than this
-			token.generation = uint64(time.Now().Unix())
+			token.Generation = uint64(time.Now().Unix())
 		}
-		token.grant = rand.Text()
+		token.Grant = rand.Text()
 		s.conn.startOver()
-		s.conn.install(token.grant)
+		s.conn.install(token.Grant)
 		for {
 			s.records.saveAndUse(ctx, token)
 			if s.conn.owing() {
@@ -91,13 +93,13 @@ func (s *Source) install(ctx context.Context, token *Token, checks ...func(base 
 			switch {
 			case by == nil || err != nil:
 				return nil //nolint:nilerr // the same
-			case by.generation >= token.generation && by.end.Reason != ReasonDisconnected && (base == nil || !by.sameGrant(base)):
+			case by.Generation >= token.Generation && by.End.Reason != record.ReasonDisconnected && (base == nil || !by.SameGrant(base)):
 				s.conn.install("")
 				_, _ = s.records.latest(ctx) // that one is in use from now on
 				return ErrOvertaken
 			}
-			next := max(token.generation, by.generation) + 1
-			token = token.with(func(t *Token) { t.generation = next })
+			next := max(token.Generation, by.Generation) + 1
+			token = token.With(func(t *record.Token) { t.Generation = next })
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 	"go.uber.org/zap"
 )
 
@@ -58,14 +59,14 @@ var (
 // watch is what a node has seen of other nodes' claims. The clocks of other nodes may be wrong, so a claim
 // grows old by our own clock.
 type watch struct {
-	claim claim
+	claim record.Claim
 	since time.Time
 }
 
 // expired reports whether a claim need not be respected: there is none, it is our own, its owner has
 // abandoned it, or its owner must have died.
-func (w *watch) expired(c *claim, self string, lease time.Duration, now time.Time) bool {
-	if c == nil || c.Owner == self || c.Over {
+func (w *watch) expired(c *record.Claim, self string, lease time.Duration, now time.Time) bool {
+	if c == nil || c.Owner == self || c.Abandoned {
 		return true
 	}
 	if *c != w.claim {
@@ -77,9 +78,6 @@ func (w *watch) expired(c *claim, self string, lease time.Duration, now time.Tim
 	return now.Sub(w.since) >= lease || now.Sub(time.UnixMilli(c.At)) > lease+longDead
 }
 
-// age is how long ago the claim was written.
-func (t *Token) age() time.Duration { return time.Since(time.UnixMilli(t.claim.At)) }
-
 // claimer claims the refresh token of one connection, among many nodes.
 type claimer struct {
 	conn    *Connection
@@ -89,7 +87,7 @@ type claimer struct {
 
 // take claims the generation of base, which was read at a time, and marks the refresh token as sent. It
 // returns nil if another node has the claim.
-func (c *claimer) take(ctx context.Context, base *Token, read time.Time) (*Token, error) {
+func (c *claimer) take(ctx context.Context, base *record.Token, read time.Time) (*record.Token, error) {
 	mine, until, err := c.claim(ctx, base, read)
 	if mine == nil || err != nil {
 		return nil, err
@@ -107,15 +105,15 @@ func (c *claimer) take(ctx context.Context, base *Token, read time.Time) (*Token
 // then, or nil if another node has won. Until the time until no node takes the claim for a dead node's.
 //
 // A claim also proves that the storage can be written, before the refresh token is spent.
-func (c *claimer) claim(ctx context.Context, base *Token, read time.Time) (mine *Token, until time.Time, err error) {
+func (c *claimer) claim(ctx context.Context, base *record.Token, read time.Time) (mine *record.Token, until time.Time, err error) {
 	now := time.Now()
 	until = now.Add(leaseClaimed)
 	attempt := 1
-	if base.claim != nil {
-		attempt += base.claim.Attempt
+	if base.Claim != nil {
+		attempt += base.Claim.Attempt
 	}
-	mine = base.with(func(t *Token) {
-		t.claim = &claim{Owner: c.conn.name(), Attempt: attempt, Doubt: base.claim.doubtful(), At: now.UnixMilli()}
+	mine = base.With(func(t *record.Token) {
+		t.Claim = &record.Claim{Owner: c.conn.name(), Attempt: attempt, Doubt: base.Claim.Doubtful(), At: now.UnixMilli()}
 	})
 	if err := c.save(ctx, mine); err != nil {
 		return nil, until, err
@@ -136,7 +134,7 @@ func (c *claimer) claim(ctx context.Context, base *Token, read time.Time) (mine 
 }
 
 // save stores a claim.
-func (c *claimer) save(ctx context.Context, mine *Token) error {
+func (c *claimer) save(ctx context.Context, mine *record.Token) error {
 	begin := time.Now()
 	err := c.records.save(ctx, mine)
 	if err == nil {
@@ -149,11 +147,11 @@ func (c *claimer) save(ctx context.Context, mine *Token) error {
 }
 
 // markSent writes into the claim of mine that the refresh token is about to be sent.
-func (c *claimer) markSent(ctx context.Context, mine *Token) (*Token, error) {
-	sent := mine.with(func(t *Token) {
-		marked := *mine.claim
+func (c *claimer) markSent(ctx context.Context, mine *record.Token) (*record.Token, error) {
+	sent := mine.With(func(t *record.Token) {
+		marked := *mine.Claim
 		marked.Sent, marked.At = true, time.Now().UnixMilli()
-		t.claim = &marked
+		t.Claim = &marked
 	})
 	if err := c.save(ctx, sent); err != nil {
 		return nil, err
@@ -163,12 +161,12 @@ func (c *claimer) markSent(ctx context.Context, mine *Token) (*Token, error) {
 
 // markAgain marks a claim for another attempt, so that other nodes respect it for a whole lease more. If
 // the write fails, the claim that it returns may be in the storage anyway.
-func (c *claimer) markAgain(ctx context.Context, mine *Token) (*Token, error) {
-	again := mine.with(func(t *Token) {
-		marked := *mine.claim
+func (c *claimer) markAgain(ctx context.Context, mine *record.Token) (*record.Token, error) {
+	again := mine.With(func(t *record.Token) {
+		marked := *mine.Claim
 		marked.Sent, marked.At = true, time.Now().UnixMilli()
 		marked.Attempt++
-		t.claim = &marked
+		t.Claim = &marked
 	})
 	return again, c.save(ctx, again)
 }
@@ -177,12 +175,12 @@ func (c *claimer) markAgain(ctx context.Context, mine *Token) (*Token, error) {
 // refresh token. If the write fails, the claim that prolong returns may be in the storage anyway.
 // errLeaseLost means that it may have overwritten another node's claim. It must stay then: a node that
 // sees no claim would redeem the refresh token a second time.
-func (c *claimer) prolong(ctx context.Context, mine *Token) (*Token, error) {
-	if mine.age() > c.set.lease {
+func (c *claimer) prolong(ctx context.Context, mine *record.Token) (*record.Token, error) {
+	if mine.Claim.Age() > c.set.lease {
 		return mine, errTooSlow
 	}
 	again, err := c.markAgain(ctx, mine)
-	if mine.age() > c.set.lease {
+	if mine.Claim.Age() > c.set.lease {
 		c.conn.noteSlowWrite(time.Time{}, c.rivalWindow())
 		err = errLeaseLost
 	}
@@ -190,32 +188,32 @@ func (c *claimer) prolong(ctx context.Context, mine *Token) (*Token, error) {
 }
 
 // holds reports whether the record still has the claim of mine.
-func (c *claimer) holds(ctx context.Context, mine *Token) (bool, error) {
+func (c *claimer) holds(ctx context.Context, mine *record.Token) (bool, error) {
 	stored, err := c.records.load(ctx)
 	if err != nil {
 		return false, fmt.Errorf("reading the claim again: %w", err)
 	}
-	return stored != nil && stored.generation == mine.generation && stored.claim != nil &&
-		stored.claim.Owner == mine.claim.Owner && stored.claim.Attempt == mine.claim.Attempt, nil
+	return stored != nil && stored.Generation == mine.Generation && stored.Claim != nil &&
+		stored.Claim.Owner == mine.Claim.Owner && stored.Claim.Attempt == mine.Claim.Attempt, nil
 }
 
 // holdsStill is holds for a claim that is about to be used. It tries three times, so that a storage that
 // fails for a moment does not end what has begun. If the storage was so slow that the rest of the lease
 // is too short for a token request, it prolongs the claim.
-func (c *claimer) holdsStill(ctx context.Context, mine *Token) (_ *Token, held bool, err error) {
+func (c *claimer) holdsStill(ctx context.Context, mine *record.Token) (_ *record.Token, held bool, err error) {
 	for range 3 {
 		if held, err = c.holds(ctx, mine); err == nil || sleep(ctx, pollInterval) != nil {
 			break
 		}
 	}
-	if err != nil || !held || mine.age() <= lockPatience+leaseSlack-provider.Overrun {
+	if err != nil || !held || mine.Claim.Age() <= lockPatience+leaseSlack-provider.Overrun {
 		return mine, held, err
 	}
 	if mine, err = c.prolong(ctx, mine); err != nil {
 		return mine, false, err
 	}
 	held, err = c.holds(ctx, mine)
-	if err == nil && held && mine.age() > lockPatience+leaseSlack-provider.Overrun {
+	if err == nil && held && mine.Claim.Age() > lockPatience+leaseSlack-provider.Overrun {
 		err = errTooSlow
 	}
 	return mine, held, err
@@ -224,12 +222,12 @@ func (c *claimer) holdsStill(ctx context.Context, mine *Token) (_ *Token, held b
 // release takes our claim out of the record after a failure, unless another node has claimed or written
 // the record since: this process may have been suspended. It returns err, or nil if there is a newer
 // token.
-func (c *claimer) release(ctx context.Context, mine *Token, doubtful bool, err error) error {
+func (c *claimer) release(ctx context.Context, mine *record.Token, doubtful bool, err error) error {
 	stored, e := c.records.load(ctx)
-	held := e == nil && stored != nil && stored.generation == mine.generation && stored.claim != nil &&
-		stored.claim.Owner == mine.claim.Owner // of any attempt: a mark may have failed, or not
+	held := e == nil && stored != nil && stored.Generation == mine.Generation && stored.Claim != nil &&
+		stored.Claim.Owner == mine.Claim.Owner // of any attempt: a mark may have failed, or not
 	if held {
-		e = c.records.save(ctx, mine.released(doubtful))
+		e = c.records.save(ctx, mine.Released(doubtful))
 	}
 	if e != nil {
 		c.set.Logger.Warn("a claim could not be taken back; others respect it for a while", zap.Error(e))
@@ -237,8 +235,8 @@ func (c *claimer) release(ctx context.Context, mine *Token, doubtful bool, err e
 	if e != nil || held {
 		return err
 	}
-	if newest, e := c.records.latest(ctx); e == nil && newest.generation > mine.generation {
-		return newest.finished()
+	if newest, e := c.records.latest(ctx); e == nil && newest.Generation > mine.Generation {
+		return newest.Finished()
 	}
 	return err
 }
@@ -250,20 +248,20 @@ func (c *claimer) lock(ctx context.Context, generation uint64) (unlock func()) {
 	name := c.lockName(generation)
 	lockCtx, cancel := context.WithTimeout(ctx, lockPatience)
 	defer cancel()
-	if err := c.records.store.within().Lock(lockCtx, name); err != nil {
+	if err := c.records.store.Within().Lock(lockCtx, name); err != nil {
 		return func() {}
 	}
 	return func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storageTimeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), record.StorageTimeout)
 		defer cancel()
-		_ = c.records.store.within().Unlock(ctx, name)
+		_ = c.records.store.Within().Unlock(ctx, name)
 	}
 }
 
 func (c *claimer) lockName(generation uint64) string {
-	ring, err := c.records.store.ring()
+	ring, err := c.records.store.Keys()
 	if err != nil {
 		return ""
 	}
-	return c.records.store.names(ring)[0] + "." + strconv.FormatUint(generation, 10)
+	return c.records.store.Names(ring)[0] + "." + strconv.FormatUint(generation, 10)
 }

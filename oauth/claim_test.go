@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // TestKilledNodes kills the process that refreshes at each step, and starts another one. With a provider that never rotates, or
@@ -58,14 +59,14 @@ func TestKilledNodes(t *testing.T) {
 					begin := time.Now()
 					_, err := successor.Credential(t.Context())
 					waited := time.Since(begin)
-					e, lost := errors.AsType[*AuthorizationError](err)
+					e, lost := errors.AsType[*record.AuthorizationError](err)
 					switch {
 					case step.lost && mode == rotateStrict:
 						waited -= settleTime // it is asked twice
-						if !lost || e.Reason != ReasonLost {
+						if !lost || e.Reason != record.ReasonLost {
 							t.Errorf("the loss is called %v", err)
 						}
-						if st, err := successor.Status(t.Context()); err != nil || st.LastError != ReasonLost || st.State != StateReauthorize {
+						if st, err := successor.Status(t.Context()); err != nil || st.LastError != string(record.ReasonLost) || st.State != StateReauthorize {
 							t.Errorf("status %+v, %v", st, err)
 						}
 					case err != nil:
@@ -106,8 +107,8 @@ func TestKilledUnseen(t *testing.T) {
 						t.Fatalf("%s, %v: after %v: %v", step, mode, time.Since(begin), err)
 					}
 				}
-				if got := nodes[1].stored(); got.generation != 2 || !nodes[0].killed() {
-					t.Errorf("%s, %v: generation %d", step, mode, got.generation)
+				if got := nodes[1].stored(); got.Generation != 2 || !nodes[0].killed() {
+					t.Errorf("%s, %v: generation %d", step, mode, got.Generation)
 				}
 			})
 		}
@@ -148,7 +149,7 @@ func TestKilledTwice(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		_, err := third.Credential(t.Context())
-		if e, ok := errors.AsType[*AuthorizationError](err); !ok || e.Reason != ReasonLost {
+		if e, ok := errors.AsType[*record.AuthorizationError](err); !ok || e.Reason != record.ReasonLost {
 			t.Errorf("the loss is called %v", err)
 		}
 	})
@@ -226,7 +227,7 @@ func TestSplitBrain(t *testing.T) {
 				herd(t, nodes, 1, 0)
 				time.Sleep(30 * time.Second)
 				side := newDisk(lockers()["no-op"])
-				key, val := w.disk.only(t)
+				key, val := w.disk.Only(t)
 				_ = side.Store(t.Context(), key, val)
 				nodes[1].mount(side)
 				for range 60 {
@@ -242,7 +243,7 @@ func TestSplitBrain(t *testing.T) {
 					for _, n := range nodes {
 						if _, err := n.Credential(t.Context()); err != nil {
 							failed++
-							if e, ok := errors.AsType[*AuthorizationError](err); !ok || mode != rotateStrict || e.Reason == ReasonNotConnected {
+							if e, ok := errors.AsType[*record.AuthorizationError](err); !ok || mode != rotateStrict || e.Reason == record.ReasonNotConnected {
 								t.Fatal(err)
 							}
 						}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
@@ -29,6 +30,6 @@ func parseCode(t testing.TB, block string) *Method {
 	if err := m.Provision(ctx); err != nil {
 		t.Fatal(err)
 	}
-	m.logger, _ = newLogger()
+	m.logger, _ = oauthtest.NewLogger()
 	return m
 }

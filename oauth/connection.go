@@ -8,12 +8,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // State is what is known of a connection. It outlives configurations, so what it does with
 // a token needs nothing that belongs to one: no storage, no client, no logger, no context.
 type Connection struct {
-	token atomic.Pointer[Token]
+	token atomic.Pointer[record.Token]
 
 	// notBefore is the earliest time of the next renewal, in Unix nanoseconds: a copy of what mu guards,
 	// for requests whose token is valid and near its end. They need not take mu.
@@ -29,18 +31,18 @@ type Connection struct {
 	used atomic.Bool // since the pool last looked for connections to forget
 
 	mu                sync.Mutex
-	operation         *operation // the renewal, or the other exclusive work, that is under way
-	rechecking        *operation // the reading of the record that is under way
-	storageDownUntil  time.Time  // until then no request waits for the storage, which has failed
-	failures          int        // how many renewals in a row have failed
-	retryAt           time.Time  // the earliest time of the next renewal
-	retryAfter        time.Time  // the same, where the provider has named it (Retry-After)
-	lastErr           error      // of the last renewal
-	forced            forced     // brakes the renewals that the API's refusals cause
-	refusedGeneration uint64     // whose refresh token the provider has refused since the access token ended; 0: none
-	endAwaited        uint64     // the generation for whose end a timer runs; 0: none
-	unsaved           *Token     // a token that the storage does not have yet
-	owner             string     // names this process in claims
+	operation         *operation    // the renewal, or the other exclusive work, that is under way
+	rechecking        *operation    // the reading of the record that is under way
+	storageDownUntil  time.Time     // until then no request waits for the storage, which has failed
+	failures          int           // how many renewals in a row have failed
+	retryAt           time.Time     // the earliest time of the next renewal
+	retryAfter        time.Time     // the same, where the provider has named it (Retry-After)
+	lastErr           error         // of the last renewal
+	forced            forced        // brakes the renewals that the API's refusals cause
+	refusedGeneration uint64        // whose refresh token the provider has refused since the access token ended; 0: none
+	endAwaited        uint64        // the generation for whose end a timer runs; 0: none
+	unsaved           *record.Token // a token that the storage does not have yet
+	owner             string        // names this process in claims
 
 	// Until suspectUntil a slow write of ours may lie over what another node has written since suspectFrom.
 	// The zero suspectFrom stands for any time. mu guards both.
@@ -53,7 +55,7 @@ type Connection struct {
 }
 
 // current returns the token in use, or nil.
-func (st *Connection) current() *Token {
+func (st *Connection) current() *record.Token {
 	if st == nil {
 		return nil
 	}
@@ -175,8 +177,8 @@ func (st *Connection) busy() bool {
 
 // inUse returns what is known here of the token of a record: its end is counted by a clock that nobody sets, and
 // it may be known here alone that the API and the provider have refused it.
-func (st *Connection) inUse(stored *Token) *Token {
-	if token := st.token.Load(); token != nil && token.generation == stored.generation && token.access == stored.access {
+func (st *Connection) inUse(stored *record.Token) *record.Token {
+	if token := st.token.Load(); token != nil && token.Generation == stored.Generation && token.Access == stored.Access {
 		return token
 	}
 	return stored

@@ -12,23 +12,25 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // TestDamage (S6, S7): a record that is cut or changed anywhere never gives a token. A copy of it is kept, and the connection
 // goes on with a new token.
 func TestDamage(t *testing.T) {
-	storage := new(memory)
+	storage := new(oauthtest.Memory)
 	s, observed := newStore(t, storage)
 	ctx := t.Context()
-	if err := s.save(ctx, stored(tokenText, 3)); err != nil {
+	if err := s.Save(ctx, stored(oauthtest.TokenText, 3)); err != nil {
 		t.Fatal(err)
 	}
-	name, good := storage.only(t)
+	name, good := storage.Only(t)
 	check := func(what string, raw []byte) {
 		t.Helper()
-		storage.put(name, raw)
-		token, err := s.load(ctx)
+		storage.Put(name, raw)
+		token, err := s.Load(ctx)
 		if token != nil || err != nil {
 			t.Errorf("%s: %v, %v", what, token, err)
 		}
@@ -47,24 +49,24 @@ func TestDamage(t *testing.T) {
 	check("longer", append(bytes.Clone(good), 0))
 	check("twice", append(bytes.Clone(good), good...))
 	check("zeroes", make([]byte, len(good)))
-	if n := observed.Len(); n != 9*len(good)+3 || leaks(observed.String()) != nil {
+	if n := observed.Len(); n != 9*len(good)+3 || oauthtest.Leaks(observed.String()) != nil {
 		t.Errorf("%d lines in the log", n)
 	}
 	if !strings.Contains(observed.String(), name+".damaged") {
 		t.Error("the log does not say where the copy is")
 	}
 
-	storage.put(name, good)
-	if token, err := s.load(ctx); err != nil || token == nil {
+	storage.Put(name, good)
+	if token, err := s.Load(ctx); err != nil || token == nil {
 		t.Errorf("unchanged: %v", err)
 	}
-	storage.put(name, good[:100])
+	storage.Put(name, good[:100])
 	p := &endpoint{life: time.Hour}
 	source, _ := sourceOf(s, p.fetch)
 	if c, err := source.Credential(ctx); err != nil || sent(c) != "1" {
 		t.Errorf("with a damaged record: %s, %v", sent(c), err)
 	}
-	if token, err := s.load(ctx); err != nil || token == nil {
+	if token, err := s.Load(ctx); err != nil || token == nil {
 		t.Errorf("after the repair: %v", err)
 	}
 }
@@ -78,13 +80,13 @@ func TestReadWhileWritten(t *testing.T) {
 			if !others {
 				a.kill()
 			}
-			key, good := w.disk.only(t)
-			w.disk.memory.put(key, nil)
+			key, good := w.disk.Only(t)
+			w.disk.Memory.Put(key, nil)
 			b := w.node()
-			if _, err := b.Credential(t.Context()); !isAuthorization(err, ReasonDamaged) {
+			if _, err := b.Credential(t.Context()); !isAuthorization(err, record.ReasonDamaged) {
 				t.Fatal(err)
 			}
-			w.disk.memory.put(key, good)
+			w.disk.Memory.Put(key, good)
 			time.Sleep(2 * time.Second)
 			for range 60 {
 				b.mustHave(t, "access-0")
@@ -101,61 +103,45 @@ func TestReadWhileWritten(t *testing.T) {
 // TestSwapped (S5): a record in the place of another datasource's, connection's or generation's is damaged.
 func TestSwapped(t *testing.T) {
 	ctx := t.Context()
-	storage, key := new(memory), newKey(t)
+	storage, key := new(oauthtest.Memory), oauthtest.NewKey(t)
 	mine, _ := newStore(t, storage, key)
-	ring, err := mine.ring()
+	ring, err := mine.Keys()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := mine.save(ctx, stored("1", 3)); err != nil {
+	if err := mine.Save(ctx, stored("1", 3)); err != nil {
 		t.Fatal(err)
 	}
-	_, raw := storage.only(t)
+	_, raw := storage.Only(t)
 	for _, place := range []struct{ datasource, connection string }{
 		{"crm2", ""}, {"crm", "ann"}, {"", "crm"}, {"crm\x00", ""}, {"cr", "m"},
 	} {
 		theirs, _ := newStore(t, storage, key)
-		theirs.datasource, theirs.connection = place.datasource, place.connection
-		if theirs.names(ring)[0] == mine.names(ring)[0] {
+		theirs.Datasource, theirs.Connection = place.datasource, place.connection
+		if theirs.Names(ring)[0] == mine.Names(ring)[0] {
 			t.Errorf("%q have one name", place)
 		}
-		storage.put(theirs.names(ring)[0], raw)
-		if token, err := theirs.load(ctx); token != nil || err != nil {
+		storage.Put(theirs.Names(ring)[0], raw)
+		if token, err := theirs.Load(ctx); token != nil || err != nil {
 			t.Errorf("%q: %v, %v", place, token, err)
 		}
 	}
 	raw[8]++ // the generation in clear
-	storage.put(mine.names(ring)[0], raw)
-	if token, err := mine.load(ctx); token != nil || err != nil {
+	storage.Put(mine.Names(ring)[0], raw)
+	if token, err := mine.Load(ctx); token != nil || err != nil {
 		t.Errorf("another generation: %v, %v", token, err)
-	}
-}
-
-// TestDamagedStranger: half a record that is not ours says nothing of a key.
-func TestDamagedStranger(t *testing.T) {
-	storage := new(memory)
-	s, _ := newStore(t, storage)
-	for _, size := range []int{0, 1, 8, 9, 10, 16} {
-		storage.put("authenticated_api/crm/"+strings.Repeat("b", 64), make([]byte, size))
-		if token, err := s.load(t.Context()); token != nil || err != nil {
-			t.Errorf("%d bytes: %v, %v", size, token, err)
-		}
-	}
-	storage.put("authenticated_api/crm/"+strings.Repeat("b", 64), make([]byte, 17))
-	if _, err := s.load(t.Context()); !errors.Is(err, ErrKeyMissing) {
-		t.Errorf("with the id of a key: %v", err)
 	}
 }
 
 // TestRolledBack (S8): a stored token that is older than the one in memory is not adopted, and somebody is told.
 func TestRolledBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		storage := new(memory)
+		storage := new(oauthtest.Memory)
 		st, _ := newStore(t, storage)
 		p := &endpoint{life: time.Hour}
 		s, observed := sourceOf(st, p.fetch)
 		mustSend(t, s, "1", 0)
-		name, old := storage.only(t)
+		name, old := storage.Only(t)
 		for i := range 3 {
 			time.Sleep(time.Minute)
 			if _, err := s.Refresh(t.Context(), s.Current()); err != nil {
@@ -165,7 +151,7 @@ func TestRolledBack(t *testing.T) {
 		if observed.Len() != 0 {
 			t.Fatalf("logged: %s", observed)
 		}
-		storage.put(name, old)
+		storage.Put(name, old)
 		time.Sleep(time.Minute)
 		c, err := s.Refresh(t.Context(), s.Current())
 		if err != nil || sent(c) != "5" {
@@ -174,7 +160,7 @@ func TestRolledBack(t *testing.T) {
 		if !strings.Contains(observed.String(), "rolled back") || !strings.Contains(observed.String(), `"stored":1,"in_memory":4`) {
 			t.Errorf("logged: %s", observed)
 		}
-		if token, err := st.load(t.Context()); err != nil || token.generation != 5 {
+		if token, err := st.Load(t.Context()); err != nil || token.Generation != 5 {
 			t.Errorf("stored now: %v, %v", token, err)
 		}
 	})
@@ -203,10 +189,10 @@ func TestClocks(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				st, _ := newStore(t, new(memory))
-				token := newToken(&provider.Answer{AccessToken: "0", Lifetime: tt.life}, time.Now().Add(tt.written), term{}, nil)
-				token.generation = 1
-				if err := st.save(t.Context(), token); err != nil {
+				st, _ := newStore(t, new(oauthtest.Memory))
+				token := newToken(&provider.Answer{AccessToken: "0", Lifetime: tt.life}, time.Now().Add(tt.written), record.Term{}, nil)
+				token.Generation = 1
+				if err := st.Save(t.Context(), token); err != nil {
 					t.Fatal(err)
 				}
 				p := &endpoint{life: time.Hour, delay: 5 * time.Second}
@@ -251,24 +237,24 @@ func TestStorageFaults(t *testing.T) {
 		{"Load fails", func(_ context.Context, op string) error { return onlyIf(op == "Load", broken) }, 0},
 		{"Store fails", func(_ context.Context, op string) error { return onlyIf(op == "Store", broken) }, 0},
 		{"List fails", func(_ context.Context, op string) error { return onlyIf(op == "List", broken) }, 0},
-		{"all stalls", func(ctx context.Context, _ string) error { return stall(ctx) }, 2 * storageTimeout},
+		{"all stalls", func(ctx context.Context, _ string) error { return stall(ctx) }, 2 * record.StorageTimeout},
 		{"Load stalls", func(ctx context.Context, op string) error {
 			if op == "Load" {
 				return stall(ctx)
 			}
 			return nil
-		}, storageTimeout},
+		}, record.StorageTimeout},
 		{"Store stalls", func(ctx context.Context, op string) error {
 			if op == "Store" {
 				return stall(ctx)
 			}
 			return nil
-		}, storageTimeout},
+		}, record.StorageTimeout},
 		{"slow", func(context.Context, string) error { time.Sleep(time.Second); return nil }, 4 * time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				storage := &memory{fault: func(ctx context.Context, op, _ string) error { return tt.fault(ctx, op) }}
+				storage := &oauthtest.Memory{Fault: func(ctx context.Context, op, _ string) error { return tt.fault(ctx, op) }}
 				st, _ := newStore(t, storage)
 				p := &endpoint{life: time.Hour}
 				s, observed := sourceOf(st, p.fetch)
@@ -316,7 +302,7 @@ func TestHangingStorage(t *testing.T) {
 		t.Run(hanging, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				back := make(chan struct{})
-				storage := &memory{fault: func(_ context.Context, op, _ string) error {
+				storage := &oauthtest.Memory{Fault: func(_ context.Context, op, _ string) error {
 					if hanging == "" || op == hanging {
 						<-back
 					}
@@ -331,7 +317,7 @@ func TestHangingStorage(t *testing.T) {
 				if c, err := s.Credential(ctx); err != nil || sent(c) != "1" {
 					t.Errorf("%s, %v", sent(c), err)
 				}
-				if took := time.Since(start); took > 2*storageTimeout {
+				if took := time.Since(start); took > 2*record.StorageTimeout {
 					t.Errorf("it took %v", took)
 				}
 				close(back)
@@ -342,10 +328,10 @@ func TestHangingStorage(t *testing.T) {
 
 // TestTornWrite: a storage that writes half a record and says that all is well.
 func TestTornWrite(t *testing.T) {
-	storage := new(memory)
+	storage := new(oauthtest.Memory)
 	var torn atomic.Bool
 	st, _ := newStore(t, storage)
-	st.storage = tearing{storage, &torn}
+	st.Storage = tearing{storage, &torn}
 	p := &endpoint{life: time.Hour}
 	s, _ := sourceOf(st, p.fetch)
 	torn.Store(true)
@@ -364,7 +350,7 @@ func TestTornWrite(t *testing.T) {
 }
 
 type tearing struct {
-	*memory
+	*oauthtest.Memory
 	torn *atomic.Bool
 }
 
@@ -373,5 +359,5 @@ func (s tearing) Store(ctx context.Context, key string, val []byte) error {
 	if s.torn.Load() {
 		val = val[:len(val)/2]
 	}
-	return s.memory.Store(ctx, key, val)
+	return s.Memory.Store(ctx, key, val)
 }

@@ -2,7 +2,11 @@
 
 package oauth
 
-import "time"
+import (
+	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
+)
 
 // repairAfter is how long a storage may go on to answer with an older record after a newer one was stored.
 // Within that time an older record is a stale answer; later it is a record that must be repaired.
@@ -38,8 +42,8 @@ const (
 
 // reading is what a decision rests on.
 type reading struct {
-	stored  *Token        // the record; nil if there is none
-	current *Token        // the token in memory; nil if nothing is known
+	stored  *record.Token // the record; nil if there is none
+	current *record.Token // the token in memory; nil if nothing is known
 	unsaved bool          // there is a token that could not be stored
 	dead    bool          // current is so long dead that its record may have been deleted
 	age     time.Duration // how long current has been known
@@ -54,18 +58,18 @@ func decide(r reading) decision {
 		return saveUnsaved
 	case r.current == nil:
 		return useFirst
-	case r.stored == nil && r.current.generation == 0:
+	case r.stored == nil && r.current.Generation == 0:
 		return keepCurrent
-	case r.stored == nil && (r.current.standIn() || r.dead):
+	case r.stored == nil && (r.current.Placeholder() || r.dead):
 		return useNone
-	case r.current.standIn() && !r.current.is(r.stored):
+	case r.current.Placeholder() && !r.current.Is(r.stored):
 		return useStored
-	case r.stored == nil || !r.stored.foreign && r.stored.generation < r.current.generation:
+	case r.stored == nil || !r.stored.OtherClient && r.stored.Generation < r.current.Generation:
 		if r.age < repairAfter {
 			return keepCurrent
 		}
 		return repair
-	case r.current.is(r.stored):
+	case r.current.Is(r.stored):
 		return keepStored
 	default:
 		return useStored

@@ -5,15 +5,19 @@ package oauth
 import (
 	"testing"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // TestDecide: what counts of a record and of memory.
 func TestDecide(t *testing.T) {
-	token := func(generation uint64, access string) *Token { return &Token{generation: generation, access: access} }
-	gone := &Token{generation: 3, end: ending{Reason: ReasonDisconnected}}
-	damaged := &Token{generation: 2, end: ending{Reason: ReasonDamaged}}
-	other := &Token{generation: 9, access: "x", foreign: true}
-	claimed := token(2, "b").with(func(t *Token) { t.claim = &claim{Owner: "other"} })
+	token := func(generation uint64, access string) *record.Token {
+		return &record.Token{Generation: generation, Access: access}
+	}
+	gone := &record.Token{Generation: 3, End: record.End{Reason: record.ReasonDisconnected}}
+	damaged := &record.Token{Generation: 2, End: record.End{Reason: record.ReasonDamaged}}
+	other := &record.Token{Generation: 9, Access: "x", OtherClient: true}
+	claimed := token(2, "b").With(func(t *record.Token) { t.Claim = &record.Claim{Owner: "other"} })
 	for name, tt := range map[string]struct {
 		reading
 		want decision
@@ -22,8 +26,8 @@ func TestDecide(t *testing.T) {
 		"unsaved and nothing else":             {reading{unsaved: true}, saveUnsaved},
 		"first reading":                        {reading{stored: token(2, "b")}, useFirst},
 		"first reading of nothing":             {reading{}, useFirst},
-		"nothing, and nothing was known":       {reading{current: &Token{}}, keepCurrent},
-		"another node has connected":           {reading{current: &Token{}, stored: token(1, "a")}, useStored},
+		"nothing, and nothing was known":       {reading{current: &record.Token{}}, keepCurrent},
+		"another node has connected":           {reading{current: &record.Token{}, stored: token(1, "a")}, useStored},
 		"another node has renewed":             {reading{current: token(2, "b"), stored: token(3, "c"), age: time.Hour}, useStored},
 		"another node has disconnected":        {reading{current: token(2, "b"), stored: gone}, useStored},
 		"another node has claimed":             {reading{current: token(2, "b"), stored: claimed}, keepStored},

@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // TestDescriptionsShown: a provider says why it refuses, and repeats all that it was sent and has issued. The log, the status and the record
@@ -20,11 +23,11 @@ func TestDescriptionsShown(t *testing.T) {
 		w.p.mu.Lock()
 		w.p.dead = true
 		w.p.mu.Unlock()
-		s.repeat = []string{clientSecret, token.access, token.refresh}
+		s.repeat = []string{oauthtest.ClientSecret, token.Access, token.Refresh}
 		time.Sleep(2 * time.Minute)
 		_, err := g.serves(t, "")
-		e, ok := err.(*AuthorizationError) //nolint:errorlint // it is what callers get
-		if !ok || e.Reason != ReasonRevoked || !strings.HasPrefix(e.Description, cause) {
+		e, ok := err.(*record.AuthorizationError) //nolint:errorlint // it is what callers get
+		if !ok || e.Reason != record.ReasonRevoked || !strings.HasPrefix(e.Description, cause) {
 			t.Fatalf("%#v", err)
 		}
 		again := w.gateway(s, nil) // it knows nothing but the record
@@ -38,7 +41,7 @@ func TestDescriptionsShown(t *testing.T) {
 		if !strings.Contains(text, `"error_description":"`+cause) {
 			t.Errorf("the log does not say why: %s", text)
 		}
-		for _, secret := range append(s.repeat, leaks(text)...) {
+		for _, secret := range append(s.repeat, oauthtest.Leaks(text)...) {
 			if strings.Contains(text, secret) {
 				t.Errorf("%q is shown: %s", secret, text)
 			}

@@ -50,7 +50,7 @@ func (c *Pool) spool() error {
 		token := st.unsaved
 		st.mu.Unlock()
 		if token != nil {
-			errs = append(errs, st.source.Load().records.spool(token))
+			errs = append(errs, st.source.Load().records.store.Leave(token))
 		}
 	}
 	return errors.Join(errs...)

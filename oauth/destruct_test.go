@@ -7,6 +7,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // destruct ends the process of a method, which must have ended by then, and returns how long that
@@ -63,8 +66,8 @@ func TestEndByGracePeriod(t *testing.T) {
 				if took < tt.min || took > tt.max {
 					t.Errorf("it ended after %v", took)
 				}
-				if got := n.stored(); got.access != tt.stored || !tt.sent && got.claim != nil {
-					t.Errorf("%s is stored, with the claim %+v", got.access, got.claim)
+				if got := n.stored(); got.Access != tt.stored || !tt.sent && got.Claim != nil {
+					t.Errorf("%s is stored, with the claim %+v", got.Access, got.Claim)
 				}
 				calls := w.p.calls()
 				if tt.sent && tt.stored == "access-0" {
@@ -81,7 +84,7 @@ func TestEndByGracePeriod(t *testing.T) {
 // TestEndOfClientCredentials: a token that can be had again is not waited for.
 func TestEndOfClientCredentials(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, _ := newSource(t, func(ctx context.Context, _ *Token) (*Token, error) { <-ctx.Done(); return nil, ctx.Err() })
+		s, _ := newSource(t, func(ctx context.Context, _ *record.Token) (*record.Token, error) { <-ctx.Done(); return nil, ctx.Err() })
 		s.conn = s.set.pool.state("", 10)
 		go s.Credential(t.Context())
 		time.Sleep(time.Second)
@@ -100,7 +103,7 @@ func TestEveryStorageEnds(t *testing.T) {
 	end["takes four seconds"] = func(*world) error { time.Sleep(4 * time.Second); return nil }
 	end["takes half a minute"] = func(*world) error { time.Sleep(30 * time.Second); return nil }
 	end["fails late"] = func(*world) error { time.Sleep(4 * time.Second); return errDown }
-	end["panics"] = func(*world) error { panic(bodyText) }
+	end["panics"] = func(*world) error { panic(oauthtest.BodyText) }
 	actions := map[string]func(ctx context.Context, n *node) error{
 		"renew":      func(ctx context.Context, n *node) error { return n.Renew(ctx) },
 		"disconnect": func(ctx context.Context, n *node) error { return n.Disconnect(ctx) },
@@ -114,7 +117,7 @@ func TestEveryStorageEnds(t *testing.T) {
 				t.Run(what+", "+op+" "+how, func(t *testing.T) {
 					bubble(t, &issuer{mode: rotateGrace, life: time.Hour}, func(t *testing.T, w *world) {
 						n := w.connected(1)[0]
-						w.disk.failWith(func(_ context.Context, used, _ string) error {
+						w.disk.FailWith(func(_ context.Context, used, _ string) error {
 							if op == "" || op == used {
 								return do(w)
 							}
@@ -122,10 +125,10 @@ func TestEveryStorageEnds(t *testing.T) {
 						})
 						begin := time.Now()
 						err := act(t.Context(), n)
-						if took := time.Since(begin); took > n.set.life+storageTimeout {
+						if took := time.Since(begin); took > n.set.life+record.StorageTimeout {
 							t.Errorf("it ended after %v with %v", took, err)
 						}
-						w.disk.failWith(nil)
+						w.disk.FailWith(nil)
 						time.Sleep(2 * time.Minute)
 						if err := n.install(t.Context(), w.p.connect()); err != nil {
 							t.Fatal(err)

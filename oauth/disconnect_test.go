@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // TestDisconnectRace: another node has read the record just before the disconnect, and writes its claim just after. The grant
@@ -20,8 +21,8 @@ func TestDisconnectRace(t *testing.T) {
 		a, b := nodes[0], nodes[1]
 		herd(t, nodes, 1, 0)
 		var revoked []string
-		a.set.Revoke = func(_ context.Context, token *Token) error {
-			revoked = append(revoked, token.refresh)
+		a.set.Revoke = func(_ context.Context, token *record.Token) error {
+			revoked = append(revoked, token.Refresh)
 			return nil
 		}
 		time.Sleep(time.Minute)
@@ -42,8 +43,8 @@ func TestDisconnectRace(t *testing.T) {
 				t.Errorf("node %d still sends %s", i, sent(c))
 			}
 		}
-		if got := a.stored(); got.end.Reason != ReasonDisconnected {
-			t.Errorf("generation %d with the end %q is stored", got.generation, got.end.Reason)
+		if got := a.stored(); got.End.Reason != record.ReasonDisconnected {
+			t.Errorf("generation %d with the end %q is stored", got.Generation, got.End.Reason)
 		}
 		if last := revoked[len(revoked)-1]; last != w.p.now {
 			t.Errorf("%q was revoked, and not %s", revoked, w.p.now)
@@ -67,7 +68,7 @@ func TestConnectRace(t *testing.T) {
 		go b.Credential(t.Context())
 		time.Sleep(5 * time.Millisecond)
 		fresh := issue("account-2", time.Hour)
-		fresh.refresh, fresh.connected = "refresh of account-2", time.Now()
+		fresh.Refresh, fresh.Connected = "refresh of account-2", time.Now()
 		if err := a.install(t.Context(), fresh); err != nil {
 			t.Fatal(err)
 		}
@@ -78,8 +79,8 @@ func TestConnectRace(t *testing.T) {
 		for _, n := range nodes {
 			n.mustHave(t, "account-2")
 		}
-		if got := a.stored(); got.access != "account-2" {
-			t.Errorf("%s is stored", got.access)
+		if got := a.stored(); got.Access != "account-2" {
+			t.Errorf("%s is stored", got.Access)
 		}
 	})
 }
@@ -97,7 +98,7 @@ func TestDisconnectElsewhere(t *testing.T) {
 			for begin := time.Now(); ; {
 				time.Sleep(every)
 				_, err := b.Credential(t.Context())
-				if e, ok := errors.AsType[*AuthorizationError](err); ok && e.Reason == ReasonDisconnected {
+				if e, ok := errors.AsType[*record.AuthorizationError](err); ok && e.Reason == record.ReasonDisconnected {
 					break
 				}
 				if err != nil || time.Since(begin) > 30*time.Second {
@@ -125,11 +126,11 @@ func TestDisconnectWhileRefreshing(t *testing.T) {
 		}()
 		time.Sleep(3 * time.Second)
 		base := a.stored()
-		if err := a.records.replace(t.Context(), &Token{generation: base.generation + 1, identity: "identity", end: ending{Reason: ReasonDisconnected}}); err != nil {
+		if err := a.records.replace(t.Context(), &record.Token{Generation: base.Generation + 1, Identity: "identity", End: record.End{Reason: record.ReasonDisconnected}}); err != nil {
 			t.Fatal(err)
 		}
 		err := <-said
-		if e, ok := errors.AsType[*AuthorizationError](err); !ok || e.Reason != ReasonDisconnected {
+		if e, ok := errors.AsType[*record.AuthorizationError](err); !ok || e.Reason != record.ReasonDisconnected {
 			t.Errorf("it was told %v", err)
 		}
 	})
@@ -140,19 +141,19 @@ func TestForeign(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
 		a := w.connected(1)[0]
 		other := w.node()
-		other.records.store.identity = "another client"
+		other.records.store.Identity = "another client"
 		if _, err := other.Credential(t.Context()); err == nil {
 			t.Fatal("another client's token was used")
 		}
 		if err := other.Disconnect(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if got := a.stored(); got.access != "access-0" || got.identity != "identity" {
-			t.Fatalf("a disconnect has overwritten another client's record: %+v", got.end)
+		if got := a.stored(); got.Access != "access-0" || got.Identity != "identity" {
+			t.Fatalf("a disconnect has overwritten another client's record: %+v", got.End)
 		}
 		// Now the other client connects, and the first one must stop and leave the record alone.
 		fresh := issue("account-2", time.Hour)
-		fresh.refresh, fresh.connected = "refresh of account-2", time.Now()
+		fresh.Refresh, fresh.Connected = "refresh of account-2", time.Now()
 		if err := other.install(t.Context(), fresh); err != nil {
 			t.Fatal(err)
 		}
@@ -163,8 +164,8 @@ func TestForeign(t *testing.T) {
 		if _, err := a.Credential(t.Context()); err == nil {
 			t.Error("it still serves")
 		}
-		if got := other.stored(); got.access != "account-2" || got.identity != "another client" {
-			t.Errorf("%s of %s is stored", got.access, got.identity)
+		if got := other.stored(); got.Access != "account-2" || got.Identity != "another client" {
+			t.Errorf("%s of %s is stored", got.Access, got.Identity)
 		}
 	})
 }

@@ -6,6 +6,8 @@ import (
 	"context"
 	weakrand "math/rand/v2"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 const (
@@ -20,16 +22,16 @@ const (
 // askAtEnd has the provider asked again when the access token of a generation ends, because it has refused
 // the refresh token before that end. So a grant that has truly ended is noticed even if nobody uses the
 // connection.
-func (r *replica) askAtEnd(token *Token) {
-	if token = r.conn.inUse(token); token.expiry.IsZero() {
+func (r *replica) askAtEnd(token *record.Token) {
+	if token = r.conn.inUse(token); token.Expiry.IsZero() {
 		return
 	}
 	r.conn.mu.Lock()
-	running := r.conn.endAwaited == token.generation
-	r.conn.endAwaited = token.generation
+	running := r.conn.endAwaited == token.Generation
+	r.conn.endAwaited = token.Generation
 	r.conn.mu.Unlock()
 	if !running {
-		r.askIn(time.Until(token.expiry), token.generation, endAgain)
+		r.askIn(time.Until(token.Expiry), token.Generation, endAgain)
 	}
 }
 
@@ -38,7 +40,7 @@ func (r *replica) askIn(wait time.Duration, generation uint64, again time.Durati
 	jitter := time.Duration(weakrand.Int64N(int64(endJitter))) //nolint:gosec // G404: a jitter is no secret
 	time.AfterFunc(wait+jitter, func() {
 		if set := r.set.pool.successor(r.set); set != nil {
-			set.Source(r.store.connection).askEnded(generation, again)
+			set.Source(r.store.Connection).askEnded(generation, again)
 		}
 	})
 }
@@ -60,7 +62,7 @@ func (s *Source) askEnded(generation uint64, again time.Duration) {
 
 // askOnce is one round of askEnded. It reports whether it was the last one, or else when to come again.
 func (s *Source) askOnce(generation uint64, again time.Duration) (done bool, wait time.Duration) {
-	ctx, cancel := context.WithTimeout(context.Background(), storageTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), record.StorageTimeout)
 	defer cancel()
 	base, err := s.records.latest(ctx)
 	if err != nil {
@@ -68,10 +70,10 @@ func (s *Source) askOnce(generation uint64, again time.Duration) (done bool, wai
 	}
 	now := time.Now()
 	switch token := s.conn.inUse(base); {
-	case base.generation != generation || !base.redeemable():
+	case base.Generation != generation || !base.Redeemable():
 		return true, 0
-	case token.valid(now):
-		return false, time.Until(token.expiry) // the clock was set
+	case token.Valid(now):
+		return false, time.Until(token.Expiry) // the clock was set
 	}
 	if op, _ := s.renew(now, nil); op != nil { //nolint:contextcheck // a failure is logged there
 		<-op.done
@@ -80,5 +82,5 @@ func (s *Source) askOnce(generation uint64, again time.Duration) (done bool, wai
 	defer s.conn.mu.Unlock()
 	token := s.conn.token.Load()
 	refused := s.conn.refusedGeneration == generation && s.grant.refusedBy(s.conn.lastErr)
-	return refused || token == nil || token.generation != generation || !token.redeemable(), again
+	return refused || token == nil || token.Generation != generation || !token.Redeemable(), again
 }

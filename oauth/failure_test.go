@@ -11,7 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // TestBackoff: 1, 2, 4 … 300 s, ±20 %.
@@ -299,7 +301,7 @@ func TestRefusalDuringOutage(t *testing.T) {
 func TestStalePrepare(t *testing.T) {
 	s, _ := newSource(t, nil)
 	old, fresh := issue("1", time.Hour), issue("2", time.Hour)
-	old.generation, fresh.generation = 1, 2
+	old.Generation, fresh.Generation = 1, 2
 	s.conn.token.Store(fresh)
 	c := s.Current()
 	if got := sent(s.prepare(old).credential); got != "1" {
@@ -313,7 +315,7 @@ func TestStalePrepare(t *testing.T) {
 // TestExpiredOnArrival: a token that is dead when it comes is an error that says so, not a credential.
 func TestExpiredOnArrival(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, _ := newSource(t, func(context.Context, *Token) (*Token, error) {
+		s, _ := newSource(t, func(context.Context, *record.Token) (*record.Token, error) {
 			token := issue("1", time.Second)
 			time.Sleep(2 * time.Second)
 			return token, nil
@@ -329,7 +331,7 @@ func TestLanded(t *testing.T) {
 	s, _ := newSource(t, fails(t))
 	old, fresh := issue("1", time.Hour), issue("2", time.Hour)
 	s.conn.token.Store(fresh)
-	for name, refused := range map[string]*Token{"a token was needed": nil, "the old one was refused": old} {
+	for name, refused := range map[string]*record.Token{"a token was needed": nil, "the old one was refused": old} {
 		f, err := s.renew(time.Now(), refused)
 		if err != nil || f == nil {
 			t.Fatalf("%s: %v", name, err)
@@ -361,7 +363,7 @@ func TestRetryAfterOnTheWire(t *testing.T) {
 		{503, "-1", 0, 1201 * time.Millisecond},
 		{503, "0", 0, 1201 * time.Millisecond},
 	} {
-		err, ok := attempt(t, serve(t, respond(tt.status, bodyText, "Retry-After", tt.header))).(*provider.Error) //nolint:errorlint // it is what renewals return
+		err, ok := attempt(t, serve(t, respond(tt.status, oauthtest.BodyText, "Retry-After", tt.header))).(*provider.Error) //nolint:errorlint // it is what renewals return
 		if !ok {
 			t.Errorf("%d %q: no *provider.Error", tt.status, tt.header)
 			continue

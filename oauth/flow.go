@@ -15,6 +15,7 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 	"golang.org/x/oauth2"
 )
 
@@ -164,8 +165,8 @@ func (m *Method) Finish(ctx context.Context, flow *Flow, code string) error {
 
 func (m *Method) finish(ctx context.Context, flow *Flow, code string) error {
 	s := m.Source(flow.Connection)
-	unused := func(base *Token) error {
-		if flow.Ticket && base != nil && millis(base.connected) != flow.connected {
+	unused := func(base *record.Token) error {
+		if flow.Ticket && base != nil && record.Millis(base.Connected) != flow.connected {
 			return ErrTicketUsed
 		}
 		return nil
@@ -179,7 +180,7 @@ func (m *Method) finish(ctx context.Context, flow *Flow, code string) error {
 	if err != nil {
 		return err
 	}
-	token.connected = token.obtained
+	token.Connected = token.Obtained
 	err = s.install(ctx, token, unused)
 	switch {
 	case errors.Is(err, ErrOvertaken) && flow.Ticket:
@@ -187,7 +188,7 @@ func (m *Method) finish(ctx context.Context, flow *Flow, code string) error {
 	case !errors.Is(err, ErrOvertaken) && !errors.Is(err, ErrTicketUsed):
 		return err
 	}
-	_ = m.revoke(ctx, token.without(s.conn.token.Load()))
+	_ = m.revoke(ctx, token.Without(s.conn.token.Load()))
 	return err
 }
 
@@ -224,7 +225,7 @@ func (m *Method) Ticket(ctx context.Context, connection string) (target string, 
 		return "", err
 	}
 	text, err := sealText(ring, ticketContext, &sealedTicket{
-		m.set.Datasource, []byte(connection), millis(base.connected), time.Now().Unix(),
+		m.set.Datasource, []byte(connection), record.Millis(base.Connected), time.Now().Unix(),
 	})
 	if err != nil {
 		return "", err
@@ -251,7 +252,7 @@ func (m *Method) CheckTicket(ctx context.Context, t *Ticket) error {
 	if err != nil {
 		return err
 	}
-	if millis(base.connected) != t.connected {
+	if record.Millis(base.Connected) != t.connected {
 		return ErrTicketUsed
 	}
 	return nil
@@ -259,10 +260,10 @@ func (m *Method) CheckTicket(ctx context.Context, t *Ticket) error {
 
 // current returns what there is of a connection. What was sealed with a key that is lost is nothing: a ticket may be the only way to
 // connect the account again.
-func (m *Method) current(ctx context.Context, connection string) (*Token, error) {
+func (m *Method) current(ctx context.Context, connection string) (*record.Token, error) {
 	base, err := m.Source(connection).records.latest(ctx)
-	if base == nil && errors.Is(err, ErrKeyMissing) {
-		return new(Token), nil
+	if base == nil && errors.Is(err, record.ErrKeyMissing) {
+		return new(record.Token), nil
 	}
 	return base, err
 }

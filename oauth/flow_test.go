@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 )
 
 // TestBegin: the URL that a browser is sent to.
@@ -49,7 +50,7 @@ func TestBegin(t *testing.T) {
 	if len(got) != len(want) || u.Host != "p.example" || len(flow.Verifier) < 43 {
 		t.Errorf("%s", target)
 	}
-	if strings.Contains(target, flow.Verifier) || strings.Contains(target, clientSecret) {
+	if strings.Contains(target, flow.Verifier) || strings.Contains(target, oauthtest.ClientSecret) {
 		t.Error("a secret is in the URL")
 	}
 	again, _, _ := g.Begin("ann", "user")
@@ -89,7 +90,7 @@ func TestBlanks(t *testing.T) {
 // TestSealedFlow: what the browser keeps opens with the same key for the same flow only, byte for byte, and for ten minutes.
 func TestSealedFlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ring := seal.NewRing(newKey(t))
+		ring := seal.NewRing(oauthtest.NewKey(t))
 		f := &Flow{
 			State: "s", Verifier: "v", Datasource: "crm", Connection: "\xff\x00 日本", User: "ünï\xfe", Ticket: true, Began: time.Now().Truncate(time.Second),
 			Done: true, connected: 7,
@@ -113,7 +114,7 @@ func TestSealedFlow(t *testing.T) {
 		}
 		for name, open := range map[string]func() error{
 			"another flow": func() error { _, err := OpenFlow(ring, FlowID("other"), text); return err },
-			"another key":  func() error { _, err := OpenFlow(seal.NewRing(newKey(t)), f.ID(), text); return err },
+			"another key":  func() error { _, err := OpenFlow(seal.NewRing(oauthtest.NewKey(t)), f.ID(), text); return err },
 			"a ticket":     func() error { _, err := OpenTicket(ring, text); return err },
 			"padding":      func() error { _, err := OpenFlow(ring, f.ID(), text+"="); return err },
 			"nothing":      func() error { _, err := OpenFlow(ring, f.ID(), ""); return err },

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/caddyserver/caddy/v2"
 )
@@ -92,7 +93,7 @@ func (s *web) exchange(code string) (int, any) {
 	if s.codes[code]++; s.codes[code] > 1 || !strings.HasPrefix(code, "good") {
 		return http.StatusBadRequest, map[string]string{"error": "invalid_grant"}
 	}
-	refresh := s.p.connect().refresh
+	refresh := s.p.connect().Refresh
 	if s.unlike {
 		refresh = "refresh-of-" + code
 		s.p.mu.Lock()
@@ -134,7 +135,7 @@ func (s *web) endLocked(answer map[string]any) map[string]any {
 // gateway is a process with a whole method: flows, a keeper, users.
 type gateway struct {
 	*Method
-	logs logs
+	logs oauthtest.Logs
 }
 
 // gateway starts a process; change may alter its options.
@@ -142,7 +143,7 @@ func (w *world) gateway(s *web, change func(*Method)) *gateway {
 	w.t.Helper()
 	m := &Method{
 		Grant: grantAuthorizationCode, AuthorizationURL: "https://p.example/authorize?tenant=a", TokenURL: "http://127.0.0.1/token",
-		RedirectURL: "https://gw.example/connect/callback", ClientID: "id", ClientSecret: clientSecret,
+		RedirectURL: "https://gw.example/connect/callback", ClientID: "id", ClientSecret: oauthtest.ClientSecret,
 	}
 	if change != nil {
 		change(m)
@@ -153,7 +154,7 @@ func (w *world) gateway(s *web, change func(*Method)) *gateway {
 		w.t.Fatal(err)
 	}
 	g := &gateway{Method: m}
-	m.logger, g.logs = newLogger()
+	m.logger, g.logs = oauthtest.NewLogger()
 	ring := w.ring
 	m.environment.Datasource = "crm"
 	m.environment.Storage, m.environment.Keys = w.disk, func() (*seal.Ring, error) { return ring, nil }

@@ -5,6 +5,8 @@ package oauth
 import (
 	"context"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // grant is how a connection gets its next token. There are two: machine (client_credentials) gets one
@@ -12,16 +14,16 @@ import (
 type grant interface {
 	// renew gets the next token, or takes over one that another node has stored. refused is the token
 	// that the API has refused, nil if that is not the reason.
-	renew(ctx context.Context, refused *Token) error
+	renew(ctx context.Context, refused *record.Token) error
 
 	// recheck reads the record again if its time has come, and returns the token that is known then.
-	recheck(ctx context.Context, now time.Time, token *Token) *Token
+	recheck(ctx context.Context, now time.Time, token *record.Token) *record.Token
 
 	// renewable reports whether renew can bring anything.
-	renewable(token *Token) bool
+	renewable(token *record.Token) bool
 
 	// finished returns why only a human being can bring the next token, or nil.
-	finished(token *Token) error
+	finished(token *record.Token) error
 
 	// refusedBy reports whether an error of renew is the provider's refusal of the grant itself.
 	refusedBy(err error) bool

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 )
 
 // serve returns the URL of a token endpoint.
@@ -38,14 +40,14 @@ func respond(status int, body string, headers ...string) http.HandlerFunc {
 // gets to see secrets or what the endpoint has written.
 func attempt(t *testing.T, url string, options ...string) error {
 	t.Helper()
-	m, observed := provision(t, "token_url "+url+"\nclient_id i\nclient_secret "+clientSecret+"\ntimeout 500ms\n"+strings.Join(options, "\n"))
+	m, observed := provision(t, "token_url "+url+"\nclient_id i\nclient_secret "+oauthtest.ClientSecret+"\ntimeout 500ms\n"+strings.Join(options, "\n"))
 	defer m.client.CloseIdleConnections()
-	st, _ := newStore(t, new(memory))
+	st, _ := newStore(t, new(oauthtest.Memory))
 	s, sourceLogs := sourceOf(st, nil)
 	s.set.Build = m.build
 	s.set.Fetch = m.fetch
-	old := issue(tokenText, time.Hour)
-	old.soft = time.Now().Add(-time.Minute)
+	old := issue(oauthtest.TokenText, time.Hour)
+	old.Soft = time.Now().Add(-time.Minute)
 	s.conn.token.Store(old)
 
 	start := time.Now()
@@ -62,11 +64,11 @@ func attempt(t *testing.T, url string, options ...string) error {
 		if got := s.conn.token.Load(); got != old {
 			t.Errorf("after %v the old token is not in use", err)
 		}
-		if found := leaks(anyText(err)); found != nil {
+		if found := oauthtest.Leaks(oauthtest.AnyText(err)); found != nil {
 			t.Errorf("the error shows %q: %v", found, err)
 		}
 	}
-	if found := leaks(observed.String() + sourceLogs.String()); found != nil {
+	if found := oauthtest.Leaks(observed.String() + sourceLogs.String()); found != nil {
 		t.Errorf("the log shows %q: %s", found, sourceLogs)
 	}
 	return err

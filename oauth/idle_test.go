@@ -8,69 +8,8 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
-
-// TestSetRefreshEnd: a refresh token that stays keeps its end; of a new one what the provider says is known.
-func TestSetRefreshEnd(t *testing.T) {
-	now := time.Now()
-	before := newToken(&provider.Answer{AccessToken: "a", RefreshToken: "r", RefreshLifetime: time.Hour}, now, term{}, nil)
-	later := now.Add(10 * time.Minute)
-	for name, test := range map[string]struct {
-		a    provider.Answer
-		want time.Time
-	}{
-		"no refresh token":             {provider.Answer{}, now.Add(time.Hour)},
-		"the same":                     {provider.Answer{RefreshToken: "r"}, now.Add(time.Hour)},
-		"the same, with a new end":     {provider.Answer{RefreshToken: "r", RefreshLifetime: time.Hour}, later.Add(time.Hour)},
-		"a new end alone":              {provider.Answer{RefreshLifetime: time.Hour}, later.Add(time.Hour)},
-		"another":                      {provider.Answer{RefreshToken: "s", RefreshLifetime: time.Minute}, later.Add(time.Minute)},
-		"another, and nothing is said": {provider.Answer{RefreshToken: "s"}, time.Time{}},
-	} {
-		test.a.AccessToken = "b"
-		if got := newToken(&test.a, later, term{}, before).refreshEnd; !got.Equal(test.want) {
-			t.Errorf("%s: %v, want %v", name, got, test.want)
-		}
-	}
-}
-
-// TestRefreshEndStored: a record has the end, and one that was written by a version without it opens.
-func TestRefreshEndStored(t *testing.T) {
-	st, _ := newStore(t, new(memory))
-	st.grant = true
-	for _, life := range []time.Duration{0, 30 * time.Minute} {
-		token := newToken(&provider.Answer{AccessToken: "a", RefreshToken: "r", RefreshLifetime: life}, time.Now(), term{}, nil)
-		token.generation++
-		if err := st.save(t.Context(), token); err != nil {
-			t.Fatal(err)
-		}
-		got, err := st.load(t.Context())
-		if err != nil || got.refresh != "r" || millis(got.refreshEnd) != millis(token.refreshEnd) {
-			t.Errorf("%v: %v, %v", life, got.refreshEnd, err)
-		}
-	}
-}
-
-// TestKeepAt: a fifth of its life before the end, and a minute at least, or half of a short life; and never later than keep_alive.
-func TestKeepAt(t *testing.T) {
-	const day = 24 * time.Hour
-	for _, test := range []struct{ life, idle, want time.Duration }{
-		{0, day, day},
-		{30 * time.Minute, day, 24 * time.Minute},
-		{5 * time.Minute, day, 4 * time.Minute},
-		{2 * time.Minute, day, time.Minute},
-		{time.Minute, day, 30 * time.Second},
-		{8 * time.Second, day, 4 * time.Second},
-		{time.Second, day, idleMinimum},
-		{100 * day, day, day},
-		{100 * day, 365 * day, 80 * day},
-		{30 * time.Minute, time.Minute, time.Minute},
-	} {
-		token := newToken(&provider.Answer{AccessToken: "a", RefreshToken: "r", RefreshLifetime: test.life}, time.Now(), term{}, nil)
-		if got := token.keepAt(test.idle).Sub(token.obtained); got != test.want {
-			t.Errorf("%v, keep_alive %v: after %v, want %v", test.life, test.idle, got, test.want)
-		}
-	}
-}
 
 // kept changes a method to one with the default keep_alive.
 func kept(m *Method) { m.environment.KeepAlive = 24 * time.Hour }
@@ -141,16 +80,16 @@ func TestKeptAliveMany(t *testing.T) {
 		for i := range users {
 			user := "user" + strconv.Itoa(i)
 			a := &provider.Answer{AccessToken: user, RefreshToken: "refresh-0", Lifetime: 5 * time.Minute, RefreshLifetime: life}
-			if err := g.Source(user).install(t.Context(), newToken(a, time.Now(), term{}, nil)); err != nil {
+			if err := g.Source(user).install(t.Context(), newToken(a, time.Now(), record.Term{}, nil)); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(13 * time.Second)
 		}
 		for range 30 {
 			time.Sleep(5 * time.Minute)
-			_, err := g.set.eachRecord(t.Context(), func(_, user string, token *Token) error {
-				if !token.refreshEnd.After(time.Now()) {
-					t.Errorf("%s: the refresh token has ended %v ago", user, time.Since(token.refreshEnd))
+			_, err := g.set.shared.records.store.Each(t.Context(), true, func(_, user string, token *record.Token) error {
+				if !token.RefreshEnd.After(time.Now()) {
+					t.Errorf("%s: the refresh token has ended %v ago", user, time.Since(token.RefreshEnd))
 				}
 				return nil
 			})

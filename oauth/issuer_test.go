@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // How a provider treats a refresh token that it has seen before.
@@ -58,14 +59,14 @@ type issuer struct {
 func (*issuer) access(n int) string { return fmt.Sprintf("access-%d", n) }
 
 // connect returns the token of a new grant.
-func (p *issuer) connect() *Token {
+func (p *issuer) connect() *record.Token {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.now, p.dead = fmt.Sprintf("refresh-%d", p.issued), false
 	p.good = map[string]bool{p.now: true}
-	t := newToken(&provider.Answer{AccessToken: p.access(p.issued), RefreshToken: p.now, IDToken: "id-0", Lifetime: p.life}, time.Now(), term{}, nil)
-	t.connected = t.obtained
-	p.connectedAt = t.obtained
+	t := newToken(&provider.Answer{AccessToken: p.access(p.issued), RefreshToken: p.now, IDToken: "id-0", Lifetime: p.life}, time.Now(), record.Term{}, nil)
+	t.Connected = t.Obtained
+	p.connectedAt = t.Obtained
 	return t
 }
 
@@ -175,7 +176,7 @@ func (p *issuer) calls() int {
 func TestIssuer(t *testing.T) {
 	for _, mode := range []rotation{rotateNever, rotateGrace, rotateStrict} {
 		p := &issuer{mode: mode, life: time.Hour, grace: time.Minute}
-		first := p.connect().refresh
+		first := p.connect().Refresh
 		for range 2 {
 			if _, err := p.redeem(t.Context(), first); (err != nil) != p.dead {
 				t.Errorf("%v: %v", mode, err)

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 const (
@@ -92,7 +93,7 @@ type round struct {
 
 // maintainAll looks after all connections once.
 func (set *Set) maintainAll(ctx context.Context) (round, error) {
-	ring, err := set.shared.records.store.ring()
+	ring, err := set.shared.records.store.Keys()
 	if err != nil {
 		return round{}, err
 	}
@@ -100,13 +101,13 @@ func (set *Set) maintainAll(ctx context.Context) (round, error) {
 	var undone, braked, some atomic.Bool
 	var workers sync.WaitGroup
 	free := make(chan struct{}, keepers)
-	strangers, err := set.eachRecord(ctx, func(name, key string, token *Token) error {
+	strangers, err := set.shared.records.store.Each(ctx, set.PerUser, func(name, key string, token *record.Token) error {
 		if n++; n%keepPace == 0 {
 			if err := sleep(ctx, keepPause); err != nil {
 				return err
 			}
 		}
-		keep, renews := set.maintainOne(name, key, token, name != set.storeOf(key).names(ring)[0])
+		keep, renews := set.maintainOne(name, key, token, name != set.storeOf(key).Names(ring)[0])
 		if keep == nil {
 			set.keepInTime(token)
 			return ctx.Err()
@@ -130,9 +131,9 @@ func (set *Set) maintainAll(ctx context.Context) (round, error) {
 			case renews && err != nil:
 				braked.Store(true) // the next ones would fail, too; it is logged where it has failed
 				return
-			case renews && now != nil && now.generation > token.generation:
+			case renews && now != nil && now.Generation > token.Generation:
 				some.Store(true)
-			case renews && !token.refreshEnd.IsZero():
+			case renews && !token.RefreshEnd.IsZero():
 				undone.Store(true) // it is not long until its end
 			}
 			if err != nil && !errors.Is(err, errNotMoved) && ctx.Err() == nil {
@@ -148,74 +149,66 @@ func (set *Set) maintainAll(ctx context.Context) (round, error) {
 	if err != nil {
 		return round{n, false, some.Load()}, err
 	}
-	sweepCtx, cancel := context.WithTimeout(ctx, listTimeout)
+	sweepCtx, cancel := context.WithTimeout(ctx, record.ListTimeout)
 	defer cancel()
-	set.shared.records.store.sweep(sweepCtx)
+	set.shared.records.store.Sweep(sweepCtx)
 	return round{n, !undone.Load(), some.Load()}, nil
 }
 
 // maintainOne returns what is to be done for one connection, or nil, and whether the provider is asked for that. moved says that its record lies
 // under the name of an older key.
-func (set *Set) maintainOne(name, key string, token *Token, moved bool) (keep func(context.Context) error, renews bool) {
+func (set *Set) maintainOne(name, key string, token *record.Token, moved bool) (keep func(context.Context) error, renews bool) {
 	now := time.Now()
 	switch idle := set.KeepAlive; {
 	case set.dead(token, now):
 		return func(ctx context.Context) error { return set.forget(ctx, name, key, token) }, false
-	case idle > 0 && token.redeemable() && !now.Before(token.keepAt(idle)):
+	case idle > 0 && token.Redeemable() && !now.Before(token.KeepAt(idle)):
 		return func(ctx context.Context) error { return set.Source(key).refreshIdle(ctx, token) }, true // which moves it, too
 	case moved:
 		return set.Source(key).move, false
-	case token.refusedEarly() && token.expiry.Sub(now) < 2*keepInterval: // by a process that may have ended
+	case token.RefusedEarly() && token.Expiry.Sub(now) < 2*keepInterval: // by a process that may have ended
 		return func(context.Context) error { set.Source(key).records.askAtEnd(token); return nil }, false //nolint:contextcheck // it belongs to no request
 	}
 	return nil, false
 }
 
-// asked is when the provider has last said something of the refresh token.
-func (t *Token) asked() time.Time {
-	if t.refused != nil && unmillis(t.refused.At).After(t.obtained) {
-		return unmillis(t.refused.At)
-	}
-	return t.obtained
-}
-
 // dead reports whether a connection has been of no use for so long that it is forgotten.
-func (set *Set) dead(token *Token, now time.Time) bool {
+func (set *Set) dead(token *record.Token, now time.Time) bool {
 	after := set.SweepAfter
 	switch {
-	case after <= 0 || token.redeemable():
+	case after <= 0 || token.Redeemable():
 		return false
-	case token.end.Reason != "":
-		return !token.valid(now) && !token.changed.IsZero() && now.Sub(token.changed) >= after
+	case token.End.Reason != "":
+		return !token.Valid(now) && !token.Changed.IsZero() && now.Sub(token.Changed) >= after
 	default: // it had no refresh token
-		return !token.expiry.IsZero() && now.Sub(token.expiry) >= after
+		return !token.Expiry.IsZero() && now.Sub(token.Expiry) >= after
 	}
 }
 
 // forget deletes the record of a dead connection, if it is still that.
-func (set *Set) forget(ctx context.Context, name, key string, token *Token) error {
+func (set *Set) forget(ctx context.Context, name, key string, token *record.Token) error {
 	s := set.Source(key)
 	return s.exclusively(ctx, func(ctx context.Context) error {
 		if err := s.conn.records.lock(ctx); err != nil {
 			return err
 		}
 		defer s.conn.records.Unlock()
-		ring, err := s.records.store.ring()
+		ring, err := s.records.store.Keys()
 		if err != nil {
 			return err
 		}
-		raw, err := s.records.store.within().Load(ctx, name)
+		raw, err := s.records.store.Within().Load(ctx, name)
 		if err != nil {
 			return fmt.Errorf("loading a dead record: %w", err)
 		}
-		now, _, err := s.records.store.open(ring, path.Base(name), raw)
-		if err != nil || now.generation != token.generation || now.end != token.end {
+		now, _, err := s.records.store.Open(ring, path.Base(name), raw)
+		if err != nil || now.Generation != token.Generation || now.End != token.End {
 			return err
 		}
-		if err := s.records.store.within().Delete(ctx, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := s.records.store.Within().Delete(ctx, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("deleting a dead record: %w", err)
 		}
-		if current := s.conn.token.Load(); current != nil && current.generation <= token.generation {
+		if current := s.conn.token.Load(); current != nil && current.Generation <= token.Generation {
 			s.conn.token.Store(nil)
 			s.conn.startOver()
 		}
@@ -226,16 +219,16 @@ func (set *Set) forget(ctx context.Context, name, key string, token *Token) erro
 
 // refreshIdle refreshes a token that nobody has used for long, unless its provider is to be left alone. It returns an error if the
 // provider would say the same of any other.
-func (s *Source) refreshIdle(ctx context.Context, token *Token) error {
+func (s *Source) refreshIdle(ctx context.Context, token *record.Token) error {
 	s.conn.mu.Lock()
 	early := time.Now().Before(s.conn.retryAt)
 	s.conn.mu.Unlock()
-	if current := s.conn.token.Load(); early || current != nil && current.generation > token.generation {
+	if current := s.conn.token.Load(); early || current != nil && current.Generation > token.Generation {
 		return nil
 	}
 	err := s.runNext(ctx, true, func(ctx context.Context) error { // what fails is logged there
 		base, err := s.records.latest(ctx)
-		if err != nil || base.generation > token.generation {
+		if err != nil || base.Generation > token.Generation {
 			return err
 		}
 		return s.grant.renew(ctx, nil)
@@ -254,15 +247,15 @@ var errNotMoved = errors.New("the record could not be moved yet")
 // write it.
 func (s *Source) move(ctx context.Context) error {
 	return s.exclusively(ctx, func(ctx context.Context) error {
-		if err := s.records.store.presence.announce(ctx); err != nil {
+		if err := s.set.presence.announce(ctx); err != nil {
 			return err
 		}
 		base, read, err := s.claims.settled(ctx)
-		if err != nil || base.generation == 0 || base.foreign {
+		if err != nil || base.Generation == 0 || base.OtherClient {
 			return err
 		}
-		doubtful := base.claim.doubtful()
-		if base.redeemable() {
+		doubtful := base.Claim.Doubtful()
+		if base.Redeemable() {
 			var until time.Time
 			base, until, err = s.claims.claim(ctx, base, read)
 			switch {
@@ -273,12 +266,12 @@ func (s *Source) move(ctx context.Context) error {
 			}
 		}
 		begin := time.Now()
-		if err := s.records.save(ctx, base.released(doubtful)); err != nil {
+		if err := s.records.save(ctx, base.Released(doubtful)); err != nil {
 			return err
 		}
 		if time.Since(begin) > lateAfter {
 			s.claims.noteSlowWrite(base, read) // it may have come over a newer generation, which the next claim must not take for the last one
 		}
-		return s.records.store.removeOthers(ctx, base.generation)
+		return s.records.store.RemoveOthers(ctx, base.Generation)
 	})
 }

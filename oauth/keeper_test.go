@@ -16,7 +16,9 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // keep runs the keepers of processes until the returned function is called.
@@ -75,7 +77,7 @@ func TestSweep(t *testing.T) {
 		_, _ = gs[1].serves(t, "dead")   // the mark is in the memory of the other node
 		stop := keep(t.Context(), gs[0]) // the other one is not there when it happens
 		time.Sleep(9 * 24 * time.Hour)
-		if n := w.disk.count(); n != 2 {
+		if n := w.disk.Count(); n != 2 {
 			t.Errorf("%d records after nine days", n)
 		}
 		for range 20 {
@@ -84,12 +86,12 @@ func TestSweep(t *testing.T) {
 				_, _ = g.serves(t, "dead")
 			}
 		}
-		if n := w.disk.count(); n != 1 {
+		if n := w.disk.Count(); n != 1 {
 			t.Errorf("%d records after twelve days", n)
 		}
 		for i, g := range gs {
 			_, err := g.serves(t, "dead")
-			if e, ok := errors.AsType[*AuthorizationError](err); !ok || e.Reason != ReasonNotConnected {
+			if e, ok := errors.AsType[*record.AuthorizationError](err); !ok || e.Reason != record.ReasonNotConnected {
 				t.Errorf("node %d: %v", i, err)
 			}
 		}
@@ -106,30 +108,27 @@ func TestStrangersOfUsers(t *testing.T) {
 		s := &web{p: w.p}
 		old := w.gateway(s, perUser)
 		old.connect(t, "ann", "good-1")
-		w.ring = seal.NewRing(newKey(t))
+		w.ring = seal.NewRing(oauthtest.NewKey(t))
 		g := w.gateway(s, perUser)
 		g.connect(t, "bob", "good-2")
 		stop := keep(t.Context(), g)
 		time.Sleep(time.Minute)
-		if _, err := g.serves(t, "ann"); !errors.Is(err, ErrKeyMissing) {
+		if _, err := g.serves(t, "ann"); !errors.Is(err, record.ErrKeyMissing) {
 			t.Errorf("an unknown user: %v", err)
 		}
 		if got, err := g.serves(t, "bob"); got != "of-good-2" {
 			t.Errorf("a known user: %s, %v", got, err)
 		}
-		w.disk.memory.mu.Lock()
-		for key := range w.disk.records { // the operator removes them
-			if isEntry(key) {
-				continue
+		w.disk.Remove(func(key string, val []byte) bool { // the operator removes them
+			if oauthtest.IsEntry(key) {
+				return false
 			}
-			if id, known := w.ring.Knows(w.disk.records[key][recordHead:]); id != "" && !known {
-				delete(w.disk.records, key)
-			}
-		}
-		w.disk.memory.mu.Unlock()
+			id, known := w.ring.Knows(val[9:]) // behind the version and the generation
+			return id != "" && !known
+		})
 		time.Sleep(2 * time.Hour)
 		_, err := g.serves(t, "ann")
-		if e, ok := errors.AsType[*AuthorizationError](err); !ok || e.Reason != ReasonNotConnected {
+		if e, ok := errors.AsType[*record.AuthorizationError](err); !ok || e.Reason != record.ReasonNotConnected {
 			t.Errorf("without strangers: %v", err)
 		}
 		stop()
@@ -140,7 +139,7 @@ func TestStrangersOfUsers(t *testing.T) {
 // generation is lost, and no refresh token sent twice. Then the old key goes.
 func TestResealUnderLoad(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: 5 * time.Minute}, func(t *testing.T, w *world) {
-		older, newer := newKey(t), newKey(t)
+		older, newer := oauthtest.NewKey(t), oauthtest.NewKey(t)
 		s := &web{p: w.p}
 		options := func(m *Method) {
 			m.Connection = "{http.auth.user.id}"
@@ -160,10 +159,10 @@ func TestResealUnderLoad(t *testing.T) {
 					t.Fatalf("after %d s: %v; withdrawn: %t", i, err, w.p.dead)
 				}
 			}
-			if token := a.Source("ann").conn.token.Load(); token.generation < last {
-				t.Fatalf("generation %d after %d", token.generation, last)
+			if token := a.Source("ann").conn.token.Load(); token.Generation < last {
+				t.Fatalf("generation %d after %d", token.Generation, last)
 			} else {
-				last = token.generation
+				last = token.Generation
 			}
 		}
 		stop()
@@ -179,8 +178,8 @@ func TestResealUnderLoad(t *testing.T) {
 		stop()
 		w.ring = seal.NewRing(newer)
 		c := w.gateway(s, options)
-		if _, err := c.serves(t, "ann"); err != nil || w.disk.count() != 1 {
-			t.Errorf("without the old key: %v; %d records", err, w.disk.count())
+		if _, err := c.serves(t, "ann"); err != nil || w.disk.Count() != 1 {
+			t.Errorf("without the old key: %v; %d records", err, w.disk.Count())
 		}
 	})
 }
@@ -210,9 +209,9 @@ func TestKeeperGoesOn(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		bad := slices.DeleteFunc(slices.Sorted(maps.Keys(w.disk.records)), isEntry)[0]
-		g.environment.Storage, g.set.shared.records.store.storage = sorted{w.disk}, sorted{w.disk}
-		w.disk.failWith(func(_ context.Context, op, key string) error {
+		bad := slices.DeleteFunc(slices.Sorted(maps.Keys(w.disk.Records)), oauthtest.IsEntry)[0]
+		g.environment.Storage, g.set.shared.records.store.Storage = sorted{w.disk}, sorted{w.disk}
+		w.disk.FailWith(func(_ context.Context, op, key string) error {
 			if key == bad && op == "Load" {
 				return errDown
 			}
@@ -221,7 +220,7 @@ func TestKeeperGoesOn(t *testing.T) {
 		stop := keep(t.Context(), g)
 		time.Sleep(48 * time.Hour)
 		stop()
-		if n := w.disk.count(); n != 1 {
+		if n := w.disk.Count(); n != 1 {
 			t.Errorf("%d records", n)
 		}
 	})
@@ -232,8 +231,8 @@ func (g *gateway) store(t *testing.T, users int) {
 	t.Helper()
 	for i := range users {
 		token := issue("access-"+strconv.Itoa(i), time.Hour)
-		token.generation, token.refresh, token.connected = 1, "refresh-0", token.obtained
-		if err := g.Source(strconv.Itoa(i)).records.store.save(t.Context(), token); err != nil {
+		token.Generation, token.Refresh, token.Connected = 1, "refresh-0", token.Obtained
+		if err := g.Source(strconv.Itoa(i)).records.store.Save(t.Context(), token); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -277,17 +276,17 @@ func TestKeepMany(t *testing.T) {
 // in an hour.
 func TestMovedLater(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: 24 * time.Hour}, func(t *testing.T, w *world) {
-		older, newer := newKey(t), newKey(t)
+		older, newer := oauthtest.NewKey(t), oauthtest.NewKey(t)
 		s := &web{p: w.p}
 		w.ring = seal.NewRing(older)
 		first := w.gateway(s, perUser)
 		first.connect(t, "ann", "good")
 		first.set.pool.unbind(first.set)
-		before, _ := w.disk.only(t)
+		before, _ := w.disk.Only(t)
 		w.ring = seal.NewRing(newer, older)
 		g := w.gateway(s, perUser)
 		slow := time.Now().Add(3 * time.Second)
-		w.disk.failWith(func(_ context.Context, op, _ string) error {
+		w.disk.FailWith(func(_ context.Context, op, _ string) error {
 			if op == "Store" && time.Now().Before(slow) {
 				time.Sleep(2 * lateAfter)
 			}
@@ -296,7 +295,7 @@ func TestMovedLater(t *testing.T) {
 		stop := keep(t.Context(), g)
 		time.Sleep(time.Minute)
 		stop()
-		if after, _ := w.disk.only(t); after == before {
+		if after, _ := w.disk.Only(t); after == before {
 			t.Error("it was not moved")
 		}
 		if got, err := w.gateway(s, perUser).serves(t, "ann"); err != nil || got != "of-good" {
@@ -309,12 +308,12 @@ func TestMovedLater(t *testing.T) {
 // had in mind to look at later does not bring it back under the older key.
 func TestMovedAfterConnect(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: 24 * time.Hour}, func(t *testing.T, w *world) {
-		older, newer := newKey(t), newKey(t)
+		older, newer := oauthtest.NewKey(t), oauthtest.NewKey(t)
 		s := &web{p: w.p}
 		w.ring = seal.NewRing(older)
 		before := w.gateway(s, perUser)
 		before.connect(t, "ann", "good")
-		name, _ := w.disk.only(t)
+		name, _ := w.disk.Only(t)
 		w.ring = seal.NewRing(newer, older)
 		after := w.gateway(s, perUser)
 		after.set.pool = before.set.pool
@@ -323,7 +322,7 @@ func TestMovedAfterConnect(t *testing.T) {
 		stop := keep(t.Context(), after)
 		time.Sleep(time.Minute)
 		stop()
-		if moved, _ := w.disk.only(t); moved == name {
+		if moved, _ := w.disk.Only(t); moved == name {
 			t.Error("it was not moved")
 		}
 	})
@@ -390,7 +389,7 @@ func TestKeepHungRead(t *testing.T) {
 		time.Sleep(time.Minute)
 		var once atomic.Bool
 		works := make(chan struct{})
-		w.disk.failWith(func(_ context.Context, op, _ string) error {
+		w.disk.FailWith(func(_ context.Context, op, _ string) error {
 			if op == "Load" && once.CompareAndSwap(false, true) {
 				<-works
 			}

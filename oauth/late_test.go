@@ -12,13 +12,15 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // withRing gives a node keys of its own; the first one seals.
 func withRing(n *node, keys ...*seal.Key) *node {
 	ring := seal.NewRing(keys[0], keys[1:]...)
-	n.records.store.ring = func() (*seal.Ring, error) { return ring, nil }
+	n.records.store.Keys = func() (*seal.Ring, error) { return ring, nil }
 	return n
 }
 
@@ -38,7 +40,7 @@ func TestLateWrite(t *testing.T) {
 		},
 		"reconnected": func(t *testing.T, w *world, other *node) {
 			token := w.p.connect()
-			token.access, token.refresh = "new-account", "new-refresh"
+			token.Access, token.Refresh = "new-account", "new-refresh"
 			w.p.good["new-refresh"], w.p.good["refresh-0"] = true, true
 			if err := other.install(t.Context(), token); err != nil {
 				t.Error(err)
@@ -58,7 +60,7 @@ func TestLateWrite(t *testing.T) {
 						lateWrite(t, w, nodes, step, pause, act)
 						if name == "disconnected" {
 							for _, n := range nodes {
-								if _, err := n.Credential(t.Context()); !isAuthorization(err, ReasonDisconnected) {
+								if _, err := n.Credential(t.Context()); !isAuthorization(err, record.ReasonDisconnected) {
 									t.Errorf("after it was disconnected: %v", err)
 								}
 							}
@@ -100,15 +102,15 @@ func lateWrite(t *testing.T, w *world, nodes []*node, step string, pause time.Du
 	time.Sleep(time.Minute)
 }
 
-func isAuthorization(err error, reason string) bool {
-	e, ok := errors.AsType[*AuthorizationError](err)
+func isAuthorization(err error, reason record.Reason) bool {
+	e, ok := errors.AsType[*record.AuthorizationError](err)
 	return ok && e.Reason == reason
 }
 
 // TestLateMove: the same of a record that is moved to another key.
 func TestLateMove(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: 10 * time.Minute}, func(t *testing.T, w *world) {
-		older, newer := newKey(t), newKey(t)
+		older, newer := oauthtest.NewKey(t), oauthtest.NewKey(t)
 		a, b := withRing(w.node(), newer, older), withRing(w.node(), newer, older)
 		if err := withRing(w.node(), older).install(t.Context(), w.p.connect()); err != nil {
 			t.Fatal(err)
@@ -139,7 +141,7 @@ func TestLateMove(t *testing.T) {
 // TestDeadClaimUnderOlderKey: a node dies with a claim under a key that is not the first one any more. The next node takes over.
 func TestDeadClaimUnderOlderKey(t *testing.T) {
 	bubble(t, &issuer{mode: rotateNever, life: time.Minute}, func(t *testing.T, w *world) {
-		older, newer := newKey(t), newKey(t)
+		older, newer := oauthtest.NewKey(t), oauthtest.NewKey(t)
 		a := withRing(w.node(), older)
 		if err := a.install(t.Context(), w.p.connect()); err != nil {
 			t.Fatal(err)
@@ -196,8 +198,8 @@ func TestIsolated(t *testing.T) {
 			herd(t, []*node{b}, 1, 0)
 		}
 		herd(t, nodes, 1, 0)
-		if w.p.dead || asked != 1 || b.stored().generation != 2 {
-			t.Errorf("withdrawn: %t; the isolated node has asked %d times; generation %d", w.p.dead, asked, b.stored().generation)
+		if w.p.dead || asked != 1 || b.stored().Generation != 2 {
+			t.Errorf("withdrawn: %t; the isolated node has asked %d times; generation %d", w.p.dead, asked, b.stored().Generation)
 		}
 	})
 }
@@ -245,7 +247,7 @@ func TestClocksOfClaims(t *testing.T) {
 		for _, sent := range []bool{false, true} {
 			var w watch
 			now := time.Now()
-			c := &claim{Owner: "another", Sent: sent, At: now.Add(off).UnixMilli()}
+			c := &record.Claim{Owner: "another", Sent: sent, At: now.Add(off).UnixMilli()}
 			lease := 17 * time.Second
 			if w.expired(c, "me", lease, now) || w.expired(c, "me", lease, now.Add(leaseClaimed-1)) {
 				t.Errorf("%v: a fresh claim counts as dead", off)
@@ -387,7 +389,7 @@ func TestSecondMarkOverAnother(t *testing.T) {
 // TestLateClaimOfMove: the claim of a move lands late, over a newer generation, and a request comes to the same node then.
 func TestLateClaimOfMove(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
-		older, newer := newKey(t), newKey(t)
+		older, newer := oauthtest.NewKey(t), oauthtest.NewKey(t)
 		w.ring = seal.NewRing(older)
 		w.connected(1)[0].kill()
 		a, b := withRing(w.node(), newer, older), withRing(w.node(), newer, older)

@@ -11,25 +11,6 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
-// TestExpiresInOfStored: a configured lifetime overrides what a stored token says, counted from when the token came.
-func TestExpiresInOfStored(t *testing.T) {
-	storage := new(memory)
-	st, _ := newStore(t, storage)
-	token := issue("1", 0) // the provider did not say
-	token.generation = 1
-	if err := st.save(t.Context(), token); err != nil {
-		t.Fatal(err)
-	}
-	st.term.configured = time.Hour
-	got, err := st.load(t.Context())
-	if err != nil || got == nil {
-		t.Fatalf("%v, %v", got, err)
-	}
-	if want := got.obtained.Add(time.Hour); !got.expiry.Equal(want) {
-		t.Errorf("it expires at %v, want %v", got.expiry, want)
-	}
-}
-
 // TestRefusalNearExpiry: the interval between forced renewals does not hold back one that is due anyway.
 func TestRefusalNearExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -71,14 +52,6 @@ func TestReloadKeepsRetryAfter(t *testing.T) {
 				t.Errorf("asked for %v: %d calls, want %d", test.asks, got, test.calls)
 			}
 		})
-	}
-}
-
-// TestPanickingStorage: a panic in a storage module is a failure of that storage, not the end of Caddy; the token is used.
-func TestPanickingStorage(t *testing.T) {
-	if _, err := within(t.Context(), nil, func() (int, error) { panic("hunter2") }); err == nil || len(leaks(err.Error())) > 0 ||
-		err.Error() != "the storage panicked with a string" {
-		t.Errorf("got %v", err)
 	}
 }
 

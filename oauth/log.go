@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 	"go.uber.org/zap"
 )
 
 // log tells the operator what has failed and what to do. It shows of the provider's text what
 // Error.Description has.
 func (s *Source) log(err error, wait time.Duration) {
-	if e, ok := errors.AsType[*AuthorizationError](err); ok {
+	if e, ok := errors.AsType[*record.AuthorizationError](err); ok {
 		s.logAuthorization(e)
 		return
 	}
@@ -26,7 +27,7 @@ func (s *Source) log(err error, wait time.Duration) {
 	} else {
 		fields = append(fields, zap.Error(err))
 	}
-	if token := s.conn.token.Load(); token.valid(time.Now()) {
+	if token := s.conn.token.Load(); token.Valid(time.Now()) {
 		s.set.Logger.Warn("renewing the token failed; the old one is still valid", fields...)
 		return
 	}
@@ -35,15 +36,15 @@ func (s *Source) log(err error, wait time.Duration) {
 
 // logAuthorization tells the operator that a human being is needed. It is no news that nobody has connected
 // an account yet.
-func (s *Source) logAuthorization(e *AuthorizationError) {
-	if e.Reason == ReasonNotConnected || e.Reason == ReasonDisconnected {
+func (s *Source) logAuthorization(e *record.AuthorizationError) {
+	if e.Reason == record.ReasonNotConnected || e.Reason == record.ReasonDisconnected {
 		return
 	}
-	fields := []zap.Field{zap.String("reason", e.Reason), zap.String("oauth_error", e.Code), zap.String("console", s.set.Console)}
+	fields := []zap.Field{zap.String("reason", string(e.Reason)), zap.String("oauth_error", e.Code), zap.String("console", s.set.Console)}
 	if e.Description != "" {
 		fields = append(fields, zap.String("error_description", e.Description))
 	}
-	if s.conn.token.Load().valid(time.Now()) {
+	if s.conn.token.Load().Valid(time.Now()) {
 		s.set.Logger.Warn("the account must be connected again before the token expires", fields...)
 		return
 	}

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // reads counts what a node reads.
@@ -30,7 +32,7 @@ func TestUnknownUser(t *testing.T) {
 		reads := a.reads()
 		for range 1000 {
 			_, err := a.Credential(t.Context())
-			if e, ok := errors.AsType[*AuthorizationError](err); !ok || e.Reason != ReasonNotConnected {
+			if e, ok := errors.AsType[*record.AuthorizationError](err); !ok || e.Reason != record.ReasonNotConnected {
 				t.Fatal(err)
 			}
 			time.Sleep(10 * time.Millisecond)
@@ -83,7 +85,7 @@ func TestAdopts(t *testing.T) {
 func TestRollback(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
 		n := w.connected(1)[0]
-		key, backup := w.disk.only(t)
+		key, backup := w.disk.Only(t)
 		if err := n.Renew(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -102,7 +104,7 @@ func TestRollback(t *testing.T) {
 				n.mustHave(t, "access-1")
 				time.Sleep(time.Second)
 			}
-			if got := n.stored(); got == nil || got.generation != 2 || got.access != "access-1" {
+			if got := n.stored(); got == nil || got.Generation != 2 || got.Access != "access-1" {
 				t.Errorf("%s was not mended: %+v", name, got)
 				_ = n.records.save(t.Context(), n.conn.token.Load())
 			}
@@ -118,17 +120,17 @@ func TestDamagedAtStart(t *testing.T) {
 	for cut := range 12 {
 		bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
 			w.connected(1)[0].kill() // or it would mend that
-			key, val := w.disk.only(t)
+			key, val := w.disk.Only(t)
 			_ = w.disk.Store(t.Context(), key, val[:cut*len(val)/12])
 			n := w.node()
 			for range 5 {
 				_, err := n.Credential(t.Context())
-				if e, ok := errors.AsType[*AuthorizationError](err); !ok || e.Reason != ReasonDamaged {
+				if e, ok := errors.AsType[*record.AuthorizationError](err); !ok || e.Reason != record.ReasonDamaged {
 					t.Fatalf("cut %d: %v", cut, err)
 				}
 				time.Sleep(2 * time.Second)
 			}
-			if st, err := n.Status(t.Context()); err != nil || st.State != StateReauthorize || st.LastError != ReasonDamaged {
+			if st, err := n.Status(t.Context()); err != nil || st.State != StateReauthorize || st.LastError != string(record.ReasonDamaged) {
 				t.Errorf("%+v, %v", st, err)
 			}
 			if aside, err := w.disk.Load(t.Context(), key+".damaged"); err != nil || len(aside) != cut*len(val)/12 {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 	"go.uber.org/zap"
 )
 
@@ -20,7 +21,7 @@ type machine struct {
 }
 
 // renew implements grant.
-func (g *machine) renew(ctx context.Context, _ *Token) error {
+func (g *machine) renew(ctx context.Context, _ *record.Token) error {
 	now := time.Now()
 	before, generation, taken := g.takeStored(ctx, now)
 	if taken {
@@ -30,10 +31,10 @@ func (g *machine) renew(ctx context.Context, _ *Token) error {
 	if err != nil {
 		return err
 	}
-	if !token.valid(time.Now()) {
+	if !token.Valid(time.Now()) {
 		return &provider.Error{Err: errEnded}
 	}
-	token.generation = generation + 1
+	token.Generation = generation + 1
 	g.conn.token.Store(token) // first, so that a storage that hangs does not keep the token back
 	if err := g.records.save(ctx, token); err != nil {
 		g.set.Logger.Error("storing a new token failed; it is used all the same, and asked for again after a restart", zap.Error(err))
@@ -43,10 +44,10 @@ func (g *machine) renew(ctx context.Context, _ *Token) error {
 
 // takeStored takes over a newer token that another node, or an earlier process, has stored. If there is
 // none it returns the last token that is known, and its generation.
-func (g *machine) takeStored(ctx context.Context, now time.Time) (before *Token, generation uint64, taken bool) {
+func (g *machine) takeStored(ctx context.Context, now time.Time) (before *record.Token, generation uint64, taken bool) {
 	stored, err := g.records.load(ctx)
 	switch {
-	case errors.Is(err, ErrKeyMissing):
+	case errors.Is(err, record.ErrKeyMissing):
 		g.set.Logger.Warn("the stored token was sealed with a key that is not configured; a new one is asked for and counts from now on", zap.Error(err))
 	case err != nil:
 		g.set.Logger.Warn("the stored token cannot be read; asking the provider", zap.Error(err))
@@ -54,37 +55,39 @@ func (g *machine) takeStored(ctx context.Context, now time.Time) (before *Token,
 	before = g.conn.token.Load()
 	switch {
 	case before != nil:
-		generation = before.generation
-	case errors.Is(err, ErrKeyMissing):
+		generation = before.Generation
+	case errors.Is(err, record.ErrKeyMissing):
 		generation = uint64(now.Unix()) // above that of the record, should its key come back
 	}
 	if stored == nil {
 		return before, generation, false
 	}
-	if stored.generation < generation {
+	if stored.Generation < generation {
 		g.set.Logger.Warn("the stored token is older than the one in memory: the storage was rolled back, or a write was lost",
-			zap.Uint64("stored", stored.generation), zap.Uint64("in_memory", generation))
+			zap.Uint64("stored", stored.Generation), zap.Uint64("in_memory", generation))
 	}
-	if stored.generation > generation && stored.valid(now) {
+	if stored.Generation > generation && stored.Valid(now) {
 		// A token near its end is taken too: nobody must wait for the provider, and the next request
 		// renews it in the background.
 		g.conn.token.Store(stored)
 		return nil, 0, true
 	}
-	if before == nil || stored.generation > generation {
-		return stored, stored.generation, false
+	if before == nil || stored.Generation > generation {
+		return stored, stored.Generation, false
 	}
 	return before, generation, false
 }
 
 // recheck implements grant. Nobody waits for a record that is a cache.
-func (*machine) recheck(_ context.Context, _ time.Time, token *Token) *Token { return token }
+func (*machine) recheck(_ context.Context, _ time.Time, token *record.Token) *record.Token {
+	return token
+}
 
 // renewable implements grant.
-func (*machine) renewable(*Token) bool { return true }
+func (*machine) renewable(*record.Token) bool { return true }
 
 // finished implements grant.
-func (*machine) finished(*Token) error { return nil }
+func (*machine) finished(*record.Token) error { return nil }
 
 // refusedBy implements grant. What the provider refuses is the client, and only the operator can mend that.
 func (*machine) refusedBy(error) bool { return false }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/caddyserver/caddy/v2"
 )
@@ -43,33 +44,33 @@ func bind(t *testing.T, m *Method, storage certmagic.Storage, ring *seal.Ring, a
 // TestProvisionErrors: what is wrong with a value that was resolved is a config error that names the option, not the value.
 func TestProvisionErrors(t *testing.T) {
 	t.Setenv("TEST_EMPTY", "")
-	t.Setenv("TEST_LINES", clientSecret+"\nmore")
+	t.Setenv("TEST_LINES", oauthtest.ClientSecret+"\nmore")
 	for block, hint := range map[string]string{
-		"token_url http://p.example/token\nclient_id i\nclient_secret s":                     "token_url: http sends secrets in clear",
-		"token_url p.example/token\nclient_id i\nclient_secret s":                            "token_url: it is no URL",
-		"token_url ftp://p.example/\nclient_id i\nclient_secret s":                           "token_url: it is no URL",
-		"token_url https:///token\nclient_id i\nclient_secret s":                             "token_url: it is no URL",
-		"token_url https://:443/token\nclient_id i\nclient_secret s":                         "token_url: it is no URL",
-		"token_url https://" + clientSecret + ":x@p/\nclient_id i\nclient_secret s":          "token_url: a user name",
-		"token_url https://p/#x\nclient_id i\nclient_secret s":                               "token_url: a fragment",
-		"token_url https://p/%zz\nclient_id i\nclient_secret s":                              "token_url: it is no URL",
-		"token_url {env.TEST_UNSET}\nclient_id i\nclient_secret s":                           "token_url: {env.TEST_UNSET}",
-		"token_url https://p/\nclient_id i\nclient_secret {env.TEST_EMPTY}":                  "client_secret: {env.TEST_EMPTY}",
-		"token_url https://p/\nclient_id i\nclient_secret {env.TEST_LINES}":                  "client_secret: the value",
-		"token_url https://p/\nclient_id {file./none}\nclient_secret s":                      "client_id: {file./none}",
-		"token_url https://p/\nclient_id {http.request.host}\nclient_secret s":               "client_id: {http.request.host} belongs to a request",
-		"token_url https://p/\nclient_id i\nclient_secret s\nscopes {{x}}":                   "scopes: {{…}}",
-		"token_url https://p/\nclient_id i\nclient_secret s\nscopes {env.TEST_UNSET}":        "scopes: {env.TEST_UNSET}",
-		"token_url https://p/\nclient_id i\nclient_secret s\nresource {env.TEST_UNSET}":      "resource: {env.TEST_UNSET}",
-		"token_url https://p/\nclient_id i\nclient_secret s\naudience {env.TEST_UNSET}":      "audience: {env.TEST_UNSET}",
-		"token_url https://p/\nclient_id i\nclient_secret s\ntoken_param k {env.TEST_UNSET}": "token_param k: {env.TEST_UNSET}",
-		"token_url https://p/\nclient_id i\nclient_secret s\nself_signed_cert /none.pem":     "self_signed_cert: ",
+		"token_url http://p.example/token\nclient_id i\nclient_secret s":                      "token_url: http sends secrets in clear",
+		"token_url p.example/token\nclient_id i\nclient_secret s":                             "token_url: it is no URL",
+		"token_url ftp://p.example/\nclient_id i\nclient_secret s":                            "token_url: it is no URL",
+		"token_url https:///token\nclient_id i\nclient_secret s":                              "token_url: it is no URL",
+		"token_url https://:443/token\nclient_id i\nclient_secret s":                          "token_url: it is no URL",
+		"token_url https://" + oauthtest.ClientSecret + ":x@p/\nclient_id i\nclient_secret s": "token_url: a user name",
+		"token_url https://p/#x\nclient_id i\nclient_secret s":                                "token_url: a fragment",
+		"token_url https://p/%zz\nclient_id i\nclient_secret s":                               "token_url: it is no URL",
+		"token_url {env.TEST_UNSET}\nclient_id i\nclient_secret s":                            "token_url: {env.TEST_UNSET}",
+		"token_url https://p/\nclient_id i\nclient_secret {env.TEST_EMPTY}":                   "client_secret: {env.TEST_EMPTY}",
+		"token_url https://p/\nclient_id i\nclient_secret {env.TEST_LINES}":                   "client_secret: the value",
+		"token_url https://p/\nclient_id {file./none}\nclient_secret s":                       "client_id: {file./none}",
+		"token_url https://p/\nclient_id {http.request.host}\nclient_secret s":                "client_id: {http.request.host} belongs to a request",
+		"token_url https://p/\nclient_id i\nclient_secret s\nscopes {{x}}":                    "scopes: {{…}}",
+		"token_url https://p/\nclient_id i\nclient_secret s\nscopes {env.TEST_UNSET}":         "scopes: {env.TEST_UNSET}",
+		"token_url https://p/\nclient_id i\nclient_secret s\nresource {env.TEST_UNSET}":       "resource: {env.TEST_UNSET}",
+		"token_url https://p/\nclient_id i\nclient_secret s\naudience {env.TEST_UNSET}":       "audience: {env.TEST_UNSET}",
+		"token_url https://p/\nclient_id i\nclient_secret s\ntoken_param k {env.TEST_UNSET}":  "token_param k: {env.TEST_UNSET}",
+		"token_url https://p/\nclient_id i\nclient_secret s\nself_signed_cert /none.pem":      "self_signed_cert: ",
 	} {
 		m := parse(t, block)
 		ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
 		err := m.Provision(ctx)
 		cancel()
-		if err == nil || !strings.Contains(err.Error(), "auth oauth2: "+hint) || leaks(anyText(err)) != nil {
+		if err == nil || !strings.Contains(err.Error(), "auth oauth2: "+hint) || oauthtest.Leaks(oauthtest.AnyText(err)) != nil {
 			t.Errorf("%q: %v", block, err)
 		}
 	}
@@ -85,7 +86,7 @@ func TestProvisionErrors(t *testing.T) {
 func TestWarnings(t *testing.T) {
 	for block, hint := range map[string]string{
 		"token_url http://p.example/t\ninsecure_http\nclient_id i\nclient_secret s":                  "in clear",
-		"token_url https://p/\nclient_id i\nclient_secret " + clientSecret + "+/":                    "client_secret_basic_raw",
+		"token_url https://p/\nclient_id i\nclient_secret " + oauthtest.ClientSecret + "+/":          "client_secret_basic_raw",
 		"token_url https://p/\nclient_id a:b\nclient_secret s\nclient_auth client_secret_basic":      "client_secret_basic_raw",
 		"token_url https://p/\nclient_id a:b\nclient_secret s+\nclient_auth client_secret_basic_raw": "",
 		"token_url https://p/\nclient_id a:b\nclient_secret s+\nclient_auth client_secret_post":      "",
@@ -99,7 +100,7 @@ func TestWarnings(t *testing.T) {
 		}
 		m.warn(req)
 		got := observed.String()
-		if (hint == "") != (observed.Len() == 0) || !strings.Contains(got, hint) || leaks(got) != nil {
+		if (hint == "") != (observed.Len() == 0) || !strings.Contains(got, hint) || oauthtest.Leaks(got) != nil {
 			t.Errorf("%q: %s", block, got)
 		}
 	}
@@ -148,8 +149,8 @@ func TestReload(t *testing.T) {
 	}
 	server.Start()
 	defer server.Close()
-	broken := &memory{fault: func(context.Context, string, string) error { return errors.New("down") }}
-	ring := seal.NewRing(newKey(t))
+	broken := &oauthtest.Memory{Fault: func(context.Context, string, string) error { return errors.New("down") }}
+	ring := seal.NewRing(oauthtest.NewKey(t))
 	load := func(options string) *Method {
 		m, _ := provision(t, "token_url "+server.URL+"\nclient_id i\n"+options)
 		bind(t, m, broken, ring, nil)
@@ -203,11 +204,11 @@ func TestReload(t *testing.T) {
 // TestDialRule: the address that is dialled decides, and the error says which one it was.
 func TestDialRule(t *testing.T) {
 	url := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("a forbidden address was dialled") })
-	m, _ := provision(t, "token_url "+url+"\nclient_id i\nclient_secret "+clientSecret)
-	bind(t, m, new(memory), seal.NewRing(newKey(t)), errors.New("it is never dialled"))
+	m, _ := provision(t, "token_url "+url+"\nclient_id i\nclient_secret "+oauthtest.ClientSecret)
+	bind(t, m, new(oauthtest.Memory), seal.NewRing(oauthtest.NewKey(t)), errors.New("it is never dialled"))
 	defer m.Cleanup()
 	_, err := m.Credential(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "never dialled") || leaks(anyText(err)) != nil {
+	if err == nil || !strings.Contains(err.Error(), "never dialled") || oauthtest.Leaks(oauthtest.AnyText(err)) != nil {
 		t.Error(err)
 	}
 	unnamed, _ := provision(t, needed[:strings.Index(needed, "{")]+"s")
@@ -226,7 +227,7 @@ func TestPrivateCertificate(t *testing.T) {
 	server.Config.ErrorLog = zap.NewStdLog(zap.NewNop())
 	own := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
 	m, _ := provision(t, "token_url "+server.URL+"\nclient_id i\nclient_secret s\nself_signed_cert `"+own+"`")
-	if token, err := m.fetch(t.Context(), nil, nil); err != nil || token.access != "t" {
+	if token, err := m.fetch(t.Context(), nil, nil); err != nil || token.Access != "t" {
 		t.Errorf("with the certificate: %v", err)
 	}
 	m.client = provider.New(nil, nil)
@@ -238,10 +239,10 @@ func TestPrivateCertificate(t *testing.T) {
 
 // TestNothingToSee: whatever formats a method for a log shows no secret.
 func TestNothingToSee(t *testing.T) {
-	m, _ := provision(t, "token_url https://p/\nclient_id i\nclient_secret "+clientSecret+"\ntoken_param pin "+clientSecret)
-	logger, observed := newLogger()
+	m, _ := provision(t, "token_url https://p/\nclient_id i\nclient_secret "+oauthtest.ClientSecret+"\ntoken_param pin "+oauthtest.ClientSecret)
+	logger, observed := oauthtest.NewLogger()
 	logger.Info("a method", zap.Object("method", m), zap.Any("any", m))
-	if leaks(observed.String()) != nil || !strings.Contains(observed.String(), "client_credentials") {
+	if oauthtest.Leaks(observed.String()) != nil || !strings.Contains(observed.String(), "client_credentials") {
 		t.Error(observed)
 	}
 	if !m.Renewable() {

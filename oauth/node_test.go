@@ -15,7 +15,9 @@ import (
 	"github.com/caddyserver/certmagic"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // disk is the storage that nodes share. It remembers what was there before, so that reads can be stale.
@@ -33,7 +35,7 @@ type version struct {
 }
 
 func newDisk(lock locker) *disk {
-	return &disk{locking: locking{memory: new(memory), locker: lock}, after: make(map[string][]version)}
+	return &disk{locking: locking{Memory: new(oauthtest.Memory), locker: lock}, after: make(map[string][]version)}
 }
 
 func (d *disk) write(key string, val []byte) {
@@ -48,19 +50,19 @@ func (d *disk) write(key string, val []byte) {
 // Store implements certmagic.Storage.
 func (d *disk) Store(ctx context.Context, key string, val []byte) error {
 	d.write(key, append([]byte(nil), val...))
-	return d.memory.Store(ctx, key, val)
+	return d.Memory.Store(ctx, key, val)
 }
 
 // Delete implements certmagic.Storage.
 func (d *disk) Delete(ctx context.Context, key string) error {
 	d.write(key, nil)
-	return d.memory.Delete(ctx, key)
+	return d.Memory.Delete(ctx, key)
 }
 
 // Load implements certmagic.Storage.
 func (d *disk) Load(ctx context.Context, key string) ([]byte, error) {
 	if d.stale == nil {
-		return d.memory.Load(ctx, key)
+		return d.Memory.Load(ctx, key)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -116,7 +118,7 @@ func newWorld(t testing.TB, p *issuer, lock locker) *world {
 	if lock == nil {
 		lock = lockers()["no-op"]
 	}
-	w := &world{t: t, disk: newDisk(lock), p: p, ring: seal.NewRing(newKey(t)), end: make(chan struct{})}
+	w := &world{t: t, disk: newDisk(lock), p: p, ring: seal.NewRing(oauthtest.NewKey(t)), end: make(chan struct{})}
 	return w
 }
 
@@ -129,11 +131,11 @@ func (w *world) finish() {
 // node starts a process.
 func (w *world) node() *node {
 	n := &node{disk: w.disk, end: w.end}
-	logger, _ := newLogger()
+	logger, _ := oauthtest.NewLogger()
 	n.Source = newSet(Config{
 		Datasource: "crm", Identity: "identity", Grant: grantAuthorizationCode, Interactive: true,
 		Storage: n, Keys: func() (*seal.Ring, error) { return w.ring, nil }, CacheSize: 1000, Timeout: 10 * time.Second,
-		Build: new(Method).build, Logger: logger, Revoke: func(context.Context, *Token) error { return nil },
+		Build: new(Method).build, Logger: logger, Revoke: func(context.Context, *record.Token) error { return nil },
 		Redeem: func(ctx context.Context, _ func() []string, refreshToken string) (a *provider.Answer, err error) {
 			n.before.call(stepRedeem)
 			n.stop()
@@ -183,15 +185,15 @@ func (n *node) fail(err error) {
 func (n *node) use(ctx context.Context, op, key string, val []byte, do func() error) error {
 	step := op
 	switch {
-	case isEntry(key) && val != nil:
+	case oauthtest.IsEntry(key) && val != nil:
 		step = stepEntry
-	case isEntry(key):
+	case oauthtest.IsEntry(key):
 		step = stepLook
 	case val != nil:
 		step = stepStore
-		if token, _, err := n.records.store.open(must(n.records.store.ring()), path.Base(key), val); err == nil && token.claim != nil {
+		if token, _, err := n.records.store.Open(must(n.records.store.Keys()), path.Base(key), val); err == nil && token.Claim != nil {
 			step = stepClaim
-			if token.claim.Sent {
+			if token.Claim.Sent {
 				step = stepSent
 			}
 		}
@@ -287,12 +289,12 @@ func (n *node) Lock(ctx context.Context, name string) error { return n.storage()
 func (n *node) Unlock(ctx context.Context, name string) error { return n.storage().Unlock(ctx, name) }
 
 // stored returns what the storage has now.
-func (n *node) stored() *Token {
-	raw, err := n.storage().Load(context.Background(), n.records.store.names(must(n.records.store.ring()))[0])
+func (n *node) stored() *record.Token {
+	raw, err := n.storage().Load(context.Background(), n.records.store.Names(must(n.records.store.Keys()))[0])
 	if err != nil {
 		return nil
 	}
-	token, _, err := n.records.store.open(must(n.records.store.ring()), path.Base(n.records.store.names(must(n.records.store.ring()))[0]), raw)
+	token, _, err := n.records.store.Open(must(n.records.store.Keys()), path.Base(n.records.store.Names(must(n.records.store.Keys()))[0]), raw)
 	if err != nil {
 		return nil
 	}

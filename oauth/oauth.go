@@ -24,6 +24,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/trust"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -237,10 +238,10 @@ func (m *Method) warn(to *provider.Config) {
 }
 
 // build makes the credential of a token.
-func (m *Method) build(token *Token) *auth.Credential {
-	val := token.access
+func (m *Method) build(token *record.Token) *auth.Credential {
+	val := token.Access
 	if m.TokenField == fieldIDToken {
-		val = token.id
+		val = token.ID
 	}
 	place := m.Placement()
 	prefix := "Bearer"
@@ -269,7 +270,7 @@ func (m *Method) Placement() auth.Placement {
 func (m *Method) Credential(ctx context.Context) (*auth.Credential, error) {
 	if m.PerUser() {
 		// Nobody shares a connection that is one user's own.
-		return nil, &AuthorizationError{Reason: ReasonNotConnected}
+		return nil, &record.AuthorizationError{Reason: record.ReasonNotConnected}
 	}
 	return m.set.shared.Credential(ctx)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // operation is work on a connection that excludes all other work on it: a renewal, a connect, a
@@ -76,7 +77,7 @@ func (s *Source) runNext(ctx context.Context, renewal bool, do func(context.Cont
 func (s *Source) run(op *operation, do func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.set.life)
 	defer cancel()
-	s.set.pool.retain(s.records.store.connection, s.conn)
+	s.set.pool.retain(s.records.store.Connection, s.conn)
 	err := safely(ctx, do)
 
 	conn := s.conn
@@ -99,7 +100,7 @@ func (s *Source) noteRenewal(op *operation, err error) time.Duration {
 	conn, now := s.conn, time.Now()
 	conn.lastErr = err
 	conn.retryAt, conn.retryAfter = time.Time{}, time.Time{}
-	if _, human := errors.AsType[*AuthorizationError](err); err == nil || human {
+	if _, human := errors.AsType[*record.AuthorizationError](err); err == nil || human {
 		conn.failures = 0 // only a human being can help now, so the provider is not asked again
 		return 0
 	}

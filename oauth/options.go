@@ -145,3 +145,9 @@ func (m *Method) ownOptions() []string {
 	}
 	return names
 }
+
+// The tokens that can be sent: the values of token_field.
+const (
+	fieldAccessToken = "access_token"
+	fieldIDToken     = "id_token"
+)

@@ -66,7 +66,7 @@ func slowWrites(w *world, g *gateway, delay time.Duration) {
 			time.Sleep(delay)
 		}
 	})
-	g.set.shared.records.store.storage = n
+	g.set.shared.records.store.Storage = n
 }
 
 func (g *gateway) link(t *testing.T) *Ticket {

@@ -12,14 +12,16 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // successor returns the token that another node has redeemed a refresh token for.
-func successor(base *Token, access string) *Token {
-	return base.with(func(t *Token) {
-		t.access, t.refresh, t.generation, t.claim = access, "refresh of "+access, base.generation+1, nil
-		term{}.end(t, time.Now().Add(time.Hour), time.Hour)
+func successor(base *record.Token, access string) *record.Token {
+	return base.With(func(t *record.Token) {
+		t.Access, t.Refresh, t.Generation, t.Claim = access, "refresh of "+access, base.Generation+1, nil
+		record.Term{}.SetEnd(t, time.Now().Add(time.Hour), time.Hour)
 	})
 }
 
@@ -62,8 +64,8 @@ func TestRefusedButRenewed(t *testing.T) {
 		if err != nil || sent(c) != "another's" {
 			t.Errorf("%s, %v", sent(c), err)
 		}
-		if got := n.stored(); got.end.Reason != "" || got.access != "another's" {
-			t.Errorf("%s with the end %v is stored", got.access, got.end)
+		if got := n.stored(); got.End.Reason != "" || got.Access != "another's" {
+			t.Errorf("%s with the end %v is stored", got.Access, got.End)
 		}
 	})
 }
@@ -98,8 +100,8 @@ func TestFailedButRenewed(t *testing.T) {
 					}
 				})
 				_, _ = n.Credential(t.Context())
-				if got := n.stored(); got.access != "another's" || got.generation != 2 || got.claim != nil {
-					t.Errorf("%s of generation %d is stored, with the claim %+v", got.access, got.generation, got.claim)
+				if got := n.stored(); got.Access != "another's" || got.Generation != 2 || got.Claim != nil {
+					t.Errorf("%s of generation %d is stored, with the claim %+v", got.Access, got.Generation, got.Claim)
 				}
 				time.Sleep(time.Minute)
 				n.mustHave(t, "another's")
@@ -114,7 +116,7 @@ func TestSameGeneration(t *testing.T) {
 		n, other := w.connected(1)[0], w.node()
 		n.mustHave(t, "access-0")
 		base := *n.stored()
-		base.generation--
+		base.Generation--
 		if err := other.records.save(t.Context(), successor(&base, "another's")); err != nil {
 			t.Fatal(err)
 		}
@@ -127,47 +129,6 @@ func TestSameGeneration(t *testing.T) {
 	})
 }
 
-// TestOver: what comes late to the storage, and what is there by then.
-func TestOver(t *testing.T) {
-	began := time.Now()
-	at := func(generation uint64, access string, connected int, change func(*Token)) *Token {
-		t := &Token{generation: generation, access: access, connected: began.Add(time.Duration(connected) * time.Minute)}
-		if change != nil {
-			change(t)
-		}
-		return t
-	}
-	mine := at(5, "mine", 10, nil)
-	disconnected := func(minute int) func(*Token) {
-		return func(t *Token) {
-			t.end, t.changed = ending{Reason: ReasonDisconnected}, began.Add(time.Duration(minute)*time.Minute)
-		}
-	}
-	for name, test := range map[string]struct {
-		stored *Token
-		want   uint64 // the generation under which mine is stored; 0: what is stored counts
-	}{
-		"nothing":                    {nil, 5},
-		"older":                      {at(4, "a", 10, nil), 5},
-		"the same with a claim":      {at(5, "mine", 10, nil), 0},
-		"the same, ended":            {at(5, "mine", 10, func(t *Token) { t.end.Reason = ReasonRevoked }), 5},
-		"another of the same number": {at(5, "a", 10, nil), 0},
-		"newer":                      {at(7, "a", 10, nil), 0},
-		"newer, of an older account": {at(7, "a", 9, nil), 8},
-		"newer, of a newer account":  {at(7, "a", 11, nil), 0},
-		"disconnected before":        {at(7, "", 5, disconnected(9)), 8},
-		"disconnected after":         {at(7, "", 5, disconnected(11)), 0},
-		"damaged":                    {at(99, "", 0, func(t *Token) { t.end.Reason = ReasonDamaged }), 5},
-		"of another client":          {at(7, "", 0, func(t *Token) { t.foreign = true }), 0},
-		"of another client, as old":  {at(5, "", 0, func(t *Token) { t.foreign = true }), 0},
-	} {
-		got := mine.over(test.stored)
-		if (got == test.stored) != (test.want == 0) || test.want != 0 && (got.access != "mine" || got.generation != test.want) {
-			t.Errorf("%s: %s of generation %d", name, got.access, got.generation)
-		}
-	}
-}
-
 // TestOlderKeysRecord: while keys are exchanged there may be a second record under the older key's name. If it is damaged, or dead,
 // the good one under the newer key's name does not suffer.
 func TestOlderKeysRecord(t *testing.T) {
@@ -178,7 +139,7 @@ func TestOlderKeysRecord(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, &issuer{mode: rotateStrict, life: 24 * time.Hour}, func(t *testing.T, w *world) {
-				older, newer := newKey(t), newKey(t)
+				older, newer := oauthtest.NewKey(t), oauthtest.NewKey(t)
 				s := &web{p: w.p}
 				options := func(m *Method) {
 					m.Connection = "{http.auth.user.id}"
@@ -187,12 +148,12 @@ func TestOlderKeysRecord(t *testing.T) {
 				w.ring = seal.NewRing(older)
 				old := w.gateway(s, options)
 				old.connect(t, "ann", "good-1")
-				key, raw := w.disk.only(t)
+				key, raw := w.disk.Only(t)
 				if spoil == nil {
 					if err := old.Source("ann").Disconnect(t.Context()); err != nil {
 						t.Fatal(err)
 					}
-					key, raw = w.disk.only(t)
+					key, raw = w.disk.Only(t)
 					time.Sleep(5 * time.Minute) // it can be forgotten by now
 				} else {
 					raw = spoil(raw)
@@ -201,11 +162,11 @@ func TestOlderKeysRecord(t *testing.T) {
 				g := w.gateway(s, options)
 				g.connect(t, "ann", "good-2")
 				_ = w.disk.Store(t.Context(), key, raw)
-				if path.Base(key) == path.Base(g.Source("ann").records.store.names(w.ring)[0]) {
+				if path.Base(key) == path.Base(g.Source("ann").records.store.Names(w.ring)[0]) {
 					t.Fatal("the names are the same")
 				}
 				var down atomic.Int64 // when the last record was deleted: the storage fails for a while then, so what is in memory must do
-				w.disk.failWith(func(_ context.Context, op, _ string) error {
+				w.disk.FailWith(func(_ context.Context, op, _ string) error {
 					if op == "Delete" {
 						down.Store(time.Now().Unix())
 					} else if time.Now().Unix()-down.Load() < 20 {

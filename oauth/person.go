@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 	"go.uber.org/zap"
 )
 
@@ -23,7 +24,7 @@ type person struct {
 }
 
 // renew implements grant. docs/reliability.md, "How a token is renewed", tells its steps.
-func (g *person) renew(ctx context.Context, refused *Token) error {
+func (g *person) renew(ctx context.Context, refused *record.Token) error {
 	began := g.conn.token.Load()
 	var others watch
 	for {
@@ -33,15 +34,15 @@ func (g *person) renew(ctx context.Context, refused *Token) error {
 		}
 		now := time.Now()
 		switch {
-		case base.valid(now) && (began == nil || base.generation > began.generation):
+		case base.Valid(now) && (began == nil || base.Generation > began.Generation):
 			return nil // another node has renewed it; one near its end is taken too, so that nobody waits
-		case !base.redeemable():
-			if base.valid(now) && refused == nil {
+		case !base.Redeemable():
+			if base.Valid(now) && refused == nil {
 				return nil
 			}
-			return base.finished()
+			return base.Finished()
 		}
-		if !others.expired(base.claim, g.conn.name(), g.set.lease, now) {
+		if !others.expired(base.Claim, g.conn.name(), g.set.lease, now) {
 			if err := sleep(ctx, pollInterval); err != nil {
 				return &provider.Error{Err: errors.New("another node renews the token, and has not ended in time")}
 			}
@@ -68,10 +69,10 @@ func (g *person) renew(ctx context.Context, refused *Token) error {
 // redeem redeems the refresh token of a generation that this node has claimed. refused is the token that
 // the API has refused, if that is the reason. It returns false if another node has the claim by now: the
 // wait for the lock was too long.
-func (g *person) redeem(ctx context.Context, mine, refused *Token) (held bool, err error) {
-	unlock := g.claims.lock(ctx, mine.generation)
+func (g *person) redeem(ctx context.Context, mine, refused *record.Token) (held bool, err error) {
+	unlock := g.claims.lock(ctx, mine.Generation)
 	defer unlock()
-	doubtful := mine.claim.Doubt
+	doubtful := mine.Claim.Doubt
 	mine, held, err = g.claims.holdsStill(ctx, mine)
 	switch {
 	case errors.Is(err, errLeaseLost):
@@ -85,7 +86,7 @@ func (g *person) redeem(ctx context.Context, mine, refused *Token) (held bool, e
 	}
 	// From here on nothing must end what has begun: the next refresh token is in the answer.
 	ctx = context.WithoutCancel(ctx)
-	answer, err := g.set.Redeem(ctx, g.conn.texts, mine.refresh)
+	answer, err := g.set.Redeem(ctx, g.conn.texts, mine.Refresh)
 	if wait, asks := g.asksAgain(mine, answer, err, refused != nil); asks {
 		doubtful = doubtful || deliveryOf(err).Uncertain()
 		_ = sleep(ctx, wait)
@@ -94,7 +95,7 @@ func (g *person) redeem(ctx context.Context, mine, refused *Token) (held bool, e
 		if !again {
 			return held, err
 		}
-		answer, err = g.set.Redeem(ctx, g.conn.texts, mine.refresh)
+		answer, err = g.set.Redeem(ctx, g.conn.texts, mine.Refresh)
 	}
 	if err != nil {
 		return true, g.failed(ctx, mine, answer, err, doubtful, refused != nil)
@@ -105,7 +106,7 @@ func (g *person) redeem(ctx context.Context, mine, refused *Token) (held bool, e
 // claimAgain prolongs the claim of mine, so that the provider can be asked once more. If that may not be
 // done (again is false) it returns what redeem returns: err is the provider's first answer, and remains
 // the only one.
-func (g *person) claimAgain(ctx context.Context, mine *Token, doubtful bool, err error) (_ *Token, again, held bool, _ error) {
+func (g *person) claimAgain(ctx context.Context, mine *record.Token, doubtful bool, err error) (_ *record.Token, again, held bool, _ error) {
 	held, e := g.claims.holds(ctx, mine)
 	if e == nil && !held {
 		return mine, false, false, nil
@@ -125,7 +126,7 @@ func (g *person) claimAgain(ctx context.Context, mine *Token, doubtful bool, err
 // asksAgain reports whether the provider is asked once more, and how long that waits. Most providers accept
 // a refresh token again for a while if their answer to it was lost; with the rest it is lost anyway. For
 // refusals see consequences.
-func (g *person) asksAgain(mine *Token, answer *provider.Answer, err error, refused bool) (wait time.Duration, asks bool) {
+func (g *person) asksAgain(mine *record.Token, answer *provider.Answer, err error, refused bool) (wait time.Duration, asks bool) {
 	switch {
 	case err == nil || answer != nil && answer.RefreshToken != "": // the next refresh token is in the answer
 		return 0, false
@@ -134,23 +135,23 @@ func (g *person) asksAgain(mine *Token, answer *provider.Answer, err error, refu
 	case g.follows(mine, err, refused) != askAgain:
 		return 0, false
 	}
-	g.conn.noteRefusal(mine.generation)
+	g.conn.noteRefusal(mine.Generation)
 	// What another node has got may be on its way to the storage. The clock may have been set since the
 	// end of the access token, so the wait is bounded.
-	return min(max(settleTime, time.Until(g.conn.inUse(mine).expiry.Add(endSettle))), endSettle), true
+	return min(max(settleTime, time.Until(g.conn.inUse(mine).Expiry.Add(endSettle))), endSettle), true
 }
 
 // redeemed stores the answer to a refresh, and puts it to use.
-func (g *person) redeemed(ctx context.Context, mine *Token, answer *provider.Answer) error {
+func (g *person) redeemed(ctx context.Context, mine *record.Token, answer *provider.Answer) error {
 	token := g.answered(mine, answer)
 	if token = g.unlessOvertaken(ctx, mine, token); token == nil {
-		return g.conn.token.Load().finished()
+		return g.conn.token.Load().Finished()
 	}
 	g.records.saveAndUse(ctx, token)
 	switch {
-	case token.valid(time.Now()):
+	case token.Valid(time.Now()):
 		return nil
-	case g.records.store.term.idToken && answer.IDToken == "":
+	case g.records.store.Term.IDToken && answer.IDToken == "":
 		return &provider.Error{
 			Host: answer.Host, Status: http.StatusOK, Delivery: provider.Answered, Err: provider.ErrNoIDToken,
 		}
@@ -160,15 +161,15 @@ func (g *person) redeemed(ctx context.Context, mine *Token, answer *provider.Ans
 }
 
 // answered returns the token of the answer to a refresh: the generation after mine.
-func (g *person) answered(mine *Token, answer *provider.Answer) *Token {
-	token := newToken(answer, answer.Received, g.records.store.term, mine)
-	if g.records.store.term.idToken && answer.IDToken == "" {
+func (g *person) answered(mine *record.Token, answer *provider.Answer) *record.Token {
+	token := record.New(issuedBy(answer), g.records.store.Term, mine)
+	if g.records.store.Term.IDToken && answer.IDToken == "" {
 		g.set.Logger.Warn("the answer to a refresh has no id_token, so the one before it is sent until it ends; ask for the scope openid, " +
 			"or send the access token")
 	}
-	token.generation, token.identity, token.grant, token.connected = mine.generation+1, mine.identity, mine.grant, mine.connected
+	token.Generation, token.Identity, token.Grant, token.Connected = mine.Generation+1, mine.Identity, mine.Grant, mine.Connected
 	if answer.Truncated {
-		return token.released(true) // the next refresh token may have stood behind the break
+		return token.Released(true) // the next refresh token may have stood behind the break
 	}
 	return token
 }
@@ -176,24 +177,24 @@ func (g *person) answered(mine *Token, answer *provider.Answer) *Token {
 // unlessOvertaken returns the token to store for an answer, or nil if a token counts that another node has
 // stored. If this process was suspended with the answer in its hands, its lease may have expired, so it
 // reads the record first. Otherwise the answer is stored without another read.
-func (g *person) unlessOvertaken(ctx context.Context, mine, token *Token) *Token {
-	if time.Since(time.UnixMilli(mine.claim.At)) <= g.set.lease/2 {
+func (g *person) unlessOvertaken(ctx context.Context, mine, token *record.Token) *record.Token {
+	if time.Since(time.UnixMilli(mine.Claim.At)) <= g.set.lease/2 {
 		return token
 	}
 	stored, err := g.records.load(ctx)
 	switch {
 	case err != nil || stored == nil:
 		return token
-	case stored.generation > mine.generation:
-		g.set.Logger.Warn("the answer with a new token came too late; another node has gone on without it", zap.Uint64("generation", stored.generation))
-		if _, err := g.records.latest(ctx); err == nil && stored.end.Reason == ReasonDisconnected {
+	case stored.Generation > mine.Generation:
+		g.set.Logger.Warn("the answer with a new token came too late; another node has gone on without it", zap.Uint64("generation", stored.Generation))
+		if _, err := g.records.latest(ctx); err == nil && stored.End.Reason == record.ReasonDisconnected {
 			_ = g.set.Revoke(ctx, token) // nobody wants it any more
 		}
 		return nil
-	case stored.claim == nil || stored.claim.Owner != mine.claim.Owner:
+	case stored.Claim == nil || stored.Claim.Owner != mine.Claim.Owner:
 		// Another node has sent the same refresh token meanwhile, and the provider may hold that against
 		// the token of this answer.
-		return token.released(true)
+		return token.Released(true)
 	default:
 		return token
 	}
@@ -208,15 +209,15 @@ func deliveryOf(err error) provider.Delivery {
 }
 
 // recheck implements grant.
-func (g *person) recheck(ctx context.Context, now time.Time, token *Token) *Token {
+func (g *person) recheck(ctx context.Context, now time.Time, token *record.Token) *record.Token {
 	return g.records.recheck(ctx, now, token)
 }
 
 // renewable implements grant.
-func (*person) renewable(token *Token) bool { return token.redeemable() }
+func (*person) renewable(token *record.Token) bool { return token.Redeemable() }
 
 // finished implements grant.
-func (*person) finished(token *Token) error { return token.finished() }
+func (*person) finished(token *record.Token) error { return token.Finished() }
 
 // refusedBy implements grant.
 func (*person) refusedBy(err error) bool { return judge(err).refusal() }
@@ -225,7 +226,7 @@ func (*person) refusedBy(err error) bool { return judge(err).refusal() }
 func (*person) explain(err error) error {
 	if judge(err).refusal() {
 		e, _ := errors.AsType[*provider.Error](err)
-		return &AuthorizationError{Reason: ReasonRefused, Code: e.Code, Description: e.Description}
+		return &record.AuthorizationError{Reason: record.ReasonRefused, Code: e.Code, Description: e.Description}
 	}
 	return err
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -78,7 +79,7 @@ func (c *Pool) presenceOf(set *Set) *presence {
 	if c.node == "" {
 		c.node = rand.Text() + ".node"
 	}
-	c.presence, c.configuration = newPresence(impatient{set.Storage, set.slots}, set.Datasource, c.node), set.Configuration
+	c.presence, c.configuration = newPresence(record.Bounded{Storage: set.Storage, Slots: set.slots}, set.Datasource, c.node), set.Configuration
 	return c.presence
 }
 

@@ -11,6 +11,8 @@ import (
 	"path"
 	"sync"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // A claim that was written late may lie over what another node has written, so it is trusted
@@ -39,7 +41,7 @@ const (
 
 	// silentAfter is how long an entry must have been the same for all writes of its node to
 	// have completed.
-	silentAfter = announcedFor + storageTimeout + 5*time.Second
+	silentAfter = announcedFor + record.StorageTimeout + 5*time.Second
 
 	// forgetAfter is how old an entry is that is removed, by its own clock too.
 	forgetAfter = time.Hour
@@ -54,7 +56,7 @@ const (
 
 // presence knows which nodes have written to the records of a datasource in one storage.
 type presence struct {
-	storage impatient
+	storage record.Bounded
 	folder  string
 	name    string // of the own entry
 
@@ -79,7 +81,7 @@ type sighting struct {
 	since time.Time
 }
 
-func newPresence(storage impatient, datasource, name string) *presence {
+func newPresence(storage record.Bounded, datasource, name string) *presence {
 	// No datasource has such a name. In its own folder the file storage's list would have this
 	// one as a file that was left behind.
 	return &presence{
@@ -148,7 +150,7 @@ func (p *presence) write(f *operation) {
 	p.look(ctx)
 	cancel()
 	began := time.Now()
-	f.err = p.put(context.Background(), storageTimeout, false)
+	f.err = p.put(context.Background(), record.StorageTimeout, false)
 	p.mu.Lock()
 	p.writing = nil
 	if f.err == nil {
@@ -179,7 +181,7 @@ func (p *presence) put(ctx context.Context, patience time.Duration, gone bool) e
 // a write hangs, which may land yet.
 func (p *presence) leave() {
 	p.mu.Lock()
-	there := !p.announced.IsZero() && p.writing == nil && len(p.storage.places.writes) == 0
+	there := !p.announced.IsZero() && p.writing == nil && !p.storage.Slots.Writing()
 	p.announced = time.Time{}
 	p.mu.Unlock()
 	if there {
@@ -215,7 +217,7 @@ func (o *sighting) gone(read time.Time) bool {
 
 // look looks at the entries of others. It reports whether all of them were seen.
 func (p *presence) look(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
+	ctx, cancel := context.WithTimeout(ctx, record.StorageTimeout)
 	defer cancel()
 	names, err := p.storage.List(ctx, p.folder, false)
 	if err != nil || len(names) > maxEntries {
@@ -264,7 +266,7 @@ func (p *presence) keep(ctx context.Context) {
 
 // forget removes entries of nodes that have been gone for long.
 func (p *presence) forget(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
+	ctx, cancel := context.WithTimeout(ctx, record.StorageTimeout)
 	defer cancel()
 	now := time.Now()
 	var names []string

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 )
 
 // slow has each write of the node take as long, before it lands and after. What it returns says
@@ -71,7 +72,7 @@ func TestAloneWithSlowWrites(t *testing.T) {
 				n.kill()
 				next := w.node()
 				next.slow(always(takes))
-				next.records.store.presence.look(t.Context())
+				next.set.presence.look(t.Context())
 				time.Sleep(silentAfter + time.Second)
 				return next
 			},
@@ -112,7 +113,7 @@ func TestAloneWithSlowWrites(t *testing.T) {
 // however slow the storage is.
 func TestMoveWithSlowWrites(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
-		older, newer := newKey(t), newKey(t)
+		older, newer := oauthtest.NewKey(t), oauthtest.NewKey(t)
 		a := withRing(w.node(), older)
 		if err := a.install(t.Context(), w.p.connect()); err != nil {
 			t.Fatal(err)
@@ -164,7 +165,7 @@ func comeAndGo(t *testing.T, w *world, takes func() time.Duration, end func(*tes
 			for ; time.Now().Before(stop); n = w.node() {
 				holds := n.slow(takes)
 				ctx, cancel := context.WithCancel(t.Context())
-				go n.records.store.presence.keep(ctx)
+				go n.set.presence.keep(ctx)
 				for life := time.Now().Add(time.Duration(rand.Int64N(int64(20 * time.Minute)))); time.Now().Before(life); {
 					asking, enough := context.WithTimeout(ctx, 2*time.Minute)
 					_, _ = n.Credential(asking)
@@ -223,7 +224,7 @@ func TestRivalOfAMoment(t *testing.T) {
 func TestRivalWithoutEntry(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		old, a := w.node(), w.node()
-		old.records.store.presence = nil
+		old.set.presence = nil
 		if err := old.install(t.Context(), w.p.connect()); err != nil {
 			t.Fatal(err)
 		}
@@ -243,7 +244,7 @@ func TestUncertainPresence(t *testing.T) {
 	for name, spoil := range map[string]func(w *world, n *node){
 		"nothing": nil,
 		"a list that fails": func(w *world, _ *node) {
-			w.disk.failWith(func(_ context.Context, op, _ string) error {
+			w.disk.FailWith(func(_ context.Context, op, _ string) error {
 				if op == "List" {
 					return errDown
 				}
@@ -251,21 +252,21 @@ func TestUncertainPresence(t *testing.T) {
 			})
 		},
 		"an entry that cannot be read": func(w *world, n *node) {
-			w.disk.put(path.Join(n.records.store.presence.folder, "another"), []byte(`{}`))
-			w.disk.failWith(func(_ context.Context, op, key string) error {
+			w.disk.Put(path.Join(n.set.presence.folder, "another"), []byte(`{}`))
+			w.disk.FailWith(func(_ context.Context, op, key string) error {
 				if op == "Load" && path.Base(key) == "another" {
 					return errDown
 				}
 				return nil
 			})
 		},
-		"an entry that is being written": func(w *world, n *node) { w.disk.put(path.Join(n.records.store.presence.folder, "another"), nil) },
+		"an entry that is being written": func(w *world, n *node) { w.disk.Put(path.Join(n.set.presence.folder, "another"), nil) },
 		"a list without the own entry": func(w *world, n *node) {
-			_ = w.disk.memory.Delete(context.Background(), path.Join(n.records.store.presence.folder, n.records.store.presence.name))
+			_ = w.disk.Memory.Delete(context.Background(), path.Join(n.set.presence.folder, n.set.presence.name))
 		},
 		"a crowd": func(w *world, n *node) {
 			for i := range maxEntries {
-				w.disk.put(path.Join(n.records.store.presence.folder, fmt.Sprintf("other-%d", i)), []byte(`{"gone":true}`))
+				w.disk.Put(path.Join(n.set.presence.folder, fmt.Sprintf("other-%d", i)), []byte(`{"gone":true}`))
 			}
 		},
 	} {
@@ -273,7 +274,7 @@ func TestUncertainPresence(t *testing.T) {
 			n := w.connected(1)[0]
 			n.slow(always(time.Second))
 			time.Sleep(time.Minute)
-			if err := n.records.store.presence.announce(t.Context()); err != nil {
+			if err := n.set.presence.announce(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			if spoil != nil {
@@ -283,7 +284,7 @@ func TestUncertainPresence(t *testing.T) {
 			if _, err := n.Credential(t.Context()); err != nil || time.Since(began) > 20*time.Second != (spoil != nil) {
 				t.Errorf("%s: after %v: %v", name, time.Since(began), err)
 			}
-			w.disk.failWith(nil)
+			w.disk.FailWith(nil)
 		})
 	}
 }
@@ -294,16 +295,16 @@ func TestNoEntryNoWrite(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		n := w.connected(1)[0]
 		time.Sleep(announcedFor)
-		w.disk.failWith(func(_ context.Context, op, key string) error {
-			if op == "Store" && isEntry(key) {
+		w.disk.FailWith(func(_ context.Context, op, key string) error {
+			if op == "Store" && oauthtest.IsEntry(key) {
 				return errDown
 			}
 			return nil
 		})
-		if _, err := n.Credential(t.Context()); !errors.Is(err, errDown) || n.stored().claim != nil || w.p.calls() != 0 {
-			t.Errorf("%v; the claim is %+v", err, n.stored().claim)
+		if _, err := n.Credential(t.Context()); !errors.Is(err, errDown) || n.stored().Claim != nil || w.p.calls() != 0 {
+			t.Errorf("%v; the claim is %+v", err, n.stored().Claim)
 		}
-		w.disk.failWith(nil)
+		w.disk.FailWith(nil)
 		time.Sleep(2 * time.Second)
 		n.mustHaveAfter(t, "access-1", time.Second)
 	})
@@ -315,13 +316,13 @@ func TestEntriesAreForgotten(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		nodes := w.connected(3)
 		for _, n := range nodes[:2] {
-			_ = n.records.store.presence.announce(t.Context())
+			_ = n.set.presence.announce(t.Context())
 		}
 		nodes[0].leave(t)
 		nodes[1].kill()
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		p := nodes[2].records.store.presence
+		p := nodes[2].set.presence
 		go p.keep(ctx)
 		time.Sleep(30 * time.Minute)
 		if names, _ := w.disk.List(t.Context(), p.folder, false); len(names) != 3 {
@@ -341,7 +342,7 @@ func TestTwoWithShortLease(t *testing.T) {
 	for _, timeout := range []time.Duration{time.Second, 3 * time.Second, 10 * time.Second} {
 		bubble(t, &issuer{mode: rotateStrict, life: 5 * time.Minute}, func(t *testing.T, w *world) {
 			nodes := w.connected(2)
-			_ = nodes[1].records.store.presence.announce(t.Context())
+			_ = nodes[1].set.presence.announce(t.Context())
 			for _, n := range nodes {
 				n.set.lease = lockPatience + timeout + leaseSlack
 				n.slow(always(time.Second))

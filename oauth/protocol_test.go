@@ -11,7 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // strict is a provider that rotates refresh tokens, and withdraws the grant when it sees one twice (RFC 9700 §4.14.2).
@@ -45,22 +47,22 @@ func (p *strict) redeem(ctx context.Context, refreshToken string) (*provider.Ans
 }
 
 // first returns the token of the grant.
-func (p *strict) first() *Token {
+func (p *strict) first() *record.Token {
 	p.current = "refresh 0"
-	token := newToken(&provider.Answer{AccessToken: "access 0", RefreshToken: p.current, Lifetime: p.life}, time.Now(), term{}, nil)
-	token.connected = time.Now()
+	token := newToken(&provider.Answer{AccessToken: "access 0", RefreshToken: p.current, Lifetime: p.life}, time.Now(), record.Term{}, nil)
+	token.Connected = time.Now()
 	return token
 }
 
 // nodeOf returns a source as another process has it, on a storage that all share.
-func nodeOf(t *testing.T, p *strict, st *store) *Source {
+func nodeOf(t *testing.T, p *strict, st *record.Store) *Source {
 	t.Helper()
-	logger, _ := newLogger()
+	logger, _ := oauthtest.NewLogger()
 	return newSet(configOf(st, logger, Config{
 		Grant: grantAuthorizationCode, Interactive: true, Redeem: func(ctx context.Context, _ func() []string, refreshToken string) (*provider.Answer, error) {
 			return p.redeem(ctx, refreshToken)
 		},
-		Revoke: func(context.Context, *Token) error { return nil },
+		Revoke: func(context.Context, *record.Token) error { return nil },
 	}), new(Pool)).shared
 }
 
@@ -71,7 +73,7 @@ func TestManyNodes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := &strict{life: 10 * time.Minute, takes: 300 * time.Millisecond}
-				shared, _ := newStore(t, &locking{memory: new(memory), locker: lock})
+				shared, _ := newStore(t, &locking{Memory: new(oauthtest.Memory), locker: lock})
 				nodes := make([]*Source, 8)
 				for i := range nodes {
 					nodes[i] = nodeOf(t, p, shared)
@@ -113,7 +115,7 @@ type locker func(ctx context.Context, held *sync.Map, name string) (unlock func(
 
 // locking is a storage with a locker.
 type locking struct {
-	*memory
+	*oauthtest.Memory
 	locker locker
 	held   sync.Map
 	unlock sync.Map
@@ -176,7 +178,7 @@ func TestNotInTheWay(t *testing.T) {
 	for _, fails := range []error{nil, errors.New("the storage is down")} {
 		synctest.Test(t, func(t *testing.T) {
 			p := &strict{life: time.Minute}
-			shared, _ := newStore(t, new(memory))
+			shared, _ := newStore(t, new(oauthtest.Memory))
 			s := nodeOf(t, p, shared)
 			if err := s.install(t.Context(), p.first()); err != nil {
 				t.Fatal(err)

@@ -12,7 +12,9 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy" // brings the modules of caddy.network_proxy
@@ -23,7 +25,7 @@ var senders = map[string]func(ctx context.Context, m *Method) error{
 	"fetch":    func(ctx context.Context, m *Method) error { _, err := m.fetch(ctx, nil, nil); return err },
 	"redeem":   func(ctx context.Context, m *Method) error { _, err := m.redeem(ctx, nil, "r"); return err },
 	"exchange": func(ctx context.Context, m *Method) error { _, err := m.exchange(ctx, "code", "verifier"); return err },
-	"revoke":   func(ctx context.Context, m *Method) error { return m.revoke(ctx, &Token{access: "a"}) },
+	"revoke":   func(ctx context.Context, m *Method) error { return m.revoke(ctx, &record.Token{Access: "a"}) },
 }
 
 // TestSendersProxy: whatever is asked of a provider goes through the proxy, and its placeholders
@@ -71,12 +73,12 @@ func newSender(t *testing.T, url string) *Method {
 	t.Helper()
 	m := &Method{
 		Grant: grantAuthorizationCode, AuthorizationURL: url, TokenURL: url, RevocationURL: url, RedirectURL: "https://g.example/connect/callback",
-		ClientID: "i", ClientSecret: clientSecret, Timeout: caddy.Duration(defaultTimeout),
+		ClientID: "i", ClientSecret: oauthtest.ClientSecret, Timeout: caddy.Duration(defaultTimeout),
 	}
 	m.texts = provider.Config{
-		TokenURL: url, AuthorizationURL: url, RevocationURL: url, RedirectURL: m.RedirectURL, ClientID: "i", ClientSecret: clientSecret,
+		TokenURL: url, AuthorizationURL: url, RevocationURL: url, RedirectURL: m.RedirectURL, ClientID: "i", ClientSecret: oauthtest.ClientSecret,
 	}
-	m.logger, _ = newLogger()
+	m.logger, _ = oauthtest.NewLogger()
 	m.client = provider.New(nil, new(net.Dialer).DialContext)
 	t.Cleanup(m.client.CloseIdleConnections)
 	return m

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // TestDamagedWhileRunning: the record of a running gateway is damaged, or seems so for a
@@ -16,15 +18,15 @@ import (
 // of a slow storage: the claim rests on the last reading.
 func TestDamagedWhileRunning(t *testing.T) {
 	for name, spoil := range map[string]func(w *world, key string, good []byte){
-		"cut":   func(w *world, key string, good []byte) { w.disk.memory.put(key, good[:len(good)/2]) },
-		"empty": func(w *world, key string, _ []byte) { w.disk.memory.put(key, nil) },
+		"cut":   func(w *world, key string, good []byte) { w.disk.Memory.Put(key, good[:len(good)/2]) },
+		"empty": func(w *world, key string, _ []byte) { w.disk.Memory.Put(key, nil) },
 		"of a newer generation": func(w *world, key string, good []byte) {
 			good[8] += 2
-			w.disk.memory.put(key, good)
+			w.disk.Memory.Put(key, good)
 		},
 		"in the midst of a write": func(w *world, key string, good []byte) {
-			w.disk.memory.put(key, nil)
-			time.AfterFunc(300*time.Millisecond, func() { w.disk.memory.put(key, good) })
+			w.disk.Memory.Put(key, nil)
+			time.AfterFunc(300*time.Millisecond, func() { w.disk.Memory.Put(key, good) })
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -34,7 +36,7 @@ func TestDamagedWhileRunning(t *testing.T) {
 				n.mustHave(t, "access-0") // and so the record is looked at, and need not be when the token has ended
 				synctest.Wait()
 				time.Sleep(16 * time.Second)
-				key, good := w.disk.only(t)
+				key, good := w.disk.Only(t)
 				spoil(w, key, good)
 				n.mustHaveAfter(t, "access-1", 2*time.Second)
 				if w.p.dead || w.p.twice() != "" {
@@ -56,9 +58,9 @@ func TestDoubtOfDamage(t *testing.T) {
 		time.Sleep(16 * time.Second)
 		nodes[1].mustHaveAfter(t, "access-1", time.Second)
 		nodes[1].kill()
-		key, good := w.disk.only(t)
-		w.disk.memory.put(key, good[:60])
-		if _, err := nodes[0].Credential(t.Context()); !isAuthorization(err, ReasonLost) {
+		key, good := w.disk.Only(t)
+		w.disk.Memory.Put(key, good[:60])
+		if _, err := nodes[0].Credential(t.Context()); !isAuthorization(err, record.ReasonLost) {
 			t.Errorf("the loss is called %v", err)
 		}
 	})
@@ -81,7 +83,7 @@ func TestReadingBegins(t *testing.T) {
 // and not that at which it was over.
 func TestReadingOfMove(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
-		older, newer := newKey(t), newKey(t)
+		older, newer := oauthtest.NewKey(t), oauthtest.NewKey(t)
 		if err := withRing(w.node(), older).install(t.Context(), w.p.connect()); err != nil {
 			t.Fatal(err)
 		}

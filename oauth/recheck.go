@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 	"go.uber.org/zap"
 )
 
@@ -45,21 +46,21 @@ func (r *replica) recheckAfterSave() {
 			case r.set:
 				r.startRecheck(time.Now())
 			default:
-				set.Source(r.store.connection).records.startRecheck(time.Now())
+				set.Source(r.store.Connection).records.startRecheck(time.Now())
 			}
 		})
 	}
 }
 
 // recheck reads the record again if its time has come, and returns the token that is known then.
-func (r *replica) recheck(ctx context.Context, now time.Time, token *Token) *Token {
+func (r *replica) recheck(ctx context.Context, now time.Time, token *record.Token) *record.Token {
 	st := r.conn
 	late := now.Sub(time.Unix(0, st.recheckAt.Load()))
 	if late < 0 {
 		return token
 	}
 	op, down := r.startRecheck(now) //nolint:contextcheck // other requests wait for it too
-	if down || token.valid(now) && late < recheckDeadline-recheckInterval {
+	if down || token.Valid(now) && late < recheckDeadline-recheckInterval {
 		return token
 	}
 	patience := time.NewTimer(recheckPatience)
@@ -89,7 +90,7 @@ func (r *replica) startRecheck(now time.Time) (op *operation, down bool) {
 }
 
 func (r *replica) runRecheck(op *operation) {
-	ctx, cancel := context.WithTimeout(context.Background(), storageTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), record.StorageTimeout)
 	defer cancel()
 	_, op.err = r.latest(ctx)
 	r.conn.mu.Lock()
@@ -105,10 +106,10 @@ func (r *replica) runRecheck(op *operation) {
 }
 
 // scheduleRecheck sets the time of the next recheck.
-func (r *replica) scheduleRecheck(token *Token) {
+func (r *replica) scheduleRecheck(token *record.Token) {
 	now := time.Now()
 	after := recheckInterval
-	if !token.valid(now) {
+	if !token.Valid(now) {
 		after = recheckAbsent
 	}
 	r.conn.recheckAt.Store(now.Add(after).UnixNano())

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // expiring returns a node whose token has 30 seconds left, of ten minutes.
@@ -31,9 +32,9 @@ func TestKeepsWhatIsAbsent(t *testing.T) {
 		n.mustHave(t, "access-0")
 		time.Sleep(5 * time.Second)
 		n.mustHave(t, "access-1")
-		for _, token := range []*Token{n.conn.token.Load(), n.stored()} {
-			if token.refresh != "refresh-0" || token.id != "id-0" || token.generation != 2 || token.connected.IsZero() {
-				t.Errorf("refresh %s, id %s, generation %d, connected %v", token.refresh, token.id, token.generation, token.connected)
+		for _, token := range []*record.Token{n.conn.token.Load(), n.stored()} {
+			if token.Refresh != "refresh-0" || token.ID != "id-0" || token.Generation != 2 || token.Connected.IsZero() {
+				t.Errorf("refresh %s, id %s, generation %d, connected %v", token.Refresh, token.ID, token.Generation, token.Connected)
 			}
 		}
 	})
@@ -51,8 +52,8 @@ func TestRotatedInBadAnswer(t *testing.T) {
 		}
 		n.mustHave(t, "access-0")
 		time.Sleep(time.Second)
-		if got := n.stored(); got.refresh != "refresh-1" || got.generation != 2 || got.access != "access-0" || got.claim != nil {
-			t.Fatalf("refresh %s, access %s, generation %d, claim %v", got.refresh, got.access, got.generation, got.claim)
+		if got := n.stored(); got.Refresh != "refresh-1" || got.Generation != 2 || got.Access != "access-0" || got.Claim != nil {
+			t.Fatalf("refresh %s, access %s, generation %d, claim %v", got.Refresh, got.Access, got.Generation, got.Claim)
 		}
 		for range 20 {
 			time.Sleep(time.Second)
@@ -82,12 +83,12 @@ func TestRevoked(t *testing.T) {
 		}
 		for _, n := range []*node{n, other} {
 			_, err := n.Credential(t.Context())
-			if e, ok := errors.AsType[*AuthorizationError](err); !ok || e.Reason != ReasonRevoked || e.Code != "invalid_grant" {
+			if e, ok := errors.AsType[*record.AuthorizationError](err); !ok || e.Reason != record.ReasonRevoked || e.Code != "invalid_grant" {
 				t.Errorf("got %v", err)
 			}
 		}
-		if got := n.stored(); got.refresh != "refresh-0" || got.end.Reason != ReasonRevoked || w.p.calls() > 6 {
-			t.Errorf("the record has refresh %q and end %v; %d calls", got.refresh, got.end, w.p.calls())
+		if got := n.stored(); got.Refresh != "refresh-0" || got.End.Reason != record.ReasonRevoked || w.p.calls() > 6 {
+			t.Errorf("the record has refresh %q and end %v; %d calls", got.Refresh, got.End, w.p.calls())
 		}
 	})
 }
@@ -111,7 +112,7 @@ func TestOddRefusals(t *testing.T) {
 			}
 			time.Sleep(2 * time.Second)
 			_, err := n.Credential(t.Context())
-			if e, ok := errors.AsType[*AuthorizationError](err); !ok || e.Reason != ReasonRefused || e.Code != code {
+			if e, ok := errors.AsType[*record.AuthorizationError](err); !ok || e.Reason != record.ReasonRefused || e.Code != code {
 				t.Errorf("%s: %v", code, err)
 			}
 			if st, _ := n.Status(t.Context()); st.State != StateReauthorize {
@@ -160,12 +161,12 @@ func TestHarmlessFailures(t *testing.T) {
 				}
 				time.Sleep(2 * time.Second)
 				_, err := n.Credential(t.Context())
-				if _, human := errors.AsType[*AuthorizationError](err); err == nil || human {
+				if _, human := errors.AsType[*record.AuthorizationError](err); err == nil || human {
 					t.Errorf("got %v", err)
 				}
 				got := n.stored()
-				if got.refresh != "refresh-0" || got.end.Reason != "" || got.generation != 1 || got.claim != nil {
-					t.Errorf("the record has refresh %q, end %v, generation %d, claim %+v", got.refresh, got.end, got.generation, got.claim)
+				if got.Refresh != "refresh-0" || got.End.Reason != "" || got.Generation != 1 || got.Claim != nil {
+					t.Errorf("the record has refresh %q, end %v, generation %d, claim %+v", got.Refresh, got.End, got.Generation, got.Claim)
 				}
 				w.p.fate = nil
 				for range 100 {
@@ -221,8 +222,8 @@ func TestLostAnswers(t *testing.T) {
 					time.Sleep(time.Second)
 					_, _ = n.Credential(t.Context())
 				}
-				if got := n.stored(); got.end.Reason != ReasonLost {
-					t.Errorf("it is called %v", got.end)
+				if got := n.stored(); got.End.Reason != record.ReasonLost {
+					t.Errorf("it is called %v", got.End)
 				}
 			})
 		})
@@ -240,8 +241,8 @@ func TestLostAnswers(t *testing.T) {
 			_, _ = n.Credential(t.Context())
 			time.Sleep(time.Second)
 		}
-		if got := n.stored(); got.end.Reason != ReasonLost {
-			t.Errorf("it is called %v after %d calls", got.end, w.p.calls())
+		if got := n.stored(); got.End.Reason != record.ReasonLost {
+			t.Errorf("it is called %v after %d calls", got.End, w.p.calls())
 		}
 	})
 }

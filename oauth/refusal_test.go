@@ -10,7 +10,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 var errInvalidGrant = &provider.Error{Status: http.StatusBadRequest, Code: "invalid_grant"}
@@ -41,8 +43,8 @@ func TestRefusedOnceBesideFaults(t *testing.T) {
 				_, _ = n.Credential(t.Context())
 				time.Sleep(2 * time.Second)
 				mustGet(t, n, "access-1", 2*settleTime)
-				if got := n.stored(); got.end.Reason != "" {
-					t.Errorf("one refusal has ended it: %v", got.end)
+				if got := n.stored(); got.End.Reason != "" {
+					t.Errorf("one refusal has ended it: %v", got.End)
 				}
 			})
 		})
@@ -62,7 +64,7 @@ func TestRefusedByAnotherClock(t *testing.T) {
 		})
 		time.Sleep(time.Minute)
 		now := time.Now()
-		n.conn.token.Store(n.conn.token.Load().with(func(t *Token) { t.expire(now) }))
+		n.conn.token.Store(n.conn.token.Load().With(func(t *record.Token) { t.Expire(now) }))
 		mustGet(t, n, "access-1", settleTime+endSettle)
 	})
 	eachRefusal(t, 10*time.Minute, func(t *testing.T, w *world, refusal *provider.Error) {
@@ -70,20 +72,20 @@ func TestRefusedByAnotherClock(t *testing.T) {
 		w.p.decide(func(int) fate { return fate{err: refusal} })
 		time.Sleep(w.p.life + time.Minute)
 		ends := time.Now().Add(10 * time.Second)
-		n.conn.token.Store(n.conn.token.Load().with(func(t *Token) { t.expiry = ends }))
+		n.conn.token.Store(n.conn.token.Load().With(func(t *record.Token) { t.Expiry = ends }))
 		n.mustHave(t, "access-0")
 		time.Sleep(8 * time.Second)
 		n.mustHave(t, "access-0")
-		if got := n.stored(); got.end.Reason != "" {
-			t.Errorf("it has ended while the access token is valid: %v", got.end)
+		if got := n.stored(); got.End.Reason != "" {
+			t.Errorf("it has ended while the access token is valid: %v", got.End)
 		}
 	})
 }
 
 // withoutIDToken has the provider answer refreshes as OpenID Connect Core 1.0 §12.2 allows, on the wire of a datasource that needs ID tokens.
 func withoutIDToken(n *node) {
-	n.records.store.term.idToken = true
-	n.set.Term.idToken = true
+	n.records.store.Term.IDToken = true
+	n.set.Term.IDToken = true
 	redeem := n.set.Redeem
 	n.set.Redeem = func(ctx context.Context, _ func() []string, refreshToken string) (*provider.Answer, error) {
 		c, err := redeem(ctx, nil, refreshToken)
@@ -105,7 +107,7 @@ func TestNoIDToken(t *testing.T) {
 				t.Fatal(err)
 			}
 			time.Sleep(w.p.life + time.Minute)
-			if _, err := n.Credential(t.Context()); !isAuthorization(err, ReasonRefused) {
+			if _, err := n.Credential(t.Context()); !isAuthorization(err, record.ReasonRefused) {
 				t.Errorf("got %v", err)
 			}
 			for range 1800 {
@@ -118,7 +120,7 @@ func TestNoIDToken(t *testing.T) {
 			if calls := w.p.calls(); calls > 20 {
 				t.Errorf("%v: %d token requests in half an hour", mode, calls)
 			}
-			if end := n.stored().end; end.Reason != "" {
+			if end := n.stored().End; end.Reason != "" {
 				t.Errorf("%v: it has ended: %v", mode, end)
 			}
 		})
@@ -253,25 +255,25 @@ func TestKeeperAndRefusals(t *testing.T) {
 // nothing is sent that is none.
 func TestTokenFieldChanged(t *testing.T) {
 	bubble(t, &issuer{mode: rotateNever, life: time.Hour}, func(t *testing.T, w *world) {
-		for _, id := range []string{"", jwtOf(`{"exp":` + unixIn(5*time.Minute) + `}`)} {
+		for _, id := range []string{"", oauthtest.JWT(`{"exp":` + unixIn(5*time.Minute) + `}`)} {
 			n := w.node()
 			token := w.p.connect()
-			token.id = id
+			token.ID = id
 			if err := n.install(t.Context(), token); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Second)
 			synctest.Wait()
-			n.set.Term.idToken = true
+			n.set.Term.IDToken = true
 			reloaded := n.set.newSource("", n.conn)
 			restarted := n.set.newSource("", new(Connection))
 			fromRecord, err := restarted.records.latest(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
-			for name, got := range map[string]*Token{"reload": reloaded.conn.token.Load(), "restart": fromRecord} {
-				left := time.Until(got.expiry).Round(time.Minute)
-				if want := map[bool]time.Duration{true: 0, false: 5 * time.Minute}[id == ""]; left != want || got.valid(time.Now()) != (id != "") {
+			for name, got := range map[string]*record.Token{"reload": reloaded.conn.token.Load(), "restart": fromRecord} {
+				left := time.Until(got.Expiry).Round(time.Minute)
+				if want := map[bool]time.Duration{true: 0, false: 5 * time.Minute}[id == ""]; left != want || got.Valid(time.Now()) != (id != "") {
 					t.Errorf("%s: %v left, want %v", name, left, want)
 				}
 			}

@@ -10,35 +10,36 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 )
 
 // TestReseal: a configuration that has come to stay moves the record to its first key, though nobody needs a new token; one that
 // fails to start does not.
 func TestReseal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		storage := new(memory)
-		before, after := newKey(t), newKey(t)
+		storage := new(oauthtest.Memory)
+		before, after := oauthtest.NewKey(t), oauthtest.NewKey(t)
 		st, _ := newStore(t, storage, before)
 		token := stored("1", 5)
-		if err := st.save(t.Context(), token); err != nil {
+		if err := st.Save(t.Context(), token); err != nil {
 			t.Fatal(err)
 		}
-		old := st.names(seal.NewRing(before))[0]
+		old := st.Names(seal.NewRing(before))[0]
 
 		st, _ = newStore(t, storage, after, before)
 		s, observed := sourceOf(st, fails(t))
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(resealDelay-time.Millisecond, cancel)
 		s.reseal(ctx)
-		if name, _ := storage.only(t); name != old {
+		if name, _ := storage.Only(t); name != old {
 			t.Errorf("a configuration that ends at once has moved the record to %s", name)
 		}
 		s.reseal(t.Context())
-		if name, _ := storage.only(t); name == old {
+		if name, _ := storage.Only(t); name == old {
 			t.Error("the record is where it was")
 		}
 		st, _ = newStore(t, storage, after)
-		got, err := st.load(t.Context())
+		got, err := st.Load(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,13 +54,13 @@ func TestReseal(t *testing.T) {
 // beside that record.
 func TestKeyMissingLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		storage := new(memory)
-		their, our := newKey(t), newKey(t)
+		storage := new(oauthtest.Memory)
+		their, our := oauthtest.NewKey(t), oauthtest.NewKey(t)
 		theirs, _ := newStore(t, storage, their)
-		if err := theirs.save(t.Context(), stored("theirs", 5)); err != nil {
+		if err := theirs.Save(t.Context(), stored("theirs", 5)); err != nil {
 			t.Fatal(err)
 		}
-		name, record := storage.only(t)
+		name, record := storage.Only(t)
 
 		ours, _ := newStore(t, storage, our)
 		p := &endpoint{life: time.Hour}
@@ -77,8 +78,8 @@ func TestKeyMissingLater(t *testing.T) {
 			t.Errorf("%d calls", n)
 		}
 		// Should the key come back, the newer token counts.
-		both, _ := newStore(t, storage, newKey(t), their, our)
-		if got, err := both.load(t.Context()); err != nil || got == nil || got.access != "2" {
+		both, _ := newStore(t, storage, oauthtest.NewKey(t), their, our)
+		if got, err := both.Load(t.Context()); err != nil || got == nil || got.Access != "2" {
 			t.Errorf("with both keys: %v, %v", got, err)
 		}
 	})

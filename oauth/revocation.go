@@ -6,17 +6,18 @@ import (
 	"context"
 	"errors"
 
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 	"go.uber.org/zap"
 )
 
 // revokeAll revokes the tokens of one grant. The refresh tokens before the newest one are
 // spent, but the access tokens may live on.
-func (r *replica) revokeAll(ctx context.Context, tokens []*Token) error {
+func (r *replica) revokeAll(ctx context.Context, tokens []*record.Token) error {
 	newest := tokens[len(tokens)-1]
 	var older error
 	for _, token := range tokens[:len(tokens)-1] {
-		if token.access != newest.access {
-			older = errors.Join(older, r.set.Revoke(ctx, &Token{access: token.access}))
+		if token.Access != newest.Access {
+			older = errors.Join(older, r.set.Revoke(ctx, &record.Token{Access: token.Access}))
 		}
 	}
 	if err := r.set.Revoke(ctx, newest); err != nil {
@@ -27,15 +28,15 @@ func (r *replica) revokeAll(ctx context.Context, tokens []*Token) error {
 
 // discard revokes what came too late to be stored: the account was disconnected meanwhile, so
 // nobody else does.
-func (r *replica) discard(token, stored *Token) {
-	if stored.end.Reason != ReasonDisconnected || token.access == "" {
+func (r *replica) discard(token, stored *record.Token) {
+	if stored.End.Reason != record.ReasonDisconnected || token.Access == "" {
 		return
 	}
 	go r.revokeQuietly(token)
 }
 
 // revokeQuietly is revoke for tokens that nobody waits for.
-func (r *replica) revokeQuietly(token *Token) {
+func (r *replica) revokeQuietly(token *record.Token) {
 	err := safely(context.Background(), func(ctx context.Context) error { return r.set.Revoke(ctx, token) })
 	if err != nil {
 		r.set.Logger.Warn("tokens that are of no use here could not be revoked", zap.Error(err))

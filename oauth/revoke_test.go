@@ -12,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // TestRevocation: what the provider is told when an account is disconnected, and by whom (RFC 7009).
@@ -21,9 +23,9 @@ func TestRevocation(t *testing.T) {
 		way, id, auth string
 		inForm        bool
 	}{
-		{"", "a:b", "a%3Ab:" + clientSecret, false},
-		{provider.ClientSecretBasic, "a:b", "a%3Ab:" + clientSecret, false},
-		{"client_secret_basic_raw", "a b", "a b:" + clientSecret, false},
+		{"", "a:b", "a%3Ab:" + oauthtest.ClientSecret, false},
+		{provider.ClientSecretBasic, "a:b", "a%3Ab:" + oauthtest.ClientSecret, false},
+		{"client_secret_basic_raw", "a b", "a b:" + oauthtest.ClientSecret, false},
 		{"client_secret_post", "id", "", true},
 		{provider.ClientAuthNone, "id", "", true},
 	} {
@@ -89,7 +91,7 @@ func TestRevocationTriesBoth(t *testing.T) {
 			if got := s.revoked(); !slices.Equal(got, []string{"refresh-0", "of-good"}) {
 				t.Errorf("%s: %q was revoked", name, got)
 			}
-			if joined := strings.Count(anyText(err), "token endpoint"); name == "refused" && joined != 6 { // each of the three ways to print it has both
+			if joined := strings.Count(oauthtest.AnyText(err), "token endpoint"); name == "refused" && joined != 6 { // each of the three ways to print it has both
 				t.Errorf("the error is %v", err)
 			}
 		})
@@ -103,8 +105,8 @@ func TestRevokesOvertaken(t *testing.T) {
 		a, b := nodes[0], nodes[1]
 		herd(t, nodes, 1, 0)
 		var revoked []string
-		a.set.Revoke = func(_ context.Context, token *Token) error {
-			revoked = append(revoked, token.access+" "+token.refresh)
+		a.set.Revoke = func(_ context.Context, token *record.Token) error {
+			revoked = append(revoked, token.Access+" "+token.Refresh)
 			return nil
 		}
 		time.Sleep(50 * time.Second)
@@ -133,8 +135,8 @@ func TestRevokesUnsaved(t *testing.T) {
 		time.Sleep(time.Minute)
 		a, b := nodes[0], nodes[1]
 		revoked := make(chan string, 10)
-		a.set.Revoke = func(_ context.Context, token *Token) error {
-			revoked <- token.access
+		a.set.Revoke = func(_ context.Context, token *record.Token) error {
+			revoked <- token.Access
 			return nil
 		}
 		a.after.set(func(step string) {
@@ -153,7 +155,7 @@ func TestRevokesUnsaved(t *testing.T) {
 		if len(revoked) != 1 || <-revoked != "access-1" {
 			t.Errorf("%d tokens were revoked", len(revoked))
 		}
-		if _, err := a.Credential(t.Context()); !isAuthorization(err, ReasonDisconnected) {
+		if _, err := a.Credential(t.Context()); !isAuthorization(err, record.ReasonDisconnected) {
 			t.Errorf("it is served: %v", err)
 		}
 	})
@@ -176,7 +178,7 @@ func TestRevocationFails(t *testing.T) {
 			if e, ok := errors.AsType[*RevocationError](err); !ok || time.Since(begin) > 11*time.Second {
 				t.Errorf("%s: %v after %v", name, e, time.Since(begin))
 			}
-			if found := leaks(anyText(err) + g.logs.String()); found != nil || strings.Contains(anyText(err), "refresh-0") {
+			if found := oauthtest.Leaks(oauthtest.AnyText(err) + g.logs.String()); found != nil || strings.Contains(oauthtest.AnyText(err), "refresh-0") {
 				t.Errorf("%s: %v leaks %q", name, err, found)
 			}
 			if _, err := g.serves(t, ""); err == nil {
@@ -189,7 +191,7 @@ func TestRevocationFails(t *testing.T) {
 		g.connect(t, "", "good")
 		calls := len(s.forms)
 		n := &node{disk: w.disk, end: w.end, Source: g.set.shared, off: errDown}
-		g.set.shared.records.store.storage = n
+		g.set.shared.records.store.Storage = n
 		if err := g.set.shared.Disconnect(t.Context()); !errors.Is(err, errDown) || len(s.forms) != calls {
 			t.Errorf("%v, %d requests", err, len(s.forms)-calls)
 		}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 	"go.uber.org/zap"
 )
 
@@ -13,8 +14,8 @@ import (
 // out whether that may have happened, and wait until the other node's work shows, or cannot exist.
 
 // noteSlowWrite notes that a write was slow which rests on a reading of base.
-func (c *claimer) noteSlowWrite(base *Token, read time.Time) {
-	if base.node == "" {
+func (c *claimer) noteSlowWrite(base *record.Token, read time.Time) {
+	if base.Node == "" {
 		read = time.Time{} // a node without an entry has written base, and may still be there
 	}
 	c.conn.noteSlowWrite(read, c.rivalWindow())
@@ -28,15 +29,15 @@ func (c *claimer) rivalWindow() time.Duration {
 
 // hasNoRival reports whether no other node's write can lie below our claim, however slow that was. The
 // claim rests on a reading.
-func (c *claimer) hasNoRival(ctx context.Context, mine *Token, read time.Time) bool {
+func (c *claimer) hasNoRival(ctx context.Context, mine *record.Token, read time.Time) bool {
 	from, _ := c.conn.suspectSince(read)
-	return mine.node != "" && sleep(ctx, lateAfter) == nil && c.set.presence.alone(ctx, from)
+	return mine.Node != "" && sleep(ctx, lateAfter) == nil && c.set.presence.alone(ctx, from)
 }
 
 // waitOutRivals waits until every node that may have redeemed the refresh token meanwhile has stored the
 // next one, or has died: the storage is so slow, or this process was suspended for so long, that our claim
 // may lie over another node's. It returns nil if it did. It does not wait if there is no other node.
-func (c *claimer) waitOutRivals(ctx context.Context, mine *Token, read time.Time) (*Token, error) {
+func (c *claimer) waitOutRivals(ctx context.Context, mine *record.Token, read time.Time) (*record.Token, error) {
 	wait := c.rivalWindow()
 	// Each mark is for nodes that have seen the mark before it, so that they go on waiting. It must come
 	// before a lease ends.
@@ -65,11 +66,11 @@ func (c *claimer) waitOutRivals(ctx context.Context, mine *Token, read time.Time
 
 // settled returns the newest token once no other node redeems its refresh token, and when the reading of
 // it began.
-func (c *claimer) settled(ctx context.Context) (*Token, time.Time, error) {
+func (c *claimer) settled(ctx context.Context) (*record.Token, time.Time, error) {
 	var others watch
 	for {
 		base, read, err := c.records.read(ctx)
-		if err != nil || !base.redeemable() || others.expired(base.claim, c.conn.name(), c.set.lease, time.Now()) {
+		if err != nil || !base.Redeemable() || others.expired(base.Claim, c.conn.name(), c.set.lease, time.Now()) {
 			return base, read, err
 		}
 		if err := sleep(ctx, pollInterval); err != nil {
@@ -81,7 +82,7 @@ func (c *claimer) settled(ctx context.Context) (*Token, time.Time, error) {
 // displaced waits until every node can see mine, the record that we have just written over another. If a
 // node that had not seen mine has claimed the old refresh token, displaced waits for that node to finish,
 // and returns what it has stored. It returns nil if mine stands.
-func (c *claimer) displaced(ctx context.Context, mine *Token) (*Token, error) {
+func (c *claimer) displaced(ctx context.Context, mine *record.Token) (*record.Token, error) {
 	var others watch
 	for wait := settleTime; ; wait = pollInterval {
 		if err := sleep(ctx, wait); err != nil {
@@ -89,15 +90,10 @@ func (c *claimer) displaced(ctx context.Context, mine *Token) (*Token, error) {
 		}
 		stored, err := c.records.load(ctx)
 		switch {
-		case err != nil || stored == nil || stored.standIn() || mine.stands(stored):
+		case err != nil || stored == nil || stored.Placeholder() || mine.Stands(stored):
 			return nil, err
-		case stored.generation >= mine.generation || others.expired(stored.claim, c.conn.name(), c.set.lease, time.Now()):
+		case stored.Generation >= mine.Generation || others.expired(stored.Claim, c.conn.name(), c.set.lease, time.Now()):
 			return stored, nil
 		}
 	}
-}
-
-// stands reports whether the storage has the record t, or one that has come of it.
-func (t *Token) stands(stored *Token) bool {
-	return stored.generation >= t.generation && stored.sameGrant(t) && (t.end.Reason == "" || stored.end.Reason != "")
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 	"go.uber.org/zap"
 )
 
@@ -14,10 +15,10 @@ const saveInterval = time.Second
 
 // saveAndUse stores a token and puts it to use. A token that cannot be stored is used from memory, and
 // stored as soon as the storage works: there is no other one.
-func (r *replica) saveAndUse(ctx context.Context, token *Token) {
+func (r *replica) saveAndUse(ctx context.Context, token *record.Token) {
 	conn := r.conn
 	conn.records.Lock() //nolint:contextcheck // what is stored here must not be lost
-	err := r.store.save(context.WithoutCancel(ctx), token)
+	err := r.store.Save(context.WithoutCancel(ctx), token)
 	r.use(token)
 	r.scheduleRecheck(token)
 	conn.records.Unlock()
@@ -51,7 +52,7 @@ func (r *replica) retrySave() {
 			r.conn.records.Unlock()
 			return
 		}
-		if stored, err := r.store.load(context.Background()); err == nil {
+		if stored, err := r.store.Load(context.Background()); err == nil {
 			_ = r.storeUnsaved(context.Background(), token, stored)
 		}
 		r.conn.records.Unlock()
@@ -60,10 +61,10 @@ func (r *replica) retrySave() {
 
 // storeUnsaved stores the unsaved token, unless the record counts more by now; then it uses the record.
 // The caller holds conn.records.
-func (r *replica) storeUnsaved(ctx context.Context, unsaved, stored *Token) error {
-	token := unsaved.over(stored)
+func (r *replica) storeUnsaved(ctx context.Context, unsaved, stored *record.Token) error {
+	token := unsaved.NewerOf(stored)
 	if token != stored {
-		if err := r.store.save(ctx, token); err != nil {
+		if err := r.store.Save(ctx, token); err != nil {
 			return err
 		}
 	}
@@ -74,9 +75,9 @@ func (r *replica) storeUnsaved(ctx context.Context, unsaved, stored *Token) erro
 		r.conn.unsaved = nil
 	}
 	r.conn.mu.Unlock()
-	generation := zap.Uint64("generation", token.generation)
+	generation := zap.Uint64("generation", token.Generation)
 	switch {
-	case unsaved.is(token):
+	case unsaved.Is(token):
 		r.set.Logger.Info("the token that could not be stored is stored now", generation)
 	case token == stored:
 		r.set.Logger.Warn("the token that could not be stored is of no use any more: another node has gone on", generation)
@@ -88,12 +89,12 @@ func (r *replica) storeUnsaved(ctx context.Context, unsaved, stored *Token) erro
 }
 
 // replace stores a token, and puts it to use only if the storage has it.
-func (r *replica) replace(ctx context.Context, token *Token) error {
+func (r *replica) replace(ctx context.Context, token *record.Token) error {
 	if err := r.conn.records.lock(ctx); err != nil {
 		return err
 	}
 	defer r.conn.records.Unlock()
-	if err := r.store.save(ctx, token); err != nil {
+	if err := r.store.Save(ctx, token); err != nil {
 		return err
 	}
 	r.conn.token.Store(token)

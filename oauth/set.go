@@ -9,6 +9,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 )
@@ -45,7 +46,7 @@ type Config struct {
 	Spool string
 
 	// Term says how long tokens are used.
-	Term term
+	Term record.Term
 
 	// CacheSize bounds the connections that are kept in memory; 0 stands for DefaultCacheSize.
 	CacheSize int
@@ -67,17 +68,17 @@ type Config struct {
 	Console string
 
 	// Build makes the credential of a token.
-	Build func(*Token) *auth.Credential
+	Build func(*record.Token) *auth.Credential
 
 	// Fetch gets a token by client credentials. before is the token in whose place it comes, or nil.
 	// known returns the tokens that no description may show.
-	Fetch func(ctx context.Context, known func() []string, before *Token) (*Token, error)
+	Fetch func(ctx context.Context, known func() []string, before *record.Token) (*record.Token, error)
 
 	// Redeem redeems a refresh token. An answer that comes together with an error may have the next one.
 	Redeem func(ctx context.Context, known func() []string, refreshToken string) (*provider.Answer, error)
 
 	// Revoke tells the provider that a token is of no use any more.
-	Revoke func(context.Context, *Token) error
+	Revoke func(context.Context, *record.Token) error
 
 	Logger *zap.Logger
 }
@@ -90,7 +91,7 @@ type Set struct {
 	Config
 
 	pool     *Pool
-	slots    places
+	slots    record.Slots
 	presence *presence // nil where nobody claims anything
 	shared   *Source
 	lease    time.Duration // how long another node's claim is respected
@@ -110,13 +111,13 @@ func newSet(cfg Config, pool *Pool) *Set {
 		cfg.CacheSize = DefaultCacheSize
 	}
 	set := &Set{
-		Config: cfg, pool: pool, life: cfg.Timeout + 2*storageTimeout,
-		slots: newPlaces(), // a new configuration may have a storage that works
+		Config: cfg, pool: pool, life: cfg.Timeout + 2*record.StorageTimeout,
+		slots: record.NewSlots(), // a new configuration may have a storage that works
 	}
 	if cfg.Interactive {
 		set.presence = pool.presenceOf(set)
 		set.lease = lockPatience + cfg.Timeout + leaseSlack
-		set.life = 2*set.lease + recheckDeadline + 2*cfg.Timeout + 4*storageTimeout // another's claim, and then the own
+		set.life = 2*set.lease + recheckDeadline + 2*cfg.Timeout + 4*record.StorageTimeout // another's claim, and then the own
 	}
 	set.shared = set.newSource("", pool.state("", cfg.CacheSize))
 	set.shared.conn.source.Store(set.shared)
@@ -138,15 +139,15 @@ func (set *Set) Close() {
 
 // newSource returns the source of a connection.
 func (set *Set) newSource(connection string, conn *Connection) *Source {
-	store := &store{
-		storage: set.Storage, places: set.slots, ring: set.Keys, datasource: set.Datasource, connection: connection,
-		identity: set.Identity, term: set.Term, grant: set.Interactive, presence: set.presence, logger: set.Logger,
+	store := &record.Store{
+		Storage: set.Storage, Slots: set.slots, Keys: set.Keys, Datasource: set.Datasource, Connection: connection,
+		Identity: set.Identity, Term: set.Term, Person: set.Interactive, Announce: set.presence.announce, Node: set.presence.own(), Spool: set.Spool, Logger: set.Logger,
 	}
 	if connection != "" {
-		store.strangers = set.pool.strangers.Load
+		store.UnknownKeys = set.pool.strangers.Load
 	}
 	token := conn.token.Load()
-	conn.token.CompareAndSwap(token, set.Term.recount(token))
+	conn.token.CompareAndSwap(token, set.Term.Recount(token))
 	s := &Source{conn: conn, set: set, records: &replica{conn, set, store}}
 	if !set.Interactive {
 		s.grant = &machine{conn, set, s.records}
@@ -187,6 +188,6 @@ func (set *Set) configuredWith(other *Set) bool {
 }
 
 // storeOf returns the store of a connection, to know its names only.
-func (set *Set) storeOf(connection string) *store {
-	return &store{datasource: set.Datasource, connection: connection}
+func (set *Set) storeOf(connection string) *record.Store {
+	return &record.Store{Datasource: set.Datasource, Connection: connection}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // Source has the credentials of one connection, for one configuration. Requests ask it for them.
@@ -25,7 +26,7 @@ type Source struct {
 
 // prepared is a token with the credential that is made of it.
 type prepared struct {
-	token      *Token
+	token      *record.Token
 	credential *auth.Credential
 }
 
@@ -35,7 +36,7 @@ type prepared struct {
 func (s *Source) Credential(ctx context.Context) (*auth.Credential, error) {
 	now := time.Now()
 	token := s.conn.token.Load()
-	if p := s.prepared.Load(); p != nil && p.token == token && token.fresh(now) {
+	if p := s.prepared.Load(); p != nil && p.token == token && token.Fresh(now) {
 		if look := s.conn.recheckAt.Load(); look == 0 || now.UnixNano() < look {
 			return p.credential, nil
 		}
@@ -43,8 +44,8 @@ func (s *Source) Credential(ctx context.Context) (*auth.Credential, error) {
 	if token != nil {
 		token = s.grant.recheck(ctx, now, token)
 	}
-	if token.valid(now) {
-		if !token.fresh(now) && now.UnixNano() >= s.conn.notBefore.Load() && s.grant.renewable(token) {
+	if token.Valid(now) {
+		if !token.Fresh(now) && now.UnixNano() >= s.conn.notBefore.Load() && s.grant.renewable(token) {
 			_, _ = s.renew(now, nil) //nolint:contextcheck // in the background; a failure does not harm the token
 		}
 		return s.prepare(token).credential, nil
@@ -68,7 +69,7 @@ func (s *Source) wait(ctx context.Context, now time.Time) (*auth.Credential, err
 			return nil, context.Cause(ctx)
 		}
 		token := s.conn.token.Load()
-		if token.valid(time.Now()) {
+		if token.Valid(time.Now()) {
 			return s.prepare(token).credential, nil
 		}
 		if err := s.grant.finished(token); err != nil {
@@ -81,7 +82,7 @@ func (s *Source) wait(ctx context.Context, now time.Time) (*auth.Credential, err
 }
 
 // outcome returns why an operation has brought no valid token, or that another renewal may.
-func (s *Source) outcome(op *operation, token *Token) (err error, again bool) { //nolint:staticcheck // not the last: again says whether it counts
+func (s *Source) outcome(op *operation, token *record.Token) (err error, again bool) { //nolint:staticcheck // not the last: again says whether it counts
 	if !op.renewal {
 		return nil, true
 	}
@@ -91,7 +92,7 @@ func (s *Source) outcome(op *operation, token *Token) (err error, again bool) { 
 	}
 	s.conn.mu.Lock()
 	err = s.conn.lastErr
-	early := token != nil && s.conn.refusedGeneration != token.generation && op.began.Before(token.expiry)
+	early := token != nil && s.conn.refusedGeneration != token.Generation && op.began.Before(token.Expiry)
 	s.conn.mu.Unlock()
 	switch {
 	case err == nil:
@@ -105,7 +106,7 @@ func (s *Source) outcome(op *operation, token *Token) (err error, again bool) { 
 
 // Current returns the credential that there is without waiting, or nil.
 func (s *Source) Current() *auth.Credential {
-	if token := s.conn.token.Load(); token.valid(time.Now()) {
+	if token := s.conn.token.Load(); token.Valid(time.Now()) {
 		return s.prepare(token).credential
 	}
 	return nil
@@ -121,9 +122,9 @@ func (s *Source) Refresh(ctx context.Context, refused *auth.Credential) (*auth.C
 			return fresh, nil
 		}
 		if !s.grant.renewable(token) {
-			if token.valid(now) && token.end.Reason != "" {
+			if token.Valid(now) && token.End.Reason != "" {
 				// Provider and API say the same, so callers are told what to do from the next request on.
-				s.conn.token.CompareAndSwap(token, token.with(func(t *Token) { t.expire(now) }))
+				s.conn.token.CompareAndSwap(token, token.With(func(t *record.Token) { t.Expire(now) }))
 			}
 			return refused, nil // nothing renews it; the API's own answer tells the caller
 		}
@@ -148,8 +149,8 @@ func (s *Source) Refresh(ctx context.Context, refused *auth.Credential) (*auth.C
 }
 
 // other returns the credential of a valid token, or nil if it is the one that was refused.
-func (s *Source) other(token *Token, refused *auth.Credential) *auth.Credential {
-	if !token.valid(time.Now()) {
+func (s *Source) other(token *record.Token, refused *auth.Credential) *auth.Credential {
+	if !token.Valid(time.Now()) {
 		return nil
 	}
 	if p := s.prepare(token); p.credential != refused {
@@ -160,19 +161,19 @@ func (s *Source) other(token *Token, refused *auth.Credential) *auth.Credential 
 
 // prepare returns the credential of a token. The same token has the same credential, by which Refresh
 // knows the token.
-func (s *Source) prepare(token *Token) *prepared {
+func (s *Source) prepare(token *record.Token) *prepared {
 	for {
 		p := s.prepared.Load()
 		if p != nil && p.token == token {
 			return p
 		}
 		fresh := &prepared{token: token}
-		if p != nil && p.token.access == token.access && p.token.id == token.id {
+		if p != nil && p.token.Access == token.Access && p.token.ID == token.ID {
 			fresh.credential = p.credential // requests carry nothing of what has changed
 		} else {
 			fresh.credential = s.set.Build(token)
 		}
-		if p != nil && p.token.generation > token.generation {
+		if p != nil && p.token.Generation > token.Generation {
 			return fresh // for a slow request: the token was renewed since it looked
 		}
 		if s.prepared.CompareAndSwap(p, fresh) {
@@ -184,20 +185,20 @@ func (s *Source) prepare(token *Token) *prepared {
 // renew returns the operation that is under way, or starts a renewal. refused is the token that the API
 // has refused, nil if that is not the reason. It returns the last error during a back-off, and nil, nil
 // if the API's refusal comes too soon after another one (see forced).
-func (s *Source) renew(now time.Time, refused *Token) (*operation, error) {
+func (s *Source) renew(now time.Time, refused *record.Token) (*operation, error) {
 	st := s.conn
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.operation != nil {
 		return st.operation, nil
 	}
-	if token := st.token.Load(); refused == nil && token.fresh(now) || refused != nil && token != refused {
+	if token := st.token.Load(); refused == nil && token.Fresh(now) || refused != nil && token != refused {
 		return completed, nil // the renewal has ended since the caller looked
 	}
 	if now.Before(st.retryAt) {
 		return nil, st.lastErr
 	}
-	if refused.fresh(now) { // a token near its end would be renewed anyway
+	if refused.Fresh(now) { // a token near its end would be renewed anyway
 		if !st.forced.begin(now) {
 			return nil, nil
 		}
@@ -206,9 +207,9 @@ func (s *Source) renew(now time.Time, refused *Token) (*operation, error) {
 }
 
 // renewToken has the grant get a token, and once more if the new one has ended already.
-func (s *Source) renewToken(ctx context.Context, refused *Token) error {
+func (s *Source) renewToken(ctx context.Context, refused *record.Token) error {
 	err := s.grant.renew(ctx, refused)
-	if errors.Is(err, errEnded) && sleep(ctx, lastSecond) == nil {
+	if errors.Is(err, errEnded) && sleep(ctx, record.LastSecond) == nil {
 		err = s.grant.renew(ctx, refused)
 	}
 	return err
@@ -221,7 +222,7 @@ func (s *Source) Renew(ctx context.Context) error {
 		return err
 	}
 	err := s.renewNow(ctx)
-	if !s.conn.token.Load().valid(time.Now()) {
+	if !s.conn.token.Load().Valid(time.Now()) {
 		return s.grant.explain(err)
 	}
 	if e, ok := errors.AsType[*provider.Error](err); ok && s.grant.refusedBy(err) {
@@ -240,7 +241,7 @@ func (s *Source) checkRenewable(ctx context.Context) error {
 		token = s.conn.token.Load()
 	}
 	token = s.grant.recheck(ctx, time.Now(), token)
-	if token.valid(time.Now()) && token.end.Reason == "" && !s.grant.renewable(token) {
+	if token.Valid(time.Now()) && token.End.Reason == "" && !s.grant.renewable(token) {
 		return ErrNotRenewable
 	}
 	return s.grant.finished(token)

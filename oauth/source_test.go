@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/oauth2"
 
-	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // endpoint is a token endpoint without a network: its nth token is n.
@@ -28,7 +28,7 @@ type endpoint struct {
 	times []time.Time // of the calls
 }
 
-func (p *endpoint) fetch(context.Context, *Token) (*Token, error) {
+func (p *endpoint) fetch(context.Context, *record.Token) (*record.Token, error) {
 	n := p.calls.Add(1)
 	p.mu.Lock()
 	p.times = append(p.times, time.Now())
@@ -60,7 +60,7 @@ func mustSend(t *testing.T, s *Source, want string, waits time.Duration) {
 
 // TestHotPath: with a fresh token a request takes no lock and allocates nothing.
 func TestHotPath(t *testing.T) {
-	s, _ := newSource(t, func(context.Context, *Token) (*Token, error) {
+	s, _ := newSource(t, func(context.Context, *record.Token) (*record.Token, error) {
 		return nil, errors.New("no token is needed")
 	})
 	s.conn.token.Store(issue("1", time.Hour))
@@ -120,41 +120,6 @@ func BenchmarkCredential(b *testing.B) {
 	})
 }
 
-// TestSoftMargin: 60 s or a tenth of the lifetime, the larger; a fifth under ten minutes; up to a tenth of that more.
-func TestSoftMargin(t *testing.T) {
-	for _, tt := range []struct{ life, least, most time.Duration }{
-		{time.Nanosecond, 0, 0},
-		{5 * time.Second, time.Second, 1100 * time.Millisecond},
-		{59 * time.Second, 11800 * time.Millisecond, 12980 * time.Millisecond},
-		{9*time.Minute + 59*time.Second, 119800 * time.Millisecond, 131780 * time.Millisecond},
-		{10 * time.Minute, time.Minute, 66 * time.Second},
-		{11 * time.Minute, 66 * time.Second, 72600 * time.Millisecond},
-		{time.Hour, 6 * time.Minute, 396 * time.Second},
-		{24 * time.Hour, 144 * time.Minute, 9504 * time.Second},
-		{provider.MaxLifetime, provider.MaxLifetime / 10, provider.MaxLifetime/10 + provider.MaxLifetime/100},
-	} {
-		if got := softMargin(tt.life, 0); got != tt.least {
-			t.Errorf("%v, no jitter: %v, want %v", tt.life, got, tt.least)
-		}
-		if got := softMargin(tt.life, 1); got != tt.most {
-			t.Errorf("%v, all the jitter: %v, want %v", tt.life, got, tt.most)
-		}
-	}
-	// The jitter is in use: tokens of one lifetime are not all renewed at once.
-	softs := make(map[time.Duration]bool)
-	for range 100 {
-		token := issue("1", time.Hour)
-		margin := token.expiry.Sub(token.soft)
-		if margin < 6*time.Minute || margin > 396*time.Second {
-			t.Errorf("margin %v", margin)
-		}
-		softs[margin] = true
-	}
-	if len(softs) < 50 {
-		t.Errorf("%d margins in 100 tokens", len(softs))
-	}
-}
-
 // TestRenewal: in the soft margin one renewal runs in the background while all go on with the old token; before it none does.
 func TestRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -163,7 +128,7 @@ func TestRenewal(t *testing.T) {
 		mustSend(t, s, "1", 3*time.Second) // there is none yet
 
 		token := s.conn.token.Load()
-		time.Sleep(time.Until(token.soft) - time.Nanosecond)
+		time.Sleep(time.Until(token.Soft) - time.Nanosecond)
 		mustSend(t, s, "1", 0)
 		if n := p.calls.Load(); n != 1 {
 			t.Fatalf("%d calls before the soft margin", n)
@@ -179,7 +144,7 @@ func TestRenewal(t *testing.T) {
 		if n := p.calls.Load(); n != 2 {
 			t.Errorf("%d calls", n)
 		}
-		if got, want := s.conn.token.Load().generation, uint64(2); got != want {
+		if got, want := s.conn.token.Load().Generation, uint64(2); got != want {
 			t.Errorf("generation %d", got)
 		}
 		// A connection that nobody uses is not renewed.

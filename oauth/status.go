@@ -6,17 +6,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
-	weakrand "math/rand/v2"
-	"path"
 	"slices"
 	"strconv"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // The states of a connection.
@@ -77,46 +72,46 @@ func (s *Source) Status(ctx context.Context) (*Status, error) {
 	if token == nil && err != nil {
 		return nil, err
 	}
-	if current := s.conn.token.Load(); current != nil && current.is(token) {
-		token = current.with(func(t *Token) { t.refused = token.refused }) // it may be known here that it has ended
+	if current := s.conn.token.Load(); current != nil && current.Is(token) {
+		token = current.With(func(t *record.Token) { t.Refused = token.Refused }) // it may be known here that it has ended
 	}
 	return s.status(token), nil // what is in memory is served, so it is what counts if the storage fails
 }
 
-func (s *Source) status(token *Token) *Status {
+func (s *Source) status(token *record.Token) *Status {
 	s.conn.mu.Lock()
 	err := s.conn.lastErr
 	s.conn.mu.Unlock()
-	return s.set.status(s.records.store.connection, token, err)
+	return s.set.status(s.records.store.Connection, token, err)
 }
 
 // status returns that of a connection with that token, err being the last error.
-func (set *Set) status(connection string, token *Token, err error) *Status {
+func (set *Set) status(connection string, token *record.Token, err error) *Status {
 	st := &Status{Datasource: set.Datasource, Connection: connection, Grant: set.Grant, State: StateNone, LastError: words(err), LastDescription: describedBy(err)}
 	if token == nil {
 		return st
 	}
-	st.Generation, st.Renewable = token.generation, !set.Interactive || token.redeemable()
-	st.ConnectedAt, st.RefreshedAt, st.ExpiresAt = pointer(token.connected), pointer(token.obtained), pointer(token.expiry)
+	st.Generation, st.Renewable = token.Generation, !set.Interactive || token.Redeemable()
+	st.ConnectedAt, st.RefreshedAt, st.ExpiresAt = pointer(token.Connected), pointer(token.Obtained), pointer(token.Expiry)
 	now := time.Now()
-	finished, _ := errors.AsType[*AuthorizationError](token.finished())
+	finished, _ := errors.AsType[*record.AuthorizationError](token.Finished())
 	refused := judge(err).refusal()
-	if err == nil && token.refused != nil { // as another process has heard, or an earlier one
-		refused, st.LastError, st.LastDescription = true, token.refused.Code, token.refused.Description
+	if err == nil && token.Refused != nil { // as another process has heard, or an earlier one
+		refused, st.LastError, st.LastDescription = true, token.Refused.Code, token.Refused.Description
 	}
 	switch {
-	case token.access == "" && token.end.Reason != ReasonDamaged:
+	case token.Access == "" && token.End.Reason != record.ReasonDamaged:
 		st.ConnectedAt, st.LastError, st.LastDescription = nil, "", ""
-	case !set.Interactive || token.redeemable() && (token.valid(now) || !refused):
+	case !set.Interactive || token.Redeemable() && (token.Valid(now) || !refused):
 		st.State = StateConnected
-	case token.end.Reason == "" && token.valid(now):
+	case token.End.Reason == "" && token.Valid(now):
 		st.State = StateConnected // without a refresh token, but good until it expires
 	default:
 		st.State = StateReauthorize
 		if finished != nil {
-			st.LastError, st.LastDescription = cmp.Or(finished.Code, finished.Reason), finished.Description
-			if finished.Reason == ReasonLost {
-				st.LastError = finished.Reason
+			st.LastError, st.LastDescription = cmp.Or(finished.Code, string(finished.Reason)), finished.Description
+			if finished.Reason == record.ReasonLost {
+				st.LastError = string(finished.Reason)
 			}
 		}
 	}
@@ -128,7 +123,7 @@ func describedBy(err error) string {
 	if e, ok := errors.AsType[*provider.Error](err); ok {
 		return e.Description
 	}
-	if e, ok := errors.AsType[*AuthorizationError](err); ok && words(err) != "" {
+	if e, ok := errors.AsType[*record.AuthorizationError](err); ok && words(err) != "" {
 		return e.Description
 	}
 	return ""
@@ -145,14 +140,14 @@ func words(err error) string {
 		return "status_" + strconv.Itoa(e.Status)
 	case ok:
 		return "no_answer"
-	case errors.Is(err, ErrKeyMissing):
+	case errors.Is(err, record.ErrKeyMissing):
 		return "key_missing"
 	}
-	if e, ok := errors.AsType[*AuthorizationError](err); ok {
-		if e.Reason == ReasonNotConnected || e.Reason == ReasonDisconnected {
+	if e, ok := errors.AsType[*record.AuthorizationError](err); ok {
+		if e.Reason == record.ReasonNotConnected || e.Reason == record.ReasonDisconnected {
 			return ""
 		}
-		return e.Reason
+		return string(e.Reason)
 	}
 	return "storage_failed"
 }
@@ -178,11 +173,11 @@ func (set *Set) Statuses(ctx context.Context) ([]*Status, error) {
 		}
 		return []*Status{st}, nil
 	}
-	_, err := set.eachRecord(ctx, func(_, key string, token *Token) error {
+	_, err := set.shared.records.store.Each(ctx, set.PerUser, func(_, key string, token *record.Token) error {
 		st := set.status(key, token, nil)
-		if known := set.pool.known(key).current(); known != nil && (known.is(token) || known.generation > token.generation && !known.standIn()) {
-			if known.is(token) {
-				known = known.with(func(t *Token) { t.refused = token.refused })
+		if known := set.pool.known(key).current(); known != nil && (known.Is(token) || known.Generation > token.Generation && !known.Placeholder()) {
+			if known.Is(token) {
+				known = known.With(func(t *record.Token) { t.Refused = token.Refused })
 			}
 			st = set.Source(key).status(known)
 		}
@@ -196,65 +191,4 @@ func (set *Set) Statuses(ctx context.Context) ([]*Status, error) {
 	})
 	statuses = slices.CompactFunc(statuses, func(a, b *Status) bool { return a.Connection == b.Connection })
 	return statuses, err
-}
-
-// maxBad is how many records that cannot be read say that it is the storage that fails.
-const maxBad = 10
-
-// eachRecord calls do for each record of the datasource that a key here opens and that is for this provider and client. It
-// returns how many there are that no key here opens.
-func (set *Set) eachRecord(ctx context.Context, do func(name, key string, token *Token) error) (strangers int, err error) {
-	store := set.shared.records.store
-	ring, err := store.ring()
-	if err != nil {
-		return 0, err
-	}
-	listCtx, cancel := context.WithTimeout(ctx, listTimeout)
-	names, err := store.within().List(listCtx, store.folder(), false)
-	cancel()
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, fmt.Errorf("listing the stored connections: %w", err)
-	}
-	// In an order of its own, so that the keepers of several nodes begin with other ones.
-	weakrand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] }) //nolint:gosec // G404: an order is no secret
-	var failed error
-	bad := 0
-	for _, name := range names {
-		if !recordName.MatchString(path.Base(name)) {
-			continue
-		}
-		loadCtx, cancel := context.WithTimeout(ctx, storageTimeout)
-		raw, err := store.within().Load(loadCtx, name)
-		cancel()
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			if failed = errors.Join(failed, fmt.Errorf("loading a record: %w", err)); ctx.Err() != nil {
-				return 0, failed
-			}
-			if bad++; bad == maxBad {
-				return 0, failed
-			}
-			continue
-		}
-		token, rec, err := store.open(ring, path.Base(name), raw)
-		if isUnknownKey(err) {
-			strangers++
-		}
-		if err != nil {
-			set.Logger.Warn("a stored record cannot be opened", zap.String("storage_key", name), zap.Error(err))
-			continue
-		}
-		if rec.Identity != store.identity || (len(rec.Connection) > 0) != set.PerUser {
-			continue
-		}
-		if err := do(name, string(rec.Connection), token); err != nil {
-			return 0, err
-		}
-	}
-	return strangers, failed
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
@@ -17,7 +18,7 @@ import (
 func TestStatuses(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
 		s := &web{p: w.p}
-		older, newer := newKey(t), newKey(t)
+		older, newer := oauthtest.NewKey(t), oauthtest.NewKey(t)
 		w.ring = seal.NewRing(older)
 		a := w.gateway(s, perUser)
 		for _, user := range []string{"zoe", "ann", "gone"} {
@@ -29,11 +30,11 @@ func TestStatuses(t *testing.T) {
 		// Another node has stored a newer generation under a newer key, and could not remove the older record.
 		w.ring = seal.NewRing(newer, older)
 		b := w.gateway(s, perUser)
-		key := a.Source("ann").records.store.names(seal.NewRing(older))[0]
+		key := a.Source("ann").records.store.Names(seal.NewRing(older))[0]
 		raw, _ := w.disk.Load(t.Context(), key)
 		fresh := issue("newer", 2*time.Hour)
-		fresh.generation, fresh.refresh, fresh.connected = 9, "refresh", time.Now()
-		if err := b.Source("ann").records.store.save(t.Context(), fresh); err != nil {
+		fresh.Generation, fresh.Refresh, fresh.Connected = 9, "refresh", time.Now()
+		if err := b.Source("ann").records.store.Save(t.Context(), fresh); err != nil {
 			t.Fatal(err)
 		}
 		_ = w.disk.Store(t.Context(), key, raw)

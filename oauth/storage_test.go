@@ -12,10 +12,12 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // bound returns a method as a configuration binds it, with a connection for each user.
-func bound(t *testing.T, name string, storage *memory, ring *seal.Ring) *Method {
+func bound(t *testing.T, name string, storage *oauthtest.Memory, ring *seal.Ring) *Method {
 	t.Helper()
 	m := parseCode(t, "connection {http.auth.user.id}")
 	if err := m.Bind(Environment{
@@ -27,9 +29,9 @@ func bound(t *testing.T, name string, storage *memory, ring *seal.Ring) *Method 
 }
 
 // granted is a token of a generation, which can be refreshed.
-func granted(generation uint64) *Token {
+func granted(generation uint64) *record.Token {
 	token := issue("of "+strconv.FormatUint(generation, 10), time.Hour)
-	token.generation, token.refresh = generation, "refresh"
+	token.Generation, token.Refresh = generation, "refresh"
 	return token
 }
 
@@ -43,7 +45,7 @@ func TestHungStorage(t *testing.T) {
 		})
 		g.connect(t, "ann", "good")
 		works := make(chan struct{})
-		w.disk.failWith(func(context.Context, string, string) error { <-works; return nil })
+		w.disk.FailWith(func(context.Context, string, string) error { <-works; return nil })
 		before := runtime.NumGoroutine()
 		for minute := range 60 {
 			for range 60 {
@@ -57,14 +59,14 @@ func TestHungStorage(t *testing.T) {
 				go g.serves(t, "unknown"+strconv.Itoa(25*minute+i))
 			}
 		}
-		if more := runtime.NumGoroutine() - before; more > 2*maxUses {
+		if more := runtime.NumGoroutine() - before; more > 2*record.MaxReads {
 			t.Errorf("%d goroutines more", more)
 		}
-		w.disk.failWith(nil)
+		w.disk.FailWith(nil)
 		close(works)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if n := len(g.set.slots.reads) + len(g.set.slots.writes); n != 0 {
+		if n := g.set.slots.InUse(); n != 0 {
 			t.Errorf("%d uses are under way", n)
 		}
 		g.connect(t, "bob", "good-bob")
@@ -77,15 +79,15 @@ func TestHungStorage(t *testing.T) {
 // TestHungReads: reads hang, and writes do not. A new refresh token is stored at once. After a reload with another storage all is well.
 func TestHungReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ring, storage, works := seal.NewRing(newKey(t)), new(memory), make(chan struct{})
+		ring, storage, works := seal.NewRing(oauthtest.NewKey(t)), new(oauthtest.Memory), make(chan struct{})
 		m := bound(t, "hung-reads", storage, ring)
-		storage.failWith(func(_ context.Context, op, _ string) error {
+		storage.FailWith(func(_ context.Context, op, _ string) error {
 			if op == "Load" {
 				<-works
 			}
 			return nil
 		})
-		for i := range maxUses + 100 {
+		for i := range record.MaxReads + 100 {
 			go m.Source(strconv.Itoa(i)).Credential(context.Background())
 		}
 		time.Sleep(10 * time.Second)
@@ -94,7 +96,7 @@ func TestHungReads(t *testing.T) {
 		if ann.conn.unsaved != nil {
 			t.Error("a new token could not be stored")
 		}
-		next := bound(t, "hung-reads", new(memory), ring)
+		next := bound(t, "hung-reads", new(oauthtest.Memory), ring)
 		if err := m.Cleanup(); err != nil {
 			t.Fatal(err)
 		}
@@ -114,8 +116,8 @@ func TestHungReads(t *testing.T) {
 // ended.
 func TestMindedBy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ring, storage, closed := seal.NewRing(newKey(t)), new(memory), new(memory)
-		closed.failWith(func(_ context.Context, op, _ string) error { return errors.New(op + ": it is closed") })
+		ring, storage, closed := seal.NewRing(oauthtest.NewKey(t)), new(oauthtest.Memory), new(oauthtest.Memory)
+		closed.FailWith(func(_ context.Context, op, _ string) error { return errors.New(op + ": it is closed") })
 		m := bound(t, "minded", storage, ring)
 		if err := bound(t, "minded", closed, ring).Cleanup(); err != nil { // another part of that configuration was wrong
 			t.Fatal(err)
@@ -127,8 +129,8 @@ func TestMindedBy(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(30 * time.Second)
-		if got, err := ann.records.load(t.Context()); err != nil || got.generation != 2 {
-			t.Errorf("generation %d is stored, %v", got.generation, err)
+		if got, err := ann.records.load(t.Context()); err != nil || got.Generation != 2 {
+			t.Errorf("generation %d is stored, %v", got.Generation, err)
 		}
 		// Of another one, which is loaded in between, too.
 		ann.records.saveAndUse(t.Context(), granted(3))
@@ -141,15 +143,15 @@ func TestMindedBy(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(30 * time.Second)
-		if got, err := ann.records.load(t.Context()); err != nil || got.generation != 3 {
-			t.Errorf("generation %d is stored, %v", got.generation, err)
+		if got, err := ann.records.load(t.Context()); err != nil || got.Generation != 3 {
+			t.Errorf("generation %d is stored, %v", got.Generation, err)
 		}
 		ann = next.Source("ann")
 		ann.records.saveAndUse(t.Context(), granted(4))
 		if err := next.Cleanup(); err != nil {
 			t.Fatal(err)
 		}
-		name := ann.records.store.names(ring)[0]
+		name := ann.records.store.Names(ring)[0]
 		if err := storage.Delete(t.Context(), name); err != nil {
 			t.Fatal(err)
 		}

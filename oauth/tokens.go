@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // configuration returns what one request to the provider is made with. known returns the tokens
@@ -37,7 +38,7 @@ func (m *Method) checkUnchanged(to *provider.Config) error {
 
 // fetch asks for a token by client credentials. before is the token in whose place it comes, or
 // nil.
-func (m *Method) fetch(ctx context.Context, known func() []string, before *Token) (*Token, error) {
+func (m *Method) fetch(ctx context.Context, known func() []string, before *record.Token) (*record.Token, error) {
 	to, err := m.configuration(known)
 	if err != nil {
 		return nil, err
@@ -50,7 +51,7 @@ func (m *Method) fetch(ctx context.Context, known func() []string, before *Token
 }
 
 // exchange redeems an authorization code. It must not be called twice for a code.
-func (m *Method) exchange(ctx context.Context, code, verifier string) (*Token, error) {
+func (m *Method) exchange(ctx context.Context, code, verifier string) (*record.Token, error) {
 	to, err := m.configuration(nil)
 	if err != nil {
 		return nil, err
@@ -73,38 +74,32 @@ func (m *Method) redeem(ctx context.Context, known func() []string, refreshToken
 }
 
 // revoke tells the provider that tokens are of no use any more.
-func (m *Method) revoke(ctx context.Context, token *Token) error {
+func (m *Method) revoke(ctx context.Context, token *record.Token) error {
 	to, err := m.resolve()
 	if err != nil {
 		return &provider.Error{Err: err}
 	}
-	to.Tokens = token.texts
-	return m.client.Revoke(ctx, to, token.access, token.refresh)
+	to.Tokens = token.Secrets
+	return m.client.Revoke(ctx, to, token.Access, token.Refresh)
 }
 
 // issued returns the token of an answer.
-func (m *Method) issued(a *provider.Answer, to *provider.Config, before *Token) *Token {
-	token := newToken(a, a.Received, m.term(), before)
+func (m *Method) issued(a *provider.Answer, to *provider.Config, before *record.Token) *record.Token {
+	token := record.New(issuedBy(a), m.term(), before)
 	// As of this request: a value from a file may have changed since the configuration was loaded.
-	token.identity = m.identity(to)
+	token.Identity = m.identity(to)
 	return token
 }
 
 // term returns how long tokens are used.
-func (m *Method) term() term {
-	return term{time.Duration(m.ExpiresIn), m.TokenField == fieldIDToken, (*time.Duration)(m.RefreshBefore)}
-}
-
-// texts returns the tokens of a set.
-func (t *Token) texts() []string {
-	if t == nil {
-		return nil
+func (m *Method) term() record.Term {
+	return record.Term{
+		Configured: time.Duration(m.ExpiresIn), IDToken: m.TokenField == fieldIDToken, Before: (*time.Duration)(m.RefreshBefore),
 	}
-	return []string{t.access, t.refresh, t.id}
 }
 
 // texts returns the tokens in use.
-func (st *Connection) texts() []string { return st.current().texts() }
+func (conn *Connection) texts() []string { return conn.current().Secrets() }
 
 // Describe returns what the provider has written of an error, such as in the query of a callback,
 // as operators may see it: printable, at most 300 bytes, and without the secrets of the
@@ -118,6 +113,15 @@ func (m *Method) Describe(connection, text string, more ...string) string {
 	if err != nil {
 		return "" // whatever is secret in it cannot be known
 	}
-	to.Tokens = m.set.pool.known(connection).current().texts
+	to.Tokens = m.set.pool.known(connection).current().Secrets
 	return to.Describe(text, more...)
+}
+
+// issuedBy returns what a provider has issued in an answer.
+func issuedBy(a *provider.Answer) record.Issued {
+	return record.Issued{
+		Access: a.AccessToken, ID: a.IDToken, Refresh: a.RefreshToken,
+		Lifetime: a.Lifetime, Expired: a.Expired, IDLifetime: a.IDLifetime, RefreshLifetime: a.RefreshLifetime,
+		Received: a.Received,
+	}
 }

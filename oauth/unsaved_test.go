@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // bubble runs a test of the cluster in virtual time.
@@ -50,7 +52,7 @@ func TestUnsaved(t *testing.T) {
 		n.mustHave(t, "access-0")
 		time.Sleep(5 * time.Second)
 		n.mustHave(t, "access-1")
-		if got := n.stored().generation; got != 1 || !n.conn.busy() {
+		if got := n.stored().Generation; got != 1 || !n.conn.busy() {
 			t.Fatalf("generation %d is stored; busy: %t", got, n.conn.busy())
 		}
 		ended := make(chan error)
@@ -61,8 +63,8 @@ func TestUnsaved(t *testing.T) {
 		if err := <-ended; err != nil || time.Since(begin) > 9*time.Second {
 			t.Errorf("it ended after %v with %v", time.Since(begin), err)
 		}
-		if got := n.stored(); got.generation != 2 || got.access != "access-1" || got.claim != nil {
-			t.Errorf("generation %d is stored", got.generation)
+		if got := n.stored(); got.Generation != 2 || got.Access != "access-1" || got.Claim != nil {
+			t.Errorf("generation %d is stored", got.Generation)
 		}
 	})
 }
@@ -88,7 +90,7 @@ func TestSpooled(t *testing.T) {
 			if err := a.install(t.Context(), c.w.p.connect()); err != nil {
 				t.Fatal(err)
 			}
-			if err := a.records.spool(a.conn.token.Load().with(func(t *Token) { t.generation++; t.access = "spooled" })); err != nil {
+			if err := a.records.store.Leave(a.conn.token.Load().With(func(t *record.Token) { t.Generation++; t.Access = "spooled" })); err != nil {
 				t.Fatal(err)
 			}
 			a.kill()
@@ -106,7 +108,7 @@ func TestSpooled(t *testing.T) {
 			if err := a.install(t.Context(), c.w.p.connect()); err != nil {
 				t.Fatal(err)
 			}
-			if err := a.records.spool(a.conn.token.Load()); err != nil {
+			if err := a.records.store.Leave(a.conn.token.Load()); err != nil {
 				t.Fatal(err)
 			}
 			a.kill()
@@ -130,11 +132,11 @@ func TestSpooled(t *testing.T) {
 				}
 			})
 			token := c.w.p.connect()
-			token.access = "another account"
+			token.Access = "another account"
 			if err := a.install(t.Context(), token); err != nil {
 				t.Fatal(err)
 			}
-			if err := a.records.spool(a.conn.token.Load()); err != nil {
+			if err := a.records.store.Leave(a.conn.token.Load()); err != nil {
 				t.Fatal(err)
 			}
 			a.kill()
@@ -147,10 +149,10 @@ func TestSpooled(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			folder := t.TempDir()
 			bubble(t, &issuer{mode: rotateNever, life: time.Hour}, func(t *testing.T, w *world) {
-				c := &cluster{w, newKey(t), newKey(t), folder}
+				c := &cluster{w, oauthtest.NewKey(t), oauthtest.NewKey(t), folder}
 				n := test.run(t, c)
 				got, err := n.Credential(t.Context())
-				if test.want == "" && !isAuthorization(err, ReasonDisconnected) || test.want != "" && (err != nil || sent(got) != test.want) {
+				if test.want == "" && !isAuthorization(err, record.ReasonDisconnected) || test.want != "" && (err != nil || sent(got) != test.want) {
 					t.Errorf("%s, %v", sent(got), err)
 				}
 				if files, err := os.ReadDir(folder); err != nil || len(files) > 0 {
@@ -180,13 +182,13 @@ func TestUnsavedOverNewer(t *testing.T) {
 			herd(t, nodes[1:], 1, 0)
 		}
 		newest := b.stored()
-		if newest.generation != 4 || newest.access != "access-4" {
-			t.Fatalf("generation %d", newest.generation)
+		if newest.Generation != 4 || newest.Access != "access-4" {
+			t.Fatalf("generation %d", newest.Generation)
 		}
 		a.fail(nil)
 		time.Sleep(3 * time.Second)
-		if got := b.stored(); got.generation < newest.generation {
-			t.Errorf("generation %d was stored over %d", got.generation, newest.generation)
+		if got := b.stored(); got.Generation < newest.Generation {
+			t.Errorf("generation %d was stored over %d", got.Generation, newest.Generation)
 		}
 		a.mustHave(t, "access-4")
 		if a.conn.busy() {
@@ -205,7 +207,7 @@ func TestUnsavedConnect(t *testing.T) {
 		time.Sleep(30 * time.Second)
 		a.fail(errDown)
 		fresh := issue("account-2", time.Hour)
-		fresh.refresh, fresh.connected = "refresh of account-2", time.Now()
+		fresh.Refresh, fresh.Connected = "refresh of account-2", time.Now()
 		if err := a.install(t.Context(), fresh); err != nil {
 			t.Fatal(err)
 		}
@@ -213,14 +215,14 @@ func TestUnsavedConnect(t *testing.T) {
 			time.Sleep(time.Minute)
 			herd(t, nodes[1:], 1, 0)
 		}
-		if b.stored().generation < 4 {
+		if b.stored().Generation < 4 {
 			t.Fatal("the other node did not refresh")
 		}
 		a.fail(nil)
 		time.Sleep(3 * time.Second)
 		a.mustHave(t, "account-2")
-		if got := b.stored(); got.access != "account-2" {
-			t.Errorf("%s of generation %d is stored", got.access, got.generation)
+		if got := b.stored(); got.Access != "account-2" {
+			t.Errorf("%s of generation %d is stored", got.Access, got.Generation)
 		}
 		time.Sleep(30 * time.Second)
 		b.mustHave(t, "account-2")
@@ -248,8 +250,8 @@ func TestUnsavedAfterDisconnect(t *testing.T) {
 		if c, err := a.Credential(t.Context()); err == nil {
 			t.Errorf("%s is still sent", sent(c))
 		}
-		if got := b.stored(); got.end.Reason != ReasonDisconnected {
-			t.Errorf("generation %d with the end %q is stored", got.generation, got.end.Reason)
+		if got := b.stored(); got.End.Reason != record.ReasonDisconnected {
+			t.Errorf("generation %d with the end %q is stored", got.Generation, got.End.Reason)
 		}
 	})
 }
@@ -294,7 +296,7 @@ func TestSpooledAndStored(t *testing.T) {
 		a.set.Spool = folder
 		time.Sleep(2 * time.Minute)
 		herd(t, []*node{a}, 1, 0)
-		if err := a.records.spool(a.conn.token.Load()); err != nil {
+		if err := a.records.store.Leave(a.conn.token.Load()); err != nil {
 			t.Fatal(err)
 		}
 		a.kill()
@@ -329,7 +331,7 @@ func TestForgottenInUse(t *testing.T) {
 			g.Source(strconv.Itoa(i))
 		}
 		time.Sleep(time.Hour)
-		w.disk.failWith(func(_ context.Context, op, _ string) error {
+		w.disk.FailWith(func(_ context.Context, op, _ string) error {
 			if op == "Store" && w.p.calls() > 0 {
 				return errDown
 			}
@@ -344,7 +346,7 @@ func TestForgottenInUse(t *testing.T) {
 		if files, err := os.ReadDir(folder); err != nil || len(files) != 1 {
 			t.Errorf("%d files are left, %v", len(files), err)
 		}
-		w.disk.failWith(nil)
+		w.disk.FailWith(nil)
 	})
 }
 
@@ -355,7 +357,7 @@ func TestNoRedemptionAfterTheEnd(t *testing.T) {
 		nodes := w.connected(2)
 		n := nodes[0]
 		time.Sleep(time.Minute)
-		_ = nodes[1].records.store.presence.announce(t.Context())
+		_ = nodes[1].set.presence.announce(t.Context())
 		n.before.set(func(step string) {
 			if step == stepSent {
 				time.Sleep(4 * time.Second) // so slow that it waits for half a minute
@@ -368,8 +370,8 @@ func TestNoRedemptionAfterTheEnd(t *testing.T) {
 			t.Fatalf("%v after %v", err, time.Since(begin))
 		}
 		time.Sleep(2 * time.Minute)
-		if got := n.stored(); w.p.calls() != 0 || got.claim != nil {
-			t.Errorf("%d token requests; the claim is %+v", w.p.calls(), got.claim)
+		if got := n.stored(); w.p.calls() != 0 || got.Claim != nil {
+			t.Errorf("%d token requests; the claim is %+v", w.p.calls(), got.Claim)
 		}
 		w.node().mustHaveAfter(t, "access-1", time.Second)
 	})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // TestUsersApart: names that a file system, or Unicode, might take for one have records of their own.
@@ -25,7 +26,7 @@ func TestUsersApart(t *testing.T) {
 				g.connect(t, user, fmt.Sprint("good-", i))
 			}
 		}
-		if n := w.disk.count(); n != len(users)-1 {
+		if n := w.disk.Count(); n != len(users)-1 {
 			t.Fatalf("%d records for %d users", n, len(users)-1)
 		}
 		after := w.gateway(&web{p: w.p}, perUser)
@@ -48,7 +49,7 @@ func TestCacheSize(t *testing.T) {
 	const limit = 1000
 	c := new(Pool)
 	busy := []*Connection{c.state("operation", limit), c.state("looking", limit), c.state("unsaved", limit)}
-	busy[0].operation, busy[1].rechecking, busy[2].unsaved = new(operation), new(operation), new(Token)
+	busy[0].operation, busy[1].rechecking, busy[2].unsaved = new(operation), new(operation), new(record.Token)
 	shared := c.state("", limit)
 	most := 0
 	for i := range manyUsers {
@@ -93,8 +94,8 @@ func TestIdleMemory(t *testing.T) {
 	before := heap()
 	for i := range users {
 		s := g.Source("user" + strconv.Itoa(i))
-		token := newToken(&provider.Answer{AccessToken: fmt.Sprintf("%040d", i), RefreshToken: fmt.Sprintf("%040d", i), Lifetime: time.Hour}, time.Now(), term{}, nil)
-		token.generation, token.connected = 1, time.Now()
+		token := newToken(&provider.Answer{AccessToken: fmt.Sprintf("%040d", i), RefreshToken: fmt.Sprintf("%040d", i), Lifetime: time.Hour}, time.Now(), record.Term{}, nil)
+		token.Generation, token.Connected = 1, time.Now()
 		s.conn.token.Store(token)
 		s.records.scheduleRecheck(token)
 		if _, err := s.Credential(t.Context()); err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // TestJudge: what the answer to a refresh says of the refresh token.
@@ -170,8 +171,8 @@ func TestRefusedOnce(t *testing.T) {
 		})
 		time.Sleep(w.p.life + time.Hour) // nobody uses it
 		mustGet(t, n, "access-1", 2*settleTime)
-		if got := n.stored(); got.generation != 2 || got.claim != nil || got.end.Reason != "" {
-			t.Errorf("generation %d, claim %+v, end %v", got.generation, got.claim, got.end)
+		if got := n.stored(); got.Generation != 2 || got.Claim != nil || got.End.Reason != "" {
+			t.Errorf("generation %d, claim %+v, end %v", got.Generation, got.Claim, got.End)
 		}
 	})
 }
@@ -196,7 +197,7 @@ func TestRefusedAtTheEnd(t *testing.T) {
 			t.Errorf("nobody has used it: %+v, %v", st, err)
 		}
 		begin := time.Now()
-		if _, err = n.Credential(t.Context()); !isAuthorization(err, ReasonRevoked) && !isAuthorization(err, ReasonRefused) {
+		if _, err = n.Credential(t.Context()); !isAuthorization(err, record.ReasonRevoked) && !isAuthorization(err, record.ReasonRefused) {
 			t.Errorf("got %v", err)
 		}
 		if took := time.Since(begin); took > 3*time.Second {
@@ -209,7 +210,7 @@ func TestRefusedAtTheEnd(t *testing.T) {
 		}
 		_, err = n.Credential(t.Context())
 		if refusal.Code == "invalid_grant" {
-			if !isAuthorization(err, ReasonRevoked) {
+			if !isAuthorization(err, record.ReasonRevoked) {
 				t.Errorf("got %v", err)
 			}
 			return
@@ -268,7 +269,7 @@ func TestRefusedWithoutEnd(t *testing.T) {
 		time.Sleep(time.Hour)
 		_, _ = n.Refresh(t.Context(), fresh)
 		_, err = n.Credential(t.Context())
-		if !isAuthorization(err, ReasonRevoked) && !isAuthorization(err, ReasonRefused) {
+		if !isAuthorization(err, record.ReasonRevoked) && !isAuthorization(err, record.ReasonRefused) {
 			t.Errorf("got %v", err)
 		}
 		if st, err := n.Status(t.Context()); err != nil || st.State != StateReauthorize {
@@ -284,7 +285,7 @@ func TestRefusalsOfManyNodes(t *testing.T) {
 		nodes := w.connected(4)
 		var ends time.Time
 		for round := range 6 {
-			ends = n0(nodes).stored().expiry
+			ends = n0(nodes).stored().Expiry
 			w.p.decide(func(int) fate {
 				if time.Now().Before(ends) {
 					return fate{err: &provider.Error{Status: http.StatusBadRequest, Code: "invalid_grant"}}

@@ -138,8 +138,8 @@ func TestTokenRequest(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if token.access != "t" {
-				t.Errorf("the token is %q", token.access)
+			if token.Access != "t" {
+				t.Errorf("the token is %q", token.Access)
 			}
 			if got, want := <-w.requests, w.want("/token", tt.auth, tt.contentType, tt.body); got != want {
 				t.Errorf("got\n%q\nwant\n%q", got, want)

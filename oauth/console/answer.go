@@ -16,8 +16,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 //go:embed templates/*.html
@@ -117,7 +117,7 @@ func says(err error) string {
 	if e, ok := errors.AsType[*provider.Error](err); ok {
 		return e.Description
 	}
-	if e, ok := errors.AsType[*oauth.AuthorizationError](err); ok {
+	if e, ok := errors.AsType[*record.AuthorizationError](err); ok {
 		return e.Description
 	}
 	return ""

@@ -12,6 +12,7 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // TestDenied has a provider send somebody back with an error. The words are ours, whatever it sends (O16).
@@ -85,7 +86,7 @@ func TestNotRedeemed(t *testing.T) {
 		"down":            {&provider.Error{Host: "provider.example", Err: errors.New("dial tcp: refused")}, 502, "could not be reached"},
 		"nonsense":        {&provider.Error{Status: 200, Err: errors.New("no JSON")}, 502, "no answer that the gateway can use"},
 		"slow":            {context.DeadlineExceeded, 502, "did not answer in time"},
-		"key missing":     {oauth.ErrKeyMissing, 502, "a key that this gateway lacks"},
+		"key missing":     {record.ErrKeyMissing, 502, "a key that this gateway lacks"},
 		"storage":         {errors.New("read-only file system"), 502, "storage"},
 		"the ticket used": {oauth.ErrTicketUsed, 400, "connects an account once"},
 		"overtaken":       {oauth.ErrOvertaken, 409, "was given back to the provider"},
@@ -174,7 +175,7 @@ func TestWhatTheProviderSays(t *testing.T) {
 			return g.do(ask{user: user, account: "a", method: "POST", path: "/connect/crm/refresh"})
 		},
 		"Refresh, ended": func(g *bed, ds *fake, user string) *answer {
-			ds.err = &oauth.AuthorizationError{Reason: oauth.ReasonRevoked, Description: said}
+			ds.err = &record.AuthorizationError{Reason: record.ReasonRevoked, Description: said}
 			return g.do(ask{user: user, account: "a", method: "POST", path: "/connect/crm/refresh"})
 		},
 		"Refresh, too early": func(g *bed, ds *fake, user string) *answer {

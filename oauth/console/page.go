@@ -13,6 +13,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // statusTimeout is how long the page waits for the storage, for all datasources together.
@@ -143,7 +144,7 @@ func (v *visit) connection(ctx context.Context, ds datasource, may permission, k
 func (c *connectionView) unreadable(err error) {
 	c.State, c.Words = "unknown", "State not known"
 	c.Problem = "What is stored cannot be read now. The gateway's log says why."
-	if errors.Is(err, oauth.ErrKeyMissing) {
+	if errors.Is(err, record.ErrKeyMissing) {
 		c.Problem = "What is stored was sealed with a key that this gateway lacks."
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 func since(d time.Duration) *time.Time {
@@ -109,7 +110,7 @@ func TestPage(t *testing.T) {
 			ann:  []string{"cannot be read now", `action="x/connect"`},
 		},
 		"sealed with another key": {
-			ds:  &fake{readErr: oauth.ErrKeyMissing},
+			ds:  &fake{readErr: record.ErrKeyMissing},
 			ann: []string{"a key that this gateway lacks"},
 		},
 		"client_credentials, not used yet": {ds: &fake{machine: true}, ann: []string{`action="x/refresh"`, "Not used yet"}, hidden: true},
@@ -282,12 +283,12 @@ func TestFailures(t *testing.T) {
 	}{
 		"refused":             {"refresh", &provider.Error{Status: 401, Code: "invalid_client"}, 502, "client id and secret"},
 		"down":                {"refresh", &provider.Error{Status: 503}, 503, "no answer that the gateway can use"},
-		"withdrawn":           {"refresh", &oauth.AuthorizationError{Reason: "revoked"}, 503, "withdrawn the access"},
+		"withdrawn":           {"refresh", &record.AuthorizationError{Reason: "revoked"}, 503, "withdrawn the access"},
 		"a GitHub client":     {"refresh", &provider.Error{Status: 200, Code: "incorrect_client_credentials"}, 502, "client id and secret"},
 		"a Slack client":      {"refresh", &provider.Error{Status: 200, Code: "bad_client_secret"}, 502, "client id and secret"},
 		"a code nobody knows": {"refresh", &provider.Error{Status: 400, Code: "strange"}, 503, "a reason that this gateway does not know"},
 		"not renewable":       {"refresh", oauth.ErrNotRenewable, 409, "given no refresh token"},
-		"key":                 {"refresh", oauth.ErrKeyMissing, 503, "a key that this gateway lacks"},
+		"key":                 {"refresh", record.ErrKeyMissing, 503, "a key that this gateway lacks"},
 		"disconnect":          {"disconnect", errors.New("read-only"), 503, "Its log says what"},
 		"not revoked":         {"disconnect", &oauth.RevocationError{Err: errors.New("503")}, 200, "Remove the access in your account"},
 		"cannot begin":        {"connect", errors.New("{file.x} is empty"), 503, "configuration or storage"},

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // TestTicket is the whole way of somebody who has no user, only a link.
@@ -128,7 +129,7 @@ func TestTicketUnchecked(t *testing.T) {
 		title  string
 	}{
 		"the storage fails": {errors.New("read-only file system"), 503, messageCannotBegin.Title},
-		"a key is missing":  {oauth.ErrKeyMissing, 503, messageCannotBegin.Title},
+		"a key is missing":  {record.ErrKeyMissing, 503, messageCannotBegin.Title},
 		"used":              {oauth.ErrTicketUsed, 403, messageTicketUsed.Title},
 		"expired":           {oauth.ErrTicketExpired, 403, messageTicketExpired.Title},
 	} {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // message is a page that says one thing. Its words are fixed: nothing that a request has brought is in it, so nobody can have a page
@@ -263,8 +264,8 @@ func loggedDenial(code string) string {
 	return "other"
 }
 
-// problems are the errors of a token endpoint (RFC 6749 §5.2), the reasons of an [oauth.AuthorizationError] and what else
-// [oauth.Status] has as the last error, in plain words.
+// problems are the errors of a token endpoint (RFC 6749 §5.2), and what else [oauth.Status] has as the
+// last error but for a [record.Reason], in plain words.
 var problems = map[string]string{
 	"invalid_grant":             "The provider does not accept the grant any more: it has expired, was used already, or was withdrawn.",
 	"invalid_client":            problemClient,
@@ -282,13 +283,6 @@ var problems = map[string]string{
 	"incorrect_client_credentials": problemClient, // GitHub
 	"bad_client_secret":            problemClient, // Slack
 
-	"not_connected": "Nobody has connected an account yet.",
-	"disconnected":  "The account was disconnected.",
-	"expired":       "The provider has given nothing to renew the access with.",
-	"revoked":       "The provider has withdrawn the access, or it has died of disuse.",
-	"damaged":       "What was stored is damaged.",
-	"lost_in_crash": "The gateway or a line broke down in the very moment of a renewal, and the provider's answer was lost.",
-
 	"no_answer":      "The provider could not be reached, or gave no answer that the gateway can use. It is asked again.",
 	"key_missing":    "What is stored was sealed with a key that this gateway lacks.",
 	"storage_failed": "The gateway's storage fails. The gateway's log says how.",
@@ -305,6 +299,10 @@ func problem(code string) (words, shown string) {
 		return "", ""
 	}
 	words, ok := problems[code]
+	if !ok {
+		words = record.Reason(code).ForUser()
+		ok = words != ""
+	}
 	if strings.HasPrefix(code, "status_") { // of an answer without an error
 		words, ok = "The provider gave no answer that the gateway can use. It is asked again.", true
 	}
@@ -321,8 +319,8 @@ func problem(code string) (words, shown string) {
 // messageOf says why something failed: 502 if the provider refuses for good, else 503.
 func messageOf(title string, err error) *message {
 	m := &message{Status: http.StatusServiceUnavailable, Title: title}
-	if e, ok := errors.AsType[*oauth.AuthorizationError](err); ok {
-		m.Text, _ = problem(e.Reason)
+	if e, ok := errors.AsType[*record.AuthorizationError](err); ok {
+		m.Text, _ = problem(string(e.Reason))
 		m.Hint = "The account must be connected again."
 		return m
 	}
@@ -334,7 +332,7 @@ func messageOf(title string, err error) *message {
 	}
 	e, ok := errors.AsType[*provider.Error](err)
 	switch {
-	case errors.Is(err, oauth.ErrKeyMissing):
+	case errors.Is(err, record.ErrKeyMissing):
 		m.Text = "What is stored was sealed with a key that this gateway lacks."
 		m.Hint = "The operator of the gateway can add that key, or the account can be connected again."
 	case ok && e.Code != "":

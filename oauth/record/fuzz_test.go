@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package oauth
+package record
 
 import (
 	"bytes"
@@ -9,19 +9,20 @@ import (
 	"testing"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 )
 
 // FuzzRecord: of whatever lies in the storage, only the record itself gives a token.
 func FuzzRecord(f *testing.F) {
-	storage := new(memory)
+	storage := new(oauthtest.Memory)
 	s, _ := newStore(f, storage)
-	want := stored(tokenText, 3)
-	if err := s.save(f.Context(), want); err != nil {
+	want := stored(oauthtest.TokenText, 3)
+	if err := s.Save(f.Context(), want); err != nil {
 		f.Fatal(err)
 	}
-	key, good := storage.only(f)
+	key, good := storage.Only(f)
 	name := path.Base(key)
-	ring, err := s.ring()
+	ring, err := s.Keys()
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -34,14 +35,14 @@ func FuzzRecord(f *testing.F) {
 	f.Add(good[:9])
 	f.Add(good[:17])
 	f.Add(append(bytes.Clone(good), 0))
-	f.Add(append(binary.BigEndian.AppendUint64([]byte{recordVersion}, 3), odd...))
+	f.Add(append(binary.BigEndian.AppendUint64([]byte{version}, 3), odd...))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		token, _, err := s.open(ring, name, raw)
+		token, _, err := s.Open(ring, name, raw)
 		switch {
 		case err != nil && token != nil:
 			t.Error("a token and an error")
-		case err != nil && leaks(err.Error()) != nil:
+		case err != nil && oauthtest.Leaks(err.Error()) != nil:
 			t.Errorf("the error shows the token: %v", err)
 		case token != nil && !bytes.Equal(raw, good):
 			t.Errorf("%x gives a token", raw)
@@ -53,9 +54,9 @@ func FuzzRecord(f *testing.F) {
 
 // FuzzRecordPlain: what is in a record was ours once, but of another version perhaps. No panic, and times that make sense.
 func FuzzRecordPlain(f *testing.F) {
-	key := newKey(f)
+	key := oauthtest.NewKey(f)
 	ring := seal.NewRing(key)
-	s, _ := newStore(f, new(memory), key)
+	s, _ := newStore(f, new(oauthtest.Memory), key)
 	f.Add([]byte(`{"identity":"identity","access_token":"a","obtained_at":1,"expires_at":2}`))
 	f.Add([]byte(`{"identity":"identity","access_token":"a","obtained_at":9223372036854775807,"expires_at":-9223372036854775808}`))
 	f.Add([]byte(`{"identity":"identity"}`))
@@ -66,12 +67,12 @@ func FuzzRecordPlain(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		token, _, err := s.open(ring, "name", append(binary.BigEndian.AppendUint64([]byte{recordVersion}, 7), sealed...))
+		token, _, err := s.Open(ring, "name", append(binary.BigEndian.AppendUint64([]byte{version}, 7), sealed...))
 		if err != nil || token == nil {
 			return // of another version, or identity
 		}
-		if token.generation != 7 || token.access == "" && token.end.Reason == "" {
-			t.Errorf("generation %d, access %q", token.generation, token.access)
+		if token.Generation != 7 || token.Access == "" && token.End.Reason == "" {
+			t.Errorf("generation %d, access %q", token.Generation, token.Access)
 		}
 	})
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package oauth
+package record
 
 import (
 	"bufio"
@@ -39,17 +39,17 @@ func TestKilledChild(t *testing.T) {
 	s, _ := newStore(t, &certmagic.FileStorage{Path: dir}, key)
 	generation := uint64(0)
 	for {
-		token, err := s.load(t.Context())
+		token, err := s.Load(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		if token != nil {
-			generation = token.generation
+			generation = token.Generation
 		}
 		generation++
-		fresh := issue(access(generation), time.Hour)
-		fresh.generation = generation
-		if err := s.save(t.Context(), fresh); err != nil {
+		fresh := issuedAt(Issued{Access: access(generation), Lifetime: time.Hour}, time.Now(), Term{}, nil)
+		fresh.Generation = generation
+		if err := s.Save(t.Context(), fresh); err != nil {
 			t.Fatal(err)
 		}
 		fmt.Printf("stored %d\n", generation)
@@ -88,20 +88,20 @@ func TestKill(t *testing.T) {
 		if n := orphans(t, folder); n > within {
 			within = n
 		}
-		token, err := s.load(t.Context())
+		token, err := s.Load(t.Context())
 		if err != nil || token == nil {
 			t.Fatalf("kill %d: %v, %v", i, token, err)
 		}
-		if token.access != access(token.generation) {
-			t.Fatalf("kill %d: the record of generation %d is torn", i, token.generation)
+		if token.Access != access(token.Generation) {
+			t.Fatalf("kill %d: the record of generation %d is torn", i, token.Generation)
 		}
 		if said == 0 {
 			said = last // it was killed before its first word
 		}
-		if token.generation != said && token.generation != said+1 {
-			t.Fatalf("kill %d: generation %d after %d was stored", i, token.generation, said)
+		if token.Generation != said && token.Generation != said+1 {
+			t.Fatalf("kill %d: generation %d after %d was stored", i, token.Generation, said)
 		}
-		last = token.generation
+		last = token.Generation
 	}
 	if observed.Len() != 0 {
 		t.Errorf("logged: %s", observed)
@@ -121,7 +121,7 @@ func TestKill(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.save(t.Context(), stored("1", last+1)); err != nil {
+	if err := s.Save(t.Context(), stored("1", last+1)); err != nil {
 		t.Fatal(err)
 	}
 	if n := orphans(t, folder); n != 0 {
