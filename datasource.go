@@ -16,6 +16,7 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/dial"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/authenticated-api/caddy-authenticated-api/signature"
@@ -277,10 +278,10 @@ func (ds *datasource) sign(h http.Header, repl *caddy.Replacer) error {
 
 // unsigned returns the problem that a request could not be signed. What a client has brought is no fault of the gateway's,
 // so the log has it for who looks for it.
-func (ds *datasource) unsigned(logger *zap.Logger, err error) *problem {
-	level, p := zapcore.ErrorLevel, &problemSignature
+func (ds *datasource) unsigned(logger *zap.Logger, err error) *problem.Problem {
+	level, p := zapcore.ErrorLevel, problem.Signature
 	if errors.Is(err, signature.ErrNotUTF8) {
-		level, p = zapcore.DebugLevel, &problemBadValue
+		level, p = zapcore.DebugLevel, problem.BadValue
 	}
 	if c := logger.Check(level, "signing failed"); c != nil {
 		c.Write(zap.String("datasource", ds.name), zap.Error(err))
