@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package problem has what a caller gets in place of an answer of the API: the problems, each with
-// its status and its text, as application/problem+json (RFC 9457) or as a small page for a browser.
-// It knows neither Caddy nor which error leads to which problem.
+// its status and its text, as application/problem+json (RFC 9457) or as a small page for a
+// browser. It knows neither Caddy nor which error leads to which problem.
 package problem
 
 import (
@@ -102,7 +102,7 @@ func (p *Problem) header(h http.Header, datasource string, length int) {
 
 // Hints sets the header fields that tell a client what it can do.
 func (p *Problem) Hints(h http.Header, datasource string) {
-	if p.status == http.StatusUnauthorized { // which must say how to authenticate, RFC 9110 §15.5.2
+	if p.status == http.StatusUnauthorized { // it must have a challenge, RFC 9110 §15.5.2
 		h.Set("Www-Authenticate", `Bearer realm="`+datasource+`"`)
 	}
 	if p.allow != "" {
