@@ -130,7 +130,7 @@ func (ds *datasource) problemOf(err error, now time.Time) *problem {
 		if ds.perUser() {
 			p = problemOwnAuthorization
 		}
-		p.url = ds.oauth.Console()
+		p.url = ds.account.connectURL
 		return &p
 	}
 	p := problemTokenUnavailable
