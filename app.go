@@ -153,32 +153,8 @@ func (a *App) Start() error {
 	if err := a.checkRoutes(a.OAuth()); err != nil {
 		return err
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, ds := range a.oauth {
-		if len(a.Keys) > 0 {
-			ds.oauth.Reseal(a.ctx)
-		}
-		go ds.oauth.Keep(a.ctx)
-	}
+	a.keepAccounts()
 	return nil
-}
-
-const (
-	defaultKeepAlive  = 24 * time.Hour
-	defaultSweepAfter = 90 * 24 * time.Hour
-)
-
-func (a *App) keepAlive() time.Duration { return durationOr(a.KeepAlive, defaultKeepAlive) }
-
-func (a *App) sweepAfter() time.Duration { return durationOr(a.SweepAfter, defaultSweepAfter) }
-
-// durationOr returns d, def if it is not given, or 0 for never.
-func durationOr(d caddy.Duration, def time.Duration) time.Duration {
-	if d == 0 {
-		return def
-	}
-	return max(0, time.Duration(d))
 }
 
 // register makes a datasource known by its name. config is its configuration, and given says
@@ -192,7 +168,7 @@ func (a *App) register(ds *datasource, config string, given bool) error {
 		}
 		a.given[ds.name] = config
 	}
-	if ds.oauth != nil {
+	if _, ok := ds.method.(*oauth.Method); ok {
 		if before := a.oauth[ds.name]; before != nil && before.config != config {
 			return fmt.Errorf("name: two different OAuth datasources are called %q, and would share a token; "+
 				"give one of them another name", ds.name)
@@ -221,17 +197,6 @@ func (a *App) names() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return slices.Sorted(maps.Keys(a.datasources))
-}
-
-// OAuth returns the OAuth methods of the datasources, in order of their names.
-func (a *App) OAuth() []*oauth.Method {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	methods := make([]*oauth.Method, 0, len(a.oauth))
-	for _, name := range slices.Sorted(maps.Keys(a.oauth)) {
-		methods = append(methods, a.oauth[name].oauth)
-	}
-	return methods
 }
 
 // Ring returns the keys, and makes one if there is none.

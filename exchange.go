@@ -109,12 +109,11 @@ func exchangeOf(req *http.Request) *exchange {
 // newExchange returns an exchange for a request. It waits for a credential if there is none.
 func (ds *datasource) newExchange(r *http.Request) (*exchange, *problem.Problem, error) {
 	var source auth.Source = ds.method
-	if ds.oauth != nil && ds.oauth.PerUser() {
-		key, ok := ds.oauth.Key(r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer))
-		if !ok {
+	if ds.users != nil {
+		var ok bool
+		if source, ok = ds.users.SourceFor(r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)); !ok {
 			return nil, problem.Identity, errNoIdentity
 		}
-		source = ds.oauth.Source(key)
 	}
 	credential, err := source.Credential(r.Context())
 	if err != nil {

@@ -40,9 +40,9 @@ func (ds *datasource) problemOf(err error, now time.Time) *problem.Problem {
 	}
 	if _, ok := errors.AsType[*oauth.AuthorizationError](err); ok {
 		if ds.perUser() {
-			return problem.OwnAuthorization.WithConnectURL(ds.oauth.Console())
+			return problem.OwnAuthorization.WithConnectURL(ds.account.connectURL)
 		}
-		return problem.Authorization.WithConnectURL(ds.oauth.Console())
+		return problem.Authorization.WithConnectURL(ds.account.connectURL)
 	}
 	e, ok := errors.AsType[*oauth.Error](err)
 	if !ok {

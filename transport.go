@@ -166,8 +166,8 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	if err := t.HTTPTransport.Provision(ctx); err != nil {
 		return err
 	}
-	if t.bound != nil && t.bound.oauth != nil {
-		t.bound.oauth.UseProxy(t.HTTPTransport.Transport.Proxy)
+	if t.bound != nil {
+		t.bound.account.useProxy(t.HTTPTransport.Transport.Proxy)
 	}
 	t.guard = rule.Guard(t.HTTPTransport)
 	t.HTTPTransport.Transport.DialContext = peer.Dial(t.HTTPTransport.Transport.DialContext)
