@@ -5,9 +5,6 @@ package authenticatedapi
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,7 +17,6 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/peer"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
-	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/console"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
@@ -71,13 +67,9 @@ type App struct {
 
 	endBy atomic.Pointer[time.Time] // by when everything must have ended; nil while the configuration runs
 
-	mu          sync.Mutex
-	keys        *seal.Ring             // nil: not configured, and not needed until now
-	withMade    bool                   // the key that was made here is among them, if there is one
-	datasources map[string]*datasource // by name; the one that was provisioned last
-	told        []string               // of which literal secrets
-	given       map[string]string      // given names, and what was configured under them
-	oauth       map[string]*datasource // those whose tokens are stored under their names
+	registry registry
+	keys     keyring
+	literals literals
 }
 
 // CaddyModule returns the Caddy module information.
@@ -105,13 +97,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.loadKeys(); err != nil {
 		return err
 	}
-	if err := a.loadStorage(ctx); err != nil {
-		return err
-	}
-	a.oauth = make(map[string]*datasource)
-	a.datasources = make(map[string]*datasource)
-	a.given = make(map[string]string)
-	return nil
+	return a.loadStorage(ctx)
 }
 
 // allowDial resolves and reads what allow_dial says.
@@ -157,50 +143,14 @@ func (a *App) Start() error {
 	return nil
 }
 
-// register makes a datasource known by its name. config is its configuration, and given says
-// whether the name was given: one given name cannot stand for two configurations.
-func (a *App) register(ds *datasource, config string, given bool) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if given {
-		if before, ok := a.given[ds.name]; ok && before != config {
-			return fmt.Errorf("name: two different datasources are called %q; give one of them another name", ds.name)
-		}
-		a.given[ds.name] = config
-	}
-	if _, ok := ds.method.(*oauth.Method); ok {
-		if before := a.oauth[ds.name]; before != nil && before.config != config {
-			return fmt.Errorf("name: two different OAuth datasources are called %q, and would share a token; "+
-				"give one of them another name", ds.name)
-		}
-		a.oauth[ds.name] = ds
-	}
-	ds.config = config
-	a.datasources[ds.name] = ds
-	return nil
-}
-
-// lookup returns the datasource of that name that was registered last, or nil. Caddy provisions
-// the handlers of a route one after the other, so for a transport it is the one of the handler in
-// front of its proxy.
-func (a *App) lookup(name string) *datasource {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.datasources[name]
-}
-
 // HasDatasource implements admin.App.
-func (a *App) HasDatasource(name string) bool { return a.lookup(name) != nil }
+func (a *App) HasDatasource(name string) bool { return a.registry.lookup(name) != nil }
 
-// names returns the names of the datasources that are registered.
-func (a *App) names() []string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Sorted(maps.Keys(a.datasources))
-}
+// Ring implements admin.App and console.App: it returns the keys, and makes one if there is none.
+func (a *App) Ring() (*seal.Ring, error) { return a.keys.get() }
 
-// Ring returns the keys, and makes one if there is none.
-func (a *App) Ring() (*seal.Ring, error) { return a.ring() }
+// OpenSealed implements value.Opener.
+func (a *App) OpenSealed(text string) (string, error) { return a.keys.open(text) }
 
 // MarshalLogObject implements zapcore.ObjectMarshaler; it keeps the keys out of logs.
 func (a *App) MarshalLogObject(enc zapcore.ObjectEncoder) error {

@@ -3,10 +3,8 @@
 package authenticatedapi
 
 import (
-	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/dial"
@@ -53,7 +51,7 @@ func (a *App) attach(ds *datasource) error {
 		ds.account.remedy = compare + "and connect the account again if its access was taken back there"
 	}
 	return m.Bind(oauth.Environment{
-		Configuration: a, Datasource: ds.name, Storage: a.storage, Keys: a.ring, Dial: rule.Dialer(), CacheSize: a.CacheSize,
+		Configuration: a, Datasource: ds.name, Storage: a.storage, Keys: a.keys.get, Dial: rule.Dialer(), CacheSize: a.CacheSize,
 		KeepAlive: a.keepAlive(), SweepAfter: a.sweepAfter(), Spool: spoolFolder(), EndBy: a.mustEndBy,
 	})
 }
@@ -86,12 +84,4 @@ func durationOr(d caddy.Duration, def time.Duration) time.Duration {
 }
 
 // OAuth returns the methods that store tokens, in order of the names of their datasources.
-func (a *App) OAuth() []*oauth.Method {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	methods := make([]*oauth.Method, 0, len(a.oauth))
-	for _, name := range slices.Sorted(maps.Keys(a.oauth)) {
-		methods = append(methods, a.oauth[name].method.(*oauth.Method))
-	}
-	return methods
-}
+func (a *App) OAuth() []*oauth.Method { return a.registry.methods() }

@@ -145,7 +145,7 @@ type datasource struct {
 	limits      limits
 
 	// What is logged now and then: that a proxy in front is not trusted, and that redirects of the API lead back.
-	untrusted, turned seldom
+	untrusted, turned hourly
 
 	// logger is the handler's.
 	logger *zap.Logger
@@ -204,7 +204,7 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 		return nil, fmt.Errorf("loading the authenticated_api app: %w", err)
 	}
 	ds.site.app = app.(*App)
-	if err := app.(*App).register(ds, string(config), d.Name != ""); err != nil {
+	if err := app.(*App).registry.add(ds, string(config), d.Name != ""); err != nil {
 		return nil, err
 	}
 	ds.warnLiterals(ctx.Logger(), d)

@@ -150,7 +150,7 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if isLiteralKey(t.SelfSignedCert) {
-		app.(*App).warnLiteral(t.logger, t.Datasource, certOption)
+		app.(*App).literals.warn(t.logger, t.Datasource, certOption)
 	}
 	tr, err := t.trust(ctx)
 	if err != nil {
@@ -180,9 +180,9 @@ func (t *Transport) bind(app *App) error {
 	if t.Datasource == "" {
 		return nil
 	}
-	if t.bound = app.lookup(t.Datasource); t.bound == nil {
+	if t.bound = app.registry.lookup(t.Datasource); t.bound == nil {
 		return fmt.Errorf("datasource: there is no such datasource %s; its authenticated_api handler must come before "+
-			"the proxy", value.Mention(t.Datasource, app.names()...))
+			"the proxy", value.Mention(t.Datasource, app.registry.names()...))
 	}
 	if t.bound.base != nil && t.bound.base.TLS() && t.TLS == nil {
 		return fmt.Errorf("datasource: the base URL of %q is https, and this transport has no tls, so the credential would go "+
