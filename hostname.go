@@ -18,7 +18,7 @@ import (
 // The rule: what a browser sends is served for names that a stranger cannot own, for names that the site's routes match, and
 // for origins of allow_origin. Programs say no host that a page has chosen, so they are served for any.
 func (ds *datasource) checkHost(r *http.Request) *problem.Problem {
-	if !fromBrowser(r.Header) || !ownable(r.Host) || ds.crossOrigin.admits(r) || ds.site.place(r.Context()).named {
+	if !fromBrowser(r.Header) || !ownable(r.Host) || ds.crossOrigin.admits(r) || ds.site.place(r.Context()).Named {
 		return nil
 	}
 	return problem.UnknownHost
