@@ -11,8 +11,8 @@ import (
 	"slices"
 )
 
-// certificatesOf returns the certificates of a block, or none if it is of another kind. Labels are those of RFC 7468 §5 and
-// §8, and of OpenSSL (PEM_read_bio_X509(3), "PEM ENCODING").
+// certificatesOf returns the certificates of a block, or none if it is of another kind. Labels are
+// those of RFC 7468 §5 and §8, and of OpenSSL (PEM_read_bio_X509(3), "PEM ENCODING").
 func certificatesOf(block *pem.Block) ([]*x509.Certificate, error) {
 	switch block.Type {
 	case "CERTIFICATE", "X509 CERTIFICATE":
@@ -37,8 +37,9 @@ var (
 	serverAuth = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 1}
 )
 
-// parseTrusted reads a certificate with OpenSSL's trust settings behind it (X509_CERT_AUX). Settings that say what this module
-// does with it anyway are of no account; others are not set aside in silence.
+// parseTrusted reads a certificate with OpenSSL's trust settings behind it (X509_CERT_AUX).
+// Settings that say what this module does with it anyway are of no account; others are not set
+// aside in silence.
 func parseTrusted(der []byte) (*x509.Certificate, error) {
 	var raw asn1.RawValue
 	rest, err := asn1.Unmarshal(der, &raw)

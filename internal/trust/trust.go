@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package trust reads the certificates that stand in the place of the system's for one server, and the client certificate
-// that may come with them.
+// Package trust reads the certificates that stand in the place of the system's for one server, and
+// the client certificate that may come with them.
 package trust
 
 import (
@@ -110,8 +110,9 @@ func noCertificate(labels []string) error {
 		found, opensslLine)
 }
 
-// refusedByGo reports whether a certificate is of no use as a root nor as a server's: self-signed, no CA, and without a
-// subject alternative name, since crypto/x509 does not read the common name as a host.
+// refusedByGo reports whether a certificate is of no use as a root nor as a server's: self-signed,
+// no CA, and without a subject alternative name, since crypto/x509 does not read the common name
+// as a host.
 func refusedByGo(cert *x509.Certificate) bool {
 	selfSigned := bytes.Equal(cert.RawIssuer, cert.RawSubject) &&
 		cert.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature) == nil
