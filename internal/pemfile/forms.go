@@ -15,7 +15,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 )
 
-// fromUTF16 returns a text that Windows has written as UTF-16, with its mark, as UTF-8. Others it returns as they are.
+// fromUTF16 returns a text that Windows has written as UTF-16, with its mark, as UTF-8. Others it
+// returns as they are.
 func fromUTF16(text string) string {
 	var order binary.ByteOrder
 	switch {
@@ -36,8 +37,8 @@ func fromUTF16(text string) string {
 // signedData is the content type of RFC 5652 §5.1, by which a PKCS#7 file is known.
 var signedData = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 2}
 
-// otherForm looks at a file without a -----BEGIN line. It returns the certificates if it is a binary file of them, and what
-// to do if it is a file of another form that is known.
+// otherForm looks at a file without a -----BEGIN line. It returns the certificates if it is a
+// binary file of them, and what to do if it is a file of another form that is known.
 func otherForm(text string) ([]*pem.Block, error) {
 	der := []byte(text)
 	if certs, err := x509.ParseCertificates(der); err == nil && len(certs) > 0 {
@@ -77,12 +78,6 @@ func isDER(content []byte) bool {
 }
 
 func isDERKey(content []byte) bool {
-	if _, err := x509.ParsePKCS8PrivateKey(content); err == nil {
-		return true
-	}
-	if _, err := x509.ParsePKCS1PrivateKey(content); err == nil {
-		return true
-	}
-	_, err := x509.ParseECPrivateKey(content)
+	_, err := ParseKey(content)
 	return err == nil
 }

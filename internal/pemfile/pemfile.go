@@ -2,12 +2,14 @@
 
 // Package pemfile reads PEM files as people have them.
 //
-// The rule: each -----BEGIN line is a block that is read, or an error. RFC 7468 §3 asks parsers to bear what happens to such
-// files on their way, and encoding/pem bears less: it passes over a block that does not begin its line, so that of joined
-// files a certificate is missing without a word.
+// The rule: each -----BEGIN line is a block that is read, or an error. RFC 7468 §3 asks parsers to
+// bear what happens to such files on their way, and encoding/pem bears less: it passes over a
+// block that does not begin its line, so that of joined files a certificate is missing without a
+// word.
 package pemfile
 
 import (
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
@@ -25,8 +27,9 @@ const (
 // lineEnds are what a line end has become in a variable of a shell, a .env file or JSON.
 var lineEnds = strings.NewReplacer(`\r`, "\n", `\n`, "\n", mark, "")
 
-// Blocks returns the blocks of a PEM text, of which there may be none. Text around them is passed over, and so are blanks,
-// line ends and byte order marks, wherever they are or are missing. A binary file of certificates counts as their blocks.
+// Blocks returns the blocks of a PEM text, of which there may be none. Text around them is passed
+// over, and so are blanks, line ends and byte order marks, wherever they are or are missing. A
+// binary file of certificates counts as their blocks.
 func Blocks(text string) ([]*pem.Block, error) {
 	text = fromUTF16(text)
 	if !strings.Contains(text, strings.TrimSpace(begin)) {
@@ -69,7 +72,8 @@ func nextBlock(text string) (block *pem.Block, rest string, err error) {
 	return block, rest, nil
 }
 
-// isLabel reports whether a text is a label of RFC 7468 §3, in capitals as all that exist. Errors show labels.
+// isLabel reports whether a text is a label of RFC 7468 §3, in capitals as all that exist. Errors
+// show labels.
 func isLabel(label string) bool {
 	for _, c := range label {
 		if (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune(" #/.-", c) {
@@ -79,7 +83,8 @@ func isLabel(label string) bool {
 	return label != ""
 }
 
-// cutHeaders splits the headers of RFC 1421 §4.6 off the body of a block. Encrypted keys of OpenSSL's own form have them.
+// cutHeaders splits the headers of RFC 1421 §4.6 off the body of a block. Encrypted keys of
+// OpenSSL's own form have them.
 func cutHeaders(body string) (headers map[string]string, encoded string) {
 	headers = make(map[string]string)
 	for {
@@ -92,12 +97,24 @@ func cutHeaders(body string) (headers map[string]string, encoded string) {
 	}
 }
 
-// withoutBlanks drops what stands between the characters of base64: a backslash is what is left of an escaped line end.
+// withoutBlanks drops what stands between the characters of base64: a backslash is what is left of
+// an escaped line end.
 func withoutBlanks(c rune) rune {
 	if unicode.IsSpace(c) || c == '\\' || c == '\u200b' {
 		return -1
 	}
 	return c
+}
+
+// ParseKey reads a private key in PKCS#8, PKCS#1 or SEC 1, whichever it is.
+func ParseKey(der []byte) (any, error) {
+	if key, err := x509.ParsePKCS8PrivateKey(der); err == nil {
+		return key, nil
+	}
+	if key, err := x509.ParsePKCS1PrivateKey(der); err == nil {
+		return key, nil
+	}
+	return x509.ParseECPrivateKey(der)
 }
 
 // CheckKey reports why the private key in a block cannot be used.

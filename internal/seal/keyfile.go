@@ -23,9 +23,10 @@ func ReadKeyFile(file string) (*Key, error) {
 	return key, nil
 }
 
-// CreateKeyFile makes a key and stores it in a file that only its owner can read. If the file is there already, its key
-// is returned, and created is false. The file is never there without the whole key in it: a key that a crash has cut would
-// make everything that is sealed later unreadable.
+// CreateKeyFile makes a key and stores it in a file that only its owner can read. If the file is
+// there already, its key is returned, and created is false. The file is never there without the
+// whole key in it: a key that a crash has cut would make everything that is sealed later
+// unreadable.
 func CreateKeyFile(file string) (key *Key, created bool, err error) {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return nil, false, fmt.Errorf("storing a new key: %w", err)

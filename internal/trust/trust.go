@@ -120,20 +120,17 @@ func refusedByGo(cert *x509.Certificate) bool {
 	return selfSigned && !cert.IsCA && names == 0
 }
 
+// parseClientKey reads the private key in a block. As in tls.X509KeyPair, the block's label does not
+// matter.
 func parseClientKey(block *pem.Block) (any, error) {
 	if err := pemfile.CheckKey(block); err != nil {
 		return nil, err
 	}
-	if key, err := x509.ParsePKCS8PrivateKey(block.Bytes); err == nil {
-		return key, nil
+	key, err := pemfile.ParseKey(block.Bytes)
+	if err != nil {
+		return nil, errors.New("the private key in the PEM cannot be read; make it again with `openssl pkey`")
 	}
-	if key, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
-		return key, nil
-	}
-	if key, err := x509.ParseECPrivateKey(block.Bytes); err == nil {
-		return key, nil
-	}
-	return nil, errors.New("the private key in the PEM cannot be read; make it again with `openssl pkey`")
+	return key, nil
 }
 
 // clientCertificate returns the certificate that belongs to key, with the others as its chain.

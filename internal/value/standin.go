@@ -48,7 +48,7 @@ func lastWord(text string) string { return text[strings.LastIndexByte(text, ' ')
 // IsLiteral reports whether a value stands in the configuration as it is: it has no placeholder,
 // and is not sealed.
 func IsLiteral(text string) bool {
-	if text == "" || strings.HasPrefix(text, Sealed) {
+	if text == "" || IsSealed(text) {
 		return false
 	}
 	parts, err := parse("", text)
@@ -106,7 +106,7 @@ var (
 // standIn says what stands in the place of a secret, or "".
 func standIn(text string) string {
 	switch {
-	case strings.HasPrefix(text, Sealed):
+	case IsSealed(text):
 		return ""
 	case strings.HasPrefix(text, "$(") || len(text) > 2 && text[0] == '`' && text[len(text)-1] == '`':
 		return "Caddy runs no commands; have the command write a file, and write {file./path}"

@@ -65,7 +65,7 @@ func Resolve(option, text string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if strings.HasPrefix(text, Sealed) {
+	if IsSealed(text) {
 		return "", fmt.Errorf("%s: a sealed value cannot be opened here", option)
 	}
 	repl := caddy.NewReplacer()
@@ -122,7 +122,7 @@ func NamesFile(text string) bool { return ReadsFile(text) || !strings.Contains(t
 // Parse makes a template of text. {env.*}, {file.*} and {system.*} are resolved here; all others are left for each
 // request.
 func Parse(option, text string) (*Template, error) {
-	if strings.HasPrefix(text, Sealed) {
+	if IsSealed(text) {
 		resolved, err := Resolve(option, text)
 		if err != nil {
 			return nil, err
