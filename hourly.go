@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// hourly lets one request in an hour log what each of them could. The zero value is ready for use.
+// hourly lets one request in an hour log what each of them could. The zero value is ready for
+// use.
 type hourly struct {
 	next atomic.Int64 // in Unix seconds
 }

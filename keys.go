@@ -24,8 +24,8 @@ func spoolFolder() string {
 	return filepath.Join(caddy.AppConfigDir(), "authenticated_api_spool")
 }
 
-// keyring has the keys of a configuration. If none is configured, it makes a key when one is first
-// needed, and keeps it in a file.
+// keyring has the keys of a configuration. If none is configured, it makes a key when one is
+// first needed, and keeps it in a file.
 type keyring struct {
 	logger *zap.Logger
 
@@ -94,8 +94,8 @@ func (k *keyring) get() (*seal.Ring, error) {
 	return k.ring, nil
 }
 
-// addMade adds the key in the file, if there is one, so that what it has sealed can be opened after
-// other keys were configured. k.mu is held.
+// addMade adds the key in the file, if there is one, so that what it has sealed can be opened
+// after other keys were configured. k.mu is held.
 func (k *keyring) addMade() {
 	if k.withMade {
 		return

@@ -12,8 +12,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 )
 
-// literals warns of secrets that stand in the configuration as they are, once for each option of a
-// datasource. The zero value is ready for use.
+// literals warns of secrets that stand in the configuration as they are, once for each option of
+// a datasource. The zero value is ready for use.
 type literals struct {
 	mu     sync.Mutex
 	warned []string

@@ -33,7 +33,8 @@ func setProblem(r *http.Request, datasource string, p *problem.Problem) {
 
 var errNoIdentity = errors.New("the option connection has no value for the request")
 
-// problemOf returns the problem that an error leads to. The error says why there is no credential.
+// problemOf returns the problem that an error leads to. The error says why there is no
+// credential.
 func (ds *datasource) problemOf(err error, now time.Time) *problem.Problem {
 	if errors.Is(err, oauth.ErrKeyMissing) {
 		return problem.KeyMissing

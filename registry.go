@@ -19,8 +19,8 @@ type registry struct {
 	oauth  map[string]*datasource // the datasources whose tokens are stored under their names
 }
 
-// add makes a datasource known by its name. config is its configuration, and given says whether the
-// name was given: one given name cannot stand for two configurations.
+// add makes a datasource known by its name. config is its configuration, and given says whether
+// the name was given: one given name cannot stand for two configurations.
 func (r *registry) add(ds *datasource, config string, given bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -48,9 +48,9 @@ func (r *registry) add(ds *datasource, config string, given bool) error {
 	return nil
 }
 
-// lookup returns the datasource of a name that was added last, or nil. Caddy provisions the handlers
-// of a route one after the other, so a transport finds the datasource of the handler in front of its
-// proxy.
+// lookup returns the datasource of a name that was added last, or nil. Caddy provisions the
+// handlers of a route one after the other, so a transport finds the datasource of the handler in
+// front of its proxy.
 func (r *registry) lookup(name string) *datasource {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -34,8 +34,8 @@ type App interface {
 	// OAuth returns the OAuth datasources of the configuration, by name.
 	OAuth() []*oauth.Method
 
-	// HasDatasource reports whether the configuration has a datasource of that name, with OAuth or
-	// without.
+	// HasDatasource reports whether the configuration has a datasource of that name, with OAuth
+	// or without.
 	HasDatasource(name string) bool
 
 	// Ring returns the keys that values are sealed with. If there is no key, it makes one.
@@ -43,8 +43,8 @@ type App interface {
 }
 
 // api is this module's part of Caddy's admin endpoint. Caddy makes a new one for each
-// configuration, before the apps exist, and never cleans it up. So api has no state, and looks for
-// the app of the running configuration on each request.
+// configuration, before the apps exist, and never cleans it up. So api has no state, and looks
+// for the app of the running configuration on each request.
 type api struct{}
 
 // CaddyModule returns the Caddy module information.

@@ -122,8 +122,8 @@ func connectionHandler(serve func(ctx context.Context, method *oauth.Method, key
 	})
 }
 
-// readConnectionRequest reads the body of a request. The request must say that the body is JSON. A
-// form of another site's page, which a browser sends without asking, cannot say that.
+// readConnectionRequest reads the body of a request. The request must say that the body is JSON.
+// A form of another site's page, which a browser sends without asking, cannot say that.
 func readConnectionRequest(w http.ResponseWriter, r *http.Request) (*connectionRequest, error) {
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
 		return nil, caddy.APIError{

@@ -199,7 +199,8 @@ func TestAdminRefreshFails(t *testing.T) {
 	}
 }
 
-// TestAdminKeyMissing: a record of another key is reported as such, and hides no other connection.
+// TestAdminKeyMissing: a record of another key is reported as such, and hides no other
+// connection.
 func TestAdminKeyMissing(t *testing.T) {
 	provider := newTokenServer(t)
 	storage := t.TempDir()

@@ -75,8 +75,8 @@ func oauthError(status, code string) string {
 }
 
 // startConnections runs a Caddy with each kind of datasource and returns the address of its admin
-// endpoint: robot gets its tokens by itself, crm has a shared connection, files one for each user,
-// and plain has none.
+// endpoint: robot gets its tokens by itself, crm has a shared connection, files one for each
+// user, and plain has none.
 func startConnections(t *testing.T, provider *tokenServer, storage string) (admin string) {
 	t.Helper()
 	admin = rig.Free(t)
@@ -114,7 +114,8 @@ func connect(t *testing.T, datasource, connection string) {
 	}
 }
 
-// askAdmin sends a request to an admin endpoint and returns the status and the body of the answer.
+// askAdmin sends a request to an admin endpoint and returns the status and the body of the
+// answer.
 func askAdmin(t *testing.T, admin, method, path, body string) (int, string) {
 	t.Helper()
 	return askAdminAs(t, admin, method, path, "application/json", body)
@@ -202,7 +203,8 @@ func fakeAdmin(t *testing.T, status int, answer string) (address string, last fu
 	}
 }
 
-// output is command for the tests that look at standard output only, without the blanks around it.
+// output is command for the tests that look at standard output only, without the blanks around
+// it.
 func output(t *testing.T, stdin string, args ...string) (string, error) {
 	t.Helper()
 	out, _, err := command(t, stdin, args...)

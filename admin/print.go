@@ -67,9 +67,9 @@ func span(d time.Duration) string {
 	return strconv.Itoa(int(d/time.Second)) + "s"
 }
 
-// printable returns a text that is safe to print as it is, and any other text quoted like a string
-// in Go. Users can choose their names, and a terminal obeys control characters. Some characters
-// turn the direction of the text around.
+// printable returns a text that is safe to print as it is, and any other text quoted like a
+// string in Go. Users can choose their names, and a terminal obeys control characters. Some
+// characters turn the direction of the text around.
 func printable(text string) string {
 	for _, r := range text {
 		if !strconv.IsPrint(r) || r == '\uFFFD' { // \uFFFD may stand for a byte that is no UTF-8

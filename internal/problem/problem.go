@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package problem has what a caller gets in place of an answer of the API: the problems, each with
-// its status and its text, as application/problem+json (RFC 9457) or as a small page for a
+// Package problem has what a caller gets in place of an answer of the API: the problems, each
+// with its status and its text, as application/problem+json (RFC 9457) or as a small page for a
 // browser. It knows neither Caddy nor which error leads to which problem.
 package problem
 
@@ -128,8 +128,8 @@ func (p *Problem) Write(w http.ResponseWriter, r *http.Request, datasource strin
 	return err
 }
 
-// Response returns the problem as an answer of the API, for a transport. If the transport returned
-// an error, the proxy would count a failure of the API (fail_duration).
+// Response returns the problem as an answer of the API, for a transport. If the transport
+// returned an error, the proxy would count a failure of the API (fail_duration).
 func (p *Problem) Response(req *http.Request, datasource string) *http.Response {
 	if req.Body != nil {
 		_ = req.Body.Close()

@@ -14,9 +14,9 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
 )
 
-// LeadsToConsole reports whether a URL leads to a console of the server, as far as hosts and paths
-// tell. A proxy in front may have stripped the beginning of the path. ctx has a replacer for the
-// matchers.
+// LeadsToConsole reports whether a URL leads to a console of the server, as far as hosts and
+// paths tell. A proxy in front may have stripped the beginning of the path. ctx has a replacer
+// for the matchers.
 func LeadsToConsole(ctx context.Context, server *caddyhttp.Server, u *url.URL) bool {
 	for path := u.Path; path != ""; path = withoutFirst(path) {
 		probe := &http.Request{Method: http.MethodGet, Host: u.Host, URL: &url.URL{Path: path}}
@@ -37,8 +37,8 @@ func withoutFirst(path string) string {
 	return path[i+1:]
 }
 
-// callbackWalk follows a request through routes. It asks matchers of hosts and of paths, and takes
-// it that all others match.
+// callbackWalk follows a request through routes. It asks matchers of hosts and of paths, and
+// takes it that all others match.
 type callbackWalk struct {
 	server    *caddyhttp.Server
 	probe     *http.Request

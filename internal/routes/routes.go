@@ -84,8 +84,8 @@ func hostMatchers(sets caddyhttp.MatcherSets) []caddyhttp.MatchHost {
 	return matchers
 }
 
-// Inner returns the routes that a handler consists of, or nil. Named routes may invoke each other,
-// so a named route that invokes another is left out.
+// Inner returns the routes that a handler consists of, or nil. Named routes may invoke each
+// other, so a named route that invokes another is left out.
 func Inner(server *caddyhttp.Server, handler caddyhttp.MiddlewareHandler) caddyhttp.RouteList {
 	switch h := handler.(type) {
 	case *caddyhttp.Subroute:
@@ -105,8 +105,8 @@ func isInvoke(handler caddyhttp.MiddlewareHandler) bool {
 	return ok
 }
 
-// Take reports whether a handler of routes would get the request. A handler that only holds routes
-// does not count; those within it do.
+// Take reports whether a handler of routes would get the request. A handler that only holds
+// routes does not count; those within it do.
 func Take(routes caddyhttp.RouteList, r *http.Request) bool {
 	for i := range routes {
 		if match, err := routes[i].MatcherSets.AnyMatchWithError(r); err != nil || !match {

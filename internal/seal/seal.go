@@ -3,8 +3,8 @@
 // Package seal encrypts what leaves the process: the records of connections in a storage, the
 // cookies and tickets of the console, and secret values in a configuration.
 //
-// It uses AES-256-GCM from the standard library with a random nonce. Each sealed text has a key of
-// its own, which HKDF-SHA-256 makes from a key of the ring and a random salt: so there is no
+// It uses AES-256-GCM from the standard library with a random nonce. Each sealed text has a key
+// of its own, which HKDF-SHA-256 makes from a key of the ring and a random salt: so there is no
 // number of texts after which a nonce could repeat. The id of the ring's key stands in front, in
 // clear. What a text belongs to (its context) is authenticated with it, so a text cannot be moved
 // to another place.

@@ -106,8 +106,8 @@ func TestLoadForms(t *testing.T) {
 	wantTrusted(t, load(t, "{env.TEST_CERT_LINE}"), ours)
 }
 
-// TestLoadOtherForms: each -----BEGIN line is a block that is read, or an error that says what the
-// block is and what to do.
+// TestLoadOtherForms: each -----BEGIN line is a block that is read, or an error that says what
+// the block is and what to do.
 func TestLoadOtherForms(t *testing.T) {
 	ours := rig.NewIdentity(t, nil, nil)
 	keyDER, err := x509.MarshalPKCS8PrivateKey(ours.Key)

@@ -104,7 +104,8 @@ func TestLoadErrors(t *testing.T) {
 	}
 }
 
-// TestAuthorityWithoutName: the certificate of an authority, which no API presents, needs no name.
+// TestAuthorityWithoutName: the certificate of an authority, which no API presents, needs no
+// name.
 func TestAuthorityWithoutName(t *testing.T) {
 	ca := rig.NewIdentity(t, nil, rig.AsCA)
 	tr := load(t, ca.PEM)

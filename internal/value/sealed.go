@@ -18,8 +18,8 @@ type Opener interface {
 	OpenSealed(text string) (string, error)
 }
 
-// Unseal returns the text in a sealed value, and any other text as it is. It escapes the braces of a
-// sealed text, which holds no placeholders. Modules call it before they resolve a value.
+// Unseal returns the text in a sealed value, and any other text as it is. It escapes the braces
+// of a sealed text, which holds no placeholders. Modules call it before they resolve a value.
 func Unseal(ctx caddy.Context, option, text string) (string, error) {
 	if !IsSealed(text) {
 		return text, nil

@@ -285,7 +285,8 @@ func TestParseErrors(t *testing.T) {
 		{"moustache", secret + "{{a.b}}", "one brace"},
 		{"undotted", "{" + secret + "}", "no placeholder"},
 		{"sealed", seal.Prefix + secret, "sealed"},
-		// A Caddyfile makes this of {file.token}. Left for the request it would be empty, and nothing would be sent.
+		// A Caddyfile makes this of {file.token}. Left for the request it would be empty, and
+		// nothing would be sent.
 		{"shorthand", "Key {http.request.uri.path.file.token}", "{file./run/secrets/name}"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
