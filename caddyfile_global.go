@@ -104,7 +104,7 @@ func parseAllowDial(d *caddyfile.Dispenser, app *App) error {
 		return d.Errf("allow_dial: takes one address or prefix or more, such as 169.254.171.0/24")
 	}
 	for _, arg := range args {
-		if strings.Contains(arg, "{") { // it is resolved when the configuration loads
+		if strings.Contains(arg, "{") { // a placeholder is resolved when the configuration loads
 			continue
 		}
 		if _, err := dial.ParseAllowed([]string{arg}); err != nil {

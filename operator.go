@@ -10,11 +10,12 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
-// keeps are header fields of the outgoing request that the operator has set with the proxy's header_up, and how many of
-// their values, the last ones, are the operator's; -1 for all.
+// keeps are the header fields of an outgoing request that the operator has set with the proxy's
+// header_up. For each it has the number of values, at the end, that are the operator's; -1 means
+// all.
 type keeps map[string]int
 
-// proxyOf returns the proxy whose Provision is loading the transport right now, or nil.
+// proxyOf returns the proxy whose Provision is loading the transport at this moment, or nil.
 func proxyOf(ctx caddy.Context) *reverseproxy.Handler {
 	for _, m := range slices.Backward(ctx.Modules()) {
 		if proxy, ok := m.(*reverseproxy.Handler); ok {
