@@ -9,9 +9,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/edit"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/option"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
 	"github.com/authenticated-api/caddy-authenticated-api/signature"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -100,7 +101,7 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 		return nil, option.WithEmpty(args, d.WrapErr(err))
 	}
 
-	base, err := auth.ParseBaseURL(opts.handler.BaseURL)
+	base, err := wire.ParseBaseURL(opts.handler.BaseURL)
 	if err != nil {
 		return nil, d.WrapErr(err)
 	}
@@ -223,7 +224,7 @@ func route(matcher caddy.ModuleMap, handlers ...json.RawMessage) []httpcaddyfile
 
 // reverseProxy has Caddy's own parser read the proxy's part of the block, and replaces its
 // transport http by ours.
-func (opts *directive) reverseProxy(h httpcaddyfile.Helper, tokens []caddyfile.Token, base *auth.BaseURL) (*reverseproxy.Handler, error) {
+func (opts *directive) reverseProxy(h httpcaddyfile.Helper, tokens []caddyfile.Token, base *wire.BaseURL) (*reverseproxy.Handler, error) {
 	d := caddyfile.NewDispenser(tokens)
 	proxy := new(reverseproxy.Handler)
 	if err := proxy.UnmarshalCaddyfile(d); err != nil {
@@ -319,14 +320,14 @@ var subdirectives = map[string]func(*directive, *caddyfile.Dispenser) error{
 }
 
 // parseEdit reads `[+|-|?]<name> [<value>]`.
-func parseEdit(d *caddyfile.Dispenser, edits **auth.Edits) error {
+func parseEdit(d *caddyfile.Dispenser, edits **edit.Edits) error {
 	word := d.Val()
 	args := d.RemainingArgs()
 	if len(args) == 0 || d.NextBlock(0) {
 		return d.Errf("%s: takes a name and a value: %s [+|-|?]<name> [<value>]", word, word)
 	}
 	if *edits == nil {
-		*edits = new(auth.Edits)
+		*edits = new(edit.Edits)
 	}
 	e, name := *edits, args[0]
 	var group *map[string][]string

@@ -7,9 +7,9 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
@@ -61,7 +61,7 @@ func (ds *datasource) tooMany(r *http.Request) *problem.Problem {
 	if ds.limits.fields > 0 && ds.cleaner.Exceeds(ds.limits.fields, r.Header, r.Trailer) {
 		return problem.TooManyFields
 	}
-	if ds.limits.params > 0 && auth.CountQuery(r.URL.RawQuery) > ds.limits.params {
+	if ds.limits.params > 0 && wire.CountQuery(r.URL.RawQuery) > ds.limits.params {
 		return problem.TooManyParams
 	}
 	return nil
