@@ -17,13 +17,13 @@ func (ds *datasource) admit(r *http.Request) (*http.Request, *problem.Problem) {
 	if p := ds.checkHost(r); p != nil {
 		return r, p
 	}
-	if p := ds.checkWorker(r); p != nil {
+	if p := ds.site.checkWorker(r); p != nil {
 		return r, p
 	}
 	if p := checkRequest(r); p != nil {
 		return r, p
 	}
-	if p := ds.tooMany(r); p != nil {
+	if p := ds.limits.tooMany(ds.cleaner, r); p != nil {
 		return r, p
 	}
 	return ds.mapPlaces(r)

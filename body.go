@@ -27,8 +27,8 @@ func newBody(req, caller *http.Request, ds *datasource, window int, again bool) 
 		return b
 	}
 	if req.Trailer != nil {
-		ds.cleanTrailer(req.Trailer)
-		b.first = &trailerCleaner{b.first, func() { ds.cleanTrailer(req.Trailer) }}
+		ds.limits.cleanTrailer(ds.cleaner, req.Trailer)
+		b.first = &trailerCleaner{b.first, func() { ds.limits.cleanTrailer(ds.cleaner, req.Trailer) }}
 	}
 	// A credential that cannot be renewed leaves one use for the window, and a body that will not fit into it has none.
 	if window > 0 && (again || ds.renewable() || req.ContentLength <= int64(window)) {

@@ -16,8 +16,9 @@ import (
 
 const certOption = "self_signed_cert"
 
-// trust reads self_signed_cert, and configures the embedded transport to trust nothing else.
-func (t *Transport) trust(ctx caddy.Context) (*trust.Trust, error) {
+// loadTrust reads the option self_signed_cert of a transport, and configures the transport to
+// trust nothing else.
+func loadTrust(ctx caddy.Context, t *Transport) (*trust.Trust, error) {
 	if t.SelfSignedCert == "" {
 		return nil, nil //nolint:nilnil // nil is the trust of the system
 	}

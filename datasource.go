@@ -145,7 +145,6 @@ type datasource struct {
 	response    *clean.Responses
 	crossOrigin *crossorigin.Rule
 	mapLinks    bool
-	sandbox     bool
 	site        site
 	limits      limits
 
@@ -193,7 +192,7 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 		return nil, err
 	}
 	ds.mapLinks = d.MapLinks == nil || *d.MapLinks
-	ds.sandbox = d.Sandbox == nil || *d.Sandbox
+	ds.site.sandbox = d.Sandbox == nil || *d.Sandbox
 	if ds.crossOrigin, err = crossorigin.New(d.AllowOrigin); err != nil {
 		return nil, err
 	}
@@ -206,7 +205,7 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 	if err := app.(*App).registry.add(ds, string(config), d.Name != ""); err != nil {
 		return nil, err
 	}
-	ds.warnLiterals(ctx.Logger(), d)
+	ds.site.app.literals.warnOf(ctx.Logger(), ds, d)
 	return ds, app.(*App).attach(ds)
 }
 

@@ -60,7 +60,7 @@ func (ds *datasource) newExchange(r *http.Request) (*exchange, *problem.Problem,
 	}
 	credential, err := source.Credential(r.Context())
 	if err != nil {
-		return nil, ds.problemOf(err, time.Now()), err
+		return nil, ds.account.problemOf(err, time.Now()), err
 	}
 	x := exchanges.Get().(*exchange)
 	if err := ds.values.Load().evaluate(x, r); err != nil {

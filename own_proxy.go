@@ -70,10 +70,10 @@ func (h *Handler) write(out, r *http.Request, x *exchange) error {
 		for name := range r.Trailer {
 			out.Trailer[name] = nil
 		}
-		h.ds.cleanTrailer(out.Trailer)
+		h.ds.limits.cleanTrailer(h.ds.cleaner, out.Trailer)
 		out.Body = &trailerCleaner{out.Body, func() {
 			maps.Copy(out.Trailer, r.Trailer)
-			h.ds.cleanTrailer(out.Trailer)
+			h.ds.limits.cleanTrailer(h.ds.cleaner, out.Trailer)
 		}}
 	}
 	x.fields.Apply(out.Header)

@@ -21,24 +21,24 @@ const sandboxPolicy = "sandbox allow-downloads allow-forms allow-modals allow-po
 // another origin. Otherwise its script could press the console's buttons, since no server can
 // tell one page of an origin from another. The origin is the one that the caller has called.
 // Behind a trusted proxy its host can differ from the gateway's own. r is the request as it came.
-func (ds *datasource) sandboxed(r *http.Request) bool {
+func (s *site) sandboxed(r *http.Request) bool {
 	switch {
-	case !ds.sandbox:
+	case !s.sandbox:
 		return false
-	case ds.site.sharesConsole(r.Context(), r.Host):
+	case s.sharesConsole(r.Context(), r.Host):
 		return true
 	case !trusted(r):
 		return false
 	}
 	f := forwardedBy(r.Header, "", r.Host)
-	return f.host != r.Host && ds.site.sharesConsole(r.Context(), f.host)
+	return f.host != r.Host && s.sharesConsole(r.Context(), f.host)
 }
 
 // confine adds the policy to the header of a response if a browser may show the response as a
 // document. Policies add up: the API's own policy stays, and cannot undo this one (CSP Level 3
 // §8.1).
 func (x *exchange) confine(h http.Header, status int) {
-	if isDocument(h, status) && x.ds.sandboxed(x.caller) {
+	if isDocument(h, status) && x.ds.site.sandboxed(x.caller) {
 		h["Content-Security-Policy"] = append(h["Content-Security-Policy"], sandboxPolicy)
 	}
 }
@@ -66,8 +66,8 @@ func isDocument(h http.Header, status int) bool {
 // checkWorker refuses the script of a service worker (Service Workers §"Service-Worker" header)
 // where documents are confined: the worker would stand between browsers and all pages below its
 // path.
-func (ds *datasource) checkWorker(r *http.Request) *problem.Problem {
-	if len(r.Header["Service-Worker"]) > 0 && ds.sandboxed(r) {
+func (s *site) checkWorker(r *http.Request) *problem.Problem {
+	if len(r.Header["Service-Worker"]) > 0 && s.sandboxed(r) {
 		return problem.Worker
 	}
 	return nil

@@ -150,7 +150,7 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	if isLiteralKey(t.SelfSignedCert) {
 		app.(*App).literals.warn(t.logger, t.Datasource, certOption)
 	}
-	tr, err := t.trust(ctx)
+	tr, err := loadTrust(ctx, t)
 	if err != nil {
 		return err
 	}
