@@ -101,7 +101,7 @@ func (t *Transport) outgoing(req *http.Request, x *exchange, credential *auth.Cr
 	}
 	out, sent := x.cloneFor(req, x.join(target))
 	if host := x.ds.host(); host != "" {
-		if _, kept := t.keepsTo["Host"]; !kept {
+		if _, kept := t.headerUp["Host"]; !kept {
 			out.Host = host
 		}
 	}
@@ -124,7 +124,7 @@ func (t *Transport) outgoing(req *http.Request, x *exchange, credential *auth.Cr
 func (t *Transport) copyHeader(out, in http.Header, ds *datasource) {
 	for name, values := range in {
 		if ds.cleaner.Drops(name) {
-			n, kept := t.keepsTo[name]
+			n, kept := t.headerUp[name]
 			if !kept {
 				continue
 			}

@@ -65,7 +65,7 @@ type Transport struct {
 
 	bound    *datasource // of active health checks; nil where none is named
 	window   int
-	keepsTo  keeps
+	headerUp headerUp
 	rewrites bool // the proxy rewrites URLs, after the handler has cleaned them
 	guard    *dial.Guard
 	logger   *zap.Logger
@@ -138,7 +138,7 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 		t.Compression = new(bool)
 	}
 	proxy := proxyOf(ctx)
-	t.keepsTo = operatorHeaders(proxy)
+	t.headerUp = headerUpOf(proxy)
 	t.rewrites = proxy != nil && proxy.Rewrite != nil
 	app, err := ctx.App("authenticated_api")
 	if err != nil {

@@ -10,10 +10,10 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
-// keeps are the header fields of an outgoing request that the operator has set with the proxy's
-// header_up. For each it has the number of values, at the end, that are the operator's; -1 means
-// all.
-type keeps map[string]int
+// headerUp are the header fields of an outgoing request that the operator has set with the
+// proxy's header_up. For each it has the number of values, at the end, that are the operator's;
+// -1 means all.
+type headerUp map[string]int
 
 // proxyOf returns the proxy whose Provision is loading the transport at this moment, or nil.
 func proxyOf(ctx caddy.Context) *reverseproxy.Handler {
@@ -25,9 +25,9 @@ func proxyOf(ctx caddy.Context) *reverseproxy.Handler {
 	return nil
 }
 
-// operatorHeaders returns what the operator sets with the header_up of a proxy.
-func operatorHeaders(proxy *reverseproxy.Handler) keeps {
-	names := make(keeps)
+// headerUpOf returns the header fields that the operator sets with the header_up of a proxy.
+func headerUpOf(proxy *reverseproxy.Handler) headerUp {
+	names := make(headerUp)
 	if proxy == nil || proxy.Headers == nil || proxy.Headers.Request == nil {
 		return names
 	}
