@@ -18,7 +18,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, p *problem.Prob
 	setProblem(r, h.ds.name, p)
 	if h.Errors == "caddy" {
 		p.Hints(w.Header(), h.ds.name)
-		return caddyhttp.Error(p.Status(), p)
+		return caddyhttp.Error(p.Status(), p.Err())
 	}
 	return p.Write(w, r, h.ds.name)
 }
