@@ -54,9 +54,11 @@ func TestCloneIsUsedAgainOnlyIfUnreferenced(t *testing.T) {
 		_, _ = io.Copy(w, r.Body)
 	})
 	mux.HandleFunc("/early", func(w http.ResponseWriter, _ *http.Request) {
+		control := http.NewResponseController(w)
+		_ = control.EnableFullDuplex()
 		w.Header().Set("Content-Length", "0")
 		w.WriteHeader(http.StatusUnauthorized)
-		_ = http.NewResponseController(w).Flush()
+		_ = control.Flush()
 	})
 	mux.HandleFunc("/broken", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	server := httptest.NewUnstartedServer(mux)
