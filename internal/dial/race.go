@@ -31,10 +31,6 @@ func (g *Guard) race(ctx context.Context, network string, addrs []netip.AddrPort
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	type result struct {
-		conn net.Conn
-		err  error
-	}
 	results := make(chan result, 2)
 	start := func(addrs []netip.AddrPort) {
 		conn, err := dialSerial(ctx, network, addrs, dial)
@@ -57,11 +53,7 @@ func (g *Guard) race(ctx context.Context, network string, addrs []netip.AddrPort
 			running--
 			if res.err == nil {
 				if running > 0 {
-					go func() {
-						if late := <-results; late.err == nil {
-							_ = late.conn.Close()
-						}
-					}()
+					go closeNext(results)
 				}
 				return res.conn, nil
 			}
@@ -76,6 +68,19 @@ func (g *Guard) race(ctx context.Context, network string, addrs []netip.AddrPort
 				return nil, firstErr
 			}
 		}
+	}
+}
+
+// result is the outcome of dialling the addresses of one family.
+type result struct {
+	conn net.Conn
+	err  error
+}
+
+// closeNext closes the connection of the family that comes too late.
+func closeNext(results <-chan result) {
+	if late := <-results; late.err == nil {
+		_ = late.conn.Close()
 	}
 }
 
