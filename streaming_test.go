@@ -38,7 +38,7 @@ import (
 // both are a method whose credential never changes, and one for which bodies are kept while they stream.
 func both(t *testing.T) map[string]string {
 	t.Helper()
-	return map[string]string{"fixed": "auth bearer k1", "renewable": "auth bearer {file." + save(t, "k1\n") + "}"}
+	return map[string]string{"fixed": "auth bearer k1", "renewable": "auth bearer {file." + rig.Save(t, "k1\n") + "}"}
 }
 
 // newHTTPAPI runs an API of HTTP/1.1 without TLS until the test ends, that serves nobody without the credential.
@@ -67,10 +67,10 @@ func startFor(t *testing.T, base, options string) (gateway string) {
 // startTLS runs a gateway that speaks HTTP/1.1, 2 and 3, and returns its URL and what clients have to trust.
 func startTLS(t *testing.T, base, options string) (url string, client *tls.Config) {
 	t.Helper()
-	id := newCert(t, nil, nil)
-	addr := rig.Start(t, "https://GATEWAY {\ntls "+save(t, id.pem)+" "+save(t, id.keyPEM(t))+
+	id := rig.NewIdentity(t, nil, nil)
+	addr := rig.Start(t, "https://GATEWAY {\ntls "+rig.Save(t, id.PEM)+" "+rig.Save(t, id.KeyPEM(t))+
 		"\nauthenticated_api "+base+" {\n"+options+"\n}\n}")
-	return "https://" + addr, &tls.Config{RootCAs: pool(id)}
+	return "https://" + addr, &tls.Config{RootCAs: rig.Pool(id)}
 }
 
 // clientFor returns a client that speaks one version of HTTP only.
@@ -236,9 +236,9 @@ func TestStreamBothWays(t *testing.T) {
 	})
 	for name, auth := range both(t) {
 		eachVersion(t, func(t *testing.T, apiMajor int) {
-			id := newCert(t, nil, nil)
-			api := newTLSAPI(t, "127.0.0.1:0", apiMajor, &tls.Config{Certificates: []tls.Certificate{id.tls()}}, echo)
-			url, config := startTLS(t, "https://"+api.addr, auth+"\nself_signed_cert "+save(t, id.pem))
+			id := rig.NewIdentity(t, nil, nil)
+			api := newTLSAPI(t, "127.0.0.1:0", apiMajor, &tls.Config{Certificates: []tls.Certificate{id.TLS()}}, echo)
+			url, config := startTLS(t, "https://"+api.addr, auth+"\nself_signed_cert "+rig.Save(t, id.PEM))
 			for _, major := range []int{2, 3} {
 				body, feed := io.Pipe()
 				// Both sides' heads must pass before there is any body.
@@ -342,13 +342,13 @@ func TestStreamWebSocket(t *testing.T) {
 		})
 	}
 	t.Run("wss at the API", func(t *testing.T) {
-		id := newCert(t, nil, nil)
+		id := rig.NewIdentity(t, nil, nil)
 		server := httptest.NewUnstartedServer(upgraded(t, func(got string) bool { return got == "Bearer k1" }))
-		server.TLS = &tls.Config{Certificates: []tls.Certificate{id.tls()}}
+		server.TLS = &tls.Config{Certificates: []tls.Certificate{id.TLS()}}
 		server.EnableHTTP2 = true // such a server must be asked for HTTP/1.1 then
 		server.StartTLS()
 		t.Cleanup(server.Close)
-		gateway := startFor(t, server.URL, "auth bearer k1\nself_signed_cert "+save(t, id.pem))
+		gateway := startFor(t, server.URL, "auth bearer k1\nself_signed_cert "+rig.Save(t, id.PEM))
 		conn, err := net.Dial("tcp", gateway)
 		if err != nil {
 			t.Fatal(err)
@@ -363,7 +363,7 @@ func TestStreamWebSocket(t *testing.T) {
 			return got == "Bearer new"
 		}))
 		t.Cleanup(server.Close)
-		secret := save(t, "old\n")
+		secret := rig.Save(t, "old\n")
 		gateway := startFor(t, server.URL, "auth bearer {file."+secret+"}")
 		rotate(t, secret, "new")
 		conn, err := net.Dial("tcp", gateway)
@@ -394,7 +394,7 @@ func TestStreamWebSocketOverHTTP2(t *testing.T) {
 	}
 	server := httptest.NewServer(upgraded(t, func(got string) bool { return got == "Bearer k1" }))
 	t.Cleanup(server.Close)
-	url, config := startTLS(t, server.URL, "auth bearer {file."+save(t, "k1\n")+"}")
+	url, config := startTLS(t, server.URL, "auth bearer {file."+rig.Save(t, "k1\n")+"}")
 	// net/http's own client refuses the field :protocol.
 	transport := &http2.Transport{TLSClientConfig: config} //nolint:staticcheck // deprecated, but there is no other
 	t.Cleanup(transport.CloseIdleConnections)              //nolint:staticcheck // see above
@@ -453,7 +453,7 @@ func converse(t *testing.T, res *http.Response, feed *io.PipeWriter) {
 
 func TestStreamClients(t *testing.T) {
 	api := rig.NewAPI(t, nil)
-	url, config := startTLS(t, "http://"+api.Addr+"/v2", "auth bearer {file."+save(t, "k1\n")+"}")
+	url, config := startTLS(t, "http://"+api.Addr+"/v2", "auth bearer {file."+rig.Save(t, "k1\n")+"}")
 	for _, major := range []int{1, 2, 3} {
 		t.Run(protoOf(major), func(t *testing.T) {
 			client := clientFor(t, major, config)
@@ -487,9 +487,9 @@ func TestStreamClients(t *testing.T) {
 // newAPIOf runs an API of one version of HTTP, 2 being h2c where there is no TLS, and returns the directive's options.
 func newAPIOf(t *testing.T, version string, handler http.Handler) (base, options string) {
 	t.Helper()
-	id := newCert(t, nil, nil)
-	config := &tls.Config{Certificates: []tls.Certificate{id.tls()}}
-	trust := "self_signed_cert " + save(t, id.pem)
+	id := rig.NewIdentity(t, nil, nil)
+	config := &tls.Config{Certificates: []tls.Certificate{id.TLS()}}
+	trust := "self_signed_cert " + rig.Save(t, id.PEM)
 	switch version {
 	case "1.1":
 		server := httptest.NewServer(handler)
@@ -542,7 +542,7 @@ func TestStreamAPIs(t *testing.T) {
 			}))
 			proto := map[string]string{"1.1": "HTTP/1.1", "2": "HTTP/2.0", "h2c": "HTTP/2.0", "3": "HTTP/3.0"}[version]
 			host := base[strings.LastIndex(base, "/")+1:]
-			secret := save(t, "old\n")
+			secret := rig.Save(t, "old\n")
 			gateway := startFor(t, base+"/v2", "auth bearer {file."+secret+"}\n"+options)
 			for _, body := range []string{"", "body"} {
 				method := "GET"
@@ -836,7 +836,7 @@ func TestStreamRequestTrailers(t *testing.T) {
 				body, err := io.ReadAll(r.Body)
 				got <- fmt.Sprintf("%s %v %q %v", body, err, r.Header["X-Api-Key"], r.Trailer)
 			}))
-			for name, value := range map[string]string{"fixed": "k1", "renewable": "{file." + save(t, "k1\n") + "}"} {
+			for name, value := range map[string]string{"fixed": "k1", "renewable": "{file." + rig.Save(t, "k1\n") + "}"} {
 				t.Run(name, func(t *testing.T) {
 					url, config := startTLS(t, base, "auth api_key X-Api-Key "+value+"\n"+options)
 					for _, major := range []int{1, 2} {
@@ -924,7 +924,7 @@ func TestStreamDisconnect(t *testing.T) {
 				<-r.Context().Done()
 				ended <- struct{}{}
 			}))
-			url, config := startTLS(t, base, "auth bearer {file."+save(t, "k1\n")+"}\n"+options)
+			url, config := startTLS(t, base, "auth bearer {file."+rig.Save(t, "k1\n")+"}\n"+options)
 			for _, major := range []int{1, 2, 3} {
 				for _, path := range []string{"/midway", "/before"} {
 					client := clientFor(t, major, config)
@@ -979,7 +979,7 @@ func TestStreamMixedUp(t *testing.T) {
 				w.Header().Set("X-Id", id)
 				_, _ = io.WriteString(w, id)
 			}))
-			gateway := startFor(t, base+"/v2", "auth bearer {file."+save(t, "k1\n")+"}\nheader X-Id {http.request.header.X-Client}\n"+options)
+			gateway := startFor(t, base+"/v2", "auth bearer {file."+rig.Save(t, "k1\n")+"}\nheader X-Id {http.request.header.X-Client}\n"+options)
 			client := newClient(t)
 			kinds := []string{"plain", "hints", "hang", "body", "large"}
 			if version == "1.1" || version == "3" {

@@ -291,6 +291,18 @@ func (m *Method) Refresh(ctx context.Context, refused *auth.Credential) (*auth.C
 	return m.set.shared.Refresh(ctx, refused)
 }
 
+// SourceFor implements auth.PerRequest.
+func (m *Method) SourceFor(repl *caddy.Replacer) (source auth.Source, ok bool) {
+	if !m.PerUser() {
+		return m, true
+	}
+	key, ok := m.Key(repl)
+	if !ok {
+		return nil, false
+	}
+	return m.Source(key), true
+}
+
 // Confirm implements auth.Confirmer.
 func (m *Method) Confirm(fresh *auth.Credential) { m.set.shared.Confirm(fresh) }
 
@@ -320,7 +332,7 @@ func isLoopback(host string) bool {
 
 // Interface guards
 var (
-	_ auth.Method             = (*Method)(nil)
+	_ auth.PerRequest         = (*Method)(nil)
 	_ caddy.Provisioner       = (*Method)(nil)
 	_ caddy.Validator         = (*Method)(nil)
 	_ caddy.CleanerUpper      = (*Method)(nil)
