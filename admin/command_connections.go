@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 )
 
 func statusCommand() *cobra.Command {
@@ -43,7 +44,7 @@ It shows no secret. With --json it prints what the admin endpoint answers.`,
 			if err != nil {
 				return err
 			}
-			var statuses []*oauth.Status
+			var statuses []*connection.Status
 			if err := json.Unmarshal(answer, &statuses); err != nil {
 				return fmt.Errorf("reading the running Caddy's answer: %w", err)
 			}
@@ -97,11 +98,11 @@ the value that the option connection has for them.`
 
 func refreshCommand() *cobra.Command {
 	cmd := connectionCommand("refresh", func(cmd *cobra.Command, _ string, answer []byte) error {
-		status := new(oauth.Status)
+		status := new(connection.Status)
 		if err := json.Unmarshal(answer, status); err != nil {
 			return fmt.Errorf("reading the running Caddy's answer: %w", err)
 		}
-		return printStatuses(cmd.OutOrStdout(), []*oauth.Status{status}, time.Now())
+		return printStatuses(cmd.OutOrStdout(), []*connection.Status{status}, time.Now())
 	})
 	cmd.Short = "Asks the provider for a new token now"
 	cmd.Long = `

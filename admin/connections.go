@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 	"github.com/caddyserver/caddy/v2"
 )
@@ -71,18 +72,18 @@ func serveConnections(w http.ResponseWriter, r *http.Request) error {
 	} else if app, err := activeApp(); err == nil {
 		methods = app.OAuth()
 	}
-	list := make([]*oauth.Status, 0, len(methods)) // not nil, which JSON writes as null
+	list := make([]*connection.Status, 0, len(methods)) // not nil, which JSON writes as null
 	for _, method := range methods {
 		list = append(list, statusesOf(r.Context(), method)...)
 	}
-	slices.SortStableFunc(list, func(a, b *oauth.Status) int {
+	slices.SortStableFunc(list, func(a, b *connection.Status) int {
 		return cmp.Or(strings.Compare(a.Datasource, b.Datasource), strings.Compare(a.Connection, b.Connection))
 	})
 	return answerJSON(w, list)
 }
 
 // statusesOf returns the states of a datasource's connections.
-func statusesOf(ctx context.Context, method *oauth.Method) []*oauth.Status {
+func statusesOf(ctx context.Context, method *oauth.Method) []*connection.Status {
 	list, err := method.Statuses(ctx)
 	if err == nil {
 		return list
@@ -93,7 +94,7 @@ func statusesOf(ctx context.Context, method *oauth.Method) []*oauth.Status {
 	if errors.Is(err, record.ErrKeyMissing) {
 		text = "key_missing"
 	}
-	return []*oauth.Status{{Datasource: method.Datasource(), Grant: method.Grant, State: stateUnknown, LastError: text}}
+	return []*connection.Status{{Datasource: method.Datasource(), Grant: method.Grant, State: stateUnknown, LastError: text}}
 }
 
 // connectionHandler returns an admin handler for requests about one connection. serve gets the
@@ -236,7 +237,7 @@ func serveDisconnect(ctx context.Context, method *oauth.Method, key string) (any
 	if err != nil {
 		return nil, err
 	}
-	if status.State == oauth.StateNone {
+	if status.State == connection.StateNone {
 		return nil, caddy.APIError{
 			HTTPStatus: http.StatusNotFound,
 			Err:        fmt.Errorf("%s is not there; GET %sconnections lists those that are", connectionName(method, key), basePath),
@@ -245,7 +246,7 @@ func serveDisconnect(ctx context.Context, method *oauth.Method, key string) (any
 	// The client may hang up. A disconnection that has begun is finished all the same: otherwise
 	// the provider would keep tokens that nobody knows of.
 	err = source.Disconnect(context.WithoutCancel(ctx))
-	if revocation, ok := errors.AsType[*oauth.RevocationError](err); ok {
+	if revocation, ok := errors.AsType[*connection.RevocationError](err); ok {
 		caddy.Log().Named("admin.api").Warn("disconnected, but the tokens could not be revoked",
 			zap.String("datasource", method.Datasource()), zap.Error(revocation))
 		return disconnectResponse{Warning: warnNotRevoked}, nil

@@ -11,7 +11,7 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
-	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 )
 
 // TestAdminRequests: requests that name no connection, with and without a datasource that could
@@ -214,11 +214,11 @@ func TestAdminKeyMissing(t *testing.T) {
 	t.Setenv("TEST_KEY", seal.NewKey())
 	admin := startConnections(t, provider, storage)
 	status, text := askAdmin(t, admin, "GET", "connections", "")
-	var list []*oauth.Status
+	var list []*connection.Status
 	if err := json.Unmarshal([]byte(text), &list); err != nil || status != 200 || len(list) != 1 {
 		t.Fatalf("%d %s %v", status, text, err)
 	}
-	if robot := list[0]; robot.Datasource != "robot" || robot.State == oauth.StateConnected || !strings.Contains(robot.LastError, "key") {
+	if robot := list[0]; robot.Datasource != "robot" || robot.State == connection.StateConnected || !strings.Contains(robot.LastError, "key") {
 		t.Errorf("listed as %+v", robot)
 	}
 	// It only caches a token that can be had again.

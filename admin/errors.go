@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 	"github.com/caddyserver/caddy/v2"
@@ -29,10 +29,10 @@ func connectionError(h http.Header, subject string, err error) error {
 			Message: fmt.Sprintf("%s must be connected: %s; caddy authenticated-api connect <name> makes a link for that", subject, authorizationReason(e)),
 		}
 	}
-	if errors.Is(err, oauth.ErrNotRenewable) {
+	if errors.Is(err, connection.ErrNotRenewable) {
 		return caddy.APIError{HTTPStatus: http.StatusConflict, Err: err, Message: fmt.Sprintf("%s: %v", subject, err)}
 	}
-	if e, ok := errors.AsType[*oauth.EarlyRefusalError](err); ok {
+	if e, ok := errors.AsType[*connection.EarlyRefusalError](err); ok {
 		reason := &record.AuthorizationError{Reason: record.ReasonRefused, Code: e.Err.Code, Description: e.Err.Description}
 		return caddy.APIError{
 			HTTPStatus: http.StatusConflict, Err: err,

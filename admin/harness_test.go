@@ -22,6 +22,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/admin"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -149,13 +150,13 @@ func askAdminAs(t *testing.T, admin, method, path, contentType, body string) (in
 func listed(t *testing.T, admin, query string) []string {
 	t.Helper()
 	status, text := askAdmin(t, admin, "GET", "connections"+query, "")
-	var list []*oauth.Status
+	var list []*connection.Status
 	if err := json.Unmarshal([]byte(text), &list); err != nil || status != http.StatusOK {
 		t.Fatalf("%d %s: %v", status, text, err)
 	}
 	names := make([]string, 0, len(list))
 	for _, s := range list {
-		if s.State == oauth.StateConnected && (s.ExpiresAt == nil || s.RefreshedAt == nil) {
+		if s.State == connection.StateConnected && (s.ExpiresAt == nil || s.RefreshedAt == nil) {
 			t.Errorf("%+v lacks a time", s)
 		}
 		names = append(names, s.Datasource+"/"+s.Connection+"="+s.State)

@@ -13,11 +13,11 @@ import (
 	"time"
 	"unicode/utf16"
 
-	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 )
 
 // printStatuses prints a table of connections.
-func printStatuses(w io.Writer, statuses []*oauth.Status, now time.Time) error {
+func printStatuses(w io.Writer, statuses []*connection.Status, now time.Time) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "DATASOURCE\tCONNECTION\tGRANT\tSTATE\tEXPIRES\tREFRESHED\tLAST ERROR")
 	for _, s := range statuses {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 )
 
 func TestRelative(t *testing.T) {
@@ -44,16 +44,16 @@ func TestPrintStatuses(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	at := func(d time.Duration) *time.Time { at := now.Add(d); return &at }
 	var out bytes.Buffer
-	err := printStatuses(&out, []*oauth.Status{
+	err := printStatuses(&out, []*connection.Status{
 		{
-			Datasource: "crm", Connection: "ann", Grant: "authorization_code", State: oauth.StateConnected,
+			Datasource: "crm", Connection: "ann", Grant: "authorization_code", State: connection.StateConnected,
 			ExpiresAt: at(59 * time.Minute), RefreshedAt: at(-time.Minute),
 		},
 		{
-			Datasource: "crm", Connection: "a\x1b[2J\u202e\t\n\u009b", Grant: "authorization_code", State: oauth.StateReauthorize,
+			Datasource: "crm", Connection: "a\x1b[2J\u202e\t\n\u009b", Grant: "authorization_code", State: connection.StateReauthorize,
 			LastError: "invalid_grant",
 		},
-		{Datasource: "robot", Grant: "client_credentials", State: oauth.StateConnected},
+		{Datasource: "robot", Grant: "client_credentials", State: connection.StateConnected},
 	}, now)
 	const want = `
 DATASOURCE  CONNECTION                   GRANT               STATE                     EXPIRES  REFRESHED  LAST ERROR

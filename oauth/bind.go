@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
@@ -69,14 +70,14 @@ func (m *Method) Bind(env Environment) error {
 	m.logger = m.logger.With(zap.String("datasource", env.Datasource))
 	m.client = provider.New(m.tls, env.Dial)
 	m.client.Transport.Proxy = m.proxy.of
-	m.set = NewSet(m.config())
+	m.set = connection.NewSet(m.config())
 	return nil
 }
 
 // config returns what the connections need to know of the method.
-func (m *Method) config() Config {
+func (m *Method) config() connection.Config {
 	env := m.environment
-	return Config{
+	return connection.Config{
 		Configuration: env.Configuration, Datasource: env.Datasource, Identity: m.bound,
 		Grant: m.Grant, Interactive: m.Interactive(), PerUser: m.PerUser(),
 		Storage: env.Storage, Keys: env.Keys, Spool: env.Spool, Term: m.term(), CacheSize: env.CacheSize,
@@ -87,8 +88,8 @@ func (m *Method) config() Config {
 	}
 }
 
-// Source returns the source of a connection. key is "" for the shared one.
-func (m *Method) Source(key string) *Source { return m.set.Source(key) }
+// Source returns the source of a connection. name is "" for the shared one.
+func (m *Method) Source(name string) *connection.Source { return m.set.Source(name) }
 
 // Keep looks after the stored connections until ctx ends.
 func (m *Method) Keep(ctx context.Context) { m.set.Keep(ctx) }
@@ -97,7 +98,9 @@ func (m *Method) Keep(ctx context.Context) { m.set.Keep(ctx) }
 func (m *Method) Reseal(ctx context.Context) { m.set.Reseal(ctx) }
 
 // Statuses returns what is known of all connections of the datasource that have a record, in order of Connection.
-func (m *Method) Statuses(ctx context.Context) ([]*Status, error) { return m.set.Statuses(ctx) }
+func (m *Method) Statuses(ctx context.Context) ([]*connection.Status, error) {
+	return m.set.Statuses(ctx)
+}
 
 // identity is of what tokens are issued for. The secret is not part of it: a rotated secret must
 // not drop a valid token.

@@ -14,13 +14,14 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 	"golang.org/x/oauth2"
 )
 
 // FlowLifetime is how long a flow, and a ticket, can be used.
-const FlowLifetime = 10 * time.Minute
+const FlowLifetime = connection.FlowLifetime
 
 // Flow is an authorization that is under way in a browser (RFC 6749 §4.1). Nothing of it is kept in the gateway: the
 // browser keeps it, sealed, so it may end on another node.
@@ -66,7 +67,7 @@ func (f *Flow) Expired(now time.Time) bool { return expired(f.Began, now) }
 
 func expired(began, now time.Time) bool {
 	age := now.Sub(began)
-	return age < -clockSkew || age >= FlowLifetime
+	return age < -connection.ClockSkew || age >= FlowLifetime
 }
 
 // Seal returns the flow as text that only the gateways with the same key can read or make: visible ASCII, good for a cookie.
@@ -142,25 +143,9 @@ func (m *Method) begin(f *Flow) (*Flow, string, error) {
 
 // Finish redeems the code of a flow, and stores what the provider has issued; from then on the connection is served with
 // that. A flow that this process has finished already is not finished again: it returns what it returned then. One whose code
-// another process has sent fails with ErrSent. A flow of a ticket fails with ErrTicketUsed if the connection has changed since the ticket was made.
+// another process has sent fails with connection.ErrSent. A flow of a ticket fails with ErrTicketUsed if the connection has changed since the ticket was made.
 func (m *Method) Finish(ctx context.Context, flow *Flow, code string) error {
-	r, first := m.set.pool.redemption(flow.ID(), flow.Sent)
-	if r == nil {
-		return ErrSent
-	}
-	if first {
-		go func() {
-			defer close(r.done)
-			// The code is good once, so the browser's leaving must not end this.
-			r.err = safely(context.WithoutCancel(ctx), func(ctx context.Context) error { return m.finish(ctx, flow, code) })
-		}()
-	}
-	select {
-	case <-r.done:
-		return r.err
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return m.set.RedeemOnce(ctx, flow.ID(), flow.Sent, func(ctx context.Context) error { return m.finish(ctx, flow, code) })
 }
 
 func (m *Method) finish(ctx context.Context, flow *Flow, code string) error {
@@ -181,14 +166,14 @@ func (m *Method) finish(ctx context.Context, flow *Flow, code string) error {
 		return err
 	}
 	token.Connected = token.Obtained
-	err = s.install(ctx, token, unused)
+	err = s.Install(ctx, token, unused)
 	switch {
-	case errors.Is(err, ErrOvertaken) && flow.Ticket:
+	case errors.Is(err, connection.ErrOvertaken) && flow.Ticket:
 		err = ErrTicketUsed // by whoever was faster on another node, with this link or with another one
-	case !errors.Is(err, ErrOvertaken) && !errors.Is(err, ErrTicketUsed):
+	case !errors.Is(err, connection.ErrOvertaken) && !errors.Is(err, ErrTicketUsed):
 		return err
 	}
-	_ = m.revoke(ctx, token.Without(s.conn.token.Load()))
+	_ = m.revoke(ctx, token.Without(s.Token()))
 	return err
 }
 
@@ -261,7 +246,7 @@ func (m *Method) CheckTicket(ctx context.Context, t *Ticket) error {
 // current returns what there is of a connection. What was sealed with a key that is lost is nothing: a ticket may be the only way to
 // connect the account again.
 func (m *Method) current(ctx context.Context, connection string) (*record.Token, error) {
-	base, err := m.Source(connection).records.latest(ctx)
+	base, err := m.Source(connection).Latest(ctx)
 	if base == nil && errors.Is(err, record.ErrKeyMissing) {
 		return new(record.Token), nil
 	}

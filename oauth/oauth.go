@@ -23,6 +23,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/trust"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 	"github.com/caddyserver/caddy/v2"
@@ -159,7 +160,7 @@ type Method struct {
 	environment Environment
 	bound       string // the identity of what tokens are issued for
 	client      *provider.Client
-	set         *Set
+	set         *connection.Set
 }
 
 // Place is where a token goes: one of its fields is set.
@@ -272,7 +273,7 @@ func (m *Method) Credential(ctx context.Context) (*auth.Credential, error) {
 		// Nobody shares a connection that is one user's own.
 		return nil, &record.AuthorizationError{Reason: record.ReasonNotConnected}
 	}
-	return m.set.shared.Credential(ctx)
+	return m.set.Shared().Credential(ctx)
 }
 
 // Current implements auth.Method.
@@ -280,7 +281,7 @@ func (m *Method) Current() *auth.Credential {
 	if m.PerUser() {
 		return nil
 	}
-	return m.set.shared.Current()
+	return m.set.Shared().Current()
 }
 
 // Renewable implements auth.Method.
@@ -288,7 +289,7 @@ func (*Method) Renewable() bool { return true }
 
 // Refresh implements auth.Method.
 func (m *Method) Refresh(ctx context.Context, refused *auth.Credential) (*auth.Credential, error) {
-	return m.set.shared.Refresh(ctx, refused)
+	return m.set.Shared().Refresh(ctx, refused)
 }
 
 // SourceFor implements auth.PerRequest.
@@ -304,7 +305,7 @@ func (m *Method) SourceFor(repl *caddy.Replacer) (source auth.Source, ok bool) {
 }
 
 // Confirm implements auth.Confirmer.
-func (m *Method) Confirm(fresh *auth.Credential) { m.set.shared.Confirm(fresh) }
+func (m *Method) Confirm(fresh *auth.Credential) { m.set.Shared().Confirm(fresh) }
 
 // Cleanup implements caddy.CleanerUpper.
 func (m *Method) Cleanup() error {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
@@ -85,7 +86,7 @@ func (m *Method) revoke(ctx context.Context, token *record.Token) error {
 
 // issued returns the token of an answer.
 func (m *Method) issued(a *provider.Answer, to *provider.Config, before *record.Token) *record.Token {
-	token := record.New(issuedBy(a), m.term(), before)
+	token := record.New(connection.IssuedBy(a), m.term(), before)
 	// As of this request: a value from a file may have changed since the configuration was loaded.
 	token.Identity = m.identity(to)
 	return token
@@ -98,14 +99,11 @@ func (m *Method) term() record.Term {
 	}
 }
 
-// texts returns the tokens in use.
-func (conn *Connection) texts() []string { return conn.current().Secrets() }
-
 // Describe returns what the provider has written of an error, such as in the query of a callback,
 // as operators may see it: printable, at most 300 bytes, and without the secrets of the
 // datasource, the tokens of a connection, and more that is given. Callers of the API must not see
 // it.
-func (m *Method) Describe(connection, text string, more ...string) string {
+func (m *Method) Describe(name, text string, more ...string) string {
 	if text == "" {
 		return ""
 	}
@@ -113,15 +111,6 @@ func (m *Method) Describe(connection, text string, more ...string) string {
 	if err != nil {
 		return "" // whatever is secret in it cannot be known
 	}
-	to.Tokens = m.set.pool.known(connection).current().Secrets
+	to.Tokens = func() []string { return m.set.Secrets(name) }
 	return to.Describe(text, more...)
-}
-
-// issuedBy returns what a provider has issued in an answer.
-func issuedBy(a *provider.Answer) record.Issued {
-	return record.Issued{
-		Access: a.AccessToken, ID: a.IDToken, Refresh: a.RefreshToken,
-		Lifetime: a.Lifetime, Expired: a.Expired, IDLifetime: a.IDLifetime, RefreshLifetime: a.RefreshLifetime,
-		Received: a.Received,
-	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	oauthprovider "github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/caddyserver/caddy/v2"
 )
@@ -270,7 +271,7 @@ func (w *world) check(keys ...string) (redeemed int) {
 	var generations int
 	for _, key := range keys {
 		status, err := w.method.Source(key).Status(w.t.Context())
-		if err != nil || status.State != oauth.StateConnected {
+		if err != nil || status.State != connection.StateConnected {
 			w.t.Errorf("the state of %q is %+v, %v", key, status, err)
 			continue
 		}

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
@@ -109,7 +110,7 @@ func (v *visit) refresh(ds datasource, key string) error {
 	ctx, cancel := context.WithTimeout(v.r.Context(), actionTimeout)
 	defer cancel()
 	err := ds.Renew(ctx, key)
-	if errors.Is(err, oauth.ErrNotRenewable) { // an old page, which still has the button
+	if errors.Is(err, connection.ErrNotRenewable) { // an old page, which still has the button
 		return v.refuse(&messageNotRenewable)
 	}
 	if err != nil {
@@ -125,7 +126,7 @@ func (v *visit) disconnect(ds datasource, key string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(v.r.Context()), actionTimeout)
 	defer cancel()
 	err := ds.Disconnect(ctx, key)
-	if _, kept := errors.AsType[*oauth.RevocationError](err); kept {
+	if _, kept := errors.AsType[*connection.RevocationError](err); kept {
 		v.logger.Warn("disconnected, but the provider could not be told", zap.String("datasource", ds.Datasource()), zap.Error(err))
 		return v.showFailure(&messageNotRevoked, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
@@ -196,7 +197,7 @@ func (v *visit) finish(flow *oauth.Flow, ds datasource, code string) error {
 func (v *visit) notFinished(ctx context.Context, flow *oauth.Flow, ds datasource, err error) error {
 	_, failed := errors.AsType[*provider.Error](err)
 	late := ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded) && !failed // the datasource's own timeout may be longer
-	if late || errors.Is(err, oauth.ErrSent) {
+	if late || errors.Is(err, connection.ErrSent) {
 		v.logger.Warn("the provider has not answered yet; the account may still be connected", because(ds, err)...)
 		// A reload tells how it ended, where that is known; another gateway must not send the code again (RFC 6749 §4.1.2).
 		v.mark(flow, ds, func(f *oauth.Flow) { f.Sent = true })
@@ -211,7 +212,7 @@ func (v *visit) notFinished(ctx context.Context, flow *oauth.Flow, ds datasource
 	switch {
 	case errors.Is(err, oauth.ErrTicketUsed):
 		return v.show(&messageTicketUsedUp)
-	case errors.Is(err, oauth.ErrOvertaken):
+	case errors.Is(err, connection.ErrOvertaken):
 		return v.show(messageOvertaken.to(flow, ds))
 	}
 	return v.showFailure(messageOfFinish(err).to(flow, ds), err)

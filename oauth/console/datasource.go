@@ -12,6 +12,7 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -45,7 +46,7 @@ type datasource interface {
 	CheckTicket(context.Context, *oauth.Ticket) error
 	Finish(ctx context.Context, flow *oauth.Flow, code string) error
 
-	Status(ctx context.Context, connection string) (*oauth.Status, error)
+	Status(ctx context.Context, connection string) (*connection.Status, error)
 	Renew(ctx context.Context, connection string) error
 	Disconnect(ctx context.Context, connection string) error
 }
@@ -62,7 +63,7 @@ func adapt(methods []*oauth.Method) []datasource {
 }
 
 // Status implements datasource.
-func (m method) Status(ctx context.Context, connection string) (*oauth.Status, error) {
+func (m method) Status(ctx context.Context, connection string) (*connection.Status, error) {
 	return m.Source(connection).Status(ctx)
 }
 

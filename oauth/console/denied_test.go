@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
@@ -89,7 +90,7 @@ func TestNotRedeemed(t *testing.T) {
 		"key missing":     {record.ErrKeyMissing, 502, "a key that this gateway lacks"},
 		"storage":         {errors.New("read-only file system"), 502, "storage"},
 		"the ticket used": {oauth.ErrTicketUsed, 400, "connects an account once"},
-		"overtaken":       {oauth.ErrOvertaken, 409, "was given back to the provider"},
+		"overtaken":       {connection.ErrOvertaken, 409, "was given back to the provider"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ds := &fake{name: "crm"}
@@ -165,7 +166,7 @@ func TestRemedies(t *testing.T) {
 func TestWhatTheProviderSays(t *testing.T) {
 	const said, shown = `AADSTS70043: <b>expired</b>`, `<q>AADSTS70043: &lt;b&gt;expired&lt;/b&gt;</q>`
 	failed := &provider.Error{Host: "p", Status: 400, Code: "invalid_grant", Description: said}
-	status := &oauth.Status{State: oauth.StateReauthorize, LastError: "invalid_grant", LastDescription: said}
+	status := &connection.Status{State: connection.StateReauthorize, LastError: "invalid_grant", LastDescription: said}
 	for name, visit := range map[string]func(g *bed, ds *fake, user string) *answer{
 		"the card": func(g *bed, _ *fake, user string) *answer {
 			return g.do(ask{user: user, account: "a", path: "/connect/"})
@@ -179,11 +180,11 @@ func TestWhatTheProviderSays(t *testing.T) {
 			return g.do(ask{user: user, account: "a", method: "POST", path: "/connect/crm/refresh"})
 		},
 		"Refresh, too early": func(g *bed, ds *fake, user string) *answer {
-			ds.err = &oauth.EarlyRefusalError{Err: failed}
+			ds.err = &connection.EarlyRefusalError{Err: failed}
 			return g.do(ask{user: user, account: "a", method: "POST", path: "/connect/crm/refresh"})
 		},
 		"Disconnect": func(g *bed, ds *fake, user string) *answer {
-			ds.err = &oauth.RevocationError{Err: failed}
+			ds.err = &connection.RevocationError{Err: failed}
 			return g.do(ask{user: user, account: "a", method: "POST", path: "/connect/crm/disconnect"})
 		},
 		"the code": func(g *bed, ds *fake, user string) *answer {

@@ -24,6 +24,7 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -35,7 +36,7 @@ type fake struct {
 	perUser  bool   // the connection is {test.account}
 	base     string // the console's address; default https://gw.example/connect/
 	issuer   string
-	status   *oauth.Status
+	status   *connection.Status
 	readErr  error                     // of Status
 	err      error                     // of Begin, Finish, Renew and Disconnect
 	usedUp   error                     // of CheckTicket
@@ -137,15 +138,15 @@ func (f *fake) Finish(ctx context.Context, flow *oauth.Flow, code string) error 
 	return f.err
 }
 
-func (f *fake) Status(_ context.Context, connection string) (*oauth.Status, error) {
-	f.call("status %q", connection)
+func (f *fake) Status(_ context.Context, name string) (*connection.Status, error) {
+	f.call("status %q", name)
 	if f.readErr != nil {
 		return nil, f.readErr
 	}
 	if f.status != nil {
 		return f.status, nil
 	}
-	return &oauth.Status{Datasource: f.name, Connection: connection, State: oauth.StateNone}, nil
+	return &connection.Status{Datasource: f.name, Connection: name, State: connection.StateNone}, nil
 }
 
 func (f *fake) Renew(_ context.Context, connection string) error {

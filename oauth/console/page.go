@@ -12,7 +12,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
-	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
@@ -150,16 +150,16 @@ func (c *connectionView) unreadable(err error) {
 }
 
 // facts says what is known of a connection.
-func (c *connectionView) facts(ds datasource, status *oauth.Status, now time.Time) {
+func (c *connectionView) facts(ds datasource, status *connection.Status, now time.Time) {
 	c.Problem, c.Code = problem(status.LastError)
 	c.Says = status.LastDescription
 	switch {
-	case status.State == oauth.StateConnected:
+	case status.State == connection.StateConnected:
 		c.State, c.Words = "good", "Connected"
 		c.Since = momentOf(status.ConnectedAt, now)
 		c.Renewed = momentOf(status.RefreshedAt, now)
 		c.Expires = expiry(status, now)
-	case status.State == oauth.StateReauthorize:
+	case status.State == connection.StateReauthorize:
 		c.State, c.Words = "again", "Must be connected again"
 		c.Since = momentOf(status.ConnectedAt, now)
 		c.Note = "Callers are refused until somebody connects the account again."
@@ -179,7 +179,7 @@ func (c *connectionView) facts(ds datasource, status *oauth.Status, now time.Tim
 }
 
 // expiry says that nobody has to do anything: people worry when they see a token expire.
-func expiry(status *oauth.Status, now time.Time) string {
+func expiry(status *connection.Status, now time.Time) string {
 	switch at := status.ExpiresAt; {
 	case at == nil:
 		return "No end is known; used until the API refuses it"

@@ -15,6 +15,7 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
@@ -56,45 +57,45 @@ func TestPage(t *testing.T) {
 		hidden       bool // from bob
 	}{
 		"connected": {
-			ds: &fake{status: &oauth.Status{
-				State: oauth.StateConnected, Renewable: true, ConnectedAt: since(49 * time.Hour), RefreshedAt: since(20 * time.Minute), ExpiresAt: since(-40*time.Minute - time.Second),
+			ds: &fake{status: &connection.Status{
+				State: connection.StateConnected, Renewable: true, ConnectedAt: since(49 * time.Hour), RefreshedAt: since(20 * time.Minute), ExpiresAt: since(-40*time.Minute - time.Second),
 			}},
 			both: []string{"Connected<", "2 days ago", "20 minutes ago", "Ends in 40 minutes", "renewed by itself", "One account for all callers"},
 			ann:  []string{">Connect again<", `action="x/connect"`, `action="x/refresh"`, `action="x/disconnect"`, redirect},
 		},
 		"connected, expired": {
-			ds:   &fake{status: &oauth.Status{State: oauth.StateConnected, Renewable: true, ExpiresAt: since(time.Minute)}},
+			ds:   &fake{status: &connection.Status{State: connection.StateConnected, Renewable: true, ExpiresAt: since(time.Minute)}},
 			both: []string{"Has ended; renewed by itself with the next call"},
 		},
 		"connected, without refresh token": {
-			ds:   &fake{status: &oauth.Status{State: oauth.StateConnected, ExpiresAt: since(-40*time.Minute - time.Second)}},
+			ds:   &fake{status: &connection.Status{State: connection.StateConnected, ExpiresAt: since(-40*time.Minute - time.Second)}},
 			both: []string{"Ends in 40 minutes", "connect again by then"},
 			ann:  []string{">Connect again<", `action="x/disconnect"`}, annNot: []string{`action="x/refresh"`},
 		},
 		"connected, no expiry": {
-			ds:   &fake{status: &oauth.Status{State: oauth.StateConnected}},
+			ds:   &fake{status: &connection.Status{State: connection.StateConnected}},
 			both: []string{"used until the API refuses it"}, annNot: []string{`action="x/refresh"`},
 		},
 		"refused, and asked again": {
-			ds:   &fake{status: &oauth.Status{State: oauth.StateReauthorize, Renewable: true, LastError: "refused"}},
+			ds:   &fake{status: &connection.Status{State: connection.StateReauthorize, Renewable: true, LastError: "refused"}},
 			both: []string{"Must be connected again"}, ann: []string{`action="x/refresh"`},
 		},
 		"revoked": {
-			ds:     &fake{status: &oauth.Status{State: oauth.StateReauthorize, LastError: "revoked", ConnectedAt: since(time.Hour)}},
+			ds:     &fake{status: &connection.Status{State: connection.StateReauthorize, LastError: "revoked", ConnectedAt: since(time.Hour)}},
 			both:   []string{"Must be connected again", "1 hour ago"},
 			ann:    []string{"The provider has withdrawn the access", "<code>revoked</code>", ">Connect again<", `action="x/disconnect"`, redirect},
 			annNot: []string{`action="x/refresh"`},
 		},
 		"lost": {
-			ds:  &fake{status: &oauth.Status{State: oauth.StateReauthorize, LastError: "lost_in_crash"}},
+			ds:  &fake{status: &connection.Status{State: connection.StateReauthorize, LastError: "lost_in_crash"}},
 			ann: []string{"broke down in the very moment of a renewal"},
 		},
 		"a code nobody knows": {
-			ds:  &fake{status: &oauth.Status{State: oauth.StateConnected, LastError: "very_strange"}},
+			ds:  &fake{status: &connection.Status{State: connection.StateConnected, LastError: "very_strange"}},
 			ann: []string{"The token could not be renewed", "<code>very_strange</code>"},
 		},
 		"a hostile code": {
-			ds:     &fake{status: &oauth.Status{State: oauth.StateConnected, LastError: `"><script>alert(1)</script>`}},
+			ds:     &fake{status: &connection.Status{State: connection.StateConnected, LastError: `"><script>alert(1)</script>`}},
 			ann:    []string{"The token could not be renewed"},
 			annNot: []string{"script", "alert"},
 		},
@@ -115,7 +116,7 @@ func TestPage(t *testing.T) {
 		},
 		"client_credentials, not used yet": {ds: &fake{machine: true}, ann: []string{`action="x/refresh"`, "Not used yet"}, hidden: true},
 		"client_credentials": {
-			ds:     &fake{machine: true, status: &oauth.Status{State: oauth.StateConnected, Renewable: true, ExpiresAt: since(-time.Hour)}},
+			ds:     &fake{machine: true, status: &connection.Status{State: connection.StateConnected, Renewable: true, ExpiresAt: since(-time.Hour)}},
 			ann:    []string{`action="x/refresh"`, "own access"},
 			annNot: []string{`action="x/connect"`, `action="x/disconnect"`, "<textarea"},
 			hidden: true,
@@ -195,7 +196,7 @@ func TestPolicy(t *testing.T) {
 
 // TestStructure checks what people who do not see a page need of it.
 func TestStructure(t *testing.T) {
-	g := newBed(t, &fake{name: "crm"}, &fake{name: "files", status: &oauth.Status{State: oauth.StateConnected}})
+	g := newBed(t, &fake{name: "crm"}, &fake{name: "files", status: &connection.Status{State: connection.StateConnected}})
 	body := g.do(ask{user: "ann", path: "/connect/"}).is(200).Body.String()
 	for part, count := range map[string]int{
 		"<h1": 1, "<h2": 2, "<header": 1, "<main>": 1, `<html lang="en">`: 1, `name="viewport"`: 1, "<title>": 1, "<label": 2, "<textarea": 2,
@@ -287,10 +288,10 @@ func TestFailures(t *testing.T) {
 		"a GitHub client":     {"refresh", &provider.Error{Status: 200, Code: "incorrect_client_credentials"}, 502, "client id and secret"},
 		"a Slack client":      {"refresh", &provider.Error{Status: 200, Code: "bad_client_secret"}, 502, "client id and secret"},
 		"a code nobody knows": {"refresh", &provider.Error{Status: 400, Code: "strange"}, 503, "a reason that this gateway does not know"},
-		"not renewable":       {"refresh", oauth.ErrNotRenewable, 409, "given no refresh token"},
+		"not renewable":       {"refresh", connection.ErrNotRenewable, 409, "given no refresh token"},
 		"key":                 {"refresh", record.ErrKeyMissing, 503, "a key that this gateway lacks"},
 		"disconnect":          {"disconnect", errors.New("read-only"), 503, "Its log says what"},
-		"not revoked":         {"disconnect", &oauth.RevocationError{Err: errors.New("503")}, 200, "Remove the access in your account"},
+		"not revoked":         {"disconnect", &connection.RevocationError{Err: errors.New("503")}, 200, "Remove the access in your account"},
 		"cannot begin":        {"connect", errors.New("{file.x} is empty"), 503, "configuration or storage"},
 		"nothing wrong":       {"refresh", nil, 303, ""},
 	} {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 )
 
 // TestTwentyTabs has twenty flows under way at once, which end in another order.
@@ -110,7 +110,7 @@ func TestNoAnswerYet(t *testing.T) {
 			}
 
 			// Another gateway is told that the code was sent, and does not send it again.
-			ds.err, ds.finished = oauth.ErrSent, nil
+			ds.err, ds.finished = connection.ErrSent, nil
 			again := ask{user: "ann", path: once.path, cookies: []*http.Cookie{a.fresh()}}
 			a = g.do(again).is(504).says("The provider has not answered yet")
 			ds.err = nil

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
@@ -264,7 +265,7 @@ func loggedDenial(code string) string {
 	return "other"
 }
 
-// problems are the errors of a token endpoint (RFC 6749 §5.2), and what else [oauth.Status] has as the
+// problems are the errors of a token endpoint (RFC 6749 §5.2), and what else [connection.Status] has as the
 // last error but for a [record.Reason], in plain words.
 var problems = map[string]string{
 	"invalid_grant":             "The provider does not accept the grant any more: it has expired, was used already, or was withdrawn.",
@@ -324,7 +325,7 @@ func messageOf(title string, err error) *message {
 		m.Hint = "The account must be connected again."
 		return m
 	}
-	if _, ok := errors.AsType[*oauth.EarlyRefusalError](err); ok {
+	if _, ok := errors.AsType[*connection.EarlyRefusalError](err); ok {
 		m.Status = http.StatusConflict
 		m.Text = "The provider refuses to renew the access now. The access that there is goes on until it ends; then the provider is asked again."
 		m.Hint = "If somebody has removed the gateway's access at the provider, press Connect again."

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package oauth
+package connection
 
 import (
 	"context"
@@ -61,13 +61,10 @@ func (s *Source) Disconnect(ctx context.Context) error {
 	return err
 }
 
-// ErrOvertaken says that another account was connected at the same time, on another node, and counts.
-var ErrOvertaken = errors.New("another account was connected at the same time, and is in use; this one was given back")
-
-// install puts the token of a new grant into the place of whatever is there, unless one of the checks refuses that. Every node
+// Install puts the token of a new grant into the place of whatever is there, unless one of the checks refuses that. Every node
 // must have been able to see it before it counts: another one may connect an account, or use the one before, at the same time.
 // Of two accounts the one that was written last counts. It returns ErrOvertaken if that is not this one.
-func (s *Source) install(ctx context.Context, token *record.Token, checks ...func(base *record.Token) error) error {
+func (s *Source) Install(ctx context.Context, token *record.Token, checks ...func(base *record.Token) error) error {
 	return s.exclusively(ctx, func(ctx context.Context) error {
 		base, _, err := s.claims.settled(ctx)
 		for _, check := range checks {
@@ -83,7 +80,7 @@ func (s *Source) install(ctx context.Context, token *record.Token, checks ...fun
 		}
 		token.Grant = rand.Text()
 		s.conn.startOver()
-		s.conn.install(token.Grant)
+		s.conn.noteGrant(token.Grant)
 		for {
 			s.records.saveAndUse(ctx, token)
 			if s.conn.owing() {
@@ -94,7 +91,7 @@ func (s *Source) install(ctx context.Context, token *record.Token, checks ...fun
 			case by == nil || err != nil:
 				return nil //nolint:nilerr // the same
 			case by.Generation >= token.Generation && by.End.Reason != record.ReasonDisconnected && (base == nil || !by.SameGrant(base)):
-				s.conn.install("")
+				s.conn.noteGrant("")
 				_, _ = s.records.latest(ctx) // that one is in use from now on
 				return ErrOvertaken
 			}
@@ -103,3 +100,9 @@ func (s *Source) install(ctx context.Context, token *record.Token, checks ...fun
 		}
 	})
 }
+
+// Latest reads the record, and returns the newest token that is known now.
+func (s *Source) Latest(ctx context.Context) (*record.Token, error) { return s.records.latest(ctx) }
+
+// Token returns the token in use, or nil.
+func (s *Source) Token() *record.Token { return s.conn.token.Load() }

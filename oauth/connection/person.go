@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package oauth
+package connection
 
 import (
 	"context"
@@ -86,7 +86,7 @@ func (g *person) redeem(ctx context.Context, mine, refused *record.Token) (held 
 	}
 	// From here on nothing must end what has begun: the next refresh token is in the answer.
 	ctx = context.WithoutCancel(ctx)
-	answer, err := g.set.Redeem(ctx, g.conn.texts, mine.Refresh)
+	answer, err := g.set.Redeem(ctx, g.conn.secrets, mine.Refresh)
 	if wait, asks := g.asksAgain(mine, answer, err, refused != nil); asks {
 		doubtful = doubtful || deliveryOf(err).Uncertain()
 		_ = sleep(ctx, wait)
@@ -95,7 +95,7 @@ func (g *person) redeem(ctx context.Context, mine, refused *record.Token) (held 
 		if !again {
 			return held, err
 		}
-		answer, err = g.set.Redeem(ctx, g.conn.texts, mine.Refresh)
+		answer, err = g.set.Redeem(ctx, g.conn.secrets, mine.Refresh)
 	}
 	if err != nil {
 		return true, g.failed(ctx, mine, answer, err, doubtful, refused != nil)
@@ -162,7 +162,7 @@ func (g *person) redeemed(ctx context.Context, mine *record.Token, answer *provi
 
 // answered returns the token of the answer to a refresh: the generation after mine.
 func (g *person) answered(mine *record.Token, answer *provider.Answer) *record.Token {
-	token := record.New(issuedBy(answer), g.records.store.Term, mine)
+	token := record.New(IssuedBy(answer), g.records.store.Term, mine)
 	if g.records.store.Term.IDToken && answer.IDToken == "" {
 		g.set.Logger.Warn("the answer to a refresh has no id_token, so the one before it is sent until it ends; ask for the scope openid, " +
 			"or send the access token")

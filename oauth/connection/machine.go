@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package oauth
+package connection
 
 import (
 	"context"
@@ -27,7 +27,7 @@ func (g *machine) renew(ctx context.Context, _ *record.Token) error {
 	if taken {
 		return nil
 	}
-	token, err := g.set.Fetch(ctx, g.conn.texts, before)
+	token, err := g.set.Fetch(ctx, g.conn.secrets, before)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package oauth
+package connection
 
 import (
 	"context"
@@ -43,8 +43,8 @@ const (
 	// leaseSlack is by how much a lease is longer than the wait for the lock and the token request.
 	leaseSlack = 2 * time.Second
 
-	// clockSkew is how far apart the clocks of nodes may be.
-	clockSkew = time.Minute
+	// ClockSkew is how far apart the clocks of nodes may be.
+	ClockSkew = time.Minute
 
 	// longDead is how old a claim may be beyond its lease. An older claim is ignored at once, even if the
 	// clocks of nodes differ.

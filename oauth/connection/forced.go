@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package oauth
+package connection
 
 import (
 	"time"
@@ -50,5 +50,4 @@ func (s *Source) Confirm(*auth.Credential) {
 var (
 	_ auth.Source    = (*Source)(nil)
 	_ auth.Confirmer = (*Source)(nil)
-	_ auth.Confirmer = (*Method)(nil)
 )

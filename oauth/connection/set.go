@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package oauth
+package connection
 
 import (
 	"context"
@@ -100,29 +100,30 @@ type Set struct {
 
 // NewSet returns the connections of a datasource. What is known of them from earlier configurations goes on.
 func NewSet(cfg Config) *Set {
-	shared, _ := pools.LoadOrStore(poolKey(cfg), new(Pool))
-	return newSet(cfg, shared.(*Pool))
+	pool, _ := pools.LoadOrStore(poolKey(cfg), new(Pool))
+	return pool.(*Pool).NewSet(cfg)
 }
 
 func poolKey(cfg Config) string { return cfg.Datasource + "\x00" + cfg.Identity }
 
-func newSet(cfg Config, pool *Pool) *Set {
+// NewSet returns the connections of a datasource that are in a pool.
+func (p *Pool) NewSet(cfg Config) *Set {
 	if cfg.CacheSize == 0 {
 		cfg.CacheSize = DefaultCacheSize
 	}
 	set := &Set{
-		Config: cfg, pool: pool, life: cfg.Timeout + 2*record.StorageTimeout,
+		Config: cfg, pool: p, life: cfg.Timeout + 2*record.StorageTimeout,
 		slots: record.NewSlots(), // a new configuration may have a storage that works
 	}
 	if cfg.Interactive {
-		set.presence = pool.presenceOf(set)
+		set.presence = p.presenceOf(set)
 		set.lease = lockPatience + cfg.Timeout + leaseSlack
 		set.life = 2*set.lease + recheckDeadline + 2*cfg.Timeout + 4*record.StorageTimeout // another's claim, and then the own
 	}
-	set.shared = set.newSource("", pool.state("", cfg.CacheSize))
+	set.shared = set.newSource("", p.connection("", cfg.CacheSize))
 	set.shared.conn.source.Store(set.shared)
 	set.shared.conn.clearFailures()
-	pool.bind(set) // at the end: others use it from now on
+	p.bind(set) // at the end: others use it from now on
 	return set
 }
 
@@ -144,7 +145,7 @@ func (set *Set) newSource(connection string, conn *Connection) *Source {
 		Identity: set.Identity, Term: set.Term, Person: set.Interactive, Announce: set.presence.announce, Node: set.presence.own(), Spool: set.Spool, Logger: set.Logger,
 	}
 	if connection != "" {
-		store.UnknownKeys = set.pool.strangers.Load
+		store.UnknownKeys = set.pool.unknownKeys.Load
 	}
 	token := conn.token.Load()
 	conn.token.CompareAndSwap(token, set.Term.Recount(token))
@@ -165,12 +166,18 @@ func (set *Set) Reseal(ctx context.Context) {
 	}
 }
 
+// Shared returns the source of the shared connection.
+func (set *Set) Shared() *Source { return set.shared }
+
+// Secrets returns the tokens of a connection that are in memory.
+func (set *Set) Secrets(name string) []string { return set.pool.known(name).current().Secrets() }
+
 // Source returns the source of a connection. key is "" for the shared one.
 func (set *Set) Source(key string) *Source {
 	if key == "" {
 		return set.shared
 	}
-	st := set.pool.state(key, set.CacheSize)
+	st := set.pool.connection(key, set.CacheSize)
 	before := st.source.Load()
 	if before != nil && before.set.configuredWith(set) {
 		return before

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package oauth
+package connection
 
 import (
 	"errors"
@@ -12,40 +12,40 @@ const destructPatience = 30 * time.Second
 
 // mustEnd sets by when everything must have ended if no other configuration goes on with the
 // connections; zero: destructPatience says.
-func (c *Pool) mustEnd(by time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.endBy = by
+func (p *Pool) mustEnd(by time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.endBy = by
 }
 
 // Destruct implements caddy.Destructor: it is called when no configuration uses the connections
 // any more. On their way may be answers with refresh tokens that exist nowhere else, and they are
 // waited for, but no longer than Caddy waits for requests.
-func (c *Pool) Destruct() error {
-	c.mu.RLock()
-	end := c.endBy
-	c.mu.RUnlock()
+func (p *Pool) Destruct() error {
+	p.mu.RLock()
+	end := p.endBy
+	p.mu.RUnlock()
 	if latest := time.Now().Add(destructPatience); end.IsZero() || end.After(latest) {
 		end = latest
 	}
-	c.ends.Store(end.UnixNano())
-	for c.pending() && time.Now().Before(end) {
+	p.ends.Store(end.UnixNano())
+	for p.pending() && time.Now().Before(end) {
 		time.Sleep(20 * time.Millisecond)
 	}
-	c.ends.Store(min(end.UnixNano(), time.Now().UnixNano()))
-	err := c.spool()
-	if c.presence != nil && !c.pending() {
-		c.presence.leave()
+	p.ends.Store(min(end.UnixNano(), time.Now().UnixNano()))
+	err := p.spool()
+	if p.presence != nil && !p.pending() {
+		p.presence.leave()
 	}
 	return err
 }
 
 // spool leaves what could not be stored for the next process.
-func (c *Pool) spool() error {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
+func (p *Pool) spool() error {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
 	var errs []error
-	for _, st := range c.states {
+	for _, st := range p.connections {
 		st.mu.Lock()
 		token := st.unsaved
 		st.mu.Unlock()
@@ -57,21 +57,21 @@ func (c *Pool) spool() error {
 }
 
 // endsIn reports whether nobody will wait for what takes so long.
-func (c *Pool) endsIn(d time.Duration) bool {
-	ends := c.ends.Load()
+func (p *Pool) endsIn(d time.Duration) bool {
+	ends := p.ends.Load()
 	return ends != 0 && time.Now().Add(d).UnixNano() > ends
 }
 
 // pending reports whether something is under way that cannot be had again.
-func (c *Pool) pending() bool {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	for _, st := range c.states {
+func (p *Pool) pending() bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for _, st := range p.connections {
 		if st.pending() {
 			return true
 		}
 	}
-	for _, r := range c.flows {
+	for _, r := range p.flows {
 		select {
 		case <-r.done:
 		default:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package oauth
+package connection
 
 import (
 	"context"
@@ -144,7 +144,7 @@ func (set *Set) maintainAll(ctx context.Context) (round, error) {
 	})
 	workers.Wait()
 	if err == nil || strangers > 0 {
-		set.pool.strangers.Store(strangers > 0)
+		set.pool.unknownKeys.Store(strangers > 0)
 	}
 	if err != nil {
 		return round{n, false, some.Load()}, err

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package oauth
+package connection
 
 import (
 	"context"
@@ -62,6 +62,9 @@ func (st *Connection) current() *record.Token {
 	return st.token.Load()
 }
 
+// secrets returns the tokens in use.
+func (st *Connection) secrets() []string { return st.current().Secrets() }
+
 // noteSlowWrite notes that something was written too late, on a reading that began then, or may still be, which is the zero time.
 func (st *Connection) noteSlowWrite(from time.Time, wait time.Duration) {
 	st.mu.Lock()
@@ -109,8 +112,8 @@ func unixNano(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-// install notes the grant that this process puts into the place of what was there, "" if that has failed.
-func (st *Connection) install(grant string) {
+// noteGrant notes the grant that this process puts into the place of what was there, "" if that has failed.
+func (st *Connection) noteGrant(grant string) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.connectedHere = grant

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package connection
+
+import (
+	"crypto/rand"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
+	"github.com/caddyserver/caddy/v2"
+)
+
+// Pool has the connections of one datasource that are in memory. It outlives reloads: the sets of all
+// configurations share it.
+type Pool struct {
+	mu          sync.RWMutex
+	connections map[string]*Connection // by name
+	flows       map[string]*redemption // by the ID of the flow
+	sets        []*Set                 // those whose configuration has not ended, the newest one last
+	endBy       time.Time              // by when the last configuration wants everything to have ended; zero: unknown
+
+	keeper        keeperClock
+	node          string    // names this process's entry; see presence
+	presence      *presence // of the configuration that was bound last
+	configuration any       // of which presence is
+
+	unknownKeys atomic.Bool  // there are records that no key here opens
+	ends        atomic.Int64 // when nobody waits any more for what is under way, in Unix ns; 0 while in use
+}
+
+// pools has the pools of all datasources.
+var pools = caddy.NewUsagePool()
+
+// connection returns the connection with a name. limit bounds how many are kept in memory.
+func (p *Pool) connection(name string, limit int) *Connection {
+	if conn := p.known(name); conn != nil {
+		if !conn.used.Load() {
+			conn.used.Store(true)
+		}
+		return conn
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if conn := p.connections[name]; conn != nil {
+		return conn
+	}
+	if len(p.connections) >= limit {
+		p.forget(limit)
+	}
+	conn := new(Connection)
+	conn.used.Store(true)
+	p.put(name, conn)
+	return conn
+}
+
+// put adds a connection. The caller holds mu.
+func (p *Pool) put(name string, conn *Connection) {
+	if p.connections == nil {
+		p.connections = make(map[string]*Connection)
+	}
+	p.connections[name] = conn
+}
+
+// known returns the connection with a name, or nil if it is not in memory.
+func (p *Pool) known(name string) *Connection {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.connections[name]
+}
+
+// retain puts a connection back that was forgotten while a request still had it: what its renewal brings
+// must be known when the process ends.
+func (p *Pool) retain(name string, conn *Connection) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.connections[name] == nil {
+		p.put(name, conn)
+	}
+}
+
+// forget drops connections that have not been used lately and in which nothing is under way, until there
+// is room for another one. The storage has what they knew. It is the clock algorithm with a random hand,
+// since an iteration over a map of Go begins anywhere. The caller holds mu.
+func (p *Pool) forget(limit int) {
+	probes := 0
+	for name, conn := range p.connections {
+		if probes++; probes > 64 || len(p.connections) < limit {
+			return
+		}
+		if conn.used.Swap(false) || name == "" || conn.busy() {
+			continue
+		}
+		delete(p.connections, name)
+	}
+}
+
+// bind notes that a set is in use.
+func (p *Pool) bind(set *Set) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sets = append(p.sets, set)
+}
+
+// unbind notes that a set's configuration has ended.
+func (p *Pool) unbind(set *Set) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sets = slices.DeleteFunc(p.sets, func(other *Set) bool { return other == set })
+}
+
+// successor returns set while its configuration runs; once it has ended, the newest set whose
+// configuration runs, or nil. An ended configuration may name an old storage or old keys.
+func (p *Pool) successor(set *Set) *Set {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	switch n := len(p.sets); {
+	case slices.Contains(p.sets, set):
+		return set
+	case n == 0:
+		return nil
+	default:
+		return p.sets[n-1]
+	}
+}
+
+// presenceOf returns the presence in a set's storage. The sets of one configuration share it.
+func (p *Pool) presenceOf(set *Set) *presence {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.presence != nil && p.configuration != nil && p.configuration == set.Configuration {
+		return p.presence
+	}
+	if p.node == "" {
+		p.node = rand.Text() + ".node"
+	}
+	storage := record.Bounded{Storage: set.Storage, Slots: set.slots}
+	p.presence, p.configuration = newPresence(storage, set.Datasource, p.node), set.Configuration
+	return p.presence
+}
