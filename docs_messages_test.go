@@ -149,3 +149,25 @@ func TestDocsReasons(t *testing.T) {
 		}
 	}
 }
+
+// TestDocsPages: the title of each page that says one thing is explained.
+func TestDocsPages(t *testing.T) {
+	page := read(t, "docs/troubleshooting.md")
+	var titles int
+	inspect(t, func(n ast.Node) bool {
+		pair, ok := n.(*ast.KeyValueExpr)
+		if !ok || nameOf(pair.Key) != "Title" {
+			return true
+		}
+		if title, ok := text(pair.Value); ok {
+			titles++
+			if !strings.Contains(page, `"`+title+`"`) {
+				t.Errorf("docs/troubleshooting.md does not have the page %q", title)
+			}
+		}
+		return true
+	})
+	if titles < 30 {
+		t.Errorf("only %d titles were found", titles)
+	}
+}
