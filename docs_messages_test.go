@@ -47,6 +47,13 @@ func logMessages(t *testing.T) (all []string) {
 		if !ok {
 			return true
 		}
+		if strings.HasPrefix(nameOf(call.Fun), "warn") { // a function that hands its message to a logger
+			for _, arg := range call.Args {
+				if message, ok := text(arg); ok && strings.Contains(message, " ") {
+					all = append(all, message)
+				}
+			}
+		}
 		method, ok := call.Fun.(*ast.SelectorExpr)
 		if !ok || !strings.HasSuffix(strings.ToLower(nameOf(method.X)), "logger") && nameOf(method.X) != "Named" {
 			return true
@@ -60,8 +67,11 @@ func logMessages(t *testing.T) (all []string) {
 			return true
 		}
 		if len(call.Args) > arg {
-			if message, ok := text(call.Args[arg]); ok {
+			message, ok := text(call.Args[arg])
+			if ok {
 				all = append(all, message)
+			} else if _, parameter := call.Args[arg].(*ast.Ident); !parameter {
+				t.Errorf("a message is made at run time: %v", call.Args[arg])
 			}
 		}
 		return true
