@@ -221,7 +221,7 @@ func accessed(t *testing.T, log, last string) map[string]bool {
 }
 
 // TestAccessLogBehindAuth: nor are they there when the authentication in front refuses them, as it does with the first request of a
-// browser, if the site says so, as docs/connecting.md does: the console never sees such a request.
+// browser, if the site says so, as the README does: the console never sees such a request.
 func TestAccessLogBehindAuth(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	g := newGateway(t)
