@@ -19,8 +19,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	authenticatedapi "github.com/authenticated-api/caddy-authenticated-api"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+
+	authenticatedapi "github.com/authenticated-api/caddy-authenticated-api"
 )
 
 // TestDocsBlocks adapts every Caddyfile of every page, and parses every piece of JSON.
