@@ -4,118 +4,14 @@ package oauth_test
 
 import (
 	"encoding/base64"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
-
-	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
-	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
-	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 )
-
-// people may sign in at the gateway; a password is the user's name. The cost of the hashes is the lowest, since that of others is
-// felt in each request.
-const people = `basic_auth {
-ann $2a$04$tT7nb41dIQX.FTQ3YAxBYuE2MgQSbgJL7OO5t4b4AKy.j4eGaIQkW
-bob $2a$04$VcJ8Hmyvd3Db533IohTjp.D4MdrGT36g2VhqiLThAEBYT4UDe4Ize
-eve $2a$04$vUOm8oegzw2xgiTRloeNk.ie0KVatxGemzd15oINdoNLSSA4tPZle
-}
-`
-
-// bed is a gateway with the grant authorization_code, on /shared for all callers and on /own for each user, the console on
-// /connect for people and on /open for anybody, the provider and the API.
-type bed struct {
-	t         testing.TB
-	p         *provider.Provider
-	api       *api
-	addr      string
-	operators string // default: ann
-	more      string // lines of both oauth2 blocks
-	site      func() string
-}
-
-// newBed makes one for a gateway at an address; what it takes to run it is the caller's.
-func newBed(t testing.TB, addr string, p *provider.Provider) *bed {
-	t.Helper()
-	b := &bed{t: t, p: p, api: newAPI(t, p), addr: addr, operators: "ann"}
-	p.Register(provider.ClientID, provider.ClientSecret, b.redirect())
-	b.site = b.caddyfile
-	return b
-}
-
-// startBed runs one in this process.
-func startBed(t testing.TB, p *provider.Provider, more string) (*bed, *gateway) {
-	t.Helper()
-	g := newGateway(t)
-	b := newBed(t, g.addr, p)
-	b.more = more
-	g.load(t, b.site())
-	return b, g
-}
-
-func (b *bed) redirect() string { return "http://" + b.addr + "/connect/callback" }
-
-// method is the option auth.
-func (b *bed) method(more string) string {
-	return fmt.Sprintf("auth oauth2 authorization_code {\nauthorization_url %s\ntoken_url %s\nredirect_url %s\nclient_id gateway\n"+
-		"client_secret {env.CLIENT_SECRET}\nscopes read offline_access\n%s\n%s\n}", b.p.AuthorizationURL(), b.p.TokenURL(), b.redirect(), b.more, more)
-}
-
-func (b *bed) caddyfile() string {
-	operators := ""
-	if b.operators != "" {
-		operators = "operators " + b.operators
-	}
-	return fmt.Sprintf("log\n"+
-		"handle_path /connect/* {\n%[1]sauthenticated_api_console {\n%[2]s\n}\n}\n"+
-		"handle_path /open/* {\nauthenticated_api_console {\n%[2]s\n}\n}\n"+
-		"handle_path /own/* {\n%[1]sauthenticated_api %[3]s {\nname own\n%[4]s\n}\n}\n"+
-		"handle_path /shared/* {\nauthenticated_api %[3]s {\nname shared\n%[5]s\n}\n}\n",
-		people, operators, b.api.URL, b.method("connection {http.auth.user.id}"), b.method(""))
-}
-
-// loadAnyHost loads the site of a bed for requests to any host, as a gateway has it that trusts a proxy in front.
-func (g *gateway) loadAnyHost(t testing.TB, b *bed) {
-	t.Helper()
-	_, port, _ := strings.Cut(g.addr, ":")
-	if err := rig.Load(strings.Replace(g.config(b.site()), "\nhttp://"+g.addr+" {", "\nhttp://:"+port+" {\nbind 127.0.0.1", 1)); err != nil {
-		t.Fatalf("loading the configuration: %v", err)
-	}
-}
-
-// newCodeProcess makes a bed with a Caddy in a process of its own, which does not run yet. dir may be another one's.
-func newCodeProcess(t *testing.T, p *provider.Provider, dir, options string) (*bed, *process) {
-	t.Helper()
-	if dir == "" {
-		dir = tempDir(t)
-	}
-	addr := rig.Free(t)
-	proc := &process{addr: addr, storage: filepath.Join(dir, "storage"), log: filepath.Join(dir, "caddy-"+strings.Replace(addr, ":", "-", 1)+".log"), dir: tempDir(t)}
-	b := newBed(t, addr, p)
-	t.Cleanup(func() { proc.end(syscall.SIGKILL) })
-	return b, proc.configured(t, b, options)
-}
-
-// configured writes the configuration of a bed for a process.
-func (p *process) configured(t *testing.T, b *bed, options string) *process {
-	t.Helper()
-	g := &gateway{addr: p.addr, storage: p.storage, log: p.log, options: options}
-	if err := os.WriteFile(filepath.Join(p.dir, "Caddyfile"), []byte(g.config(b.site())), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
-
-// withKey is the global option with a new key.
-func withKey() string { return "authenticated_api {\nkey " + seal.NewKey() + "\n}" }
 
 // browser is one of a user, who is signed in at the gateway with Basic.
 type browser struct {

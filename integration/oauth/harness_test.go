@@ -5,9 +5,6 @@
 package oauth_test
 
 import (
-	"bytes"
-	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -17,15 +14,11 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -209,178 +202,6 @@ func wantProblem(t testing.TB, res *rig.Reply, status int, code string) map[stri
 	return problem
 }
 
-// load is traffic from many clients at once.
-type load struct {
-	client  *http.Client
-	stop    chan struct{}
-	clients sync.WaitGroup
-
-	mu       sync.Mutex
-	took     []time.Duration
-	failures []string
-	again    int
-	stalled  time.Duration // the longest that this machine has let a goroutine wait that had nothing to wait for
-}
-
-// startLoad sends requests from n clients, each a pause after the other, until finish is called.
-func startLoad(t testing.TB, addr string, n int, pause time.Duration) *load {
-	t.Helper()
-	l := &load{client: newClient(t), stop: make(chan struct{})}
-	for range n {
-		l.clients.Go(func() {
-			for {
-				select {
-				case <-l.stop:
-					return
-				case <-time.After(pause):
-				}
-				l.one(addr)
-			}
-		})
-	}
-	l.clients.Go(l.watch)
-	return l
-}
-
-// watch measures how long a goroutine has to wait for a processor.
-func (l *load) watch() {
-	for {
-		begin := time.Now()
-		select {
-		case <-l.stop:
-			return
-		case <-time.After(time.Millisecond):
-		}
-		l.stalled = max(l.stalled, time.Since(begin)-time.Millisecond)
-	}
-}
-
-func (l *load) one(addr string) {
-	begin := time.Now()
-	status, body, err := get(l.client, "http://"+addr+"/x")
-	// Caddy closes the connections that it keeps when it reloads, also those on which a request is just coming. net/http
-	// sends a GET again only if the connection was used before. While Caddy starts again nobody listens.
-	for gone(err) && time.Since(begin) < 10*time.Second {
-		l.mu.Lock()
-		l.again++
-		l.mu.Unlock()
-		time.Sleep(5 * time.Millisecond)
-		begin = time.Now()
-		status, body, err = get(l.client, "http://"+addr+"/x")
-	}
-	took := time.Since(begin)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.took = append(l.took, took)
-	if err != nil || status != 200 || body != "served 0" {
-		l.failures = append(l.failures, fmt.Sprintf("%s: %d %q %v", begin.Format("05.000"), status, body, err))
-	}
-}
-
-func gone(err error) bool {
-	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNREFUSED)
-}
-
-// finish ends the traffic, fails the test if a request failed or none was sent, and prints how long the requests took.
-func (l *load) finish(t testing.TB) (slowest time.Duration) {
-	t.Helper()
-	close(l.stop)
-	l.clients.Wait()
-	l.client.CloseIdleConnections()
-	if len(l.took) == 0 {
-		t.Fatal("no request was sent")
-	}
-	for i, failure := range l.failures {
-		if i == 10 {
-			break
-		}
-		t.Error(failure)
-	}
-	if len(l.failures) > 0 {
-		t.Errorf("%d of %d requests failed", len(l.failures), len(l.took))
-	}
-	slices.Sort(l.took)
-	t.Logf("%d requests, %d sent again after a closed connection, the machine stalled for up to %v\n%s", len(l.took), l.again,
-		l.stalled.Round(10*time.Microsecond), histogram(l.took))
-	return l.took[len(l.took)-1]
-}
-
-// histogram shows sorted durations.
-func histogram(took []time.Duration) string {
-	var sb strings.Builder
-	rest := took
-	for edge := time.Millisecond; len(rest) > 0; edge *= 2 {
-		n, _ := slices.BinarySearch(rest, edge)
-		if n > 0 {
-			fmt.Fprintf(&sb, "  < %-7v %7d %s\n", edge, n, strings.Repeat("#", 1+60*n/len(took)))
-		}
-		rest = rest[n:]
-	}
-	at := func(q float64) time.Duration { return took[int(q*float64(len(took)-1))].Round(10 * time.Microsecond) }
-	fmt.Fprintf(&sb, "  median %v, p99 %v, p99.9 %v, slowest %v", at(0.5), at(0.99), at(0.999), at(1))
-	return sb.String()
-}
-
-// entry is a line of Caddy's log.
-type entry map[string]any
-
-// logged returns the lines of a log file with that message.
-func logged(t testing.TB, file, message string) (entries []entry) {
-	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		t.Fatal(err)
-	}
-	for line := range bytes.Lines(text) {
-		var e entry
-		if json.Unmarshal(line, &e) == nil && strings.Contains(fmt.Sprint(e["msg"]), message) {
-			entries = append(entries, e)
-		}
-	}
-	return entries
-}
-
-// wantLogged returns the last line with that message, which must be there.
-func wantLogged(t testing.TB, file, message string) entry {
-	t.Helper()
-	for range 40 { // a renewal in the background may just be ending
-		if entries := logged(t, file, message); len(entries) > 0 {
-			return entries[len(entries)-1]
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	text, _ := os.ReadFile(file)
-	t.Fatalf("%q is not in the log, which ends with\n%s", message, text[max(0, len(text)-4000):])
-	return nil
-}
-
-// wantNoSecret fails the test if a file below a folder, or the file itself, has a secret or a token in it.
-func wantNoSecret(t testing.TB, root string, secrets ...string) {
-	t.Helper()
-	files := 0
-	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		files++
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		for _, secret := range secrets {
-			for _, form := range forms(secret) {
-				if bytes.Contains(text, []byte(form)) {
-					t.Errorf("%s has a secret in it: %q", file, form)
-				}
-			}
-		}
-		return nil
-	})
-	if err != nil || files == 0 {
-		t.Errorf("looking for secrets in %s: %d files, %v", root, files, err)
-	}
-}
-
 var recordName = regexp.MustCompile(`^authenticated_api/[a-z0-9-]+/[0-9a-f]{64}$`)
 
 // records returns the names of the files below a storage folder's authenticated_api, each of which must be a record.
@@ -401,19 +222,6 @@ func records(t testing.TB, storage string) (names []string) {
 		t.Fatal(err)
 	}
 	return names
-}
-
-// forms returns the ways in which a secret could stand somewhere.
-func forms(secret string) []string {
-	all := []string{secret, url.QueryEscape(secret), url.PathEscape(secret), hex.EncodeToString([]byte(secret))}
-	for shift := range 3 {
-		// Those characters of a longer text's base64 that stand for the secret alone, shift bytes behind a multiple of three.
-		first, last := (shift*8+5)/6, (shift+len(secret))*8/6
-		for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
-			all = append(all, enc.EncodeToString(append(make([]byte, shift), secret...))[first:last])
-		}
-	}
-	return all
 }
 
 // tempDir is t.TempDir for a storage: a renewal that is under way when the test ends may still write to it.
