@@ -6,18 +6,11 @@
 package attack
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -28,50 +21,14 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// certFile and keyFile are the gateway's. Caddy's files go to a directory that is removed at the end.
-var certFile, keyFile string
+// certificate is the gateway's.
+var certificate *rig.Certificate
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "attack")
-	if err != nil {
-		panic(err)
-	}
-	defer os.RemoveAll(dir)
-	// XDG_CONFIG_HOME was read when the package was loaded; this is what came of it.
-	caddy.ConfigAutosavePath = filepath.Join(dir, "autosave.json")
-	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	if err := writeCertificate(); err != nil {
-		panic(err)
-	}
-	return m.Run()
-}
-
-func writeCertificate() error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
+func TestMain(m *testing.M) {
+	os.Exit(rig.Main(m, func(dir string) (err error) {
+		certificate, err = rig.WriteCertificate(dir)
 		return err
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().Add(time.Hour),
-		DNSNames:     []string{"localhost"},
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		return err
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
-		return err
-	}
-	return os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600)
+	}))
 }
 
 func clientTLS(protocol string) *tls.Config {
@@ -105,7 +62,7 @@ func tryStart(t testing.TB, global, site string) (gateway, error) {
 	// The sites are for any host: a Host of the attacker's choice must reach the handler.
 	config := fmt.Sprintf("{\nauto_https off\ngrace_period 1s\n%s\n}\n"+
 		"http://:%s {\nbind 127.0.0.1\n%s\n}\nhttps://:%s {\nbind 127.0.0.1\ntls %s %s\n%s\n}\n",
-		global, plainPort, site, tlsPort, certFile, keyFile, site)
+		global, plainPort, site, tlsPort, certificate.File, certificate.KeyFile, site)
 	if err := rig.Load(config); err != nil {
 		return g, err
 	}

@@ -212,15 +212,11 @@ func TestPathHTTP2API(t *testing.T) {
 	api := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		uri, proto = r.RequestURI, r.Proto
 	}))
-	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	api.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+	api.TLS = &tls.Config{Certificates: []tls.Certificate{certificate.TLS}}
 	api.EnableHTTP2 = true
 	api.StartTLS()
 	defer api.Close()
-	g := start(t, "", "authenticated_api "+api.URL+"/v1/public {\nauth bearer ours\nself_signed_cert "+certFile+"\n}")
+	g := start(t, "", "authenticated_api "+api.URL+"/v1/public {\nauth bearer ours\nself_signed_cert "+certificate.File+"\n}")
 	for _, target := range harmless {
 		uri = ""
 		if r := (&h1Client{addr: g.plain}).do(request{target: target}); r.status != http.StatusOK {

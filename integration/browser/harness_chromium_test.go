@@ -8,7 +8,6 @@ package browser_test
 
 import (
 	"context"
-	"log/slog"
 	"os"
 	"os/exec"
 	"runtime"
@@ -17,14 +16,15 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
 // patience is how long a page may take.
 const patience = 20 * time.Second
 
 func TestMain(m *testing.M) {
-	slog.SetDefault(slog.New(slog.DiscardHandler)) // the provider reports the errors that it is made to have
-	status := m.Run()
+	status := rig.Main(m, nil)
 	chromium.stop()
 	os.Exit(status)
 }

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Package clients runs the programs and SDKs that people use against real servers, and against faithful ones where a real
+// one cannot be had: directly with the credential, and through a gateway without. Each step must have the same result on
+// both ways, or be in the table of docs/clients.md.
 package clients
 
 import (
@@ -13,8 +16,11 @@ import (
 	"strings"
 	"testing"
 
+	_ "github.com/authenticated-api/caddy-authenticated-api"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
+
+func TestMain(m *testing.M) { os.Exit(rig.Main(m, nil)) }
 
 // key is the credential: direct callers have it, callers of the gateway do not.
 const key = "c0rrect-h0rse"
@@ -94,7 +100,7 @@ func startApart(t *testing.T, config string) string {
 	}
 	addr := rig.Free(t)
 	_, port, _ := strings.Cut(addr, ":")
-	w := newWorld(t, asCaddy+"=1")
+	w := newWorld(t, rig.AsCaddy+"=1")
 	w.begin(t, addr, self, "run", "--config", w.write(t, "Caddyfile", strings.ReplaceAll(config, "PORT", port)), "--adapter", "caddyfile")
 	return port
 }

@@ -45,7 +45,7 @@ func TestEndsWhileRefreshing(t *testing.T) {
 	}), nil)
 	ask(t, c.nodes[0], connection, asked)
 	begin := time.Now()
-	c.nodes[0].end(syscall.SIGTERM)
+	c.nodes[0].End(syscall.SIGTERM)
 	took := time.Since(begin)
 	c.nodes[1].wantServed(t, connection)
 	if n := len(a.history(connection)); n != 1 {
@@ -76,7 +76,7 @@ func TestEndsWithItsGracePeriod(t *testing.T) {
 	}), nil)
 	ask(t, c.nodes[0], connection, asked)
 	begin := time.Now()
-	c.nodes[0].end(syscall.SIGTERM)
+	c.nodes[0].End(syscall.SIGTERM)
 	if took := time.Since(begin); took < c.grace/2 || took >= c.timeout {
 		t.Errorf("it ended after %v", took)
 	}
@@ -106,8 +106,8 @@ func TestFlowOutlivesItsNode(t *testing.T) {
 	c := newCluster(t, 3, files, map[string]*authority{"crm": a, "shared": a})
 	c.start(t)
 	one, two := c.beginFlow(t, "crm/u0", c.nodes[0]), c.beginFlow(t, "shared", c.nodes[1])
-	c.nodes[0].end(syscall.SIGTERM)
-	c.nodes[1].end(syscall.SIGKILL)
+	c.nodes[0].End(syscall.SIGTERM)
+	c.nodes[1].End(syscall.SIGKILL)
 	c.finishFlow(t, one, c.nodes[2])
 	c.finishFlow(t, two, c.nodes[2])
 	c.restart(t, c.nodes[0])
@@ -138,9 +138,9 @@ func TestStorageDownUntilTheEnd(t *testing.T) {
 	time.Sleep(3500 * time.Millisecond) // the first token has expired
 	n.wantServed(t, connection)
 	begin := time.Now()
-	n.end(syscall.SIGTERM)
+	n.End(syscall.SIGTERM)
 	took := time.Since(begin)
-	spool := filepath.Join(n.configHome(), "caddy", "authenticated_api_spool")
+	spool := filepath.Join(n.ConfigHome(), "caddy", "authenticated_api_spool")
 	left, err := os.ReadDir(spool)
 	if err != nil || len(left) != 1 {
 		t.Fatalf("%d files are left, %v", len(left), err)
@@ -181,8 +181,8 @@ func TestStorageDownUntilTheEnd(t *testing.T) {
 // restartEmpty ends a node and starts it as on another machine: only the storage is left.
 func (c *cluster) restartEmpty(t *testing.T, n *node) {
 	t.Helper()
-	n.end(syscall.SIGTERM)
-	if err := os.RemoveAll(n.configHome()); err != nil {
+	n.End(syscall.SIGTERM)
+	if err := os.RemoveAll(n.ConfigHome()); err != nil {
 		t.Fatal(err)
 	}
 	c.restart(t, n)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
 // TestExpiries: nodes under load share connections through many expiries, with a provider that destroys a grant when it sees a
@@ -53,7 +54,7 @@ func expiries(t *testing.T, nodes int, storage func(*cluster) func(*node) string
 		m, fine := all.refreshes()
 		return n + m, good + fine
 	}
-	waitFor(t, "the expiries", 30*time.Second+time.Duration(want)*time.Second, func() bool { _, n := count(); return n >= want })
+	rig.Wait(t, "the expiries", 30*time.Second+time.Duration(want)*time.Second, func() bool { _, n := count(); return n >= want })
 	took := time.Since(begin)
 	load.finish(t, nil)
 	requests, good := count()

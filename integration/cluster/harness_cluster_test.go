@@ -79,7 +79,7 @@ func files(c *cluster) func(*node) string {
 func trickyFiles(locker string) func(c *cluster) func(*node) string {
 	return func(c *cluster) func(*node) string {
 		return func(n *node) string {
-			return fmt.Sprintf("storage tricky %s %s %s", c.folder(), filepath.Join(n.dir, "control"), locker)
+			return fmt.Sprintf("storage tricky %s %s %s", c.folder(), filepath.Join(n.Dir, "control"), locker)
 		}
 	}
 }
@@ -91,33 +91,33 @@ func (c *cluster) folder() string { return filepath.Join(c.dir, "storage") }
 func (c *cluster) start(t testing.TB) {
 	t.Helper()
 	for _, n := range c.nodes {
-		if err := n.launch(c.config(n)); err != nil {
+		if err := n.Launch(c.config(n)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for _, n := range c.nodes {
-		n.ready(t)
+		n.Ready(t)
 	}
 }
 
 // restart starts a node that has ended.
 func (c *cluster) restart(t testing.TB, n *node) {
 	t.Helper()
-	if err := n.launch(c.config(n)); err != nil {
+	if err := n.Launch(c.config(n)); err != nil {
 		t.Fatal(err)
 	}
-	n.ready(t)
+	n.Ready(t)
 }
 
 // config is the Caddyfile of a node.
 func (c *cluster) config(n *node) string {
 	var sb strings.Builder
 	fmt.Fprintf(&sb, "{\nadmin %s\npersist_config off\nauto_https off\ngrace_period %s\ndefault_bind 127.0.0.1\n%s\n"+
-		"log {\noutput file %s {\nroll_disabled\n}\nformat json\n}\nauthenticated_api {\n", n.admin, c.grace, c.storage(n), filepath.Join(n.dir, "caddy.log"))
+		"log {\noutput file %s {\nroll_disabled\n}\nformat json\n}\nauthenticated_api {\n", n.admin, c.grace, c.storage(n), filepath.Join(n.Dir, "caddy.log"))
 	for _, key := range n.keys {
 		fmt.Fprintf(&sb, "key %s\n", key)
 	}
-	_, port, _ := strings.Cut(n.addr, ":")
+	_, port, _ := strings.Cut(n.Addr, ":")
 	fmt.Fprintf(&sb, "}\n}\nhttp://:%s {\nbasic_auth {\n", port)
 	for _, user := range users() {
 		fmt.Fprintf(&sb, "%s %s\n", user, password)
@@ -218,4 +218,4 @@ func names(datasource string, n int) (list []string) {
 }
 
 // kill ends a node as a failing machine does.
-func (n *node) kill() { n.end(syscall.SIGKILL) }
+func (n *node) kill() { n.End(syscall.SIGKILL) }

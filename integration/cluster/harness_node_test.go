@@ -13,72 +13,44 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
 // node is a Caddy in a process of its own.
 type node struct {
+	rig.Process
+
 	name  string
-	dir   string
-	addr  string
 	admin string
 	keys  []string // of sealing
 
 	transport *http.Transport // sends everything to this node, whatever host is asked for
-
-	mu    sync.Mutex
-	cmd   *exec.Cmd
-	ended chan struct{}
-}
-
-var (
-	portsMu  sync.Mutex
-	nextPort = 20000 + os.Getpid()%9000
-)
-
-// freePort returns an address that nobody listens on, below the ports that connections get at their own end: a node that
-// starts again must find it free.
-func freePort(t testing.TB) string {
-	t.Helper()
-	portsMu.Lock()
-	defer portsMu.Unlock()
-	for range 1000 {
-		if nextPort++; nextPort > 32000 {
-			nextPort = 20000
-		}
-		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", nextPort))
-		if err == nil {
-			_ = ln.Close()
-			return ln.Addr().String()
-		}
-	}
-	t.Fatal("there is no free port")
-	return ""
 }
 
 func newNode(t testing.TB, dir, name string, keys []string) *node {
 	t.Helper()
-	n := &node{name: name, dir: filepath.Join(dir, name), addr: freePort(t), admin: freePort(t), keys: keys}
-	if err := os.MkdirAll(filepath.Join(n.dir, "control"), 0o700); err != nil {
+	n := &node{name: name, admin: rig.Free(t), keys: keys}
+	n.Dir, n.Addr = filepath.Join(dir, name), rig.Free(t)
+	if err := os.MkdirAll(filepath.Join(n.Dir, "control"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	dialer := new(net.Dialer)
 	n.transport = &http.Transport{MaxIdleConnsPerHost: 64, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return dialer.DialContext(ctx, network, n.addr)
+		return dialer.DialContext(ctx, network, n.Addr)
 	}}
 	t.Cleanup(func() {
 		n.transport.CloseIdleConnections()
-		n.end(syscall.SIGKILL)
-		output, _ := os.ReadFile(filepath.Join(n.dir, "output"))
+		n.End(syscall.SIGKILL)
+		output := n.Output()
 		for _, bad := range []string{"DATA RACE", "panic:", "fatal error:"} {
-			if i := strings.Index(string(output), bad); i >= 0 {
+			if i := strings.Index(output, bad); i >= 0 {
 				t.Errorf("%s: %s", n.name, output[i:min(len(output), i+6000)])
 			}
 		}
@@ -86,75 +58,11 @@ func newNode(t testing.TB, dir, name string, keys []string) *node {
 	return n
 }
 
-// launch starts the process.
-func (n *node) launch(config string) error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	file := filepath.Join(n.dir, "Caddyfile")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-		return err
-	}
-	output, err := os.OpenFile(filepath.Join(n.dir, "output"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer output.Close()
-	cmd := exec.Command(self, "run", "--config", file, "--adapter", "caddyfile")
-	cmd.Env = append(os.Environ(), asCaddy+"=1", "HOME="+n.dir, "XDG_CONFIG_HOME="+n.configHome(), "XDG_DATA_HOME="+filepath.Join(n.dir, "data"))
-	cmd.Stdout, cmd.Stderr = output, output
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	ended := make(chan struct{})
-	n.mu.Lock()
-	n.cmd, n.ended = cmd, ended
-	n.mu.Unlock()
-	go func() {
-		_ = cmd.Wait()
-		close(ended)
-	}()
-	return nil
-}
-
-func (n *node) configHome() string { return filepath.Join(n.dir, "config") }
-
-// ready waits until the node answers.
-func (n *node) ready(t testing.TB) {
-	t.Helper()
-	for range 1200 {
-		if conn, err := net.Dial("tcp", n.addr); err == nil {
-			_ = conn.Close()
-			return
-		}
-		select {
-		case <-n.ended:
-			text, _ := os.ReadFile(filepath.Join(n.dir, "output"))
-			t.Fatalf("%s has ended:\n%s", n.name, text)
-		case <-time.After(25 * time.Millisecond):
-		}
-	}
-	t.Fatalf("%s does not listen", n.name)
-}
-
-// signal sends a signal to the process.
-func (n *node) signal(signal syscall.Signal) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.cmd != nil {
-		_ = n.cmd.Process.Signal(signal)
-	}
-}
-
 // stop stops the process, and returns when it stands still: a signal takes a while to come to all threads of a process, and one of them
 // might deal with an answer in the meantime.
 func (n *node) stop() error {
-	n.signal(syscall.SIGSTOP)
-	n.mu.Lock()
-	tasks := fmt.Sprintf("/proc/%d/task/*/stat", n.cmd.Process.Pid)
-	n.mu.Unlock()
+	n.Signal(syscall.SIGSTOP)
+	tasks := fmt.Sprintf("/proc/%d/task/*/stat", n.PID())
 	for range 10_000 {
 		files, err := filepath.Glob(tasks)
 		if err != nil || len(files) == 0 {
@@ -175,28 +83,10 @@ func (n *node) stop() error {
 	return fmt.Errorf("%s does not stop", n.name)
 }
 
-// end sends a signal and waits until the process has ended.
-func (n *node) end(signal syscall.Signal) {
-	n.mu.Lock()
-	cmd, ended := n.cmd, n.ended
-	n.cmd = nil
-	n.mu.Unlock()
-	if cmd == nil {
-		return
-	}
-	_ = cmd.Process.Signal(signal)
-	select {
-	case <-ended:
-	case <-time.After(50 * time.Second):
-		_ = cmd.Process.Kill()
-		<-ended
-	}
-}
-
 // control writes a file of the tricky storage's, or removes it if text is "".
 func (n *node) control(t testing.TB, name, text string) {
 	t.Helper()
-	file := filepath.Join(n.dir, "control", name)
+	file := filepath.Join(n.Dir, "control", name)
 	err := os.Remove(file)
 	if text != "" {
 		if err = os.WriteFile(file+".new", []byte(text), 0o600); err == nil {
@@ -210,7 +100,7 @@ func (n *node) control(t testing.TB, name, text string) {
 
 // held reports whether the node stands still at a write of a datasource's record.
 func (n *node) held(datasource string) bool {
-	_, err := os.Stat(filepath.Join(n.dir, "control", "held-"+datasource))
+	_, err := os.Stat(filepath.Join(n.Dir, "control", "held-"+datasource))
 	return err == nil
 }
 

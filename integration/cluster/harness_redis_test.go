@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
 // redis runs a Redis of the test's own until the test ends, and returns the storage that uses it.
@@ -23,7 +25,7 @@ func redis(t *testing.T) func(*cluster) func(*node) string {
 		}
 		t.Skipf("%v; Debian's package redis-server has it", err)
 	}
-	addr := freePort(t)
+	addr := rig.Free(t)
 	_, port, _ := net.SplitHostPort(addr)
 	cmd := exec.Command(path, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -34,7 +36,7 @@ func redis(t *testing.T) func(*cluster) func(*node) string {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	waitFor(t, "Redis", 20*time.Second, func() bool {
+	rig.Wait(t, "Redis", 20*time.Second, func() bool {
 		conn, err := net.Dial("tcp", addr)
 		if err == nil {
 			_ = conn.Close()

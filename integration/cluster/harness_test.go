@@ -9,7 +9,6 @@ package cluster_test
 
 import (
 	"flag"
-	"log/slog"
 	"os"
 	"strconv"
 	"testing"
@@ -17,25 +16,17 @@ import (
 
 	_ "github.com/pberkel/caddy-storage-redis"
 
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
-
 	_ "github.com/authenticated-api/caddy-authenticated-api"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 )
 
-// asCaddy makes this binary a Caddy: the nodes are processes, and this one is built already.
-const asCaddy = "CLUSTER_TEST_AS_CADDY"
-
 func TestMain(m *testing.M) {
-	if os.Getenv(asCaddy) != "" {
-		caddycmd.Main()
-		return
-	}
-	// The tests wait for leases most of the time.
-	flag.Parse()
-	_ = flag.Set("test.parallel", "8")
-	slog.SetDefault(slog.New(slog.DiscardHandler)) // zitadel's server reports the errors that it is made to have
-	os.Exit(m.Run())
+	os.Exit(rig.Main(m, func(string) error {
+		// The tests wait for leases most of the time.
+		flag.Parse()
+		return flag.Set("test.parallel", "8")
+	}))
 }
 
 // number returns the number in an environment variable by which a longer form is asked for, or the one of make test.
@@ -56,13 +47,4 @@ func number(t testing.TB, name string, otherwise int) int {
 func seconds(t testing.TB, name string, otherwise int) time.Duration {
 	t.Helper()
 	return time.Duration(number(t, name, otherwise)) * time.Second
-}
-
-func waitFor(t testing.TB, what string, patience time.Duration, reached func() bool) {
-	t.Helper()
-	for begin := time.Now(); !reached(); time.Sleep(10 * time.Millisecond) {
-		if time.Since(begin) > patience {
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 )
 
@@ -44,7 +45,7 @@ func TestKeysExchanged(t *testing.T) {
 			time.Sleep(700 * time.Millisecond)
 		}
 		time.Sleep(2 * time.Second)
-		waitFor(t, "the records to be moved", 20*time.Second, func() bool { return records() == len(used)+len(idle) })
+		rig.Wait(t, "the records to be moved", 20*time.Second, func() bool { return records() == len(used)+len(idle) })
 	}
 	load.finish(t, nil)
 	a.wantUnharmed(t)

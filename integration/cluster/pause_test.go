@@ -51,7 +51,7 @@ func paused(t *testing.T, pause, timeout time.Duration, rotation provider.Rotati
 	rest := &cluster{nodes: c.nodes[1:], sources: c.sources}
 	load := rest.startTraffic(t, append([]string{victim}, others...), 50*time.Millisecond)
 	time.Sleep(pause)
-	sleeper.signal(syscall.SIGCONT)
+	sleeper.Signal(syscall.SIGCONT)
 	time.Sleep(6 * time.Second)
 	awake := c.startTraffic(t, others, 50*time.Millisecond) // the sleeper takes part again
 	time.Sleep(2 * time.Second)
@@ -117,7 +117,7 @@ func TestDisconnectedWhilePaused(t *testing.T) {
 	a.SetLife(time.Hour)
 	c.nodes[1].act(t, connection, "disconnect", newJar()) // it waits for the lease of the sleeper's claim
 	gone := time.Now()
-	c.nodes[0].signal(syscall.SIGCONT)
+	c.nodes[0].Signal(syscall.SIGCONT)
 	time.Sleep(2 * time.Second)
 	for time.Since(gone) < 14*time.Second {
 		for _, n := range c.nodes {

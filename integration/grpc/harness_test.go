@@ -4,13 +4,7 @@ package grpc
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -163,11 +157,7 @@ func want(t *testing.T, err error, code codes.Code) {
 // eventually makes calls until one succeeds.
 func eventually(t *testing.T, call func() error) {
 	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); call() != nil; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("no call succeeds")
-		}
-	}
+	rig.Wait(t, "a call that succeeds", 15*time.Second, func() bool { return call() == nil })
 }
 
 // config is a Caddyfile with one site, which speaks HTTP/2 without TLS too.
@@ -176,34 +166,9 @@ func config(site, block string) string {
 		site + " {\n" + block + "\n}"
 }
 
-// newCertificate returns a certificate of the loopback address, and the files of it and its key.
-func newCertificate(t *testing.T) (certFile, keyFile string, certificate *tls.Certificate) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certFile, keyFile = filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
-	write(t, certFile, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	write(t, keyFile, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})))
-	return certFile, keyFile, &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-}
-
 // both runs a test without TLS (h2c) and with it, on both sides of the gateway.
 func both(t *testing.T, test func(t *testing.T, api *server, secret string, conn *grpc.ClientConn)) {
-	certFile, keyFile, certificate := newCertificate(t)
+	certificate := rig.NewCertificate(t)
 	for _, tt := range []struct {
 		name, scheme, site, options string
 		server                      []grpc.ServerOption
@@ -211,8 +176,8 @@ func both(t *testing.T, test func(t *testing.T, api *server, secret string, conn
 	}{
 		{"h2c", "http://", "", "transport http {\nversions h2c 2\n}", nil, insecure.NewCredentials()},
 		{
-			"TLS", "https://", "tls " + certFile + " " + keyFile + "\n", "self_signed_cert " + certFile,
-			[]grpc.ServerOption{grpc.Creds(credentials.NewServerTLSFromCert(certificate))},
+			"TLS", "https://", "tls " + certificate.File + " " + certificate.KeyFile + "\n", "self_signed_cert " + certificate.File,
+			[]grpc.ServerOption{grpc.Creds(credentials.NewServerTLSFromCert(&certificate.TLS))},
 			credentials.NewTLS(&tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}}), //nolint:gosec // a test
 		},
 	} {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 )
@@ -223,23 +224,13 @@ func TestOtherNode(t *testing.T) {
 	ann.press("own", "disconnect").is(303)
 	ann.wantUnconnected("own")
 	begin := time.Now()
-	waitForLong(t, "the other node to know", 40*time.Second, func() bool {
+	rig.Wait(t, "the other node to know", 40*time.Second, func() bool {
 		return ann.send("GET", "http://"+two.addr+"/own/x", "").status == 401
 	})
 	t.Logf("the other node knows after %v", time.Since(begin))
 	ann.connect("own")
 	waitFor(t, "the other node to know", func() bool { return ann.send("GET", "http://"+two.addr+"/own/x", "").status == 200 })
-	first.end(syscall.SIGTERM)
-}
-
-// waitForLong is waitFor with another patience.
-func waitForLong(t *testing.T, what string, patience time.Duration, reached func() bool) {
-	t.Helper()
-	for begin := time.Now(); !reached(); time.Sleep(100 * time.Millisecond) {
-		if time.Since(begin) > patience {
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
+	first.End(syscall.SIGTERM)
 }
 
 // TestHosts: what a request says of where it came to changes nothing (T12): not where the browser is sent, not the redirect_uri, not the

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
 // wantNotLogged fails the test if a log has a secret in it. What Caddy's rewrite, which handle_path is, logs of a request's URI when it
@@ -31,7 +32,7 @@ func wantNotLogged(t testing.TB, file string, secrets ...string) {
 	}
 	lines := 0
 	for line := range bytes.Lines(text) {
-		var e entry
+		var e rig.Entry
 		if json.Unmarshal(line, &e) == nil && e["logger"] == "http.handlers.rewrite" {
 			continue
 		}
@@ -211,7 +212,7 @@ func accessed(t *testing.T, log, last string) map[string]bool {
 	t.Helper()
 	seen := make(map[string]bool)
 	waitFor(t, "the log", func() bool {
-		for _, e := range logged(t, log, "handled request") {
+		for _, e := range rig.Logged(t, log, "handled request") {
 			request, _ := e["request"].(map[string]any)
 			seen[fmt.Sprint(request["uri"])] = true
 		}

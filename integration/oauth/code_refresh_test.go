@@ -61,7 +61,7 @@ func TestRotation(t *testing.T) {
 	ann := b.browser("ann")
 	ann.connect("shared")
 	l := startLoad(t, b.addr+"/shared", 16, 20*time.Millisecond)
-	waitForLong(t, "twenty tokens", 60*time.Second, func() bool { return p.Answered.Load() > 20 })
+	rig.Wait(t, "twenty tokens", 60*time.Second, func() bool { return p.Answered.Load() > 20 })
 	l.finish(t)
 	t.Logf("%d redemptions", wantRedeemedOnce(t, p))
 	// On a busy machine a token is under way for a good part of its life. What is refused for that is sent again.
@@ -217,7 +217,7 @@ func TestEnded(t *testing.T) {
 			ann.call("own")
 			return p.Requests.Load() > before
 		})
-		proc.end(syscall.SIGTERM)
+		proc.End(syscall.SIGTERM)
 		if p.Requests.Load() != p.Answered.Load() {
 			t.Error("Caddy has ended before the answer")
 		}
@@ -245,14 +245,14 @@ func TestStorageFailsCode(t *testing.T) {
 	if err := errors.Join(os.Rename(folder, aside), os.WriteFile(folder, nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	wantLogged(t, g.log, "a new token could not be stored")
+	rig.WantLogged(t, g.log, "a new token could not be stored")
 	time.Sleep(time.Until(time.Now().Add(4 * time.Second))) // the old one has expired
 	ann.wantServed("shared")
 	p.WantRequests(t, 2)
 	if err := errors.Join(os.Remove(folder), os.Rename(aside, folder)); err != nil {
 		t.Fatal(err)
 	}
-	wantLogged(t, g.log, "that could not be stored is stored now")
+	rig.WantLogged(t, g.log, "that could not be stored is stored now")
 	g.restart(t, b.site())
 	ann.wantServed("shared")
 	p.WantRequests(t, 2)

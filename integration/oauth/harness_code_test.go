@@ -4,7 +4,6 @@ package oauth_test
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -92,19 +91,18 @@ func newCodeProcess(t *testing.T, p *provider.Provider, dir, options string) (*b
 		dir = tempDir(t)
 	}
 	addr := rig.Free(t)
-	proc := &process{addr: addr, storage: filepath.Join(dir, "storage"), log: filepath.Join(dir, "caddy-"+strings.Replace(addr, ":", "-", 1)+".log"), dir: tempDir(t)}
+	proc := &process{storage: filepath.Join(dir, "storage"), log: filepath.Join(dir, "caddy-"+strings.Replace(addr, ":", "-", 1)+".log")}
+	proc.Addr, proc.Dir = addr, tempDir(t)
 	b := newBed(t, addr, p)
-	t.Cleanup(func() { proc.end(syscall.SIGKILL) })
+	t.Cleanup(func() { proc.End(syscall.SIGKILL) })
 	return b, proc.configured(t, b, options)
 }
 
-// configured writes the configuration of a bed for a process.
+// configured gives a process the configuration of a bed.
 func (p *process) configured(t *testing.T, b *bed, options string) *process {
 	t.Helper()
-	g := &gateway{addr: p.addr, storage: p.storage, log: p.log, options: options}
-	if err := os.WriteFile(filepath.Join(p.dir, "Caddyfile"), []byte(g.config(b.site())), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	g := &gateway{addr: p.Addr, storage: p.storage, log: p.log, options: options}
+	p.config = g.config(b.site())
 	return p
 }
 

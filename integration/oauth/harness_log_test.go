@@ -6,50 +6,12 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
-	"time"
 )
-
-// entry is a line of Caddy's log.
-type entry map[string]any
-
-// logged returns the lines of a log file with that message.
-func logged(t testing.TB, file, message string) (entries []entry) {
-	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		t.Fatal(err)
-	}
-	for line := range bytes.Lines(text) {
-		var e entry
-		if json.Unmarshal(line, &e) == nil && strings.Contains(fmt.Sprint(e["msg"]), message) {
-			entries = append(entries, e)
-		}
-	}
-	return entries
-}
-
-// wantLogged returns the last line with that message, which must be there.
-func wantLogged(t testing.TB, file, message string) entry {
-	t.Helper()
-	for range 40 { // a renewal in the background may just be ending
-		if entries := logged(t, file, message); len(entries) > 0 {
-			return entries[len(entries)-1]
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	text, _ := os.ReadFile(file)
-	t.Fatalf("%q is not in the log, which ends with\n%s", message, text[max(0, len(text)-4000):])
-	return nil
-}
 
 // wantNoSecret fails the test if a file below a folder, or the file itself, has a secret or a token in it.
 func wantNoSecret(t testing.TB, root string, secrets ...string) {

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -22,8 +21,6 @@ import (
 	"testing"
 	"time"
 
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
-
 	_ "github.com/authenticated-api/caddy-authenticated-api"
 	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
@@ -33,33 +30,12 @@ import (
 // secret is the client's.
 const secret = provider.ClientSecret
 
-// asCaddy makes this binary a Caddy: tests that kill one need a process, and this one is built already.
-const asCaddy = "OAUTH_TEST_AS_CADDY"
-
 func TestMain(m *testing.M) {
-	if os.Getenv(asCaddy) != "" {
-		caddycmd.Main()
-		return
-	}
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "oauth")
-	if err != nil {
-		panic(err)
-	}
-	defer os.RemoveAll(dir)
-	// XDG_CONFIG_HOME was read when the package was loaded; this is what came of it.
-	caddy.ConfigAutosavePath = filepath.Join(dir, "autosave.json")
-	os.Setenv("XDG_CONFIG_HOME", filepath.Join(dir, "config"))
-	os.Setenv("XDG_DATA_HOME", filepath.Join(dir, "data"))
-	os.Setenv("CLIENT_SECRET", secret)
-	// The tests that are parallel have Caddys of their own, and wait most of the time.
-	flag.Parse()
-	_ = flag.Set("test.parallel", "8")
-	slog.SetDefault(slog.New(slog.DiscardHandler)) // zitadel's server reports the errors that it is made to have
-	return m.Run()
+	os.Exit(rig.Main(m, func(string) error {
+		// The tests that are parallel have Caddys of their own, and wait most of the time.
+		flag.Parse()
+		return errors.Join(flag.Set("test.parallel", "8"), os.Setenv("CLIENT_SECRET", secret))
+	}))
 }
 
 // api is an API that accepts the tokens of a provider.

@@ -6,93 +6,27 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/caddyserver/certmagic"
 
 	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/caddyserver/caddy/v2"
 )
 
-// line is a network in memory: what runs on it runs in virtual time. It is also the listener at its other end.
-type line struct {
-	conns chan net.Conn
-	ended chan struct{}
-
-	mu   sync.Mutex
-	cut  bool
-	live map[net.Conn]bool
-}
-
-func newLine() *line {
-	return &line{conns: make(chan net.Conn), ended: make(chan struct{}), live: make(map[net.Conn]bool)}
-}
-
-// Accept implements net.Listener.
-func (l *line) Accept() (net.Conn, error) {
-	select {
-	case conn := <-l.conns:
-		return conn, nil
-	case <-l.ended:
-		return nil, net.ErrClosed
-	}
-}
-
-// Close implements net.Listener.
-func (l *line) Close() error { close(l.ended); return nil }
-
-// Addr implements net.Listener.
-func (*line) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }
-
-func (l *line) dial(context.Context, string, string) (net.Conn, error) {
-	near, far := net.Pipe()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.cut {
-		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
-	}
-	l.live[near] = true
-	select {
-	case l.conns <- far:
-		return near, nil
-	case <-l.ended:
-		return nil, net.ErrClosed
-	}
-}
-
-// set takes the line down, with all that is on it, or up again.
-func (l *line) set(up bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.cut = !up
-	if !up {
-		for conn := range l.live {
-			_ = conn.Close()
-		}
-		clear(l.live)
-	}
-}
-
-func (l *line) down() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.cut
-}
-
 // world is a provider and the product's code in a bubble of virtual time: no Caddy, but all that Caddy does with the code.
 type world struct {
 	t       *testing.T
 	p       *provider.Provider
-	line    *line
+	network *rig.Network
 	storage certmagic.Storage
 	ring    *seal.Ring
 	name    string // of the datasource
@@ -122,8 +56,8 @@ const worldRedirect = "http://gateway.localhost/connect/callback"
 func newWorld(t *testing.T, name, storage string, life time.Duration, perUser bool) *world {
 	t.Helper()
 	t.Cleanup(func() { time.Sleep(10 * time.Second) }) // certmagic sees only then that a lock is given back
-	w := &world{t: t, line: newLine(), storage: &certmagic.FileStorage{Path: storage}, name: name, perUser: perUser}
-	w.p = provider.NewOn(t, w.line, "http://provider.localhost", life)
+	w := &world{t: t, network: rig.NewNetwork(), storage: &certmagic.FileStorage{Path: storage}, name: name, perUser: perUser}
+	w.p = provider.NewOn(t, w.network, "http://provider.localhost", life)
 	w.p.Register(provider.ClientID, provider.ClientSecret, worldRedirect)
 	w.p.SetRotation(provider.RotateStrict, 0)
 	w.p.Delay.Store(int64(800 * time.Millisecond))
@@ -132,7 +66,7 @@ func newWorld(t *testing.T, name, storage string, life time.Duration, perUser bo
 		t.Fatal(err)
 	}
 	w.ring = seal.NewRing(key)
-	transport := &http.Transport{DialContext: w.line.dial}
+	transport := &http.Transport{DialContext: w.network.Dial}
 	t.Cleanup(transport.CloseIdleConnections)
 	w.browser = &http.Client{Transport: transport}
 	w.load()
@@ -157,7 +91,7 @@ func (w *world) load() {
 		w.t.Fatal(err)
 	}
 	err := m.Bind(oauth.Environment{
-		Datasource: w.name, Storage: w.storage, Keys: func() (*seal.Ring, error) { return w.ring, nil }, Dial: w.line.dial,
+		Datasource: w.name, Storage: w.storage, Keys: func() (*seal.Ring, error) { return w.ring, nil }, Dial: w.network.Dial,
 		KeepAlive: 24 * time.Hour, SweepAfter: 90 * 24 * time.Hour,
 	})
 	if err != nil {
@@ -213,7 +147,7 @@ func (w *world) request(key string) {
 		say("a request with a valid token has waited for " + took.String())
 	}
 	if err != nil {
-		w.failures = append(w.failures, failedAt{begin, w.line.down(), err})
+		w.failures = append(w.failures, failedAt{begin, w.network.Down(), err})
 		if valid {
 			say("a request with a valid token has failed: " + err.Error())
 		}

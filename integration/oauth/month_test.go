@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
 const day = 24 * time.Hour
@@ -24,7 +26,7 @@ func inVirtualTime(t *testing.T, test func(t *testing.T, storage string)) (log s
 // wantNoErrors fails the test if something was logged as an error, or as one of a lost or damaged record.
 func wantNoErrors(t *testing.T, log string) {
 	t.Helper()
-	for _, e := range logged(t, log, "") {
+	for _, e := range rig.Logged(t, log, "") {
 		if e["level"] == "error" {
 			t.Errorf("the log says %v", e)
 		}
@@ -178,10 +180,10 @@ func TestOutageWithinMargin(t *testing.T) {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Until(status.ExpiresAt.Add(-7 * time.Minute)))
-			w.line.set(false)
+			w.network.Set(false)
 			for time.Until(*status.ExpiresAt) > -7*time.Minute {
 				time.Sleep(5 * time.Second)
-				w.line.set(time.Until(*status.ExpiresAt) < time.Minute)
+				w.network.Set(time.Until(*status.ExpiresAt) < time.Minute)
 				w.request("")
 			}
 		}
@@ -238,11 +240,11 @@ func outages(w *world, length time.Duration, each int) (ends []time.Time) {
 			}
 			time.Sleep(pause)
 			now := time.Now()
-			switch down := w.line.down(); {
+			switch down := w.network.Down(); {
 			case !down && !now.Before(from) && now.Before(to):
-				w.line.set(false)
+				w.network.Set(false)
 			case down && !now.Before(to):
-				w.line.set(true)
+				w.network.Set(true)
 				ends = append(ends, now)
 			}
 			w.requests("")

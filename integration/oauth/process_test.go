@@ -30,18 +30,18 @@ func TestKilled(t *testing.T) {
 			// Nothing is stored yet, and the answer is on its way: the request that waits is lost, the next one is not.
 			p.Delay.Store(int64(300 * time.Millisecond))
 			proc.start(t)
-			go func() { _, _, _ = get(c, "http://"+proc.addr+"/x") }()
+			go func() { _, _, _ = get(c, "http://"+proc.Addr+"/x") }()
 			waitFor(t, "a token request", func() bool { return p.Requests.Load() > 0 })
-			proc.end(signal)
+			proc.End(signal)
 			proc.start(t)
-			wantServed(t, c, proc.addr)
+			wantServed(t, c, proc.Addr)
 
 			for round := range 4 {
 				// In the margin a request starts a renewal in the background. It is killed somewhere on the way: before the
 				// answer, with the answer, while it stores it, or after that.
 				before := p.Requests.Load()
 				waitFor(t, "a renewal", func() bool {
-					wantServed(t, c, proc.addr)
+					wantServed(t, c, proc.Addr)
 					return p.Requests.Load() > before
 				})
 				pause := time.Duration(round)*100*time.Millisecond + time.Duration(rand.IntN(20))*time.Millisecond
@@ -52,16 +52,16 @@ func TestKilled(t *testing.T) {
 					pause = time.Duration(rand.IntN(4)) * time.Millisecond
 				}
 				time.Sleep(pause)
-				proc.end(signal)
+				proc.End(signal)
 				proc.start(t)
-				wantServed(t, c, proc.addr)
+				wantServed(t, c, proc.Addr)
 			}
 			if a.refused.Load() > 0 {
 				t.Errorf("the API has refused %d requests", a.refused.Load())
 			}
 			// Besides the record a kill may have left a file that was being written; nothing reads it.
 			wantNoSecret(t, proc.storage, secret)
-			for _, damaged := range logged(t, proc.log, "damaged") {
+			for _, damaged := range rig.Logged(t, proc.log, "damaged") {
 				t.Errorf("a record is damaged: %v", damaged)
 			}
 		})
@@ -79,18 +79,18 @@ func TestProviderAway(t *testing.T) {
 	proc := newProcess(t, a, p)
 	proc.start(t)
 	c := newClient(t)
-	wantServed(t, c, proc.addr)
+	wantServed(t, c, proc.Addr)
 	begin := time.Now()
 	at := func(share float64) { time.Sleep(time.Until(begin.Add(time.Duration(share * float64(life))))) }
 	p.Stop()
 	p.SetLife(2 * time.Second) // of the next one
 
-	l := startLoad(t, proc.addr, 4, 20*time.Millisecond)
+	l := startLoad(t, proc.Addr, 4, 20*time.Millisecond)
 	at(0.2)
-	proc.end(syscall.SIGTERM)
+	proc.End(syscall.SIGTERM)
 	proc.start(t)
 	at(0.82) // in the margin: what is stored is all that there is, and it is tried in vain to renew it
-	proc.end(syscall.SIGKILL)
+	proc.End(syscall.SIGKILL)
 	proc.start(t)
 	at(0.9)
 	p.Start(t)
@@ -99,16 +99,16 @@ func TestProviderAway(t *testing.T) {
 	if a.refused.Load() > 0 {
 		t.Errorf("the API has refused %d requests", a.refused.Load())
 	}
-	for _, e := range append(logged(t, proc.log, "none could be obtained"), logged(t, proc.log, "storing a new token failed")...) {
+	for _, e := range append(rig.Logged(t, proc.log, "none could be obtained"), rig.Logged(t, proc.log, "storing a new token failed")...) {
 		t.Errorf("the log says %v", e)
 	}
-	if e := wantLogged(t, proc.log, "the old one is still valid"); e["level"] != "warn" || e["datasource"] != "crm" || e["token_endpoint"] != p.Addr {
+	if e := rig.WantLogged(t, proc.log, "the old one is still valid"); e["level"] != "warn" || e["datasource"] != "crm" || e["token_endpoint"] != p.Addr {
 		t.Errorf("the log says %v", e)
 	}
 
 	p.Stop()
 	time.Sleep(2300 * time.Millisecond) // now the token has expired
-	res := rig.Get(t, proc.addr, "/x", "")
+	res := rig.Get(t, proc.Addr, "/x", "")
 	wantProblem(t, res, 503, "token-unavailable")
 	wait, err := strconv.Atoi(res.Header.Get("Retry-After"))
 	if err != nil || wait < 1 || wait > 10 {
@@ -116,8 +116,8 @@ func TestProviderAway(t *testing.T) {
 	}
 	p.Start(t)
 	time.Sleep(time.Duration(wait) * time.Second)
-	wantServed(t, c, proc.addr)
-	wantNoSecret(t, proc.dir, secret)
+	wantServed(t, c, proc.Addr)
+	wantNoSecret(t, proc.Dir, secret)
 }
 
 // TestProviderFails: a provider that answers 503 harms no valid token either.
@@ -127,17 +127,17 @@ func TestProviderFails(t *testing.T) {
 	a := newAPI(t, p)
 	proc := newProcess(t, a, p)
 	proc.start(t)
-	wantServed(t, newClient(t), proc.addr)
+	wantServed(t, newClient(t), proc.Addr)
 	p.Status.Store(503)
-	l := startLoad(t, proc.addr, 4, 20*time.Millisecond)
+	l := startLoad(t, proc.Addr, 4, 20*time.Millisecond)
 	waitFor(t, "a renewal", func() bool { return p.Requests.Load() == 2 })
 	time.Sleep(200 * time.Millisecond)
 	l.finish(t)
-	if e := wantLogged(t, proc.log, "the old one is still valid"); e["status"] != 503.0 {
+	if e := rig.WantLogged(t, proc.log, "the old one is still valid"); e["status"] != 503.0 {
 		t.Errorf("the log says %v", e)
 	}
 	time.Sleep(1200 * time.Millisecond)
-	res := rig.Get(t, proc.addr, "/x", "")
+	res := rig.Get(t, proc.Addr, "/x", "")
 	wantProblem(t, res, 503, "token-unavailable")
 	if res.Header.Get("Retry-After") == "" {
 		t.Error("there is no Retry-After")
@@ -157,12 +157,12 @@ func TestAlwaysRefused(t *testing.T) {
 	proc := newProcess(t, a, p)
 	proc.start(t)
 	c := newClient(t)
-	wantServed(t, c, proc.addr)
-	l := startLoad(t, proc.addr, 2, 20*time.Millisecond)
+	wantServed(t, c, proc.Addr)
+	l := startLoad(t, proc.Addr, 2, 20*time.Millisecond)
 	n := 0
 	begin := time.Now()
 	for ; time.Since(begin) < 12*time.Second; n++ {
-		if status, body, err := get(c, fmt.Sprintf("http://%s/refuse", proc.addr)); err != nil || status != 401 || body != "refused\n" {
+		if status, body, err := get(c, fmt.Sprintf("http://%s/refuse", proc.Addr)); err != nil || status != 401 || body != "refused\n" {
 			t.Fatalf("the client got %d %q, %v", status, body, err)
 		}
 	}
@@ -182,22 +182,22 @@ func TestWrongSecret(t *testing.T) {
 	a := newAPI(t, p)
 	proc := newProcess(t, a, p)
 	proc.start(t)
-	problem := wantProblem(t, rig.Get(t, proc.addr, "/x", ""), 502, "token-rejected")
+	problem := wantProblem(t, rig.Get(t, proc.Addr, "/x", ""), 502, "token-rejected")
 	if problem["oauth_error"] != "invalid_client" || problem["datasource"] != "crm" {
 		t.Errorf("the problem is %v", problem)
 	}
-	e := wantLogged(t, proc.log, "none could be obtained")
+	e := rig.WantLogged(t, proc.log, "none could be obtained")
 	remedy := fmt.Sprint(e["remedy"])
 	if e["level"] != "error" || e["datasource"] != "crm" || e["token_endpoint"] != p.Addr || e["status"] != 401.0 || e["oauth_error"] != "invalid_client" ||
 		!strings.Contains(remedy, "client_secret") || !strings.Contains(remedy, "client_secret_post") {
 		t.Errorf("the log says %v", e)
 	}
-	wantNoSecret(t, proc.dir, secret)
+	wantNoSecret(t, proc.Dir, secret)
 
 	// The provider learns the secret: the next attempt is served, without a restart.
 	p.Register("gateway", secret)
 	waitFor(t, "the next attempt", func() bool {
-		status, _, err := get(newClient(t), "http://"+proc.addr+"/x")
+		status, _, err := get(newClient(t), "http://"+proc.Addr+"/x")
 		return err == nil && status == 200
 	})
 }

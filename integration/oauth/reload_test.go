@@ -192,7 +192,7 @@ func TestMadeKey(t *testing.T) {
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the key: %v, %v", info, err)
 	}
-	if e := wantLogged(t, g.log, "made a key"); e["file"] != file || e["level"] != "warn" {
+	if e := rig.WantLogged(t, g.log, "made a key"); e["file"] != file || e["level"] != "warn" {
 		t.Errorf("the log says %v", e)
 	}
 	key, err := os.ReadFile(file)
@@ -225,7 +225,7 @@ func TestProviderSilent(t *testing.T) {
 			t.Error("there is no Retry-After")
 		}
 	}
-	if e := wantLogged(t, g.log, "none could be obtained"); e["cause"] != "no answer in time" {
+	if e := rig.WantLogged(t, g.log, "none could be obtained"); e["cause"] != "no answer in time" {
 		t.Errorf("the log says %v", e)
 	}
 	p.WantRequests(t, 1)

@@ -121,7 +121,7 @@ func TestNoIDToken(t *testing.T) {
 	if got := a.Requests(); len(got) > 0 {
 		t.Errorf("the API got %v", got)
 	}
-	e := wantLogged(t, g.log, "none could be obtained")
+	e := rig.WantLogged(t, g.log, "none could be obtained")
 	if cause, _ := e["cause"].(string); !strings.Contains(cause, "id_token") {
 		t.Errorf("the log says %v", e)
 	}

@@ -6,12 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,7 +18,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
-	"github.com/caddyserver/caddy/v2"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
 // hashes are those of the users' passwords, which are their names: bcrypt at its lowest cost.
@@ -29,18 +27,7 @@ var hashes = map[string]string{
 }
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "users")
-	if err != nil {
-		panic(err)
-	}
-	caddy.ConfigAutosavePath = filepath.Join(dir, "autosave.json")
-	os.Setenv("XDG_CONFIG_HOME", filepath.Join(dir, "config"))
-	os.Setenv("CLIENT_SECRET", provider.ClientSecret)
-	os.Setenv("XDG_DATA_HOME", filepath.Join(dir, "data"))
-	slog.SetDefault(slog.New(slog.DiscardHandler))
-	code := m.Run()
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
+	os.Exit(rig.Main(m, func(string) error { return os.Setenv("CLIENT_SECRET", provider.ClientSecret) }))
 }
 
 // requests is how many requests are sent: USERS_REQUESTS, or a number that takes some seconds.
