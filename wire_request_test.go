@@ -428,3 +428,21 @@ func TestConfigNames(t *testing.T) {
 		t.Errorf("two that differ: %v", err)
 	}
 }
+
+// TestQueryAfterRewrite: {query} in the proxy's rewrite is the query of the original request.
+func TestQueryAfterRewrite(t *testing.T) {
+	api := rig.NewAPI(t, nil)
+	gateway := rig.Start(t, "http://GATEWAY {\nauthenticated_api http://"+api.Addr+" {\nquery -debug\nauth api_key a+b k {\nin query\n}\nrewrite /x?{query}\n}\n}")
+	rig.Get(t, gateway, "/?debug=1&a%2Bb=evil&c=d", "")
+	if got := one(t, api); !strings.HasPrefix(got, "GET /x?a%2Bb=k&c=d HTTP/1.1\r\n") {
+		t.Errorf("the API got %q", got)
+	}
+}
+
+// TestHeaderUpAdd: what header_up adds to a field that is withheld arrives, and what the proxy or the client has put there does not.
+func TestHeaderUpAdd(t *testing.T) {
+	api := rig.NewAPI(t, nil)
+	gateway := rig.Start(t, "http://GATEWAY {\nauthenticated_api http://"+api.Addr+" {\nheader_up +X-Forwarded-For 192.0.2.9\nheader_up +Cookie a=b\n}\n}")
+	rig.Get(t, gateway, "/", "User-Agent: test\r\nCookie: c=d\r\nX-Forwarded-For: 1.2.3.4\r\n")
+	wantHead(t, one(t, api), "GET / HTTP/1.1", "Host: "+api.Addr, "User-Agent: test", "X-Forwarded-For: 192.0.2.9", "Cookie: a=b")
+}

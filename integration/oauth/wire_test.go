@@ -19,14 +19,7 @@ import (
 // wantHead compares the head of the only request that an API has got with the lines that it must consist of.
 func wantHead(t *testing.T, a *rig.API, want ...string) {
 	t.Helper()
-	requests := a.Requests()
-	if len(requests) != 1 {
-		t.Fatalf("the API got %d requests, want 1:\n%s", len(requests), strings.Join(requests, "\n"))
-	}
-	got := strings.Join(rig.Lines(requests[0]), "\n")
-	if want := strings.Join(rig.Lines(strings.Join(want, "\r\n")), "\n"); got != want {
-		t.Errorf("the API got\n%s\nwant\n%s", got, want)
-	}
+	rig.WantHead(t, a.Request(t), want...)
 }
 
 // TestFirstRequest: what the provider and the API get, byte for byte, and that the API's own question to the provider
