@@ -47,6 +47,7 @@ type gateway struct {
 	admin   string // the address of the admin endpoint
 	key     string
 	dir     string
+	storage string // its storage folder
 
 	tls     string // the directive, for https
 	open    bool   // nobody need sign in to the console
@@ -70,7 +71,8 @@ func newGateway(t testing.TB, life time.Duration, change func(*gateway)) *gatewa
 	_, port, _ := strings.Cut(rig.Free(t), ":")
 	g := &gateway{
 		provider: p, api: provider.NewAPI(t, p), url: "http://localhost:" + port, admin: rig.Free(t), key: seal.NewKey(), dir: dir,
-		client: &http.Client{Timeout: patience, Transport: new(http.Transport)},
+		storage: rig.StorageDir(t),
+		client:  &http.Client{Timeout: patience, Transport: new(http.Transport)},
 	}
 	t.Cleanup(g.client.CloseIdleConnections)
 	if change != nil {
@@ -109,7 +111,7 @@ func (g *gateway) config() string {
 		"log {\noutput file %s {\nroll_disabled\n}\n}\nauthenticated_api {\nkey %s\n}\n}\n%s {\n%s\nlog\n"+
 		"handle_path /connect/* {\n%sauthenticated_api_console {\noperators ann\n}\n}\n%s"+
 		"handle /blank {\nheader Content-Type text/html\nrespond \"<!DOCTYPE html><title>Blank</title>\"\n}\nhandle {\n%srespond \"signed in\"\n}\n}\n",
-		g.admin, filepath.Join(g.dir, "storage"), g.log(), g.key, g.url, g.tls, console, datasources, gatewayUsers)
+		g.admin, g.storage, g.log(), g.key, g.url, g.tls, console, datasources, gatewayUsers)
 }
 
 func (g *gateway) datasource(name, more string) string {

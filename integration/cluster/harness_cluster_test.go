@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 )
 
@@ -39,6 +40,7 @@ const password = "$2a$04$lY45KI3kGk9XpUc/NkouUu/i.MgRP3erfHpE3yL2Ab0XhA6EPEkf2"
 type cluster struct {
 	nodes   []*node
 	dir     string
+	folder  string             // of the storage
 	storage func(*node) string // of the Caddyfile
 	sources map[string]*authority
 	timeout time.Duration
@@ -61,7 +63,7 @@ func newCluster(t testing.TB, nodes int, storage func(c *cluster) func(*node) st
 		}
 		t.Logf("the files are in %s", dir)
 	})
-	c := &cluster{dir: dir, sources: sources, timeout: tokenTimeout, grace: 5 * time.Second}
+	c := &cluster{dir: dir, folder: rig.StorageDir(t), sources: sources, timeout: tokenTimeout, grace: 5 * time.Second}
 	c.storage = storage(c)
 	key := seal.NewKey()
 	for i := range nodes {
@@ -72,21 +74,19 @@ func newCluster(t testing.TB, nodes int, storage func(c *cluster) func(*node) st
 
 // files is Caddy's own storage.
 func files(c *cluster) func(*node) string {
-	return func(*node) string { return "storage file_system " + c.folder() }
+	return func(*node) string { return "storage file_system " + c.folder }
 }
 
 // trickyFiles is the same with a locker of that kind, and under the test's control.
 func trickyFiles(locker string) func(c *cluster) func(*node) string {
 	return func(c *cluster) func(*node) string {
 		return func(n *node) string {
-			return fmt.Sprintf("storage tricky %s %s %s", c.folder(), filepath.Join(n.Dir, "control"), locker)
+			return fmt.Sprintf("storage tricky %s %s %s", c.folder, filepath.Join(n.Dir, "control"), locker)
 		}
 	}
 }
 
 // folder is the storage's.
-func (c *cluster) folder() string { return filepath.Join(c.dir, "storage") }
-
 // start starts all nodes.
 func (c *cluster) start(t testing.TB) {
 	t.Helper()

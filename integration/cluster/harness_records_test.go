@@ -35,7 +35,7 @@ func (c *cluster) watchRecords(t testing.TB) *records {
 				return
 			case <-time.After(10 * time.Millisecond):
 			}
-			r.look(filepath.Join(c.folder(), "authenticated_api"))
+			r.look(filepath.Join(c.folder, "authenticated_api"))
 		}
 	})
 	r.finish = sync.OnceFunc(func() {

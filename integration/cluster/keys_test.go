@@ -30,7 +30,7 @@ func TestKeysExchanged(t *testing.T) {
 	before, fresh := c.nodes[0].keys[0], seal.NewKey()
 	load := c.startTraffic(t, used, 50*time.Millisecond)
 	records := func() (n int) {
-		_ = filepath.WalkDir(filepath.Join(c.folder(), "authenticated_api"), func(file string, d fs.DirEntry, err error) error {
+		_ = filepath.WalkDir(filepath.Join(c.folder, "authenticated_api"), func(file string, d fs.DirEntry, err error) error {
 			if err == nil && !d.IsDir() && !strings.Contains(filepath.Base(file), ".") {
 				n++
 			}

@@ -30,7 +30,7 @@ func TestSplitBrain(t *testing.T) {
 		}
 	}
 	private := filepath.Join(c.dir, "private")
-	if err := os.CopyFS(private, os.DirFS(c.folder())); err != nil {
+	if err := os.CopyFS(private, os.DirFS(c.folder)); err != nil {
 		t.Fatal(err)
 	}
 	c.nodes[1].control(t, "apart", private)

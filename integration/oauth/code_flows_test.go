@@ -133,7 +133,7 @@ func TestFlowExpires(t *testing.T) {
 		{"as it is", func(*oauth.Flow) {}, 303, ""},
 		{"nearly ten minutes", func(f *oauth.Flow) { f.Began = time.Now().Add(-9*time.Minute - 50*time.Second) }, 303, ""},
 		{"ten minutes", func(f *oauth.Flow) { f.Began = time.Now().Add(-10 * time.Minute) }, 400, "That took longer than ten minutes"},
-		{"a year", func(f *oauth.Flow) { f.Began = time.Now().Add(-365 * day) }, 400, "That took longer than ten minutes"},
+		{"a year", func(f *oauth.Flow) { f.Began = time.Now().Add(-365 * 24 * time.Hour) }, 400, "That took longer than ten minutes"},
 		{"the future", func(f *oauth.Flow) { f.Began = time.Now().Add(5 * time.Minute) }, 400, "That took longer than ten minutes"},
 		{"another user", func(f *oauth.Flow) { f.User = "bob" }, 400, somebodyElse},
 		{"no user", func(f *oauth.Flow) { f.User = "" }, 400, somebodyElse},
@@ -194,10 +194,10 @@ func TestChangedBetween(t *testing.T) {
 func TestOtherNode(t *testing.T) {
 	t.Parallel()
 	p := provider.New(t, time.Hour)
-	dir, options := tempDir(t), withKey()
-	one, first := newCodeProcess(t, p, dir, options)
-	two, second := newCodeProcess(t, p, dir, options)
-	three, third := newCodeProcess(t, p, dir, withKey())
+	storage, options := rig.StorageDir(t), withKey()
+	one, first := newCodeProcess(t, p, storage, options)
+	two, second := newCodeProcess(t, p, storage, options)
+	three, third := newCodeProcess(t, p, storage, withKey())
 	// A balancer in front has one address, which is the first one's here.
 	for b, proc := range map[*bed]*process{two: second, three: third} {
 		b.site = one.caddyfile

@@ -84,15 +84,17 @@ func (g *gateway) loadAnyHost(t testing.TB, b *bed) {
 	}
 }
 
-// newCodeProcess makes a bed with a Caddy in a process of its own, which does not run yet. dir may be another one's.
-func newCodeProcess(t *testing.T, p *provider.Provider, dir, options string) (*bed, *process) {
+// newCodeProcess makes a bed with a Caddy in a process of its own, which does not run yet. storage may be
+// that of another one.
+func newCodeProcess(t *testing.T, p *provider.Provider, storage, options string) (*bed, *process) {
 	t.Helper()
-	if dir == "" {
-		dir = tempDir(t)
+	if storage == "" {
+		storage = rig.StorageDir(t)
 	}
 	addr := rig.Free(t)
-	proc := &process{storage: filepath.Join(dir, "storage"), log: filepath.Join(dir, "caddy-"+strings.Replace(addr, ":", "-", 1)+".log")}
-	proc.Addr, proc.Dir = addr, tempDir(t)
+	dir := tempDir(t)
+	proc := &process{storage: storage, log: filepath.Join(dir, "caddy.log")}
+	proc.Addr, proc.Dir = addr, dir
 	b := newBed(t, addr, p)
 	t.Cleanup(func() { proc.End(syscall.SIGKILL) })
 	return b, proc.configured(t, b, options)

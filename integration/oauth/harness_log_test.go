@@ -16,7 +16,21 @@ import (
 // wantNoSecret fails the test if a file below a folder, or the file itself, has a secret or a token in it.
 func wantNoSecret(t testing.TB, root string, secrets ...string) {
 	t.Helper()
-	files := 0
+	if searchSecrets(t, root, secrets) == 0 {
+		t.Errorf("looking for secrets in %s: there is no file", root)
+	}
+}
+
+// wantNoSecret fails the test if there is a secret in a file of the process, or in its storage if there is any.
+func (p *process) wantNoSecret(t testing.TB, secrets ...string) {
+	t.Helper()
+	wantNoSecret(t, p.Dir, secrets...)
+	searchSecrets(t, p.storage, secrets)
+}
+
+// searchSecrets reports an error for each secret in a file, and returns in how many files it has looked.
+func searchSecrets(t testing.TB, root string, secrets []string) (files int) {
+	t.Helper()
 	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -35,9 +49,10 @@ func wantNoSecret(t testing.TB, root string, secrets ...string) {
 		}
 		return nil
 	})
-	if err != nil || files == 0 {
-		t.Errorf("looking for secrets in %s: %d files, %v", root, files, err)
+	if err != nil {
+		t.Errorf("looking for secrets in %s: %v", root, err)
 	}
+	return files
 }
 
 // forms returns the ways in which a secret could stand somewhere.

@@ -25,7 +25,7 @@ type process struct {
 func newProcess(t *testing.T, a *api, p *provider.Provider) *process {
 	t.Helper()
 	dir := tempDir(t)
-	g := &gateway{addr: rig.Free(t), storage: filepath.Join(dir, "storage"), log: filepath.Join(dir, "caddy.log")}
+	g := &gateway{addr: rig.Free(t), storage: rig.StorageDir(t), log: filepath.Join(dir, "caddy.log")}
 	proc := &process{config: g.config(directive(a.URL, p, "")), storage: g.storage, log: g.log}
 	proc.Addr, proc.Dir = g.addr, dir
 	t.Cleanup(func() { proc.End(syscall.SIGKILL) })

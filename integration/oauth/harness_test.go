@@ -89,7 +89,7 @@ type gateway struct {
 func newGateway(t testing.TB) *gateway {
 	t.Helper()
 	dir := tempDir(t)
-	g := &gateway{addr: rig.Free(t), storage: filepath.Join(dir, "storage"), log: filepath.Join(dir, "caddy.log")}
+	g := &gateway{addr: rig.Free(t), storage: rig.StorageDir(t), log: filepath.Join(dir, "caddy.log")}
 	t.Cleanup(func() {
 		if err := caddy.Stop(); err != nil {
 			t.Errorf("stopping Caddy: %v", err)
@@ -200,7 +200,7 @@ func records(t testing.TB, storage string) (names []string) {
 	return names
 }
 
-// tempDir is t.TempDir for a storage: a renewal that is under way when the test ends may still write to it.
+// tempDir is t.TempDir for what a Caddy may still write to when the test ends.
 func tempDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "oauth")

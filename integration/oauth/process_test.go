@@ -117,7 +117,7 @@ func TestProviderAway(t *testing.T) {
 	p.Start(t)
 	time.Sleep(time.Duration(wait) * time.Second)
 	wantServed(t, c, proc.Addr)
-	wantNoSecret(t, proc.Dir, secret)
+	proc.wantNoSecret(t, secret)
 }
 
 // TestProviderFails: a provider that answers 503 harms no valid token either.
@@ -192,7 +192,7 @@ func TestWrongSecret(t *testing.T) {
 		!strings.Contains(remedy, "client_secret") || !strings.Contains(remedy, "client_secret_post") {
 		t.Errorf("the log says %v", e)
 	}
-	wantNoSecret(t, proc.Dir, secret)
+	proc.wantNoSecret(t, secret)
 
 	// The provider learns the secret: the next attempt is served, without a restart.
 	p.Register("gateway", secret)

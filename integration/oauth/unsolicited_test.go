@@ -102,7 +102,7 @@ handle_path /oauth/* {
 			"health_uri /%[1]s\nhealth_interval 100ms\nhealth_follow_redirects\ntransport authenticated_api {\ndatasource %[1]s\n}\n}\n}\n", path, api.Addr)
 	}
 	dir := tempDir(t)
-	p := &process{storage: filepath.Join(dir, "storage"), log: filepath.Join(dir, "caddy.log")}
+	p := &process{storage: rig.StorageDir(t), log: filepath.Join(dir, "caddy.log")}
 	p.Addr, p.Dir = rig.Free(t), dir
 	t.Cleanup(func() { p.End(syscall.SIGKILL) })
 	p.config = fmt.Sprintf("{\nadmin %s\nauto_https off\ngrace_period 1s\nstorage file_system %s\nlog second {\noutput file %s\nlevel DEBUG\n"+

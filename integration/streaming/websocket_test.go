@@ -14,8 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 	"golang.org/x/net/http2"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
 // upgraded is an API that speaks a protocol of its own after the handshake: it sends back what it gets.

@@ -6,7 +6,6 @@ package users_test
 
 import (
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +21,7 @@ import (
 func TestNeverMeet(t *testing.T) {
 	p := provider.New(t, 3*time.Second)
 	p.SetRotation(provider.RotateStrict, 0)
-	addr, storage, key := rig.Free(t), filepath.Join(t.TempDir(), "storage"), newKey()
+	addr, storage, key := rig.Free(t), rig.StorageDir(t), newKey()
 	p.Register(provider.ClientID, provider.ClientSecret, "http://"+addr+"/connect/callback")
 	api := sharedAPI(t, p)
 	load := func(flavour int) {

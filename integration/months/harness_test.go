@@ -1,16 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package oauth_test
+// Package months has months pass, in virtual time, between a provider and the code of this module:
+// tokens expire by the thousand, the provider is away, processes are reloaded and restarted, and no
+// grant may be lost.
+package months
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/caddyserver/certmagic"
@@ -21,6 +28,35 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/caddyserver/caddy/v2"
 )
+
+func TestMain(m *testing.M) { os.Exit(rig.Main(m, nil)) }
+
+// inVirtualTime runs a test in a bubble of virtual time, with a storage and with a log file, and returns the file.
+func inVirtualTime(t *testing.T, test func(t *testing.T, storage string)) (log string) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "months") // not t.TempDir: what is under way when the test ends may still write
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	log = filepath.Join(dir, "caddy.log")
+	// Nobody asks this Caddy for anything: the code of this module logs where it does.
+	rig.Start(t, fmt.Sprintf("{\nadmin off\npersist_config off\nauto_https off\ngrace_period 1s\n"+
+		"log {\noutput file %s {\nroll_disabled\n}\nformat json\nlevel DEBUG\n}\n}\nhttp://GATEWAY {\nrespond 200\n}\n", log))
+	storage := rig.StorageDir(t)
+	synctest.Test(t, func(t *testing.T) { test(t, storage) })
+	return log
+}
+
+// wantNoErrors fails the test if something was logged as an error, or as one of a lost or damaged record.
+func wantNoErrors(t *testing.T, log string) {
+	t.Helper()
+	for _, e := range rig.Logged(t, log, "") {
+		if e["level"] == "error" {
+			t.Errorf("the log says %v", e)
+		}
+	}
+}
 
 // world is a provider and the product's code in a bubble of virtual time: no Caddy, but all that Caddy does with the code.
 type world struct {
