@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// request is what a client sends, byte for byte: nothing is checked, escaped or completed, but for the framing of the
-// body where length and chunked do not say otherwise.
+// request is what a client sends, byte for byte: nothing is checked, escaped or completed, but
+// for the framing of the body where length and chunked do not say otherwise.
 type request struct {
 	method    string // default GET
 	target    string // :path
@@ -33,7 +33,8 @@ type reply struct {
 	err     error
 }
 
-// refused reports whether the client was told that the request is not served: a reset counts, an empty answer does not.
+// refused reports whether the client was told that the request is not served: a reset counts, an
+// empty answer does not.
 func (r reply) refused() bool {
 	return r.err != nil || 400 <= r.status && r.status < 500 || r.status == http.StatusNotImplemented
 }
@@ -80,7 +81,8 @@ func pseudoFields(req request, addr string) [][2]string {
 	}
 }
 
-// head takes the fields of a HEADERS frame; it reports whether they are those of the final response.
+// head takes the fields of a HEADERS frame; it reports whether they are those of the final
+// response.
 func (r *reply) head(status string, header http.Header) bool {
 	code, _ := strconv.Atoi(status)
 	switch {

@@ -150,8 +150,8 @@ func goJudge(t *testing.T, fold func(string) string) string {
 	return server.URL
 }
 
-// command returns a command of a program that is in Debian's package pkg. Without the program it skips the test, or fails
-// it if CI is "true".
+// command returns a command of a program that is in Debian's package pkg. Without the program it
+// skips the test, or fails it if CI is "true".
 func command(t *testing.T, pkg, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	path, err := exec.LookPath(name)

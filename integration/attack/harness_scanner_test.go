@@ -16,8 +16,8 @@ type scanner struct {
 	forms map[string]string // the form, and what it is
 }
 
-// newScanner returns a scanner for secrets, which are letters and digits only: what stands around them where they are
-// used must not matter.
+// newScanner returns a scanner for secrets, which are letters and digits only: what stands around
+// them where they are used must not matter.
 func newScanner(secrets map[string]string) *scanner {
 	s := &scanner{forms: make(map[string]string)}
 	for name, secret := range secrets {
@@ -44,8 +44,8 @@ func newScanner(secrets map[string]string) *scanner {
 	return s
 }
 
-// aligned returns those characters of the base64 of a longer text that stand for text alone, where shift bytes more than
-// a multiple of three precede it.
+// aligned returns those characters of the base64 of a longer text that stand for text alone,
+// where shift bytes more than a multiple of three precede it.
 func aligned(enc *base64.Encoding, text string, shift int) string {
 	encoded := enc.EncodeToString(append(make([]byte, shift), text...))
 	first := (shift*8 + 5) / 6

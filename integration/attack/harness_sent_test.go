@@ -37,8 +37,8 @@ func parseSent(t testing.TB, raw string) sent {
 	return s
 }
 
-// alike returns the values of the fields that some server takes for that name: lighttpd, for one, makes _ of every byte
-// that is no letter and no digit when it hands the fields to a CGI program.
+// alike returns the values of the fields that some server takes for that name: lighttpd, for one,
+// makes _ of every byte that is no letter and no digit when it hands the fields to a CGI program.
 func (s sent) alike(name string) []string {
 	var values []string
 	for _, field := range s.fields {
@@ -68,7 +68,8 @@ func (s sent) path() string {
 	return path
 }
 
-// wantFraming fails the test if two servers could disagree about where the request ends (RFC 9112 §6.3).
+// wantFraming fails the test if two servers could disagree about where the request ends (RFC 9112
+// §6.3).
 func (s sent) wantFraming(t testing.TB) {
 	t.Helper()
 	framing := 0
@@ -88,7 +89,8 @@ func (s sent) wantFraming(t testing.TB) {
 	}
 }
 
-// wantOne fails the test unless the request has exactly one field of that name, in any spelling, with that value.
+// wantOne fails the test unless the request has exactly one field of that name, in any spelling,
+// with that value.
 func (s sent) wantOne(t testing.TB, name, value string) {
 	t.Helper()
 	if got := s.alike(name); len(got) != 1 || got[0] != value {

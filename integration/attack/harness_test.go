@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package attack tries to bend requests, to carry secrets out, and to reach what must not be reached, with raw bytes
-// against a real Caddy. Every attack has a twin that differs in the attack only and must succeed: a gateway that
-// refuses everything would pass otherwise.
+// Package attack tries to bend requests, to carry secrets out, and to reach what must not be
+// reached, with raw bytes against a real Caddy. Every attack has a twin that differs in the
+// attack only and must succeed: a gateway that refuses everything would pass otherwise.
 package attack
 
 import (
@@ -40,8 +40,9 @@ type gateway struct {
 	plain, tls string
 }
 
-// start runs a Caddy until the test ends. site is what stands in the site's block, global what stands in the block of
-// global options besides `admin`, which is off if global does not say otherwise.
+// start runs a Caddy until the test ends. site is what stands in the site's block, global what
+// stands in the block of global options besides `admin`, which is off if global does not say
+// otherwise.
 func start(t testing.TB, global, site string) gateway {
 	t.Helper()
 	g, err := tryStart(t, global, site)

@@ -85,10 +85,11 @@ func echoed(request string) string {
 const tellAll = `{{.Req}} {{printf "%v" .Req}} {{printf "%+v" .Req}} {{printf "%#v" .Req}} {{printf "%+v" .OriginalReq}} {{.Req.Header}} {{.Req.URL}} ` +
 	`{{placeholder "http.vars.authenticated_api.exchange"}} {{placeholder "err.message"}} {{printf "%+v" .RespHeader}}`
 
-// TestLeaks carries every secret in every way, lets everything go wrong that can, and looks for them everywhere (K1 to K9).
+// TestLeaks carries every secret in every way, lets everything go wrong that can, and looks for
+// them everywhere.
 //
-// Without a base URL the credential is on the request that the user's own proxy logs at the level DEBUG, which the
-// documentation says.
+// Without a base URL the credential is on the request that the user's own proxy logs at the level
+// DEBUG, which the documentation says.
 func TestLeaks(t *testing.T) {
 	t.Run("base URL", func(t *testing.T) { testLeaks(t, "DEBUG", true) })
 	t.Run("handler alone", func(t *testing.T) { testLeaks(t, "INFO", false) })
@@ -145,8 +146,8 @@ func testLeaks(t *testing.T, level string, withBase bool) {
 	mirror := newMirror(t)
 	dead, distrusted := rig.Free(t), newDistrusted(t)
 
-	// One datasource for each method, at an API that answers, one that nobody listens at, one that says no HTTP, and one
-	// whose TLS fails; with our proxy, and without a base URL.
+	// One datasource for each method, at an API that answers, one that nobody listens at, one that
+	// says no HTTP, and one whose TLS fails; with our proxy, and without a base URL.
 	var site strings.Builder
 	var prefixes []string
 	for name, options := range methods {

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// axeSource is axe-core, https://github.com/dequelabs/axe-core, under the Mozilla Public License 2.0.
+// axeSource is axe-core, https://github.com/dequelabs/axe-core, under the Mozilla Public License
+// 2.0.
 //
 //go:embed testdata/axe.min.js
 var axeSource string
@@ -34,15 +35,18 @@ func (v violation) String() string {
 	return sb.String()
 }
 
-// axe returns which rules of accessibility the page breaks, as it is shown now: a check in both color schemes is two.
+// axe returns which rules of accessibility the page breaks, as it is shown now: a check in both
+// color schemes is two.
 func (b *tab) axe(t testing.TB) []violation {
 	t.Helper()
 	eval[any](t, b, axeSource+"\n;null")
-	// The page and its parts only: what axe would load is embedded, and the rules about frames ask frames.
+	// The page and its parts only: what axe would load is embedded, and the rules about frames ask
+	// frames.
 	return eval[[]violation](t, b, "axe.run(document, {resultTypes: ['violations'], preload: false}).then(r => r.violations)")
 }
 
-// wantAccessible fails the test if the page breaks a rule of accessibility, in light or dark colours.
+// wantAccessible fails the test if the page breaks a rule of accessibility, in light or dark
+// colours.
 func (b *tab) wantAccessible(t testing.TB) {
 	t.Helper()
 	for scheme, dark := range map[string]bool{"light": false, "dark": true} {

@@ -2,8 +2,8 @@
 
 // Package browser_test looks at the pages of this module as their users do: with Chromium.
 //
-// The browser is the one that the environment variable CHROMIUM names, or one in PATH. Without one the tests are skipped,
-// or fail if CI is "true".
+// The browser is the one that the environment variable CHROMIUM names, or one in PATH. Without
+// one the tests are skipped, or fail if CI is "true".
 package browser_test
 
 import (
@@ -48,9 +48,11 @@ var locations = map[string][]string{
 	},
 }
 
-// find returns the path of the browser. Without one it skips the test, or fails it if CI is "true".
+// find returns the path of the browser. In a short run it skips the test. Without a browser it
+// skips the test, or fails it if CI is "true".
 func find(t testing.TB) string {
 	t.Helper()
+	rig.Long(t, "a browser takes its time")
 	if path := os.Getenv("CHROMIUM"); path != "" {
 		return path
 	}
@@ -86,9 +88,9 @@ func (p *process) stop() {
 	}
 }
 
-// newBrowser returns the first tab of a browser of the test's own: it shares cookies and passwords with the tabs that
-// its newTab opens, and with no other. It is closed when the test ends, and what it shows is printed if the test has
-// failed.
+// newBrowser returns the first tab of a browser of the test's own: it shares cookies and
+// passwords with the tabs that its newTab opens, and with no other. It is closed when the test
+// ends, and what it shows is printed if the test has failed.
 func newBrowser(t testing.TB) *tab {
 	t.Helper()
 	path := find(t)

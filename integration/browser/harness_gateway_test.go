@@ -22,22 +22,24 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// The users of the gateway, whose passwords are their names, for basic_auth. Ann is the operator. Accounts at the provider
-// are something else, even if they have the same names.
+// The users of the gateway, whose passwords are their names, for basic_auth. Ann is the operator.
+// Accounts at the provider are something else, even if they have the same names.
 const gatewayUsers = `basic_auth {
 	ann $2a$04$PzcDGfK72dUwj9SOA8h5..oLbJpfoko2nBaYpcNEVxeb3pjPno4Hi
 	bob $2a$04$.H9isN5gu7nirQOvCgBNlehENuBY7qOAmZQez8U9d20youbSthX/S
 }
 `
 
-// The datasources of the gateway: one whose account all callers share, and one to which each user connects their own.
+// The datasources of the gateway: one whose account all callers share, and one to which each user
+// connects their own.
 const (
 	shared  = "orders"
 	perUser = "mail"
 )
 
-// gateway is a Caddy in this process, with a console, and what is behind it. It is at another site than the provider,
-// as in life, so that its cookies come back as they would there: localhost here, and 127.0.0.1 there.
+// gateway is a Caddy in this process, with a console, and what is behind it. It is at another
+// site than the provider, as in life, so that its cookies come back as they would there:
+// localhost here, and 127.0.0.1 there.
 type gateway struct {
 	provider *provider.Provider
 	api      *provider.API
@@ -56,8 +58,8 @@ type gateway struct {
 	client  *http.Client
 }
 
-// newGateway runs a gateway until the test ends. The provider's access tokens live for life. change, unless it is nil,
-// changes the gateway before it starts.
+// newGateway runs a gateway until the test ends. The provider's access tokens live for life.
+// change, unless it is nil, changes the gateway before it starts.
 func newGateway(t testing.TB, life time.Duration, change func(*gateway)) *gateway {
 	t.Helper()
 	find(t) // without a browser the test is skipped
@@ -124,8 +126,8 @@ func (g *gateway) datasource(name, more string) string {
 // log is the file to which the gateway logs.
 func (g *gateway) log() string { return filepath.Join(g.dir, "caddy.log") }
 
-// visitor returns a browser in which a user is signed in to the gateway, or nobody if user is "". What the browser writes
-// to its console is looked at when the test ends.
+// visitor returns a browser in which a user is signed in to the gateway, or nobody if user is "".
+// What the browser writes to its console is looked at when the test ends.
 func (g *gateway) visitor(t testing.TB, user string) *tab {
 	t.Helper()
 	b := newBrowser(t)
@@ -147,8 +149,9 @@ func (g *gateway) tab(t testing.TB, b *tab) *tab {
 	return other
 }
 
-// wantQuiet fails the test if the browser has found something wrong with a page that it has shown, such as a violation of
-// the page's policy. That an answer has an error's status is nothing wrong.
+// wantQuiet fails the test if the browser has found something wrong with a page that it has
+// shown, such as a violation of the page's policy. That an answer has an error's status is
+// nothing wrong.
 func (b *tab) wantQuiet(t testing.TB) {
 	t.Helper()
 	for _, m := range b.console() {
@@ -178,7 +181,8 @@ func (b *tab) buttons(t testing.TB) []string {
 	return eval[[]string](t, b, "[...document.querySelectorAll('button')].map(e => e.innerText.trim())")
 }
 
-// begin presses the button that connects an account on the console's page, and waits for the provider's page.
+// begin presses the button that connects an account on the console's page, and waits for the
+// provider's page.
 func (b *tab) begin(t testing.TB, datasource string) {
 	t.Helper()
 	b.clickCSS(t, fmt.Sprintf("form[action='%s/connect'] button", datasource))
@@ -192,14 +196,16 @@ func (b *tab) fillIn(t testing.TB, account string) {
 	b.fill(t, "#password", provider.Password(account))
 }
 
-// allow logs in at the provider and allows what the gateway asks for. It returns the status of the page to which that leads.
+// allow logs in at the provider and allows what the gateway asks for. It returns the status of
+// the page to which that leads.
 func (b *tab) allow(t testing.TB, account string) int {
 	t.Helper()
 	b.fillIn(t, account)
 	return int(b.click(t, "Allow").Status)
 }
 
-// connect connects an account on the console's page, which must be shown, and fails the test unless it is connected then.
+// connect connects an account on the console's page, which must be shown, and fails the test
+// unless it is connected then.
 func (g *gateway) connect(t testing.TB, b *tab, datasource, account string) {
 	t.Helper()
 	b.begin(t, datasource)
@@ -209,7 +215,8 @@ func (g *gateway) connect(t testing.TB, b *tab, datasource, account string) {
 	b.wantState(t, datasource, "Connected")
 }
 
-// wantRefused fails the test unless the page has that status and those texts, and is the console's own.
+// wantRefused fails the test unless the page has that status and those texts, and is the
+// console's own.
 func (g *gateway) wantRefused(t testing.TB, b *tab, status, want int, texts ...string) {
 	t.Helper()
 	if status != want || !strings.HasPrefix(b.location(t), g.console) {
@@ -266,7 +273,8 @@ func (g *gateway) wantServed(t testing.TB, user, datasource, account string) {
 	}
 }
 
-// wantUnauthorized fails the test unless a user of the gateway is told that an account must be connected, and where.
+// wantUnauthorized fails the test unless a user of the gateway is told that an account must be
+// connected, and where.
 func (g *gateway) wantUnauthorized(t testing.TB, user, datasource string, status int) {
 	t.Helper()
 	want := reply{Status: status, Type: "urn:authenticated-api:authorization-required", ConnectURL: g.console}

@@ -14,7 +14,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// scheme has the pages of the tab shown as to a reader who prefers the dark colours, or the light ones.
+// scheme has the pages of the tab shown as to a reader who prefers the dark colours, or the light
+// ones.
 func (b *tab) scheme(t testing.TB, dark bool) {
 	t.Helper()
 	value := "light"
@@ -36,8 +37,9 @@ func (b *tab) size(t testing.TB, width, height int) {
 	b.do(t, "resizing", chromedp.EmulateViewport(int64(width), int64(height)))
 }
 
-// screenshot writes what the tab shows in a window of that size as a PNG file to the folder that the environment variable
-// SCREENSHOTS names, or to .cache/screenshots of the checkout. With the height 0 the window is as high as the page.
+// screenshot writes what the tab shows in a window of that size as a PNG file to the folder that
+// the environment variable SCREENSHOTS names, or to .cache/screenshots of the checkout. With the
+// height 0 the window is as high as the page.
 func (b *tab) screenshot(t testing.TB, name string, width, height int, dark bool) {
 	t.Helper()
 	b.scheme(t, dark)
@@ -45,7 +47,8 @@ func (b *tab) screenshot(t testing.TB, name string, width, height int, dark bool
 	if height == 0 {
 		b.size(t, width, int(math.Ceil(eval[float64](t, b, "document.documentElement.scrollHeight"))))
 	}
-	// A column that is squeezed breaks words, which are to be broken only where a name is longer than the page is wide.
+	// A column that is squeezed breaks words, which are to be broken only where a name is longer
+	// than the page is wide.
 	const squeezed = `[...document.querySelectorAll(".head > div")].filter(e => e.clientWidth < 9 * 16).length`
 	if n := eval[float64](t, b, squeezed); n > 0 {
 		t.Errorf("%s: %v names have too little room", name, n)

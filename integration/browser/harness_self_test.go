@@ -37,7 +37,8 @@ func serve(t *testing.T, pages map[string]string) string {
 	return server.URL
 }
 
-// TestAxe: axe finds what is wrong, below a policy that forbids scripts, and nothing where nothing is.
+// TestAxe: axe finds what is wrong, below a policy that forbids scripts, and nothing where
+// nothing is.
 func TestAxe(t *testing.T) {
 	base := serve(t, map[string]string{
 		"/good": "<h1>Good</h1><p>All is well.</p>",
@@ -116,7 +117,8 @@ func query(t *testing.T, b *tab, want string) url.Values {
 	return q
 }
 
-// TestTabs: the tabs of a browser share its cookies, two browsers do not, and a password is asked for and remembered.
+// TestTabs: the tabs of a browser share its cookies, two browsers do not, and a password is asked
+// for and remembered.
 func TestTabs(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, password, _ := r.BasicAuth()

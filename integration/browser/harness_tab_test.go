@@ -101,7 +101,8 @@ func (b *tab) navigate(t testing.TB, what string, action chromedp.Action[chromed
 	return res
 }
 
-// eval returns the value of a JavaScript expression, as the developer tools do: whatever the page's policy is.
+// eval returns the value of a JavaScript expression, as the developer tools do: whatever the
+// page's policy is.
 func eval[T any](t testing.TB, b *tab, expression string) T {
 	t.Helper()
 	value, err := try[T](b, expression)
@@ -130,7 +131,8 @@ func (b *tab) open(t testing.TB, url string) *network.Response {
 	return res
 }
 
-// click clicks on the first button or link with a visible text, and returns the response with the page to which it leads.
+// click clicks on the first button or link with a visible text, and returns the response with the
+// page to which it leads.
 func (b *tab) click(t testing.TB, text string) *network.Response {
 	t.Helper()
 	return b.navigate(t, "clicking on "+text, b.press(t, labelled(text)))
@@ -142,8 +144,8 @@ func (b *tab) clickCSS(t testing.TB, selector string) *network.Response {
 	return b.navigate(t, "clicking on "+selector, b.press(t, selected(selector)))
 }
 
-// doubleClick clicks twice on what a selector selects, the second time before the first one can have shown another page. It
-// waits for nothing.
+// doubleClick clicks twice on what a selector selects, the second time before the first one can
+// have shown another page. It waits for nothing.
 func (b *tab) doubleClick(t testing.TB, selector string) {
 	t.Helper()
 	x, y := b.where(t, selected(selector))
@@ -161,7 +163,8 @@ func (b *tab) doubleClick(t testing.TB, selector string) {
 	}
 }
 
-// toggle clicks on the first button, link, label or summary with a visible text that leads to no other page.
+// toggle clicks on the first button, link, label or summary with a visible text that leads to no
+// other page.
 func (b *tab) toggle(t testing.TB, text string) {
 	t.Helper()
 	b.do(t, "clicking on "+text, b.press(t, labelled(text)))
@@ -199,8 +202,8 @@ func (b *tab) press(t testing.TB, element string) chromedp.Action[chromedp.Void]
 	return chromedp.MouseClickXY(x, y)
 }
 
-// where returns where an element is, now or soon. chromedp finds no element any more in a page that the browser has kept
-// for its back button, so this asks the page itself.
+// where returns where an element is, now or soon. chromedp finds no element any more in a page
+// that the browser has kept for its back button, so this asks the page itself.
 func (b *tab) where(t testing.TB, element string) (x, y float64) {
 	t.Helper()
 	find := fmt.Sprintf(`(() => {
@@ -221,10 +224,12 @@ func (b *tab) where(t testing.TB, element string) (x, y float64) {
 	return 0, 0
 }
 
-// back is the browser's button. It shows the page as it was left, if the browser has kept it, and asks for it again if not.
+// back is the browser's button. It shows the page as it was left, if the browser has kept it, and
+// asks for it again if not.
 func (b *tab) back(t testing.TB) {
 	t.Helper()
-	// chromedp's own way back waits for a response, which does not come for a page that the browser has kept.
+	// chromedp's own way back waits for a response, which does not come for a page that the browser
+	// has kept.
 	history, err := chromedp.Call(b.ctx, page.GetNavigationHistory, cdp.Empty{})
 	if err != nil || history.CurrentIndex < 1 {
 		t.Fatalf("there is no page to go back to, %v", err)
@@ -278,7 +283,8 @@ func (b *tab) location(t testing.TB) string {
 	return eval[string](t, b, "location.href")
 }
 
-// cookies returns the cookies that the browser would send to the page's URL, also those that scripts do not see.
+// cookies returns the cookies that the browser would send to the page's URL, also those that
+// scripts do not see.
 func (b *tab) cookies(t testing.TB) []*network.Cookie {
 	t.Helper()
 	res, err := chromedp.Call(b.ctx, network.GetCookies, network.GetCookiesParams{})
@@ -288,7 +294,8 @@ func (b *tab) cookies(t testing.TB) []*network.Cookie {
 	return res.Cookies
 }
 
-// console returns what the browser has written to the tab's console: violations of the page's policy, for example.
+// console returns what the browser has written to the tab's console: violations of the page's
+// policy, for example.
 func (b *tab) console() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -310,8 +317,9 @@ func (b *tab) trust(t testing.TB) {
 	}
 }
 
-// login answers the questions of servers for a user and a password (HTTP Basic) from now on, in this tab. The browser
-// remembers for each server what it accepted, so another user needs another browser.
+// login answers the questions of servers for a user and a password (HTTP Basic) from now on, in
+// this tab. The browser remembers for each server what it accepted, so another user needs another
+// browser.
 func (b *tab) login(t testing.TB, user, password string) {
 	t.Helper()
 	b.mu.Lock()
@@ -345,7 +353,8 @@ func (b *tab) login(t testing.TB, user, password string) {
 	}
 }
 
-// answer is the answer to a server that asks who it is: once for each request, as a server that asks again has refused it.
+// answer is the answer to a server that asks who it is: once for each request, as a server that
+// asks again has refused it.
 func (b *tab) answer(id fetch.RequestID) *fetch.AuthChallengeResponse {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -26,8 +26,8 @@ func secure(t testing.TB) func(*gateway) {
 	}
 }
 
-// TestHTTPS: over https the browser takes the cookie with the name that only this host over https can set, and gives it to
-// no script and no plain http.
+// TestHTTPS: over https the browser takes the cookie with the name that only this host over https
+// can set, and gives it to no script and no plain http.
 func TestHTTPS(t *testing.T) {
 	g := newGateway(t, time.Minute, secure(t))
 	b := g.visitor(t, "ann")

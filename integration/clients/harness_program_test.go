@@ -20,9 +20,11 @@ import (
 // patience is how long a client or the start of a server may take.
 const patience = time.Minute
 
-// program returns the path of a program. Without it the test is skipped, or fails if CI is "true".
+// program returns the path of a program. In a short run the test is skipped; without the program
+// it is skipped, or fails if CI is "true".
 func program(t *testing.T, name, remedy string) string {
 	t.Helper()
+	rig.Long(t, "programs take their time")
 	places, _ := filepath.Glob(installed(t, "bin/*/"+name)) // make clients installs each version into a folder of its own
 	for _, place := range append(places, name, "/usr/sbin/"+name) {
 		if path, err := exec.LookPath(place); err == nil {
@@ -51,7 +53,8 @@ func installed(t *testing.T, name string) string {
 	return path
 }
 
-// world is a folder in which a client runs, and its environment: it has a home of its own and no proxy.
+// world is a folder in which a client runs, and its environment: it has a home of its own and no
+// proxy.
 type world struct {
 	dir string
 	env []string
@@ -78,7 +81,8 @@ func (w world) write(t *testing.T, name, text string) string {
 	return path
 }
 
-// run runs a program to its end and returns what it has written to its standard output. The error has the standard error.
+// run runs a program to its end and returns what it has written to its standard output. The error
+// has the standard error.
 func (w world) run(t *testing.T, input, path string, args ...string) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -93,7 +97,8 @@ func (w world) run(t *testing.T, input, path string, args ...string) (string, er
 	return out.String(), nil
 }
 
-// begin starts a server that listens on an address, waits until it does, and ends it with the test.
+// begin starts a server that listens on an address, waits until it does, and ends it with the
+// test.
 func (w world) begin(t *testing.T, addr, path string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(path, args...)
@@ -148,7 +153,8 @@ func node(t *testing.T) (path, dir string) {
 	return path, dir
 }
 
-// script runs a script of testdata/node with the base URL and the credential, and returns its steps.
+// script runs a script of testdata/node with the base URL and the credential, and returns its
+// steps.
 func script(t *testing.T, name string, w way, args ...string) transcript {
 	t.Helper()
 	path, dir := node(t)
@@ -159,7 +165,8 @@ func script(t *testing.T, name string, w way, args ...string) transcript {
 	return parseTranscript(t, []byte(out))
 }
 
-// nodeServer starts a script of testdata/node that listens on the address that is its first argument, and returns its URL.
+// nodeServer starts a script of testdata/node that listens on the address that is its first
+// argument, and returns its URL.
 func nodeServer(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	path, dir := node(t)

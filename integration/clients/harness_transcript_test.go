@@ -39,7 +39,8 @@ func (tr *transcript) refusal(name string, err error) {
 	*tr = append(*tr, step{name, fmt.Sprint(err), err == nil})
 }
 
-// relativeTo writes {base} for the client's base URL and {host} for its host. An {api} or {api host} is another one.
+// relativeTo writes {base} for the client's base URL and {host} for its host. An {api} or {api
+// host} is another one.
 func (tr transcript) relativeTo(w way) transcript {
 	names := strings.NewReplacer(w.url, "{base}", w.host(), "{host}", w.api, "{api}", hostOf(w.api), "{api host}")
 	relative := make(transcript, len(tr))
@@ -49,7 +50,8 @@ func (tr transcript) relativeTo(w way) transcript {
 	return relative
 }
 
-// wantLike fails the test where a step differs from the direct one and docs/clients.md does not say so.
+// wantLike fails the test where a step differs from the direct one and docs/clients.md does not
+// say so.
 func (tr transcript) wantLike(t *testing.T, client string, direct transcript) {
 	t.Helper()
 	rows := documented(t)

@@ -13,8 +13,9 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// TestTwoPeople: two people with two accounts use one route through three nodes, a node is killed in the middle of a refresh, and
-// neither notices: no request fails, and none waits for a lease, since a token is renewed so long before its end.
+// TestTwoPeople: two people with two accounts use one route through three nodes, a node is killed
+// in the middle of a refresh, and neither notices: no request fails, and none waits for a lease,
+// since a token is renewed so long before its end.
 func TestTwoPeople(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

@@ -16,7 +16,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
 )
 
-// once returns a function for intercept that calls do with the first redemption. answer says whether that one is answered.
+// once returns a function for intercept that calls do with the first redemption. answer says
+// whether that one is answered.
 func once(answer bool, do func(node string)) func(connection, node string) bool {
 	var done atomic.Bool
 	return func(_, node string) bool {
@@ -28,8 +29,9 @@ func once(answer bool, do func(node string)) func(connection, node string) bool 
 	}
 }
 
-// TestEndsWhileRefreshing tells a node to end while its token request is at the provider. It waits for the answer and stores it, so
-// that the node that comes next has a token without asking for one.
+// TestEndsWhileRefreshing tells a node to end while its token request is at the provider. It
+// waits for the answer and stores it, so that the node that comes next has a token without asking
+// for one.
 func TestEndsWhileRefreshing(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t, 3*time.Second, provider.RotateStrict)
@@ -98,8 +100,8 @@ func ask(t *testing.T, n *node, connection string, happened <-chan struct{}) {
 	t.Fatalf("%s does not refresh %s", n.name, connection)
 }
 
-// TestFlowOutlivesItsNode: the node on which somebody has pressed Connect ends, or is killed, while they are at the provider.
-// Another one finishes what it has begun.
+// TestFlowOutlivesItsNode: the node on which somebody has pressed Connect ends, or is killed,
+// while they are at the provider. Another one finishes what it has begun.
 func TestFlowOutlivesItsNode(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t, time.Hour, provider.RotateStrict)
@@ -118,8 +120,9 @@ func TestFlowOutlivesItsNode(t *testing.T) {
 	a.wantUnharmed(t)
 }
 
-// TestStorageDownUntilTheEnd: the storage fails when a token has come, and until the node has ended. The token is served from
-// memory, left in a file of the machine, sealed, and stored when a node starts there again.
+// TestStorageDownUntilTheEnd: the storage fails when a token has come, and until the node has
+// ended. The token is served from memory, left in a file of the machine, sealed, and stored when
+// a node starts there again.
 func TestStorageDownUntilTheEnd(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t, 3*time.Second, provider.RotateStrict)

@@ -12,8 +12,9 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// TestExpiries: nodes under load share connections through many expiries, with a provider that destroys a grant when it sees a
-// refresh token twice. No refresh token is redeemed twice, whatever the storage's locker does, and no request fails.
+// TestExpiries: nodes under load share connections through many expiries, with a provider that
+// destroys a grant when it sees a refresh token twice. No refresh token is redeemed twice,
+// whatever the storage's locker does, and no request fails.
 func TestExpiries(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

@@ -23,8 +23,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
 )
 
-// authority is an authorization server, and the API behind it. It knows of which connection each token is, and lets a test
-// step in while a refresh token is redeemed.
+// authority is an authorization server, and the API behind it. It knows of which connection each
+// token is, and lets a test step in while a refresh token is redeemed.
 type authority struct {
 	*provider.Provider
 	api string // the API's URL
@@ -68,8 +68,9 @@ func newAuthority(t testing.TB, life time.Duration, rotation provider.Rotation) 
 	return a
 }
 
-// intercept has functions called when a refresh token has come, and when it was redeemed, with its connection and the node. If one
-// returns false the line is cut without an answer. Nil is none.
+// intercept has functions called when a refresh token has come, and when it was redeemed, with
+// its connection and the node. If one returns false the line is cut without an answer. Nil is
+// none.
 func (a *authority) intercept(before, after func(connection, node string) bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -178,7 +179,8 @@ func (a *authority) twice() (n int) {
 	return n
 }
 
-// wantUnharmed fails the test if a grant was destroyed, a refresh token redeemed twice, or a token used for somebody else.
+// wantUnharmed fails the test if a grant was destroyed, a refresh token redeemed twice, or a
+// token used for somebody else.
 func (a *authority) wantUnharmed(t testing.TB) {
 	t.Helper()
 	if n := a.Revoked(); n != 0 {

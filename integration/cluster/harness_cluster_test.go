@@ -25,8 +25,8 @@ import (
 // publicURL is what people have in their browsers. Which node that leads to, a balancer decides.
 const publicURL = "http://gateway.localhost"
 
-// tokenTimeout is the option timeout, unless a test has another one: that it is less than Caddy's default makes the tests shorter. The
-// lease of a claim is so much longer.
+// tokenTimeout is the option timeout, unless a test has another one: that it is less than Caddy's
+// default makes the tests shorter. The lease of a claim is so much longer.
 const (
 	tokenTimeout = 3 * time.Second
 	leaseMore    = 7 * time.Second
@@ -48,10 +48,11 @@ type cluster struct {
 	turn    atomic.Int64
 }
 
-// newCluster returns nodes that do not run yet. storage is the option of the Caddyfile; sources are the datasources: of one
-// connection if the name is "shared", else with one for each user.
+// newCluster returns nodes that do not run yet. storage is the option of the Caddyfile; sources
+// are the datasources: of one connection if the name is "shared", else with one for each user.
 func newCluster(t testing.TB, nodes int, storage func(c *cluster) func(*node) string, sources map[string]*authority) *cluster {
 	t.Helper()
+	rig.Long(t, "nodes wait for the leases of others")
 	dir, err := os.MkdirTemp("", "cluster") // not t.TempDir: a process that is killed may leave a file a moment later
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +159,8 @@ func users() []string {
 	return list
 }
 
-// connect connects an account: somebody presses the button on one node, and comes back from the provider to another one.
+// connect connects an account: somebody presses the button on one node, and comes back from the
+// provider to another one.
 func (c *cluster) connect(t testing.TB, connection string, begin, finish *node) {
 	t.Helper()
 	c.finishFlow(t, c.beginFlow(t, connection, begin), finish)

@@ -2,9 +2,10 @@
 
 //go:build linux
 
-// Package cluster_test runs several real Caddys on one storage, each in a process of its own that can be killed, stopped or cut off,
-// between clients and an API that accepts only what a certified authorization server has issued. docs/reliability.md says what
-// is run, and what has come of it.
+// Package cluster_test runs several real Caddys on one storage, each in a process of its own that
+// can be killed, stopped or cut off, between clients and an API that accepts only what a
+// certified authorization server has issued. docs/reliability.md says what is run, and what has
+// come of it.
 package cluster_test
 
 import (
@@ -29,7 +30,8 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// number returns the number in an environment variable by which a longer form is asked for, or the one of make test.
+// number returns the number in an environment variable by which a longer form is asked for, or
+// the one of make test.
 func number(t testing.TB, name string, otherwise int) int {
 	t.Helper()
 	text := os.Getenv(name)

@@ -14,8 +14,9 @@ import (
 	"time"
 )
 
-// get is a request through the balancer: one node after the other has its turn, and if a node's connection is refused or breaks before an
-// answer has come, the next one is asked. It is a GET, so that may be done.
+// get is a request through the balancer: one node after the other has its turn, and if a node's
+// connection is refused or breaks before an answer has come, the next one is asked. It is a GET,
+// so that may be done.
 func (c *cluster) get(ctx context.Context, connection string) (status int, body string, tries int, err error) {
 	begin := time.Now()
 	for tries = 1; ; tries++ {
@@ -80,8 +81,8 @@ func (l *traffic) one(ctx context.Context, c *cluster, connection string) {
 	}
 }
 
-// finish ends the traffic, fails the test if a request has failed that excuse, which may be nil, does not excuse, and says how
-// long the requests took.
+// finish ends the traffic, fails the test if a request has failed that excuse, which may be nil,
+// does not excuse, and says how long the requests took.
 func (l *traffic) finish(t testing.TB, excuse func(connection string) bool) {
 	t.Helper()
 	l.cancel()

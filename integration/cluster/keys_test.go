@@ -17,8 +17,9 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 )
 
-// TestKeysExchanged exchanges the key of three nodes under load, one after the other: the new one behind, then in front, then
-// alone. No request fails, and no connection is lost: neither those in use nor those that nobody uses.
+// TestKeysExchanged exchanges the key of three nodes under load, one after the other: the new one
+// behind, then in front, then alone. No request fails, and no connection is lost: neither those
+// in use nor those that nobody uses.
 func TestKeysExchanged(t *testing.T) {
 	t.Parallel()
 	a, slow := newAuthority(t, time.Hour, provider.RotateStrict), newAuthority(t, time.Hour, provider.RotateStrict)

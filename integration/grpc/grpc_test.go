@@ -16,7 +16,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// TestRefused: a call that the API refuses before it has sent anything is made again with a fresh credential, and nobody notices.
+// TestRefused: a call that the API refuses before it has sent anything is made again with a fresh
+// credential, and nobody notices.
 func TestRefused(t *testing.T) {
 	both(t, func(t *testing.T, api *server, secret string, conn *grpc.ClientConn) {
 		for i, call := range []func(*testing.T, *grpc.ClientConn) error{one, many} {
@@ -38,7 +39,8 @@ func TestRefused(t *testing.T) {
 	})
 }
 
-// TestRefusedLate: where the API has begun to answer, the refusal passes, and the next call is served.
+// TestRefusedLate: where the API has begun to answer, the refusal passes, and the next call is
+// served.
 func TestRefusedLate(t *testing.T) {
 	both(t, func(t *testing.T, api *server, secret string, conn *grpc.ClientConn) {
 		api.late.Store(true)
@@ -63,7 +65,8 @@ func TestOtherStatus(t *testing.T) {
 	})
 }
 
-// TestOwnProxy: a proxy of the operator's own cannot send a call again, but the next one is served.
+// TestOwnProxy: a proxy of the operator's own cannot send a call again, but the next one is
+// served.
 func TestOwnProxy(t *testing.T) {
 	for name, late := range map[string]bool{"in the header": false, "in the trailers": true} {
 		t.Run(name, func(t *testing.T) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package months has months pass, in virtual time, between a provider and the code of this module:
-// tokens expire by the thousand, the provider is away, processes are reloaded and restarted, and no
-// grant may be lost.
+// Package months has months pass, in virtual time, between a provider and the code of this
+// module: tokens expire by the thousand, the provider is away, processes are reloaded and
+// restarted, and no grant may be lost.
 package months
 
 import (
@@ -31,7 +31,8 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(rig.Main(m, nil)) }
 
-// inVirtualTime runs a test in a bubble of virtual time, with a storage and with a log file, and returns the file.
+// inVirtualTime runs a test in a bubble of virtual time, with a storage and with a log file, and
+// returns the file.
 func inVirtualTime(t *testing.T, test func(t *testing.T, storage string)) (log string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "months") // not t.TempDir: what is under way when the test ends may still write
@@ -48,7 +49,8 @@ func inVirtualTime(t *testing.T, test func(t *testing.T, storage string)) (log s
 	return log
 }
 
-// wantNoErrors fails the test if something was logged as an error, or as one of a lost or damaged record.
+// wantNoErrors fails the test if something was logged as an error, or as one of a lost or damaged
+// record.
 func wantNoErrors(t *testing.T, log string) {
 	t.Helper()
 	for _, e := range rig.Logged(t, log, "") {
@@ -58,7 +60,8 @@ func wantNoErrors(t *testing.T, log string) {
 	}
 }
 
-// world is a provider and the product's code in a bubble of virtual time: no Caddy, but all that Caddy does with the code.
+// world is a provider and the product's code in a bubble of virtual time: no Caddy, but all that
+// Caddy does with the code.
 type world struct {
 	t       *testing.T
 	p       *provider.Provider
@@ -88,7 +91,8 @@ type failedAt struct {
 
 const worldRedirect = "http://gateway.localhost/connect/callback"
 
-// newWorld makes one. Its tokens live for life, and each refresh token is good once: who redeems one again loses the grant.
+// newWorld makes one. Its tokens live for life, and each refresh token is good once: who redeems
+// one again loses the grant.
 func newWorld(t *testing.T, name, storage string, life time.Duration, perUser bool) *world {
 	t.Helper()
 	t.Cleanup(func() { time.Sleep(10 * time.Second) }) // certmagic sees only then that a lock is given back
@@ -154,7 +158,8 @@ func (w *world) restart() {
 	w.load()
 }
 
-// connect goes through the browser's part for the connection of a user; key is "" for the shared one.
+// connect goes through the browser's part for the connection of a user; key is "" for the shared
+// one.
 func (w *world) connect(key, user string) {
 	w.t.Helper()
 	flow, target, err := w.method.Begin(key, user)
@@ -217,7 +222,8 @@ func (w *world) requests(keys ...string) {
 	wg.Wait()
 }
 
-// check fails the test if something has happened that must not, and returns how often refresh tokens were redeemed.
+// check fails the test if something has happened that must not, and returns how often refresh
+// tokens were redeemed.
 func (w *world) check(keys ...string) (redeemed int) {
 	w.t.Helper()
 	for i, text := range w.broken {
@@ -265,7 +271,8 @@ func (w *world) wantFailures(want int) {
 	}
 }
 
-// wantUnavailable fails the test unless an error says that the provider gives no token now, and when to come again.
+// wantUnavailable fails the test unless an error says that the provider gives no token now, and
+// when to come again.
 func wantUnavailable(t *testing.T, err error) {
 	t.Helper()
 	e, ok := errors.AsType[*oauth.Error](err)

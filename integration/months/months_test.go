@@ -6,13 +6,17 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
 const day = 24 * time.Hour
 
-// TestMonth: a month of one-hour tokens passes, with a reload each day, a restart each week, and weekends when nobody works,
-// and no request fails, none waits but for a token that nobody has needed for a weekend, and no refresh token comes twice.
+// TestMonth: a month of one-hour tokens passes, with a reload each day, a restart each week, and
+// weekends when nobody works, and no request fails, none waits but for a token that nobody has
+// needed for a weekend, and no refresh token comes twice.
 func TestMonth(t *testing.T) {
+	rig.Long(t, "a month of virtual time takes a while")
 	log := inVirtualTime(t, func(t *testing.T, storage string) {
 		w := newWorld(t, "month", storage, time.Hour, false)
 		w.connect("", "ann")
@@ -50,6 +54,7 @@ func TestMonth(t *testing.T) {
 
 // TestIdleMonth: a connection that nobody uses is kept alive by one refresh a day.
 func TestIdleMonth(t *testing.T) {
+	rig.Long(t, "a month of virtual time takes a while")
 	log := inVirtualTime(t, func(t *testing.T, storage string) {
 		w := newWorld(t, "idle", storage, time.Hour, false)
 		w.connect("", "ann")
@@ -68,8 +73,10 @@ func TestIdleMonth(t *testing.T) {
 	wantNoErrors(t, log)
 }
 
-// TestUsersDays: each user's connection lives a life of its own: ann works all the time, bob in the mornings, eve on Mondays.
+// TestUsersDays: each user's connection lives a life of its own: ann works all the time, bob in
+// the mornings, eve on Mondays.
 func TestUsersDays(t *testing.T) {
+	rig.Long(t, "a month of virtual time takes a while")
 	log := inVirtualTime(t, func(t *testing.T, storage string) {
 		w := newWorld(t, "users", storage, time.Hour, true)
 		for _, user := range []string{"ann", "bob", "eve"} {
@@ -123,7 +130,8 @@ func TestShortTokens(t *testing.T) {
 		w.wantFailures(0)
 		redeemed := w.check("")
 		t.Logf("%d requests, of which %d have waited; %d redemptions", w.served, w.waited, redeemed)
-		// A restart within a second sends no refresh whose answer it could not wait for, so the first request after it may have to.
+		// A restart within a second sends no refresh whose answer it could not wait for, so the first
+		// request after it may have to.
 		if restarts := reloads / 7; w.waited > restarts || redeemed < 288 || redeemed > 370 {
 			t.Errorf("%d requests have waited, %d redemptions, %d restarts", w.waited, redeemed, restarts)
 		}

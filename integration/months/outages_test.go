@@ -6,10 +6,14 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// TestShortOutages: each day the provider is down for half of the margin, at any time. Nobody notices.
+// TestShortOutages: each day the provider is down for half of the margin, at any time. Nobody
+// notices.
 func TestShortOutages(t *testing.T) {
+	rig.Long(t, "ten days of virtual time take a while")
 	inVirtualTime(t, func(t *testing.T, storage string) {
 		w := newWorld(t, "outages", storage, time.Hour, false)
 		w.connect("", "ann")
@@ -22,8 +26,9 @@ func TestShortOutages(t *testing.T) {
 	})
 }
 
-// TestOutageWithinMargin: the provider goes down just when a token is to be renewed, and is back a minute before it expires. Nobody
-// notices: the back-off, which has grown to five minutes by then, must not sleep over the end of the token.
+// TestOutageWithinMargin: the provider goes down just when a token is to be renewed, and is back
+// a minute before it expires. Nobody notices: the back-off, which has grown to five minutes by
+// then, must not sleep over the end of the token.
 func TestOutageWithinMargin(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, storage string) {
 		w := newWorld(t, "margin", storage, time.Hour, false)
@@ -46,9 +51,11 @@ func TestOutageWithinMargin(t *testing.T) {
 	})
 }
 
-// TestLongOutages: each day the provider is down for longer than the margin. Just those requests fail that come when the token
-// has expired and the provider is down, or was a moment ago; they are told when to come again. No grant is lost.
+// TestLongOutages: each day the provider is down for longer than the margin. Just those requests
+// fail that come when the token has expired and the provider is down, or was a moment ago; they
+// are told when to come again. No grant is lost.
 func TestLongOutages(t *testing.T) {
+	rig.Long(t, "ten days of virtual time take a while")
 	inVirtualTime(t, func(t *testing.T, storage string) {
 		w := newWorld(t, "outages", storage, time.Hour, false)
 		w.connect("", "ann")

@@ -84,8 +84,8 @@ func TestManyTabs(t *testing.T) {
 	}
 }
 
-// TestFlowSurvives: a flow survives reloads and a restart, and the change of the key as long as the old one is there. With another
-// key alone it does not.
+// TestFlowSurvives: a flow survives reloads and a restart, and the change of the key as long as
+// the old one is there. With another key alone it does not.
 func TestFlowSurvives(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	g := newGateway(t)
@@ -111,8 +111,8 @@ func TestFlowSurvives(t *testing.T) {
 	}
 }
 
-// TestFlowExpires: ten minutes after it has begun a flow cannot be ended, and a moment before it can. Nor can one that begins in
-// the future, or is another user's or of another datasource.
+// TestFlowExpires: ten minutes after it has begun a flow cannot be ended, and a moment before it
+// can. Nor can one that begins in the future, or is another user's or of another datasource.
 func TestFlowExpires(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	g := newGateway(t)
@@ -189,10 +189,11 @@ func TestChangedBetween(t *testing.T) {
 	ann.wantServed("shared")
 }
 
-// TestOtherNode: a flow that has begun on one node ends on another one with the same key and storage, and both serve then. Without
-// the key it does not end.
+// TestOtherNode: a flow that has begun on one node ends on another one with the same key and
+// storage, and both serve then. Without the key it does not end.
 func TestOtherNode(t *testing.T) {
 	t.Parallel()
+	rig.Long(t, "it waits for the other node")
 	p := provider.New(t, time.Hour)
 	storage, options := rig.StorageDir(t), withKey()
 	one, first := newCodeProcess(t, p, storage, options)
@@ -220,7 +221,8 @@ func TestOtherNode(t *testing.T) {
 			t.Errorf("%s answers %d %s", addr, v.status, v.body)
 		}
 	}
-	// Disconnected on one, it is served on the other for half a minute at most; connected again on one it is served there at once.
+	// Disconnected on one, it is served on the other for half a minute at most; connected again on
+	// one it is served there at once.
 	ann.press("own", "disconnect").is(303)
 	ann.wantUnconnected("own")
 	begin := time.Now()
@@ -233,12 +235,11 @@ func TestOtherNode(t *testing.T) {
 	first.End(syscall.SIGTERM)
 }
 
-// TestHosts: what a request says of where it came to changes nothing (T12): not where the browser is sent, not the redirect_uri, not the
-// cookie, not connect_url.
+// TestHosts: what a request says of where it came to changes nothing: not where the browser
+// is sent, not the redirect_uri, not the cookie, not connect_url.
 func TestHosts(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	b, g := startBed(t, p, "")
-	g.loadAnyHost(t, b)
 	var lies [][]string
 	for _, host := range []string{"evil.example", "evil.example:80", b.addr + ".evil.example", "evil.example\\@" + b.addr, "localhost"} {
 		for _, name := range []string{"Host", "X-Forwarded-Host", "X-Host", "X-Original-Host", "X-Forwarded-Server", "X-Original-Url", "X-Rewrite-Url"} {
@@ -250,11 +251,14 @@ func TestHosts(t *testing.T) {
 			[]string{"Referer", "http://" + host + "/"}, []string{"X-Forwarded-Port", "1"}, []string{"X-Forwarded-Prefix", "//" + host})
 	}
 	lies = append(lies, nil)
+	b.site = func() string { return strings.ReplaceAll(b.caddyfile(), people, crowd(len(lies))) }
+	g.loadAnyHost(t, b)
 	console := strings.TrimSuffix(b.redirect(), "callback")
-	for _, lie := range lies {
+	for i, lie := range lies {
 		t.Run(strings.Join(lie, " "), func(t *testing.T) {
-			ann := b.browser("ann")
-			ann.t = t
+			t.Parallel() // each connects an account, which takes more than a second, so each has a user of its own
+			ann := b.browser(fmt.Sprintf("u%d", i))
+			ann.t, ann.word = t, "ann"
 			v := ann.press("own", "connect", lie...).is(303)
 			target := v.header.Get("Location")
 			if !strings.HasPrefix(target, p.AuthorizationURL()+"?") || param(t, target, "redirect_uri") != b.redirect() || strings.Contains(target, "evil") {
@@ -287,8 +291,8 @@ func TestHosts(t *testing.T) {
 	}
 }
 
-// TestRedirects: there is no return path. Whatever stands in a query, a form, a path or a field, the browser is sent to the provider or
-// to the console itself (T11).
+// TestRedirects: there is no return path. Whatever stands in a query, a form, a path or a field,
+// the browser is sent to the provider or to the console itself.
 func TestRedirects(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	b, _ := startBed(t, p, "")

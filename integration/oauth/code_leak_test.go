@@ -22,8 +22,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// wantNotLogged fails the test if a log has a secret in it. What Caddy's rewrite, which handle_path is, logs of a request's URI when it
-// debugs is Caddy's.
+// wantNotLogged fails the test if a log has a secret in it. What Caddy's rewrite, which
+// handle_path is, logs of a request's URI when it debugs is Caddy's.
 func wantNotLogged(t testing.TB, file string, secrets ...string) {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -51,8 +51,8 @@ func wantNotLogged(t testing.TB, file string, secrets ...string) {
 	}
 }
 
-// TestCodeLeaks: whoever reads logs, the storage, the admin API, pages and problems learns no secret of a connection. The scan itself
-// finds each of them where they must be.
+// TestCodeLeaks: whoever reads logs, the storage, the admin API, pages and problems learns no
+// secret of a connection. The scan itself finds each of them where they must be.
 func TestCodeLeaks(t *testing.T) {
 	p := provider.New(t, 3*time.Second)
 	p.SetRotation(provider.RotateStrict, 0)
@@ -177,7 +177,8 @@ func TestCodeLeaks(t *testing.T) {
 	}
 }
 
-// TestAccessLog: callbacks, tickets, and the answers that send a browser to a provider are left out of access logs, and nothing else is.
+// TestAccessLog: callbacks, tickets, and the answers that send a browser to a provider are left
+// out of access logs, and nothing else is.
 func TestAccessLog(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	b, g := startBed(t, p, "")
@@ -221,8 +222,9 @@ func accessed(t *testing.T, log, last string) map[string]bool {
 	return seen
 }
 
-// TestAccessLogBehindAuth: nor are they there when the authentication in front refuses them, as it does with the first request of a
-// browser, if the site says so, as the README does: the console never sees such a request.
+// TestAccessLogBehindAuth: nor are they there when the authentication in front refuses them, as
+// it does with the first request of a browser, if the site says so, as the README does: the
+// console never sees such a request.
 func TestAccessLogBehindAuth(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	g := newGateway(t)
@@ -242,7 +244,8 @@ func TestAccessLogBehindAuth(t *testing.T) {
 	}
 }
 
-// TestTicket: a link of the admin API lets somebody connect one connection once, who is no user of the gateway.
+// TestTicket: a link of the admin API lets somebody connect one connection once, who is no user
+// of the gateway.
 func TestTicket(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	g := newGateway(t)
@@ -301,7 +304,8 @@ func TestTicket(t *testing.T) {
 	bob := b.browser("bob")
 	bob.wantServed("own")
 	p.WantRequests(t, 1)
-	// Both tickets were of one connection, and that has changed: who was slower is told so before a code is spent.
+	// Both tickets were of one connection, and that has changed: who was slower is told so before a
+	// code is spent.
 	if v := other.come(late).is(400); v.title() != "This link has been used" {
 		t.Errorf("the page says %q", v.title())
 	}

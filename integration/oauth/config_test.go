@@ -17,8 +17,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 )
 
-// TestChangedConfig: a token is never used for something else than what it was issued for, neither after a reload nor after
-// a restart. What does not change that does not drop it.
+// TestChangedConfig: a token is never used for something else than what it was issued for,
+// neither after a reload nor after a restart. What does not change that does not drop it.
 func TestChangedConfig(t *testing.T) {
 	t.Setenv("OTHER_SECRET", "another")
 	p := provider.New(t, time.Hour)
@@ -190,7 +190,8 @@ func TestStorageBlock(t *testing.T) {
 	}
 }
 
-// TestStorageFails: a storage that cannot be written costs no request, and one that is damaged is reported.
+// TestStorageFails: a storage that cannot be written costs no request, and one that is damaged is
+// reported.
 func TestStorageFails(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	a := newAPI(t, p)
@@ -239,8 +240,8 @@ func TestStorageFails(t *testing.T) {
 	rig.WantLogged(t, g.log, "damaged")
 }
 
-// TestPrivateCertificate: a token endpoint behind a private certificate works with self_signed_cert, and fails closed
-// without it.
+// TestPrivateCertificate: a token endpoint behind a private certificate works with
+// self_signed_cert, and fails closed without it.
 func TestPrivateCertificate(t *testing.T) {
 	certificate := rig.NewCertificate(t)
 	p := provider.NewTLS(t, time.Hour, &tls.Config{Certificates: []tls.Certificate{certificate.TLS}})
@@ -268,8 +269,8 @@ func TestPrivateCertificate(t *testing.T) {
 	}
 }
 
-// TestForbiddenTokenEndpoints: metadata services and Caddy's own admin endpoint are never dialled for a token, and the
-// secret does not go there.
+// TestForbiddenTokenEndpoints: metadata services and Caddy's own admin endpoint are never dialled
+// for a token, and the secret does not go there.
 func TestForbiddenTokenEndpoints(t *testing.T) {
 	admin := rig.Free(t)
 	_, port, _ := net.SplitHostPort(admin)
@@ -312,8 +313,8 @@ func TestForbiddenTokenEndpoints(t *testing.T) {
 	})
 }
 
-// TestKeyRotation: a new key in front of the old one, and later without it, under load and with a restart at the end: no
-// failure and no token request.
+// TestKeyRotation: a new key in front of the old one, and later without it, under load and with a
+// restart at the end: no failure and no token request.
 func TestKeyRotation(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	a := newAPI(t, p)
@@ -344,8 +345,8 @@ func TestKeyRotation(t *testing.T) {
 	}
 }
 
-// TestKeyRotationOverExpiries: the same with tokens that expire in the meantime. Even a key that was replaced at once, the
-// old one nowhere, fails no request of a process that has a token.
+// TestKeyRotationOverExpiries: the same with tokens that expire in the meantime. Even a key that
+// was replaced at once, the old one nowhere, fails no request of a process that has a token.
 func TestKeyRotationOverExpiries(t *testing.T) {
 	p := provider.New(t, 2*time.Second)
 	a := newAPI(t, p)
@@ -365,8 +366,8 @@ func TestKeyRotationOverExpiries(t *testing.T) {
 	l.finish(t)
 }
 
-// TestKeyMissing: a node that starts with a wrong key says so and gets a token of its own, since the record only caches one. It leaves that
-// record alone, which counts again with the right key.
+// TestKeyMissing: a node that starts with a wrong key says so and gets a token of its own, since
+// the record only caches one. It leaves that record alone, which counts again with the right key.
 func TestKeyMissing(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	a := newAPI(t, p)

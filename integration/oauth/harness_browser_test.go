@@ -18,6 +18,7 @@ type browser struct {
 	t    testing.TB
 	b    *bed
 	user string // "": not signed in
+	word string // the password
 	c    *http.Client
 }
 
@@ -29,7 +30,7 @@ func (b *bed) browser(user string) *browser {
 	}
 	transport := &http.Transport{MaxIdleConnsPerHost: 32}
 	b.t.Cleanup(transport.CloseIdleConnections)
-	return &browser{b.t, b, user, &http.Client{
+	return &browser{b.t, b, user, user, &http.Client{
 		Transport: transport, Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
@@ -43,7 +44,8 @@ type visited struct {
 	body   string
 }
 
-// send sends a request with header fields, names and values in turn; an empty value leaves one out that stands there otherwise.
+// send sends a request with header fields, names and values in turn; an empty value leaves one
+// out that stands there otherwise.
 func (br *browser) send(method, target, body string, fields ...string) *visited {
 	br.t.Helper()
 	v, err := br.try(method, target, body, fields...)
@@ -69,7 +71,7 @@ func (br *browser) try(method, target, body string, fields ...string) (*visited,
 		return nil, err
 	}
 	if br.user != "" {
-		req.SetBasicAuth(br.user, br.user)
+		req.SetBasicAuth(br.user, br.word)
 	}
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -168,7 +170,8 @@ func (br *browser) wantServed(name string) {
 	}
 }
 
-// wantUnconnected fails the test unless a call of the API says that there is no connection, and that there are that many grants.
+// wantUnconnected fails the test unless a call of the API says that there is no connection, and
+// that there are that many grants.
 func (br *browser) wantUnconnected(name string) {
 	br.t.Helper()
 	status := http.StatusUnauthorized

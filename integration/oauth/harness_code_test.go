@@ -14,8 +14,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 )
 
-// people may sign in at the gateway; a password is the user's name. The cost of the hashes is the lowest, since that of others is
-// felt in each request.
+// people may sign in at the gateway; a password is the user's name. The cost of the hashes is the
+// lowest, since that of others is felt in each request.
 const people = `basic_auth {
 ann $2a$04$tT7nb41dIQX.FTQ3YAxBYuE2MgQSbgJL7OO5t4b4AKy.j4eGaIQkW
 bob $2a$04$VcJ8Hmyvd3Db533IohTjp.D4MdrGT36g2VhqiLThAEBYT4UDe4Ize
@@ -23,8 +23,20 @@ eve $2a$04$vUOm8oegzw2xgiTRloeNk.ie0KVatxGemzd15oINdoNLSSA4tPZle
 }
 `
 
-// bed is a gateway with the grant authorization_code, on /shared for all callers and on /own for each user, the console on
-// /connect for people and on /open for anybody, the provider and the API.
+// crowd returns people with n more users, u0 and so on, whose password is ann's.
+func crowd(n int) string {
+	_, hash, _ := strings.Cut(people, "ann ")
+	hash, _, _ = strings.Cut(hash, "\n")
+	var users strings.Builder
+	for i := range n {
+		fmt.Fprintf(&users, "u%d %s\n", i, hash)
+	}
+	return strings.TrimSuffix(people, "}\n") + users.String() + "}\n"
+}
+
+// bed is a gateway with the grant authorization_code, on /shared for all callers and on /own for
+// each user, the console on /connect for people and on /open for anybody, the provider and the
+// API.
 type bed struct {
 	t         testing.TB
 	p         *provider.Provider
@@ -75,7 +87,8 @@ func (b *bed) caddyfile() string {
 		people, operators, b.api.URL, b.method("connection {http.auth.user.id}"), b.method(""))
 }
 
-// loadAnyHost loads the site of a bed for requests to any host, as a gateway has it that trusts a proxy in front.
+// loadAnyHost loads the site of a bed for requests to any host, as a gateway has it that trusts a
+// proxy in front.
 func (g *gateway) loadAnyHost(t testing.TB, b *bed) {
 	t.Helper()
 	_, port, _ := strings.Cut(g.addr, ":")
@@ -84,8 +97,8 @@ func (g *gateway) loadAnyHost(t testing.TB, b *bed) {
 	}
 }
 
-// newCodeProcess makes a bed with a Caddy in a process of its own, which does not run yet. storage may be
-// that of another one.
+// newCodeProcess makes a bed with a Caddy in a process of its own, which does not run yet.
+// storage may be that of another one.
 func newCodeProcess(t *testing.T, p *provider.Provider, storage, options string) (*bed, *process) {
 	t.Helper()
 	if storage == "" {

@@ -64,8 +64,9 @@ func (l *load) watch() {
 func (l *load) one(addr string) {
 	begin := time.Now()
 	status, body, err := get(l.client, "http://"+addr+"/x")
-	// Caddy closes the connections that it keeps when it reloads, also those on which a request is just coming. net/http
-	// sends a GET again only if the connection was used before. While Caddy starts again nobody listens.
+	// Caddy closes the connections that it keeps when it reloads, also those on which a request is
+	// just coming. net/http sends a GET again only if the connection was used before. While Caddy
+	// starts again nobody listens.
 	for gone(err) && time.Since(begin) < 10*time.Second {
 		l.mu.Lock()
 		l.again++
@@ -87,7 +88,8 @@ func gone(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNREFUSED)
 }
 
-// finish ends the traffic, fails the test if a request failed or none was sent, and prints how long the requests took.
+// finish ends the traffic, fails the test if a request failed or none was sent, and prints how
+// long the requests took.
 func (l *load) finish(t testing.TB) (slowest time.Duration) {
 	t.Helper()
 	close(l.stop)

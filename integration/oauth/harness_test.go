@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package oauth_test runs a real Caddy between clients and an API that accepts only what a certified authorization server,
-// which nobody here wrote, has issued and not withdrawn.
+// Package oauth_test runs a real Caddy between clients and an API that accepts only what a
+// certified authorization server, which nobody here wrote, has issued and not withdrawn.
 package oauth_test
 
 import (
@@ -126,7 +126,8 @@ func (g *gateway) restart(t testing.TB, site string) {
 	g.load(t, site)
 }
 
-// directive is the directive for an API with the tokens of a provider. more are lines of its oauth2 block.
+// directive is the directive for an API with the tokens of a provider. more are lines of its
+// oauth2 block.
 func directive(base string, p *provider.Provider, more string) string {
 	return fmt.Sprintf("authenticated_api %s {\nname crm\n%s\n}", base, method(p, more))
 }
@@ -136,8 +137,8 @@ func method(p *provider.Provider, more string) string {
 	return fmt.Sprintf("auth oauth2 client_credentials {\ntoken_url %s\nclient_id gateway\nclient_secret {env.CLIENT_SECRET}\n%s\n}", p.TokenURL(), more)
 }
 
-// newClient returns a client as programs have one: it sends a request again if the connection that it had kept was closed,
-// which Caddy does on a reload.
+// newClient returns a client as programs have one: it sends a request again if the connection
+// that it had kept was closed, which Caddy does on a reload.
 func newClient(t testing.TB) *http.Client {
 	t.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: 512}
@@ -180,7 +181,8 @@ func wantProblem(t testing.TB, res *rig.Reply, status int, code string) map[stri
 
 var recordName = regexp.MustCompile(`^authenticated_api/[a-z0-9-]+/[0-9a-f]{64}$`)
 
-// records returns the names of the files below a storage folder's authenticated_api, each of which must be a record.
+// records returns the names of the files below a storage folder's authenticated_api, each of
+// which must be a record.
 func records(t testing.TB, storage string) (names []string) {
 	t.Helper()
 	err := filepath.WalkDir(filepath.Join(storage, "authenticated_api"), func(file string, d fs.DirEntry, err error) error {

@@ -16,10 +16,11 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// TestKilled: whenever a Caddy is killed while it renews a token, or is told to end, the one that is started next serves
-// the first request.
+// TestKilled: whenever a Caddy is killed while it renews a token, or is told to end, the one that
+// is started next serves the first request.
 func TestKilled(t *testing.T) {
 	t.Parallel()
+	rig.Long(t, "it waits for tokens to expire")
 	for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
 		t.Run(signal.String(), func(t *testing.T) {
 			t.Parallel()
@@ -27,7 +28,8 @@ func TestKilled(t *testing.T) {
 			a := newAPI(t, p)
 			proc := newProcess(t, a, p)
 			c := newClient(t)
-			// Nothing is stored yet, and the answer is on its way: the request that waits is lost, the next one is not.
+			// Nothing is stored yet, and the answer is on its way: the request that waits is lost, the
+			// next one is not.
 			p.Delay.Store(int64(300 * time.Millisecond))
 			proc.start(t)
 			go func() { _, _, _ = get(c, "http://"+proc.Addr+"/x") }()
@@ -37,8 +39,8 @@ func TestKilled(t *testing.T) {
 			wantServed(t, c, proc.Addr)
 
 			for round := range 4 {
-				// In the margin a request starts a renewal in the background. It is killed somewhere on the way: before the
-				// answer, with the answer, while it stores it, or after that.
+				// In the margin a request starts a renewal in the background. It is killed somewhere on the
+				// way: before the answer, with the answer, while it stores it, or after that.
 				before := p.Requests.Load()
 				waitFor(t, "a renewal", func() bool {
 					wantServed(t, c, proc.Addr)
@@ -68,11 +70,13 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// TestProviderAway is what the whole engine is for: the provider is away for most of a token's life, Caddy is restarted
-// twice in between, once killed and once told to end, and the only trace is a line in the log. Then the token expires with
-// the provider away, and the answer says so and when to come again.
+// TestProviderAway is what the whole engine is for: the provider is away for most of a token's
+// life, Caddy is restarted twice in between, once killed and once told to end, and the only trace
+// is a line in the log. Then the token expires with the provider away, and the answer says so and
+// when to come again.
 func TestProviderAway(t *testing.T) {
 	t.Parallel()
+	rig.Long(t, "it waits for tokens to expire")
 	const life = 12 * time.Second
 	p := provider.New(t, life)
 	a := newAPI(t, p)
@@ -148,10 +152,11 @@ func TestProviderFails(t *testing.T) {
 	}
 }
 
-// TestAlwaysRefused: whoever finds a path that always answers 401 makes the gateway ask for a token once in ten seconds, not
-// with each request, and harms nobody else.
+// TestAlwaysRefused: whoever finds a path that always answers 401 makes the gateway ask for a
+// token once in ten seconds, not with each request, and harms nobody else.
 func TestAlwaysRefused(t *testing.T) {
 	t.Parallel()
+	rig.Long(t, "it waits for tokens to expire")
 	p := provider.New(t, time.Hour)
 	a := newAPI(t, p)
 	proc := newProcess(t, a, p)

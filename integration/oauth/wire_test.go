@@ -16,14 +16,15 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// wantHead compares the head of the only request that an API has got with the lines that it must consist of.
+// wantHead compares the head of the only request that an API has got with the lines that it must
+// consist of.
 func wantHead(t *testing.T, a *rig.API, want ...string) {
 	t.Helper()
 	rig.WantHead(t, a.Request(t), want...)
 }
 
-// TestFirstRequest: what the provider and the API get, byte for byte, and that the API's own question to the provider
-// whether the token is good is answered with yes.
+// TestFirstRequest: what the provider and the API get, byte for byte, and that the API's own
+// question to the provider whether the token is good is answered with yes.
 func TestFirstRequest(t *testing.T) {
 	p := provider.New(t, time.Minute)
 	var token atomic.Pointer[string]
@@ -104,7 +105,8 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
-// TestNoIDToken: with token_field id_token an answer without one is no token, and the access token is not sent for it.
+// TestNoIDToken: with token_field id_token an answer without one is no token, and the access
+// token is not sent for it.
 func TestNoIDToken(t *testing.T) {
 	p := provider.New(t, time.Minute)
 	a := rig.NewAPI(t, nil)
@@ -152,7 +154,8 @@ func TestHerd(t *testing.T) {
 	}
 }
 
-// TestClientSecretFile: a secret in a file is read again for each token request, so that it can be rotated there.
+// TestClientSecretFile: a secret in a file is read again for each token request, so that it can
+// be rotated there.
 func TestClientSecretFile(t *testing.T) {
 	p := provider.New(t, time.Minute)
 	a := newAPI(t, p)

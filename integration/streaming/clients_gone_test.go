@@ -54,8 +54,8 @@ func TestDisconnect(t *testing.T) {
 	}
 }
 
-// The transport uses its clones of requests again. Whatever an API and a client do, no request may get anything of
-// another's.
+// The transport uses its clones of requests again. Whatever an API and a client do, no request
+// may get anything of another's.
 func TestMixedUp(t *testing.T) {
 	for _, version := range rig.Versions {
 		t.Run(version, func(t *testing.T) {
@@ -86,6 +86,11 @@ func TestMixedUp(t *testing.T) {
 			}))
 			gateway := startFor(t, base+"/v2", "auth bearer {file."+rig.Save(t, "k1\n")+"}\nheader X-Id {http.request.header.X-Client}\n"+options)
 			client := clientFor(t, 1, nil)
+			// One connection to the API is there: where the caller who dials it goes away, all who wait
+			// for it fail.
+			if res := rig.Do(t, gateway, "POST", "/warm?id=warm", "X-Client: warm\r\n", ""); res.StatusCode != 200 {
+				t.Fatalf("the first request is answered with %d", res.StatusCode)
+			}
 			kinds := []string{"plain", "hints", "hang", "body", "large"}
 			if version == "1.1" || version == "3" {
 				kinds = append(kinds, "unread") // see TestResponseTrailers

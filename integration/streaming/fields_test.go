@@ -55,8 +55,9 @@ func TestResponseTrailers(t *testing.T) {
 	for _, version := range rig.Versions {
 		t.Run(version, func(t *testing.T) {
 			base, options := newAPIOf(t, version, guarded(func(w http.ResponseWriter, r *http.Request) {
-				// A GET of HTTP/3 may have a body for all that its head says. An API that leaves it unread has HTTP/2 reset
-				// the stream, and then Caddy's own wrapper of bodies is closed while it is read, which is a data race.
+				// A GET of HTTP/3 may have a body for all that its head says. An API that leaves it unread
+				// has HTTP/2 reset the stream, and then Caddy's own wrapper of bodies is closed while it is
+				// read, which is a data race.
 				_, _ = io.Copy(io.Discard, r.Body)
 				w.Header().Set("Trailer", "X-Sum, Set-Cookie, Access-Control-Allow-Origin")
 				_, _ = io.WriteString(w, "body")

@@ -32,13 +32,15 @@ const patience = 15 * time.Second
 // refusal is the body of a refusal that passes to the client.
 const refusal = "the credential is out of date"
 
-// both are the option auth of a method whose credential never changes, and one for which bodies are kept while they stream.
+// both are the option auth of a method whose credential never changes, and one for which bodies
+// are kept while they stream.
 func both(t *testing.T) map[string]string {
 	t.Helper()
 	return map[string]string{"fixed": "auth bearer k1", "renewable": "auth bearer {file." + rig.Save(t, "k1\n") + "}"}
 }
 
-// newHTTPAPI runs an API of HTTP/1.1 without TLS until the test ends, that serves nobody without the credential.
+// newHTTPAPI runs an API of HTTP/1.1 without TLS until the test ends, that serves nobody without
+// the credential.
 func newHTTPAPI(t *testing.T, handler http.HandlerFunc) (addr string) {
 	t.Helper()
 	server := httptest.NewServer(guarded(handler))
@@ -61,7 +63,8 @@ func startFor(t *testing.T, base, options string) (gateway string) {
 	return rig.Start(t, "http://GATEWAY {\nauthenticated_api "+base+" {\n"+options+"\n}\n}")
 }
 
-// startTLS runs a gateway that speaks HTTP/1.1, 2 and 3, and returns its URL and what clients have to trust.
+// startTLS runs a gateway that speaks HTTP/1.1, 2 and 3, and returns its URL and what clients
+// have to trust.
 func startTLS(t *testing.T, base, options string) (url string, client *tls.Config) {
 	t.Helper()
 	id := rig.NewCertificate(t)
@@ -70,7 +73,8 @@ func startTLS(t *testing.T, base, options string) (url string, client *tls.Confi
 	return "https://" + addr, &tls.Config{RootCAs: id.Pool()}
 }
 
-// newAPIOf runs an API of one of rig.Versions, and returns the address and the options of the directive for it.
+// newAPIOf runs an API of one of rig.Versions, and returns the address and the options of the
+// directive for it.
 func newAPIOf(t *testing.T, version string, handler http.Handler) (base, options string) {
 	t.Helper()
 	base, certificate := rig.Serve(t, version, handler)

@@ -19,7 +19,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// upgraded is an API that speaks a protocol of its own after the handshake: it sends back what it gets.
+// upgraded is an API that speaks a protocol of its own after the handshake: it sends back what it
+// gets.
 func upgraded(t *testing.T, accepted func(authorization string) bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if got := r.Header["Authorization"]; len(got) != 1 || !accepted(got[0]) {
@@ -145,7 +146,8 @@ func TestWebSocket(t *testing.T) {
 	})
 }
 
-// Go serves WebSockets over HTTP/2 (RFC 8441) only to a process whose environment says so from the start.
+// Go serves WebSockets over HTTP/2 (RFC 8441) only to a process whose environment says so from
+// the start.
 func TestWebSocketOverHTTP2(t *testing.T) {
 	if !rig.InChild(t, "GODEBUG=http2xconnect=1") {
 		return
@@ -203,7 +205,8 @@ func converse(t *testing.T, res *http.Response, feed *io.PipeWriter) {
 		}
 	}
 	_ = feed.Close()
-	// To the end: Caddy says good-bye to the WebSockets that it finds open when it stops, beside what it still copies.
+	// To the end: Caddy says good-bye to the WebSockets that it finds open when it stops, beside
+	// what it still copies.
 	if rest := readAll(t, r); rest != "" {
 		t.Errorf("the rest is %q", rest)
 	}

@@ -17,8 +17,9 @@ import (
 
 func newKey() string { return seal.NewKey() }
 
-// cacheIn runs nginx as a shared cache in front of an address, and returns its URL; "" if there is no nginx. It keeps whatever
-// Cache-Control allows, for requests with Authorization too, as many caches do.
+// cacheIn runs nginx as a shared cache in front of an address, and returns its URL; "" if there
+// is no nginx. It keeps whatever Cache-Control allows, for requests with Authorization too, as
+// many caches do.
 func cacheIn(t *testing.T, backend string) string {
 	t.Helper()
 	nginx, err := exec.LookPath("nginx")

@@ -89,7 +89,8 @@ http://%s {
 `, storage, key, addr, accounts.String(), api, flavour, p.AuthorizationURL(), p.TokenURL(), addr)
 }
 
-// sharedAPI answers as an API does that has never heard of a gateway: everybody may keep its answers.
+// sharedAPI answers as an API does that has never heard of a gateway: everybody may keep its
+// answers.
 func sharedAPI(t *testing.T, p *provider.Provider) *httptest.Server {
 	t.Helper()
 	api := &provider.API{Provider: p}
@@ -150,7 +151,8 @@ func (n *counts) ask(c *http.Client, base, user string, path int) {
 	req.SetBasicAuth(user, user)
 	n.sent.Add(1)
 	res, err := c.Do(req)
-	// A listener that is closed on a reload resets the connections that it has not accepted yet: nothing was sent there.
+	// A listener that is closed on a reload resets the connections that it has not accepted yet:
+	// nothing was sent there.
 	for tries := 0; tries < 10 && (err != nil || res.StatusCode == http.StatusBadGateway && strings.HasPrefix(res.Header.Get("Server"), "nginx")); tries++ {
 		if err == nil {
 			res.Body.Close()
@@ -190,7 +192,8 @@ func (n *counts) fail(what string) {
 	}
 }
 
-// storm has all users send requests until there are enough, and changes the configuration under them.
+// storm has all users send requests until there are enough, and changes the configuration under
+// them.
 func storm(t *testing.T, base string, enough int64, reload func(i int)) *counts {
 	t.Helper()
 	n := new(counts)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package users_test has many users with an account each use one route of a real Caddy, with a shared cache in front of it, while
-// everything around them changes. None may ever see what is another's.
+// Package users_test has many users with an account each use one route of a real Caddy, with a
+// shared cache in front of it, while everything around them changes. None may ever see what is
+// another's.
 package users_test
 
 import (
@@ -16,8 +17,9 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// TestNeverMeet: with tokens that live for seconds, reloads all the time, a herd on each path, and a shared cache in front, nobody
-// gets what is another's. The cache is one that works: it keeps what the API says without the gateway.
+// TestNeverMeet: with tokens that live for seconds, reloads all the time, a herd on each path,
+// and a shared cache in front, nobody gets what is another's. The cache is one that works: it
+// keeps what the API says without the gateway.
 func TestNeverMeet(t *testing.T) {
 	p := provider.New(t, 3*time.Second)
 	p.SetRotation(provider.RotateStrict, 0)
@@ -57,7 +59,8 @@ func TestNeverMeet(t *testing.T) {
 	}
 }
 
-// provesItself: the cache in front of the API itself keeps the answer, so it could have kept one of the gateway.
+// provesItself: the cache in front of the API itself keeps the answer, so it could have kept one
+// of the gateway.
 func provesItself(t *testing.T, base string) {
 	t.Helper()
 	for _, want := range []string{"MISS", "HIT"} {

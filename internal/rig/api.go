@@ -19,8 +19,8 @@ type API struct {
 	// Addr is host:port.
 	Addr string
 
-	// Answer returns the bytes of the response to a request, given the request's bytes. nil: 200 with the body "ok".
-	// An empty answer closes the connection.
+	// Answer returns the bytes of the response to a request, given the request's bytes. nil: 200
+	// with the body "ok". An empty answer closes the connection.
 	Answer func(request string) string
 
 	mu       sync.Mutex
@@ -100,8 +100,8 @@ func (a *API) Requests() []string {
 	return requests
 }
 
-// Request returns the only request since Requests or Request was called last, and fails the test if
-// there is another number of them.
+// Request returns the only request since Requests or Request was called last, and fails the test
+// if there is another number of them.
 func (a *API) Request(t testing.TB) string {
 	t.Helper()
 	requests := a.Requests()
@@ -118,8 +118,8 @@ func (a *API) Conns() int {
 	return a.conns
 }
 
-// ReadRequest reads the bytes of one request: up to the end of the header, of a body of known length, or of the last
-// chunk with its trailers.
+// ReadRequest reads the bytes of one request: up to the end of the header, of a body of known
+// length, or of the last chunk with its trailers.
 func ReadRequest(r *bufio.Reader) (string, error) {
 	var raw bytes.Buffer
 	length, chunked := 0, false

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// Exchange sends bytes to an address on a connection of their own and returns the responses until the server closes the
-// connection, or until the last of want responses.
+// Exchange sends bytes to an address on a connection of their own and returns the responses until
+// the server closes the connection, or until the last of want responses.
 func Exchange(t testing.TB, addr, request string, want int) []*Reply {
 	t.Helper()
 	replies, err := TryExchange(addr, request, want)
@@ -83,7 +83,8 @@ func Do(t testing.TB, addr, method, target, header, body string) *Reply {
 	return replies[0]
 }
 
-// Lines returns the lines of a request's head, sorted but for the first: Go writes header fields in no order that matters.
+// Lines returns the lines of a request's head, sorted but for the first: Go writes header fields
+// in no order that matters.
 func Lines(request string) []string {
 	head, _, _ := strings.Cut(request, "\r\n\r\n")
 	lines := strings.Split(head, "\r\n")

@@ -29,10 +29,10 @@ func Replace(t testing.TB, path, content string) {
 	}
 }
 
-// StorageDir returns a folder for a storage of Caddy's, which is removed when the test ends. Unlike
-// one of t.TempDir it may be written to a moment later. It is in memory where the system has such
-// folders: Caddy's storage waits for the disk at each file (fsync), which is what a test of it took
-// most of its time for.
+// StorageDir returns a folder for a storage of Caddy's, which is removed when the test ends.
+// Unlike one of t.TempDir it may be written to a moment later. It is in memory where the system
+// has such folders: Caddy's storage waits for the disk at each file (fsync), which is what a test
+// of it took most of its time for.
 func StorageDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/dev/shm", "storage")

@@ -45,3 +45,11 @@ func Main(m *testing.M, before func(dir string) error) (status int) {
 	}
 	return m.Run()
 }
+
+// Long skips a test in a short run, which is `make test`.
+func Long(t testing.TB, why string) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip(why + "; make test-all runs it")
+	}
+}

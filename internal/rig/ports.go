@@ -10,19 +10,21 @@ import (
 	"testing"
 )
 
-// Ports from which Free takes: below those that systems give to connections on their own account, one of which would have the
-// port of a gateway that is about to start.
+// Ports from which Free takes: below those that systems give to connections on their own account,
+// one of which would have the port of a gateway that is about to start.
 const (
 	firstPort = 10_240
 	ports     = 20_000
 )
 
-// given counts the ports that Free has looked at. Each process begins somewhere else, since packages are tested side by side.
+// given counts the ports that Free has looked at. Each process begins somewhere else, since
+// packages are tested side by side.
 var given atomic.Int64
 
 func init() { given.Store(int64(os.Getpid()) * 7919) }
 
-// Free returns a TCP address that nobody listens on, and that it returns to nobody else in this process.
+// Free returns a TCP address that nobody listens on, and that it returns to nobody else in this
+// process.
 func Free(t testing.TB) string {
 	t.Helper()
 	for range ports {

@@ -27,8 +27,8 @@ type Process struct {
 	ended chan struct{}
 }
 
-// Start runs Caddy with a Caddyfile, and with more variables of the environment, and waits until it
-// listens.
+// Start runs Caddy with a Caddyfile, and with more variables of the environment, and waits until
+// it listens.
 func (p *Process) Start(t testing.TB, caddyfile string, env ...string) {
 	t.Helper()
 	if err := p.Launch(caddyfile, env...); err != nil {

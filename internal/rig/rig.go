@@ -36,8 +36,8 @@ func Load(caddyfile string) error {
 	return caddy.Load(config, true)
 }
 
-// Start runs a Caddy until the test ends. GATEWAY in the Caddyfile is replaced by an address on the loopback interface,
-// which is returned, and PORT by its port.
+// Start runs a Caddy until the test ends. GATEWAY in the Caddyfile is replaced by an address on
+// the loopback interface, which is returned, and PORT by its port.
 func Start(t testing.TB, caddyfile string) (address string) {
 	t.Helper()
 	address = Free(t)

@@ -19,8 +19,8 @@ var Versions = []string{"1.1", "2", "h2c", "3"}
 // OverTLS is HTTP/1.1 over TLS, which Serve knows besides the Versions.
 const OverTLS = "1.1 over TLS"
 
-// Serve runs an API that speaks one of the Versions only, until the test ends. It returns the API's
-// URL, and its certificate if it has one.
+// Serve runs an API that speaks one of the Versions only, until the test ends. It returns the
+// API's URL, and its certificate if it has one.
 func Serve(t testing.TB, version string, handler http.Handler) (url string, certificate *Certificate) {
 	t.Helper()
 	server := httptest.NewUnstartedServer(handler)
