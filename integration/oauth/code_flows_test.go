@@ -322,6 +322,9 @@ func TestRedirects(t *testing.T) {
 		}
 	}
 	for i, evil := range openRedirects() {
+		if testing.Short() && i%10 != 0 {
+			continue
+		}
 		q := url.QueryEscape(evil)
 		for _, name := range []string{"next", "return", "return_to", "redirect_uri", "url", "state", "rd", "connection"} {
 			check(ann.send("GET", "/connect/callback?"+name+"="+q+"&state="+state, ""))
@@ -331,6 +334,9 @@ func TestRedirects(t *testing.T) {
 		}
 	}
 	for i, evil := range openRedirects() {
+		if testing.Short() && i%10 != 0 {
+			continue
+		}
 		if !strings.ContainsAny(evil, " \t\r\n\x00#?") {
 			for _, prefix := range []string{"/connect/", "/connect", "/open/"} {
 				if v, err := ann.try("GET", "http://"+b.addr+prefix+evil, ""); err == nil {

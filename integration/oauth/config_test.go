@@ -348,6 +348,7 @@ func TestKeyRotation(t *testing.T) {
 // TestKeyRotationOverExpiries: the same with tokens that expire in the meantime. Even a key that
 // was replaced at once, the old one nowhere, fails no request of a process that has a token.
 func TestKeyRotationOverExpiries(t *testing.T) {
+	rig.Long(t, "it waits for tokens to expire")
 	p := provider.New(t, 2*time.Second)
 	a := newAPI(t, p)
 	g := newGateway(t)
