@@ -237,7 +237,7 @@ func TestOtherNode(t *testing.T) {
 
 // TestHosts: what a request says of where it came to changes nothing: not where the browser
 // is sent, not the redirect_uri, not the cookie, not connect_url.
-func TestHosts(t *testing.T) {
+func TestHosts(t *testing.T) { //nolint:tparallel // there is one Caddy in this process
 	p := provider.New(t, time.Hour)
 	b, g := startBed(t, p, "")
 	var lies [][]string
