@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
 )
 
 const idnBase = "https://bücher.example/connect/"
@@ -107,7 +109,8 @@ func TestOrigin(t *testing.T) {
 		"http://[::1]:8080/":              "http://[::1]:8080",
 		"http://127.0.0.1/":               "http://127.0.0.1",
 	} {
-		if got := origin(console(&fake{base: from})); got != want {
+		public := console(&fake{base: from})
+		if got := wire.Origin(public.Scheme, public.Host); got != want {
 			t.Errorf("the origin of %s is %s, want %s", from, got, want)
 		}
 	}
