@@ -19,11 +19,11 @@ const module = "github.com/authenticated-api/caddy-authenticated-api"
 var floors = [][]string{
 	{"cmd/caddy"},
 	{"."},
-	{"admin", "internal/routes"},
+	{"admin"},
 	{"oauth/console"},
 	{"oauth"},
 	{"oauth/connection"},
-	{"oauth/provider", "oauth/record"},
+	{"oauth/provider", "oauth/record", "oauth/oauthtest"},
 	{"auth", "signature"},
 	{lowest},
 }

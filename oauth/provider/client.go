@@ -65,8 +65,8 @@ func (c *Client) token(ctx context.Context, cfg *Config, way string, form url.Va
 // failed returns the error of an attempt that was not sent.
 func (a *attempt) failed(err error) *Error { return &Error{Host: host(a.endpoint), Err: err} }
 
-// outcome returns what a token endpoint has said. An answer that comes together with an error holds
-// what is believed of it nevertheless.
+// outcome returns what a token endpoint has said. An answer that comes together with an error
+// holds what is believed of it nevertheless.
 func (a *attempt) outcome(t roundTrip) (*Answer, error) {
 	fail := &Error{Host: host(a.endpoint), Delivery: t.delivery()}
 	if t.err != nil {
