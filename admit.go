@@ -10,8 +10,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
 )
 
-// admit returns the request with the places that it names as the API knows them, or the problem that
-// it must not be sent.
+// admit returns the request with the places that it names as the API knows them, or the problem
+// that it must not be sent.
 func (ds *datasource) admit(r *http.Request) (*http.Request, *problem) {
 	if p := ds.checkHost(r); p != nil {
 		return r, p
@@ -46,8 +46,8 @@ func checkRequest(r *http.Request) *problem {
 	return nil
 }
 
-// withoutUpgrade returns h without an Upgrade to another version of HTTP: h itself if there is none,
-// else a copy.
+// withoutUpgrade returns h without an Upgrade to another version of HTTP: h itself if there is
+// none, else a copy.
 func withoutUpgrade(h http.Header) http.Header {
 	if !speaksHTTP(h["Upgrade"]) {
 		return h
@@ -57,9 +57,9 @@ func withoutUpgrade(h http.Header) http.Header {
 	return h
 }
 
-// speaksHTTP reports whether an Upgrade field asks for another version of HTTP, or for TLS below it (RFC 9110 §7.8).
-// Through the tunnel that an API would open then, a client could send it requests that nobody has looked at. A server is
-// free not to upgrade.
+// speaksHTTP reports whether an Upgrade field asks for another version of HTTP, or for TLS below
+// it (RFC 9110 §7.8). Through the tunnel that an API would open then, a client could send requests
+// that nobody has looked at. A server need not upgrade.
 func speaksHTTP(upgrade []string) bool {
 	for _, list := range upgrade {
 		for protocol := range strings.SplitSeq(list, ",") {

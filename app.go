@@ -29,30 +29,34 @@ func init() { caddy.RegisterModule(new(App)) }
 
 // App holds what the datasources of a configuration share. It exists without being configured.
 type App struct {
-	// The keys that seal what is stored: 32 random bytes in base64, of which `caddy authenticated-api keygen` makes
-	// some. The first seals, all of them open, so a new key is put in front of the old. Global placeholders are resolved
-	// when the configuration loads. Default: a key is made when it is first needed, and kept in Caddy's config folder.
+	// The keys that seal what is stored: 32 random bytes in base64, of which `caddy
+	// authenticated-api keygen` makes some. The first seals, all of them open, so a new key is put
+	// in front of the old. Global placeholders are resolved when the configuration loads. Default:
+	// a key is made when it is first needed, and kept in Caddy's config folder.
 	Keys []string `json:"key,omitempty"`
 
-	// Refuse to dial private addresses too, for all APIs: RFC 1918, RFC 4193, RFC 6598, loopback, 0.0.0.0/8, 192.0.0.0/24,
-	// 198.18.0.0/15 and 240.0.0.0/4. Link-local, metadata, site-local, unspecified and multicast addresses and Caddy's own
-	// admin endpoint are never dialled anyway.
+	// Refuse to dial private addresses too, for all APIs: RFC 1918, RFC 4193, RFC 6598, loopback,
+	// 0.0.0.0/8, 192.0.0.0/24, 198.18.0.0/15 and 240.0.0.0/4. Link-local, metadata, site-local,
+	// unspecified and multicast addresses and Caddy's own admin endpoint are never dialled anyway.
 	DenyPrivate bool `json:"deny_private,omitempty"`
 
-	// Addresses and prefixes that are dialled though the rule for all APIs refuses them: link-local ones such as
-	// `169.254.171.0/24`, site-local ones, and private ones where `deny_private` is set. An address of a cloud's metadata is
-	// dialled only if it stands here itself. Global placeholders are resolved when the configuration loads. Default: none.
+	// Addresses and prefixes that are dialled though the rule for all APIs refuses them:
+	// link-local ones such as `169.254.171.0/24`, site-local ones, and private ones where
+	// `deny_private` is set. An address of a cloud's metadata is dialled only if it stands here
+	// itself. Global placeholders are resolved when the configuration loads. Default: none.
 	AllowDial []string `json:"allow_dial,omitempty"`
 
-	// How many connections of each datasource are kept in memory; the storage has all of them. Default: `100000`.
+	// How many connections of each datasource are kept in memory; the storage has all of them.
+	// Default: `100000`.
 	CacheSize int `json:"cache_size,omitempty"`
 
-	// How long a connected account may be idle before its token is refreshed, since many providers let idle refresh tokens
-	// die. Where a provider says when a refresh token ends, it is used before that. Below zero: for ever. Default: `24h`.
+	// How long a connected account may be idle before its token is refreshed, since many providers
+	// let idle refresh tokens die. Where a provider says when a refresh token ends, it is used
+	// before that. Below zero: for ever. Default: `24h`.
 	KeepAlive caddy.Duration `json:"keep_alive,omitempty"`
 
-	// How long a connection is remembered that is dead: disconnected, or withdrawn by the provider. Below zero: for ever.
-	// Default: `90d`.
+	// How long a connection is remembered that is dead: disconnected, or withdrawn by the
+	// provider. Below zero: for ever. Default: `90d`.
 	SweepAfter caddy.Duration `json:"sweep_after,omitempty"`
 
 	// The storage of OAuth tokens. Default: Caddy's own.
@@ -64,7 +68,8 @@ type App struct {
 	allowed dial.Allowed
 	admin   string // the address of Caddy's admin endpoint, where a handler has said it
 
-	endBy atomic.Pointer[time.Time] // by when everything must have ended; nil while the configuration runs
+	// endBy is by when everything must have ended, nil while the configuration runs.
+	endBy atomic.Pointer[time.Time]
 
 	mu          sync.Mutex
 	keys        *seal.Ring             // nil: not configured, and not needed until now
@@ -152,8 +157,8 @@ func (a *App) Start() error {
 	return nil
 }
 
-// register makes a datasource known by its name. config is its configuration, and given says whether the name was
-// given: one given name cannot stand for two configurations.
+// register makes a datasource known by its name. config is its configuration, and given says
+// whether the name was given: one given name cannot stand for two configurations.
 func (a *App) register(ds *datasource, config string, given bool) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -175,8 +180,9 @@ func (a *App) register(ds *datasource, config string, given bool) error {
 	return nil
 }
 
-// lookup returns the datasource of that name that was registered last, or nil. Caddy provisions the handlers of a
-// route one after the other, so for a transport it is the one of the handler in front of its proxy.
+// lookup returns the datasource of that name that was registered last, or nil. Caddy provisions
+// the handlers of a route one after the other, so for a transport it is the one of the handler in
+// front of its proxy.
 func (a *App) lookup(name string) *datasource {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -14,10 +14,12 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// The App gives the methods that store tokens a storage, keys and a dialer, and keeps their tokens alive. Requests ask a
-// datasource for its method only; what they need to know of an account is set here, when the configuration loads.
+// The App gives the methods that store tokens a storage, keys and a dialer, and keeps their tokens
+// alive. Requests ask a datasource for its method only; what they need to know of an account is
+// set here, when the configuration loads.
 
-// account says how the account of a datasource is connected. It is empty if the credential belongs to no account.
+// account says how the account of a datasource is connected. It is empty if the credential belongs
+// to no account.
 type account struct {
 	// connectURL is where people connect an account.
 	connectURL string

@@ -64,8 +64,8 @@ type directive struct {
 //	    # any other subdirective is reverse_proxy's own
 //	}
 //
-// With a base URL it is a route of two handlers: ours and a reverse_proxy whose transport is ours. Without one it is our
-// handler alone.
+// With a base URL it is a route of two handlers: ours and a reverse_proxy whose transport is ours.
+// Without one it is our handler alone.
 func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if !h.Next() {
 		return nil, h.ArgErr()
@@ -115,9 +115,10 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 		caddyconfig.JSONModuleObject(proxy, "handler", "reverse_proxy", nil)), nil
 }
 
-// splitBlock goes through the subdirectives of a block, each with its arguments and its own block. take is called with a
-// dispenser that stands on the subdirective's name, and returns false for those that another parser is to read. splitBlock
-// returns head with a block of these behind it, if there are any.
+// splitBlock goes through the subdirectives of a block, each with its arguments and its own block.
+// take is called with a dispenser that stands on the subdirective's name, and returns false for
+// those that another parser is to read. splitBlock returns head with a block of these behind it,
+// if there are any.
 //
 // It goes by segments, never by words: `lb_policy header X-Node` is no header of ours.
 func splitBlock(d *caddyfile.Dispenser, head []caddyfile.Token, take func(word string, d *caddyfile.Dispenser, segment caddyfile.Segment) (bool, error)) ([]caddyfile.Token, error) {
@@ -177,7 +178,8 @@ func (opts *directive) take(word string, d *caddyfile.Dispenser, segment caddyfi
 	if err := parse(opts, d); err != nil {
 		return false, option.WithEmpty(segment, err)
 	}
-	return true, option.WithEmpty(segment, wrap(d, opts.handler.check())) // here, since the dispenser knows the line
+	// The check is here, since the dispenser knows the line.
+	return true, option.WithEmpty(segment, wrap(d, opts.handler.check()))
 }
 
 // handlerAlone is the form without a base URL.
@@ -217,7 +219,8 @@ func route(matcher caddy.ModuleMap, handlers ...json.RawMessage) []httpcaddyfile
 	return []httpcaddyfile.ConfigValue{{Class: "route", Value: r}}
 }
 
-// reverseProxy lets Caddy's own parser read the proxy's part of the block, and puts our transport in the place of http.
+// reverseProxy lets Caddy's own parser read the proxy's part of the block, and puts our transport
+// in the place of http.
 func (opts *directive) reverseProxy(h httpcaddyfile.Helper, tokens []caddyfile.Token, base *wire.BaseURL) (*reverseproxy.Handler, error) {
 	d := caddyfile.NewDispenser(tokens)
 	proxy := new(reverseproxy.Handler)

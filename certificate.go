@@ -16,7 +16,7 @@ import (
 
 const certOption = "self_signed_cert"
 
-// trust reads self_signed_cert and configures the embedded transport to trust nothing else.
+// trust reads self_signed_cert and has the embedded transport trust nothing else.
 func (t *Transport) trust(ctx caddy.Context) (*trust.Trust, error) {
 	if t.SelfSignedCert == "" {
 		return nil, nil //nolint:nilnil // nil is the trust of the system
@@ -38,7 +38,8 @@ func (t *Transport) trust(ctx caddy.Context) (*trust.Trust, error) {
 	for i, cert := range tr.Roots {
 		encoded[i] = base64.StdEncoding.EncodeToString(cert.Raw)
 	}
-	// Handing the certificates to Caddy's own module keeps HTTP/3 and every other way to an upstream alike.
+	// Handing the certificates to Caddy's own module keeps HTTP/3 and every other way to an
+	// upstream alike.
 	t.TLS.CARaw = caddyconfig.JSON(map[string]any{"provider": "inline", "trusted_ca_certs": encoded}, nil)
 	return tr, nil
 }

@@ -79,8 +79,8 @@ func (a *App) ring() (*seal.Ring, error) {
 	return a.keys, nil
 }
 
-// addMade adds the key that was made here before, if there is one: it opens what it has sealed also after others have been
-// configured. a.mu is held.
+// addMade adds the key that was made here before, if there is one: it opens what it has sealed
+// also after others have been configured. a.mu is held.
 func (a *App) addMade() {
 	if a.withMade {
 		return

@@ -66,8 +66,9 @@ func (ds *datasource) tooMany(r *http.Request) *problem {
 	return nil
 }
 
-// cleanTrailer removes from the trailers what an API must not get. Most of them are known only at
-// the end of a body, where a request can no longer be refused, so too many are dropped together.
+// cleanTrailer removes from the trailers what an API must not get. Most trailers are known only at
+// the end of a body, where a request can no longer be refused. So if there are too many, all of
+// them are dropped.
 func (ds *datasource) cleanTrailer(trailer http.Header) {
 	ds.cleaner.Trailer(trailer)
 	if ds.limits.fields > 0 && ds.cleaner.Exceeds(ds.limits.fields, trailer) {

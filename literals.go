@@ -11,7 +11,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 )
 
-// warnLiterals tells of secrets that stand in the configuration as they are, once for each option of a datasource.
+// warnLiterals warns of secrets that stand in the configuration as they are, once for each option
+// of a datasource.
 func (ds *datasource) warnLiterals(logger *zap.Logger, d *Datasource) {
 	var options []string
 	for _, guest := range []any{ds.method, ds.signer} {
@@ -25,7 +26,8 @@ func (ds *datasource) warnLiterals(logger *zap.Logger, d *Datasource) {
 	}
 }
 
-// warnLiteral tells of a secret that stands in the configuration, if it has not told of it yet. datasource is "" for the app's own.
+// warnLiteral warns of a secret that stands in the configuration, unless it has done so already.
+// datasource is "" for an option of the app itself.
 func (a *App) warnLiteral(logger *zap.Logger, datasource, option string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

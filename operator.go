@@ -10,8 +10,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
-// keeps are header fields of the outgoing request that the operator has set with the proxy's header_up, and how many of
-// their values, the last ones, are the operator's; -1 for all.
+// keeps are the header fields of the outgoing request that the operator has set with the proxy's
+// header_up, and how many of their values, the last ones, are the operator's; -1 for all.
 type keeps map[string]int
 
 // proxyOf returns the proxy whose Provision is loading the transport right now, or nil.

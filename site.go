@@ -16,8 +16,9 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
-// site is where a handler stands among the routes of its server. Caddy tells a handler nothing of the routes around it, so
-// they are read when they are first asked for: by then all of them are provisioned.
+// site is where a handler stands among the routes of its server. Caddy does not tell a handler
+// about the routes around it. So the routes are read when they are first asked for, and by then
+// all of them are provisioned.
 type site struct {
 	handler caddyhttp.MiddlewareHandler
 	app     *App
@@ -26,7 +27,8 @@ type site struct {
 
 // place is what the routes of a server say about one handler.
 type place struct {
-	// named says that each request which comes to the handler has passed a matcher of host names.
+	// named says that every request has passed a matcher of host names before it comes to the
+	// handler.
 	named bool
 
 	// consoles has, for each console of the server, what the host of a request to it must match.
@@ -35,7 +37,8 @@ type place struct {
 	// caught says that an outer subroute deals with the handler's errors.
 	caught bool
 
-	// public are the addresses of consoles, as host[:port], by the redirect URLs of the datasources.
+	// public are the addresses of consoles, as host[:port], by the redirect URLs of the
+	// datasources.
 	public []string
 }
 
@@ -79,7 +82,8 @@ func (p *place) read(handler caddyhttp.MiddlewareHandler, server *caddyhttp.Serv
 	p.named = there && !open
 }
 
-// catches reports whether an error route takes an error of this request: else Caddy would answer it with a status and nothing else.
+// catches reports whether an error route takes an error of this request. If none does, Caddy
+// answers the error with a status and nothing else.
 func (s *site) catches(r *http.Request, err error) bool {
 	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if !ok || s.place(r.Context()).caught {
@@ -89,14 +93,16 @@ func (s *site) catches(r *http.Request, err error) bool {
 		return false
 	}
 	failed := server.Errors.WithError(r, err)
-	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok { // as the server does
+	// The server does the same before it calls its error routes.
+	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
 		u := *original.URL
 		failed.URL, failed.Method, failed.RequestURI = &u, original.Method, original.RequestURI
 	}
 	return routesTake(server.Errors.Routes, failed)
 }
 
-// routesTake reports whether a handler of routes would get the request, other than one that only holds routes.
+// routesTake reports whether a handler of routes would get the request. A handler that only holds
+// routes does not count.
 func routesTake(routes caddyhttp.RouteList, r *http.Request) bool {
 	for i := range routes {
 		if match, err := routes[i].MatcherSets.AnyMatchWithError(r); err != nil || !match {
@@ -111,8 +117,8 @@ func routesTake(routes caddyhttp.RouteList, r *http.Request) bool {
 	return false
 }
 
-// sharesConsole reports whether a console has the origin by which a request came: its server serves one for that host, or a
-// redirect URL says that there is one.
+// sharesConsole reports whether a console has the origin by which a request came: the server of
+// the request serves a console for that host, or a redirect URL says that there is a console.
 func (s *site) sharesConsole(ctx context.Context, host string) bool {
 	p := s.place(ctx)
 	if slices.Contains(p.public, withoutDefaultPort(host)) {
@@ -144,12 +150,14 @@ func named(matchers []caddyhttp.MatchHost) bool {
 	return !slices.ContainsFunc(matchers, func(m caddyhttp.MatchHost) bool { return slices.ContainsFunc([]string(m), anyone) })
 }
 
-// anyone reports whether a pattern of hosts fits names in every domain, or what the request itself says.
+// anyone reports whether a pattern of hosts fits names in every domain, or what the request itself
+// says.
 func anyone(pattern string) bool {
 	return pattern == "*" || strings.HasSuffix(pattern, ".*") || strings.Contains(pattern, "{http.")
 }
 
-// routeWalk visits the handlers of routes with what the host of a request must match to come there.
+// routeWalk visits the handlers of routes with what the host of a request must match to come
+// there.
 type routeWalk struct {
 	named  map[string]*caddyhttp.Route
 	depth  int

@@ -20,8 +20,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
 )
 
-// What can be known only when all routes are provisioned is looked at when the app starts. Where the routes do not tell for sure,
-// nothing is said.
+// Some mistakes can be found only when all routes are provisioned, so they are looked for when the
+// app starts. If the routes do not tell for sure, nothing is said.
 
 // servers returns the HTTP servers of the configuration.
 func (a *App) servers() map[string]*caddyhttp.Server {
@@ -32,7 +32,8 @@ func (a *App) servers() map[string]*caddyhttp.Server {
 	return nil
 }
 
-// checkRoutes reports a handler whose requests could never reach its API, and tells of redirect URLs that lead to no console.
+// checkRoutes reports a handler whose requests could never reach its API, and warns of redirect
+// URLs that lead to no console.
 func (a *App) checkRoutes(methods []*oauth.Method) error {
 	for _, server := range a.servers() {
 		if err := checkProxies(server, server.Routes); err != nil {
@@ -49,8 +50,8 @@ func (a *App) checkRoutes(methods []*oauth.Method) error {
 	return nil
 }
 
-// checkProxies reports a handler with a base URL behind which there are proxies, and none with our transport: the base URL's path and
-// the credential would never be put on a request.
+// checkProxies reports a handler with a base URL if there are proxies behind it and none of them
+// has our transport: the base URL's path and the credential would never be put on a request.
 func checkProxies(server *caddyhttp.Server, routes caddyhttp.RouteList) error {
 	for i := range routes {
 		for n, handler := range routes[i].Handlers {
@@ -86,7 +87,8 @@ func innerRoutes(server *caddyhttp.Server, handler caddyhttp.MiddlewareHandler) 
 	return nil
 }
 
-// isInvoke reports whether a handler leads to a named route. Such routes may lead to each other, so they are followed once.
+// isInvoke reports whether a handler leads to a named route. Such routes may lead to each other,
+// so they are followed once.
 func isInvoke(handler caddyhttp.MiddlewareHandler) bool {
 	_, ok := handler.(*caddyhttp.Invoke)
 	return ok
@@ -112,8 +114,9 @@ func countProxies(server *caddyhttp.Server, routes caddyhttp.RouteList) (n proxy
 	return n
 }
 
-// LeadsToConsole implements console.App: it reports whether a redirect URL leads to a console of this configuration, as far as hosts
-// and paths tell. A proxy in front may have stripped the beginning of the path.
+// LeadsToConsole implements console.App: it reports whether a redirect URL leads to a console of
+// this configuration, as far as hosts and paths tell. A proxy in front may have stripped the
+// beginning of the path.
 func (a *App) LeadsToConsole(redirectURL string) bool {
 	u, err := url.Parse(redirectURL)
 	if err != nil {
@@ -131,7 +134,7 @@ func (a *App) LeadsToConsole(redirectURL string) bool {
 	return false
 }
 
-// withoutFirst returns a path without its first segment, "" if it has one only.
+// withoutFirst returns a path without its first segment, "" if the path has one segment only.
 func withoutFirst(path string) string {
 	i := strings.IndexByte(strings.TrimPrefix(path, "/"), '/')
 	if i < 0 {
@@ -140,11 +143,12 @@ func withoutFirst(path string) string {
 	return path[i+1:]
 }
 
-// callbackWalk follows a request through routes. Of matchers it knows those of hosts and of paths; the others match.
+// callbackWalk follows a request through routes. It knows matchers of hosts and of paths, and
+// takes all others to match.
 type callbackWalk struct {
 	server    *caddyhttp.Server
 	probe     *http.Request
-	rewritten bool // the path is another by now, and matches anything
+	rewritten bool // a rewrite has changed the path, so matchers of paths are taken to match
 }
 
 func (w *callbackWalk) leads(routes caddyhttp.RouteList) bool {
