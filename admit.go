@@ -7,41 +7,42 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
 )
 
-// admit returns the request with the places that it names as the API knows them, or the problem
-// that it must not be sent.
-func (ds *datasource) admit(r *http.Request) (*http.Request, *problem) {
+// admit returns the request with the places that it names as the API knows them, or the problem that
+// it must not be sent.
+func (ds *datasource) admit(r *http.Request) (*http.Request, *problem.Problem) {
 	if p := ds.checkHost(r); p != nil {
 		return r, p
 	}
-	if p := ds.checkWorker(r); p != nil {
+	if p := ds.site.checkWorker(r); p != nil {
 		return r, p
 	}
 	if p := checkRequest(r); p != nil {
 		return r, p
 	}
-	if p := ds.tooMany(r); p != nil {
+	if p := ds.limits.tooMany(ds.cleaner, r); p != nil {
 		return r, p
 	}
 	return ds.mapPlaces(r)
 }
 
 // checkRequest refuses methods and paths that are never sent to an API.
-func checkRequest(r *http.Request) *problem {
+func checkRequest(r *http.Request) *problem.Problem {
 	switch r.Method {
 	case http.MethodTrace:
-		return &problemMethod
+		return problem.Method
 	case http.MethodConnect:
 		// RFC 8441, RFC 9220: a WebSocket over HTTP/2 and HTTP/3.
 		overHTTP2 := r.ProtoMajor == 2 && r.Header.Get(":protocol") == "websocket"
 		if !overHTTP2 && (r.ProtoMajor != 3 || r.Proto != "websocket") {
-			return &problemMethod
+			return problem.Method
 		}
 	}
 	if r.URL.Opaque != "" || r.URL.Path != "" && r.URL.Path[0] != '/' || wire.EscapesBase(wire.EscapedPath(r.URL)) {
-		return &problemBadPath
+		return problem.BadPath
 	}
 	return nil
 }

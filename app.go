@@ -5,9 +5,6 @@ package authenticatedapi
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,11 +12,11 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/authenticated-api/caddy-authenticated-api/admin"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/dial"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/peer"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
-	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/console"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
@@ -30,14 +27,15 @@ func init() { caddy.RegisterModule(new(App)) }
 // App holds what the datasources of a configuration share. It exists without being configured.
 type App struct {
 	// The keys that seal what is stored: 32 random bytes in base64, of which `caddy
-	// authenticated-api keygen` makes some. The first seals, all of them open, so a new key is put
-	// in front of the old. Global placeholders are resolved when the configuration loads. Default:
-	// a key is made when it is first needed, and kept in Caddy's config folder.
+	// authenticated-api keygen` makes some. The first seals, all of them open, so a new key is
+	// put in front of the old. Global placeholders are resolved when the configuration loads.
+	// Default: a key is made when it is first needed, and kept in Caddy's config folder.
 	Keys []string `json:"key,omitempty"`
 
 	// Refuse to dial private addresses too, for all APIs: RFC 1918, RFC 4193, RFC 6598, loopback,
 	// 0.0.0.0/8, 192.0.0.0/24, 198.18.0.0/15 and 240.0.0.0/4. Link-local, metadata, site-local,
-	// unspecified and multicast addresses and Caddy's own admin endpoint are never dialled anyway.
+	// unspecified and multicast addresses and Caddy's own admin endpoint are never dialled
+	// anyway.
 	DenyPrivate bool `json:"deny_private,omitempty"`
 
 	// Addresses and prefixes that are dialled though the rule for all APIs refuses them:
@@ -50,9 +48,9 @@ type App struct {
 	// Default: `100000`.
 	CacheSize int `json:"cache_size,omitempty"`
 
-	// How long a connected account may be idle before its token is refreshed, since many providers
-	// let idle refresh tokens die. Where a provider says when a refresh token ends, it is used
-	// before that. Below zero: for ever. Default: `24h`.
+	// How long a connected account may be idle before its token is refreshed, since many
+	// providers let idle refresh tokens die. Where a provider says when a refresh token ends, it
+	// is used before that. Below zero: for ever. Default: `24h`.
 	KeepAlive caddy.Duration `json:"keep_alive,omitempty"`
 
 	// How long a connection is remembered that is dead: disconnected, or withdrawn by the
@@ -66,18 +64,14 @@ type App struct {
 	logger  *zap.Logger
 	storage certmagic.Storage
 	allowed dial.Allowed
-	admin   string // the address of Caddy's admin endpoint, where a handler has said it
+	admin   string // the address of Caddy's admin endpoint, if a handler has said it
 
-	// endBy is by when everything must have ended, nil while the configuration runs.
+	// endBy is when everything must have ended. It is nil while the configuration runs.
 	endBy atomic.Pointer[time.Time]
 
-	mu          sync.Mutex
-	keys        *seal.Ring             // nil: not configured, and not needed until now
-	withMade    bool                   // the key that was made here is among them, if there is one
-	datasources map[string]*datasource // by name; the one that was provisioned last
-	told        []string               // of which literal secrets
-	given       map[string]string      // given names, and what was configured under them
-	oauth       map[string]*datasource // those whose tokens are stored under their names
+	registry registry
+	keys     keyring
+	literals literals
 }
 
 // CaddyModule returns the Caddy module information.
@@ -105,13 +99,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.loadKeys(); err != nil {
 		return err
 	}
-	if err := a.loadStorage(ctx); err != nil {
-		return err
-	}
-	a.oauth = make(map[string]*datasource)
-	a.datasources = make(map[string]*datasource)
-	a.given = make(map[string]string)
-	return nil
+	return a.loadStorage(ctx)
 }
 
 // allowDial resolves and reads what allow_dial says.
@@ -157,47 +145,14 @@ func (a *App) Start() error {
 	return nil
 }
 
-// register makes a datasource known by its name. config is its configuration, and given says
-// whether the name was given: one given name cannot stand for two configurations.
-func (a *App) register(ds *datasource, config string, given bool) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if given {
-		if before, ok := a.given[ds.name]; ok && before != config {
-			return fmt.Errorf("name: two different datasources are called %q; give one of them another name", ds.name)
-		}
-		a.given[ds.name] = config
-	}
-	if _, ok := ds.method.(*oauth.Method); ok {
-		if before := a.oauth[ds.name]; before != nil && before.config != config {
-			return fmt.Errorf("name: two different OAuth datasources are called %q, and would share a token; "+
-				"give one of them another name", ds.name)
-		}
-		a.oauth[ds.name] = ds
-	}
-	ds.config = config
-	a.datasources[ds.name] = ds
-	return nil
-}
+// HasDatasource implements admin.App.
+func (a *App) HasDatasource(name string) bool { return a.registry.lookup(name) != nil }
 
-// lookup returns the datasource of that name that was registered last, or nil. Caddy provisions
-// the handlers of a route one after the other, so for a transport it is the one of the handler in
-// front of its proxy.
-func (a *App) lookup(name string) *datasource {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.datasources[name]
-}
+// Ring implements admin.App and console.App: it returns the keys, and makes one if there is none.
+func (a *App) Ring() (*seal.Ring, error) { return a.keys.get() }
 
-// names returns the names of the datasources that are registered.
-func (a *App) names() []string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Sorted(maps.Keys(a.datasources))
-}
-
-// Ring returns the keys, and makes one if there is none.
-func (a *App) Ring() (*seal.Ring, error) { return a.ring() }
+// OpenSealed implements value.Opener.
+func (a *App) OpenSealed(text string) (string, error) { return a.keys.open(text) }
 
 // MarshalLogObject implements zapcore.ObjectMarshaler; it keeps the keys out of logs.
 func (a *App) MarshalLogObject(enc zapcore.ObjectEncoder) error {
@@ -212,6 +167,7 @@ var (
 	_ caddy.CleanerUpper      = (*App)(nil)
 	_ caddyevents.Handler     = (*App)(nil)
 	_ value.Opener            = (*App)(nil)
+	_ admin.App               = (*App)(nil)
 	_ console.App             = (*App)(nil)
 	_ zapcore.ObjectMarshaler = (*App)(nil)
 )

@@ -3,10 +3,8 @@
 package authenticatedapi
 
 import (
-	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/dial"
@@ -14,13 +12,16 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// The App gives the methods that store tokens a storage, keys and a dialer, and keeps their tokens
-// alive. Requests ask a datasource for its method only; what they need to know of an account is
-// set here, when the configuration loads.
+// The App gives the methods that store tokens a storage, keys and a dialer, and keeps their
+// tokens alive. Requests ask a datasource for its method only; what they need to know of an
+// account is set here, when the configuration loads.
 
-// account says how the account of a datasource is connected. It is empty if the credential belongs
-// to no account.
+// account says how the account of a datasource is connected. It is empty if the credential
+// belongs to no account.
 type account struct {
+	// perUser says that each user has an account of their own.
+	perUser bool
+
 	// connectURL is where people connect an account.
 	connectURL string
 
@@ -50,12 +51,12 @@ func (a *App) attach(ds *datasource) error {
 	}
 	const compare = "the token is valid by its lifetime and could not be exchanged for one that the API takes; compare scopes, " +
 		"audience and resource with the API's documentation, "
-	ds.account = account{method: m, connectURL: m.Console(), remedy: compare + "and what the client is allowed there"}
+	ds.account = account{method: m, perUser: m.PerUser(), connectURL: m.Console(), remedy: compare + "and what the client is allowed there"}
 	if m.Interactive() {
 		ds.account.remedy = compare + "and connect the account again if its access was taken back there"
 	}
 	return m.Bind(oauth.Environment{
-		Configuration: a, Datasource: ds.name, Storage: a.storage, Keys: a.ring, Dial: rule.Dialer(), CacheSize: a.CacheSize,
+		Configuration: a, Datasource: ds.name, Storage: a.storage, Keys: a.keys.get, Dial: rule.Dialer(), CacheSize: a.CacheSize,
 		KeepAlive: a.keepAlive(), SweepAfter: a.sweepAfter(), Spool: spoolFolder(), EndBy: a.mustEndBy,
 	})
 }
@@ -88,12 +89,4 @@ func durationOr(d caddy.Duration, def time.Duration) time.Duration {
 }
 
 // OAuth returns the methods that store tokens, in order of the names of their datasources.
-func (a *App) OAuth() []*oauth.Method {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	methods := make([]*oauth.Method, 0, len(a.oauth))
-	for _, name := range slices.Sorted(maps.Keys(a.oauth)) {
-		methods = append(methods, a.oauth[name].method.(*oauth.Method))
-	}
-	return methods
-}
+func (a *App) OAuth() []*oauth.Method { return a.registry.methods() }

@@ -27,8 +27,8 @@ func newBody(req, caller *http.Request, ds *datasource, window int, again bool) 
 		return b
 	}
 	if req.Trailer != nil {
-		ds.cleanTrailer(req.Trailer)
-		b.first = &trailerCleaner{b.first, func() { ds.cleanTrailer(req.Trailer) }}
+		ds.limits.cleanTrailer(ds.cleaner, req.Trailer)
+		b.first = &trailerCleaner{b.first, func() { ds.limits.cleanTrailer(ds.cleaner, req.Trailer) }}
 	}
 	// If the credential cannot be renewed, the window is only for another connection, and a body
 	// that does not fit into the window has no use for it.

@@ -19,6 +19,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/clean"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/crossorigin"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/edit"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
 	"github.com/authenticated-api/caddy-authenticated-api/signature"
@@ -153,13 +154,11 @@ type datasource struct {
 	response    *clean.Responses
 	crossOrigin *crossorigin.Rule
 	mapLinks    bool
-	sandbox     bool
 	site        site
 	limits      limits
 
-	// What is logged now and then: that a proxy in front is not trusted, and that redirects of the
-	// API lead back.
-	untrusted, turned seldom
+	// What is logged now and then: that a proxy in front is not trusted, and that redirects of the API lead back.
+	untrusted, turned hourly
 
 	// logger is the handler's.
 	logger *zap.Logger
@@ -203,7 +202,7 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 		return nil, err
 	}
 	ds.mapLinks = d.MapLinks == nil || *d.MapLinks
-	ds.sandbox = d.Sandbox == nil || *d.Sandbox
+	ds.site.sandbox = d.Sandbox == nil || *d.Sandbox
 	if ds.crossOrigin, err = crossorigin.New(d.AllowOrigin); err != nil {
 		return nil, err
 	}
@@ -213,10 +212,10 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 		return nil, fmt.Errorf("loading the authenticated_api app: %w", err)
 	}
 	ds.site.app = app.(*App)
-	if err := app.(*App).register(ds, string(config), d.Name != ""); err != nil {
+	if err := app.(*App).registry.add(ds, string(config), d.Name != ""); err != nil {
 		return nil, err
 	}
-	ds.warnLiterals(ctx.Logger(), d)
+	ds.site.app.literals.warnOf(ctx.Logger(), ds, d)
 	return ds, app.(*App).attach(ds)
 }
 
@@ -304,12 +303,12 @@ func (ds *datasource) sign(h http.Header, repl *caddy.Replacer) error {
 	return nil
 }
 
-// unsigned returns the problem that a request could not be signed. A value that a client has
-// brought is no fault of the gateway's, so only the debug log tells of it.
-func (ds *datasource) unsigned(logger *zap.Logger, err error) *problem {
-	level, p := zapcore.ErrorLevel, &problemSignature
+// unsigned returns the problem that a request could not be signed. What a client has brought is no fault of the gateway's,
+// so the log has it for who looks for it.
+func (ds *datasource) unsigned(logger *zap.Logger, err error) *problem.Problem {
+	level, p := zapcore.ErrorLevel, problem.Signature
 	if errors.Is(err, signature.ErrNotUTF8) {
-		level, p = zapcore.DebugLevel, &problemBadValue
+		level, p = zapcore.DebugLevel, problem.BadValue
 	}
 	if c := logger.Check(level, "signing failed"); c != nil {
 		c.Write(zap.String("datasource", ds.name), zap.Error(err))

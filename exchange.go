@@ -10,6 +10,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/clean"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/edit"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/secret"
 	"github.com/caddyserver/caddy/v2"
 )
@@ -49,21 +50,21 @@ type sentRequest struct {
 }
 
 // newExchange returns an exchange for a request. It waits for a credential if there is none.
-func (ds *datasource) newExchange(r *http.Request) (*exchange, *problem, error) {
+func (ds *datasource) newExchange(r *http.Request) (*exchange, *problem.Problem, error) {
 	var source auth.Source = ds.method
 	if ds.users != nil {
 		var ok bool
 		if source, ok = ds.users.SourceFor(r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)); !ok {
-			return nil, &problemIdentity, errNoIdentity
+			return nil, problem.Identity, errNoIdentity
 		}
 	}
 	credential, err := source.Credential(r.Context())
 	if err != nil {
-		return nil, ds.problemOf(err, time.Now()), err
+		return nil, ds.account.problemOf(err, time.Now()), err
 	}
 	x := exchanges.Get().(*exchange)
 	if err := ds.values.Load().evaluate(x, r); err != nil {
-		return nil, &problemBadValue, err // x is as it was, but it is not worth a way back
+		return nil, problem.BadValue, err // x is as it was, but it is not worth a way back
 	}
 	x.ds, x.source, x.credential = ds, source, credential
 	x.caller = r

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/link"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -62,18 +63,15 @@ func (ds *datasource) answerRoute(req, caller *http.Request, sent *sentRequest) 
 	return route
 }
 
-// mapPlaces returns the request with the places that its header fields name as the API knows them,
-// or the problem that a place is not behind this route. It returns r itself if no field names a
-// place.
-func (ds *datasource) mapPlaces(r *http.Request) (*http.Request, *problem) {
+// mapPlaces returns the request with the places that its header fields name as the API knows
+// them, or why it never leaves. It is r itself if they name none.
+func (ds *datasource) mapPlaces(r *http.Request) (*http.Request, *problem.Problem) {
 	if ds.base == nil || !link.NamesPlaces(r.Header) {
 		return r, nil
 	}
 	header, err := ds.cleaner.MapPlaces(r.Header, ds.route(r, r.URL))
 	if err != nil {
-		p := problemOutside
-		p.detail = err.Error() + ". " + p.detail
-		return r, &p
+		return r, problem.Outside.WithCause(err)
 	}
 	out := new(http.Request)
 	*out = *r

@@ -21,6 +21,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/crossorigin"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -100,7 +101,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if verdict == crossorigin.Answered {
 		return nil
 	}
-	p := &problemCrossOrigin
+	p := problem.CrossOrigin
 	if verdict == crossorigin.Passes {
 		r, p = h.ds.admit(r)
 	}
@@ -129,17 +130,17 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	return err
 }
 
-// refuse answers a request that is not sent to the API. err says why there is no credential, if
-// that is the reason.
-func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, p *problem, err error) error {
+// refuse answers a request that is not sent to the API. err says why there is no credential, if that
+// is the reason.
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, p *problem.Problem, err error) error {
 	if c := h.logger.Check(zapcore.DebugLevel, "refused a request"); c != nil {
-		fields := []zap.Field{zap.String("datasource", h.ds.name), zap.String("code", p.code)}
+		fields := []zap.Field{zap.String("datasource", h.ds.name), zap.String("code", p.Code())}
 		if err != nil {
 			fields = append(fields, zap.Error(err))
 		}
 		c.Write(fields...)
 	}
-	return p.answer(w, r, h.ds.name, h.Errors == "caddy")
+	return h.answer(w, r, p)
 }
 
 // forward has the proxy behind the handler send out, which was made of r. It reports whether
@@ -160,7 +161,7 @@ func (h *Handler) forward(
 	if unhandled, _ := caddyhttp.GetVar(r.Context(), "unhandled").(bool); unhandled && !x.taken {
 		h.logger.Error("no proxy stands behind this handler; give a base URL, or put a reverse_proxy there",
 			zap.String("datasource", h.ds.name))
-		return false, problemNoProxy.answer(w, r, h.ds.name, h.Errors == "caddy")
+		return false, h.answer(w, r, problem.NoProxy)
 	}
 	return true, nil
 }

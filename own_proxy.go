@@ -32,7 +32,7 @@ func (h *Handler) serveOwnProxy(w http.ResponseWriter, r *http.Request, x *excha
 	out := h.cleanCopy(r)
 	if x.written = !h.ds.served.Load(); x.written {
 		if err := h.write(out, r, x); err != nil {
-			return h.ds.unsigned(h.logger, err).answer(w, r, h.ds.name, h.Errors == "caddy")
+			return h.answer(w, r, h.ds.unsigned(h.logger, err))
 		}
 	}
 	peer.GuardLog() // the proxy may have another transport than ours
@@ -71,10 +71,10 @@ func (h *Handler) write(out, r *http.Request, x *exchange) error {
 		for name := range r.Trailer {
 			out.Trailer[name] = nil
 		}
-		h.ds.cleanTrailer(out.Trailer)
+		h.ds.limits.cleanTrailer(h.ds.cleaner, out.Trailer)
 		out.Body = &trailerCleaner{out.Body, func() {
 			maps.Copy(out.Trailer, r.Trailer)
-			h.ds.cleanTrailer(out.Trailer)
+			h.ds.limits.cleanTrailer(h.ds.cleaner, out.Trailer)
 		}}
 	}
 	x.fields.Apply(out.Header)

@@ -7,50 +7,47 @@ import (
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 )
 
-// sandboxPolicy gives a document an origin of its own (CSP Level 3 §6.2.2): without
-// allow-same-origin the document is, to the console and to other APIs, a page of another site.
-// What works in a page of another site still works.
+// sandboxPolicy gives a document an origin of its own (CSP Level 3 §6.2.2). Without
+// allow-same-origin it is like a page of another site to the console and to other APIs. What such
+// a page can do still works.
 const sandboxPolicy = "sandbox allow-downloads allow-forms allow-modals allow-popups allow-popups-to-escape-sandbox allow-scripts"
 
-var problemWorker = problem{
-	code: "cross-origin", status: http.StatusForbidden, title: "An API's script may not be a service worker here",
-	detail: "A service worker would act on the gateway's own pages, since the console is at this host. The operator can allow that " +
-		"with sandbox off, or put the console on a host of its own.",
-}
-
 // sandboxed reports whether the API's answer to a request must not act with the origin of a
-// console. The rule: if a console has the origin of a route, an API's document gets another
-// origin. Otherwise the document's script could press the console's buttons, for no server can
-// tell the pages of one origin apart. The origin is the one that the caller has called: a trusted
-// proxy in front may say another host than the gateway's own. r is the request as it came.
-func (ds *datasource) sandboxed(r *http.Request) bool {
+// console. The rule: if a console has the origin of a route, an API's document becomes a page of
+// another origin. Otherwise its script could press the console's buttons, since no server can
+// tell one page of an origin from another. The origin is the one that the caller has called.
+// Behind a trusted proxy its host can differ from the gateway's own. r is the request as it came.
+func (s *site) sandboxed(r *http.Request) bool {
 	switch {
-	case !ds.sandbox:
+	case !s.sandbox:
 		return false
-	case ds.site.sharesConsole(r.Context(), r.Host):
+	case s.sharesConsole(r.Context(), r.Host):
 		return true
 	case !trusted(r):
 		return false
 	}
 	f := forwardedBy(r.Header, "", r.Host)
-	return f.host != r.Host && ds.site.sharesConsole(r.Context(), f.host)
+	return f.host != r.Host && s.sharesConsole(r.Context(), f.host)
 }
 
-// confine adds the policy to the header of a response if a browser may show it as a document.
-// Policies add up: the API's own policy stays, and cannot undo this one (CSP Level 3 §8.1).
+// confine adds the policy to the header of a response if a browser may show the response as a
+// document. Policies add up: the API's own policy stays, and cannot undo this one (CSP Level 3
+// §8.1).
 func (x *exchange) confine(h http.Header, status int) {
-	if isDocument(h, status) && x.ds.sandboxed(x.caller) {
+	if isDocument(h, status) && x.ds.site.sandboxed(x.caller) {
 		h["Content-Security-Policy"] = append(h["Content-Security-Policy"], sandboxPolicy)
 	}
 }
 
-// isDocument reports whether a browser may show a response as a page that has an origin. These are
-// HTML, XML (SVG, and what XSLT makes of it), and the parts of a multipart; and whatever the
-// browser takes for HTML by its own judgement: a response whose type is missing, unknown, not
-// legal, or a list (Fetch §3.1.1.2, MIME Sniffing §7). Browsers differ in which type of a list
-// they take. A 304 replaces the policy of a document that the browser has kept (RFC 9111 §3.2).
+// isDocument reports whether a browser may show a response as a page that has an origin. Such
+// types are HTML, XML (SVG, and what XSLT makes of XML), and the parts of a multipart. A browser
+// may also decide that a response is HTML if its type is missing, unknown, malformed, or a list,
+// of which it takes one (Fetch §3.1.1.2, MIME Sniffing §7). A 304 replaces the policy of a
+// document that the browser has kept (RFC 9111 §3.2).
 func isDocument(h http.Header, status int) bool {
 	types := h["Content-Type"]
 	if len(types) != 1 || status == http.StatusNotModified || strings.Contains(types[0], ",") {
@@ -67,11 +64,11 @@ func isDocument(h http.Header, status int) bool {
 }
 
 // checkWorker refuses the script of a service worker (Service Workers §"Service-Worker" header)
-// where documents are confined: a service worker would stand between browsers and all pages below
-// it.
-func (ds *datasource) checkWorker(r *http.Request) *problem {
-	if len(r.Header["Service-Worker"]) > 0 && ds.sandboxed(r) {
-		return &problemWorker
+// where documents are confined: the worker would stand between browsers and all pages below its
+// path.
+func (s *site) checkWorker(r *http.Request) *problem.Problem {
+	if len(r.Header["Service-Worker"]) > 0 && s.sandboxed(r) {
+		return problem.Worker
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -25,19 +26,19 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			return t.healthCheck(req)
 		}
 		t.logger.Error("a request came by no authenticated_api handler; put one in front of this proxy")
-		return problemNoSession.response(req, t.Datasource), nil
+		return problem.NoSession.Response(req, t.Datasource), nil
 	}
 	if t.Datasource != "" && x.ds.name != t.Datasource {
 		t.logger.Error("a request came from the handler of another datasource",
 			zap.String("datasource", t.Datasource), zap.String("handler", x.ds.name))
-		return problemNoSession.response(req, t.Datasource), nil
+		return problem.NoSession.Response(req, t.Datasource), nil
 	}
 	if res := t.refuseInClear(req, x.ds); res != nil {
 		return res, nil
 	}
 	// The proxy's own rewrite may have changed the path since the handler looked.
 	if wire.EscapesBase(wire.EscapedPath(req.URL)) {
-		return problemBadPath.response(req, x.ds.name), nil
+		return problem.BadPath.Response(req, x.ds.name), nil
 	}
 	return t.send(req, x)
 }
@@ -87,7 +88,7 @@ func (t *Transport) tell(x *exchange, out *http.Request) {
 
 // unsigned answers a request that could not be signed.
 func (t *Transport) unsigned(req *http.Request, ds *datasource, err error) *http.Response {
-	return ds.unsigned(t.logger, err).response(req, ds.name)
+	return ds.unsigned(t.logger, err).Response(req, ds.name)
 }
 
 // outgoing returns a clone of req, which has the body of req still, that carries all that the
@@ -105,7 +106,7 @@ func (t *Transport) outgoing(req *http.Request, x *exchange, credential *auth.Cr
 	}
 	out, sent := x.cloneFor(req, x.join(target))
 	if host := x.ds.host(); host != "" {
-		if _, kept := t.keepsTo["Host"]; !kept {
+		if _, kept := t.headerUp["Host"]; !kept {
 			out.Host = host
 		}
 	}
@@ -128,7 +129,7 @@ func (t *Transport) outgoing(req *http.Request, x *exchange, credential *auth.Cr
 func (t *Transport) copyHeader(out, in http.Header, ds *datasource) {
 	for name, values := range in {
 		if ds.cleaner.Drops(name) {
-			n, kept := t.keepsTo[name]
+			n, kept := t.headerUp[name]
 			if !kept {
 				continue
 			}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/dial"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/peer"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
@@ -70,7 +71,7 @@ type Transport struct {
 
 	bound    *datasource // of active health checks; nil where none is named
 	window   int
-	keepsTo  keeps
+	headerUp headerUp
 	rewrites bool // the proxy rewrites URLs, after the handler has cleaned them
 	guard    *dial.Guard
 	logger   *zap.Logger
@@ -144,7 +145,7 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 		t.Compression = new(bool)
 	}
 	proxy := proxyOf(ctx)
-	t.keepsTo = operatorHeaders(proxy)
+	t.headerUp = headerUpOf(proxy)
 	t.rewrites = proxy != nil && proxy.Rewrite != nil
 	app, err := ctx.App("authenticated_api")
 	if err != nil {
@@ -154,9 +155,9 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if isLiteralKey(t.SelfSignedCert) {
-		app.(*App).warnLiteral(t.logger, t.Datasource, certOption)
+		app.(*App).literals.warn(t.logger, t.Datasource, certOption)
 	}
-	tr, err := t.trust(ctx)
+	tr, err := loadTrust(ctx, t)
 	if err != nil {
 		return err
 	}
@@ -185,9 +186,9 @@ func (t *Transport) bind(app *App) error {
 	if t.Datasource == "" {
 		return nil
 	}
-	if t.bound = app.lookup(t.Datasource); t.bound == nil {
+	if t.bound = app.registry.lookup(t.Datasource); t.bound == nil {
 		return fmt.Errorf("datasource: there is no such datasource %s; its authenticated_api handler must come before "+
-			"the proxy", value.Mention(t.Datasource, app.names()...))
+			"the proxy", value.Mention(t.Datasource, app.registry.names()...))
 	}
 	if t.bound.demandsTLS() && t.TLS == nil {
 		return fmt.Errorf("datasource: the base URL of %q is https, and this transport has no tls, so the credential would go "+
@@ -214,7 +215,7 @@ func (t *Transport) refuseInClear(req *http.Request, ds *datasource) *http.Respo
 	}
 	t.logger.Error("the base URL is https, and this transport would send the credential in clear; see tls_except_ports",
 		zap.String("datasource", ds.name), zap.String("port", req.URL.Port()))
-	return problemNoSession.response(req, ds.name)
+	return problem.NoSession.Response(req, ds.name)
 }
 
 func (t *Transport) onlyHTTP3() bool { return slices.Equal(t.Versions, []string{"3"}) }

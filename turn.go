@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/link"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 )
 
 // isItself reports whether a request is for the base URL itself.
@@ -68,7 +69,7 @@ func (t *Transport) turn(
 		return res, sent, nil // what follows is another request
 	}
 	drain(res.Body)
-	return problemRedirect.response(req, x.ds.name), sent, nil
+	return problem.Redirect.Response(req, x.ds.name), sent, nil
 }
 
 // mayBeAnswer reports whether a redirect may answer a request that was carried out. Then what

@@ -57,7 +57,7 @@ func TestTwiceIsNotAlike(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a[len(prefix)+11:] == b[len(prefix)+11:] {
+	if a[len(Prefix)+11:] == b[len(Prefix)+11:] {
 		t.Error("the same text was sealed twice to the same")
 	}
 }
@@ -185,7 +185,8 @@ func FuzzOpenValue(f *testing.F) {
 	f.Add(sealed[:40])
 	f.Add("sealed:v1:")
 	f.Add("sealed:v2:AAAA")
-	f.Add(sealed[:len(sealed)-1] + string(sealed[len(sealed)-1]+1)) // the last two bits are no part of the text
+	// The last two bits are no part of the text.
+	f.Add(sealed[:len(sealed)-1] + string(sealed[len(sealed)-1]+1))
 	f.Fuzz(func(t *testing.T, text string) {
 		plain, err := ring.OpenValue(text)
 		if err == nil && (plain != "secret" || strings.NewReplacer("\r", "", "\n", "").Replace(text) != sealed) {
@@ -217,8 +218,8 @@ func FuzzParseKey(f *testing.F) {
 	})
 }
 
-// FuzzRing: a text that one ring has sealed opens in each that has the key, in any place of it, and in no other; a changed one in
-// none.
+// FuzzRing: a text that one ring has sealed opens in each that has the key, in any place of it,
+// and in no other; a changed one in none.
 func FuzzRing(f *testing.F) {
 	f.Add([]byte("secret"), "here", uint(0), byte(1))
 	f.Add([]byte{}, "", uint(3), byte(0))

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package admin
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+)
+
+func statusCommand() *cobra.Command {
+	var address string
+	var raw bool
+	cmd := &cobra.Command{
+		Use:   "status [<name>] [--json] [--address <admin>]",
+		Short: "Shows the OAuth connections of the running Caddy",
+		Long: `
+Shows the connections of all datasources with auth oauth2, or of the one that is
+named: their state, when the token expires and was issued, and what failed last.
+The state is connected, reauthorization_required (the account must be connected
+again) or unknown (it could not be read: the exit status says so too, and Caddy's
+log says why). Accounts that nobody has connected are not listed.
+
+It shows no secret. With --json it prints what the admin endpoint answers.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path := "connections"
+			if len(args) == 1 {
+				if args[0] == "" { // the admin endpoint would list all datasources
+					return errors.New("the name of the datasource is empty")
+				}
+				path += "?datasource=" + url.QueryEscape(args[0])
+			}
+			answer, err := ask(address, http.MethodGet, path, nil)
+			if err != nil {
+				return err
+			}
+			var statuses []*oauth.Status
+			if err := json.Unmarshal(answer, &statuses); err != nil {
+				return fmt.Errorf("reading the running Caddy's answer: %w", err)
+			}
+			switch {
+			case raw:
+				err = printJSON(cmd.OutOrStdout(), answer)
+			case len(statuses) == 0:
+				fmt.Fprintln(cmd.ErrOrStderr(), "There is no connection.")
+			default:
+				err = printStatuses(cmd.OutOrStdout(), statuses, time.Now())
+			}
+			if err != nil {
+				return err
+			}
+			for _, status := range statuses {
+				if status.State == stateUnknown {
+					return errors.New("not all connections could be read; Caddy's log says why")
+				}
+			}
+			return nil
+		},
+	}
+	addressFlag(cmd, &address)
+	cmd.Flags().BoolVar(&raw, "json", false, "Print JSON")
+	return cmd
+}
+
+func connectCommand() *cobra.Command {
+	cmd := connectionCommand("connect", func(cmd *cobra.Command, name string, answer []byte) error {
+		var got connectResponse
+		if err := json.Unmarshal(answer, &got); err != nil {
+			return fmt.Errorf("reading the running Caddy's answer: %w", err)
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "The link is good for %d minutes and for one connection. Whoever has it can connect an account to %s.\n",
+			int(oauth.FlowLifetime/time.Minute), printable(name))
+		_, err := fmt.Fprintln(cmd.OutOrStdout(), printable(got.URL))
+		return err
+	})
+	cmd.Short = "Prints a link by which an account can be connected, once"
+	cmd.Long = `
+Prints a link to the console (authenticated_api_console) of the running Caddy, by
+which whoever opens it in a browser can connect an account to the datasource.
+
+The link is good for ten minutes and for one connection. It stands for a sign-in:
+whoever has it can connect an account, so hand it on as you would a password.
+
+If the datasource has a connection for each user, --connection says whose: it is
+the value that the option connection has for them.`
+	return cmd
+}
+
+func refreshCommand() *cobra.Command {
+	cmd := connectionCommand("refresh", func(cmd *cobra.Command, _ string, answer []byte) error {
+		status := new(oauth.Status)
+		if err := json.Unmarshal(answer, status); err != nil {
+			return fmt.Errorf("reading the running Caddy's answer: %w", err)
+		}
+		return printStatuses(cmd.OutOrStdout(), []*oauth.Status{status}, time.Now())
+	})
+	cmd.Short = "Asks the provider for a new token now"
+	cmd.Long = `
+Asks the provider for a new token now, whatever is known of the one in use, and
+shows the connection's state then. If that fails, the token in use stays.
+
+If the datasource has a connection for each user, --connection says whose.`
+	return cmd
+}
+
+func disconnectCommand() *cobra.Command {
+	cmd := connectionCommand("disconnect", func(cmd *cobra.Command, name string, answer []byte) error {
+		var got disconnectResponse
+		if err := json.Unmarshal(answer, &got); err != nil {
+			return fmt.Errorf("reading the running Caddy's answer: %w", err)
+		}
+		text := "%s is disconnected here. The provider was not told, since there is no revocation_url: it may show the access as granted.\n"
+		switch {
+		case got.Revoked:
+			text = "%s is disconnected, and the provider has revoked the tokens.\n"
+		case got.Warning != "":
+			text = "%s is disconnected here.\n"
+		}
+		_, err := fmt.Fprintf(cmd.OutOrStdout(), text, printable(name))
+		return err
+	})
+	cmd.Short = "Forgets a connection, and has its tokens revoked"
+	cmd.Long = `
+Forgets the tokens of a connection, in all Caddys that share the storage, and has
+the provider revoke them if the datasource has a revocation_url. If the provider
+cannot be told, the connection is gone all the same, and the exit status is not
+zero: the provider may take the tokens until its own settings are changed.
+
+If the datasource has a connection for each user, --connection says whose.`
+	return cmd
+}
+
+// connectionCommand returns a command that sends a request about one connection. show prints the
+// answer, unless the user wants JSON.
+func connectionCommand(verb string, show func(cmd *cobra.Command, name string, answer []byte) error) *cobra.Command {
+	var address, connection string
+	var raw bool
+	cmd := &cobra.Command{
+		Use:  verb + " <name> [--connection <user>] [--json] [--address <admin>]",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			req, name := connectionRequest{Datasource: args[0]}, args[0]
+			if cmd.Flags().Changed("connection") {
+				// An unset variable of a script must not mean the shared connection.
+				if connection == "" {
+					return errors.New("--connection: it is empty; leave it out for a shared connection")
+				}
+				// The JSON encoder would replace the bytes, and so name another connection.
+				if !utf8.ValidString(connection) {
+					return errors.New("--connection: it is not UTF-8")
+				}
+				req.Connection = &connection
+				name += ", connection " + connection
+			}
+			body, err := json.Marshal(req)
+			if err != nil {
+				return fmt.Errorf("encoding the request: %w", err)
+			}
+			answer, err := ask(address, http.MethodPost, verb, body)
+			if err != nil {
+				return err
+			}
+			if raw {
+				err = printJSON(cmd.OutOrStdout(), answer)
+			} else {
+				err = show(cmd, name, answer)
+			}
+			if err != nil {
+				return err
+			}
+			return warning(answer)
+		},
+	}
+	addressFlag(cmd, &address)
+	cmd.Flags().StringVar(&connection, "connection", "", "Whose connection it is, if each user has one")
+	cmd.Flags().BoolVar(&raw, "json", false, "Print JSON")
+	return cmd
+}
+
+// warning returns the warning in an answer as an error, or nil.
+func warning(answer []byte) error {
+	var got struct {
+		Warning string `json:"warning"`
+	}
+	if json.Unmarshal(answer, &got) != nil || got.Warning == "" {
+		return nil //nolint:nilerr // an answer of another kind has no warning
+	}
+	return errors.New(printable(got.Warning))
+}
