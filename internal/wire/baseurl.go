@@ -160,8 +160,8 @@ func (b *BaseURL) Name() string {
 	return name[:min(len(name), 63)]
 }
 
-// Below returns the rest of an escaped path behind the base URL's path. It returns false if the path
-// is not below the base URL. The path may have other escapes than the base URL's.
+// Below returns the rest of an escaped path behind the base URL's path. It returns false if the
+// path is not below the base URL. The path may have other escapes than the base URL's.
 func (b *BaseURL) Below(path string) (rest string, ok bool) {
 	if rest, ok = strings.CutPrefix(path, b.escapedPath); ok {
 		return rest, rest == "" || rest[0] == '/'
