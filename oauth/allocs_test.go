@@ -19,7 +19,7 @@ func TestAllocsConnection(t *testing.T) {
 	bind(t, m, new(oauthtest.Memory), seal.NewRing(oauthtest.NewKey(t)), nil)
 	defer m.Cleanup()
 	token := issue("ann's", time.Hour)
-	if err := m.Source("ann").install(t.Context(), token); err != nil {
+	if err := m.Source("ann").Install(t.Context(), token); err != nil {
 		t.Fatal(err)
 	}
 	repl := caddy.NewEmptyReplacer()

@@ -166,14 +166,10 @@ func (m *Method) finish(ctx context.Context, flow *Flow, code string) error {
 		return err
 	}
 	token.Connected = token.Obtained
-	err = s.Install(ctx, token, unused)
-	switch {
-	case errors.Is(err, connection.ErrOvertaken) && flow.Ticket:
-		err = ErrTicketUsed // by whoever was faster on another node, with this link or with another one
-	case !errors.Is(err, connection.ErrOvertaken) && !errors.Is(err, ErrTicketUsed):
-		return err
+	err = s.Connect(ctx, token, unused)
+	if errors.Is(err, connection.ErrOvertaken) && flow.Ticket {
+		return ErrTicketUsed // by somebody who was faster on another node, with this link or another one
 	}
-	_ = m.revoke(ctx, token.Without(s.Token()))
 	return err
 }
 

@@ -140,7 +140,7 @@ func TestReload(t *testing.T) {
 	calls := 0
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		calls++
-		respond(200, `{"access_token":"t","expires_in":3600}`)(w, nil)
+		oauthtest.Respond(200, `{"access_token":"t","expires_in":3600}`)(w, nil)
 	}))
 	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateClosed {
@@ -182,9 +182,6 @@ func TestReload(t *testing.T) {
 	if calls != 2 {
 		t.Errorf("%d token requests after a change of scopes", calls)
 	}
-	// A refusal's back-off ends with the configuration: the new one may have mended it.
-	other.set.shared.conn.retryAt = time.Now().Add(time.Hour)
-	other.set.shared.conn.token.Store(nil)
 	again := load("client_secret three\nscopes a")
 	get(again)
 	for _, m := range []*Method{fresh, other, again} {
@@ -195,15 +192,19 @@ func TestReload(t *testing.T) {
 	if n := len(closed); n > 10 {
 		t.Errorf("%d connections", n)
 	}
-	pools.Range(func(key, _ any) bool {
-		t.Errorf("a state is left: %q", key)
-		return true
-	})
+	last := load("client_secret three\nscopes a")
+	get(last)
+	if calls != 3 {
+		t.Errorf("%d token requests: what was known has outlived its last configuration", calls)
+	}
+	if err := last.Cleanup(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestDialRule: the address that is dialled decides, and the error says which one it was.
 func TestDialRule(t *testing.T) {
-	url := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("a forbidden address was dialled") })
+	url := oauthtest.Serve(t, func(http.ResponseWriter, *http.Request) { t.Error("a forbidden address was dialled") })
 	m, _ := provision(t, "token_url "+url+"\nclient_id i\nclient_secret "+oauthtest.ClientSecret)
 	bind(t, m, new(oauthtest.Memory), seal.NewRing(oauthtest.NewKey(t)), errors.New("it is never dialled"))
 	defer m.Cleanup()
@@ -222,7 +223,7 @@ func TestDialRule(t *testing.T) {
 
 // TestPrivateCertificate: self_signed_cert is trusted for the token endpoint in the place of the system's roots.
 func TestPrivateCertificate(t *testing.T) {
-	server := httptest.NewTLSServer(respond(200, `{"access_token":"t"}`))
+	server := httptest.NewTLSServer(oauthtest.Respond(200, `{"access_token":"t"}`))
 	defer server.Close()
 	server.Config.ErrorLog = zap.NewStdLog(zap.NewNop())
 	own := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))

@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 )
 
 // wire is a token endpoint that keeps the raw bytes of each request. It speaks one request a connection.
@@ -204,7 +206,7 @@ func TestTokenField(t *testing.T) {
 		{"id_token", `{"access_token":"a","id_token":""}`, ""},
 		{"id_token", `{"access_token":"a","id_token":"i\r\n"}`, ""},
 	} {
-		m, _ := provision(t, "token_url "+serve(t, respond(200, tt.body))+"\nclient_id i\nclient_secret s\ntoken_field "+tt.field)
+		m, _ := provision(t, "token_url "+oauthtest.Serve(t, oauthtest.Respond(200, tt.body))+"\nclient_id i\nclient_secret s\ntoken_field "+tt.field)
 		token, err := m.fetch(t.Context(), nil, nil)
 		switch {
 		case tt.want == "" && (err == nil || !strings.Contains(err.Error(), "id_token")):

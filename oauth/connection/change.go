@@ -101,6 +101,21 @@ func (s *Source) Install(ctx context.Context, token *record.Token, checks ...fun
 	})
 }
 
+// Connect puts the account of token in the place of whatever is there, unless check refuses what is
+// there. It returns ErrOvertaken if another account counts that was connected at the same time. What is
+// not connected is revoked.
+func (s *Source) Connect(ctx context.Context, token *record.Token, check func(base *record.Token) error) error {
+	var refused error
+	err := s.Install(ctx, token, func(base *record.Token) error {
+		refused = check(base)
+		return refused
+	})
+	if refused != nil || errors.Is(err, ErrOvertaken) {
+		_ = s.set.Revoke(ctx, token.Without(s.Token()))
+	}
+	return err
+}
+
 // Latest reads the record, and returns the newest token that is known now.
 func (s *Source) Latest(ctx context.Context) (*record.Token, error) { return s.records.latest(ctx) }
 
