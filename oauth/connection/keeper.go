@@ -17,35 +17,37 @@ import (
 )
 
 const (
-	// maintainDelay is how long a configuration must have run before its keeper starts. A configuration
-	// that fails to start must not take records away from the configuration that goes on.
+	// maintainDelay is how long a configuration must have run before its keeper starts. A
+	// configuration that fails to start must not take records away from the configuration that
+	// goes on.
 	maintainDelay = 250 * time.Millisecond
 
 	// maintainInterval is the longest time between two rounds.
 	maintainInterval = time.Hour
 
-	// maintainFew is the longest time between two rounds if there are at most maintainPace records.
+	// maintainFew is the longest time between two rounds if there are at most maintainPace
+	// records.
 	maintainFew = 5 * time.Minute
 
-	// maintainRetry is when the next round starts if some records could not be dealt with. It doubles
-	// each time.
+	// maintainRetry is when the next round starts if some records could not be dealt with. It
+	// doubles each time.
 	maintainRetry = 2 * time.Second
 
-	// maintainPace is how many records are looked at before a pause of maintainPause: a million records
-	// must not stop everything else.
+	// maintainPace is how many records are looked at before a pause of maintainPause: a million
+	// records must not stop everything else.
 	maintainPace  = 64
 	maintainPause = 10 * time.Millisecond
 
-	// keepers is how many connections are refreshed or moved at a time. Each takes a second or more,
-	// since its claim must stand for a while: one after the other, a day would not be enough for a
-	// hundred thousand of them.
+	// keepers is how many connections are refreshed or moved at a time. Each takes a second or
+	// more, since its claim must stand for a while: one after the other, a day would not be
+	// enough for a hundred thousand of them.
 	keepers = 32
 )
 
-// Keep looks after the stored connections until ctx ends. It refreshes idle connections, since many
-// providers let an idle refresh token die. It moves records that an older key has sealed to the first
-// key. It deletes the records of connections that have long been dead. One goroutine does this for all
-// connections of the datasource.
+// Keep looks after the stored connections until ctx ends. It refreshes idle connections, since
+// many providers let an idle refresh token die. It moves records that an older key has sealed to
+// the first key. It deletes the records of connections that have long been dead. One goroutine
+// does this for all connections of the datasource.
 func (set *Set) Keep(ctx context.Context) {
 	if !set.Interactive {
 		return
@@ -62,7 +64,8 @@ func (set *Set) Keep(ctx context.Context) {
 		wait = set.maintainEvery(r.records)
 		wait += time.Duration(weakrand.Float64() * float64(wait) / 4) //nolint:gosec // G404: a jitter is no secret
 		if r.done || r.renewed {
-			retry = maintainRetry // a provider that limits requests gets some of them again and again
+			// A provider that limits requests gets some of them again and again.
+			retry = maintainRetry
 		}
 		if !r.done {
 			wait, retry = min(wait, retry), 2*min(retry, wait)
@@ -70,9 +73,9 @@ func (set *Set) Keep(ctx context.Context) {
 	}
 }
 
-// maintainEvery returns the time between two rounds over that many records. A few records are looked at
-// every five minutes: another node may have connected an account since whose refresh token ends in half
-// an hour, and may have died.
+// maintainEvery returns the time between two rounds over that many records. A few records are
+// looked at every five minutes: another node may have connected an account since whose refresh
+// token ends in half an hour, and may have died.
 func (set *Set) maintainEvery(records int) time.Duration {
 	every := maintainInterval
 	if records <= maintainPace && set.KeepAlive > 0 {
@@ -161,7 +164,8 @@ func (m *maintenance) inspect(ctx context.Context, name, key string, token *reco
 	return ctx.Err()
 }
 
-// skips reports whether the provider is asked nothing more in this round, and notes that it would be.
+// skips reports whether the provider is asked nothing more in this round, and notes that it
+// would be.
 func (m *maintenance) skips() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -11,8 +11,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// log tells the operator what has failed and what to do. It shows of the provider's text what
-// Error.Description has.
+// log tells the operator what has failed and what to do. Of the provider's text it shows only
+// provider.Error.Description.
 func (s *Source) log(err error, wait time.Duration) {
 	if e, ok := errors.AsType[*record.AuthorizationError](err); ok {
 		s.logAuthorization(e)
@@ -34,8 +34,8 @@ func (s *Source) log(err error, wait time.Duration) {
 	s.set.Logger.Error("there is no valid token, and none could be obtained", fields...)
 }
 
-// logAuthorization tells the operator that a human being is needed. It is no news that nobody has connected
-// an account yet.
+// logAuthorization tells the operator that a person must connect the account again. It says
+// nothing if nobody has connected an account yet: that is no news.
 func (s *Source) logAuthorization(e *record.AuthorizationError) {
 	if e.Reason == record.ReasonNotConnected || e.Reason == record.ReasonDisconnected {
 		return

@@ -17,18 +17,20 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
-// due returns what the keeper must do for a connection, or nil, and whether that asks the provider. moved
-// says that the record lies under the name that an older key gives it.
+// due returns what the keeper must do for a connection, or nil, and whether that asks the
+// provider. moved says that the record lies under the name that an older key gives it.
 func (set *Set) due(name, key string, token *record.Token, moved bool) (do func(context.Context) error, renews bool) {
 	now := time.Now()
 	switch idle := set.KeepAlive; {
 	case set.dead(token, now):
 		return func(ctx context.Context) error { return set.forget(ctx, name, key, token) }, false
-	case idle > 0 && token.Redeemable() && !now.Before(token.KeepAt(idle)): // a refresh moves the record too
+	case idle > 0 && token.Redeemable() && !now.Before(token.KeepAt(idle)):
+		// A refresh moves the record too.
 		return func(ctx context.Context) error { return set.Source(key).refreshIdle(ctx, token) }, true
 	case moved:
 		return set.Source(key).move, false
-	case token.RefusedEarly() && token.Expiry.Sub(now) < 2*maintainInterval: // by a process that may have ended
+	case token.RefusedEarly() && token.Expiry.Sub(now) < 2*maintainInterval:
+		// A process that has heard the refusal may have ended since.
 		return func(context.Context) error { set.Source(key).records.askAtEnd(token); return nil }, false //nolint:contextcheck // it belongs to no request
 	}
 	return nil, false
@@ -102,12 +104,12 @@ func (s *Source) refreshIdle(ctx context.Context, token *record.Token) error {
 	return nil
 }
 
-// errNotMoved says that another node has claimed the record that was to be moved, or that the storage is
-// too slow to be sure.
+// errNotMoved says that another node has claimed the record that was to be moved, or that the
+// storage is too slow to be sure.
 var errNotMoved = errors.New("the record could not be moved yet")
 
-// move has the record sealed with the first key of the ring, under a claim: another node, with another
-// first key, may be about to write the record.
+// move has the record sealed with the first key of the ring, under a claim: another node, with
+// another first key, may be about to write the record.
 func (s *Source) move(ctx context.Context) error {
 	return s.exclusively(ctx, func(ctx context.Context) error {
 		if err := s.set.presence.announce(ctx); err != nil {
@@ -133,8 +135,8 @@ func (s *Source) move(ctx context.Context) error {
 			return err
 		}
 		if time.Since(begin) > lateAfter {
-			// The write may have landed on a newer generation, which the next claim must not take for the
-			// newest.
+			// The write may have landed on a newer generation, which the next claim must not
+			// take for the newest.
 			s.claims.noteSlowWrite(base, read)
 		}
 		return s.records.store.RemoveOthers(ctx, base.Generation)

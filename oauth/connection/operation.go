@@ -21,8 +21,8 @@ type operation struct {
 	done  chan struct{}
 	err   error // may be read when done is closed
 
-	// renewal says that the operation gets a new token, or fails to. What became of other operations says
-	// nothing of renewals.
+	// renewal says that the operation gets a new token, or fails to. What became of other
+	// operations says nothing of renewals.
 	renewal bool
 }
 
@@ -42,8 +42,8 @@ func (s *Source) start(renewal bool, do func(context.Context) error) *operation 
 	return op
 }
 
-// exclusively runs do as an operation, after the one that is under way. It returns the error of do, or
-// that ctx has ended before do could start.
+// exclusively runs do as an operation, after the one that is under way. It returns the error of
+// do, or that ctx has ended before do could start.
 func (s *Source) exclusively(ctx context.Context, do func(context.Context) error) error {
 	return s.runNext(ctx, false, do)
 }
@@ -72,8 +72,8 @@ func (s *Source) runNext(ctx context.Context, renewal bool, do func(context.Cont
 	}
 }
 
-// run runs an operation. No context of a request ends it, nor one of a configuration: on a reload Caddy
-// cancels the old configuration's context while requests go on.
+// run runs an operation. No context of a request ends it, nor one of a configuration: on a
+// reload Caddy cancels the old configuration's context while requests go on.
 func (s *Source) run(op *operation, do func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.set.life)
 	defer cancel()
@@ -95,13 +95,14 @@ func (s *Source) run(op *operation, do func(context.Context) error) {
 	}
 }
 
-// noteRenewal notes what became of a renewal, and returns how long none starts. The caller holds conn.mu.
+// noteRenewal notes what became of a renewal, and returns how long none starts. The caller holds
+// conn.mu.
 func (s *Source) noteRenewal(op *operation, err error) time.Duration {
 	conn, now := s.conn, time.Now()
 	conn.lastErr = err
 	conn.retryAt, conn.retryAfter = time.Time{}, time.Time{}
 	if _, human := errors.AsType[*record.AuthorizationError](err); err == nil || human {
-		conn.failures = 0 // only a human being can help now, so the provider is not asked again
+		conn.failures = 0 // only a person can help now, so the provider is not asked again
 		return 0
 	}
 	conn.failures++
@@ -115,12 +116,13 @@ func (s *Source) noteRenewal(op *operation, err error) time.Duration {
 	return conn.retryAt.Sub(now)
 }
 
-// safely runs do and turns a panic into an error. A panic of a storage module would end Caddy here, since
-// no server's recover stands above.
+// safely runs do and turns a panic into an error. A panic of a storage module would end Caddy
+// here, since no server's recover stands above.
 func safely(ctx context.Context, do func(context.Context) error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = &provider.Error{Err: fmt.Errorf("renewing the token panicked with a %T", r)} // its value may hold anything
+			// Its value may hold anything.
+			err = &provider.Error{Err: fmt.Errorf("renewing the token panicked with a %T", r)}
 		}
 	}()
 	return do(ctx)

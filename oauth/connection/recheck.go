@@ -10,9 +10,9 @@ import (
 	"go.uber.org/zap"
 )
 
-// A recheck reads a record again, because another node may have written it. The times bound how old our
-// knowledge of a record may be: a connection that was disconnected on another node must not be served here
-// half a minute later.
+// A recheck reads a record again, because another node may have written it. The times bound how
+// old our knowledge of a record may be: a connection that was disconnected on another node must
+// not be served here half a minute later.
 const (
 	// recheckInterval is the age at which a request starts a recheck, in the background.
 	recheckInterval = 20 * time.Second
@@ -20,18 +20,19 @@ const (
 	// recheckDeadline is the age at which a request waits for the recheck.
 	recheckDeadline = 25 * time.Second
 
-	// recheckAbsent is recheckInterval for a connection that cannot be served: another node may have
-	// made it.
+	// recheckAbsent is recheckInterval for a connection that cannot be served: another node may
+	// have made it.
 	recheckAbsent = time.Second
 
-	// recheckPatience is how long a request waits. A storage that hangs must not stop requests that have
-	// a valid token.
+	// recheckPatience is how long a request waits. A storage that hangs must not stop requests
+	// that have a valid token.
 	recheckPatience = time.Second
 )
 
-// recheckAfter is when a node reads a record again that it has written. A slow write of a claim that
-// another node began before it saw our record may land on top and bring the older generation back. That
-// node waits for us to repair the record (see waitOutRivals), so the repair must not depend on traffic.
+// recheckAfter is when a node reads a record again that it has written. A slow write of a claim
+// that another node began before it saw our record may land on top and bring the older
+// generation back. That node waits for us to repair the record (see waitOutRivals), so the
+// repair must not depend on traffic.
 var recheckAfter = [...]time.Duration{8 * time.Second, 16 * time.Second, 24 * time.Second}
 
 // recheckAfterSave schedules the rechecks of a record that was just written.
@@ -76,8 +77,8 @@ func (r *replica) recheck(ctx context.Context, now time.Time, token *record.Toke
 	return st.token.Load()
 }
 
-// startRecheck starts a recheck, unless one is under way. It reports whether the storage is down, so that
-// nobody should wait for the recheck.
+// startRecheck starts a recheck, unless one is under way. It reports whether the storage is
+// down, so that nobody should wait for the recheck.
 func (r *replica) startRecheck(now time.Time) (op *operation, down bool) {
 	st := r.conn
 	st.mu.Lock()
