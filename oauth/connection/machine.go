@@ -91,7 +91,7 @@ func (*machine) renewable(*record.Token) bool { return true }
 func (*machine) finished(*record.Token) error { return nil }
 
 // refusedBy implements grant. What the provider refuses is the client, and only the operator can
-// mend that.
+// correct that.
 func (*machine) refusedBy(error) bool { return false }
 
 // explain implements grant.

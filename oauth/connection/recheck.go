@@ -55,8 +55,8 @@ func (r *replica) recheckAfterSave() {
 
 // recheck reads the record again if its time has come, and returns the token that is known then.
 func (r *replica) recheck(ctx context.Context, now time.Time, token *record.Token) *record.Token {
-	st := r.conn
-	late := now.Sub(time.Unix(0, st.recheckAt.Load()))
+	conn := r.conn
+	late := now.Sub(time.Unix(0, conn.recheckAt.Load()))
 	if late < 0 {
 		return token
 	}
@@ -70,24 +70,24 @@ func (r *replica) recheck(ctx context.Context, now time.Time, token *record.Toke
 	case <-op.done:
 	case <-ctx.Done():
 	case <-patience.C:
-		st.mu.Lock()
-		st.storageDownUntil = now.Add(recheckInterval)
-		st.mu.Unlock()
+		conn.mu.Lock()
+		conn.storageDownUntil = now.Add(recheckInterval)
+		conn.mu.Unlock()
 	}
-	return st.token.Load()
+	return conn.token.Load()
 }
 
 // startRecheck starts a recheck, unless one is under way. It reports whether the storage is
 // down, so that nobody should wait for the recheck.
 func (r *replica) startRecheck(now time.Time) (op *operation, down bool) {
-	st := r.conn
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if st.rechecking == nil {
-		st.rechecking = &operation{done: make(chan struct{})}
-		go r.runRecheck(st.rechecking)
+	conn := r.conn
+	conn.mu.Lock()
+	defer conn.mu.Unlock()
+	if conn.rechecking == nil {
+		conn.rechecking = &operation{done: make(chan struct{})}
+		go r.runRecheck(conn.rechecking)
 	}
-	return st.rechecking, now.Before(st.storageDownUntil)
+	return conn.rechecking, now.Before(conn.storageDownUntil)
 }
 
 func (r *replica) runRecheck(op *operation) {

@@ -188,20 +188,20 @@ func (s *Source) prepare(token *record.Token) *prepared {
 // the API has refused, nil if that is not the reason. It returns the last error during a
 // back-off, and nil, nil if the API's refusal comes too soon after another one (see forced).
 func (s *Source) renew(now time.Time, refused *record.Token) (*operation, error) {
-	st := s.conn
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if st.operation != nil {
-		return st.operation, nil
+	conn := s.conn
+	conn.mu.Lock()
+	defer conn.mu.Unlock()
+	if conn.operation != nil {
+		return conn.operation, nil
 	}
-	if token := st.token.Load(); refused == nil && token.Fresh(now) || refused != nil && token != refused {
+	if token := conn.token.Load(); refused == nil && token.Fresh(now) || refused != nil && token != refused {
 		return completed, nil // the renewal has ended since the caller looked
 	}
-	if now.Before(st.retryAt) {
-		return nil, st.lastErr
+	if now.Before(conn.retryAt) {
+		return nil, conn.lastErr
 	}
 	if refused.Fresh(now) { // a token near its end would be renewed anyway
-		if !st.forced.begin(now) {
+		if !conn.forced.begin(now) {
 			return nil, nil
 		}
 	}
