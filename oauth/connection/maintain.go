@@ -26,7 +26,7 @@ func (set *Set) due(name, key string, token *record.Token, moved bool) (do func(
 		return func(ctx context.Context) error { return set.forget(ctx, name, key, token) }, false
 	case idle > 0 && token.Redeemable() && !now.Before(token.KeepAt(idle)):
 		// A refresh moves the record too.
-		return func(ctx context.Context) error { return set.Source(key).refreshIdle(ctx, token) }, true
+		return func(ctx context.Context) error { return refreshIdle(ctx, set.Source(key), token) }, true
 	case moved:
 		return set.Source(key).move, false
 	case token.RefusedEarly() && token.Expiry.Sub(now) < 2*maintainInterval:
@@ -83,7 +83,7 @@ func (set *Set) forget(ctx context.Context, name, key string, token *record.Toke
 
 // refreshIdle refreshes a token that nobody has used for long, unless the provider has asked for
 // patience. It returns an error if the provider would answer the same for any other connection.
-func (s *Source) refreshIdle(ctx context.Context, token *record.Token) error {
+func refreshIdle(ctx context.Context, s *Source, token *record.Token) error {
 	s.conn.mu.Lock()
 	early := time.Now().Before(s.conn.retryAt)
 	s.conn.mu.Unlock()

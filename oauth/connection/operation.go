@@ -48,11 +48,7 @@ func (s *Source) exclusively(ctx context.Context, do func(context.Context) error
 	return s.runNext(ctx, false, do)
 }
 
-// renewNow waits for a renewal of its own, whatever is known of the token in use.
-func (s *Source) renewNow(ctx context.Context) error {
-	return s.runNext(ctx, true, func(ctx context.Context) error { return s.renewToken(ctx, nil) })
-}
-
+// runNext is exclusively, and renewal says whether the operation is a renewal.
 func (s *Source) runNext(ctx context.Context, renewal bool, do func(context.Context) error) error {
 	for {
 		s.conn.mu.Lock()
@@ -91,7 +87,7 @@ func (s *Source) run(op *operation, do func(context.Context) error) {
 	conn.mu.Unlock()
 	close(op.done)
 	if op.renewal && err != nil {
-		s.log(err, wait)
+		logFailure(s.set, conn.token.Load(), err, wait)
 	}
 }
 
@@ -106,9 +102,9 @@ func (s *Source) noteRenewal(op *operation, err error) time.Duration {
 		return 0
 	}
 	conn.failures++
-	conn.retryAt = now.Add(s.pause(err, op.began, conn.failures, now))
+	conn.retryAt = now.Add(conn.pause(s.grant, err, op.began, now))
 	if e, ok := errors.AsType[*provider.Error](err); ok {
-		if later := s.retryAfter(e, now); later.After(conn.retryAt) {
+		if later := conn.retryTime(s.grant, e, now); later.After(conn.retryAt) {
 			conn.retryAt, conn.retryAfter = later, later
 		}
 		e.Retry = conn.retryAt

@@ -9,9 +9,10 @@ import (
 	"net/http"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
-	"go.uber.org/zap"
 )
 
 // person is a grant that a person has given (authorization_code, RFC 6749 §4.1). Its refresh

@@ -6,8 +6,9 @@ import (
 	"context"
 	"time"
 
-	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 	"go.uber.org/zap"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // replica keeps a connection's memory in this process and its record in step.

@@ -6,8 +6,9 @@ import (
 	"context"
 	"errors"
 
-	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 	"go.uber.org/zap"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // revokeAll revokes the tokens of one grant; the last is the newest. The older refresh tokens

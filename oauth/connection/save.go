@@ -6,8 +6,9 @@ import (
 	"context"
 	"time"
 
-	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 	"go.uber.org/zap"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // saveInterval is how often a token is offered to the storage that could not be stored.

@@ -6,12 +6,13 @@ import (
 	"context"
 	"time"
 
+	"github.com/caddyserver/certmagic"
+	"go.uber.org/zap"
+
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
-	"github.com/caddyserver/certmagic"
-	"go.uber.org/zap"
 )
 
 // Config is what a configuration says of a datasource's connections.

@@ -223,7 +223,7 @@ func (s *Source) Renew(ctx context.Context) error {
 	if err := s.checkRenewable(ctx); err != nil {
 		return err
 	}
-	err := s.renewNow(ctx)
+	err := s.runNext(ctx, true, func(ctx context.Context) error { return s.renewToken(ctx, nil) })
 	if !s.conn.token.Load().Valid(time.Now()) {
 		return s.grant.explain(err)
 	}

@@ -66,7 +66,7 @@ func (s *Source) Status(ctx context.Context) (*Status, error) {
 				return nil, err
 			}
 		}
-		return s.status(token), nil
+		return s.set.status(s.records.store.Connection, token, s.conn.lastError()), nil
 	}
 	token, err := s.records.latest(ctx)
 	if token == nil && err != nil {
@@ -77,14 +77,14 @@ func (s *Source) Status(ctx context.Context) (*Status, error) {
 		token = current.With(func(t *record.Token) { t.Refused = token.Refused })
 	}
 	// If the storage fails, the token in memory counts: requests are served with it.
-	return s.status(token), nil
+	return s.set.status(s.records.store.Connection, token, s.conn.lastError()), nil
 }
 
-func (s *Source) status(token *record.Token) *Status {
-	s.conn.mu.Lock()
-	err := s.conn.lastErr
-	s.conn.mu.Unlock()
-	return s.set.status(s.records.store.Connection, token, err)
+// lastError returns the error of the last renewal, or nil.
+func (c *Connection) lastError() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lastErr
 }
 
 // status returns the status of a connection with a token. err is its last error.
@@ -182,7 +182,7 @@ func (set *Set) Statuses(ctx context.Context) ([]*Status, error) {
 			if known.Is(token) {
 				known = known.With(func(t *record.Token) { t.Refused = token.Refused })
 			}
-			st = set.Source(key).status(known)
+			st = set.status(key, known, set.Source(key).conn.lastError())
 		}
 		if st.State != StateNone {
 			statuses = append(statuses, st)
