@@ -5,7 +5,7 @@
 // names the grants, and has the flow in which a person connects an account in a browser. It
 // knows nothing of HTTP handlers.
 //
-// The rooms below it: package provider makes one request to a token endpoint, and says what
+// The packages below it: package provider makes one request to a token endpoint, and says what
 // became of it. Package record has the tokens, and the sealed records in the storage. Package
 // connection is the life of a connection among many nodes: when a token is renewed, by which
 // node, and what follows from a failure. Package console is the web page on which people connect
