@@ -128,10 +128,10 @@ type gateway struct {
 // gateway starts a process; change may alter its options.
 func (w *world) gateway(s *web, change func(*Method)) *gateway {
 	w.t.Helper()
-	m := &Method{
+	m := &Method{Options: Options{
 		Grant: grantAuthorizationCode, AuthorizationURL: "https://p.example/authorize?tenant=a", TokenURL: "http://127.0.0.1/token",
 		RedirectURL: "https://gw.example/connect/callback", ClientID: "id", ClientSecret: oauthtest.ClientSecret,
-	}
+	}}
 	if change != nil {
 		change(m)
 	}

@@ -5,9 +5,6 @@ package oauth
 import (
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 )
 
 // TestIdentity: a token for another client, other scopes or another provider is not used; one of another secret is.
@@ -57,20 +54,5 @@ func TestIdentity(t *testing.T) {
 	a := identity("audience", "x")
 	if b := identity("scopes", "x"); a == b {
 		t.Error("a scope is like an audience")
-	}
-
-	storage, key := new(oauthtest.Memory), oauthtest.NewKey(t)
-	s, _ := newStore(t, storage, key)
-	if err := s.Save(t.Context(), stored("1", 7)); err != nil {
-		t.Fatal(err)
-	}
-	s.Identity = "other"
-	if token, err := s.Load(t.Context()); token != nil || err != nil {
-		t.Errorf("a token for something else: %v, %v", token, err)
-	}
-	p := &endpoint{life: time.Hour}
-	source, _ := sourceOf(s, p.fetch)
-	if c, err := source.Credential(t.Context()); err != nil || sent(c) != "1" || p.calls.Load() != 1 {
-		t.Errorf("%s, %v", sent(c), err)
 	}
 }

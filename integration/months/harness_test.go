@@ -119,10 +119,10 @@ func newWorld(t *testing.T, name, storage string, life time.Duration, perUser bo
 // load loads a configuration, as Caddy does: a new one runs before the old one is cleaned up.
 func (w *world) load() {
 	w.t.Helper()
-	m := &oauth.Method{
+	m := &oauth.Method{Options: oauth.Options{
 		Grant: "authorization_code", TokenURL: w.p.TokenURL(), AuthorizationURL: w.p.AuthorizationURL(), RedirectURL: worldRedirect,
 		ClientID: provider.ClientID, ClientSecret: provider.ClientSecret, Scopes: []string{"read", "offline_access"},
-	}
+	}}
 	if w.perUser {
 		m.Connection = "{http.auth.user.id}"
 	}

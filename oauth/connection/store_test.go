@@ -78,3 +78,21 @@ func TestRestart(t *testing.T) {
 		t.Errorf("in another process: %s, %v", sent(c), err)
 	}
 }
+
+// TestOtherIdentity: the stored token of another client is not used, and a new one takes its place.
+func TestOtherIdentity(t *testing.T) {
+	storage, key := new(oauthtest.Memory), oauthtest.NewKey(t)
+	s, _ := newStore(t, storage, key)
+	if err := s.Save(t.Context(), stored("1", 7)); err != nil {
+		t.Fatal(err)
+	}
+	s.Identity = "other"
+	if token, err := s.Load(t.Context()); token != nil || err != nil {
+		t.Errorf("a token for something else: %v, %v", token, err)
+	}
+	p := &endpoint{life: time.Hour}
+	source, _ := sourceOf(s, p.fetch)
+	if c, err := source.Credential(t.Context()); err != nil || sent(c) != "1" || p.calls.Load() != 1 {
+		t.Errorf("%s, %v", sent(c), err)
+	}
+}

@@ -10,7 +10,7 @@ import (
 
 // TestIdentityParts: what a token is issued for tells identities apart, and the secret does not.
 func TestIdentityParts(t *testing.T) {
-	base := Method{Grant: "client_credentials"}
+	base := Options{Grant: "client_credentials"}
 	req := func(change func(*provider.Config)) string {
 		r := &provider.Config{TokenURL: "https://a/token", ClientID: "id", ClientSecret: "s", TokenParams: map[string]string{}}
 		change(r)
