@@ -128,13 +128,6 @@ func (m *Method) checkAuthorization() error {
 	return checkConnection(m.Connection, m.ConnectionTrusted)
 }
 
-// clientChosen matches placeholders whose value a client chooses: header fields, query parameters, cookies, and whatever else
-// a request says of itself.
-var clientChosen = regexp.MustCompile(`\{http\.(request\.|regexp\.)`)
-
-// authenticated matches those among them that a client does not choose.
-var authenticated = regexp.MustCompile(`\{http\.request\.(tls\.client|remote)[.}]`)
-
 func checkConnection(text string, trusted bool) error {
 	const option = "auth oauth2: connection"
 	if text == "" {
@@ -157,7 +150,7 @@ func checkConnection(text string, trusted bool) error {
 			"and \"1\"); use one placeholder, or write the word trusted behind it if that cannot be", option, strings.Join(shown, " and "))
 	}
 	for i, found := range found {
-		if clientChosen.MatchString(found) && !authenticated.MatchString(found) && !trusted {
+		if value.ClientChosen(found[1:len(found)-1]) && !trusted {
 			return fmt.Errorf("%s: clients choose %s themselves, so one could take another's connection; use {http.auth.user.id}, or "+
 				"write the word trusted behind it if a proxy in front sets it and clients cannot", option, shown[i])
 		}

@@ -26,18 +26,6 @@ func placeholders(text string) (names []string) {
 	}
 }
 
-// forgeable returns the first placeholder in a text that stands for something which a client sends as it likes, or "" (T3).
-// A client certificate and an address are of another kind.
-func forgeable(text string) string {
-	for _, name := range placeholders(text) {
-		rest, ok := strings.CutPrefix(name, "http.request.")
-		if ok && !strings.HasPrefix(rest, "tls.") && !strings.HasPrefix(rest, "remote") && !strings.HasPrefix(rest, "local") {
-			return name
-		}
-	}
-	return ""
-}
-
 // permission is what somebody may do with a connection.
 type permission int
 

@@ -8,6 +8,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 // TestNobody checks that without a user every route answers 403, and tells nothing (O1–O3).
@@ -179,22 +183,42 @@ func TestEarlyData(t *testing.T) {
 	g.do(ask{user: "ann", path: "/connect/", tls: complete, header: http.Header{"Early-Data": {"0"}}}).is(200)
 }
 
-func TestForgeable(t *testing.T) {
+// TestUserThatClientsChoose checks that a log line warns of a user that a client makes up, for each
+// placeholder which the option connection of oauth2 refuses.
+func TestUserThatClientsChoose(t *testing.T) {
 	for text, want := range map[string]string{
-		"{http.auth.user.id}":                         "",
-		"{http.request.tls.client.subject}":           "",
-		"{http.request.remote.host}":                  "",
-		"{http.request.header.X-User}":                "http.request.header.X-User",
-		"{http.request.uri.query.user}":               "http.request.uri.query.user",
-		"{http.request.cookie.user}":                  "http.request.cookie.user",
-		"{http.auth.user.id}/{http.request.cookie.u}": "http.request.cookie.u",
-		"plain": "", "{": "", "}{": "", "{}": "",
+		"{http.auth.user.id}":                                    "",
+		"{http.request.tls.client.subject}":                      "",
+		"{http.request.remote.host}":                             "",
+		"{http.request.header.X-User}":                           "{http.request.header.X-User}",
+		"{http.request.uri.query.user}":                          "{http.request.uri.query.user}",
+		"{http.request.cookie.user}":                             "{http.request.cookie.user}",
+		"{http.request.tls.server_name}":                         "{http.request.tls.…}",
+		"{http.request.local.host}":                              "{http.request.…}",
+		"{http.regexp.1}":                                        "{http.…}",
+		"{http.auth.user.id}/{http.request.cookie.user}":         "{http.request.cookie.user}",
+		"{http.request.header.X-User}{http.request.cookie.user}": "{http.request.header.X-User}",
 	} {
-		if got := forgeable(text); got != want {
-			t.Errorf("forgeable(%q) = %q, want %q", text, got, want)
+		core, logs := observer.New(zapcore.DebugLevel)
+		h := &Handler{User: text, logger: zap.New(core)}
+		h.warnOfUser()
+		var got string
+		for _, entry := range logs.All() {
+			got += entry.ContextMap()["placeholder"].(string)
+		}
+		if got != want {
+			t.Errorf("user %s: the warning is of %q, want %q", text, got, want)
 		}
 	}
+}
+
+func TestPlaceholders(t *testing.T) {
 	if got := placeholders("{a}{}b{c}{d"); !slices.Equal(got, []string{"a", "c"}) {
 		t.Errorf("placeholders: %q", got)
+	}
+	for _, text := range []string{"plain", "{", "}{", "{}"} {
+		if got := placeholders(text); len(got) > 0 {
+			t.Errorf("placeholders(%q): %q", text, got)
+		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"go.uber.org/zap"
@@ -78,10 +79,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		}
 		h.operators[user] = true
 	}
-	if name := forgeable(h.User); name != "" {
-		h.logger.Warn("user is made from what a client sends: whoever can reach this route chooses who they are, "+
-			"unless a proxy in front sets it for everybody", zap.String("placeholder", value.ShowPlaceholder(name)))
-	}
+	h.warnOfUser()
 	module, err := ctx.App("authenticated_api")
 	if err != nil {
 		return fmt.Errorf("loading the authenticated_api app: %w", err)
@@ -95,6 +93,17 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.ring = app.Ring
 	h.openTicket = oauth.OpenTicket
 	return nil
+}
+
+// warnOfUser logs a warning if clients choose a part of the user themselves.
+func (h *Handler) warnOfUser() {
+	names := placeholders(h.User)
+	i := slices.IndexFunc(names, value.ClientChosen)
+	if i < 0 {
+		return
+	}
+	h.logger.Warn("user is made from what a client sends: whoever can reach this route chooses who they are, "+
+		"unless a proxy in front sets it for everybody", zap.String("placeholder", value.ShowPlaceholder(names[i])))
 }
 
 // Validate implements caddy.Validator.
