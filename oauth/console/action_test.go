@@ -53,7 +53,8 @@ func TestNowhere(t *testing.T) {
 		{base: "https://gw.example/oauth/", path: "/connect/"},
 		{base: "https://gw.example/oauth/", path: "/connect/", leads: true, ok: true},
 		{base: "https://gw.example/", path: "/connect/", ok: true},
-		{base: "https://gw.example/gw/connect/", path: "/connect/", ok: true}, // a proxy in front strips /gw
+		// A proxy in front strips /gw.
+		{base: "https://gw.example/gw/connect/", path: "/connect/", ok: true},
 		{base: "https://gw.example/connected/", path: "/connect/"},
 		{base: "https://gw.example/connect/other/", path: "/connect/"},
 	} {

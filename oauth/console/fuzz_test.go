@@ -63,7 +63,7 @@ func FuzzCallback(f *testing.F) {
 		}
 		ds := &fake{name: "crm"}
 		g := newBed(t, ds)
-		cookie := cookie // of another process, if the corpus has it; any that opens is as good
+		cookie := cookie // it may be another process's, from the corpus: any that opens will do
 		for _, c := range r.Cookies() {
 			if flow, err := oauth.OpenFlow(g.keys, oauth.FlowID("the-state"), c.Value); err == nil && flow.State == "the-state" {
 				cookie = &http.Cookie{Name: cookie.Name, Value: c.Value}

@@ -32,7 +32,7 @@ type fake struct {
 	mu    sync.Mutex
 	begun int
 	calls []string
-	flows []*oauth.Flow // that Finish was given
+	flows []*oauth.Flow // the arguments of Finish
 }
 
 func (f *fake) call(format string, args ...any) {

@@ -88,7 +88,7 @@ type ask struct {
 	tls     *tls.ConnectionState
 	ctx     context.Context
 	host    string // default: gw.example
-	rawHost string // in place of host: the field Host, which need not be a host that a URL can have
+	rawHost string // the field Host, in place of host; no URL need be able to have it
 }
 
 // answer is the response to an ask.

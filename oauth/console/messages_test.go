@@ -89,7 +89,8 @@ func TestWhatTheProviderSays(t *testing.T) {
 			return g.do(ask{user: user, account: "a", path: path, cookies: []*http.Cookie{cookie}})
 		},
 	} {
-		for _, user := range []string{"ann", "bob"} { // each has a connection, and ann is an operator
+		// Both have a connection, and ann is an operator.
+		for _, user := range []string{"ann", "bob"} {
 			ds := &fake{name: "crm", perUser: true, status: status}
 			body := visit(newBed(t, ds), ds, user).Body.String()
 			want := user == "ann" && name != "the callback"

@@ -65,7 +65,7 @@ func TestTicketRefused(t *testing.T) {
 		"expired":             messageTicketExpired.Title,
 		"ticket-for-used":     messageTicketUsed.Title,
 		"ticket-for-none":     messageTicketBad.Title,
-		"ticket-for-mine":     messageTicketBad.Title, // the shared one, which is no more
+		"ticket-for-mine":     messageTicketBad.Title, // of the shared connection, which is no more
 		"ticket-for-crm/ann":  messageTicketBad.Title,
 		"ticket-for-machine":  messageTicketBad.Title,
 		"ticket-for-crm":      "",
