@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command caddy is a standard Caddy with the authenticated_api module, for development and the examples.
+// Command caddy is a standard Caddy with the authenticated_api module, for development and the
+// examples.
 package main
 
 import (

@@ -5,8 +5,8 @@ package value
 import "strings"
 
 // ClientChosen reports whether a client can choose the value of a placeholder, which is given by
-// its name without braces: header fields, query parameters, cookies, the server name of TLS, what a
-// regular expression has found in them, and whatever else a request says of itself.
+// its name without braces: header fields, query parameters, cookies, the server name of TLS, what
+// a regular expression has found in them, and whatever else a request says of itself.
 //
 // The certificate of a client and its address are no such values: a client must own them.
 func ClientChosen(name string) bool {
