@@ -45,7 +45,9 @@ func alone(upstream string) string {
 func wantEndpoint(t *testing.T, c *http.Client, origin string) {
 	t.Helper()
 	res, err := c.Get(origin + "/config/")
-	for range 100 { // the endpoint of the configuration before has the same address, and resets connections as it ends
+	// The admin endpoint of the previous configuration has the same address, and resets
+	// connections when it ends.
+	for range 100 {
 		if err == nil {
 			break
 		}

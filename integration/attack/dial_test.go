@@ -20,8 +20,9 @@ import (
 type nameServer struct {
 	addr string
 
-	mu      sync.Mutex
-	answers map[string]func(n int) []string // by name; n counts the questions for A of that name, from 0
+	mu sync.Mutex
+	// answers are by name. n counts the questions for the A records of that name, from 0.
+	answers map[string]func(n int) []string
 	asked   map[string]int
 }
 

@@ -57,7 +57,9 @@ func TestEarlyData(t *testing.T) {
 		{method: http.MethodPost, target: "/x", body: "a=b"},
 	} {
 		early := false
-		for range 20 { // until the request is read before the handshake is complete, which does not happen each time
+		// Several attempts, because the request is not always read before the handshake is
+		// complete.
+		for range 20 {
 			c := dial()
 			r := c.do(req)
 			if !c.conn.ConnectionState().Used0RTT {

@@ -73,7 +73,8 @@ func TestLimits(t *testing.T) {
 						}
 					case 431:
 						wantNothing(t, api)
-						if r.problem() != "too-many-fields" && c.name() == "h1" { // HTTP/2 has bounds of its own
+						// HTTP/2 has limits of its own.
+						if r.problem() != "too-many-fields" && c.name() == "h1" {
 							t.Errorf("%s, %s: the client got %s", c.name(), name, r.body)
 						}
 					case 400:

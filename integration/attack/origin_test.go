@@ -188,7 +188,8 @@ func TestAllowOrigin(t *testing.T) {
 					!slices.Contains(splitFields(r.header["Vary"]), "Origin") {
 					t.Errorf("%s: preflight: the client got %d %v %v", c.name(), r.status, r.err, r.header)
 				}
-				wantNothing(t, api) // a preflight carries no credential of the client's, so it must not carry ours
+				// A preflight carries no credential of the client's, so it must not carry ours.
+				wantNothing(t, api)
 				for _, from := range []string{"https://evil.test", "null", app + ".evil.test", app + ":8443"} {
 					r := c.do(request{method: "OPTIONS", target: "/x", fields: lower(c, [][2]string{{"Origin", from}, {"Access-Control-Request-Method", "PATCH"}})})
 					if r.status != http.StatusForbidden {
@@ -197,7 +198,8 @@ func TestAllowOrigin(t *testing.T) {
 					wantNoCORS(t, "preflight from "+from, r.header)
 					wantNothing(t, api)
 				}
-				// What is refused for another reason is still readable for the page, so that it can tell why.
+				// What is refused for another reason is still readable for the page, so that it
+				// can tell why.
 				r = c.do(request{target: "/x/../y", fields: lower(c, [][2]string{{"Origin", app}})})
 				if r.status != http.StatusBadRequest || r.header.Get("Access-Control-Allow-Origin") != app {
 					t.Errorf("%s: bad path: the client got %d %v", c.name(), r.status, r.header)

@@ -74,7 +74,8 @@ func TestPlaceholders(t *testing.T) {
 					if want := "tag=" + lure; !strings.Contains(decodeOnce(got.target), want) {
 						t.Errorf("%s: the API got %q, want %q in it", c.name(), got.target, want)
 					}
-					// A proxy that does not have our transport escapes what cannot stand in a path.
+					// A proxy that does not have our transport escapes what cannot stand in a
+					// path.
 					decoded := decodeOnce(got.target)
 					if !strings.Contains(decoded, decodeOnce("/"+escaped+"/x?")) || !strings.Contains(decoded, decodeOnce("&in="+escaped+"&"+escaped+"=1")) {
 						t.Errorf("%s: the API got %q for %q", c.name(), got.target, req.target)

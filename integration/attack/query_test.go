@@ -93,7 +93,8 @@ func TestQuery(t *testing.T) {
 						t.Errorf("%s: the API got %q for %q", c.name(), got.target, query)
 					}
 				}
-				// What would end the target, or the request line, before our parameters is escaped.
+				// What would end the target, or the request line, before our parameters is
+				// escaped.
 				for _, query := range []string{"a=1#b", "#", "a=1 HTTP/1.1", "a=1\tHTTP/1.1", "a=1 HTTP/1.1\r\nX-Evil: evil"} {
 					if c.name() == "h1" && strings.Contains(query, "\r\n") {
 						continue // which is a header field there, and no attack

@@ -250,7 +250,8 @@ func TestLinks(t *testing.T) {
 		{"./y", "./y"},
 		{"//" + api.Addr + "/v1/public/x", "//GW/gh/x"},
 		{"//evil.test/v1/public/x?api_key=ours", "//evil.test/v1/public/x"},
-		{"https://" + api.Addr + "/v1/public/x", "http://GW/gh/x"}, // an API may not know who ends TLS for it
+		// An API may not know which server ends TLS for it.
+		{"https://" + api.Addr + "/v1/public/x", "http://GW/gh/x"},
 		{"https://127.0.0.1/v1/public/x", "https://127.0.0.1/v1/public/x"},
 		{"http://127.0.0.1:" + port + "1/v1/public/x", "http://127.0.0.1:" + port + "1/v1/public/x"},
 		{"http://" + api.Addr + ".evil.test/v1/public/x", "http://" + api.Addr + ".evil.test/v1/public/x"},
@@ -279,8 +280,8 @@ func TestLinks(t *testing.T) {
 			if got, want := c.do(request{target: "/gh/x"}).header.Get(name), gw.Replace(fmt.Sprintf(field.want, test.want)); got != want {
 				t.Errorf("%s\nthe client got %q\nwant           %q", line, got, want)
 			}
-			// At the root of the gateway nothing was cut off. An empty path is none there, and one that
-			// begins with // needs a host in front of it.
+			// At the root of the gateway nothing was cut off. An empty path is none there, and one
+			// that begins with // needs a host in front of it.
 			want := strings.Replace(test.want, "GW/gh", "GW", 1)
 			if want = strings.TrimPrefix(want, "/gh"); strings.HasSuffix(want, "//GW") {
 				want += "/"

@@ -50,8 +50,8 @@ func wantUndisturbed(t *testing.T, api *rig.API, c client) {
 		s.wantFraming(t)
 		s.wantOne(t, "Authorization", "Bearer ours")
 		s.wantOne(t, "Host", api.Addr)
-		// What the gateway has read as a second request of the attacker's is one: below the base path
-		// like any other.
+		// What the gateway has read as a second request of the attacker's is one: below the base
+		// path like any other.
 		if leaves(s.path()) {
 			t.Errorf("the API got %q:\n%s", s.target, s.raw)
 		}

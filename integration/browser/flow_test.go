@@ -149,7 +149,8 @@ func TestForeign(t *testing.T) {
 	bob.begin(t, perUser)
 	callback := g.provider.Login(t, nil, g.authorizationURL(t), "eve") // and stays there
 	if status, _, err := g.send("", strings.TrimPrefix(callback, g.url)); err != nil || status != http.StatusUnauthorized {
-		t.Errorf("nobody is answered with %d, %v", status, err) // by basic_auth, in front of the console
+		// basic_auth in front of the console answers this request.
+		t.Errorf("nobody is answered with %d, %v", status, err)
 	}
 	for _, user := range []string{"ann", "bob"} {
 		b := g.visitor(t, user)

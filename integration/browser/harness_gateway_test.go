@@ -65,7 +65,8 @@ func newGateway(t testing.TB, life time.Duration, change func(*gateway)) *gatewa
 	find(t) // without a browser the test is skipped
 	p := provider.New(t, life)
 	p.Issuer.Store(true)
-	dir, err := os.MkdirTemp("", "browser") // not t.TempDir: what is stored last may come when the test is over
+	// Not t.TempDir, because the last write may come when the test is over.
+	dir, err := os.MkdirTemp("", "browser")
 	if err != nil {
 		t.Fatal(err)
 	}

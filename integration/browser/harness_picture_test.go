@@ -24,7 +24,8 @@ func (b *tab) scheme(t testing.TB, dark bool) {
 	}
 	_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
 		{Name: "prefers-color-scheme", Value: value},
-		{Name: "prefers-reduced-motion", Value: "reduce"}, // or colours are looked at that are on their way to others
+		// Otherwise colours would be checked in the middle of a transition.
+		{Name: "prefers-reduced-motion", Value: "reduce"},
 	}})
 	if err != nil {
 		t.Fatal(err)

@@ -228,8 +228,8 @@ func (b *tab) where(t testing.TB, element string) (x, y float64) {
 // asks for it again if not.
 func (b *tab) back(t testing.TB) {
 	t.Helper()
-	// chromedp's own way back waits for a response, which does not come for a page that the browser
-	// has kept.
+	// chromedp's own way back waits for a response, which does not come for a page that the
+	// browser has kept.
 	history, err := chromedp.Call(b.ctx, page.GetNavigationHistory, cdp.Empty{})
 	if err != nil || history.CurrentIndex < 1 {
 		t.Fatalf("there is no page to go back to, %v", err)

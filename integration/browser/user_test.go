@@ -33,7 +33,8 @@ func TestUsers(t *testing.T) {
 	g.connect(t, bob, perUser, "bob")
 	g.wantServed(t, "bob", perUser, "bob")
 	g.wantServed(t, "ann", perUser, "ann")
-	if text := ann.text(t); strings.Contains(text, "bob") { // an operator is nothing but a user here
+	// An operator is an ordinary user here.
+	if text := ann.text(t); strings.Contains(text, "bob") {
 		t.Errorf("ann sees %q", text)
 	}
 	bob.clickCSS(t, "form[action='mail/disconnect'] button")
@@ -105,7 +106,9 @@ func TestReauthorize(t *testing.T) {
 	g.wantRefused(t, b, int(res.Status), http.StatusConflict, "The token could not be refreshed", "press Connect again")
 	b.click(t, "To the connected accounts")
 	b.wantState(t, shared, "Connected")
-	time.Sleep(life) // until then the gateway sends the token that it has, and leaves it to the API to refuse it
+	// Until then the gateway sends the token that it has, and the API decides whether to refuse
+	// it.
+	time.Sleep(life)
 	g.wantUnauthorized(t, "bob", shared, http.StatusServiceUnavailable)
 	b.open(t, g.console)
 	b.wantState(t, shared, "Must be connected again")

@@ -78,8 +78,8 @@ func TestDifferential(t *testing.T) {
 		}
 		var first, second exchange
 		var unexplained []string
-		// A difference is one that shows each time. A request that meets a connection which the API is
-		// just closing gets a 502, from stock Caddy a POST does.
+		// A difference is one that shows each time. A request that meets a connection which the
+		// API is just closing gets a 502, from stock Caddy a POST does.
 		for range 3 {
 			first, second, unexplained = run(stock), run(ours), nil
 			for _, difference := range first.compared(second) {

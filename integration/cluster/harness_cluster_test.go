@@ -53,7 +53,8 @@ type cluster struct {
 func newCluster(t testing.TB, nodes int, storage func(c *cluster) func(*node) string, sources map[string]*authority) *cluster {
 	t.Helper()
 	rig.Long(t, "nodes wait for the leases of others")
-	dir, err := os.MkdirTemp("", "cluster") // not t.TempDir: a process that is killed may leave a file a moment later
+	// Not t.TempDir, because a process that is killed may leave a file a moment later.
+	dir, err := os.MkdirTemp("", "cluster")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -71,7 +71,8 @@ func (n *node) stop() error {
 		stopped := 0
 		for _, file := range files {
 			text, _ := os.ReadFile(file)
-			if _, state, ok := strings.Cut(string(text), ") "); !ok || strings.HasPrefix(state, "T") { // "pid (name) state …"; a thread may have ended
+			// The file is "pid (name) state …". A thread may have ended.
+			if _, state, ok := strings.Cut(string(text), ") "); !ok || strings.HasPrefix(state, "T") {
 				stopped++
 			}
 		}

@@ -46,7 +46,8 @@ func nodesKilled(t *testing.T, storage func(*cluster) func(*node) string) {
 	for _, a := range sources {
 		a.SetLife(3 * time.Second)
 		a.Delay.Store(int64(20 * time.Millisecond))
-		a.intercept(nil, func(string, string) bool { time.Sleep(20 * time.Millisecond); return true }) // the answer is on its way
+		// Here the answer is on its way.
+		a.intercept(nil, func(string, string) bool { time.Sleep(20 * time.Millisecond); return true })
 	}
 	c.connectAll(t, connections)
 	records := c.watchRecords(t)

@@ -116,7 +116,8 @@ func TestDisconnectedWhilePaused(t *testing.T) {
 	a.SetLife(4 * time.Second)
 	c.nodes[0].fallAsleep(t, a, connection)
 	a.SetLife(time.Hour)
-	c.nodes[1].act(t, connection, "disconnect", newJar()) // it waits for the lease of the sleeper's claim
+	// This waits until the lease of the paused node's claim has expired.
+	c.nodes[1].act(t, connection, "disconnect", newJar())
 	gone := time.Now()
 	c.nodes[0].Signal(syscall.SIGCONT)
 	time.Sleep(2 * time.Second)

@@ -36,7 +36,9 @@ func TestSlowWrites(t *testing.T) {
 			c.start(t)
 			n := c.nodes[0]
 			c.connect(t, "crm/u0", n, n)
-			most := 4*takes + 2*time.Second // of which one second is of the protocol, and one write of the entry after a restart
+			// One of the seconds belongs to the claim protocol, and one of the writes is that of
+			// the entry after a restart.
+			most := 4*takes + 2*time.Second
 			for i := range 4 {
 				time.Sleep(2 * time.Second)
 				if i == 2 {

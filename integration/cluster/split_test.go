@@ -46,9 +46,9 @@ func TestSplitBrain(t *testing.T) {
 	one.finish(t, lost)
 	two.finish(t, lost)
 	c.nodes[1].control(t, "apart", "")
-	// What the second node has written while it was apart is not in the shared storage. It is until
-	// the node looks again, or redeems the next refresh token; if the first one needs a token of
-	// such a connection before, it redeems a spent one.
+	// What the second node has written while it was apart is not in the shared storage. It is
+	// until the node looks again, or redeems the next refresh token; if the first one needs a
+	// token of such a connection before, it redeems a spent one.
 	one, two = only(c.nodes[0], append([]string{left}, idle...)...), only(c.nodes[1], append([]string{right}, idle...)...)
 	time.Sleep(11 * time.Second)
 	one.finish(t, nil)

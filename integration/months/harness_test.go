@@ -35,7 +35,8 @@ func TestMain(m *testing.M) { os.Exit(rig.Main(m, nil)) }
 // returns the file.
 func inVirtualTime(t *testing.T, test func(t *testing.T, storage string)) (log string) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "months") // not t.TempDir: what is under way when the test ends may still write
+	// Not t.TempDir, because operations that are under way when the test ends may still write.
+	dir, err := os.MkdirTemp("", "months")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +96,8 @@ const worldRedirect = "http://gateway.localhost/connect/callback"
 // one again loses the grant.
 func newWorld(t *testing.T, name, storage string, life time.Duration, perUser bool) *world {
 	t.Helper()
-	t.Cleanup(func() { time.Sleep(10 * time.Second) }) // certmagic sees only then that a lock is given back
+	// Only then does certmagic notice that a lock is released.
+	t.Cleanup(func() { time.Sleep(10 * time.Second) })
 	w := &world{t: t, network: rig.NewNetwork(), storage: &certmagic.FileStorage{Path: storage}, name: name, perUser: perUser}
 	w.p = provider.NewOn(t, w.network, "http://provider.localhost", life)
 	w.p.Register(provider.ClientID, provider.ClientSecret, worldRedirect)

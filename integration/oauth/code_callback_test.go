@@ -97,7 +97,8 @@ func TestState(t *testing.T) {
 		}
 		v.wantNothing()
 	}
-	ann.send("POST", b.redirect(), callback[strings.Index(callback, "?")+1:]).is(405).wantNothing() // form_post
+	// This is the response mode form_post.
+	ann.send("POST", b.redirect(), callback[strings.Index(callback, "?")+1:]).is(405).wantNothing()
 	ann.send("GET", callback, "", "Early-Data", "1").is(425).wantNothing()
 	p.WantRequests(t, 0)
 

@@ -256,7 +256,9 @@ func TestHosts(t *testing.T) {
 	console := strings.TrimSuffix(b.redirect(), "callback")
 	for i, lie := range lies {
 		t.Run(strings.Join(lie, " "), func(t *testing.T) {
-			t.Parallel() // each connects an account, which takes more than a second, so each has a user of its own
+			// Each test connects an account, which takes more than a second, so each has a user of
+			// its own.
+			t.Parallel()
 			ann := b.browser(fmt.Sprintf("u%d", i))
 			ann.t, ann.word = t, "ann"
 			v := ann.press("own", "connect", lie...).is(303)

@@ -304,8 +304,8 @@ func TestTicket(t *testing.T) {
 	bob := b.browser("bob")
 	bob.wantServed("own")
 	p.WantRequests(t, 1)
-	// Both tickets were of one connection, and that has changed: who was slower is told so before a
-	// code is spent.
+	// Both tickets were of one connection, and that has changed: who was slower is told so before
+	// a code is spent.
 	if v := other.come(late).is(400); v.title() != "This link has been used" {
 		t.Errorf("the page says %q", v.title())
 	}

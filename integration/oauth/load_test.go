@@ -88,7 +88,8 @@ func TestReloads(t *testing.T) {
 		t.Errorf("the API has refused %d requests", got)
 	}
 	c.CloseIdleConnections()
-	// What was under way during a reload leaves Caddy's connection to the API idle for two minutes.
+	// What was under way during a reload leaves Caddy's connection to the API idle for two
+	// minutes.
 	a.CloseClientConnections()
 	// A reload leaves as many as there were, but for a connection or two that are being closed.
 	if after := settled(); after > before+4 {

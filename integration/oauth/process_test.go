@@ -28,8 +28,8 @@ func TestKilled(t *testing.T) {
 			a := newAPI(t, p)
 			proc := newProcess(t, a, p)
 			c := newClient(t)
-			// Nothing is stored yet, and the answer is on its way: the request that waits is lost, the
-			// next one is not.
+			// Nothing is stored yet, and the answer is on its way: the request that waits is lost,
+			// the next one is not.
 			p.Delay.Store(int64(300 * time.Millisecond))
 			proc.start(t)
 			go func() { _, _, _ = get(c, "http://"+proc.Addr+"/x") }()
@@ -39,8 +39,9 @@ func TestKilled(t *testing.T) {
 			wantServed(t, c, proc.Addr)
 
 			for round := range 4 {
-				// In the margin a request starts a renewal in the background. It is killed somewhere on the
-				// way: before the answer, with the answer, while it stores it, or after that.
+				// In the margin a request starts a renewal in the background. It is killed
+				// somewhere on the way: before the answer, with the answer, while it stores it, or
+				// after that.
 				before := p.Requests.Load()
 				waitFor(t, "a renewal", func() bool {
 					wantServed(t, c, proc.Addr)
@@ -61,7 +62,8 @@ func TestKilled(t *testing.T) {
 			if a.refused.Load() > 0 {
 				t.Errorf("the API has refused %d requests", a.refused.Load())
 			}
-			// Besides the record a kill may have left a file that was being written; nothing reads it.
+			// Besides the record a kill may have left a file that was being written; nothing reads
+			// it.
 			wantNoSecret(t, proc.storage, secret)
 			for _, damaged := range rig.Logged(t, proc.log, "damaged") {
 				t.Errorf("a record is damaged: %v", damaged)
@@ -93,7 +95,9 @@ func TestProviderAway(t *testing.T) {
 	at(0.2)
 	proc.End(syscall.SIGTERM)
 	proc.start(t)
-	at(0.82) // in the margin: what is stored is all that there is, and it is tried in vain to renew it
+	// This is within the margin: the stored token is all that there is, and attempts to renew it
+	// fail.
+	at(0.82)
 	proc.End(syscall.SIGKILL)
 	proc.start(t)
 	at(0.9)

@@ -38,7 +38,8 @@ func TestRevoked(t *testing.T) {
 	}{
 		{"no body", nil, "served 0"},
 		{"known length", strings.NewReader(strings.Repeat("b", 50_000)), "served 50000"},
-		// Of an io.Reader that net/http does not know it cannot tell the length, so it sends chunks.
+		// Of an io.Reader that net/http does not know it cannot tell the length, so it sends
+		// chunks.
 		{"chunks", io.MultiReader(strings.NewReader(strings.Repeat("b", 30_000)), strings.NewReader("end")), "served 30003"},
 		{"filling the window", strings.NewReader(strings.Repeat("b", 64<<10)), "served 65536"},
 	} {

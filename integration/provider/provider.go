@@ -50,12 +50,14 @@ type Provider struct {
 	Answered    atomic.Int64 // token requests that have been answered
 	Revocations atomic.Int64 // revocation requests that have come
 
-	Delay        atomic.Int64 // before a token request is looked at, in nanoseconds
-	Status       atomic.Int64 // what every token request gets, unprocessed; 0: what the server answers
+	Delay atomic.Int64 // before a token request is looked at, in nanoseconds
+	// Status is the status of every answer to a token request, which is then not processed. With 0
+	// the server answers.
+	Status       atomic.Int64
 	RevokeStatus atomic.Int64 // the same for revocation requests
 
-	// Issuer makes the server send iss with its authorization responses (RFC 9207), which zitadel's
-	// does not by itself.
+	// Issuer makes the server send iss with its authorization responses (RFC 9207), which
+	// zitadel's does not by itself.
 	Issuer atomic.Bool
 	// OmitRefreshToken makes it answer a refresh without a refresh token: the one that the client
 	// has remains valid.

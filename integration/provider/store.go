@@ -75,7 +75,8 @@ func (s *store) valid(id string) *token {
 // newToken makes an access token. s.mu is held.
 func (s *store) newToken(t *token) (id string, expires time.Time) {
 	id = rand.Text()
-	// The server tells whole seconds of what is left, so a token lives a little longer than it says.
+	// The server tells whole seconds of what is left, so a token lives a little longer than it
+	// says.
 	t.expires = time.Now().Add(time.Duration(s.life.Load()) + 200*time.Millisecond)
 	s.tokens[id] = t
 	return id, t.expires
