@@ -107,7 +107,7 @@ func resolvedBy(ns *nameServer) string {
 	return "transport http {\nresolvers " + ns.addr + "\ndial_timeout 200ms\nkeepalive off\n}\n"
 }
 
-// TestDial lets the name of an API lead to addresses that must not be dialled (B3).
+// TestDial lets the name of an API lead to addresses that must not be dialled.
 func TestDial(t *testing.T) {
 	ns := newNameServer(t)
 	api := rig.NewAPI(t, nil)

@@ -16,8 +16,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// TestEarlyData sends requests in 0-RTT data, which whoever has recorded it can send again (H5,
-// RFC 8470). They go on with Early-Data: 1, by which an API can answer 425; a client cannot take
+// TestEarlyData sends requests in 0-RTT data, which whoever has recorded it can send again
+// (RFC 8470). They go on with Early-Data: 1, by which an API can answer 425; a client cannot take
 // that away.
 func TestEarlyData(t *testing.T) {
 	api := rig.NewAPI(t, nil)
@@ -73,7 +73,7 @@ func TestEarlyData(t *testing.T) {
 				s.wantOne(t, "X-Api-Key", "ours")
 				got := s.alike("Early-Data")
 				early = early || slices.Contains(got, "1")
-				// After the handshake the client's own field is all that there is.
+				// After the handshake there is only the client's own field.
 				if own := []string{"0", "0"}; len(got) > 0 && !slices.Equal(got, []string{"1"}) && !slices.Equal(got, own[:min(len(got), len(own))]) {
 					t.Errorf("the API got Early-Data: %q", got)
 				}

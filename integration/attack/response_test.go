@@ -12,7 +12,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// acting are fields of a response that act on the origin that sends them, with a value that would.
+// acting are fields of a response that act on the origin which sends them, each with such a value.
 var acting = [][2]string{
 	{"Set-Cookie", "session=evil"},
 	{"Clear-Site-Data", `"*"`},
@@ -46,7 +46,8 @@ var acting = [][2]string{
 	{"Fly-Replay", "app=evil"},
 }
 
-// TestBuffering: what an API says of the streaming of its answer reaches the server in front.
+// TestBuffering checks that what an API says about the streaming of its answer reaches the server
+// in front.
 func TestBuffering(t *testing.T) {
 	api := rig.NewAPI(t, func(string) string { return rig.Response("200 OK", "X-Accel-Buffering: no\r\n", "ok") })
 	for form, site := range sites(api, "") {
@@ -181,8 +182,7 @@ func TestChallenges(t *testing.T) {
 	}
 }
 
-// TestRedirects lets the API redirect the request, and the credential with it, to another host
-// (B4).
+// TestRedirects lets the API redirect the request, and the credential with it, to another host.
 func TestRedirects(t *testing.T) {
 	evil := rig.NewAPI(t, nil)
 	var answer answer
@@ -301,7 +301,7 @@ func TestLinks(t *testing.T) {
 			}
 		}
 	}
-	// What would be read as a host stays what it was, which leads to the API.
+	// What would be read as a host stays unchanged, and leads to the API.
 	answer.set(rig.Response("200 OK", "Location: /v1/public//evil.test/x\r\n", "ok"))
 	for _, target := range []string{"/x", "//evil.test/x", "/%5cevil.test/x", `/\evil.test/x`} {
 		got := c.do(request{target: target}).header.Get("Location")

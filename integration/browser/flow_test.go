@@ -140,8 +140,8 @@ func TestFlow(t *testing.T) {
 	}
 }
 
-// TestForeign: a callback of one browser does nothing in another one, whoever is signed in there,
-// and does what it should in its own.
+// TestForeign checks that a callback of one browser does nothing in another browser, no matter who
+// is signed in there, and works in its own.
 func TestForeign(t *testing.T) {
 	g := newGateway(t, time.Minute, nil)
 	bob := g.visitor(t, "bob")

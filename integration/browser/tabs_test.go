@@ -11,7 +11,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
 )
 
-// TestDoubleClick: an impatient user is connected all the same, and no code is redeemed twice.
+// TestDoubleClick checks that an impatient user is connected too, and that no code is redeemed
+// twice.
 func TestDoubleClick(t *testing.T) {
 	for name, delay := range map[string]time.Duration{"fast provider": 0, "slow provider": 500 * time.Millisecond} {
 		t.Run(name, func(t *testing.T) {

@@ -71,8 +71,8 @@ func TestTicket(t *testing.T) {
 	b.reload(t)
 	b.wantText(t, "The account is connected")
 
-	// It is used now, and so is another one that was made before the account was connected, in any
-	// browser.
+	// The link is used now. So is another link that was made before the account was connected, in
+	// any browser.
 	other := g.visitor(t, "")
 	for _, used := range []string{link, second} {
 		for _, b := range []*tab{b, other} {
@@ -110,8 +110,8 @@ func TestTicketTwice(t *testing.T) {
 	g.wantServed(t, "ann", shared, "bob")
 }
 
-// TestTicketForUser: a link for a user's own account, opened behind a sign-in by somebody else,
-// connects that user's.
+// TestTicketForUser checks that a link for a user's own account connects that user's account, even
+// if another user is signed in.
 func TestTicketForUser(t *testing.T) {
 	g := newGateway(t, time.Minute, nil)
 	b := g.visitor(t, "bob")

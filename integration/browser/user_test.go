@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// TestUsers: each user connects an account of their own, is served with that, and sees nothing of
-// another's.
+// TestUsers checks that each user connects an account of their own, is served with that account,
+// and sees nothing of another user's.
 func TestUsers(t *testing.T) {
 	g := newGateway(t, time.Minute, nil)
 	ann, bob := g.visitor(t, "ann"), g.visitor(t, "bob")
@@ -93,8 +93,8 @@ func TestCrossOrigin(t *testing.T) {
 	b.wantState(t, shared, "Connected")
 }
 
-// TestReauthorize: when the account's owner has withdrawn the grant at the provider, the console
-// says so, and one press of its button mends it.
+// TestReauthorize checks that the console says when the account's owner has withdrawn the grant at
+// the provider, and that one press of its button repairs the connection.
 func TestReauthorize(t *testing.T) {
 	const life = 3 * time.Second
 	g := newGateway(t, life, nil)
