@@ -16,9 +16,9 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// TestEarlyData sends requests in 0-RTT data, which whoever has recorded it can send again
-// (RFC 8470). They go on with Early-Data: 1, by which an API can answer 425; a client cannot take
-// that away.
+// TestEarlyData sends requests in 0-RTT data, which an attacker who has recorded it can send again
+// (RFC 8470). The gateway passes them on with Early-Data: 1, so that an API can answer 425. A
+// client cannot remove that field.
 func TestEarlyData(t *testing.T) {
 	api := rig.NewAPI(t, nil)
 	g := start(t, "", everything(api))

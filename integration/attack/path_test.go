@@ -16,7 +16,7 @@ import (
 // leaves reports whether a path is outside of /v1/public to some server. It reads the path as
 // each of them might: decoded up to twice, with \ as /, without parameters, cut at what could end
 // it, without tabs and line breaks (as the WHATWG URL standard says), with double slashes as one
-// or not. It is written without a look at the rule that it judges.
+// or not. It was written independently of the rule that it checks.
 func leaves(target string) bool {
 	for decodings := range 3 {
 		p := target

@@ -184,7 +184,7 @@ func anything(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// echo answers with the request, but for its Host.
+// echo answers with the request, except for its Host.
 func echo(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	target := strings.TrimPrefix(r.RequestURI, "/v1")

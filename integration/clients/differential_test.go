@@ -43,7 +43,7 @@ var answerToSentinel = regexp.MustCompile(`HTTP/1\.1 200 OK\r\nServer: Caddy\r\n
 
 // TestDifferential sends odd requests, and has odd answers to them, through Caddy's own
 // reverse_proxy with the credential in a header_up, and through this module. The bytes that the
-// API gets and those that the client gets are the same, but for the differences in the tables of
+// API and the client get must be the same, except for the differences in the tables of
 // docs/clients.md.
 func TestDifferential(t *testing.T) {
 	var answer atomic.Pointer[string]

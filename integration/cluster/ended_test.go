@@ -100,8 +100,8 @@ func ask(t *testing.T, n *node, connection string, happened <-chan struct{}) {
 	t.Fatalf("%s does not refresh %s", n.name, connection)
 }
 
-// TestFlowOutlivesItsNode: the node on which somebody has pressed Connect ends, or is killed,
-// while they are at the provider. Another one finishes what it has begun.
+// TestFlowOutlivesItsNode ends or kills the node on which a user has pressed Connect, while the
+// user is at the provider. Another node finishes the flow.
 func TestFlowOutlivesItsNode(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t, time.Hour, provider.RotateStrict)

@@ -25,8 +25,8 @@ import (
 // publicURL is what people have in their browsers. Which node that leads to, a balancer decides.
 const publicURL = "http://gateway.localhost"
 
-// tokenTimeout is the option timeout, unless a test has another one: that it is less than Caddy's
-// default makes the tests shorter. The lease of a claim is so much longer.
+// tokenTimeout is the option timeout, unless a test sets another value. It is shorter than the
+// default, which makes the tests shorter: the lease of a claim grows with it.
 const (
 	tokenTimeout = 3 * time.Second
 	leaseMore    = 7 * time.Second
@@ -160,14 +160,14 @@ func users() []string {
 	return list
 }
 
-// connect connects an account: somebody presses the button on one node, and comes back from the
-// provider to another one.
+// connect connects an account: a user presses the button on one node, and comes back from the
+// provider to another node.
 func (c *cluster) connect(t testing.TB, connection string, begin, finish *node) {
 	t.Helper()
 	c.finishFlow(t, c.beginFlow(t, connection, begin), finish)
 }
 
-// flow is somebody who is at the provider.
+// flow is a user who is at the provider.
 type flow struct {
 	connection string
 	authority  *authority
@@ -212,7 +212,7 @@ func (c *cluster) connectAll(t testing.TB, connections []string) {
 	}
 }
 
-// names returns connections of a datasource: those of the first n users.
+// names returns the connections of a datasource that belong to the first n users.
 func names(datasource string, n int) (list []string) {
 	for i := range n {
 		list = append(list, datasource+"/u"+strconv.Itoa(i))

@@ -58,8 +58,8 @@ func newNode(t testing.TB, dir, name string, keys []string) *node {
 	return n
 }
 
-// stop stops the process, and returns when it stands still: a signal takes a while to come to all
-// threads of a process, and one of them might deal with an answer in the meantime.
+// stop stops the process, and returns when all its threads have stopped. A signal takes a while to
+// reach all threads, and one of them might handle an answer in the meantime.
 func (n *node) stop() error {
 	n.Signal(syscall.SIGSTOP)
 	tasks := fmt.Sprintf("/proc/%d/task/*/stat", n.PID())

@@ -41,8 +41,8 @@ var modes = []struct {
 	rotation provider.Rotation
 }{{"never", provider.RotateNever}, {"grace", provider.RotateGrace}, {"strict", provider.RotateStrict}}
 
-// stepsBed is a cluster in which node i stands still at step i, with one connection of each mode:
-// that of user i.
+// stepsBed is a cluster in which node i stops at step i, with one connection of each mode, which
+// belongs to user i.
 type stepsBed struct {
 	*cluster
 	stuck   sync.Map // the connections that stand still at the provider
@@ -51,8 +51,8 @@ type stepsBed struct {
 
 // TestKilledAtEachStep kills a node at each step of a refresh, with each kind of provider, and
 // asks another node for the next token. A connection is lost only if the provider is strict and
-// has redeemed the refresh token for somebody who could not store the answer, and then that is
-// what its state says.
+// has redeemed the refresh token for a node that could not store the answer, and then its state
+// says so.
 func TestKilledAtEachStep(t *testing.T) {
 	t.Parallel()
 	bed := &stepsBed{release: make(chan struct{})}

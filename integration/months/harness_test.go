@@ -177,7 +177,7 @@ func (w *world) connect(key, user string) {
 	}
 }
 
-// request is a request of a user, who is that of the connection, or ann for the shared one.
+// request is a request of a user: the owner of the connection, or ann for the shared connection.
 func (w *world) request(key string) {
 	source := w.method.Source(key)
 	valid, begin := source.Current() != nil, time.Now()

@@ -12,9 +12,9 @@ import (
 
 const day = 24 * time.Hour
 
-// TestMonth: a month of one-hour tokens passes, with a reload each day, a restart each week, and
-// weekends when nobody works, and no request fails, none waits but for a token that nobody has
-// needed for a weekend, and no refresh token comes twice.
+// TestMonth passes a month of one-hour tokens, with a reload each day, a restart each week, and
+// weekends without requests. No request fails, no request waits except for a token that was not
+// used for a weekend, and no refresh token comes twice.
 func TestMonth(t *testing.T) {
 	rig.Long(t, "a month of virtual time takes a while")
 	log := inVirtualTime(t, func(t *testing.T, storage string) {

@@ -51,9 +51,9 @@ func TestOutageWithinMargin(t *testing.T) {
 	})
 }
 
-// TestLongOutages: each day the provider is down for longer than the margin. Just those requests
-// fail that come when the token has expired and the provider is down, or was a moment ago; they
-// are told when to come again. No grant is lost.
+// TestLongOutages has a provider that is down each day for longer than the margin. Requests fail
+// only when the token has expired and the provider is down, or was down a moment ago. The answers
+// say when to try again. No grant is lost.
 func TestLongOutages(t *testing.T) {
 	rig.Long(t, "ten days of virtual time take a while")
 	inVirtualTime(t, func(t *testing.T, storage string) {

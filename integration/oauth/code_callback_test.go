@@ -52,7 +52,7 @@ func TestLoginCSRF(t *testing.T) {
 	at, _ := url.Parse("http://" + b.addr + "/")
 	planted.c.Jar.SetCookies(at, eve.c.Jar.Cookies(at))
 	planted.come(ofEve).wantRefused(p, 400, somebodyElse)
-	// Nor does it help who is not signed in.
+	// Nor does it help a browser that is not signed in.
 	nobody := b.browser("")
 	nobody.c.Jar.SetCookies(at, eve.c.Jar.Cookies(at))
 	nobody.come(ofEve).is(401) // by basic_auth
@@ -66,8 +66,8 @@ func TestLoginCSRF(t *testing.T) {
 	eve.wantServed("own")
 }
 
-// TestState: a callback with another state than that of a flow in the browser is refused, and the
-// flow can still end.
+// TestState checks that a callback is refused if its state belongs to no flow in the browser, and
+// that the flow can still end.
 func TestState(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	b, _ := startBed(t, p, "")
@@ -161,7 +161,7 @@ func TestFlowCookie(t *testing.T) {
 			}
 		}
 	}
-	// Two of the name, the first of which a neighbour has planted.
+	// There are two cookies of that name, and a neighbour has planted the first.
 	try("ann", cookie.Name, other.Value+"; "+cookie.Name+"="+cookie.Value).is(303)
 }
 
@@ -214,8 +214,8 @@ func TestIssuer(t *testing.T) {
 	ann.connect("shared")
 }
 
-// TestDoubleCallback: the callback comes ten times at once, as from a double click: one code, one
-// token request, all are told that it is done.
+// TestDoubleCallback sends the callback ten times at once, as a double click does. One code leads
+// to one token request, and all ten answers say that it is done.
 func TestDoubleCallback(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	b, _ := startBed(t, p, "")
@@ -249,8 +249,8 @@ func TestDoubleCallback(t *testing.T) {
 	ann.wantServed("shared")
 }
 
-// TestCallbackLeaves: the browser leaves while the code is redeemed. The code is spent, so the
-// account is connected all the same.
+// TestCallbackLeaves has the browser leave while the code is redeemed. The code is spent, so the
+// account is connected nevertheless.
 func TestCallbackLeaves(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	b, _ := startBed(t, p, "")

@@ -47,7 +47,8 @@ func TestTabs(t *testing.T) {
 	p.WantRequests(t, 20)
 }
 
-// TestManyTabs: of more flows than a browser can hold the oldest are dropped, and no other one.
+// TestManyTabs checks that the oldest flows are dropped, and no others, if there are more than a
+// browser can hold.
 func TestManyTabs(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	b, _ := startBed(t, p, "")
@@ -189,8 +190,8 @@ func TestChangedBetween(t *testing.T) {
 	ann.wantServed("shared")
 }
 
-// TestOtherNode: a flow that has begun on one node ends on another one with the same key and
-// storage, and both serve then. Without the key it does not end.
+// TestOtherNode begins a flow on one node and ends it on another node with the same key and
+// storage. Then both nodes serve. Without the key the flow does not end.
 func TestOtherNode(t *testing.T) {
 	t.Parallel()
 	rig.Long(t, "it waits for the other node")
@@ -347,7 +348,7 @@ func TestRedirects(t *testing.T) {
 	t.Logf("%d strings, %d requests", len(openRedirects()), n)
 }
 
-// openRedirects are strings by which open redirects were found elsewhere: 600 and more.
+// openRedirects are more than 600 strings with which open redirects were found elsewhere.
 func openRedirects() (list []string) {
 	schemes := []string{
 		"http://", "https://", "//", "///", "////", `/\`, `\/`, `\\`, `/\/`, `\/\/`, "http:", "https:", "http:/", `http:\\`, "/%09/", "/%5c", "/%2f%2f",

@@ -51,8 +51,8 @@ func wantNotLogged(t testing.TB, file string, secrets ...string) {
 	}
 }
 
-// TestCodeLeaks: whoever reads logs, the storage, the admin API, pages and problems learns no
-// secret of a connection. The scan itself finds each of them where they must be.
+// TestCodeLeaks checks that the logs, the storage, the admin API, pages and problems show no
+// secret of a connection. The scan itself finds each secret where it must be.
 func TestCodeLeaks(t *testing.T) {
 	p := provider.New(t, 3*time.Second)
 	p.SetRotation(provider.RotateStrict, 0)
@@ -244,8 +244,8 @@ func TestAccessLogBehindAuth(t *testing.T) {
 	}
 }
 
-// TestTicket: a link of the admin API lets somebody connect one connection once, who is no user
-// of the gateway.
+// TestTicket checks that a link of the admin API lets a person who is no user of the gateway
+// connect one connection once.
 func TestTicket(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	g := newGateway(t)
@@ -304,8 +304,8 @@ func TestTicket(t *testing.T) {
 	bob := b.browser("bob")
 	bob.wantServed("own")
 	p.WantRequests(t, 1)
-	// Both tickets were of one connection, and that has changed: who was slower is told so before
-	// a code is spent.
+	// Both tickets were for one connection, and that has changed. The slower person is told so
+	// before a code is spent.
 	if v := other.come(late).is(400); v.title() != "This link has been used" {
 		t.Errorf("the page says %q", v.title())
 	}

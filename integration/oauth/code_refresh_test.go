@@ -66,8 +66,8 @@ func TestRotation(t *testing.T) {
 	rig.Wait(t, "twenty tokens", 60*time.Second, func() bool { return p.Answered.Load() > 20 })
 	l.finish(t)
 	t.Logf("%d redemptions", wantRedeemedOnce(t, p))
-	// On a busy machine a token is under way for a good part of its life. What is refused for that
-	// is sent again.
+	// On a busy machine a token is under way for a good part of its life. A request that is
+	// refused because of that is sent again.
 	t.Logf("the API has refused %d requests", b.api.refused.Load())
 }
 
@@ -88,9 +88,9 @@ func TestCodeReloads(t *testing.T) {
 	t.Logf("%d redemptions", wantRedeemedOnce(t, p))
 }
 
-// TestLostAnswer: the answer with the next tokens is lost on its way. A provider that takes the
-// old refresh token for a while is asked once more, and the connection lives; with a strict one
-// it is lost, and everybody who asks is told why.
+// TestLostAnswer loses the answer with the next tokens on its way. A provider that accepts the old
+// refresh token for a while is asked once more, and the connection lives. With a strict provider
+// the connection is lost, and every answer says why.
 func TestLostAnswer(t *testing.T) {
 	t.Parallel()
 	for _, strict := range []bool{false, true} {
@@ -210,8 +210,8 @@ func TestWithdrawn(t *testing.T) {
 	}
 }
 
-// TestEnded: a Caddy is told to end while a refresh is under way at a slow provider. It stores
-// what comes before it ends, and the next one goes on with that.
+// TestEnded tells a Caddy to end while a refresh is under way at a slow provider. Caddy stores the
+// answer before it ends, and the next Caddy goes on with it.
 func TestEnded(t *testing.T) {
 	t.Parallel()
 	rig.Long(t, "it waits for tokens to expire")

@@ -20,7 +20,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// endpoint is a provider that keeps what it is told, and accepts everything.
+// endpoint is a provider that records requests, and accepts all of them.
 type endpoint struct {
 	*httptest.Server
 

@@ -17,8 +17,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 )
 
-// TestChangedConfig: a token is never used for something else than what it was issued for,
-// neither after a reload nor after a restart. What does not change that does not drop it.
+// TestChangedConfig checks that a token is never used for anything but what it was issued for,
+// neither after a reload nor after a restart. Other changes do not drop the token.
 func TestChangedConfig(t *testing.T) {
 	t.Setenv("OTHER_SECRET", "another")
 	p := provider.New(t, time.Hour)

@@ -106,7 +106,7 @@ func (v *visited) is(status int) *visited {
 	return v
 }
 
-// title is the heading of a page, or the body of what is none.
+// title returns the heading of a page, or the body of an answer that is no page.
 func (v *visited) title() string {
 	_, rest, _ := strings.Cut(v.body, "<h1>")
 	if title, _, ok := strings.Cut(rest, "</h1>"); ok {
@@ -147,7 +147,7 @@ func (br *browser) come(callback string) *visited {
 	return br.send(http.MethodGet, callback, "")
 }
 
-// connect connects an account of the user, or ann's for who is not one of the provider's.
+// connect connects an account of the user, or ann's if the provider does not know the user.
 func (br *browser) connect(name string) {
 	br.t.Helper()
 	v := br.come(br.consent(br.begin(name), br.user)).is(http.StatusSeeOther)

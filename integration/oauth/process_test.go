@@ -16,8 +16,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// TestKilled: whenever a Caddy is killed while it renews a token, or is told to end, the one that
-// is started next serves the first request.
+// TestKilled kills a Caddy at different moments of a renewal, or tells it to end. The next Caddy
+// always serves the first request.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	rig.Long(t, "it waits for tokens to expire")
@@ -156,8 +156,8 @@ func TestProviderFails(t *testing.T) {
 	}
 }
 
-// TestAlwaysRefused: whoever finds a path that always answers 401 makes the gateway ask for a
-// token once in ten seconds, not with each request, and harms nobody else.
+// TestAlwaysRefused checks that a path which always answers 401 makes the gateway ask for a token
+// once in ten seconds, not with each request, and that other users are not harmed.
 func TestAlwaysRefused(t *testing.T) {
 	t.Parallel()
 	rig.Long(t, "it waits for tokens to expire")

@@ -17,8 +17,9 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// TestReloadWhileFetching: a token request that is under way survives a reload. Who waits for it
-// is served, and so is who comes to the new configuration, all with the one token.
+// TestReloadWhileFetching checks that a token request which is under way survives a reload.
+// Requests that wait for it are served, and so are requests to the new configuration, all with the
+// one token.
 func TestReloadWhileFetching(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	p.Delay.Store(int64(700 * time.Millisecond))
@@ -127,7 +128,7 @@ func TestOwnProxy(t *testing.T) {
 			if err != nil || (status == 200) != test.replayed || !test.replayed && status != 401 {
 				t.Errorf("the client got %d, %v", status, err)
 			}
-			// The token is renewed all the same, so that the next request is served.
+			// The token is renewed nevertheless, so that the next request is served.
 			for deadline := time.Now().Add(10 * time.Second); status != 200; {
 				if status, _, err = get(c, "http://"+g.addr+"/x"); err != nil || time.Now().After(deadline) {
 					t.Fatalf("afterwards the client got %d, %v", status, err)

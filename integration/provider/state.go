@@ -69,8 +69,8 @@ func (p *Provider) Introspects(ctx context.Context, text string) (bool, error) {
 	return answer.Active, err
 }
 
-// RevokeAccess makes all access tokens invalid that have been issued so far. Nobody is told;
-// refresh tokens stay valid.
+// RevokeAccess makes all access tokens invalid that have been issued so far, without telling
+// anybody. Refresh tokens stay valid.
 func (p *Provider) RevokeAccess() {
 	p.store.mu.Lock()
 	defer p.store.mu.Unlock()

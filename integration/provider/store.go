@@ -17,9 +17,9 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
 
-// store is the storage of the server: its clients, and what it has issued. It has what the grants
-// client_credentials, authorization_code and refresh_token, introspection and revocation ask for;
-// a call of any other function would end the test, by the nil of op.Storage.
+// store is the storage of the server: its clients, and what it has issued. It implements what the
+// grants client_credentials, authorization_code and refresh_token, introspection and revocation
+// need. Any other call would end the test with a panic, because op.Storage is nil.
 type store struct {
 	op.Storage
 
