@@ -5,9 +5,6 @@ package authenticatedapi
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,11 +12,11 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/authenticated-api/caddy-authenticated-api/admin"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/dial"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/peer"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
-	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/console"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
@@ -29,30 +26,34 @@ func init() { caddy.RegisterModule(new(App)) }
 
 // App holds what the datasources of a configuration share. It exists without being configured.
 type App struct {
-	// The keys that seal what is stored: 32 random bytes in base64, of which `caddy authenticated-api keygen` makes
-	// some. The first seals, all of them open, so a new key is put in front of the old. Global placeholders are resolved
-	// when the configuration loads. Default: a key is made when it is first needed, and kept in Caddy's config folder.
+	// The keys that seal what is stored: 32 random bytes in base64, of which `caddy
+	// authenticated-api keygen` makes some. The first seals, all of them open, so a new key is put
+	// in front of the old. Global placeholders are resolved when the configuration loads. Default:
+	// a key is made when it is first needed, and kept in Caddy's config folder.
 	Keys []string `json:"key,omitempty"`
 
-	// Refuse to dial private addresses too, for all APIs: RFC 1918, RFC 4193, RFC 6598, loopback, 0.0.0.0/8, 192.0.0.0/24,
-	// 198.18.0.0/15 and 240.0.0.0/4. Link-local, metadata, site-local, unspecified and multicast addresses and Caddy's own
-	// admin endpoint are never dialled anyway.
+	// Refuse to dial private addresses too, for all APIs: RFC 1918, RFC 4193, RFC 6598, loopback,
+	// 0.0.0.0/8, 192.0.0.0/24, 198.18.0.0/15 and 240.0.0.0/4. Link-local, metadata, site-local,
+	// unspecified and multicast addresses and Caddy's own admin endpoint are never dialled anyway.
 	DenyPrivate bool `json:"deny_private,omitempty"`
 
-	// Addresses and prefixes that are dialled though the rule for all APIs refuses them: link-local ones such as
-	// `169.254.171.0/24`, site-local ones, and private ones where `deny_private` is set. An address of a cloud's metadata is
-	// dialled only if it stands here itself. Global placeholders are resolved when the configuration loads. Default: none.
+	// Addresses and prefixes that are dialled though the rule for all APIs refuses them:
+	// link-local ones such as `169.254.171.0/24`, site-local ones, and private ones where
+	// `deny_private` is set. An address of a cloud's metadata is dialled only if it stands here
+	// itself. Global placeholders are resolved when the configuration loads. Default: none.
 	AllowDial []string `json:"allow_dial,omitempty"`
 
-	// How many connections of each datasource are kept in memory; the storage has all of them. Default: `100000`.
+	// How many connections of each datasource are kept in memory; the storage has all of them.
+	// Default: `100000`.
 	CacheSize int `json:"cache_size,omitempty"`
 
-	// How long a connected account may be idle before its token is refreshed, since many providers let idle refresh tokens
-	// die. Where a provider says when a refresh token ends, it is used before that. Below zero: for ever. Default: `24h`.
+	// How long a connected account may be idle before its token is refreshed, since many providers
+	// let idle refresh tokens die. Where a provider says when a refresh token ends, it is used
+	// before that. Below zero: for ever. Default: `24h`.
 	KeepAlive caddy.Duration `json:"keep_alive,omitempty"`
 
-	// How long a connection is remembered that is dead: disconnected, or withdrawn by the provider. Below zero: for ever.
-	// Default: `90d`.
+	// How long a connection is remembered that is dead: disconnected, or withdrawn by the
+	// provider. Below zero: for ever. Default: `90d`.
 	SweepAfter caddy.Duration `json:"sweep_after,omitempty"`
 
 	// The storage of OAuth tokens. Default: Caddy's own.
@@ -66,13 +67,9 @@ type App struct {
 
 	endBy atomic.Pointer[time.Time] // by when everything must have ended; nil while the configuration runs
 
-	mu          sync.Mutex
-	keys        *seal.Ring             // nil: not configured, and not needed until now
-	withMade    bool                   // the key that was made here is among them, if there is one
-	datasources map[string]*datasource // by name; the one that was provisioned last
-	told        []string               // of which literal secrets
-	given       map[string]string      // given names, and what was configured under them
-	oauth       map[string]*datasource // those whose tokens are stored under their names
+	registry registry
+	keys     keyring
+	literals literals
 }
 
 // CaddyModule returns the Caddy module information.
@@ -100,13 +97,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.loadKeys(); err != nil {
 		return err
 	}
-	if err := a.loadStorage(ctx); err != nil {
-		return err
-	}
-	a.oauth = make(map[string]*datasource)
-	a.datasources = make(map[string]*datasource)
-	a.given = make(map[string]string)
-	return nil
+	return a.loadStorage(ctx)
 }
 
 // allowDial resolves and reads what allow_dial says.
@@ -148,85 +139,18 @@ func (a *App) Start() error {
 	if err := a.checkRoutes(a.OAuth()); err != nil {
 		return err
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, ds := range a.oauth {
-		if len(a.Keys) > 0 {
-			ds.oauth.Reseal(a.ctx)
-		}
-		go ds.oauth.Keep(a.ctx)
-	}
+	a.keepAccounts()
 	return nil
 }
 
-const (
-	defaultKeepAlive  = 24 * time.Hour
-	defaultSweepAfter = 90 * 24 * time.Hour
-)
+// HasDatasource implements admin.App.
+func (a *App) HasDatasource(name string) bool { return a.registry.lookup(name) != nil }
 
-func (a *App) keepAlive() time.Duration { return durationOr(a.KeepAlive, defaultKeepAlive) }
+// Ring implements admin.App and console.App: it returns the keys, and makes one if there is none.
+func (a *App) Ring() (*seal.Ring, error) { return a.keys.get() }
 
-func (a *App) sweepAfter() time.Duration { return durationOr(a.SweepAfter, defaultSweepAfter) }
-
-// durationOr returns d, def if it is not given, or 0 for never.
-func durationOr(d caddy.Duration, def time.Duration) time.Duration {
-	if d == 0 {
-		return def
-	}
-	return max(0, time.Duration(d))
-}
-
-// register makes a datasource known by its name. config is its configuration, and given says whether the name was
-// given: one given name cannot stand for two configurations.
-func (a *App) register(ds *datasource, config string, given bool) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if given {
-		if before, ok := a.given[ds.name]; ok && before != config {
-			return fmt.Errorf("name: two different datasources are called %q; give one of them another name", ds.name)
-		}
-		a.given[ds.name] = config
-	}
-	if ds.oauth != nil {
-		if before := a.oauth[ds.name]; before != nil && before.config != config {
-			return fmt.Errorf("name: two different OAuth datasources are called %q, and would share a token; "+
-				"give one of them another name", ds.name)
-		}
-		a.oauth[ds.name] = ds
-	}
-	ds.config = config
-	a.datasources[ds.name] = ds
-	return nil
-}
-
-// lookup returns the datasource of that name that was registered last, or nil. Caddy provisions the handlers of a
-// route one after the other, so for a transport it is the one of the handler in front of its proxy.
-func (a *App) lookup(name string) *datasource {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.datasources[name]
-}
-
-// names returns the names of the datasources that are registered.
-func (a *App) names() []string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Sorted(maps.Keys(a.datasources))
-}
-
-// OAuth returns the OAuth methods of the datasources, in order of their names.
-func (a *App) OAuth() []*oauth.Method {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	methods := make([]*oauth.Method, 0, len(a.oauth))
-	for _, name := range slices.Sorted(maps.Keys(a.oauth)) {
-		methods = append(methods, a.oauth[name].oauth)
-	}
-	return methods
-}
-
-// Ring returns the keys, and makes one if there is none.
-func (a *App) Ring() (*seal.Ring, error) { return a.ring() }
+// OpenSealed implements value.Opener.
+func (a *App) OpenSealed(text string) (string, error) { return a.keys.open(text) }
 
 // MarshalLogObject implements zapcore.ObjectMarshaler; it keeps the keys out of logs.
 func (a *App) MarshalLogObject(enc zapcore.ObjectEncoder) error {
@@ -241,6 +165,7 @@ var (
 	_ caddy.CleanerUpper      = (*App)(nil)
 	_ caddyevents.Handler     = (*App)(nil)
 	_ value.Opener            = (*App)(nil)
+	_ admin.App               = (*App)(nil)
 	_ console.App             = (*App)(nil)
 	_ zapcore.ObjectMarshaler = (*App)(nil)
 )

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -22,11 +23,6 @@ type crossOrigin struct {
 	protection *http.CrossOriginProtection
 	allowed    []string
 	hosts      []string // the names in allowed
-}
-
-var problemCrossOrigin = problem{
-	code: "cross-origin", status: http.StatusForbidden, title: "A page of another origin may not do this",
-	detail: "The request comes from a page of another origin. The operator can admit that origin with allow_origin.",
 }
 
 // checkOrigin reports why an origin cannot stand in allow_origin.
@@ -76,7 +72,7 @@ func serialized(origin string) string {
 }
 
 // handle applies the rule to a request. It returns the writer for its response, or true if there is nothing left to do.
-func (c *crossOrigin) handle(w http.ResponseWriter, r *http.Request) (_ http.ResponseWriter, p *problem, answered bool) {
+func (c *crossOrigin) handle(w http.ResponseWriter, r *http.Request) (_ http.ResponseWriter, p *problem.Problem, answered bool) {
 	if len(c.allowed) > 0 {
 		w.Header().Add("Vary", "Origin")
 	}
@@ -85,7 +81,7 @@ func (c *crossOrigin) handle(w http.ResponseWriter, r *http.Request) (_ http.Res
 		return w, nil, false // no browser, or a plain navigation of an old one
 	}
 	if len(origins) > 1 {
-		return w, &problemCrossOrigin, false
+		return w, problem.CrossOrigin, false
 	}
 	var origin string
 	if len(origins) == 1 {
@@ -98,10 +94,10 @@ func (c *crossOrigin) handle(w http.ResponseWriter, r *http.Request) (_ http.Res
 		c.answerPreflight(w, r, origin)
 		return w, nil, true
 	case preflight && !sameOrigin(r, origin):
-		return w, &problemCrossOrigin, false
+		return w, problem.CrossOrigin, false
 	}
 	if !allowed && c.protection.Check(asUnsafe(r)) != nil {
-		return w, &problemCrossOrigin, false
+		return w, problem.CrossOrigin, false
 	}
 	if allowed {
 		w = newCORSWriter(w, origin)

@@ -15,9 +15,8 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
-	"github.com/authenticated-api/caddy-authenticated-api/internal/dial"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
-	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/authenticated-api/caddy-authenticated-api/signature"
 	"github.com/caddyserver/caddy/v2"
 )
@@ -129,7 +128,7 @@ type datasource struct {
 	config  string        // what was configured, as text
 	base    *auth.BaseURL // nil: the proxy behind the handler knows where the API is
 	method  auth.Method
-	oauth   *oauth.Method    // the method, if it is that one
+	users   auth.PerRequest  // the method, if each user has a connection of their own; else nil
 	signer  signature.Signer // nil: requests are not signed
 	cleaner *auth.Cleaner
 
@@ -146,7 +145,7 @@ type datasource struct {
 	limits      limits
 
 	// What is logged now and then: that a proxy in front is not trusted, and that redirects of the API lead back.
-	untrusted, turned seldom
+	untrusted, turned hourly
 
 	// logger is the handler's.
 	logger *zap.Logger
@@ -155,6 +154,9 @@ type datasource struct {
 	served atomic.Bool
 
 	refusals refusalTrace
+
+	// account is what callers and the operator are told of the account that the credential is of.
+	account account
 }
 
 // provision resolves and loads what was configured.
@@ -202,26 +204,11 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 		return nil, fmt.Errorf("loading the authenticated_api app: %w", err)
 	}
 	ds.site.app = app.(*App)
-	if err := app.(*App).register(ds, string(config), d.Name != ""); err != nil {
+	if err := app.(*App).registry.add(ds, string(config), d.Name != ""); err != nil {
 		return nil, err
 	}
 	ds.warnLiterals(ctx.Logger(), d)
-	return ds, ds.bind(app.(*App))
-}
-
-// bind gives an OAuth method what it works in.
-func (ds *datasource) bind(app *App) error {
-	if ds.oauth == nil {
-		return nil
-	}
-	rule, err := dial.NewRule(app.ctx, app.admin, app.DenyPrivate, app.allowed)
-	if err != nil {
-		return err
-	}
-	return ds.oauth.Bind(oauth.Environment{
-		Configuration: app, Datasource: ds.name, Storage: app.storage, Keys: app.ring, Dial: rule.Dialer(), CacheSize: app.CacheSize,
-		KeepAlive: app.keepAlive(), SweepAfter: app.sweepAfter(), Spool: spoolFolder(), EndBy: app.mustEndBy,
-	})
+	return ds, app.(*App).attach(ds)
 }
 
 func (ds *datasource) loadGuests(ctx caddy.Context, d *Datasource) error {
@@ -243,7 +230,9 @@ func (ds *datasource) loadGuests(ctx caddy.Context, d *Datasource) error {
 		return fmt.Errorf("auth: %T is not a method", guest)
 	}
 	ds.method = method
-	ds.oauth, _ = method.(*oauth.Method)
+	if m, ok := method.(auth.PerRequest); ok && m.PerUser() {
+		ds.users = m
+	}
 	if d.SignatureRaw == nil {
 		return nil
 	}
@@ -260,7 +249,7 @@ func (ds *datasource) loadGuests(ctx caddy.Context, d *Datasource) error {
 }
 
 // perUser reports whether what the API answers is one user's own.
-func (ds *datasource) perUser() bool { return ds.oauth != nil && ds.oauth.PerUser() }
+func (ds *datasource) perUser() bool { return ds.users != nil }
 
 // sign puts the signature on h, if there is one.
 func (ds *datasource) sign(h http.Header, repl *caddy.Replacer) error {
@@ -277,10 +266,10 @@ func (ds *datasource) sign(h http.Header, repl *caddy.Replacer) error {
 
 // unsigned returns the problem that a request could not be signed. What a client has brought is no fault of the gateway's,
 // so the log has it for who looks for it.
-func (ds *datasource) unsigned(logger *zap.Logger, err error) *problem {
-	level, p := zapcore.ErrorLevel, &problemSignature
+func (ds *datasource) unsigned(logger *zap.Logger, err error) *problem.Problem {
+	level, p := zapcore.ErrorLevel, problem.Signature
 	if errors.Is(err, signature.ErrNotUTF8) {
-		level, p = zapcore.DebugLevel, &problemBadValue
+		level, p = zapcore.DebugLevel, problem.BadValue
 	}
 	if c := logger.Check(level, "signing failed"); c != nil {
 		c.Write(zap.String("datasource", ds.name), zap.Error(err))

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -106,14 +107,13 @@ func exchangeOf(req *http.Request) *exchange {
 }
 
 // newExchange returns an exchange for a request. It waits for a credential if there is none.
-func (ds *datasource) newExchange(r *http.Request) (*exchange, *problem, error) {
+func (ds *datasource) newExchange(r *http.Request) (*exchange, *problem.Problem, error) {
 	var source auth.Source = ds.method
-	if ds.oauth != nil && ds.oauth.PerUser() {
-		key, ok := ds.oauth.Key(r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer))
-		if !ok {
-			return nil, &problemIdentity, errNoIdentity
+	if ds.users != nil {
+		var ok bool
+		if source, ok = ds.users.SourceFor(r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)); !ok {
+			return nil, problem.Identity, errNoIdentity
 		}
-		source = ds.oauth.Source(key)
 	}
 	credential, err := source.Credential(r.Context())
 	if err != nil {
@@ -121,7 +121,7 @@ func (ds *datasource) newExchange(r *http.Request) (*exchange, *problem, error) 
 	}
 	x := exchanges.Get().(*exchange)
 	if err := ds.values.Load().evaluate(x, r); err != nil {
-		return nil, &problemBadValue, err // x is as it was, but it is not worth a way back
+		return nil, problem.BadValue, err // x is as it was, but it is not worth a way back
 	}
 	x.ds, x.source, x.credential = ds, source, credential
 	x.caller = r

@@ -83,7 +83,7 @@ func TestGoAway(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			api := newGoneAPI(t, test.when, 1, test.turn)
 			gateway := rig.Start(t, "http://GATEWAY {\nauthenticated_api http://"+api.addr+" {\n"+
-				strings.ReplaceAll(test.options, "SECRET", save(t, "k"))+"\ntransport http {\nversions h2c 2\n}\n}\n}")
+				strings.ReplaceAll(test.options, "SECRET", rig.Save(t, "k"))+"\ntransport http {\nversions h2c 2\n}\n}\n}")
 			body := strings.Repeat("0123456789abcdef", test.size/16+1)[:test.size]
 			head := "POST /x HTTP/1.1\r\nHost: " + gateway + "\r\n"
 			request := fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", head, test.size, body)
@@ -121,7 +121,7 @@ func TestGoAway(t *testing.T) {
 // TestGoAwayThenRefusal: a request that was sent on another connection is sent again once more with a fresh credential.
 func TestGoAwayThenRefusal(t *testing.T) {
 	api := newGoneAPI(t, atEnd, 1, untaken)
-	secret := save(t, "old")
+	secret := rig.Save(t, "old")
 	gateway := rig.Start(t, "http://GATEWAY {\nauthenticated_api http://"+api.addr+" {\nauth bearer {file."+secret+"}\ntransport http {\nversions h2c 2\n}\n}\n}")
 	rotate(t, secret, "new")
 	wantOK(t, rig.Do(t, gateway, "POST", "/x", "", "the body"))

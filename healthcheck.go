@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -91,7 +92,7 @@ func (t *Transport) ownHealthCheck(req *http.Request) (*http.Response, error) {
 	repl, _ := req.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if err := t.bound.sign(out.Header, repl); err != nil {
 		t.logger.Error("signing a health check failed", zap.String("datasource", t.bound.name), zap.Error(err))
-		return problemSignature.response(req, t.bound.name), nil
+		return problem.Signature.Response(req, t.bound.name), nil
 	}
 	credential.SetHeader(out.Header)
 	return t.roundTrip(out)

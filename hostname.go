@@ -7,13 +7,9 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-)
 
-var problemUnknownHost = problem{
-	code: "unknown-host", status: http.StatusForbidden, title: "The site does not have this host name",
-	detail: "A browser asked for a host name that may be a stranger's: whoever owns a name can point it at this gateway (DNS " +
-		"rebinding). The operator can make it an address of the site, or name its origin in allow_origin.",
-}
+	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
+)
 
 // checkHost refuses a browser that comes by a name which nobody here has chosen. A page's origin is the name that the page
 // was loaded from, and its owner can let that name resolve to the gateway afterwards (DNS rebinding). Then the page reads
@@ -21,11 +17,11 @@ var problemUnknownHost = problem{
 //
 // The rule: what a browser sends is served for names that a stranger cannot own, for names that the site's routes match, and
 // for origins of allow_origin. Programs say no host that a page has chosen, so they are served for any.
-func (ds *datasource) checkHost(r *http.Request) *problem {
-	if !fromBrowser(r.Header) || !ownable(r.Host) || ds.crossOrigin.admits(r) || ds.site.place(r.Context()).named {
+func (ds *datasource) checkHost(r *http.Request) *problem.Problem {
+	if !fromBrowser(r.Header) || !ownable(r.Host) || ds.crossOrigin.admits(r) || ds.site.place(r.Context()).Named {
 		return nil
 	}
-	return &problemUnknownHost
+	return problem.UnknownHost
 }
 
 // fromBrowser reports whether a browser sends the request, by fields that a page can neither remove nor forge. Origin and

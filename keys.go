@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"sync"
 
 	"go.uber.org/zap"
 
@@ -15,14 +16,27 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// keyFile is where the key is kept that is made when none is configured.
+// keyFile is where a key that was made here is kept.
 func keyFile() string { return filepath.Join(caddy.AppConfigDir(), "authenticated_api.key") }
 
 // spoolFolder is where tokens are left that could not be stored before Caddy ended.
-func spoolFolder() string { return filepath.Join(caddy.AppConfigDir(), "authenticated_api_spool") }
+func spoolFolder() string {
+	return filepath.Join(caddy.AppConfigDir(), "authenticated_api_spool")
+}
+
+// keyring has the keys of a configuration. If none is configured, it makes a key when one is
+// first needed, and keeps it in a file.
+type keyring struct {
+	logger *zap.Logger
+
+	mu       sync.Mutex
+	ring     *seal.Ring // nil: no key is configured, and none was needed until now
+	withMade bool       // whether the key in the file is in the ring too
+}
 
 // loadKeys reads the configured keys.
 func (a *App) loadKeys() error {
+	a.keys.logger = a.logger
 	var keys []*seal.Key
 	for _, text := range a.Keys {
 		resolved, err := value.Resolve("key", text)
@@ -35,64 +49,65 @@ func (a *App) loadKeys() error {
 		}
 		keys = append(keys, key)
 		if value.IsLiteral(text) {
-			a.warnLiteral(a.logger, "", "key")
+			a.literals.warn(a.logger, "", "key")
 		}
 	}
 	if len(keys) > 0 {
-		a.keys = seal.NewRing(keys[0], keys[1:]...)
+		a.keys.ring = seal.NewRing(keys[0], keys[1:]...)
 	}
 	return nil
 }
 
-// errNoKey says that something sealed cannot be opened, since there is no key at all.
+// errNoKey says that there is no key to open a sealed text with.
 var errNoKey = errors.New("there is no key; configure the one that it was sealed with: " +
 	"{ authenticated_api { key {env.NAME} } }")
 
-// OpenSealed implements value.Opener. It makes no key: what was sealed was sealed with one.
-func (a *App) OpenSealed(text string) (string, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.addMade()
-	if a.keys == nil {
+// open opens a sealed value. It makes no key: a sealed value has a key already.
+func (k *keyring) open(text string) (string, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.addMade()
+	if k.ring == nil {
 		return "", errNoKey
 	}
-	return a.keys.OpenValue(text)
+	return k.ring.OpenValue(text)
 }
 
-// ring returns the keys, and makes one if there is none.
-func (a *App) ring() (*seal.Ring, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.addMade()
-	if a.keys != nil {
-		return a.keys, nil
+// get returns the keys. If there is none, it makes one.
+func (k *keyring) get() (*seal.Ring, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.addMade()
+	if k.ring != nil {
+		return k.ring, nil
 	}
 	key, created, err := seal.CreateKeyFile(keyFile())
 	if err != nil {
 		return nil, err
 	}
 	if created {
-		a.logger.Warn("made a key, since none is configured; keep a copy of it: what it seals cannot be opened without it",
+		k.logger.Warn("made a key, since none is configured; keep a copy of it: "+
+			"what it seals cannot be opened without it",
 			zap.String("file", keyFile()), zap.String("key_id", key.ID()))
 	}
-	a.keys = seal.NewRing(key)
-	return a.keys, nil
+	k.ring = seal.NewRing(key)
+	return k.ring, nil
 }
 
-// addMade adds the key that was made here before, if there is one: it opens what it has sealed also after others have been
-// configured. a.mu is held.
-func (a *App) addMade() {
-	if a.withMade {
+// addMade adds the key in the file, if there is one, so that what it has sealed can be opened
+// after other keys were configured. k.mu is held.
+func (k *keyring) addMade() {
+	if k.withMade {
 		return
 	}
 	made, err := seal.ReadKeyFile(keyFile())
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
-		a.logger.Error("the key that was made here before cannot be read", zap.Error(err))
-	case a.keys == nil:
-		a.keys, a.withMade = seal.NewRing(made), true
+		k.logger.Error("the key that was made here before cannot be read", zap.Error(err))
+	case k.ring == nil:
+		k.ring, k.withMade = seal.NewRing(made), true
 	default:
-		a.keys, a.withMade = a.keys.With(made), true
+		k.ring, k.withMade = k.ring.With(made), true
 	}
 }

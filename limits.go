@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
@@ -56,12 +57,12 @@ func (d *Datasource) checkLimits() error {
 }
 
 // tooMany says why a request with its number of fields or parameters is refused.
-func (ds *datasource) tooMany(r *http.Request) *problem {
+func (ds *datasource) tooMany(r *http.Request) *problem.Problem {
 	if ds.limits.fields > 0 && ds.cleaner.Exceeds(ds.limits.fields, r.Header, r.Trailer) {
-		return &problemTooManyFields
+		return problem.TooManyFields
 	}
 	if ds.limits.params > 0 && auth.CountQuery(r.URL.RawQuery) > ds.limits.params {
-		return &problemTooManyParams
+		return problem.TooManyParams
 	}
 	return nil
 }

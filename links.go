@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
@@ -63,15 +64,13 @@ func (ds *datasource) answerRoute(req, caller *http.Request, sent *auth.Sent) *a
 
 // mapPlaces returns the request with the places that its header fields name as the API knows
 // them, or why it never leaves. It is r itself if they name none.
-func (ds *datasource) mapPlaces(r *http.Request) (*http.Request, *problem) {
+func (ds *datasource) mapPlaces(r *http.Request) (*http.Request, *problem.Problem) {
 	if ds.base == nil || !auth.NamesPlaces(r.Header) {
 		return r, nil
 	}
 	header, err := ds.cleaner.MapPlaces(r.Header, ds.route(r, r.URL))
 	if err != nil {
-		p := problemOutside
-		p.detail = err.Error() + ". " + p.detail
-		return r, &p
+		return r, problem.Outside.WithCause(err)
 	}
 	out := new(http.Request)
 	*out = *r

@@ -5,13 +5,39 @@ package authenticatedapi
 import (
 	"slices"
 	"strings"
+	"sync"
 
 	"go.uber.org/zap"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 )
 
-// warnLiterals tells of secrets that stand in the configuration as they are, once for each option of a datasource.
+// literals warns of secrets that stand in the configuration as they are, once for each option of
+// a datasource. The zero value is ready for use.
+type literals struct {
+	mu     sync.Mutex
+	warned []string
+}
+
+// warn warns of a secret. datasource is "" for the app's own.
+func (l *literals) warn(logger *zap.Logger, datasource, option string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	of := datasource + " " + option
+	if slices.Contains(l.warned, of) {
+		return
+	}
+	l.warned = append(l.warned, of)
+	fields := []zap.Field{zap.String("option", option)}
+	if datasource != "" {
+		fields = append(fields, zap.String("datasource", datasource))
+	}
+	logger.Warn("a secret stands in the configuration itself ({$NAME} puts it there too): "+
+		"caddy adapt prints it, the admin API shows it, and Caddy saves it to disk; "+
+		"write {env.NAME} or {file./path}, or seal it with caddy authenticated-api seal", fields...)
+}
+
+// warnLiterals warns of the literal secrets of a datasource.
 func (ds *datasource) warnLiterals(logger *zap.Logger, d *Datasource) {
 	var options []string
 	for _, guest := range []any{ds.method, ds.signer} {
@@ -21,25 +47,8 @@ func (ds *datasource) warnLiterals(logger *zap.Logger, d *Datasource) {
 	}
 	options = slices.Concat(options, d.Headers.Literals("header"), d.Query.Literals("query"))
 	for _, option := range options {
-		ds.site.app.warnLiteral(logger, ds.name, option)
+		ds.site.app.literals.warn(logger, ds.name, option)
 	}
-}
-
-// warnLiteral tells of a secret that stands in the configuration, if it has not told of it yet. datasource is "" for the app's own.
-func (a *App) warnLiteral(logger *zap.Logger, datasource, option string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	told := datasource + " " + option
-	if slices.Contains(a.told, told) {
-		return
-	}
-	a.told = append(a.told, told)
-	fields := []zap.Field{zap.String("option", option)}
-	if datasource != "" {
-		fields = append(fields, zap.String("datasource", datasource))
-	}
-	logger.Warn("a secret stands in the configuration itself ({$NAME} puts it there too): caddy adapt prints it, the admin API shows it, and "+
-		"Caddy saves it to disk; write {env.NAME} or {file./path}, or seal it with caddy authenticated-api seal", fields...)
 }
 
 // isLiteralKey reports whether a PEM text in the configuration has a private key in it.

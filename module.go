@@ -21,6 +21,7 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/peer"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -115,9 +116,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	if p != nil {
 		if c := h.logger.Check(zapcore.DebugLevel, "refused a request"); c != nil {
-			c.Write(zap.String("datasource", h.ds.name), zap.String("code", p.code))
+			c.Write(zap.String("datasource", h.ds.name), zap.String("code", p.Code()))
 		}
-		return p.answer(w, r, h.ds.name, h.Errors == "caddy")
+		return h.answer(w, r, p)
 	}
 	x, p, err := h.ds.newExchange(r)
 	if err != nil && r.Context().Err() != nil {
@@ -127,15 +128,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if err != nil {
 		// What is wrong with a token the source has logged, once for each attempt to get one.
 		if c := h.logger.Check(zapcore.DebugLevel, "refused a request"); c != nil {
-			c.Write(zap.String("datasource", h.ds.name), zap.String("code", p.code), zap.Error(err))
+			c.Write(zap.String("datasource", h.ds.name), zap.String("code", p.Code()), zap.Error(err))
 		}
-		return p.answer(w, r, h.ds.name, h.Errors == "caddy")
+		return h.answer(w, r, p)
 	}
 	defer x.release()
 	out := h.clean(r)
 	if x.written {
 		if err := h.write(out, r, x); err != nil {
-			return h.ds.unsigned(h.logger, err).answer(w, r, h.ds.name, h.Errors == "caddy")
+			return h.answer(w, r, h.ds.unsigned(h.logger, err))
 		}
 	}
 	if h.ds.base == nil {
@@ -164,7 +165,7 @@ func (h *Handler) checkServed(w http.ResponseWriter, r *http.Request, x *exchang
 	if unhandled, _ := caddyhttp.GetVar(r.Context(), "unhandled").(bool); unhandled && !x.taken {
 		h.logger.Error("no proxy stands behind this handler; give a base URL, or put a reverse_proxy there",
 			zap.String("datasource", h.ds.name))
-		return problemNoProxy.answer(w, r, h.ds.name, h.Errors == "caddy")
+		return h.answer(w, r, problem.NoProxy)
 	}
 	if h.ds.base != nil && !x.taken {
 		if c := h.logger.Check(zapcore.WarnLevel, "a request was answered, and not by the transport authenticated_api"); c != nil {
@@ -175,19 +176,19 @@ func (h *Handler) checkServed(w http.ResponseWriter, r *http.Request, x *exchang
 }
 
 // refuse says why a request never leaves.
-func refuse(r *http.Request) *problem {
+func refuse(r *http.Request) *problem.Problem {
 	switch r.Method {
 	case http.MethodTrace:
-		return &problemMethod
+		return problem.Method
 	case http.MethodConnect:
 		// RFC 8441, RFC 9220: a WebSocket over HTTP/2 and HTTP/3.
 		overHTTP2 := r.ProtoMajor == 2 && r.Header.Get(":protocol") == "websocket"
 		if !overHTTP2 && (r.ProtoMajor != 3 || r.Proto != "websocket") {
-			return &problemMethod
+			return problem.Method
 		}
 	}
 	if r.URL.Opaque != "" || r.URL.Path != "" && r.URL.Path[0] != '/' || auth.EscapesBase(auth.EscapedPath(r.URL)) {
-		return &problemBadPath
+		return problem.BadPath
 	}
 	return nil
 }

@@ -73,14 +73,10 @@ func (ds *datasource) refusalRemedy(status int, refused bool) string {
 	switch {
 	case status != http.StatusUnauthorized && !refused:
 		return "the API has another status for a token that it does not take; add it to refresh_on"
-	case ds.oauth == nil:
-		return "compare the credential, its place (a header field or a query parameter) and its prefix with the API's documentation, and " +
-			"look whether it has expired or was withdrawn there; a new one in a {file} is read by itself"
-	case ds.oauth.Interactive():
-		return "the token is valid by its lifetime and could not be exchanged for one that the API takes; compare scopes, audience and resource " +
-			"with the API's documentation, and connect the account again if its access was taken back there"
+	case ds.account.remedy != "":
+		return ds.account.remedy
 	default:
-		return "the token is valid by its lifetime and could not be exchanged for one that the API takes; compare scopes, audience and resource " +
-			"with the API's documentation, and what the client is allowed there"
+		return "compare the credential, its place (a header field or a query parameter) and its prefix with the API's " +
+			"documentation, and look whether it has expired or was withdrawn there; a new one in a {file} is read by itself"
 	}
 }

@@ -23,7 +23,7 @@ import (
 // replayGateway runs a gateway for api whose bearer token comes from a file. It returns the file's path.
 func replayGateway(t *testing.T, apiAddr, options string) (gateway, secret string) {
 	t.Helper()
-	secret = save(t, "old\n")
+	secret = rig.Save(t, "old\n")
 	gateway = rig.Start(t, "http://GATEWAY {\nauthenticated_api http://"+apiAddr+"/v2 {\nauth bearer {file."+secret+"}\n"+options+"\n}\n}")
 	return gateway, secret
 }
@@ -52,7 +52,7 @@ func TestReplayMethods(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			api := rig.NewAPI(t, accepting(test.after))
-			secret := save(t, "old\n")
+			secret := rig.Save(t, "old\n")
 			gateway := rig.Start(t, "http://GATEWAY {\nauthenticated_api http://"+api.Addr+"/v2 {\n"+
 				strings.ReplaceAll(test.auth, "SECRET", secret)+"\n}\n}")
 			wantRefusal(t, rig.Get(t, gateway, "/x?a=1", ""))
@@ -79,7 +79,7 @@ func TestReplayNothingNew(t *testing.T) {
 		t.Run(strings.NewReplacer("{", "", "}", "", ".", " ").Replace(auth), func(t *testing.T) {
 			api := rig.NewAPI(t, accepting("Authorization: Bearer new"))
 			gateway := rig.Start(t, "http://GATEWAY {\nauthenticated_api http://"+api.Addr+" {\n"+
-				strings.ReplaceAll(auth, "{file.SECRET}", "{file."+save(t, "old\n")+"}")+"\n}\n}")
+				strings.ReplaceAll(auth, "{file.SECRET}", "{file."+rig.Save(t, "old\n")+"}")+"\n}\n}")
 			t.Setenv("TEST_SECRET", "new") // what is no file is not read again
 			wantRefusal(t, rig.Get(t, gateway, "/x", ""))
 			one(t, api)
@@ -341,7 +341,7 @@ func TestReplayRotation(t *testing.T) {
 	})
 	t.Run("refused by the transport", func(t *testing.T) {
 		api := rig.NewAPI(t, nil)
-		secret := save(t, "old\n")
+		secret := rig.Save(t, "old\n")
 		// The proxy's own rewrite comes behind the handler, so only the transport can see what it makes of a path.
 		gateway := rig.Start(t, "http://GATEWAY {\nauthenticated_api http://"+api.Addr+"/v2 {\nauth bearer {file."+secret+"}\n"+passive+
 			"rewrite /{http.request.header.X-To}\n}\n}")

@@ -12,7 +12,7 @@ import (
 func TestReplayRetries(t *testing.T) {
 	body := strings.Repeat("0123456789abcdef", 32<<10/16)
 	for name, auth := range map[string]string{
-		"file": "auth bearer {file." + save(t, "old\n") + "}", "header": "auth bearer old", "query": "auth api_key key old {\nin query\n}",
+		"file": "auth bearer {file." + rig.Save(t, "old\n") + "}", "header": "auth bearer old", "query": "auth api_key key old {\nin query\n}",
 	} {
 		t.Run(name, func(t *testing.T) {
 			api := rig.NewAPI(t, nil)

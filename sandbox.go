@@ -7,17 +7,13 @@ import (
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 )
 
 // sandboxPolicy makes a document one of an origin of its own (CSP Level 3 §6.2.2): without allow-same-origin it is to the
 // console and to other APIs what a page of another site is. What works in a page of another site works still.
 const sandboxPolicy = "sandbox allow-downloads allow-forms allow-modals allow-popups allow-popups-to-escape-sandbox allow-scripts"
-
-var problemWorker = problem{
-	code: "cross-origin", status: http.StatusForbidden, title: "An API's script may not be a service worker here",
-	detail: "A service worker would act on the gateway's own pages, since the console is at this host. The operator can allow that " +
-		"with sandbox off, or put the console on a host of its own.",
-}
 
 // sandboxed reports whether what the API answers to a request must not act with the origin of a console. The rule: where a
 // console has the origin of a route, an API's document is a page of another origin. Its script could press the console's
@@ -64,9 +60,9 @@ func isDocument(h http.Header, status int) bool {
 
 // checkWorker refuses the script of a service worker (Service Workers §"Service-Worker" header) where documents are
 // confined: it would stand between browsers and all pages below it.
-func (ds *datasource) checkWorker(r *http.Request) *problem {
+func (ds *datasource) checkWorker(r *http.Request) *problem.Problem {
 	if len(r.Header["Service-Worker"]) > 0 && ds.sandboxed(r) {
-		return &problemWorker
+		return problem.Worker
 	}
 	return nil
 }

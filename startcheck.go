@@ -5,23 +5,19 @@ package authenticatedapi
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"net/url"
-	"slices"
-	"strings"
 
 	"go.uber.org/zap"
 
+	"github.com/authenticated-api/caddy-authenticated-api/internal/routes"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
-	"github.com/authenticated-api/caddy-authenticated-api/oauth/console"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
 )
 
-// What can be known only when all routes are provisioned is looked at when the app starts. Where the routes do not tell for sure,
-// nothing is said.
+// What can be known only when all routes are provisioned is checked when the app starts. A check
+// that cannot be sure says nothing.
 
 // servers returns the HTTP servers of the configuration.
 func (a *App) servers() map[string]*caddyhttp.Server {
@@ -32,7 +28,8 @@ func (a *App) servers() map[string]*caddyhttp.Server {
 	return nil
 }
 
-// checkRoutes reports a handler whose requests could never reach its API, and tells of redirect URLs that lead to no console.
+// checkRoutes reports a handler whose requests could never reach its API, and warns of redirect
+// URLs that lead to no console.
 func (a *App) checkRoutes(methods []*oauth.Method) error {
 	for _, server := range a.servers() {
 		if err := checkProxies(server, server.Routes); err != nil {
@@ -41,20 +38,22 @@ func (a *App) checkRoutes(methods []*oauth.Method) error {
 	}
 	for _, m := range methods {
 		if m.Interactive() && !a.LeadsToConsole(m.Redirect()) {
-			a.logger.Warn("no authenticated_api_console of this configuration is where redirect_url leads, so that people would get an empty page after "+
-				"their consent, and no account be connected; put a console there, or correct redirect_url (unless another Caddy has the console, or a "+
-				"proxy in front changes the host)", zap.String("datasource", m.Datasource()), zap.String("redirect_url", m.Redirect()))
+			a.logger.Warn("no authenticated_api_console of this configuration is where redirect_url "+
+				"leads, so that people would get an empty page after their consent, and no account be "+
+				"connected; put a console there, or correct redirect_url (unless another Caddy has the "+
+				"console, or a proxy in front changes the host)",
+				zap.String("datasource", m.Datasource()), zap.String("redirect_url", m.Redirect()))
 		}
 	}
 	return nil
 }
 
-// checkProxies reports a handler with a base URL behind which there are proxies, and none with our transport: the base URL's path and
-// the credential would never be put on a request.
-func checkProxies(server *caddyhttp.Server, routes caddyhttp.RouteList) error {
-	for i := range routes {
-		for n, handler := range routes[i].Handlers {
-			if inner := innerRoutes(server, handler); inner != nil {
+// checkProxies reports a handler with a base URL that has proxies behind it, but none with our
+// transport. Its requests would get neither the base URL's path nor the credential.
+func checkProxies(server *caddyhttp.Server, list caddyhttp.RouteList) error {
+	for i := range list {
+		for n, handler := range list[i].Handlers {
+			if inner := routes.Inner(server, handler); inner != nil {
 				if err := checkProxies(server, inner); err != nil {
 					return err
 				}
@@ -63,40 +62,24 @@ func checkProxies(server *caddyhttp.Server, routes caddyhttp.RouteList) error {
 			if !ok || h.ds.base == nil {
 				continue
 			}
-			behind := countProxies(server, append(caddyhttp.RouteList{{Handlers: routes[i].Handlers[n+1:]}}, routes[i+1:]...))
+			rest := caddyhttp.RouteList{{Handlers: list[i].Handlers[n+1:]}}
+			behind := countProxies(server, append(rest, list[i+1:]...))
 			if behind.ours == 0 && behind.others > 0 {
-				return fmt.Errorf(`base_url: the reverse_proxy behind the handler of %q has another transport, to which neither the base URL's path nor the `+
-					`credential comes; give it "transport": {"protocol": "authenticated_api"} (with "tls": {} for https), or leave base_url out`, h.ds.name)
+				return fmt.Errorf(`base_url: the reverse_proxy behind the handler of %q has another transport, `+
+					`to which neither the base URL's path nor the credential comes; give it "transport": `+
+					`{"protocol": "authenticated_api"} (with "tls": {} for https), or leave base_url out`, h.ds.name)
 			}
 		}
 	}
 	return nil
 }
 
-// innerRoutes returns the routes that a handler consists of, or nil.
-func innerRoutes(server *caddyhttp.Server, handler caddyhttp.MiddlewareHandler) caddyhttp.RouteList {
-	switch h := handler.(type) {
-	case *caddyhttp.Subroute:
-		return h.Routes
-	case *caddyhttp.Invoke:
-		if route := server.NamedRoutes[h.Name]; route != nil && !slices.ContainsFunc(route.Handlers, isInvoke) {
-			return caddyhttp.RouteList{*route}
-		}
-	}
-	return nil
-}
-
-// isInvoke reports whether a handler leads to a named route. Such routes may lead to each other, so they are followed once.
-func isInvoke(handler caddyhttp.MiddlewareHandler) bool {
-	_, ok := handler.(*caddyhttp.Invoke)
-	return ok
-}
-
 type proxyCount struct{ ours, others int }
 
-func countProxies(server *caddyhttp.Server, routes caddyhttp.RouteList) (n proxyCount) {
-	for i := range routes {
-		for _, handler := range routes[i].Handlers {
+// countProxies counts the proxies in routes: those with our transport, and all others.
+func countProxies(server *caddyhttp.Server, list caddyhttp.RouteList) (n proxyCount) {
+	for i := range list {
+		for _, handler := range list[i].Handlers {
 			if proxy, ok := handler.(*reverseproxy.Handler); ok {
 				if _, ours := proxy.Transport.(*Transport); ours {
 					n.ours++
@@ -104,7 +87,7 @@ func countProxies(server *caddyhttp.Server, routes caddyhttp.RouteList) (n proxy
 					n.others++
 				}
 			}
-			inner := countProxies(server, innerRoutes(server, handler))
+			inner := countProxies(server, routes.Inner(server, handler))
 			n.ours += inner.ours
 			n.others += inner.others
 		}
@@ -112,76 +95,17 @@ func countProxies(server *caddyhttp.Server, routes caddyhttp.RouteList) (n proxy
 	return n
 }
 
-// LeadsToConsole implements console.App: it reports whether a redirect URL leads to a console of this configuration, as far as hosts
-// and paths tell. A proxy in front may have stripped the beginning of the path.
+// LeadsToConsole implements console.App.
 func (a *App) LeadsToConsole(redirectURL string) bool {
 	u, err := url.Parse(redirectURL)
 	if err != nil {
 		return false
 	}
 	ctx := context.WithValue(a.ctx, caddy.ReplacerCtxKey, caddy.NewReplacer())
-	for path := u.Path; path != ""; path = withoutFirst(path) {
-		probe := (&http.Request{Method: http.MethodGet, Host: u.Host, URL: &url.URL{Path: path}}).WithContext(ctx)
-		for _, server := range a.servers() {
-			if (&callbackWalk{server: server, probe: probe}).leads(server.Routes) {
-				return true
-			}
+	for _, server := range a.servers() {
+		if routes.LeadsToConsole(ctx, server, u) {
+			return true
 		}
 	}
 	return false
-}
-
-// withoutFirst returns a path without its first segment, "" if it has one only.
-func withoutFirst(path string) string {
-	i := strings.IndexByte(strings.TrimPrefix(path, "/"), '/')
-	if i < 0 {
-		return ""
-	}
-	return path[i+1:]
-}
-
-// callbackWalk follows a request through routes. Of matchers it knows those of hosts and of paths; the others match.
-type callbackWalk struct {
-	server    *caddyhttp.Server
-	probe     *http.Request
-	rewritten bool // the path is another by now, and matches anything
-}
-
-func (w *callbackWalk) leads(routes caddyhttp.RouteList) bool {
-	for i := range routes {
-		if !w.mayMatch(routes[i].MatcherSets) {
-			continue
-		}
-		for _, handler := range routes[i].Handlers {
-			switch handler.(type) {
-			case *console.Handler:
-				return true
-			case *rewrite.Rewrite:
-				w.rewritten = true
-				continue
-			}
-			inner := &callbackWalk{w.server, w.probe, w.rewritten}
-			if inner.leads(innerRoutes(w.server, handler)) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func (w *callbackWalk) mayMatch(sets caddyhttp.MatcherSets) bool {
-	return len(sets) == 0 || slices.ContainsFunc(sets, func(set caddyhttp.MatcherSet) bool {
-		return !slices.ContainsFunc(set, func(m any) bool {
-			switch m := m.(type) {
-			case *caddyhttp.MatchHost:
-				return !m.Match(w.probe)
-			case *caddyhttp.MatchPath:
-				return !w.rewritten && !m.Match(w.probe)
-			case caddyhttp.MatchPath:
-				return !w.rewritten && !m.Match(w.probe)
-			default:
-				return false
-			}
-		})
-	})
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/dial"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/peer"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -149,7 +150,7 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if isLiteralKey(t.SelfSignedCert) {
-		app.(*App).warnLiteral(t.logger, t.Datasource, certOption)
+		app.(*App).literals.warn(t.logger, t.Datasource, certOption)
 	}
 	tr, err := t.trust(ctx)
 	if err != nil {
@@ -165,8 +166,8 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	if err := t.HTTPTransport.Provision(ctx); err != nil {
 		return err
 	}
-	if t.bound != nil && t.bound.oauth != nil {
-		t.bound.oauth.UseProxy(t.HTTPTransport.Transport.Proxy)
+	if t.bound != nil {
+		t.bound.account.useProxy(t.HTTPTransport.Transport.Proxy)
 	}
 	t.guard = rule.Guard(t.HTTPTransport)
 	t.HTTPTransport.Transport.DialContext = peer.Dial(t.HTTPTransport.Transport.DialContext)
@@ -179,9 +180,9 @@ func (t *Transport) bind(app *App) error {
 	if t.Datasource == "" {
 		return nil
 	}
-	if t.bound = app.lookup(t.Datasource); t.bound == nil {
+	if t.bound = app.registry.lookup(t.Datasource); t.bound == nil {
 		return fmt.Errorf("datasource: there is no such datasource %s; its authenticated_api handler must come before "+
-			"the proxy", value.Mention(t.Datasource, app.names()...))
+			"the proxy", value.Mention(t.Datasource, app.registry.names()...))
 	}
 	if t.bound.base != nil && t.bound.base.TLS() && t.TLS == nil {
 		return fmt.Errorf("datasource: the base URL of %q is https, and this transport has no tls, so the credential would go "+
@@ -207,7 +208,7 @@ func (t *Transport) refuseInClear(req *http.Request, ds *datasource) *http.Respo
 	}
 	t.logger.Error("the base URL is https, and this transport would send the credential in clear; see tls_except_ports",
 		zap.String("datasource", ds.name), zap.String("port", req.URL.Port()))
-	return problemNoSession.response(req, ds.name)
+	return problem.NoSession.Response(req, ds.name)
 }
 
 func (t *Transport) onlyHTTP3() bool { return slices.Equal(t.Versions, []string{"3"}) }
@@ -260,19 +261,19 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			return t.healthCheck(req)
 		}
 		t.logger.Error("a request came by no authenticated_api handler; put one in front of this proxy")
-		return problemNoSession.response(req, t.Datasource), nil
+		return problem.NoSession.Response(req, t.Datasource), nil
 	}
 	if t.Datasource != "" && x.ds.name != t.Datasource {
 		t.logger.Error("a request came from the handler of another datasource",
 			zap.String("datasource", t.Datasource), zap.String("handler", x.ds.name))
-		return problemNoSession.response(req, t.Datasource), nil
+		return problem.NoSession.Response(req, t.Datasource), nil
 	}
 	if res := t.refuseInClear(req, x.ds); res != nil {
 		return res, nil
 	}
 	// The proxy's own rewrite may have changed the path since the handler looked.
 	if auth.EscapesBase(auth.EscapedPath(req.URL)) {
-		return problemBadPath.response(req, x.ds.name), nil
+		return problem.BadPath.Response(req, x.ds.name), nil
 	}
 	return t.send(req, x)
 }
@@ -320,7 +321,7 @@ func (t *Transport) tell(x *exchange, out *http.Request) {
 
 // unsigned answers in the place of the API.
 func (t *Transport) unsigned(req *http.Request, ds *datasource, err error) *http.Response {
-	return ds.unsigned(t.logger, err).response(req, ds.name)
+	return ds.unsigned(t.logger, err).Response(req, ds.name)
 }
 
 // outgoing returns a clone of req, with its body still, that carries all that the exchange says. req itself stays as it

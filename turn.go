@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 )
 
 // isItself reports whether a request is one for the base URL itself.
@@ -65,7 +66,7 @@ func (t *Transport) turn(
 		return res, sent, nil // what follows is another request
 	}
 	drain(res.Body)
-	return problemRedirect.response(req, x.ds.name), sent, nil
+	return problem.Redirect.Response(req, x.ds.name), sent, nil
 }
 
 // mayBeAnswer reports whether a redirect may be the answer to a request that was carried out, so that what follows is a GET and

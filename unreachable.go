@@ -16,6 +16,7 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/dial"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/peer"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -32,14 +33,11 @@ func (h *Handler) unreachable(w http.ResponseWriter, r *http.Request, x *exchang
 	upstream, _ := repl.GetString("http.reverse_proxy.upstream.hostport")
 	h.logger.Error("the API cannot be reached, or has given no answer", zap.String("datasource", h.ds.name), zap.String("upstream", upstream),
 		zap.Int("status", e.StatusCode), zap.Error(e.Err), zap.String("remedy", remedy(e.Err)))
-	repl.Set("http.authenticated_api.datasource", h.ds.name)
-	repl.Set("http.authenticated_api.error_code", problemUnreachable.code)
+	setProblem(r, h.ds.name, problem.Unreachable)
 	if h.Errors == "caddy" || h.ds.site.catches(r, err) {
 		return err
 	}
-	p := problemUnreachable
-	p.status = e.StatusCode
-	return p.answer(w, r, h.ds.name, false)
+	return problem.Unreachable.WithStatus(e.StatusCode).Write(w, r, h.ds.name)
 }
 
 // errNoUpstreams is what Caddy's proxy says when all its upstreams are taken to be down.

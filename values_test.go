@@ -59,7 +59,7 @@ func TestReplayFiles(t *testing.T) {
 		for name, auth := range map[string]string{"": "", ", own proxy": "own"} {
 			t.Run(test.name+name, func(t *testing.T) {
 				api := rig.NewAPI(t, refusing(test.accepts))
-				secret := save(t, "old\n")
+				secret := rig.Save(t, "old\n")
 				block := strings.ReplaceAll(test.block, "SECRET", secret)
 				caddyfile := "authenticated_api http://" + api.Addr + " {\n" + block + "\n}"
 				if auth == "own" {
@@ -91,7 +91,7 @@ func TestReplayFiles(t *testing.T) {
 
 // TestReplayTwoFiles: an API that wants two secrets does not say which one it refuses.
 func TestReplayTwoFiles(t *testing.T) {
-	key, app := save(t, "key1"), save(t, "app1")
+	key, app := rig.Save(t, "key1"), rig.Save(t, "app1")
 	var mu sync.Mutex
 	wantKey, wantApp := "key1", "app1"
 	api := rig.NewAPI(t, func(request string) string {
@@ -120,7 +120,7 @@ func TestReplayTwoFiles(t *testing.T) {
 
 // TestReplayFileGone: what cannot be read again stays in use, and is no reason to do without the rest.
 func TestReplayFileGone(t *testing.T) {
-	key, app := save(t, "key1"), save(t, "app1")
+	key, app := rig.Save(t, "key1"), rig.Save(t, "app1")
 	log := t.TempDir() + "/log"
 	api := rig.NewAPI(t, refusing(func(request string) bool {
 		return strings.Contains(request, "X-App: app2") && strings.Contains(request, "Authorization: Bearer key1")
@@ -150,7 +150,7 @@ func TestReplayFileGone(t *testing.T) {
 
 // TestReplayFileHidden: no answer shows the value that a file has now, nor the one that it had.
 func TestReplayFileHidden(t *testing.T) {
-	app := save(t, "the-first-secret-of-all")
+	app := rig.Save(t, "the-first-secret-of-all")
 	api := rig.NewAPI(t, func(request string) string {
 		if !strings.Contains(request, "X-App: the-second-secret-of-all") {
 			return rig.Response("401 Unauthorized", "", "")

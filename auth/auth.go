@@ -48,6 +48,19 @@ type Source interface {
 	Refresh(ctx context.Context, refused *Credential) (*Credential, error)
 }
 
+// PerRequest is a Method with several connections, of which a request uses one: that of its user, say.
+type PerRequest interface {
+	Method
+
+	// PerUser reports whether each user has a connection of their own, so that an answer of the API is for one user
+	// only. It is constant once the method is provisioned.
+	PerUser() bool
+
+	// SourceFor returns the source of the connection that a request uses. repl has the request's placeholders. It
+	// returns false if the request does not say whose connection that is.
+	SourceFor(repl *caddy.Replacer) (source Source, ok bool)
+}
+
 // Confirmer is a Source that wants to know which of its refreshed credentials are good.
 type Confirmer interface {
 	// Confirm is called when a request that was sent again with a refreshed credential was not refused. It must

@@ -324,6 +324,18 @@ func (m *Method) Refresh(ctx context.Context, refused *auth.Credential) (*auth.C
 	return m.source.Refresh(ctx, refused)
 }
 
+// SourceFor implements auth.PerRequest.
+func (m *Method) SourceFor(repl *caddy.Replacer) (source auth.Source, ok bool) {
+	if !m.PerUser() {
+		return m, true
+	}
+	key, ok := m.Key(repl)
+	if !ok {
+		return nil, false
+	}
+	return m.Source(key), true
+}
+
 // Confirm implements auth.Confirmer.
 func (m *Method) Confirm(fresh *auth.Credential) { m.source.Confirm(fresh) }
 
@@ -352,7 +364,7 @@ func isLoopback(host string) bool {
 
 // Interface guards
 var (
-	_ auth.Method             = (*Method)(nil)
+	_ auth.PerRequest         = (*Method)(nil)
 	_ caddy.Provisioner       = (*Method)(nil)
 	_ caddy.Validator         = (*Method)(nil)
 	_ caddy.CleanerUpper      = (*Method)(nil)

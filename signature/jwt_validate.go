@@ -62,7 +62,7 @@ func (j *JWT) checkKeySource() error {
 		return fmt.Errorf("signature: algorithm: %s takes a secret, not a key_file", j.Algorithm)
 	case j.Secret != "" && j.Algorithm != "" && !hmac:
 		return fmt.Errorf("signature: algorithm: %s takes a key_file, not a secret", j.Algorithm)
-	case j.Secret != "" && !strings.ContainsAny(j.Secret, `{\`) && !strings.HasPrefix(j.Secret, value.Sealed):
+	case j.Secret != "" && !strings.ContainsAny(j.Secret, `{\`) && !value.IsSealed(j.Secret):
 		return checkSecret(j.Secret)
 	}
 	return nil

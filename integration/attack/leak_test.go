@@ -322,7 +322,7 @@ func newMirror(t *testing.T) string {
 func newDistrusted(t *testing.T) string {
 	t.Helper()
 	server := httptest.NewUnstartedServer(http.NotFoundHandler())
-	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate.TLS}}
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate.TLS()}}
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	t.Cleanup(server.Close)

@@ -216,7 +216,7 @@ func TestPathHTTP2API(t *testing.T) {
 	api := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		uri, proto = r.RequestURI, r.Proto
 	}))
-	api.TLS = &tls.Config{Certificates: []tls.Certificate{certificate.TLS}}
+	api.TLS = &tls.Config{Certificates: []tls.Certificate{certificate.TLS()}}
 	api.EnableHTTP2 = true
 	api.StartTLS()
 	defer api.Close()

@@ -169,6 +169,7 @@ func config(site, block string) string {
 // both runs a test without TLS (h2c) and with it, on both sides of the gateway.
 func both(t *testing.T, test func(t *testing.T, api *server, secret string, conn *grpc.ClientConn)) {
 	certificate := rig.NewCertificate(t)
+	pair := certificate.TLS()
 	for _, tt := range []struct {
 		name, scheme, site, options string
 		server                      []grpc.ServerOption
@@ -177,7 +178,7 @@ func both(t *testing.T, test func(t *testing.T, api *server, secret string, conn
 		{"h2c", "http://", "", "transport http {\nversions h2c 2\n}", nil, insecure.NewCredentials()},
 		{
 			"TLS", "https://", "tls " + certificate.File + " " + certificate.KeyFile + "\n", "self_signed_cert " + certificate.File,
-			[]grpc.ServerOption{grpc.Creds(credentials.NewServerTLSFromCert(&certificate.TLS))},
+			[]grpc.ServerOption{grpc.Creds(credentials.NewServerTLSFromCert(&pair))},
 			credentials.NewTLS(&tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}}), //nolint:gosec // a test
 		},
 	} {

@@ -244,7 +244,7 @@ func TestStorageFails(t *testing.T) {
 // self_signed_cert, and fails closed without it.
 func TestPrivateCertificate(t *testing.T) {
 	certificate := rig.NewCertificate(t)
-	p := provider.NewTLS(t, time.Hour, &tls.Config{Certificates: []tls.Certificate{certificate.TLS}})
+	p := provider.NewTLS(t, time.Hour, &tls.Config{Certificates: []tls.Certificate{certificate.TLS()}})
 	a := newAPI(t, p)
 
 	t.Run("with", func(t *testing.T) {

@@ -3,6 +3,7 @@
 package oauth_test
 
 import (
+	"cmp"
 	"encoding/base64"
 	"io"
 	"net/http"
@@ -18,7 +19,7 @@ type browser struct {
 	t    testing.TB
 	b    *bed
 	user string // "": not signed in
-	word string // the password
+	word string // the password; "": the user's name
 	c    *http.Client
 }
 
@@ -30,7 +31,7 @@ func (b *bed) browser(user string) *browser {
 	}
 	transport := &http.Transport{MaxIdleConnsPerHost: 32}
 	b.t.Cleanup(transport.CloseIdleConnections)
-	return &browser{b.t, b, user, user, &http.Client{
+	return &browser{b.t, b, user, "", &http.Client{
 		Transport: transport, Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
@@ -71,7 +72,7 @@ func (br *browser) try(method, target, body string, fields ...string) (*visited,
 		return nil, err
 	}
 	if br.user != "" {
-		req.SetBasicAuth(br.user, br.word)
+		req.SetBasicAuth(br.user, cmp.Or(br.word, br.user))
 	}
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")

@@ -70,7 +70,7 @@ func startTLS(t *testing.T, base, options string) (url string, client *tls.Confi
 	id := rig.NewCertificate(t)
 	addr := rig.Start(t, "https://GATEWAY {\ntls "+id.File+" "+id.KeyFile+
 		"\nauthenticated_api "+base+" {\n"+options+"\n}\n}")
-	return "https://" + addr, &tls.Config{RootCAs: id.Pool()}
+	return "https://" + addr, &tls.Config{RootCAs: rig.Pool(id.Identity)}
 }
 
 // newAPIOf runs an API of one of rig.Versions, and returns the address and the options of the

@@ -103,7 +103,7 @@ func TestWebSocket(t *testing.T) {
 	t.Run("wss at the API", func(t *testing.T) {
 		id := rig.NewCertificate(t)
 		server := httptest.NewUnstartedServer(upgraded(t, func(got string) bool { return got == "Bearer k1" }))
-		server.TLS = &tls.Config{Certificates: []tls.Certificate{id.TLS}}
+		server.TLS = &tls.Config{Certificates: []tls.Certificate{id.TLS()}}
 		server.EnableHTTP2 = true // such a server must be asked for HTTP/1.1 then
 		server.StartTLS()
 		t.Cleanup(server.Close)

@@ -15,7 +15,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 )
 
-// fromUTF16 returns a text that Windows has written as UTF-16, with its mark, as UTF-8. Others it returns as they are.
+// fromUTF16 turns a text in UTF-16 with its mark, as Windows writes it, into UTF-8. It returns
+// any other text as it is.
 func fromUTF16(text string) string {
 	var order binary.ByteOrder
 	switch {
@@ -33,11 +34,11 @@ func fromUTF16(text string) string {
 	return string(utf16.Decode(units))
 }
 
-// signedData is the content type of RFC 5652 §5.1, by which a PKCS#7 file is known.
+// signedData is the content type of RFC 5652 §5.1. A PKCS#7 file begins with it.
 var signedData = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 2}
 
-// otherForm looks at a file without a -----BEGIN line. It returns the certificates if it is a binary file of them, and what
-// to do if it is a file of another form that is known.
+// otherForm reads a file without a -----BEGIN line. It returns the certificates of a binary file.
+// If the file has another known form, the error says what to do.
 func otherForm(text string) ([]*pem.Block, error) {
 	der := []byte(text)
 	if certs, err := x509.ParseCertificates(der); err == nil && len(certs) > 0 {
@@ -69,20 +70,17 @@ func otherForm(text string) ([]*pem.Block, error) {
 	return nil, nil
 }
 
-// isDER reports whether a file begins as a SEQUENCE of its own length, as all of these do.
+// isDER reports whether a file begins with an ASN.1 SEQUENCE, as keys, certificates and PKCS#12
+// do.
 func isDER(content []byte) bool {
 	var sequence asn1.RawValue
 	_, err := asn1.Unmarshal(content, &sequence)
 	return err == nil && sequence.Tag == asn1.TagSequence && sequence.IsCompound && len(sequence.Bytes) > 32
 }
 
+// isDERKey reports whether a file is a private key.
+// isDERKey reports whether a file is a private key.
 func isDERKey(content []byte) bool {
-	if _, err := x509.ParsePKCS8PrivateKey(content); err == nil {
-		return true
-	}
-	if _, err := x509.ParsePKCS1PrivateKey(content); err == nil {
-		return true
-	}
-	_, err := x509.ParseECPrivateKey(content)
+	_, err := ParseKey(content)
 	return err == nil
 }

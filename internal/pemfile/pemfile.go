@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package pemfile reads PEM files as people have them.
+// Package pemfile reads PEM files in the state in which people have them.
 //
-// The rule: each -----BEGIN line is a block that is read, or an error. RFC 7468 §3 asks parsers to bear what happens to such
-// files on their way, and encoding/pem bears less: it passes over a block that does not begin its line, so that of joined
-// files a certificate is missing without a word.
+// The rule: each -----BEGIN line is a block that is read, or an error. RFC 7468 §3 asks parsers
+// to tolerate what happens to such files on their way. encoding/pem tolerates less: it skips a
+// block that does not begin its line, so that a certificate of joined files is missing without an
+// error.
+//
+// The package does not know what the blocks are for.
 package pemfile
 
 import (
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
@@ -19,14 +23,18 @@ import (
 const (
 	begin = "-----BEGIN "
 	dash  = "-----"
-	mark  = "\ufeff" // byte order mark, with which editors begin a file, and which joined files have in their midst
+
+	// mark is the byte order mark. Editors put it in front of a file, and so joined files have it
+	// between two blocks.
+	mark = "\ufeff"
 )
 
-// lineEnds are what a line end has become in a variable of a shell, a .env file or JSON.
+// lineEnds replaces what a variable of a shell, a .env file or JSON makes of a line end.
 var lineEnds = strings.NewReplacer(`\r`, "\n", `\n`, "\n", mark, "")
 
-// Blocks returns the blocks of a PEM text, of which there may be none. Text around them is passed over, and so are blanks,
-// line ends and byte order marks, wherever they are or are missing. A binary file of certificates counts as their blocks.
+// Blocks returns the blocks of a PEM text. There may be none. It ignores text around the blocks,
+// and all blanks, line ends and byte order marks, which may also be missing. For a binary file of
+// certificates it returns a block for each of them.
 func Blocks(text string) ([]*pem.Block, error) {
 	text = fromUTF16(text)
 	if !strings.Contains(text, strings.TrimSpace(begin)) {
@@ -51,7 +59,7 @@ func Blocks(text string) ([]*pem.Block, error) {
 	return blocks, nil
 }
 
-// nextBlock reads a block behind its -----BEGIN.
+// nextBlock reads the rest of a block whose -----BEGIN has been read.
 func nextBlock(text string) (block *pem.Block, rest string, err error) {
 	label, after, ok := strings.Cut(text, dash)
 	if !ok || !isLabel(label) {
@@ -69,7 +77,8 @@ func nextBlock(text string) (block *pem.Block, rest string, err error) {
 	return block, rest, nil
 }
 
-// isLabel reports whether a text is a label of RFC 7468 §3, in capitals as all that exist. Errors show labels.
+// isLabel reports whether a text is a label of RFC 7468 §3, in capitals like all labels that
+// exist. Errors show labels, so nothing else may count as one.
 func isLabel(label string) bool {
 	for _, c := range label {
 		if (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune(" #/.-", c) {
@@ -79,7 +88,8 @@ func isLabel(label string) bool {
 	return label != ""
 }
 
-// cutHeaders splits the headers of RFC 1421 §4.6 off the body of a block. Encrypted keys of OpenSSL's own form have them.
+// cutHeaders splits the headers of RFC 1421 §4.6 off the body of a block. Encrypted keys in
+// OpenSSL's own form have such headers.
 func cutHeaders(body string) (headers map[string]string, encoded string) {
 	headers = make(map[string]string)
 	for {
@@ -92,12 +102,24 @@ func cutHeaders(body string) (headers map[string]string, encoded string) {
 	}
 }
 
-// withoutBlanks drops what stands between the characters of base64: a backslash is what is left of an escaped line end.
+// withoutBlanks drops what stands between the characters of base64. A backslash is what is left
+// of an escaped line end.
 func withoutBlanks(c rune) rune {
 	if unicode.IsSpace(c) || c == '\\' || c == '\u200b' {
 		return -1
 	}
 	return c
+}
+
+// ParseKey reads a private key in PKCS#8, PKCS#1 or SEC 1, whichever it is.
+func ParseKey(der []byte) (any, error) {
+	if key, err := x509.ParsePKCS8PrivateKey(der); err == nil {
+		return key, nil
+	}
+	if key, err := x509.ParsePKCS1PrivateKey(der); err == nil {
+		return key, nil
+	}
+	return x509.ParseECPrivateKey(der)
 }
 
 // CheckKey reports why the private key in a block cannot be used.

@@ -11,7 +11,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/pemfile"
 )
 
-// FuzzBlocks: of what encoding/pem reads as a whole the same is read, and no -----BEGIN line is passed over without an error.
+// FuzzBlocks: of what encoding/pem reads as a whole the same is read, and no -----BEGIN line is
+// passed over without an error.
 func FuzzBlocks(f *testing.F) {
 	block := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("0123456789")}))
 	legacy := "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n"

@@ -14,13 +14,13 @@ import (
 	"testing"
 )
 
-// API is a server that keeps every request as the bytes that came.
+// API is a server that keeps the bytes of each request.
 type API struct {
 	// Addr is host:port.
 	Addr string
 
-	// Answer returns the bytes of the response to a request, given the request's bytes. nil: 200
-	// with the body "ok". An empty answer closes the connection.
+	// Answer returns the bytes of the response to a request, given the bytes of the request. An
+	// empty answer closes the connection.
 	Answer func(request string) string
 
 	mu       sync.Mutex
@@ -28,7 +28,7 @@ type API struct {
 	conns    int
 }
 
-// HangUp at the end of an answer closes the connection behind it.
+// HangUp at the end of an answer closes the connection after it.
 const HangUp = "\x00hang up\x00"
 
 // OK is a response with a body.
@@ -39,7 +39,8 @@ func Response(status, header, body string) string {
 	return fmt.Sprintf("HTTP/1.1 %s\r\n%sContent-Length: %d\r\n\r\n%s", status, header, len(body), body)
 }
 
-// NewAPI runs an API until the test ends.
+// NewAPI runs an API until the test ends. If answer is nil, the API answers 200 with the body
+// "ok".
 func NewAPI(t testing.TB, answer func(request string) string) *API {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -3,82 +3,127 @@
 package rig
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
 	"net"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 )
 
-// Certificate is a certificate for localhost and 127.0.0.1 that nobody but itself has signed.
-type Certificate struct {
-	// File and KeyFile are PEM files of the certificate and of its key.
-	File, KeyFile string
-
-	// TLS is the certificate with its key.
-	TLS tls.Certificate
+// Identity is a certificate with its key.
+type Identity struct {
+	Cert *x509.Certificate
+	Key  crypto.Signer
+	PEM  string // the certificate
 }
 
-// NewCertificate makes a certificate that is valid for an hour.
-func NewCertificate(t testing.TB) *Certificate {
+// NewIdentity makes a certificate with a new EC key; see NewIdentityFor.
+func NewIdentity(t testing.TB, issuer *Identity, edit func(*x509.Certificate)) *Identity {
 	t.Helper()
-	c, err := WriteCertificate(t.TempDir())
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return NewIdentityFor(t, key, issuer, edit)
+}
+
+// NewIdentityFor makes a certificate for a key. issuer signs it; if issuer is nil, it is
+// self-signed. Without an edit it is a server's for localhost and 127.0.0.1.
+func NewIdentityFor(t testing.TB, key crypto.Signer, issuer *Identity, edit func(*x509.Certificate)) *Identity {
+	t.Helper()
+	id, err := sign(key, issuer, edit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func sign(key crypto.Signer, issuer *Identity, edit func(*x509.Certificate)) (*Identity, error) {
+	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
+	if err != nil {
+		return nil, err
+	}
+	tmpl := &x509.Certificate{
+		SerialNumber: serial,
+		Subject:      pkix.Name{CommonName: "test " + serial.Text(36)},
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().Add(time.Hour),
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		DNSNames:     []string{"localhost"},
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+
+		BasicConstraintsValid: true,
+	}
+	if edit != nil {
+		edit(tmpl)
+	}
+	parent, signer := tmpl, key
+	if issuer != nil {
+		parent, signer = issuer.Cert, issuer.Key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, parent, key.Public(), signer)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, err
+	}
+	return &Identity{cert, key, block("CERTIFICATE", der)}, nil
+}
+
+// AsCA makes a certificate that of an authority, without a subject alternative name.
+func AsCA(c *x509.Certificate) {
+	c.IsCA = true
+	c.KeyUsage = x509.KeyUsageCertSign
+	c.ExtKeyUsage, c.DNSNames, c.IPAddresses = nil, nil, nil
+}
+
+// AsClient makes a certificate that of a client without a host name.
+func AsClient(c *x509.Certificate) {
+	c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	c.DNSNames, c.IPAddresses = nil, nil
+}
+
+// WithoutName removes the subject alternative name, as `openssl req -x509` without -addext does.
+func WithoutName(c *x509.Certificate) { c.DNSNames, c.IPAddresses = nil, nil }
+
+// TLS returns what a server or a client presents: the certificate with its chain.
+func (i *Identity) TLS(chain ...*Identity) tls.Certificate {
+	c := tls.Certificate{Certificate: [][]byte{i.Cert.Raw}, PrivateKey: i.Key}
+	for _, other := range chain {
+		c.Certificate = append(c.Certificate, other.Cert.Raw)
 	}
 	return c
 }
 
-// WriteCertificate is NewCertificate with the files in a folder of the caller's.
-func WriteCertificate(dir string) (*Certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+// KeyPEM returns the private key in PKCS#8.
+func (i *Identity) KeyPEM(t testing.TB) string {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(i.Key)
 	if err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()),
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().Add(time.Hour),
-		DNSNames:     []string{"localhost"},
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		return nil, err
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, err
-	}
-	c := &Certificate{
-		File: filepath.Join(dir, "cert.pem"), KeyFile: filepath.Join(dir, "key.pem"),
-		TLS: tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key},
-	}
-	for file, block := range map[string]*pem.Block{
-		c.File:    {Type: "CERTIFICATE", Bytes: der},
-		c.KeyFile: {Type: "PRIVATE KEY", Bytes: pkcs8},
-	} {
-		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
-			return nil, err
-		}
-	}
-	return c, nil
+	return block("PRIVATE KEY", der)
 }
 
-// Pool returns the certificate as the only one that a client trusts.
-func (c *Certificate) Pool() *x509.CertPool {
-	pool := x509.NewCertPool()
-	leaf, err := x509.ParseCertificate(c.TLS.Certificate[0])
-	if err != nil {
-		panic(err) // x509 has made it
+func block(label string, der []byte) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: label, Bytes: der}))
+}
+
+// Pool returns a pool of certificates.
+func Pool(ids ...*Identity) *x509.CertPool {
+	p := x509.NewCertPool()
+	for _, id := range ids {
+		p.AddCert(id.Cert)
 	}
-	pool.AddCert(leaf)
-	return pool
+	return p
 }

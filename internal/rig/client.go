@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// Exchange sends bytes to an address on a connection of their own and returns the responses until
-// the server closes the connection, or until the last of want responses.
+// Exchange sends bytes to an address on a connection of their own. It returns the responses until
+// the server closes the connection, and want of them at most.
 func Exchange(t testing.TB, addr, request string, want int) []*Reply {
 	t.Helper()
 	replies, err := TryExchange(addr, request, want)
@@ -63,7 +63,7 @@ func TryExchange(addr, request string, want int) ([]*Reply, error) {
 	return replies, nil
 }
 
-// Get sends a GET with header lines that each end in CR LF, and returns the response.
+// Get sends a GET, with header lines that each end in CR LF, and returns the response.
 func Get(t testing.TB, addr, target, header string) *Reply {
 	t.Helper()
 	return Do(t, addr, "GET", target, header, "")
@@ -76,15 +76,16 @@ func Do(t testing.TB, addr, method, target, header, body string) *Reply {
 	if body != "" {
 		length = fmt.Sprintf("Content-Length: %d\r\n", len(body))
 	}
-	replies := Exchange(t, addr, fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\n%s%s\r\n%s", method, target, addr, header, length, body), 1)
+	request := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\n%s%s\r\n%s", method, target, addr, header, length, body)
+	replies := Exchange(t, addr, request, 1)
 	if len(replies) == 0 {
 		t.Fatalf("%s %s: no response", method, target)
 	}
 	return replies[0]
 }
 
-// Lines returns the lines of a request's head, sorted but for the first: Go writes header fields
-// in no order that matters.
+// Lines returns the lines of a request's head, all but the first sorted: Go writes header fields
+// in no fixed order.
 func Lines(request string) []string {
 	head, _, _ := strings.Cut(request, "\r\n\r\n")
 	lines := strings.Split(head, "\r\n")

@@ -6,16 +6,29 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"unicode/utf16"
 )
 
-// Save writes a file that is removed when the test ends, and returns its path.
-func Save(t testing.TB, content string) (path string) {
+// Save writes a file that the test removes at its end, and returns its path.
+func Save(t testing.TB, content string) string {
 	t.Helper()
-	path = filepath.Join(t.TempDir(), "file")
+	path := filepath.Join(t.TempDir(), "file.pem")
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// UTF16 returns a text as Windows writes it, with its byte order mark or without.
+func UTF16(text string, mark bool) string {
+	var out []byte
+	if mark {
+		out = []byte{0xff, 0xfe}
+	}
+	for _, unit := range utf16.Encode([]rune(text)) {
+		out = append(out, byte(unit), byte(unit>>8))
+	}
+	return string(out)
 }
 
 // Replace replaces a file at once, as an agent does that mounts secrets.

@@ -31,7 +31,7 @@ func Serve(t testing.TB, version string, handler http.Handler) (url string, cert
 		server.Start()
 	case "2", OverTLS:
 		certificate = NewCertificate(t)
-		server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate.TLS}}
+		server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate.TLS()}}
 		server.EnableHTTP2 = version == "2"
 		server.Config.Protocols.SetHTTP1(version == OverTLS)
 		server.Config.Protocols.SetHTTP2(version == "2")
@@ -56,7 +56,7 @@ func serveHTTP3(t testing.TB, handler http.Handler) (url string, certificate *Ce
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := &tls.Config{Certificates: []tls.Certificate{certificate.TLS}}
+	config := &tls.Config{Certificates: []tls.Certificate{certificate.TLS()}}
 	server := &http3.Server{Handler: handler, TLSConfig: http3.ConfigureTLSConfig(config)}
 	go func() { _ = server.Serve(conn) }()
 	t.Cleanup(func() {

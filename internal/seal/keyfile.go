@@ -23,9 +23,10 @@ func ReadKeyFile(file string) (*Key, error) {
 	return key, nil
 }
 
-// CreateKeyFile makes a key and stores it in a file that only its owner can read. If the file is there already, its key
-// is returned, and created is false. The file is never there without the whole key in it: a key that a crash has cut would
-// make everything that is sealed later unreadable.
+// CreateKeyFile makes a key and stores it in a file that only its owner can read. If the file
+// exists already, it returns the key in it, and created is false. The file never exists without
+// the whole key in it: after a crash that cut the key, nothing that was sealed with it could be
+// opened.
 func CreateKeyFile(file string) (key *Key, created bool, err error) {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return nil, false, fmt.Errorf("storing a new key: %w", err)
@@ -45,7 +46,7 @@ func CreateKeyFile(file string) (key *Key, created bool, err error) {
 	if err != nil {
 		return nil, false, fmt.Errorf("storing a new key: %w", err)
 	}
-	// Unlike a rename, a link never replaces a file that another process has made in the meantime.
+	// Unlike a rename, a link never replaces a file that another process has just made.
 	err = os.Link(tmp.Name(), file)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		err = copyNew(tmp.Name(), file) // a file system without links
@@ -58,7 +59,7 @@ func CreateKeyFile(file string) (key *Key, created bool, err error) {
 	return key, created, err
 }
 
-// copyNew copies a file to a name that must not be there yet.
+// copyNew copies a file to a name that must not exist yet.
 func copyNew(from, to string) error {
 	content, err := os.ReadFile(from)
 	if err != nil {

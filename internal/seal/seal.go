@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package seal encrypts what is kept outside of the process: values in a configuration.
+// Package seal encrypts what leaves the process: the records of connections in a storage, the
+// cookies and tickets of the console, and secret values in a configuration.
 //
-// It is AES-256-GCM from the standard library with a random nonce, and a key of its own for each sealed text, made by
-// HKDF-SHA-256 from a key of the ring and a random salt: so there is no number of texts after which a nonce could
-// repeat. Which key of the ring it was stands in front, in clear. What a text belongs to is authenticated with it, so
-// that a text cannot be moved to where another one belongs.
+// It uses AES-256-GCM from the standard library with a random nonce. Each sealed text has a key
+// of its own, which HKDF-SHA-256 makes from a key of the ring and a random salt: so there is no
+// number of texts after which a nonce could repeat. The id of the ring's key stands in front, in
+// clear. What a text belongs to (its context) is authenticated with it, so a text cannot be moved
+// to another place.
+//
+// The package knows neither Caddy nor what it seals.
 package seal
 
 import (
@@ -24,16 +28,17 @@ import (
 	"strings"
 )
 
+// Prefix is how a sealed value in a configuration begins.
+const Prefix = "sealed:v1:"
+
 const (
 	keySize  = 32
 	idSize   = 8
 	saltSize = 32
 	overhead = idSize + saltSize + 12 + 16 // and GCM's nonce and tag
 
-	// prefix is how a sealed value in a configuration begins.
-	prefix = "sealed:v1:"
-
-	// valueContext is what a sealed value is authenticated with: it may stand anywhere in any configuration.
+	// valueContext is the context of each sealed value: a value may stand anywhere in any
+	// configuration.
 	valueContext = "value"
 )
 
@@ -50,9 +55,11 @@ func NewKey() string {
 	return base64.StdEncoding.EncodeToString(secret[:])
 }
 
-// ParseKey reads a key: 32 bytes in base64, standard or URL-safe, with or without padding. Errors do not show the text.
+// ParseKey reads a key: 32 bytes in base64, standard or URL-safe, with or without padding. Errors
+// do not show the text.
 func ParseKey(text string) (*Key, error) {
-	text = strings.TrimRight(strings.TrimSpace(strings.TrimPrefix(text, "\ufeff")), "=") // editors on Windows begin files with a mark
+	// Editors on Windows begin files with a byte order mark.
+	text = strings.TrimRight(strings.TrimSpace(strings.TrimPrefix(text, "\ufeff")), "=")
 	secret, err := base64.RawStdEncoding.DecodeString(text)
 	if err != nil {
 		secret, err = base64.RawURLEncoding.DecodeString(text)
@@ -73,10 +80,10 @@ func ParseKey(text string) (*Key, error) {
 	return k, nil
 }
 
-// ID names the key; it says nothing about it.
+// ID is a name of the key that tells nothing about it.
 func (k *Key) ID() string { return hex.EncodeToString(k.id[:]) }
 
-// String keeps the key out of whatever formats it.
+// String keeps the key out of logs and errors.
 func (k *Key) String() string { return "key " + k.ID() }
 
 // GoString is String for %#v.
@@ -105,7 +112,7 @@ func NewRing(first *Key, others ...*Key) *Ring {
 	return &Ring{append([]*Key{first}, others...)}
 }
 
-// With returns a ring that also opens with another key.
+// With returns a ring that also opens what another key has sealed.
 func (r *Ring) With(key *Key) *Ring {
 	for _, k := range r.keys {
 		if *k == *key {
@@ -128,7 +135,7 @@ func (e *UnknownKeyError) Error() string {
 // ErrDamaged says that a sealed text was changed, cut, or belongs elsewhere.
 var ErrDamaged = errors.New("it is damaged, or was sealed for another place")
 
-// Seal encrypts a text. context says what the text belongs to; opening it takes the same.
+// Seal encrypts a text. context says what the text belongs to; Open needs the same context.
 func (r *Ring) Seal(plain []byte, context string) ([]byte, error) {
 	key := r.keys[0]
 	sealed := make([]byte, idSize+saltSize, len(plain)+overhead)
@@ -138,7 +145,8 @@ func (r *Ring) Seal(plain []byte, context string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return aead.Seal(sealed, nil, plain, []byte(context)), nil //nolint:gosec // G407: nil, since the cipher makes a random nonce itself
+	//nolint:gosec // G407: the nonce is nil, since the cipher makes a random one
+	return aead.Seal(sealed, nil, plain, []byte(context)), nil
 }
 
 // Open decrypts a text. It fails with an UnknownKeyError, or with ErrDamaged.
@@ -170,12 +178,12 @@ func (r *Ring) SealValue(plain []byte) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return prefix + base64.RawURLEncoding.EncodeToString(sealed), nil
+	return Prefix + base64.RawURLEncoding.EncodeToString(sealed), nil
 }
 
 // OpenValue opens a value that SealValue has made.
 func (r *Ring) OpenValue(text string) (string, error) {
-	encoded, ok := strings.CutPrefix(text, prefix)
+	encoded, ok := strings.CutPrefix(text, Prefix)
 	if !ok {
 		return "", ErrDamaged
 	}
@@ -187,8 +195,8 @@ func (r *Ring) OpenValue(text string) (string, error) {
 	return string(plain), err
 }
 
-// Names returns a name for something under each key, the first key's first: an HMAC, by which nobody without the key can
-// tell what it is the name of.
+// Names returns a name for something under each key, in the order of the keys. A name is an HMAC:
+// without the key nobody can tell what it stands for.
 func (r *Ring) Names(of string) []string {
 	names := make([]string, len(r.keys))
 	for i, key := range r.keys {
@@ -203,7 +211,8 @@ func (r *Ring) Names(of string) []string {
 	return names
 }
 
-// Knows returns the id of the key that a text was sealed with, and whether that key is in the ring.
+// Knows returns the id of the key that a text was sealed with, and whether that key is in the
+// ring.
 func (r *Ring) Knows(sealed []byte) (id string, known bool) {
 	if len(sealed) < idSize {
 		return "", false

@@ -57,7 +57,7 @@ func TestTwiceIsNotAlike(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a[len(prefix)+11:] == b[len(prefix)+11:] {
+	if a[len(Prefix)+11:] == b[len(Prefix)+11:] {
 		t.Error("the same text was sealed twice to the same")
 	}
 }
@@ -217,8 +217,8 @@ func FuzzParseKey(f *testing.F) {
 	})
 }
 
-// FuzzRing: a text that one ring has sealed opens in each that has the key, in any place of it, and in no other; a changed one in
-// none.
+// FuzzRing: a text that one ring has sealed opens in each that has the key, in any place of it,
+// and in no other; a changed one in none.
 func FuzzRing(f *testing.F) {
 	f.Add([]byte("secret"), "here", uint(0), byte(1))
 	f.Add([]byte{}, "", uint(3), byte(0))

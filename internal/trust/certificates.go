@@ -11,8 +11,9 @@ import (
 	"slices"
 )
 
-// certificatesOf returns the certificates of a block, or none if it is of another kind. Labels are those of RFC 7468 §5 and
-// §8, and of OpenSSL (PEM_read_bio_X509(3), "PEM ENCODING").
+// certificatesOf returns the certificates in a block, or none if the block is of another kind.
+// The labels are those of RFC 7468 §5 and §8, and of OpenSSL (PEM_read_bio_X509(3), "PEM
+// ENCODING").
 func certificatesOf(block *pem.Block) ([]*x509.Certificate, error) {
 	switch block.Type {
 	case "CERTIFICATE", "X509 CERTIFICATE":
@@ -37,8 +38,9 @@ var (
 	serverAuth = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 1}
 )
 
-// parseTrusted reads a certificate with OpenSSL's trust settings behind it (X509_CERT_AUX). Settings that say what this module
-// does with it anyway are of no account; others are not set aside in silence.
+// parseTrusted reads a certificate that OpenSSL's trust settings follow (X509_CERT_AUX). Settings
+// that trust the certificate for servers change nothing. All others are an error: they are not
+// ignored silently.
 func parseTrusted(der []byte) (*x509.Certificate, error) {
 	var raw asn1.RawValue
 	rest, err := asn1.Unmarshal(der, &raw)
@@ -62,7 +64,7 @@ func parseTrusted(der []byte) (*x509.Certificate, error) {
 	return cert, nil
 }
 
-// parsePKCS7 reads the certificates of a SignedData that has nothing but them (RFC 5652 §5.1).
+// parsePKCS7 reads the certificates of a SignedData that signs nothing (RFC 5652 §5.1).
 func parsePKCS7(der []byte) ([]*x509.Certificate, error) {
 	var outer struct {
 		Type    asn1.ObjectIdentifier
@@ -72,7 +74,7 @@ func parsePKCS7(der []byte) ([]*x509.Certificate, error) {
 		Version      int
 		Digests      asn1.RawValue
 		Encapsulated asn1.RawValue
-		Certificates asn1.RawValue // [0] IMPLICIT, without which there are none
+		Certificates asn1.RawValue // [0] IMPLICIT; missing if there are none
 	}
 	if _, err := asn1.Unmarshal(der, &outer); err != nil {
 		return nil, errors.New("the PKCS#7 cannot be read")

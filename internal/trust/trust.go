@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package trust reads the certificates that stand in the place of the system's for one server, and the client certificate
-// that may come with them.
+// Package trust reads the PEM of the option self_signed_cert: the certificates that one server is
+// trusted by, in place of the system's, and the client certificate that may come with them. It
+// knows no transport.
 package trust
 
 import (
@@ -21,17 +22,17 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// opensslLine makes a certificate that Go accepts for a server.
+// opensslLine is a command that makes a certificate that Go accepts for a server.
 const opensslLine = `openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 365 ` +
 	`-keyout key.pem -out cert.pem -subj "/CN=api.example.com" -addext "subjectAltName=DNS:api.example.com"`
 
-// Trust is what a PEM holds.
+// Trust is the content of a PEM.
 type Trust struct {
 	Roots  []*x509.Certificate
-	Client *tls.Certificate // nil: the PEM holds no private key
+	Client *tls.Certificate // nil if the PEM holds no private key
 }
 
-// Load reads the PEM that a configured value is, or that is in the file that it names.
+// Load reads a PEM. The configured value is the text of the PEM, or the name of its file.
 func Load(ctx caddy.Context, option, configured string) (*Trust, error) {
 	text, err := value.Unseal(ctx, option, configured)
 	if err != nil {
@@ -100,7 +101,8 @@ func parse(text string) (*Trust, error) {
 	return t, nil
 }
 
-// noCertificate is the error of a PEM that has other blocks only.
+// noCertificate returns the error for a PEM without a certificate. labels are those of its
+// blocks.
 func noCertificate(labels []string) error {
 	found := ""
 	if len(labels) > 0 {
@@ -110,8 +112,9 @@ func noCertificate(labels []string) error {
 		found, opensslLine)
 }
 
-// refusedByGo reports whether a certificate is of no use as a root nor as a server's: self-signed, no CA, and without a
-// subject alternative name, since crypto/x509 does not read the common name as a host.
+// refusedByGo reports whether a certificate can be neither a root nor a server's: it is
+// self-signed, of no authority, and without a subject alternative name. crypto/x509 does not read
+// the common name as a host.
 func refusedByGo(cert *x509.Certificate) bool {
 	selfSigned := bytes.Equal(cert.RawIssuer, cert.RawSubject) &&
 		cert.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature) == nil
@@ -119,23 +122,21 @@ func refusedByGo(cert *x509.Certificate) bool {
 	return selfSigned && !cert.IsCA && names == 0
 }
 
+// parseClientKey reads the private key in a block. As in tls.X509KeyPair, the block's label does
+// not matter.
 func parseClientKey(block *pem.Block) (any, error) {
 	if err := pemfile.CheckKey(block); err != nil {
 		return nil, err
 	}
-	if key, err := x509.ParsePKCS8PrivateKey(block.Bytes); err == nil {
-		return key, nil
+	key, err := pemfile.ParseKey(block.Bytes)
+	if err != nil {
+		return nil, errors.New("the private key in the PEM cannot be read; make it again with `openssl pkey`")
 	}
-	if key, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
-		return key, nil
-	}
-	if key, err := x509.ParseECPrivateKey(block.Bytes); err == nil {
-		return key, nil
-	}
-	return nil, errors.New("the private key in the PEM cannot be read; make it again with `openssl pkey`")
+	return key, nil
 }
 
-// clientCertificate returns the certificate that belongs to key, with the others as its chain.
+// clientCertificate returns the certificate that belongs to a key. All other certificates but
+// roots are its chain.
 func clientCertificate(certs []*x509.Certificate, key any) (*tls.Certificate, error) {
 	for i, cert := range certs {
 		if !samePublicKey(cert.PublicKey, key) {
@@ -143,7 +144,7 @@ func clientCertificate(certs []*x509.Certificate, key any) (*tls.Certificate, er
 		}
 		client := &tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert}
 		for j, other := range certs {
-			// A root is known to whoever verifies; sending it is of no use.
+			// Whoever verifies a chain has its root already.
 			if j != i && !bytes.Equal(other.RawIssuer, other.RawSubject) {
 				client.Certificate = append(client.Certificate, other.Raw)
 			}

@@ -12,17 +12,18 @@ import (
 	"strings"
 )
 
-// maxFile is how much Caddy reads of a file for a placeholder.
+// maxFile is the most that Caddy reads of a file for a placeholder.
 const maxFile = 1 << 20
 
-// plainText returns a value of a file or a variable without the byte order mark that editors on Windows put in front of it: no
-// secret begins with one. It returns false for UTF-16, of which no header field could be made.
+// plainText returns the value of a file or a variable without the byte order mark that editors on
+// Windows put in front. No secret begins with such a mark. It returns false for UTF-16, which
+// cannot become a header field.
 func plainText(val string) (string, bool) {
 	return strings.TrimPrefix(val, "\ufeff"), !IsUTF16(val)
 }
 
-// IsUTF16 reports whether a text is UTF-16, as some programs on Windows write it: it begins with the mark, or each of its
-// characters has a byte that is zero.
+// IsUTF16 reports whether a text is UTF-16, as some programs on Windows write it: it begins with
+// the byte order mark, or one byte of each of its characters is zero.
 func IsUTF16(text string) bool {
 	if strings.HasPrefix(text, "\xff\xfe") || strings.HasPrefix(text, "\xfe\xff") {
 		return strings.Contains(text, "\x00")
@@ -37,8 +38,8 @@ func IsUTF16(text string) bool {
 	return half > 0 && (zeros[0] == 0 && zeros[1] == half || zeros[0] >= half && zeros[1] == 0)
 }
 
-// fileContent returns what {file.*} stands for, as Caddy's own placeholder does, which logs the name of a file that it cannot
-// read. The name may be a secret that was written in its place.
+// fileContent returns the value of {file.*}, the same as Caddy's own placeholder. Caddy logs the
+// name of a file that it cannot read, and the name may be a secret that was written in its place.
 func fileContent(name string) (string, error) {
 	file, err := os.Open(name)
 	if err != nil {
@@ -52,8 +53,8 @@ func fileContent(name string) (string, error) {
 	return strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r"), nil
 }
 
-// fileError says why a file has no value, in the system's own words but for the name, which may be a secret. err is nil if the file is
-// empty.
+// fileError says why a file has no value, in the system's own words but without the file's name,
+// which may be a secret. err is nil if the file is empty.
 func fileError(name string, err error) error {
 	if err == nil {
 		return errors.New("the file is empty")

@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// ResolvePEM returns the PEM text that a value is, or that is in the file that it names.
+// ResolvePEM returns a PEM text. The value is the text itself, or the name of its file.
 func ResolvePEM(option, text string) (string, error) {
 	resolved, err := Resolve(option, text)
 	if err != nil {
@@ -28,14 +28,14 @@ func ResolvePEM(option, text string) (string, error) {
 	return string(content), nil
 }
 
-// isContent reports whether a value is what stands in a file: a PEM, the same in base64, a text of several lines or one that is
-// binary. No name of a file is like that.
+// isContent reports whether a value is the content of a file, and not its name: a PEM, a PEM in
+// base64, a text of several lines, or a binary text.
 func isContent(val string) bool {
 	return strings.Contains(val, "-----BEGIN") || strings.HasPrefix(val, "LS0tLS1CRUdJTi") || strings.ContainsAny(val, "\x00\n")
 }
 
-// readError is the error of reading a file. It shows the name only if that is one: it may be a key that has lost its BEGIN
-// line.
+// readError returns the error for a file that cannot be read. It shows the name only if it looks
+// like one: it may be a key that has lost its BEGIN line.
 func readError(err error, name string) error {
 	named := isPath(name) || slices.Contains([]string{".pem", ".crt", ".cer", ".key"}, filepath.Ext(name))
 	if pathErr, ok := errors.AsType[*fs.PathError](err); ok && !named {

@@ -12,14 +12,15 @@ import (
 	"unicode/utf8"
 )
 
-// Errors and logs show a word of a configuration only if it is one that is known, or nearly one: anything else could be a
-// secret that stands in the wrong place. Of those they tell the shape.
+// Errors and logs show a word of a configuration only if it is a known word, or nearly one. Any
+// other word could be a secret that stands in the wrong place, so they tell its shape only.
 
-// fieldWords are words that people try in the place of those that are possible.
+// fieldWords are words of the field that people try as the value of an option.
 var fieldWords = strings.Fields("admins always body client_secret_jwt cookie daily device_code expires form header implicit jwt none off " +
 	"password path place plain private_key_jwt query realm refresh_token scope soon weekly")
 
-// Quote returns a word in quotes if it is one of the known words or a slip of one, else its shape.
+// Quote returns a word in quotes if it is a known word or a misspelling of one, and otherwise its
+// shape.
 func Quote(word string, known ...string) string {
 	if isNear(word, known) || slices.Contains(fieldWords, word) {
 		return fmt.Sprintf("%q", word)
@@ -35,7 +36,7 @@ func Mention(word string, known ...string) string {
 	return "(" + Shape(word) + ")"
 }
 
-// tooShort is up to where no text is a secret.
+// tooShort is the length up to which no text is a secret.
 const tooShort = 3
 
 // Shape says what a text is like without showing it, unless it is too short to be a secret.
@@ -52,8 +53,8 @@ func Shape(text string) string {
 	return fmt.Sprintf("%s of %d characters", kind, n)
 }
 
-// Label returns the name of an option and of what it is for, as errors begin with it: header X-Tenant. The latter is shown if
-// it is known.
+// Label returns the beginning of an error about an option for something: header X-Tenant. The
+// name of that thing is shown if it is known.
 func Label(option, name string, known bool) string {
 	if known || len(name) <= tooShort {
 		return option + " " + name
@@ -61,7 +62,7 @@ func Label(option, name string, known bool) string {
 	return option + " (" + Shape(name) + ")"
 }
 
-// isNear reports whether a word is known, or one or two slips of the hand away from one that is.
+// isNear reports whether a word is known, or one or two typing errors away from a known word.
 func isNear(word string, known []string) bool {
 	return slices.ContainsFunc(known, func(k string) bool {
 		if strings.EqualFold(word, k) {
@@ -75,7 +76,8 @@ func isNear(word string, known []string) bool {
 	})
 }
 
-// Nearest returns the known word that a word is a slip of, or of which it is a part that no other has, or "".
+// Nearest returns the known word that a word is a misspelling of, or the only known word that has
+// it as a part, or "".
 func Nearest(word string, known ...string) string {
 	nearest, least := "", len(word)
 	for _, k := range known {
@@ -97,7 +99,8 @@ func Nearest(word string, known ...string) string {
 	return nearest
 }
 
-// distance counts the letters that are added, left out, changed, or swapped with the next, between two words.
+// distance counts the letters that are added, left out, changed, or swapped with the next letter
+// between two words.
 func distance(a, b string) int {
 	before, last := []int(nil), make([]int, len(b)+1)
 	for j := range last {
@@ -121,18 +124,19 @@ func distance(a, b string) int {
 	return last[len(b)]
 }
 
-// variable matches the names that people give to environment variables. Keys in capitals have digits between letters.
+// variable matches the names that people give to environment variables. Unlike these names, a key
+// in capitals has digits between its letters.
 var variable = regexp.MustCompile(`^[A-Z]+[0-9]*(_[A-Z]+[0-9]*|_[0-9]{1,3})*$`)
 
-// customField matches header fields that no standard knows.
+// customField matches the names of header fields that no standard defines.
 var customField = regexp.MustCompile(`^[Xx](-[A-Za-z]{1,16}){1,4}$`)
 
 // placeholderWords are the words of Caddy's own placeholders.
 var placeholderWords = strings.Fields("arch auth client cookie dir ext file header hostname http id host hostport labels method now os " +
 	"orig_uri orig_method orig_path path port query remote request reverse_proxy scheme slash system tenant time tls unix uri user uuid vars wd")
 
-// ShowPlaceholder returns a placeholder with what can be shown of its key: what is Caddy's own, the name of a variable that looks
-// like one, and the path of a file.
+// ShowPlaceholder returns a placeholder with the part of its key that may be shown: Caddy's own
+// words, a variable's name that looks like one, and the path of a file.
 func ShowPlaceholder(key string) string {
 	kind, name, _ := strings.Cut(key, ".")
 	switch {
@@ -155,11 +159,11 @@ func ShowPlaceholder(key string) string {
 	return "{" + key + "}"
 }
 
-// plainPath matches paths of plain words: of a short one in the root, or of several.
+// plainPath matches paths of plain words: one short word in the root, or several words.
 var plainPath = regexp.MustCompile(`^(/[a-z]{1,8}|(/[a-z][a-z_.-]{0,23}[0-9]{0,2}){2,})$`)
 
-// isPath reports whether a text is the path of a file: one of plain words, or in a folder that exists, other than the root. A key
-// in base64 may begin with a slash too.
+// isPath reports whether a text is the path of a file: a path of plain words, or one in a folder
+// that exists and is not the root. A key in base64 may begin with a slash too.
 func isPath(text string) bool {
 	if plainPath.MatchString(text) {
 		return true

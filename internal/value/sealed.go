@@ -6,21 +6,22 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/caddyserver/caddy/v2"
 )
 
-// Sealed is how a value begins that `caddy authenticated-api seal` has made.
-const Sealed = "sealed:v1:"
+// IsSealed reports whether a value is one that `caddy authenticated-api seal` has made.
+func IsSealed(text string) bool { return strings.HasPrefix(text, seal.Prefix) }
 
-// Opener opens sealed values. The app authenticated_api is one; it holds the keys.
+// Opener opens sealed values. The app authenticated_api, which holds the keys, is one.
 type Opener interface {
 	OpenSealed(text string) (string, error)
 }
 
-// Unseal returns text, or what is in it if it is a sealed value: with its braces escaped, since what was sealed holds no
-// placeholders. Modules call it before they resolve a value.
+// Unseal returns the text in a sealed value, and any other text as it is. It escapes the braces
+// of a sealed text, which holds no placeholders. Modules call it before they resolve a value.
 func Unseal(ctx caddy.Context, option, text string) (string, error) {
-	if !strings.HasPrefix(text, Sealed) {
+	if !IsSealed(text) {
 		return text, nil
 	}
 	app, err := ctx.App("authenticated_api")
@@ -50,7 +51,7 @@ func UnsealAll(ctx caddy.Context, option string, texts ...*string) error {
 	return nil
 }
 
-// Literal returns the text that Unseal has returned for a sealed value as it was sealed.
+// Literal undoes the escapes of Unseal.
 func Literal(text string) string { return strings.NewReplacer(`\{`, "{", `\}`, "}").Replace(text) }
 
 var braces = strings.NewReplacer("{", `\{`, "}", `\}`)

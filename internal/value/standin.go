@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// What stands in the place of a secret is either the secret or what Caddy puts there. A text that
-// another program would replace, or a person should have, is neither: it is sent as it stands, and
-// the API says 401.
+// In place of a secret a configuration has either the secret, or a placeholder that Caddy
+// replaces. A text that another program should have replaced, or a person, is neither: Caddy
+// would send it as it is, and the API would answer 401.
 
 // CheckSecret reports why a value, as it is written or as it was resolved, is no secret.
 func CheckSecret(option, text string) error {
@@ -31,8 +31,8 @@ func CheckWritten(option, text string) error {
 	return Check(option, text)
 }
 
-// CheckVariable is CheckSecret for a value that need not be a secret: it reports variables of a
-// shell only, and what has remained of a placeholder.
+// CheckVariable is CheckSecret for a value that need not be a secret. It reports only variables
+// of another program, and what is left of a placeholder.
 func CheckVariable(option, text string) error {
 	for _, word := range []string{text, lastWord(text)} {
 		if why := variableOfAnother(word); why != "" {
@@ -42,13 +42,13 @@ func CheckVariable(option, text string) error {
 	return nil
 }
 
-// lastWord returns what stands behind a scheme.
+// lastWord returns what follows a scheme.
 func lastWord(text string) string { return text[strings.LastIndexByte(text, ' ')+1:] }
 
 // IsLiteral reports whether a value stands in the configuration as it is: it has no placeholder,
 // and is not sealed.
 func IsLiteral(text string) bool {
-	if text == "" || strings.HasPrefix(text, Sealed) {
+	if text == "" || IsSealed(text) {
 		return false
 	}
 	parts, err := parse("", text)
@@ -56,8 +56,9 @@ func IsLiteral(text string) bool {
 }
 
 var (
-	// shellVariable matches $NAME, ${NAME}, ${NAME:-default}, %NAME%, $env:NAME, $$NAME, #{NAME}, @NAME@, __NAME__,
-	// %(NAME)s, env.NAME, process.env.NAME, and env:NAME. Lower-case names count where they are marked on both sides.
+	// shellVariable matches $NAME, ${NAME}, ${NAME:-default}, %NAME%, $env:NAME, $$NAME, #{NAME},
+	// @NAME@, __NAME__, %(NAME)s, env.NAME, process.env.NAME, and env:NAME. Names in lower case
+	// count where both sides are marked.
 	shellVariable = regexp.MustCompile(`^(?:\$\$?([A-Z][A-Z0-9_]{2,})|[$#]\{([A-Za-z_][A-Za-z0-9_]*)(?:[:?+-].*)?\}|%([A-Za-z_][A-Za-z0-9_]{2,})%|` +
 		`\$[Ee][Nn][Vv]:([A-Za-z_][A-Za-z0-9_]*)|\$\$?([a-z]+(?:_[a-z]+)+|token|secret|password|key|apikey)|@([A-Z][A-Z0-9_]{2,})@|__([A-Z][A-Z0-9_]{2,}?)__|` +
 		`%\(([A-Za-z_][A-Za-z0-9_]*)\)s|(?:process\.)?env[.:]([A-Za-z_][A-Za-z0-9_]*))$`)
@@ -65,12 +66,14 @@ var (
 	// dollarPlaceholder matches a placeholder with a shell's $ in front.
 	dollarPlaceholder = regexp.MustCompile(`^\$\{(env|file)\.[^{}]*\}$`)
 
-	// openPlaceholder matches a placeholder whose end is missing, closedByMore one with what ends a line elsewhere.
+	// openPlaceholder matches a placeholder without its end. closedByMore matches one with a
+	// character that ends a line in other languages.
 	openPlaceholder = regexp.MustCompile(`^\{\$?(env|file)\.[^{}]*$`)
 	closedByMore    = regexp.MustCompile(`^\{(env|file)\.[^{}]*\}[;,]$`)
 )
 
-// variableOfAnother says why a text is what another program replaces, or what has remained of a placeholder; else "".
+// variableOfAnother says what is wrong with a text that only another program would replace, or
+// that is the rest of a placeholder. It returns "" for any other text.
 func variableOfAnother(text string) string {
 	if m := shellVariable.FindStringSubmatch(text); m != nil {
 		name := strings.Join(m[1:], "")
@@ -92,21 +95,23 @@ func variableOfAnother(text string) string {
 }
 
 var (
-	// instruction matches what documentation has in the place of a secret: your-api-key, INSERT_TOKEN_HERE, REPLACE_ME.
+	// instruction matches what documentation writes in place of a secret: your-api-key,
+	// INSERT_TOKEN_HERE, REPLACE_ME.
 	instruction = regexp.MustCompile(`(?i)^(<[^<>]*>|\[[a-z_ -]*(token|key|secret|password)[a-z_ -]*\]|` +
 		`(your|insert|enter|paste|put|replace)[a-z_ -]*(token|key|secret|pass|password|credentials?|here|id|user|username|name|me|value)([_ -]here)?)$`)
 
-	// leftOut matches dots and crosses: sk-..., ghp_xxxxxxxx, ********.
+	// leftOut matches a secret that documentation has left out: sk-..., ghp_xxxxxxxx, ********.
 	leftOut = regexp.MustCompile(`(?i)^(.{0,16}(\.\.\.|…)|[a-z_-]{0,12}x{6,}|x{3,}|\*{3,})$`)
 
-	// pathOfFile matches the path of a file, as a volume of secrets has it.
+	// pathOfFile matches the path of a file in a volume of secrets.
 	pathOfFile = regexp.MustCompile(`^(file:(//)?|@)?(\.{0,2}|~)(/[a-z][a-z0-9_.-]{0,31}){2,}$`)
 )
 
-// standIn says what stands in the place of a secret, or "".
+// standIn says what is wrong with a text that stands in place of a secret. It returns "" for any
+// other text.
 func standIn(text string) string {
 	switch {
-	case strings.HasPrefix(text, Sealed):
+	case IsSealed(text):
 		return ""
 	case strings.HasPrefix(text, "$(") || len(text) > 2 && text[0] == '`' && text[len(text)-1] == '`':
 		return "Caddy runs no commands; have the command write a file, and write {file./path}"
@@ -121,7 +126,7 @@ func standIn(text string) string {
 	}
 }
 
-// quoted reports whether a text stands in quotes that are none to Caddy.
+// quoted reports whether a text stands in quotes that Caddy does not read as such.
 func quoted(text string) bool {
 	for _, pair := range []string{"''", "“”", "„“", "‘’", "«»"} {
 		runes := []rune(pair)

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package value reads the values of a configuration: it finds placeholders, resolves the global ones when the
-// configuration loads, and leaves those of a request for later.
+// Package value reads the values of a configuration. It finds placeholders, resolves the global
+// ones when the configuration loads, and leaves those of a request for later. It also decides
+// what errors and logs may show of a value.
 //
-// Caddy's own Replacer is not enough for secrets. It turns an unset variable into an empty secret without an error,
-// blanks what it does not know, eats braces that belong to a password, and its errors quote the value. It would also
-// expand a second time what a first expansion has brought in.
+// Caddy's own Replacer is not enough for secrets. It turns an unset variable into an empty secret
+// without an error, replaces unknown placeholders by nothing, drops braces that belong to a
+// password, and its errors quote the value. It would also expand again what a first expansion has
+// brought in.
+//
+// The package knows no option by name.
 package value
 
 import (
@@ -18,8 +22,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// Template is a text with placeholders that are filled in for each request. Global placeholders in it have been
-// resolved. What fills a placeholder is never expanded itself.
+// Template is a text with placeholders that are filled in for each request. Its global
+// placeholders are resolved already. The value of a placeholder is never expanded itself.
 type Template struct {
 	parts   []part
 	secrets []string
@@ -31,7 +35,7 @@ type part struct {
 	placeholder bool
 }
 
-// Check reports what can be known to be wrong with a value without resolving it.
+// Check reports what is wrong with a value, as far as that is known without resolving it.
 func Check(option, text string) error {
 	_, err := parse(option, text)
 	return err
@@ -58,14 +62,15 @@ func CheckLiteral(option, text string) error {
 	return nil
 }
 
-// Resolve returns text with every placeholder replaced by its value as of now. A placeholder that is unset, empty,
-// unknown or made for requests is an error. Errors name the option and the placeholder, never a value.
+// Resolve returns text with each placeholder replaced by its present value. A placeholder that is
+// unset, empty, unknown or made for requests is an error. Errors name the option and the
+// placeholder, never a value.
 func Resolve(option, text string) (string, error) {
 	parts, err := parse(option, text)
 	if err != nil {
 		return "", err
 	}
-	if strings.HasPrefix(text, Sealed) {
+	if IsSealed(text) {
 		return "", fmt.Errorf("%s: a sealed value cannot be opened here", option)
 	}
 	repl := caddy.NewReplacer()
@@ -84,7 +89,8 @@ func Resolve(option, text string) (string, error) {
 	return sb.String(), nil
 }
 
-// ResolveLine is Resolve for a value that must not be empty and becomes part of an HTTP field or of a URL.
+// ResolveLine is Resolve for a value that must not be empty, and becomes part of an HTTP field or
+// of a URL.
 func ResolveLine(option, text string) (string, error) {
 	val, err := Resolve(option, text)
 	if err != nil {
@@ -102,7 +108,8 @@ func ResolveLine(option, text string) (string, error) {
 	return val, nil
 }
 
-// ReadsFile reports whether text has a {file.*} placeholder: its value may change while the configuration lives.
+// ReadsFile reports whether text has a {file.*} placeholder: then its value may change while the
+// configuration runs.
 func ReadsFile(text string) bool {
 	parts, err := parse("", text)
 	if err != nil {
@@ -116,13 +123,13 @@ func ReadsFile(text string) bool {
 	return false
 }
 
-// NamesFile reports whether the text of a PEM option, which ResolvePEM reads, leaves it to a file what the PEM is.
+// NamesFile reports whether the PEM of an option that ResolvePEM reads is in a file.
 func NamesFile(text string) bool { return ReadsFile(text) || !strings.Contains(text, "-----BEGIN") }
 
-// Parse makes a template of text. {env.*}, {file.*} and {system.*} are resolved here; all others are left for each
-// request.
+// Parse makes a template of text. It resolves {env.*}, {file.*} and {system.*}, and leaves all
+// other placeholders for each request.
 func Parse(option, text string) (*Template, error) {
-	if strings.HasPrefix(text, Sealed) {
+	if IsSealed(text) {
 		resolved, err := Resolve(option, text)
 		if err != nil {
 			return nil, err
@@ -158,10 +165,10 @@ func Parse(option, text string) (*Template, error) {
 	return t, nil
 }
 
-// Secrets returns what {env.*} and {file.*} have brought into the template.
+// Secrets returns the values of {env.*} and {file.*} in the template, and those of sealed texts.
 func (t *Template) Secrets() []string { return t.secrets }
 
-// Static returns the text and true if nothing in it depends on a request.
+// Static returns the text, and true if nothing in it depends on a request.
 func (t *Template) Static() (string, bool) {
 	switch {
 	case len(t.parts) == 0:
@@ -194,7 +201,7 @@ func (t *Template) Expand(repl *caddy.Replacer) string {
 	return sb.String()
 }
 
-// ExpandAll is Expand that returns false if a placeholder is unknown or empty.
+// ExpandAll is Expand, but returns false if a placeholder is unknown or empty.
 func (t *Template) ExpandAll(repl *caddy.Replacer) (string, bool) {
 	var sb strings.Builder
 	for _, p := range t.parts {
@@ -213,7 +220,8 @@ func (t *Template) ExpandAll(repl *caddy.Replacer) (string, bool) {
 	return sb.String(), true
 }
 
-// ParseDuration reads Go's form (and Caddy's "d" for days), or a bare number of seconds. It must be positive.
+// ParseDuration reads a duration in Go's form, with Caddy's "d" for days, or a bare number of
+// seconds. The duration must be positive.
 func ParseDuration(option, text string) (time.Duration, error) {
 	var dur time.Duration
 	const limit = int64(1 << 62 / time.Second)
@@ -228,7 +236,8 @@ func ParseDuration(option, text string) (time.Duration, error) {
 	return dur, nil
 }
 
-// parse splits text at its placeholders. A brace that stands for itself is written \{ or \}, as everywhere in Caddy.
+// parse splits text at its placeholders. A brace that stands for itself is written \{ or \}, as
+// everywhere in Caddy.
 func parse(option, text string) ([]part, error) {
 	if strings.Contains(text, "{{") {
 		return nil, fmt.Errorf("%s: {{…}} is not replaced by anything; Caddy's placeholders have one brace: "+
@@ -273,7 +282,8 @@ func parse(option, text string) ([]part, error) {
 var errNotAPlaceholder = errors.New(`what stands between { and } is no placeholder of Caddy's; ` +
 	`write \{ and \} for braces that belong to the value`)
 
-// checkKey refuses what cannot be the name of a placeholder. It does not quote the key: it may be part of a password.
+// checkKey refuses what cannot be the name of a placeholder. Its errors do not quote the key,
+// which may be part of a password.
 func checkKey(option, key string) error {
 	if strings.HasPrefix(key, "$") {
 		return fmt.Errorf("%s: {$…} is replaced in a Caddyfile only; use {env.NAME}", option)
@@ -293,14 +303,14 @@ func checkKey(option, key string) error {
 	return nil
 }
 
-// isGlobal reports whether a placeholder has one value for all requests. {time.*} exists without a request too, but
-// who writes it means the time of the request.
+// isGlobal reports whether a placeholder has one value for all requests. {time.*} exists without
+// a request too, but whoever writes it means the time of the request.
 func isGlobal(key string) bool {
 	return strings.HasPrefix(key, "env.") || strings.HasPrefix(key, "file.") || strings.HasPrefix(key, "system.")
 }
 
-// isShorthand reports whether a placeholder is what caddyserver/caddy makes of {file.<word>} in a Caddyfile before any
-// directive sees it. Two of that form exist.
+// isShorthand reports whether a placeholder is what Caddy makes of {file.<word>} in a Caddyfile
+// before any directive sees it. Two real placeholders have that form.
 func isShorthand(key string) bool {
 	word, ok := strings.CutPrefix(key, "http.request.uri.path.file.")
 	return ok && word != "base" && word != "ext"
@@ -311,6 +321,8 @@ func shorthandError(option string) error {
 		"give the absolute path, {file./run/secrets/name}", option)
 }
 
+// global returns the value of a global placeholder.
+// global returns the value of a global placeholder.
 func global(repl *caddy.Replacer, option, key string) (string, error) {
 	switch {
 	case isShorthand(key):

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -114,7 +115,7 @@ func TestResolveErrors(t *testing.T) {
 		{"password with braces", "a{" + secret + "}", `\{`},
 		{"password with braces and a dot", "a{b!" + secret + ".c}", `\{`},
 		{"escape inside of braces", `{` + secret + `\}`, `\{`},
-		{"sealed", Sealed + secret, "sealed"},
+		{"sealed", seal.Prefix + secret, "sealed"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -283,8 +284,9 @@ func TestParseErrors(t *testing.T) {
 		{"unknown system", "{system.nothing}", "no placeholder"},
 		{"moustache", secret + "{{a.b}}", "one brace"},
 		{"undotted", "{" + secret + "}", "no placeholder"},
-		{"sealed", Sealed + secret, "sealed"},
-		// A Caddyfile makes this of {file.token}. Left for the request it would be empty, and nothing would be sent.
+		{"sealed", seal.Prefix + secret, "sealed"},
+		// A Caddyfile makes this of {file.token}. Left for the request it would be empty, and
+		// nothing would be sent.
 		{"shorthand", "Key {http.request.uri.path.file.token}", "{file./run/secrets/name}"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -352,7 +354,7 @@ func FuzzParse(f *testing.F) {
 			if s, ok := tmpl.Static(); !ok || s != text || got != text {
 				t.Fatalf("%q became %q", text, got)
 			}
-			if strings.HasPrefix(text, Sealed) {
+			if IsSealed(text) {
 				t.Fatal("a sealed value passed as it stands")
 			}
 		}

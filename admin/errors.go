@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package authenticatedapi
+package admin
 
 import (
 	"context"
@@ -14,8 +14,9 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// connectionError makes an error of package oauth one of the admin API. What it does not know is not shown, since a storage
-// module may write anything into its errors; the log has it. subject is the connection.
+// connectionError turns an error of package oauth into one of the admin API. subject is the
+// connection. An error of an unknown kind is not shown, since a storage module may write anything
+// into its errors; the log has it.
 func connectionError(h http.Header, subject string, err error) error {
 	if known, ok := errors.AsType[caddy.APIError](err); ok {
 		return known
@@ -57,7 +58,7 @@ func connectionError(h http.Header, subject string, err error) error {
 	return out
 }
 
-// authorizationReason says in words why an account must be connected.
+// authorizationReason says why an account must be connected.
 func authorizationReason(e *oauth.AuthorizationError) string {
 	words := map[string]string{
 		oauth.ReasonNotConnected: "nobody has done so",

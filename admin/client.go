@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package authenticatedapi
+package admin
 
 import (
 	"bytes"
@@ -15,27 +15,29 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 )
 
-// maxAnswer bounds what is read of the running Caddy's answer: some hundred thousand connections fit.
+// maxAnswer is the longest answer of the running Caddy that is read. Some hundred thousand
+// connections fit.
 const maxAnswer = 64 << 20
 
+// addressFlag gives a command the flag --address.
 func addressFlag(cmd *cobra.Command, address *string) {
 	cmd.Flags().StringVar(address, "address", "", "The address of the running Caddy's admin endpoint")
 }
 
-// askAdmin sends a request to this module's part of a running Caddy's admin endpoint, and returns the answer. body is nil
-// for none.
-func askAdmin(address, method, path string, body []byte) ([]byte, error) {
+// ask sends a request to this module's part of a running Caddy's admin endpoint, and returns the
+// answer. body is nil for a request without one.
+func ask(address, method, path string, body []byte) ([]byte, error) {
 	admin, err := caddycmd.DetermineAdminAPIAddress(address, nil, "", "")
 	if err != nil {
 		return nil, fmt.Errorf("finding the admin endpoint: %w", err)
 	}
-	var reader io.Reader // AdminAPIRequest takes a nil one for no body
+	var reader io.Reader // AdminAPIRequest sends no body if the reader is nil
 	if body != nil {
 		reader = bytes.NewReader(body)
 	}
-	res, err := caddycmd.AdminAPIRequest(admin, method, adminPath+path, nil, reader)
+	res, err := caddycmd.AdminAPIRequest(admin, method, basePath+path, nil, reader)
 	if err != nil {
-		return nil, fmt.Errorf("asking the running Caddy at %s: %w", printable(admin), adminError(err))
+		return nil, fmt.Errorf("asking the running Caddy at %s: %w", printable(admin), answeredError(err))
 	}
 	defer res.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
@@ -48,8 +50,9 @@ func askAdmin(address, method, path string, body []byte) ([]byte, error) {
 	return answer, nil
 }
 
-// adminError takes the message out of an error of AdminAPIRequest, which has the answer's body in it as it came.
-func adminError(err error) error {
+// answeredError returns the message in an error of AdminAPIRequest. That error contains the body
+// of the answer as it came.
+func answeredError(err error) error {
 	text := err.Error()
 	var answer struct {
 		Error string `json:"error"`

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package authenticatedapi
+package admin
 
 import (
 	"cmp"
@@ -22,11 +22,11 @@ import (
 )
 
 const (
-	// maxConnectionRequest bounds the body of a request that is about a connection.
+	// maxConnectionRequest is the longest body of a request about a connection.
 	maxConnectionRequest = 8 << 10
 
-	// stateUnknown is, in a list, the state of what could not be read: one storage that fails, or one record of another
-	// key, must not hide the others.
+	// stateUnknown is the state of a datasource in a list whose connections could not be read. A
+	// storage that fails, or a record of another key, must not hide the other datasources.
 	stateUnknown = "unknown"
 )
 
@@ -38,10 +38,10 @@ type connectionRequest struct {
 
 // disconnectResponse is the answer to a request to disconnect.
 type disconnectResponse struct {
-	// Revoked says whether the provider has been told.
+	// Revoked says whether the provider has revoked the tokens.
 	Revoked bool `json:"revoked"`
 
-	// Warning says in fixed words that the provider could not be told.
+	// Warning says, always in the same words, that the provider could not be told.
 	Warning string `json:"warning,omitempty"`
 }
 
@@ -50,18 +50,19 @@ type connectResponse struct {
 	URL string `json:"url"`
 }
 
-// warnNotRevoked is what is said of tokens that a provider may still take.
+// warnNotRevoked is the warning about tokens that the provider may still accept.
 const warnNotRevoked = "the tokens are forgotten here, but the provider could not be told to revoke them; " +
 	"withdraw the access in the account's settings at the provider"
 
-// serveConnections lists connections: those of all datasources, or of the one that the parameter datasource names.
+// serveConnections lists the connections of all datasources, or of the one that the parameter
+// datasource names.
 func serveConnections(w http.ResponseWriter, r *http.Request) error {
-	if err := takes(http.MethodGet, w, r); err != nil {
+	if err := checkMethod(http.MethodGet, w, r); err != nil {
 		return err
 	}
 	var methods []*oauth.Method
 	if name := r.URL.Query().Get("datasource"); name != "" {
-		method, err := adminMethod(name)
+		method, err := findMethod(name)
 		if err != nil {
 			return err
 		}
@@ -69,7 +70,7 @@ func serveConnections(w http.ResponseWriter, r *http.Request) error {
 	} else if app, err := activeApp(); err == nil {
 		methods = app.OAuth()
 	}
-	list := make([]*oauth.Status, 0, len(methods)) // not null where there is none
+	list := make([]*oauth.Status, 0, len(methods)) // not nil, which JSON writes as null
 	for _, method := range methods {
 		list = append(list, statusesOf(r.Context(), method)...)
 	}
@@ -79,7 +80,7 @@ func serveConnections(w http.ResponseWriter, r *http.Request) error {
 	return answerJSON(w, list)
 }
 
-// statusesOf returns what is known of a datasource's connections.
+// statusesOf returns the states of a datasource's connections.
 func statusesOf(ctx context.Context, method *oauth.Method) []*oauth.Status {
 	list, err := method.Statuses(ctx)
 	if err == nil {
@@ -94,21 +95,22 @@ func statusesOf(ctx context.Context, method *oauth.Method) []*oauth.Status {
 	return []*oauth.Status{{Datasource: method.Datasource(), Grant: method.Grant, State: stateUnknown, LastError: text}}
 }
 
-// connectionHandler makes an admin handler of one that is about a connection: key is "" for the shared one.
+// connectionHandler returns an admin handler for requests about one connection. serve gets the
+// datasource and the connection's key, which is "" for the shared connection.
 func connectionHandler(serve func(ctx context.Context, method *oauth.Method, key string) (any, error)) caddy.AdminHandler {
 	return caddy.AdminHandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
-		if err := takes(http.MethodPost, w, r); err != nil {
+		if err := checkMethod(http.MethodPost, w, r); err != nil {
 			return err
 		}
 		req, err := readConnectionRequest(w, r)
 		if err != nil {
 			return err
 		}
-		method, err := adminMethod(req.Datasource)
+		method, err := findMethod(req.Datasource)
 		if err != nil {
 			return err
 		}
-		key, err := adminKey(method, req.Connection)
+		key, err := findKey(method, req.Connection)
 		if err != nil {
 			return err
 		}
@@ -120,8 +122,8 @@ func connectionHandler(serve func(ctx context.Context, method *oauth.Method, key
 	})
 }
 
-// readConnectionRequest reads the body of a request. It must say that it is JSON: a form of a foreign page, which a browser
-// sends without asking, cannot.
+// readConnectionRequest reads the body of a request. The request must say that the body is JSON.
+// A form of another site's page, which a browser sends without asking, cannot say that.
 func readConnectionRequest(w http.ResponseWriter, r *http.Request) (*connectionRequest, error) {
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
 		return nil, caddy.APIError{
@@ -139,7 +141,7 @@ func readConnectionRequest(w http.ResponseWriter, r *http.Request) (*connectionR
 	if err != nil {
 		return nil, bad("reading the body: %w", err)
 	}
-	if !utf8.Valid(body) { // else its bytes would be replaced, and a connection of another name be meant
+	if !utf8.Valid(body) { // the decoder would replace the bytes, and so name another connection
 		return nil, bad("the body is not UTF-8")
 	}
 	const want = `; send {"datasource": "…"}, and with it "connection": "…" if each user has one`
@@ -158,8 +160,8 @@ func readConnectionRequest(w http.ResponseWriter, r *http.Request) (*connectionR
 	return &req, nil
 }
 
-// adminMethod returns the OAuth method of a datasource of the running configuration.
-func adminMethod(datasource string) (*oauth.Method, error) {
+// findMethod returns the OAuth method of a datasource of the running configuration.
+func findMethod(datasource string) (*oauth.Method, error) {
 	fail := func(format string, args ...any) error {
 		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: fmt.Errorf("datasource: "+format, args...)}
 	}
@@ -175,7 +177,7 @@ func adminMethod(datasource string) (*oauth.Method, error) {
 		known = append(known, fmt.Sprintf("%q", method.Datasource()))
 	}
 	switch {
-	case app.lookup(datasource) != nil:
+	case app.HasDatasource(datasource):
 		return nil, fail("%q has nothing to connect, since it is without auth oauth2", datasource)
 	case len(known) == 0:
 		return nil, fail("there is no %q; the running configuration has no datasource with auth oauth2", datasource)
@@ -184,8 +186,9 @@ func adminMethod(datasource string) (*oauth.Method, error) {
 	}
 }
 
-// adminKey returns whose connection is meant, if the datasource has such connections.
-func adminKey(method *oauth.Method, connection *string) (string, error) {
+// findKey returns the key of the connection that a request names. It checks that the datasource
+// has connections of that kind.
+func findKey(method *oauth.Method, connection *string) (string, error) {
 	fail := func(format string, args ...any) error {
 		return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: fmt.Errorf("connection: "+format, args...)}
 	}
@@ -205,7 +208,7 @@ func adminKey(method *oauth.Method, connection *string) (string, error) {
 	}
 }
 
-// connectionName is what messages call a connection.
+// connectionName returns what messages call a connection.
 func connectionName(method *oauth.Method, key string) string {
 	if key == "" {
 		return fmt.Sprintf("the connection of datasource %q", method.Datasource())
@@ -235,10 +238,11 @@ func serveDisconnect(ctx context.Context, method *oauth.Method, key string) (any
 	if status.State == oauth.StateNone {
 		return nil, caddy.APIError{
 			HTTPStatus: http.StatusNotFound,
-			Err:        fmt.Errorf("%s is not there; GET %sconnections lists those that are", connectionName(method, key), adminPath),
+			Err:        fmt.Errorf("%s is not there; GET %sconnections lists those that are", connectionName(method, key), basePath),
 		}
 	}
-	// Whoever asks may hang up; what was begun is finished, or tokens would be left that nobody knows of.
+	// The client may hang up. A disconnection that has begun is finished all the same: otherwise
+	// the provider would keep tokens that nobody knows of.
 	err = source.Disconnect(context.WithoutCancel(ctx))
 	if revocation, ok := errors.AsType[*oauth.RevocationError](err); ok {
 		caddy.Log().Named("admin.api").Warn("disconnected, but the tokens could not be revoked",
@@ -251,7 +255,7 @@ func serveDisconnect(ctx context.Context, method *oauth.Method, key string) (any
 	return disconnectResponse{Revoked: method.RevocationURL != ""}, nil
 }
 
-// serveConnect makes a link by which somebody can connect an account.
+// serveConnect makes a link with which somebody can connect an account.
 func serveConnect(ctx context.Context, method *oauth.Method, key string) (any, error) {
 	if err := checkInteractive(method, "connect"); err != nil {
 		return nil, err
@@ -263,6 +267,7 @@ func serveConnect(ctx context.Context, method *oauth.Method, key string) (any, e
 	return connectResponse{link}, nil
 }
 
+// checkInteractive refuses a datasource whose grant has no account behind it.
 func checkInteractive(method *oauth.Method, verb string) error {
 	if method.Interactive() {
 		return nil

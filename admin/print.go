@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package authenticatedapi
+package admin
 
 import (
 	"bytes"
@@ -30,7 +30,8 @@ func printStatuses(w io.Writer, statuses []*oauth.Status, now time.Time) error {
 	return table.Flush()
 }
 
-// relative says how far away a time is, in two units at most.
+// relative says how far away a time is, in two units at most. (The package go-humanize, which the
+// console uses, knows one unit only: "1 hour from now".)
 func relative(t *time.Time, now time.Time) string {
 	if t == nil {
 		return ""
@@ -46,6 +47,7 @@ func relative(t *time.Time, now time.Time) string {
 	}
 }
 
+// span writes a duration in two units at most.
 func span(d time.Duration) string {
 	const day = 24 * time.Hour
 	units := []struct {
@@ -65,19 +67,20 @@ func span(d time.Duration) string {
 	return strconv.Itoa(int(d/time.Second)) + "s"
 }
 
-// printable returns text as it stands if it is safe to print, and else quoted, as a string in Go. Users can choose their names,
-// and a terminal obeys control characters; some turn the direction of the text around.
+// printable returns a text that is safe to print as it is, and any other text quoted like a
+// string in Go. Users can choose their names, and a terminal obeys control characters. Some
+// characters turn the direction of the text around.
 func printable(text string) string {
 	for _, r := range text {
-		if !strconv.IsPrint(r) || r == '\uFFFD' { // the latter may stand for a byte that is no UTF-8
+		if !strconv.IsPrint(r) || r == '\uFFFD' { // \uFFFD may stand for a byte that is no UTF-8
 			return strconv.Quote(text)
 		}
 	}
 	return text
 }
 
-// printJSON prints JSON as it came, but for the characters that a terminal could obey: they are escaped, as JSON allows. All of
-// them are within strings there.
+// printJSON prints JSON as it came, but escapes the characters that a terminal could obey. All of
+// those stand within strings, where JSON allows escapes.
 func printJSON(w io.Writer, text []byte) error {
 	var out bytes.Buffer
 	for _, r := range string(bytes.TrimSpace(text)) {

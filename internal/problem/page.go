@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package authenticatedapi
+package problem
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// navigates reports whether a human being is about to see the answer: a browser goes to it as to a page.
+// navigates reports whether a person is about to see the answer: a browser requests it as a page.
 func navigates(r *http.Request) bool {
 	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
 		return mode == "navigate"
@@ -44,7 +44,7 @@ var pageTemplate = template.Must(template.New("page").Parse(`<!doctype html>
 `))
 
 // page returns the problem as a small page with a link, and sets the header fields for that.
-func (p *problem) page(h http.Header, datasource string) []byte {
+func (p *Problem) page(h http.Header, datasource string) []byte {
 	title := datasource + " is not connected"
 	text, link := "An operator of this gateway must connect an account before the API can be used.", "To the connected accounts"
 	if p.status == http.StatusUnauthorized {
@@ -55,7 +55,7 @@ func (p *problem) page(h http.Header, datasource string) []byte {
 	err := pageTemplate.Execute(&page, struct {
 		Title, Text, Link, URL string
 		Style                  template.CSS
-	}{title, text, link, p.url, pageStyle})
+	}{title, text, link, p.connectURL, pageStyle})
 	if err != nil {
 		panic(err) // the template and its data are constant but for a URL
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package authenticatedapi
+package admin
 
 import (
 	"bytes"
@@ -97,7 +97,7 @@ func sealWith(file, address string, plain []byte) (string, error) {
 		}
 		return seal.NewRing(key).SealValue(plain)
 	}
-	answer, err := askAdmin(address, http.MethodPost, "seal", plain)
+	answer, err := ask(address, http.MethodPost, "seal", plain)
 	if err != nil {
 		return "", fmt.Errorf("%w (or is it --key-file that you want?)", err)
 	}

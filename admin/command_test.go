@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package authenticatedapi_test
+package admin_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"net/http"
 	"os"
@@ -11,30 +10,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/spf13/cobra"
-
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
-
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// command runs a subcommand of `caddy authenticated-api` and returns what it prints.
-func command(t *testing.T, stdin string, args ...string) (string, error) {
-	t.Helper()
-	root := &cobra.Command{Use: "authenticated-api", SilenceErrors: true, SilenceUsage: true}
-	caddycmd.Commands()["authenticated-api"].CobraFunc(root)
-	var out bytes.Buffer
-	root.SetArgs(args)
-	root.SetIn(strings.NewReader(stdin))
-	root.SetOut(&out)
-	root.SetErr(&out)
-	err := root.Execute()
-	return strings.TrimSpace(out.String()), err
-}
-
-// TestSealedValues has every kind of value sealed by the command with a key file, and opened by a Caddy with that key.
+// TestSealedValues has every kind of value sealed by the command with a key file, and opened by a
+// Caddy with that key.
 func TestSealedValues(t *testing.T) {
-	key, err := command(t, "", "keygen")
+	key, err := output(t, "", "keygen")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +26,7 @@ func TestSealedValues(t *testing.T) {
 		t.Fatal(err)
 	}
 	sealed := func(plain string) string {
-		text, err := command(t, plain, "seal", "--key-file", file)
+		text, err := output(t, plain, "seal", "--key-file", file)
 		if err != nil || !strings.HasPrefix(text, "sealed:v1:") {
 			t.Fatalf("%q, %v", text, err)
 		}
@@ -73,7 +55,7 @@ func TestSealedValues(t *testing.T) {
 			}
 		})
 	}
-	other, err := command(t, "", "keygen")
+	other, err := output(t, "", "keygen")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,8 +81,8 @@ func TestSealedValues(t *testing.T) {
 	}
 }
 
-// TestSealRunning seals with the key of a running Caddy, which has none until then: it makes one, and opens what it sealed
-// after a restart.
+// TestSealRunning seals with the key of a running Caddy, which has none until then: it makes one,
+// and opens what it sealed after a restart.
 func TestSealRunning(t *testing.T) {
 	home := t.TempDir()
 	t.Setenv("XDG_CONFIG_HOME", home)
@@ -112,7 +94,7 @@ func TestSealRunning(t *testing.T) {
 		return "{\nadmin " + admin + "\nauto_https off\n}\nhttp://GATEWAY {\nauthenticated_api http://" + api.Addr + " {\nauth bearer " + token + "\n}\n}"
 	}
 	rig.Start(t, caddyfile("t"))
-	sealed, err := command(t, "from the running one\n", "seal", "--address", admin)
+	sealed, err := output(t, "from the running one\n", "seal", "--address", admin)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +105,7 @@ func TestSealRunning(t *testing.T) {
 	}
 
 	// A key that is configured later does not take away what the made one has sealed.
-	key, err := command(t, "", "keygen")
+	key, err := output(t, "", "keygen")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +135,7 @@ func TestSealRunning(t *testing.T) {
 		}
 		res.Body.Close()
 	}
-	if _, err := command(t, "", "seal", "--address", admin); err == nil {
+	if _, err := output(t, "", "seal", "--address", admin); err == nil {
 		t.Error("nothing on standard input was sealed")
 	}
 }

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package rig is what the tests of all packages share: a Caddy in this process or in one of its
-// own, APIs that keep the bytes they are sent, clients that send bytes as they are told,
-// certificates, ports, a network in memory, and the lines of Caddy's log. It knows nothing of this
-// module: it runs whatever Caddyfile it is given.
+// own, APIs that keep the bytes that they get, clients that send bytes as they are told,
+// certificates, a network in memory, and the lines of Caddy's log. Only tests import it.
 package rig
 
 import (
+	"fmt"
+	"net"
+	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
@@ -24,7 +27,7 @@ func Adapt(caddyfile string) ([]byte, error) {
 // globals go in front of every Caddyfile whose test does not bring its own.
 const globals = "{\n\tadmin off\n\tpersist_config off\n\tauto_https off\n\tgrace_period 1s\n\tdefault_bind 127.0.0.1\n}\n"
 
-// Load adapts and loads a Caddyfile. An @ in front of a port is left to the caller; see Start.
+// Load adapts and loads a Caddyfile.
 func Load(caddyfile string) error {
 	if !strings.HasPrefix(caddyfile, "{\n") {
 		caddyfile = globals + caddyfile
@@ -36,8 +39,8 @@ func Load(caddyfile string) error {
 	return caddy.Load(config, true)
 }
 
-// Start runs a Caddy until the test ends. GATEWAY in the Caddyfile is replaced by an address on
-// the loopback interface, which is returned, and PORT by its port.
+// Start runs a Caddy until the test ends. It replaces GATEWAY in the Caddyfile by an address on
+// the loopback interface, which it returns, and PORT by the port of that address.
 func Start(t testing.TB, caddyfile string) (address string) {
 	t.Helper()
 	address = Free(t)
@@ -51,4 +54,32 @@ func Start(t testing.TB, caddyfile string) (address string) {
 		}
 	})
 	return address
+}
+
+// Free takes these ports. They are below the ports that systems choose for outgoing connections:
+// such a connection could take the port of a gateway that is about to start.
+const (
+	firstPort = 10_240
+	ports     = 20_000
+)
+
+// given counts the ports that Free has tried. Each process begins at another port, since packages
+// are tested side by side.
+var given atomic.Int64
+
+func init() { given.Store(int64(os.Getpid()) * 7919) }
+
+// Free returns a TCP address that nobody listens on. It returns no address twice in a process.
+func Free(t testing.TB) string {
+	t.Helper()
+	for range ports {
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", firstPort+given.Add(1)%ports))
+		if err != nil {
+			continue // somebody has it
+		}
+		defer ln.Close()
+		return ln.Addr().String()
+	}
+	t.Fatal("no port is free")
+	return ""
 }

@@ -1,63 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package authenticatedapi_test
+package admin_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/spf13/cobra"
-
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
-
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 )
-
-// streams runs a subcommand of `caddy authenticated-api` and returns what it prints on standard output and standard error.
-func streams(t *testing.T, args ...string) (stdout, stderr string, err error) {
-	t.Helper()
-	root := &cobra.Command{Use: "authenticated-api", SilenceErrors: true, SilenceUsage: true}
-	caddycmd.Commands()["authenticated-api"].CobraFunc(root)
-	var out, errOut bytes.Buffer
-	root.SetArgs(args)
-	root.SetOut(&out)
-	root.SetErr(&errOut)
-	err = root.Execute()
-	return out.String(), errOut.String(), err
-}
-
-// fakeAdmin is an admin endpoint that gives one answer. It returns its address, and the last request as
-// "POST /path?query content-type body".
-func fakeAdmin(t *testing.T, status int, answer string) (address string, last func() string) {
-	t.Helper()
-	requests := make(chan string, 10)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			t.Error(err)
-		}
-		requests <- strings.TrimSpace(strings.Join([]string{r.Method, r.URL.String(), r.Header.Get("Content-Type"), string(body)}, " "))
-		w.WriteHeader(status)
-		io.WriteString(w, answer)
-	}))
-	t.Cleanup(server.Close)
-	return server.Listener.Addr().String(), func() string {
-		select {
-		case request := <-requests:
-			return request
-		default:
-			return "no request"
-		}
-	}
-}
 
 // TestCommandsAsk: what the commands ask the running Caddy, and what they print of its answers.
 func TestCommandsAsk(t *testing.T) {
@@ -137,7 +92,7 @@ func TestCommandsAsk(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			admin, last := fakeAdmin(t, http.StatusOK, test.answer)
-			out, errOut, err := streams(t, append(strings.Fields(test.args), "--address", admin)...)
+			out, errOut, err := command(t, "", append(strings.Fields(test.args), "--address", admin)...)
 			if got := last(); got != test.request {
 				t.Errorf("asked %q, want %q", got, test.request)
 			}
@@ -161,7 +116,8 @@ func TestCommandsAsk(t *testing.T) {
 	}
 }
 
-// TestCommandsRefused: an error of the running Caddy is shown in its words, and safe for a terminal.
+// TestCommandsRefused: an error of the running Caddy is shown in its words, and safe for a
+// terminal.
 func TestCommandsRefused(t *testing.T) {
 	for answer, want := range map[string]string{
 		`{"error":"datasource: there is no \"x\"; there is \"crm\""}` + "\n": `: datasource: there is no "x"; there is "crm"`,
@@ -170,16 +126,16 @@ func TestCommandsRefused(t *testing.T) {
 	} {
 		for _, verb := range []string{"status", "connect", "refresh", "disconnect"} {
 			admin, _ := fakeAdmin(t, http.StatusNotFound, answer)
-			out, _, err := streams(t, verb, "x", "--address", admin)
+			out, _, err := command(t, "", verb, "x", "--address", admin)
 			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\x1b") || out != "" {
 				t.Errorf("%s: printed %q, and the error is %v, want %q in it", verb, out, err, want)
 			}
 		}
 	}
-	if _, _, err := streams(t, "status", "--address", rig.Free(t)); err == nil {
+	if _, _, err := command(t, "", "status", "--address", rig.Free(t)); err == nil {
 		t.Error("no error without a Caddy")
 	}
-	if _, _, err := streams(t, "status", ""); err == nil || !strings.Contains(err.Error(), "empty") {
+	if _, _, err := command(t, "", "status", ""); err == nil || !strings.Contains(err.Error(), "empty") {
 		t.Errorf("an empty name: %v", err)
 	}
 }
@@ -191,7 +147,7 @@ func TestCommandsRunning(t *testing.T) {
 	admin := startConnections(t, provider, t.TempDir())
 	run := func(args string, fails bool, want ...string) string {
 		t.Helper()
-		out, errOut, err := streams(t, append(strings.Fields(args), "--address", admin)...)
+		out, errOut, err := command(t, "", append(strings.Fields(args), "--address", admin)...)
 		all := fmt.Sprint(out, errOut, err)
 		for _, part := range want {
 			if (err != nil) != fails || !strings.Contains(all, part) || strings.Contains(all, "canary") {

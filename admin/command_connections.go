@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package authenticatedapi
+package admin
 
 import (
 	"encoding/json"
@@ -34,12 +34,12 @@ It shows no secret. With --json it prints what the admin endpoint answers.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path := "connections"
 			if len(args) == 1 {
-				if args[0] == "" { // which would be all of them
+				if args[0] == "" { // the admin endpoint would list all datasources
 					return errors.New("the name of the datasource is empty")
 				}
 				path += "?datasource=" + url.QueryEscape(args[0])
 			}
-			answer, err := askAdmin(address, http.MethodGet, path, nil)
+			answer, err := ask(address, http.MethodGet, path, nil)
 			if err != nil {
 				return err
 			}
@@ -139,8 +139,8 @@ If the datasource has a connection for each user, --connection says whose.`
 	return cmd
 }
 
-// connectionCommand returns a command that sends a request about one connection. show prints the answer, unless it is to be
-// printed as it came.
+// connectionCommand returns a command that sends a request about one connection. show prints the
+// answer, unless the user wants JSON.
 func connectionCommand(verb string, show func(cmd *cobra.Command, name string, answer []byte) error) *cobra.Command {
 	var address, connection string
 	var raw bool
@@ -150,10 +150,12 @@ func connectionCommand(verb string, show func(cmd *cobra.Command, name string, a
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req, name := connectionRequest{Datasource: args[0]}, args[0]
 			if cmd.Flags().Changed("connection") {
-				if connection == "" { // a variable of a script that is not set must not mean the shared one
+				// An unset variable of a script must not mean the shared connection.
+				if connection == "" {
 					return errors.New("--connection: it is empty; leave it out for a shared connection")
 				}
-				if !utf8.ValidString(connection) { // JSON would make another name of it
+				// The JSON encoder would replace the bytes, and so name another connection.
+				if !utf8.ValidString(connection) {
 					return errors.New("--connection: it is not UTF-8")
 				}
 				req.Connection = &connection
@@ -163,7 +165,7 @@ func connectionCommand(verb string, show func(cmd *cobra.Command, name string, a
 			if err != nil {
 				return fmt.Errorf("encoding the request: %w", err)
 			}
-			answer, err := askAdmin(address, http.MethodPost, verb, body)
+			answer, err := ask(address, http.MethodPost, verb, body)
 			if err != nil {
 				return err
 			}
@@ -184,13 +186,13 @@ func connectionCommand(verb string, show func(cmd *cobra.Command, name string, a
 	return cmd
 }
 
-// warning makes an error of the warning in an answer, if there is one.
+// warning returns the warning in an answer as an error, or nil.
 func warning(answer []byte) error {
 	var got struct {
 		Warning string `json:"warning"`
 	}
 	if json.Unmarshal(answer, &got) != nil || got.Warning == "" {
-		return nil //nolint:nilerr // it is JSON of another kind
+		return nil //nolint:nilerr // an answer of another kind has no warning
 	}
 	return errors.New(printable(got.Warning))
 }

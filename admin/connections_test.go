@@ -1,160 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package authenticatedapi_test
+package admin_test
 
 import (
 	"encoding/json"
-	"fmt"
-	"io"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
-	authenticatedapi "github.com/authenticated-api/caddy-authenticated-api"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
-	"github.com/caddyserver/caddy/v2"
 )
 
-// Canaries: none of them may be in an answer of the admin API.
-const (
-	adminSecret = "canary-client-secret"
-	adminToken  = "canary-token"
-)
-
-// tokenServer is a provider's token and revocation endpoint. It answers well until it is told otherwise.
-type tokenServer struct {
-	addr string
-
-	mu   sync.Mutex
-	fail string // what it answers in place of a token, or of a revocation
-	n    int
-}
-
-func newTokenServer(t *testing.T) *tokenServer {
-	t.Helper()
-	s := new(tokenServer)
-	s.addr = rig.NewAPI(t, func(string) string {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.n++
-		if s.fail != "" {
-			return s.fail
-		}
-		return rig.Response("200 OK", "Content-Type: application/json\r\n", fmt.Sprintf(
-			`{"access_token":"%s-a%d","refresh_token":"%[1]s-r%[2]d","token_type":"bearer","expires_in":3600}`, adminToken, s.n))
-	}).Addr
-	return s
-}
-
-// answers says what the server answers from now on, "" for tokens.
-func (s *tokenServer) answers(response string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.fail = response
-}
-
-func (s *tokenServer) asked() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.n
-}
-
-func oauthError(status, code string) string {
-	return rig.Response(status, "Content-Type: application/json\r\n", `{"error":"`+code+`","error_description":"AADSTS70043: the cause `+adminToken+`-a1 `+adminSecret+`"}`)
-}
-
-// startConnections runs a Caddy with each kind of datasource and returns the address of its admin endpoint: robot gets its
-// tokens by itself, crm has a shared connection, files one for each user, and plain has none.
-func startConnections(t *testing.T, provider *tokenServer, storage string) (admin string) {
-	t.Helper()
-	admin = rig.Free(t)
-	block := func(name, auth string) string {
-		return "handle /" + name + "/* {\nauthenticated_api http://" + provider.addr + " {\nname " + name + "\nauth " + auth + "\n}\n}\n"
-	}
-	client := "token_url http://" + provider.addr + "/token\nclient_id me\nclient_secret " + adminSecret + "\n"
-	interactive := "oauth2 authorization_code {\n" + client + "authorization_url http://" + provider.addr + "/authorize\n" +
-		"redirect_url https://gateway.example.com/connect/callback\n"
-	rig.Start(t, "{\nadmin "+admin+"\npersist_config off\nauto_https off\ngrace_period 1s\nstorage file_system "+storage+
-		"\nauthenticated_api {\nkey {env.TEST_KEY}\n}\n}\nhttp://GATEWAY {\n"+
-		block("robot", "oauth2 client_credentials {\n"+client+"}")+
-		block("crm", interactive+"revocation_url http://"+provider.addr+"/revoke\n}")+
-		block("files", interactive+"connection {http.auth.user.id}\n}")+
-		block("plain", "bearer "+adminSecret)+"}")
-	return admin
-}
-
-// connect connects an account to a datasource of the running Caddy, as the console does when a provider sends a code.
-func connect(t *testing.T, datasource, connection string) {
-	t.Helper()
-	app, err := caddy.ActiveContext().AppIfConfigured("authenticated_api")
-	if err != nil {
-		t.Fatal(err)
-	}
-	methods := app.(*authenticatedapi.App).OAuth()
-	i := slices.IndexFunc(methods, func(m *oauth.Method) bool { return m.Datasource() == datasource })
-	flow, _, err := methods[i].Begin(connection, "ann")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := methods[i].Finish(t.Context(), flow, "code"); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// askAdmin sends a request to an admin endpoint and returns the status and the body of the answer.
-func askAdmin(t *testing.T, admin, method, path, body string) (int, string) {
-	t.Helper()
-	return askAdminAs(t, admin, method, path, "application/json", body)
-}
-
-func askAdminAs(t *testing.T, admin, method, path, contentType, body string) (int, string) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, "http://"+admin+"/authenticated_api/"+path, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if contentType != "" {
-		req.Header.Set("Content-Type", contentType)
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(string(text), "canary") {
-		t.Errorf("%s %s: a secret is in %s", path, body, text)
-	}
-	return res.StatusCode, strings.TrimSpace(string(text))
-}
-
-// listed returns the connections that an admin endpoint lists as datasource/connection=state.
-func listed(t *testing.T, admin, query string) []string {
-	t.Helper()
-	status, text := askAdmin(t, admin, "GET", "connections"+query, "")
-	var list []*oauth.Status
-	if err := json.Unmarshal([]byte(text), &list); err != nil || status != http.StatusOK {
-		t.Fatalf("%d %s: %v", status, text, err)
-	}
-	names := make([]string, 0, len(list))
-	for _, s := range list {
-		if s.State == oauth.StateConnected && (s.ExpiresAt == nil || s.RefreshedAt == nil) {
-			t.Errorf("%+v lacks a time", s)
-		}
-		names = append(names, s.Datasource+"/"+s.Connection+"="+s.State)
-	}
-	return names
-}
-
-// TestAdminRequests: requests that name no connection, with and without a datasource that could have some.
+// TestAdminRequests: requests that name no connection, with and without a datasource that could
+// have some.
 func TestAdminRequests(t *testing.T) {
 	for name, site := range map[string]string{
 		"without the app": "respond ok", "without OAuth": "authenticated_api http://127.0.0.1:9 {\nname plain\nauth bearer t\n}",
@@ -207,7 +68,8 @@ func TestAdminRequests(t *testing.T) {
 	}
 }
 
-// TestAdminConnections: each request for each kind of datasource, before and after accounts are connected.
+// TestAdminConnections: each request for each kind of datasource, before and after accounts are
+// connected.
 func TestAdminConnections(t *testing.T) {
 	t.Setenv("TEST_KEY", seal.NewKey())
 	provider := newTokenServer(t)
@@ -337,7 +199,8 @@ func TestAdminRefreshFails(t *testing.T) {
 	}
 }
 
-// TestAdminKeyMissing: a record of another key is reported as such, and hides no other connection.
+// TestAdminKeyMissing: a record of another key is reported as such, and hides no other
+// connection.
 func TestAdminKeyMissing(t *testing.T) {
 	provider := newTokenServer(t)
 	storage := t.TempDir()

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package problem
+
+import "net/http"
+
+// The request cannot be sent as it is.
+var (
+	BadPath = &Problem{
+		code: "bad-path", status: http.StatusBadRequest, title: "The path is ambiguous",
+		detail: `A segment of the path is "..", as such or encoded, or holds NUL. ` +
+			"Send the path that it leads to.",
+	}
+	Outside = &Problem{
+		code: "bad-path", status: http.StatusBadRequest,
+		title:  "A header field names a place elsewhere",
+		detail: "Send a URL of this route, or what the API calls a place below its base URL.",
+	}
+	BadValue = &Problem{
+		code: "bad-value", status: http.StatusBadRequest, title: "A value cannot be sent",
+		detail: "A header field that is made from this request would have a control character " +
+			"in it, or a signed claim would not be UTF-8.",
+	}
+	TooManyFields = &Problem{
+		code: "too-many-fields", status: http.StatusRequestHeaderFieldsTooLarge,
+		title: "The request has too many header fields",
+		detail: "It has more header fields, cookies or trailers than the gateway passes on. " +
+			"Send fewer.",
+	}
+	TooManyParams = &Problem{
+		code: "too-many-params", status: http.StatusBadRequest,
+		title: "The query has too many parameters",
+		detail: "It has more parameters than the gateway passes on. Send fewer, or send them " +
+			"in several requests.",
+	}
+	Method = &Problem{
+		code: "method-not-allowed", status: http.StatusMethodNotAllowed,
+		title:  "The method is not allowed",
+		detail: "TRACE, and CONNECT for anything but a WebSocket, are never sent to an API.",
+		allow:  "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+	}
+)
+
+// A browser sends the request, and a page may not do that.
+var (
+	CrossOrigin = &Problem{
+		code: "cross-origin", status: http.StatusForbidden,
+		title: "A page of another origin may not do this",
+		detail: "The request comes from a page of another origin. The operator can admit that " +
+			"origin with allow_origin.",
+	}
+	Worker = &Problem{
+		code: "cross-origin", status: http.StatusForbidden,
+		title: "An API's script may not be a service worker here",
+		detail: "A service worker would act on the gateway's own pages, since the console is at " +
+			"this host. The operator can allow that with sandbox off, or put the console on a " +
+			"host of its own.",
+	}
+	UnknownHost = &Problem{
+		code: "unknown-host", status: http.StatusForbidden,
+		title: "The site does not have this host name",
+		detail: "A browser asked for a host name that may be a stranger's: whoever owns a name " +
+			"can point it at this gateway (DNS rebinding). The operator can make it an address " +
+			"of the site, or name its origin in allow_origin.",
+	}
+)
+
+// There is no credential for the request.
+var (
+	TokenUnavailable = &Problem{
+		code: "token-unavailable", status: http.StatusServiceUnavailable,
+		title:  "There is no credential at present",
+		detail: "The credential for the API could not be obtained. The gateway's log says why.",
+	}
+	TokenRejected = &Problem{
+		code: "token-rejected", status: http.StatusBadGateway,
+		title: "The provider refuses the gateway",
+		detail: "The provider of the API's tokens refuses the gateway for good. Its operator " +
+			"has to mend that; the gateway's log says how.",
+	}
+	KeyMissing = &Problem{
+		code: "key-missing", status: http.StatusServiceUnavailable,
+		title:  "The stored connection cannot be opened",
+		detail: "The stored connection was sealed with a key that this gateway lacks.",
+	}
+	Identity = &Problem{
+		code: "identity-required", status: http.StatusUnauthorized,
+		title: "It is not known who you are",
+		detail: "Each user of this API has a connection of their own, and the request does not " +
+			"say whose it is. Authenticate to the gateway.",
+	}
+	// Authorization is for a connection that all callers share.
+	Authorization = &Problem{
+		code: "authorization-required", status: http.StatusServiceUnavailable,
+		title:  "The API is not connected",
+		detail: "An operator of the gateway must connect an account of the API at connect_url.",
+	}
+	// OwnAuthorization is for the caller's own connection.
+	OwnAuthorization = &Problem{
+		code: "authorization-required", status: http.StatusUnauthorized,
+		title:  "Your account is not connected",
+		detail: "Connect your account of the API at connect_url.",
+	}
+	Signature = &Problem{
+		code: "signature", status: http.StatusBadGateway, title: "The request could not be signed",
+		detail: "The gateway's log says why.",
+	}
+)
+
+// The request has a credential, and no answer of the API comes of it.
+var (
+	NoSession = &Problem{
+		code: "no-session", status: http.StatusBadGateway, title: "The gateway is misconfigured",
+		detail: "This route sends to an authenticated API without the authenticated_api handler " +
+			"of that API in front, or without TLS.",
+	}
+	NoProxy = &Problem{
+		code: "no-session", status: http.StatusBadGateway, title: "The gateway is misconfigured",
+		detail: "This route has no proxy behind the authenticated_api handler.",
+	}
+	Redirect = &Problem{
+		code: "redirect", status: http.StatusBadGateway, title: "The API redirects to itself",
+		detail: "The API sends this request to where the gateway has sent it already: to https or " +
+			"to another host of its own, mostly. Its operator has to write that into the base " +
+			"URL; the gateway's log says more.",
+	}
+	Unreachable = &Problem{
+		code: "api-unreachable", status: http.StatusBadGateway, title: "The API does not answer",
+		detail: "The API could not be reached, or has given no answer. The gateway's log says why.",
+	}
+)

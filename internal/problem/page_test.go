@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package problem
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// TestNavigates: a person gets a page, and a program gets JSON.
+func TestNavigates(t *testing.T) {
+	for _, test := range []struct {
+		method, mode, accept string
+		want                 bool
+	}{
+		{"GET", "navigate", "", true},
+		{"POST", "navigate", "application/json", true},
+		{"GET", "cors", "text/html", false},
+		{"GET", "no-cors", "text/html", false},
+		{"GET", "", "text/html,application/xhtml+xml", true},
+		{"GET", "", " Text/HTML;q=0.9", true},
+		{"HEAD", "", "text/html", false},
+		{"POST", "", "text/html", false},
+		{"GET", "", "application/json, text/html", false},
+		{"GET", "", "text/html-sandboxed", false},
+		{"GET", "", "*/*", false},
+		{"GET", "", "", false},
+	} {
+		r := httptest.NewRequest(test.method, "/", nil)
+		for name, val := range map[string]string{"Sec-Fetch-Mode": test.mode, "Accept": test.accept} {
+			if val != "" {
+				r.Header.Set(name, val)
+			}
+		}
+		if got := navigates(r); got != test.want {
+			t.Errorf("%+v: %v", test, got)
+		}
+	}
+}
+
+// TestPage: the page says whose account is not connected, leads to where it can be connected, and
+// runs nothing.
+func TestPage(t *testing.T) {
+	for _, test := range []struct {
+		problem     *Problem
+		title, link string
+	}{
+		{OwnAuthorization, "Your account for crm is not connected", "Connect"},
+		{Authorization, "crm is not connected", "To the connected accounts"},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header.Set("Sec-Fetch-Mode", "navigate")
+		res := written(t, test.problem.WithConnectURL(`https://gateway.example/connect/?a="b"&c`), r)
+		defer res.Body.Close()
+		text, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page := string(text)
+		for _, want := range []string{
+			"<!doctype html>\n", "<title>" + test.title + "</title>", "<h1>" + test.title + "</h1>",
+			`<a href="https://gateway.example/connect/?a=%22b%22&amp;c">` + test.link + "</a>",
+		} {
+			if !strings.Contains(page, want) {
+				t.Errorf("%s: %q is missing in\n%s", test.problem.code, want, page)
+			}
+		}
+		if res.StatusCode != test.problem.status {
+			t.Errorf("%s: the status is %d", test.problem.code, res.StatusCode)
+		}
+		checkPageHeader(t, res, page)
+	}
+}
+
+func checkPageHeader(t *testing.T, res *http.Response, page string) {
+	t.Helper()
+	styles := regexp.MustCompile(`(?s)<style>(.*)</style>`).FindStringSubmatch(page)
+	if len(styles) != 2 {
+		t.Fatalf("there is no style in\n%s", page)
+	}
+	sum := sha256.Sum256([]byte(styles[1])) // the browser's own sum of it (CSP Level 3 §6.7.2.4)
+	for name, want := range map[string]string{
+		"Content-Type": "text/html; charset=utf-8", "Content-Length": strconv.Itoa(len(page)),
+		"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
+		"Vary": "Accept, Sec-Fetch-Mode",
+		"Content-Security-Policy": "default-src 'none'; style-src 'sha256-" +
+			base64.StdEncoding.EncodeToString(sum[:]) + "'; base-uri 'none'; frame-ancestors 'none'",
+	} {
+		if got := res.Header.Get(name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
+// TestPageEscapes: neither the name of a datasource nor an address becomes a part of the page.
+func TestPageEscapes(t *testing.T) {
+	page := string(Authorization.WithConnectURL("javascript:alert(1)").page(make(http.Header), "<script>"))
+	if strings.Contains(page, "<script>") || strings.Contains(page, "javascript:") {
+		t.Errorf("the page is\n%s", page)
+	}
+}
+
+// TestNoPage: a problem that nobody can connect away has no page.
+func TestNoPage(t *testing.T) {
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("Sec-Fetch-Mode", "navigate")
+	checkJSON(t, written(t, TokenUnavailable, r))
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package problem has what a caller gets in place of an answer of the API: the problems, each
+// with its status and its text, as application/problem+json (RFC 9457) or as a small page for a
+// browser. It knows neither Caddy nor which error leads to which problem.
+package problem
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strconv"
+)
+
+// Problem is why a request is not served. A Problem does not change: its With methods return
+// copies.
+type Problem struct {
+	code       string
+	status     int
+	title      string
+	detail     string
+	allow      string // the Allow header field, for a 405
+	oauthError string // the OAuth error that the provider has named
+	connectURL string // where a person can connect the account
+	retryAfter int    // in seconds; 0: unknown
+}
+
+// Code is the end of the problem's type. Logs and placeholders have it too.
+func (p *Problem) Code() string { return p.code }
+
+// Status is the status of the answer.
+func (p *Problem) Status() int { return p.status }
+
+// Error implements error, for the error routes of a server.
+func (p *Problem) Error() string { return p.code + ": " + p.detail }
+
+// WithStatus returns the problem with another status.
+func (p *Problem) WithStatus(status int) *Problem {
+	q := *p
+	q.status = status
+	return &q
+}
+
+// WithCause returns the problem with a cause in front of its detail. The cause is shown to the
+// caller.
+func (p *Problem) WithCause(cause error) *Problem {
+	q := *p
+	q.detail = cause.Error() + ". " + p.detail
+	return &q
+}
+
+// WithConnectURL returns the problem with the address where a person can connect the account.
+func (p *Problem) WithConnectURL(url string) *Problem {
+	q := *p
+	q.connectURL = url
+	return &q
+}
+
+// WithOAuthError returns the problem with the error code that the provider has sent.
+func (p *Problem) WithOAuthError(code string) *Problem {
+	q := *p
+	q.oauthError = code
+	return &q
+}
+
+// WithRetryAfter returns the problem with the number of seconds after which another attempt makes
+// sense.
+func (p *Problem) WithRetryAfter(seconds int) *Problem {
+	q := *p
+	q.retryAfter = seconds
+	return &q
+}
+
+// body returns the problem as JSON.
+func (p *Problem) body(datasource string) []byte {
+	text, err := json.Marshal(struct {
+		Type       string `json:"type"`
+		Title      string `json:"title"`
+		Status     int    `json:"status"`
+		Detail     string `json:"detail"`
+		Datasource string `json:"datasource,omitempty"`
+		OAuthError string `json:"oauth_error,omitempty"`
+		ConnectURL string `json:"connect_url,omitempty"`
+	}{
+		"urn:authenticated-api:" + p.code, p.title, p.status, p.detail,
+		datasource, p.oauthError, p.connectURL,
+	})
+	if err != nil {
+		return []byte(`{"type":"urn:authenticated-api:` + p.code + `"}`)
+	}
+	return append(text, '\n')
+}
+
+func (p *Problem) header(h http.Header, datasource string, length int) {
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Content-Length", strconv.Itoa(length))
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	p.Hints(h, datasource)
+}
+
+// Hints sets the header fields that tell a client what it can do.
+func (p *Problem) Hints(h http.Header, datasource string) {
+	if p.status == http.StatusUnauthorized { // it must have a challenge, RFC 9110 §15.5.2
+		h.Set("Www-Authenticate", `Bearer realm="`+datasource+`"`)
+	}
+	if p.allow != "" {
+		h.Set("Allow", p.allow)
+	}
+	if p.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(p.retryAfter))
+	}
+}
+
+// Write answers a request with the problem.
+func (p *Problem) Write(w http.ResponseWriter, r *http.Request, datasource string) error {
+	body := p.body(datasource)
+	p.header(w.Header(), datasource, len(body))
+	if p.connectURL != "" {
+		w.Header().Add("Vary", "Accept, Sec-Fetch-Mode")
+		if navigates(r) {
+			body = p.page(w.Header(), datasource)
+		}
+	}
+	w.WriteHeader(p.status)
+	_, err := w.Write(body)
+	return err
+}
+
+// Response returns the problem as an answer of the API, for a transport. If the transport
+// returned an error, the proxy would count a failure of the API (fail_duration).
+func (p *Problem) Response(req *http.Request, datasource string) *http.Response {
+	if req.Body != nil {
+		_ = req.Body.Close()
+	}
+	body := p.body(datasource)
+	res := &http.Response{
+		Status:        strconv.Itoa(p.status) + " " + http.StatusText(p.status),
+		StatusCode:    p.status,
+		Proto:         "HTTP/1.1",
+		ProtoMajor:    1,
+		ProtoMinor:    1,
+		Header:        make(http.Header),
+		Body:          io.NopCloser(bytes.NewReader(body)),
+		ContentLength: int64(len(body)),
+		Request:       req,
+	}
+	p.header(res.Header, datasource, len(body))
+	return res
+}
