@@ -216,7 +216,8 @@ func TestCopies(t *testing.T) {
 				}
 			}
 
-			// Bytes that no name can have: the request is refused, or the field has a name that no server reads as ours.
+			// Bytes that no name can have: the request is refused, or the field has a name that no
+			// server reads as ours.
 			h1, h2, h3 := &h1Client{addr: g.plain}, &h2Client{addr: g.tls}, &h3Client{addr: g.tls}
 			defer h1.Close()
 			defer h2.Close()
@@ -233,7 +234,8 @@ func TestCopies(t *testing.T) {
 					t.Errorf("%q: the client got %d %v", line, r.status, r.err)
 				}
 				for _, s := range got {
-					// A folded line is part of the value of the line before (RFC 9112 §5.2), one line at the API.
+					// A folded line is part of the previous line's value (RFC 9112 §5.2). The API
+					// gets one line.
 					s.raw = strings.ReplaceAll(s.raw, "X-Other: a X-Api-Key: evil", "")
 					wantEverything(t, s)
 				}
