@@ -163,7 +163,7 @@ func TestForeign(t *testing.T) {
 		b.open(t, g.console)
 		b.wantState(t, perUser, "Not connected")
 	}
-	// Ann in bob's browser: another user than the one who has begun.
+	// Ann uses bob's browser, so she is not the user who has begun the flow.
 	ann := g.visitor(t, "ann")
 	c := g.flow(t, bob)
 	ann.open(t, g.console)

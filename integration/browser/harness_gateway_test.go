@@ -128,7 +128,7 @@ func (g *gateway) datasource(name, more string) string {
 func (g *gateway) log() string { return filepath.Join(g.dir, "caddy.log") }
 
 // visitor returns a browser in which a user is signed in to the gateway, or nobody if user is "".
-// What the browser writes to its console is looked at when the test ends.
+// When the test ends, it checks what the browser has written to its console.
 func (g *gateway) visitor(t testing.TB, user string) *tab {
 	t.Helper()
 	b := newBrowser(t)

@@ -14,8 +14,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// scheme has the pages of the tab shown as to a reader who prefers the dark colours, or the light
-// ones.
+// scheme shows the tab's pages as to a reader who prefers dark colours, or light ones.
 func (b *tab) scheme(t testing.TB, dark bool) {
 	t.Helper()
 	value := "light"

@@ -39,7 +39,7 @@ func (g *gateway) ticket(t testing.TB, datasource, connection string) string {
 	return answer.URL
 }
 
-// TestTicket: who has a link connects an account without being a user, once.
+// TestTicket checks that a person with a link, who is no user, can connect an account once.
 func TestTicket(t *testing.T) {
 	g := newGateway(t, time.Minute, func(g *gateway) { g.open = true })
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "authenticated-api", "connect", shared, "--address", g.admin) //nolint:gosec // G204: this binary

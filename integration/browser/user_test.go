@@ -46,8 +46,8 @@ func TestUsers(t *testing.T) {
 	}
 }
 
-// TestOperators: who is no operator sees the state of the shared account and can do nothing with
-// it, and a form that they make themselves does nothing either.
+// TestOperators checks that a user who is no operator sees the state of the shared account and can
+// do nothing with it, not even with a form of their own.
 func TestOperators(t *testing.T) {
 	g := newGateway(t, time.Minute, nil)
 	ann, bob := g.visitor(t, "ann"), g.visitor(t, "bob")
@@ -70,7 +70,7 @@ func TestOperators(t *testing.T) {
 	}
 	g.provider.WantRequests(t, before)
 	g.wantServed(t, "bob", shared, "eve")
-	// The twin: the same form of an operator.
+	// The twin: the same form, sent by an operator.
 	ann.open(t, g.console)
 	eval[any](t, ann, "document.querySelector('form').action = 'orders/disconnect'; null")
 	ann.clickCSS(t, "form button")

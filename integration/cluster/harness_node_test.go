@@ -99,7 +99,7 @@ func (n *node) control(t testing.TB, name, text string) {
 	}
 }
 
-// held reports whether the node stands still at a write of a datasource's record.
+// held reports whether the node is stopped at a write of a datasource's record.
 func (n *node) held(datasource string) bool {
 	_, err := os.Stat(filepath.Join(n.Dir, "control", "held-"+datasource))
 	return err == nil

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// records watches the records of a folder: their generations stand in front of what is sealed.
+// records watches the records of a folder. A record's generation is in front of its sealed part.
 type records struct {
 	finish func()
 

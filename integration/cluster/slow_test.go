@@ -21,9 +21,9 @@ func (c *cluster) slowWrites(t testing.TB, takes time.Duration) {
 	}
 }
 
-// TestSlowWrites: the storage takes long for a write, and tokens have ended when they are asked
-// for. A node that is alone, also after a restart, has the next one after its writes and the
-// time that a claim must stand: it does not wait for others. Two nodes do, and redeem each
+// TestSlowWrites has a storage with slow writes, and tokens that have expired when a request needs
+// them. A node that is alone, also after a restart, has the next token after its writes and the
+// time that a claim must settle: it does not wait for other nodes. Two nodes wait, and redeem each
 // refresh token once.
 func TestSlowWrites(t *testing.T) {
 	t.Parallel()

@@ -87,7 +87,7 @@ func TestKilledAtEachStep(t *testing.T) {
 
 func (*stepsBed) connection(mode string, i int) string { return fmt.Sprintf("%s/u%d", mode, i) }
 
-// stop stands still if that is the step of the connection.
+// stop stops the node if this is the connection's step.
 func (bed *stepsBed) stop(at, connection string) bool {
 	_, user := split(connection)
 	var i int
@@ -100,7 +100,7 @@ func (bed *stepsBed) stop(at, connection string) bool {
 	return false
 }
 
-// strand sends requests until each node stands still with each of its connections.
+// strand sends requests until each node is stopped with each of its connections.
 func (bed *stepsBed) strand(t *testing.T) {
 	t.Helper()
 	var waiting sync.WaitGroup

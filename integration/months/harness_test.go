@@ -42,7 +42,7 @@ func inVirtualTime(t *testing.T, test func(t *testing.T, storage string)) (log s
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	log = filepath.Join(dir, "caddy.log")
-	// Nobody asks this Caddy for anything: the code of this module logs where it does.
+	// No request comes to this Caddy: the module's code logs through its logger.
 	rig.Start(t, fmt.Sprintf("{\nadmin off\npersist_config off\nauto_https off\ngrace_period 1s\n"+
 		"log {\noutput file %s {\nroll_disabled\n}\nformat json\nlevel DEBUG\n}\n}\nhttp://GATEWAY {\nrespond 200\n}\n", log))
 	storage := rig.StorageDir(t)
@@ -61,8 +61,8 @@ func wantNoErrors(t *testing.T, log string) {
 	}
 }
 
-// world is a provider and the product's code in a bubble of virtual time: no Caddy, but all that
-// Caddy does with the code.
+// world is a provider and this module's code in a bubble of virtual time. There is no Caddy, but
+// the code is used as Caddy uses it.
 type world struct {
 	t       *testing.T
 	p       *provider.Provider
@@ -92,8 +92,8 @@ type failedAt struct {
 
 const worldRedirect = "http://gateway.localhost/connect/callback"
 
-// newWorld makes one. Its tokens live for life, and each refresh token is good once: who redeems
-// one again loses the grant.
+// newWorld makes a world. Its tokens live for life, and each refresh token is valid once:
+// redeeming it again loses the grant.
 func newWorld(t *testing.T, name, storage string, life time.Duration, perUser bool) *world {
 	t.Helper()
 	// Only then does certmagic notice that a lock is released.

@@ -26,9 +26,9 @@ func TestShortOutages(t *testing.T) {
 	})
 }
 
-// TestOutageWithinMargin: the provider goes down just when a token is to be renewed, and is back
-// a minute before it expires. Nobody notices: the back-off, which has grown to five minutes by
-// then, must not sleep over the end of the token.
+// TestOutageWithinMargin: the provider goes down just when a token is to be renewed, and is back a
+// minute before it expires. No caller notices: the back-off, which has grown to five minutes by
+// then, must not go beyond the token's expiry.
 func TestOutageWithinMargin(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, storage string) {
 		w := newWorld(t, "margin", storage, time.Hour, false)

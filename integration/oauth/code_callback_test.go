@@ -16,7 +16,7 @@ import (
 )
 
 // wantRefused fails the test unless a callback was refused in fixed words, and nothing came of
-// it: no token request, no grant, and no cookie but one that is taken away.
+// it: no token request, no grant, and no cookie except one that is removed.
 func (v *visited) wantRefused(p *provider.Provider, status int, title string) {
 	v.t.Helper()
 	v.is(status)
@@ -106,7 +106,8 @@ func TestState(t *testing.T) {
 	ann.come(other).is(303)
 	p.WantRequests(t, 2)
 	ann.wantServed("shared")
-	// The replay of a state tells that all is done, and asks nobody; with another code too.
+	// The replay of a state, also with another code, gets the answer that all is done. The
+	// provider is not asked.
 	for _, again := range []string{callback, withParam(t, callback, "code", "x"), withParam(t, callback, "code", param(t, other, "code"))} {
 		if v := ann.come(again).is(200); v.title() != "The account is connected" {
 			t.Errorf("the page says %q", v.title())
@@ -118,8 +119,8 @@ func TestState(t *testing.T) {
 	}
 }
 
-// TestFlowCookie: a flow ends with its own cookie only, unharmed, in the hands of who has begun
-// it.
+// TestFlowCookie checks that a flow ends only with its own unchanged cookie, for the user who has
+// begun the flow.
 func TestFlowCookie(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	b, _ := startBed(t, p, "")
@@ -207,7 +208,7 @@ func TestIssuer(t *testing.T) {
 	p.SetIssuer(p.URL)
 	ann.connect("shared")
 	ann.wantServed("shared")
-	// Without the option nobody looks at it.
+	// Without the option it is ignored.
 	p.SetIssuer("https://evil.example")
 	b.more = ""
 	g.load(t, b.site())

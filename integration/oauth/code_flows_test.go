@@ -113,7 +113,7 @@ func TestFlowSurvives(t *testing.T) {
 }
 
 // TestFlowExpires: ten minutes after it has begun a flow cannot be ended, and a moment before it
-// can. Nor can one that begins in the future, or is another user's or of another datasource.
+// can. Nor can a flow that begins in the future, or that belongs to another user or datasource.
 func TestFlowExpires(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	g := newGateway(t)
@@ -294,7 +294,7 @@ func TestHosts(t *testing.T) {
 	}
 }
 
-// TestRedirects: there is no return path. Whatever stands in a query, a form, a path or a field,
+// TestRedirects: there is no return path. Whatever is in a query, a form, a path or a field,
 // the browser is sent to the provider or to the console itself.
 func TestRedirects(t *testing.T) {
 	p := provider.New(t, time.Hour)

@@ -222,9 +222,9 @@ func accessed(t *testing.T, log, last string) map[string]bool {
 	return seen
 }
 
-// TestAccessLogBehindAuth: nor are they there when the authentication in front refuses them, as
-// it does with the first request of a browser, if the site says so, as the README does: the
-// console never sees such a request.
+// TestAccessLogBehindAuth checks that secrets in URLs are not in the access log either if the
+// authentication in front refuses the request, as it refuses a browser's first request. The site
+// must say so, as the README does, because the console never sees such a request.
 func TestAccessLogBehindAuth(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	g := newGateway(t)

@@ -52,7 +52,8 @@ func status(t testing.TB, admin, datasource string) map[string]any {
 }
 
 // TestRotation: more than twenty tokens of two seconds expire under load, with a provider that
-// revokes a grant whose refresh token comes twice: no request fails, and none comes twice.
+// revokes a grant whose refresh token comes twice. No request fails, and no refresh token comes
+// twice.
 func TestRotation(t *testing.T) {
 	t.Parallel()
 	rig.Long(t, "it waits for tokens to expire")
@@ -144,8 +145,8 @@ func TestLostAnswer(t *testing.T) {
 	}
 }
 
-// TestWithdrawn: the provider refuses the refresh token. Callers are served to the end of the
-// access token, and then told where to connect again, whatever the provider's words are.
+// TestWithdrawn has a provider that refuses the refresh token. Callers are served until the access
+// token expires, and then told where to connect again, whatever the provider's words are.
 func TestWithdrawn(t *testing.T) {
 	t.Parallel()
 	for code, body := range map[string]string{

@@ -103,7 +103,7 @@ func wantForm(t *testing.T, what string, got, want url.Values) {
 	}
 }
 
-// plus returns parameters with others; one that is empty is taken away.
+// plus returns parameters with others added. A parameter that is empty is removed.
 func plus(values url.Values, more ...string) url.Values {
 	values = maps.Clone(values)
 	added := make(map[string]bool)

@@ -345,8 +345,9 @@ func TestKeyRotation(t *testing.T) {
 	}
 }
 
-// TestKeyRotationOverExpiries: the same with tokens that expire in the meantime. Even a key that
-// was replaced at once, the old one nowhere, fails no request of a process that has a token.
+// TestKeyRotationOverExpiries is TestKeyRotation with tokens that expire in the meantime. No
+// request of a process that has a token fails, even if a key is replaced at once and the old key
+// is gone.
 func TestKeyRotationOverExpiries(t *testing.T) {
 	p := provider.New(t, 2*time.Second)
 	a := newAPI(t, p)

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// browser is one of a user, who is signed in at the gateway with Basic.
+// browser is the browser of a user who is signed in at the gateway with Basic.
 type browser struct {
 	t    testing.TB
 	b    *bed
@@ -45,8 +45,8 @@ type visited struct {
 	body   string
 }
 
-// send sends a request with header fields, names and values in turn; an empty value leaves one
-// out that stands there otherwise.
+// send sends a request with header fields, names and values in turn. An empty value omits a field
+// that is sent by default.
 func (br *browser) send(method, target, body string, fields ...string) *visited {
 	br.t.Helper()
 	v, err := br.try(method, target, body, fields...)

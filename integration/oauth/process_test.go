@@ -72,10 +72,10 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// TestProviderAway is what the whole engine is for: the provider is away for most of a token's
-// life, Caddy is restarted twice in between, once killed and once told to end, and the only trace
-// is a line in the log. Then the token expires with the provider away, and the answer says so and
-// when to come again.
+// TestProviderAway has a provider that is away for most of a token's life. Caddy is restarted
+// twice in between, once killed and once told to end, and the only trace is a line in the log.
+// Then the token expires while the provider is away, and the answer says so, and when to try
+// again.
 func TestProviderAway(t *testing.T) {
 	t.Parallel()
 	rig.Long(t, "it waits for tokens to expire")
@@ -203,7 +203,7 @@ func TestWrongSecret(t *testing.T) {
 	}
 	proc.wantNoSecret(t, secret)
 
-	// The provider learns the secret: the next attempt is served, without a restart.
+	// Now the provider accepts the secret. The next attempt is served, without a restart.
 	p.Register("gateway", secret)
 	waitFor(t, "the next attempt", func() bool {
 		status, _, err := get(newClient(t), "http://"+proc.Addr+"/x")

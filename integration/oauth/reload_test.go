@@ -44,8 +44,8 @@ func TestReloadWhileFetching(t *testing.T) {
 	p.WantRequests(t, 1)
 }
 
-// TestFailedReload: a configuration that does not load takes nothing away from the one that goes
-// on.
+// TestFailedReload checks that a configuration which does not load takes nothing away from the
+// running one.
 func TestFailedReload(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	a := newAPI(t, p)
@@ -67,8 +67,8 @@ func TestFailedReload(t *testing.T) {
 	p.WantRequests(t, 2)
 }
 
-// TestCallerLeaves: the caller that has made the gateway ask for a token leaves; those who wait
-// with it are served.
+// TestCallerLeaves has the caller leave whose request made the gateway ask for a token. The other
+// callers that wait for it are served.
 func TestCallerLeaves(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	p.Delay.Store(int64(500 * time.Millisecond))

@@ -57,7 +57,7 @@ func TestFirstRequest(t *testing.T) {
 		t.Error("the client got the token")
 	}
 
-	// The twin: the API does not take everything.
+	// The twin: the API does not accept everything.
 	p.RevokeAccess()
 	p.Stop()
 	if res := rig.Get(t, g.addr, "/x", ""); res.StatusCode != 401 {

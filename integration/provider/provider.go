@@ -59,8 +59,8 @@ type Provider struct {
 	// Issuer makes the server send iss with its authorization responses (RFC 9207), which
 	// zitadel's does not by itself.
 	Issuer atomic.Bool
-	// OmitRefreshToken makes it answer a refresh without a refresh token: the one that the client
-	// has remains valid.
+	// OmitRefreshToken makes the server answer a refresh without a refresh token. The client's
+	// refresh token remains valid.
 	OmitRefreshToken atomic.Bool
 
 	store  *store
@@ -141,7 +141,7 @@ func (p *Provider) Serve(ln net.Listener) {
 	go func() { _ = server.Serve(ln) }()
 }
 
-// Stop takes the server off the network: who connects is refused. What it has issued stays valid.
+// Stop takes the server off the network: connections are refused. What it has issued stays valid.
 func (p *Provider) Stop() {
 	p.mu.Lock()
 	server := p.running
