@@ -27,14 +27,15 @@ func init() { caddy.RegisterModule(new(App)) }
 // App holds what the datasources of a configuration share. It exists without being configured.
 type App struct {
 	// The keys that seal what is stored: 32 random bytes in base64, of which `caddy
-	// authenticated-api keygen` makes some. The first seals, all of them open, so a new key is put
-	// in front of the old. Global placeholders are resolved when the configuration loads. Default:
-	// a key is made when it is first needed, and kept in Caddy's config folder.
+	// authenticated-api keygen` makes some. The first seals, all of them open, so a new key is
+	// put in front of the old. Global placeholders are resolved when the configuration loads.
+	// Default: a key is made when it is first needed, and kept in Caddy's config folder.
 	Keys []string `json:"key,omitempty"`
 
 	// Refuse to dial private addresses too, for all APIs: RFC 1918, RFC 4193, RFC 6598, loopback,
 	// 0.0.0.0/8, 192.0.0.0/24, 198.18.0.0/15 and 240.0.0.0/4. Link-local, metadata, site-local,
-	// unspecified and multicast addresses and Caddy's own admin endpoint are never dialled anyway.
+	// unspecified and multicast addresses and Caddy's own admin endpoint are never dialled
+	// anyway.
 	DenyPrivate bool `json:"deny_private,omitempty"`
 
 	// Addresses and prefixes that are dialled though the rule for all APIs refuses them:
@@ -47,9 +48,9 @@ type App struct {
 	// Default: `100000`.
 	CacheSize int `json:"cache_size,omitempty"`
 
-	// How long a connected account may be idle before its token is refreshed, since many providers
-	// let idle refresh tokens die. Where a provider says when a refresh token ends, it is used
-	// before that. Below zero: for ever. Default: `24h`.
+	// How long a connected account may be idle before its token is refreshed, since many
+	// providers let idle refresh tokens die. Where a provider says when a refresh token ends, it
+	// is used before that. Below zero: for ever. Default: `24h`.
 	KeepAlive caddy.Duration `json:"keep_alive,omitempty"`
 
 	// How long a connection is remembered that is dead: disconnected, or withdrawn by the
@@ -63,9 +64,10 @@ type App struct {
 	logger  *zap.Logger
 	storage certmagic.Storage
 	allowed dial.Allowed
-	admin   string // the address of Caddy's admin endpoint, where a handler has said it
+	admin   string // the address of Caddy's admin endpoint, if a handler has said it
 
-	endBy atomic.Pointer[time.Time] // by when everything must have ended; nil while the configuration runs
+	// endBy is when everything must have ended. It is nil while the configuration runs.
+	endBy atomic.Pointer[time.Time]
 
 	registry registry
 	keys     keyring

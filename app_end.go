@@ -13,9 +13,9 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// watchEnd has the app told when its configuration ends. Caddy stops its apps one after the other,
-// in no order, and the app http may take the whole grace period before this one is asked to stop;
-// the event comes before all of them.
+// watchEnd has the app told when its configuration ends. Caddy stops its apps one after the
+// other, in no order, and the app http may take the whole grace period before this one is asked
+// to stop; the event comes before all of them.
 func (a *App) watchEnd(ctx caddy.Context) error {
 	events, err := ctx.App("events")
 	if err != nil {

@@ -12,11 +12,16 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// The App gives the methods that store tokens a storage, keys and a dialer, and keeps their tokens alive. Requests ask a
-// datasource for its method only; what they need to know of an account is set here, when the configuration loads.
+// The App gives the methods that store tokens a storage, keys and a dialer, and keeps their
+// tokens alive. Requests ask a datasource for its method only; what they need to know of an
+// account is set here, when the configuration loads.
 
-// account says how the account of a datasource is connected. It is empty if the credential belongs to no account.
+// account says how the account of a datasource is connected. It is empty if the credential
+// belongs to no account.
 type account struct {
+	// perUser says that each user has an account of their own.
+	perUser bool
+
 	// connectURL is where people connect an account.
 	connectURL string
 
@@ -46,7 +51,7 @@ func (a *App) attach(ds *datasource) error {
 	}
 	const compare = "the token is valid by its lifetime and could not be exchanged for one that the API takes; compare scopes, " +
 		"audience and resource with the API's documentation, "
-	ds.account = account{method: m, connectURL: m.Console(), remedy: compare + "and what the client is allowed there"}
+	ds.account = account{method: m, perUser: m.PerUser(), connectURL: m.Console(), remedy: compare + "and what the client is allowed there"}
 	if m.Interactive() {
 		ds.account.remedy = compare + "and connect the account again if its access was taken back there"
 	}

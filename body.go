@@ -8,13 +8,13 @@ import (
 	"maps"
 	"net/http"
 
-	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/replay"
 )
 
 // body is the body of a request with what it takes to send it again.
 type body struct {
 	first  io.ReadCloser
-	window *auth.Window // nil: there is no body, or it is not kept
+	window *replay.Window // nil: there is no body, or it is not kept
 
 	trailer   http.Header // the request's, complete when the body ends
 	announced http.Header // as it was before
@@ -27,15 +27,15 @@ func newBody(req, caller *http.Request, ds *datasource, window int, again bool) 
 		return b
 	}
 	if req.Trailer != nil {
-		ds.cleanTrailer(req.Trailer)
-		b.first = &trailerCleaner{b.first, func() { ds.cleanTrailer(req.Trailer) }}
+		ds.limits.cleanTrailer(ds.cleaner, req.Trailer)
+		b.first = &trailerCleaner{b.first, func() { ds.limits.cleanTrailer(ds.cleaner, req.Trailer) }}
 	}
 	// A credential that cannot be renewed leaves one use for the window, and a body that will not fit into it has none.
 	if window > 0 && (again || ds.renewable() || req.ContentLength <= int64(window)) {
 		if b.trailer = req.Trailer; len(b.trailer) > 0 {
 			b.announced = b.trailer.Clone()
 		}
-		b.window = auth.NewWindow(b.first, window)
+		b.window = replay.NewWindow(b.first, window)
 		if caller.Body != nil {
 			b.window.Interrupt = caller.Body
 		}

@@ -9,9 +9,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/edit"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/option"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
 	"github.com/authenticated-api/caddy-authenticated-api/signature"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -29,13 +30,13 @@ func init() {
 	httpcaddyfile.RegisterGlobalOption(directiveName, parseGlobalOption)
 }
 
-// directive is what the block of an authenticated_api directive says.
+// directive is the content of the block of an authenticated_api directive.
 type directive struct {
 	handler    Handler
 	transport  transportOptions
 	method     string // the name of the auth method
 	given      map[string]bool
-	firstOther string // the first subdirective that is not ours
+	firstOther string // the first subdirective that is reverse_proxy's, or unknown
 }
 
 // parseDirective sets up the handler, and the proxy behind it, from Caddyfile tokens. Syntax:
@@ -63,8 +64,8 @@ type directive struct {
 //	    # any other subdirective is reverse_proxy's own
 //	}
 //
-// With a base URL it is a route of two handlers: ours and a reverse_proxy whose transport is ours. Without one it is our
-// handler alone.
+// With a base URL it makes a route of two handlers: ours, and a reverse_proxy with our transport.
+// Without one it makes a route of our handler alone.
 func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if !h.Next() {
 		return nil, h.ArgErr()
@@ -73,7 +74,7 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 	if err != nil {
 		return nil, err
 	}
-	h.Next() // ExtractMatcherSet went back to before the directive's name
+	h.Next() // ExtractMatcherSet has gone back to before the directive's name
 	d := h.NewFromNextSegment()
 	d.Next()
 	name := d.Token()
@@ -100,11 +101,11 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 		return nil, option.WithEmpty(args, d.WrapErr(err))
 	}
 
-	base, err := auth.ParseBaseURL(opts.handler.BaseURL)
+	base, err := wire.ParseBaseURL(opts.handler.BaseURL)
 	if err != nil {
 		return nil, d.WrapErr(err)
 	}
-	tokens[1].Text = base.Origin() // what reverse_proxy reads is the upstream, without a path
+	tokens[1].Text = base.Origin() // reverse_proxy reads the upstream, without a path
 	proxy, err := opts.reverseProxy(h, tokens, base)
 	if err != nil {
 		return nil, err
@@ -114,12 +115,16 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 		caddyconfig.JSONModuleObject(proxy, "handler", "reverse_proxy", nil)), nil
 }
 
-// splitBlock goes through the subdirectives of a block, each with its arguments and its own block. take is called with a
-// dispenser that stands on the subdirective's name, and returns false for those that another parser is to read. splitBlock
-// returns head with a block of these behind it, if there are any.
+// splitBlock goes through the subdirectives of a block, each with its arguments and its own
+// block. It calls take with a dispenser that stands on the subdirective's name. take returns
+// false for a subdirective that another parser must read. splitBlock returns head, followed by a
+// block of those subdirectives if there are any.
 //
 // It goes by segments, never by words: `lb_policy header X-Node` is no header of ours.
-func splitBlock(d *caddyfile.Dispenser, head []caddyfile.Token, take func(word string, d *caddyfile.Dispenser, segment caddyfile.Segment) (bool, error)) ([]caddyfile.Token, error) {
+func splitBlock(
+	d *caddyfile.Dispenser, head []caddyfile.Token,
+	take func(word string, d *caddyfile.Dispenser, segment caddyfile.Segment) (bool, error),
+) ([]caddyfile.Token, error) {
 	var opening caddyfile.Token
 	var others []caddyfile.Token
 	for d.NextBlock(0) {
@@ -176,10 +181,11 @@ func (opts *directive) take(word string, d *caddyfile.Dispenser, segment caddyfi
 	if err := parse(opts, d); err != nil {
 		return false, option.WithEmpty(segment, err)
 	}
-	return true, option.WithEmpty(segment, wrap(d, opts.handler.check())) // here, since the dispenser knows the line
+	// The check is here, since the dispenser knows the line.
+	return true, option.WithEmpty(segment, wrap(d, opts.handler.check()))
 }
 
-// handlerAlone is the form without a base URL.
+// handlerAlone makes the route of a directive without a base URL.
 func (opts *directive) handlerAlone(h httpcaddyfile.Helper, d *caddyfile.Dispenser, matcher caddy.ModuleMap) ([]httpcaddyfile.ConfigValue, error) {
 	if opts.firstOther != "" {
 		remedy := "without a base URL the proxy is one of your own, and its subdirectives go there"
@@ -199,7 +205,7 @@ func (opts *directive) handlerAlone(h httpcaddyfile.Helper, d *caddyfile.Dispens
 	return route(matcher, caddyconfig.JSONModuleObject(&opts.handler, "handler", directiveName, nil)), nil
 }
 
-// adminAddress returns what the global option admin says, or "".
+// adminAddress returns the address in the global option admin, or "".
 func adminAddress(h httpcaddyfile.Helper) string {
 	admin, ok := h.Option("admin").(*caddy.AdminConfig)
 	if !ok || admin == nil || admin.Listen == caddy.DefaultAdminListen {
@@ -216,8 +222,9 @@ func route(matcher caddy.ModuleMap, handlers ...json.RawMessage) []httpcaddyfile
 	return []httpcaddyfile.ConfigValue{{Class: "route", Value: r}}
 }
 
-// reverseProxy lets Caddy's own parser read the proxy's part of the block, and puts our transport in the place of http.
-func (opts *directive) reverseProxy(h httpcaddyfile.Helper, tokens []caddyfile.Token, base *auth.BaseURL) (*reverseproxy.Handler, error) {
+// reverseProxy has Caddy's own parser read the proxy's part of the block, and replaces its
+// transport http by ours.
+func (opts *directive) reverseProxy(h httpcaddyfile.Helper, tokens []caddyfile.Token, base *wire.BaseURL) (*reverseproxy.Handler, error) {
 	d := caddyfile.NewDispenser(tokens)
 	proxy := new(reverseproxy.Handler)
 	if err := proxy.UnmarshalCaddyfile(d); err != nil {
@@ -254,7 +261,7 @@ func (opts *directive) reverseProxy(h httpcaddyfile.Helper, tokens []caddyfile.T
 	return proxy, nil
 }
 
-// subdirectives are the words of a block that are ours. The dispenser stands on the word.
+// subdirectives are the subdirectives that are ours. The dispenser stands on the name.
 var subdirectives = map[string]func(*directive, *caddyfile.Dispenser) error{
 	"name": func(opts *directive, d *caddyfile.Dispenser) error {
 		if !d.AllArgs(&opts.handler.Name) || opts.handler.Name == "" {
@@ -313,14 +320,14 @@ var subdirectives = map[string]func(*directive, *caddyfile.Dispenser) error{
 }
 
 // parseEdit reads `[+|-|?]<name> [<value>]`.
-func parseEdit(d *caddyfile.Dispenser, edits **auth.Edits) error {
+func parseEdit(d *caddyfile.Dispenser, edits **edit.Edits) error {
 	word := d.Val()
 	args := d.RemainingArgs()
 	if len(args) == 0 || d.NextBlock(0) {
 		return d.Errf("%s: takes a name and a value: %s [+|-|?]<name> [<value>]", word, word)
 	}
 	if *edits == nil {
-		*edits = new(auth.Edits)
+		*edits = new(edit.Edits)
 	}
 	e, name := *edits, args[0]
 	var group *map[string][]string
@@ -352,6 +359,7 @@ func parseEdit(d *caddyfile.Dispenser, edits **auth.Edits) error {
 	return nil
 }
 
+// parseList reads one value or more.
 func parseList(d *caddyfile.Dispenser, list *[]string) error {
 	word := d.Val()
 	*list = append(*list, d.RemainingArgs()...)

@@ -16,7 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
-// proxySubdirectives are those of reverse_proxy.
+// proxySubdirectives are the subdirectives of reverse_proxy.
 var proxySubdirectives = strings.Fields(`
 	to dynamic lb_policy lb_retries lb_try_duration lb_try_interval lb_retry_match
 	health_uri health_upstream health_port health_interval health_passes health_fails health_timeout health_method health_status health_body
@@ -24,7 +24,7 @@ var proxySubdirectives = strings.Fields(`
 	unhealthy_request_count flush_interval request_buffers response_buffers stream_timeout stream_buffer_size stream_close_delay
 	trusted_proxies header_up header_down method rewrite verbose_logs transport handle_response replace_status`)
 
-// proxyWords are those of its transport http.
+// proxyWords are the options of reverse_proxy's transport http.
 var proxyWords = strings.Fields(`
 	read_buffer write_buffer read_timeout write_timeout max_response_header proxy_protocol forward_proxy_url network_proxy dial_timeout
 	dial_fallback_delay response_header_timeout expect_continue_timeout resolvers tls tls_client_auth tls_trust_pool tls_insecure_skip_verify
@@ -40,11 +40,11 @@ func knownWords() []string {
 	return known
 }
 
-// unrecognized matches what Caddy's parsers say of a word that they do not know.
+// unrecognized matches the errors of Caddy's parsers about an unknown word.
 var unrecognized = regexp.MustCompile(`unrecognized subdirective ([^\s,]+)`)
 
-// withSuggestion adds the option that was meant to an error about one that the proxy does not know, or those that there are. said is
-// the error as Caddy has made it.
+// withSuggestion adds to an error about an option that the proxy does not know the option that
+// was meant, or a list of all. said is the error as Caddy has made it.
 func withSuggestion(err, said error) error {
 	m := unrecognized.FindStringSubmatch(said.Error())
 	if m == nil {
@@ -57,11 +57,11 @@ func withSuggestion(err, said error) error {
 	return fmt.Errorf("%w; besides those of reverse_proxy there are %s", err, strings.Join(own, ", "))
 }
 
-// shortest is the length from which a part of a word could tell something of a secret.
+// shortest is the length from which a part of a word could reveal something of a secret.
 const shortest = 6
 
-// withoutValues returns an error of Caddy's parsers, which quote what they were given, without the words of the tokens that are
-// not known.
+// withoutValues returns an error of Caddy's parsers without the unknown words among the tokens.
+// The parsers quote their input, which may be a secret.
 func withoutValues(d *caddyfile.Dispenser, tokens []caddyfile.Token, err error) error {
 	if err == nil {
 		return nil
@@ -101,7 +101,8 @@ func sharesPart(text, word string) bool {
 	return false
 }
 
-// checkModule reports that there is no module of a name, in the place of Caddy's error that shows it. kind is what it would be.
+// checkModule reports that there is no module of a name. Caddy's own error would show the name.
+// kind is what the module would be.
 func checkModule(option, kind, namespace, name string) error {
 	if _, err := caddy.GetModule(namespace + "." + name); err == nil {
 		return nil
@@ -110,7 +111,7 @@ func checkModule(option, kind, namespace, name string) error {
 	return fmt.Errorf("%s: there is no %s %s; there are %s", option, kind, value.Mention(name, names...), strings.Join(names, ", "))
 }
 
-// checkRawModule is checkModule for a module in JSON, whose name stands under a key of its own.
+// checkRawModule is checkModule for a module in JSON. The module's name stands under key.
 func checkRawModule(option, namespace, key string, raw json.RawMessage) error {
 	var fields map[string]json.RawMessage
 	var name string
@@ -120,6 +121,7 @@ func checkRawModule(option, namespace, key string, raw json.RawMessage) error {
 	return checkModule(option, key, namespace, name)
 }
 
+// moduleNames returns the names of the modules in a namespace.
 func moduleNames(namespace string) []string {
 	infos := caddy.GetModules(namespace)
 	names := make([]string, 0, len(infos))

@@ -33,6 +33,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, _ any) (any, error) {
 	return app, option.WithEmpty(segment, err)
 }
 
+// parseApp reads the block of the global option.
 func parseApp(d *caddyfile.Dispenser) (any, error) {
 	app := new(App)
 	d.Next() // consume the option's name
@@ -48,21 +49,9 @@ func parseApp(d *caddyfile.Dispenser) (any, error) {
 			}
 			app.Keys = append(app.Keys, key)
 		case "storage":
-			if !d.NextArg() || app.StorageRaw != nil {
-				return nil, d.Errf("storage: takes one storage module, as Caddy's own global option storage does")
+			if err := parseStorage(d, app); err != nil {
+				return nil, err
 			}
-			name := d.Val()
-			if err := checkModule("storage", "module", "caddy.storage", name); err != nil {
-				return nil, d.WrapErr(err)
-			}
-			segment := d.NextSegment()
-			sub := caddyfile.NewDispenser(segment)
-			sub.Next()
-			storage, err := caddyfile.UnmarshalModule(sub, "caddy.storage."+name)
-			if err != nil {
-				return nil, withoutValues(sub, segment, err)
-			}
-			app.StorageRaw = caddyconfig.JSONModuleObject(storage, "module", name, nil)
 		case "cache_size":
 			var text string
 			if !d.AllArgs(&text) {
@@ -98,13 +87,34 @@ func parseApp(d *caddyfile.Dispenser) (any, error) {
 	return httpcaddyfile.App{Name: directiveName, Value: caddyconfig.JSON(app, nil)}, nil
 }
 
+// parseStorage reads `storage <module> { ... }`.
+func parseStorage(d *caddyfile.Dispenser, app *App) error {
+	if !d.NextArg() || app.StorageRaw != nil {
+		return d.Errf("storage: takes one storage module, as Caddy's own global option storage does")
+	}
+	name := d.Val()
+	if err := checkModule("storage", "module", "caddy.storage", name); err != nil {
+		return d.WrapErr(err)
+	}
+	segment := d.NextSegment()
+	sub := caddyfile.NewDispenser(segment)
+	sub.Next()
+	storage, err := caddyfile.UnmarshalModule(sub, "caddy.storage."+name)
+	if err != nil {
+		return withoutValues(sub, segment, err)
+	}
+	app.StorageRaw = caddyconfig.JSONModuleObject(storage, "module", name, nil)
+	return nil
+}
+
+// parseAllowDial reads `allow_dial <prefix...>`.
 func parseAllowDial(d *caddyfile.Dispenser, app *App) error {
 	args := d.RemainingArgs()
 	if len(args) == 0 {
 		return d.Errf("allow_dial: takes one address or prefix or more, such as 169.254.171.0/24")
 	}
 	for _, arg := range args {
-		if strings.Contains(arg, "{") { // it is resolved when the configuration loads
+		if strings.Contains(arg, "{") { // a placeholder is resolved when the configuration loads
 			continue
 		}
 		if _, err := dial.ParseAllowed([]string{arg}); err != nil {

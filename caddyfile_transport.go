@@ -12,8 +12,9 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
-// transportOptions are the options of our transport. They stand in the directive where it brings the proxy with it,
-// else in the block of `transport authenticated_api`.
+// transportOptions are the options of our transport. If the directive has a base URL, and so
+// makes the proxy, they stand in the directive; otherwise they stand in the block of `transport
+// authenticated_api`.
 type transportOptions struct {
 	selfSignedCert string
 	replay         *int64
@@ -78,6 +79,7 @@ func (o *transportOptions) parse(d *caddyfile.Dispenser) error {
 	return nil
 }
 
+// wrap adds the dispenser's position to an error.
 func wrap(d *caddyfile.Dispenser, err error) error {
 	if err == nil {
 		return nil
@@ -85,8 +87,8 @@ func wrap(d *caddyfile.Dispenser, err error) error {
 	return d.WrapErr(err)
 }
 
-// UnmarshalCaddyfile sets up the transport from Caddyfile tokens, for the proxy of a directive without a base URL. All
-// options of the transport http are possible besides ours. Syntax:
+// UnmarshalCaddyfile sets up the transport from Caddyfile tokens, for a proxy behind a directive
+// without a base URL. All options of the transport http are possible besides ours. Syntax:
 //
 //	transport authenticated_api {
 //	    datasource       <name>

@@ -16,8 +16,9 @@ import (
 
 const certOption = "self_signed_cert"
 
-// trust reads self_signed_cert and configures the embedded transport to trust nothing else.
-func (t *Transport) trust(ctx caddy.Context) (*trust.Trust, error) {
+// loadTrust reads the option self_signed_cert of a transport, and configures the transport to
+// trust nothing else.
+func loadTrust(ctx caddy.Context, t *Transport) (*trust.Trust, error) {
 	if t.SelfSignedCert == "" {
 		return nil, nil //nolint:nilnil // nil is the trust of the system
 	}
@@ -38,12 +39,13 @@ func (t *Transport) trust(ctx caddy.Context) (*trust.Trust, error) {
 	for i, cert := range tr.Roots {
 		encoded[i] = base64.StdEncoding.EncodeToString(cert.Raw)
 	}
-	// Handing the certificates to Caddy's own module keeps HTTP/3 and every other way to an upstream alike.
+	// Caddy's own module gets the certificates, so that they count for HTTP/3 too, and for every
+	// other way to an upstream.
 	t.TLS.CARaw = caddyconfig.JSON(map[string]any{"provider": "inline", "trusted_ca_certs": encoded}, nil)
 	return tr, nil
 }
 
-// present makes the transport, which has been provisioned, present the client certificate.
+// present makes a transport that has been provisioned present the client certificate.
 func present(tr *trust.Trust, t *reverseproxy.HTTPTransport) error {
 	if tr == nil || tr.Client == nil {
 		return nil

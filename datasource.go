@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -15,8 +16,12 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/clean"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/crossorigin"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/edit"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
 	"github.com/authenticated-api/caddy-authenticated-api/signature"
 	"github.com/caddyserver/caddy/v2"
 )
@@ -32,10 +37,10 @@ type Datasource struct {
 	BaseURL string `json:"base_url,omitempty"`
 
 	// Header fields of the requests to the API.
-	Headers *auth.Edits `json:"headers,omitempty"`
+	Headers *edit.Edits `json:"headers,omitempty"`
 
 	// Query parameters of the requests to the API.
-	Query *auth.Edits `json:"query,omitempty"`
+	Query *edit.Edits `json:"query,omitempty"`
 
 	// How requests are authenticated. Default: `none`.
 	AuthRaw json.RawMessage `json:"auth,omitempty" caddy:"namespace=http.authenticated_api.auth inline_key=method"`
@@ -94,7 +99,7 @@ func (d *Datasource) check() error {
 		return fmt.Errorf("name: %s does not fit; lower-case letters, digits and - do, 63 at most, a letter or digit first", value.Shape(d.Name))
 	}
 	if d.BaseURL != "" {
-		if _, err := auth.ParseBaseURL(d.BaseURL); err != nil {
+		if _, err := wire.ParseBaseURL(d.BaseURL); err != nil {
 			return err
 		}
 	}
@@ -105,17 +110,17 @@ func (d *Datasource) check() error {
 		return err
 	}
 	for _, name := range d.PassRequestHeader {
-		if err := auth.CheckWithheld(name); err != nil {
+		if err := clean.CheckWithheld(name); err != nil {
 			return err
 		}
 	}
 	for _, name := range d.PassResponseHeader {
-		if err := auth.CheckWithheldResponse(name); err != nil {
+		if err := clean.CheckWithheldResponse(name); err != nil {
 			return err
 		}
 	}
 	for _, origin := range d.AllowOrigin {
-		if err := checkOrigin(origin); err != nil {
+		if err := crossorigin.CheckOrigin(origin); err != nil {
 			return err
 		}
 	}
@@ -126,21 +131,20 @@ func (d *Datasource) check() error {
 type datasource struct {
 	name    string
 	config  string        // what was configured, as text
-	base    *auth.BaseURL // nil: the proxy behind the handler knows where the API is
+	base    *wire.BaseURL // nil: the proxy behind the handler knows where the API is
 	method  auth.Method
 	users   auth.PerRequest  // the method, if each user has a connection of their own; else nil
 	signer  signature.Signer // nil: requests are not signed
-	cleaner *auth.Cleaner
+	cleaner *clean.Requests
 
 	values  atomic.Pointer[values]
 	load    func() (*values, error) // reads the values again; nil: none of them comes from a file
 	renewer signature.Renewer       // the signer, if what it signs with can come from a file
 	reading sync.Mutex              // held while the files are read again
 
-	response    *auth.ResponseCleaner
-	crossOrigin *crossOrigin
+	response    *clean.Responses
+	crossOrigin *crossorigin.Rule
 	mapLinks    bool
-	sandbox     bool
 	site        site
 	limits      limits
 
@@ -171,7 +175,7 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 	}
 	ds := &datasource{name: d.Name, limits: d.limits()}
 	if d.BaseURL != "" {
-		if ds.base, err = auth.ParseBaseURL(d.BaseURL); err != nil {
+		if ds.base, err = wire.ParseBaseURL(d.BaseURL); err != nil {
 			return nil, err
 		}
 		if ds.name == "" {
@@ -184,18 +188,12 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 	if err := ds.loadValues(ctx, d); err != nil {
 		return nil, err
 	}
-	var signed []string
-	if ds.signer != nil {
-		if ds.signer.Header() == ds.method.Placement().Header {
-			return nil, fmt.Errorf("signature: header: %s carries the credential of auth already; give another field", ds.signer.Header())
-		}
-		signed = append(signed, ds.signer.Header())
+	if err := ds.loadCleaners(d); err != nil {
+		return nil, err
 	}
-	ds.cleaner = auth.NewCleaner(ds.method.Placement(), signed, d.Headers, d.Query, d.PassRequestHeader)
-	ds.response = auth.NewResponseCleaner(ds.method.Placement(), ds.cleaner, signed, ds.values.Load().secrets, d.PassResponseHeader)
 	ds.mapLinks = d.MapLinks == nil || *d.MapLinks
-	ds.sandbox = d.Sandbox == nil || *d.Sandbox
-	if ds.crossOrigin, err = newCrossOrigin(d.AllowOrigin); err != nil {
+	ds.site.sandbox = d.Sandbox == nil || *d.Sandbox
+	if ds.crossOrigin, err = crossorigin.New(d.AllowOrigin); err != nil {
 		return nil, err
 	}
 
@@ -207,9 +205,39 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 	if err := app.(*App).registry.add(ds, string(config), d.Name != ""); err != nil {
 		return nil, err
 	}
-	ds.warnLiterals(ctx.Logger(), d)
+	ds.site.app.literals.warnOf(ctx.Logger(), ds, d)
 	return ds, app.(*App).attach(ds)
 }
+
+// loadCleaners makes what removes the gateway's own from requests and answers.
+func (ds *datasource) loadCleaners(d *Datasource) error {
+	place := ds.method.Placement()
+	own := []string{place.Header}
+	if ds.signer != nil {
+		if ds.signer.Header() == place.Header {
+			return fmt.Errorf("signature: header: %s carries the credential of auth already; give another field", ds.signer.Header())
+		}
+		own = append(own, ds.signer.Header())
+	}
+	ds.cleaner = clean.NewRequests(clean.Own{
+		Fields: slices.Concat(own, d.Headers.Names()), Params: append(d.Query.Names(), place.Query),
+	}, d.PassRequestHeader)
+	ds.response = clean.NewResponses(clean.Carried{
+		Fields: own, Param: place.Query, Secrets: ds.values.Load().secrets,
+	}, ds.cleaner, d.PassResponseHeader)
+	return nil
+}
+
+// host returns the Host header field of the API, or "" if only the proxy behind the handler knows it.
+func (ds *datasource) host() string {
+	if ds.base == nil {
+		return ""
+	}
+	return ds.base.Host()
+}
+
+// demandsTLS reports whether the credential must not go out in clear.
+func (ds *datasource) demandsTLS() bool { return ds.base != nil && ds.base.TLS() }
 
 func (ds *datasource) loadGuests(ctx caddy.Context, d *Datasource) error {
 	ds.method = new(auth.None)

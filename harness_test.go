@@ -19,27 +19,10 @@ import (
 // patience is how long a test waits for what must happen at once.
 const patience = 15 * time.Second
 
-// receive waits for a value.
-func receive[T any](t testing.TB, ch <-chan T, what string) T {
-	t.Helper()
-	select {
-	case v := <-ch:
-		return v
-	case <-time.After(patience):
-		t.Fatalf("%s: nothing for %v", what, patience)
-		panic("unreachable")
-	}
-}
-
 // rotate replaces the secret in a file as an agent does that mounts secrets: at once.
 func rotate(t testing.TB, path, secret string) {
 	t.Helper()
-	if err := os.WriteFile(path+".new", []byte(secret+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		t.Fatal(err)
-	}
+	rig.Replace(t, path, secret+"\n")
 }
 
 const refusal = "the credential is out of date"
@@ -70,14 +53,10 @@ func wantOK(t *testing.T, res *rig.Reply) {
 	}
 }
 
-// waitFor asks again and again until something is so.
+// waitFor waits until something is so.
 func waitFor(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !so(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("no %s within %v", what, patience)
-		}
-	}
+	rig.Wait(t, what, patience, so)
 }
 
 // chunk is a text in the chunked coding, without the last chunk.

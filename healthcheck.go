@@ -81,8 +81,8 @@ func (t *Transport) ownHealthCheck(req *http.Request) (*http.Response, error) {
 		u.RawQuery = query
 		out.URL = &u
 	}
-	if t.bound.base != nil && req.Host == req.URL.Host {
-		out.Host = t.bound.base.Host()
+	if host := t.bound.host(); host != "" && req.Host == req.URL.Host {
+		out.Host = host
 	}
 	if headers := t.bound.values.Load().headers; headers.Static() {
 		if fields, err := headers.Evaluate(nil); err == nil {

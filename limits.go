@@ -7,9 +7,10 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/clean"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
@@ -57,11 +58,11 @@ func (d *Datasource) checkLimits() error {
 }
 
 // tooMany says why a request with its number of fields or parameters is refused.
-func (ds *datasource) tooMany(r *http.Request) *problem.Problem {
-	if ds.limits.fields > 0 && ds.cleaner.Exceeds(ds.limits.fields, r.Header, r.Trailer) {
+func (l limits) tooMany(cleaner *clean.Requests, r *http.Request) *problem.Problem {
+	if l.fields > 0 && cleaner.Exceeds(l.fields, r.Header, r.Trailer) {
 		return problem.TooManyFields
 	}
-	if ds.limits.params > 0 && auth.CountQuery(r.URL.RawQuery) > ds.limits.params {
+	if l.params > 0 && wire.CountQuery(r.URL.RawQuery) > l.params {
 		return problem.TooManyParams
 	}
 	return nil
@@ -69,9 +70,9 @@ func (ds *datasource) tooMany(r *http.Request) *problem.Problem {
 
 // cleanTrailer removes from the trailers what an API must not get. Most of them are known only at
 // the end of a body, where a request can no longer be refused, so too many are dropped together.
-func (ds *datasource) cleanTrailer(trailer http.Header) {
-	ds.cleaner.Trailer(trailer)
-	if ds.limits.fields > 0 && ds.cleaner.Exceeds(ds.limits.fields, trailer) {
+func (l limits) cleanTrailer(cleaner *clean.Requests, trailer http.Header) {
+	cleaner.Trailer(trailer)
+	if l.fields > 0 && cleaner.Exceeds(l.fields, trailer) {
 		clear(trailer)
 	}
 }

@@ -10,8 +10,9 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/link"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
@@ -22,16 +23,16 @@ func originalPath(req *http.Request) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	return auth.EscapedPath(original.URL), true
+	return wire.EscapedPath(original.URL), true
 }
 
 // route returns the way of a request through the gateway. current is its URL on that way.
-func (ds *datasource) route(caller *http.Request, current *url.URL) *auth.Route {
-	path := auth.EscapedPath(current)
-	route := &auth.Route{Base: ds.base, Path: path, Hosts: [2]string{caller.Host}}
+func (ds *datasource) route(caller *http.Request, current *url.URL) *link.Route {
+	path := wire.EscapedPath(current)
+	route := &link.Route{Base: ds.base, Path: path, Hosts: [2]string{caller.Host}}
 	if original, ok := originalPath(caller); ok {
-		route.Prefix, route.Known = auth.PublicPrefix(original, path)
-		if route.Prefix != "" && auth.IsItself(original, path) {
+		route.Prefix, route.Known = link.PublicPrefix(original, path)
+		if route.Prefix != "" && link.IsItself(original, path) {
 			route.Path = ""
 		}
 	}
@@ -51,13 +52,13 @@ func (ds *datasource) route(caller *http.Request, current *url.URL) *auth.Route 
 
 // answerRoute returns the way along which the links of an answer are mapped, or nil if they stay as
 // they are.
-func (ds *datasource) answerRoute(req, caller *http.Request, sent *auth.Sent) *auth.Route {
-	if !ds.mapLinks || ds.base == nil || req == nil || sent.URL == nil {
+func (ds *datasource) answerRoute(req, caller *http.Request, sent *sentRequest) *link.Route {
+	if !ds.mapLinks || ds.base == nil || req == nil || sent.url == nil {
 		return nil
 	}
 	route := ds.route(caller, req.URL)
 	route.Names = [2]string{sent.Hosts[0], sent.Hosts[1]}
-	route.Sent, route.Params, route.Credential = sent.URL, sent.Params, sent.Credential
+	route.Sent, route.Params, route.Param = sent.url, sent.params, ds.response.Param()
 	ds.warnUntrusted(caller, route.Origin)
 	return route
 }
@@ -65,7 +66,7 @@ func (ds *datasource) answerRoute(req, caller *http.Request, sent *auth.Sent) *a
 // mapPlaces returns the request with the places that its header fields name as the API knows
 // them, or why it never leaves. It is r itself if they name none.
 func (ds *datasource) mapPlaces(r *http.Request) (*http.Request, *problem.Problem) {
-	if ds.base == nil || !auth.NamesPlaces(r.Header) {
+	if ds.base == nil || !link.NamesPlaces(r.Header) {
 		return r, nil
 	}
 	header, err := ds.cleaner.MapPlaces(r.Header, ds.route(r, r.URL))
@@ -135,7 +136,7 @@ func isHost(host string) bool {
 func isPrefix(prefix string) bool {
 	u, err := url.Parse(prefix)
 	return err == nil && strings.HasPrefix(prefix, "/") && !strings.HasPrefix(prefix, "//") &&
-		u.EscapedPath() == prefix && !auth.EscapesBase(prefix)
+		u.EscapedPath() == prefix && !wire.EscapesBase(prefix)
 }
 
 // warnUntrusted logs, now and then, that links in answers are not what callers need: a proxy in

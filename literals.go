@@ -37,8 +37,8 @@ func (l *literals) warn(logger *zap.Logger, datasource, option string) {
 		"write {env.NAME} or {file./path}, or seal it with caddy authenticated-api seal", fields...)
 }
 
-// warnLiterals warns of the literal secrets of a datasource.
-func (ds *datasource) warnLiterals(logger *zap.Logger, d *Datasource) {
+// warnOf warns of the secrets of a datasource.
+func (l *literals) warnOf(logger *zap.Logger, ds *datasource, d *Datasource) {
 	var options []string
 	for _, guest := range []any{ds.method, ds.signer} {
 		if g, ok := guest.(interface{ Literals() []string }); ok {
@@ -47,7 +47,7 @@ func (ds *datasource) warnLiterals(logger *zap.Logger, d *Datasource) {
 	}
 	options = slices.Concat(options, d.Headers.Literals("header"), d.Query.Literals("query"))
 	for _, option := range options {
-		ds.site.app.literals.warn(logger, ds.name, option)
+		l.warn(logger, ds.name, option)
 	}
 }
 

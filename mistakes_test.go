@@ -35,7 +35,8 @@ func logLines(t *testing.T, log string) (lines []map[string]any) {
 	return lines
 }
 
-// TestLiteralSecrets: a secret that stands in the configuration itself is told of once, by the name of its option.
+// TestLiteralSecrets: a secret that stands in the configuration itself is told of once, by the
+// name of its option.
 func TestLiteralSecrets(t *testing.T) {
 	t.Setenv("TEST_TOKEN", "canary-from-outside")
 	const oauth2 = "auth oauth2 client_credentials {\ntoken_url https://login.example.com/token\nclient_id gateway\nclient_secret "
@@ -76,7 +77,8 @@ func TestLiteralSecrets(t *testing.T) {
 	}
 }
 
-// TestStandIns: what a variable, a file or JSON brings is no secret either if it is what a person should have replaced.
+// TestStandIns: what a variable, a file or JSON brings is no secret either if it is what a person
+// should have replaced.
 func TestStandIns(t *testing.T) {
 	for _, tt := range []struct{ env, option, want string }{
 		{"Bearer canary", "auth bearer {env.TEST_SECRET}", "begins with a scheme"},
@@ -100,7 +102,8 @@ func TestStandIns(t *testing.T) {
 	}
 }
 
-// TestEmptyVariables: {$NAME} is gone before any directive is read, and the error about what is missing names it all the same.
+// TestEmptyVariables: {$NAME} is gone before any directive is read, and the error about what is
+// missing names it all the same.
 func TestEmptyVariables(t *testing.T) {
 	t.Setenv("TEST_EMPTY", "")
 	t.Setenv("TEST_SET", "set")
@@ -134,7 +137,8 @@ func TestEmptyVariables(t *testing.T) {
 	wantEmpty(t, ":80 {\nauthenticated_api_console {\noperators {$TEST_UNSET}\n}\n}", "{$TEST_UNSET} is empty")
 }
 
-// wantEmpty adapts a Caddyfile that is a file. want is what its error says of variables; "-": nothing; "": there is no error.
+// wantEmpty adapts a Caddyfile that is a file. want is what its error says of variables; "-":
+// nothing; "": there is no error.
 func wantEmpty(t *testing.T, text, want string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "Caddyfile")
@@ -155,7 +159,8 @@ func wantEmpty(t *testing.T, text, want string) {
 	}
 }
 
-// TestFileGone: a file that cannot be read again, when the API refuses what was in it, is told of with the system's own error.
+// TestFileGone: a file that cannot be read again, when the API refuses what was in it, is told of
+// with the system's own error.
 func TestFileGone(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
 	write(t, file, "canary")
@@ -183,7 +188,8 @@ func TestFileGone(t *testing.T) {
 	}
 }
 
-// TestSentURL: the debug log has the URL of each attempt as it is sent, without its query, where the credential may be.
+// TestSentURL: the debug log has the URL of each attempt as it is sent, without its query, where
+// the credential may be.
 func TestSentURL(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "key")
 	write(t, file, "canary-old")
@@ -211,7 +217,8 @@ func TestSentURL(t *testing.T) {
 	}
 }
 
-// TestClientsOwnKeys: a client's key under another name than the credential's passes, and can be removed.
+// TestClientsOwnKeys: a client's key under another name than the credential's passes, and can be
+// removed.
 func TestClientsOwnKeys(t *testing.T) {
 	api := rig.NewAPI(t, nil)
 	gateway := rig.Start(t, "http://GATEWAY {\nhandle_path /a/* {\nauthenticated_api http://"+api.Addr+" {\nauth bearer ours\n}\n}\n"+
@@ -224,8 +231,8 @@ func TestClientsOwnKeys(t *testing.T) {
 	}
 }
 
-// TestOriginOfPrograms: a handshake with an Origin of another host is refused, whoever has sent it; so are those of pages behind a proxy that
-// does not pass their Host on.
+// TestOriginOfPrograms: a handshake with an Origin of another host is refused, whoever has sent
+// it; so are those of pages behind a proxy that does not pass their Host on.
 func TestOriginOfPrograms(t *testing.T) {
 	api := rig.NewAPI(t, nil)
 	gateway := rig.Start(t, "http://GATEWAY, http://gw.example:PORT {\nbind 127.0.0.1\nauthenticated_api http://"+api.Addr+" {\nallow_origin https://app.example\n}\n}")

@@ -11,16 +11,12 @@ package authenticatedapi
 
 import (
 	"fmt"
-	"maps"
 	"net/http"
-	"strings"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
-	"golang.org/x/net/http/httpguts"
 
-	"github.com/authenticated-api/caddy-authenticated-api/auth"
-	"github.com/authenticated-api/caddy-authenticated-api/internal/peer"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/crossorigin"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/caddyserver/caddy/v2"
@@ -95,30 +91,16 @@ const statusClientClosedRequest = 499
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	w, p, answered := h.ds.crossOrigin.handle(w, r)
-	if answered {
+	w, verdict := h.ds.crossOrigin.Check(w, r)
+	if verdict == crossorigin.Answered {
 		return nil
 	}
-	if p == nil {
-		p = h.ds.checkHost(r)
-	}
-	if p == nil {
-		p = h.ds.checkWorker(r)
-	}
-	if p == nil {
-		p = refuse(r)
-	}
-	if p == nil {
-		p = h.ds.tooMany(r)
-	}
-	if p == nil {
-		r, p = h.ds.mapPlaces(r)
+	p := problem.CrossOrigin
+	if verdict == crossorigin.Passes {
+		r, p = h.ds.admit(r)
 	}
 	if p != nil {
-		if c := h.logger.Check(zapcore.DebugLevel, "refused a request"); c != nil {
-			c.Write(zap.String("datasource", h.ds.name), zap.String("code", p.Code()))
-		}
-		return h.answer(w, r, p)
+		return h.refuse(w, r, p, nil)
 	}
 	x, p, err := h.ds.newExchange(r)
 	if err != nil && r.Context().Err() != nil {
@@ -126,166 +108,76 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return nil
 	}
 	if err != nil {
-		// What is wrong with a token the source has logged, once for each attempt to get one.
-		if c := h.logger.Check(zapcore.DebugLevel, "refused a request"); c != nil {
-			c.Write(zap.String("datasource", h.ds.name), zap.String("code", p.Code()), zap.Error(err))
-		}
-		return h.answer(w, r, p)
+		// The source has logged what is wrong with a token, once for each attempt to get one.
+		return h.refuse(w, r, p, err)
 	}
 	defer x.release()
-	out := h.clean(r)
-	if x.written {
-		if err := h.write(out, r, x); err != nil {
-			return h.answer(w, r, h.ds.unsigned(h.logger, err))
-		}
-	}
 	if h.ds.base == nil {
-		peer.GuardLog() // the proxy may have another transport than ours
-		cleaning := h.newCleaningWriter(w, r, x)
-		defer cleaning.finish() //nolint:contextcheck // what it renews is for the next request
-		w = cleaning
+		return h.serveOwnProxy(w, r, x, next)
 	}
-	// The exchange ends with this handler: an error route that has the transport must not find it.
-	s := slotOf(r)
-	before := s.x
-	s.x = x
-	defer func() { s.x = before }()
-	if err := next.ServeHTTP(w, out); err != nil {
-		if !x.taken {
-			err = quietProxy(err)
-		}
-		return h.unreachable(w, r, x, err)
-	}
-	return h.checkServed(w, r, x)
-}
-
-// checkServed looks after a request for the proxy that was to send it. Without one the client would get an empty 200, which
-// is what happens when the base URL is a {$NAME} that is not set.
-func (h *Handler) checkServed(w http.ResponseWriter, r *http.Request, x *exchange) error {
-	if unhandled, _ := caddyhttp.GetVar(r.Context(), "unhandled").(bool); unhandled && !x.taken {
-		h.logger.Error("no proxy stands behind this handler; give a base URL, or put a reverse_proxy there",
-			zap.String("datasource", h.ds.name))
-		return h.answer(w, r, problem.NoProxy)
-	}
-	if h.ds.base != nil && !x.taken {
+	served, err := h.forward(w, r, h.clean(r), x, next)
+	if served && !x.taken {
 		if c := h.logger.Check(zapcore.WarnLevel, "a request was answered, and not by the transport authenticated_api"); c != nil {
 			c.Write(zap.String("datasource", h.ds.name))
 		}
 	}
-	return nil
+	return err
 }
 
-// refuse says why a request never leaves.
-func refuse(r *http.Request) *problem.Problem {
-	switch r.Method {
-	case http.MethodTrace:
-		return problem.Method
-	case http.MethodConnect:
-		// RFC 8441, RFC 9220: a WebSocket over HTTP/2 and HTTP/3.
-		overHTTP2 := r.ProtoMajor == 2 && r.Header.Get(":protocol") == "websocket"
-		if !overHTTP2 && (r.ProtoMajor != 3 || r.Proto != "websocket") {
-			return problem.Method
+// refuse answers a request that is not sent to the API. err says why there is no credential, if that
+// is the reason.
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, p *problem.Problem, err error) error {
+	if c := h.logger.Check(zapcore.DebugLevel, "refused a request"); c != nil {
+		fields := []zap.Field{zap.String("datasource", h.ds.name), zap.String("code", p.Code())}
+		if err != nil {
+			fields = append(fields, zap.Error(err))
 		}
+		c.Write(fields...)
 	}
-	if r.URL.Opaque != "" || r.URL.Path != "" && r.URL.Path[0] != '/' || auth.EscapesBase(auth.EscapedPath(r.URL)) {
-		return problem.BadPath
-	}
-	return nil
+	return h.answer(w, r, p)
 }
 
-// clean returns the request without what the client must not send. It is r itself if there is nothing of the kind and
-// nothing will be written to it.
+// forward has the proxy behind the handler send out, which was made of r. It reports whether
+// something behind the handler has served the request.
+func (h *Handler) forward(
+	w http.ResponseWriter, r, out *http.Request, x *exchange, next caddyhttp.Handler,
+) (served bool, err error) {
+	s, before := handOver(r, x)
+	defer s.put(before)
+	if err := next.ServeHTTP(w, out); err != nil {
+		if !x.taken {
+			err = quietProxy(err)
+		}
+		return false, h.unreachable(w, r, x, err)
+	}
+	// Without a proxy the client would get an empty 200, which is what happens when the base URL is a
+	// {$NAME} that is not set.
+	if unhandled, _ := caddyhttp.GetVar(r.Context(), "unhandled").(bool); unhandled && !x.taken {
+		h.logger.Error("no proxy stands behind this handler; give a base URL, or put a reverse_proxy there",
+			zap.String("datasource", h.ds.name))
+		return false, h.answer(w, r, problem.NoProxy)
+	}
+	return true, nil
+}
+
+// clean returns the request without what the client must not send to a proxy, such as headers by
+// which the proxy would choose another upstream. The transport removes the rest. It is r itself if
+// there is nothing of the kind.
 func (h *Handler) clean(r *http.Request) *http.Request {
-	header := h.ds.cleaner.Own(r.Header) // the transport removes the rest
-	if h.ds.base == nil {
-		header = h.ds.cleaner.Header(r.Header)
-	}
-	if speaksHTTP(header["Upgrade"]) {
-		header = maps.Clone(header)
-		delete(header, "Upgrade")
-	}
+	header := withoutUpgrade(h.ds.cleaner.WithoutOwn(r.Header))
 	query := h.ds.cleaner.Query(r.URL.RawQuery)
-	if h.ds.base == nil {
-		query = auth.LegalQuery(query) // as BaseURL.Join does
-	}
-	if h.ds.base != nil && len(header) == len(r.Header) && query == r.URL.RawQuery {
+	if len(header) == len(r.Header) && query == r.URL.RawQuery {
 		return r
 	}
 	out := new(http.Request)
 	*out = *r
 	out.Header = header
-	if h.ds.base == nil && len(header) == len(r.Header) {
-		out.Header = header.Clone()
-	}
-	if query != r.URL.RawQuery || h.ds.base == nil {
+	if query != r.URL.RawQuery {
 		u := *r.URL
 		u.RawQuery = query
 		out.URL = &u
 	}
 	return out
-}
-
-// speaksHTTP reports whether an Upgrade field asks for another version of HTTP, or for TLS below it (RFC 9110 §7.8).
-// Through the tunnel that an API would open then, a client could send it requests that nobody has looked at. A server is
-// free not to upgrade.
-func speaksHTTP(upgrade []string) bool {
-	for _, list := range upgrade {
-		for protocol := range strings.SplitSeq(list, ",") {
-			name, _, _ := strings.Cut(strings.TrimSpace(protocol), "/")
-			switch strings.ToLower(name) {
-			case "h2", "h2c", "http", "tls":
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// write puts the exchange's part on a request that goes to a proxy of the user's own.
-func (h *Handler) write(out, r *http.Request, x *exchange) error {
-	scrubConnection(out.Header)
-	for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
-		if h.ds.cleaner.Drops(name) {
-			out.Header[name] = nil // Caddy's proxy adds none where it finds nil
-		}
-	}
-	if out.Body != nil && out.Body != http.NoBody {
-		out.Trailer = make(http.Header, len(r.Trailer))
-		for name := range r.Trailer {
-			out.Trailer[name] = nil
-		}
-		h.ds.cleanTrailer(out.Trailer)
-		out.Body = &trailerCleaner{out.Body, func() {
-			maps.Copy(out.Trailer, r.Trailer)
-			h.ds.cleanTrailer(out.Trailer)
-		}}
-	}
-	x.fields.Apply(out.Header)
-	out.URL.RawQuery = x.credential.SetQuery(x.params.Apply(out.URL.RawQuery))
-	repl, _ := out.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	if err := h.ds.sign(out.Header, repl); err != nil {
-		return err
-	}
-	x.credential.SetHeader(out.Header)
-	x.answers(&x.sent, out, x.credential)
-	return nil
-}
-
-// scrubConnection does what the proxy would do with a client's Connection header field, before there is anything of
-// ours for the client to name in it (RFC 9110 §7.6.1).
-func scrubConnection(h http.Header) {
-	upgrade := httpguts.HeaderValuesContainsToken(h["Connection"], "Upgrade")
-	for _, list := range h["Connection"] {
-		for name := range strings.SplitSeq(list, ",") {
-			if name = http.CanonicalHeaderKey(strings.TrimSpace(name)); name != "Upgrade" && name != "Te" {
-				delete(h, name)
-			}
-		}
-	}
-	delete(h, "Connection")
-	if upgrade {
-		h["Connection"] = []string{"Upgrade"}
-	}
 }
 
 // MarshalLogObject implements zapcore.ObjectMarshaler; it keeps secrets out of the server's trace log.

@@ -18,7 +18,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, p *problem.Prob
 	setProblem(r, h.ds.name, p)
 	if h.Errors == "caddy" {
 		p.Hints(w.Header(), h.ds.name)
-		return caddyhttp.Error(p.Status(), p)
+		return caddyhttp.Error(p.Status(), p.Err())
 	}
 	return p.Write(w, r, h.ds.name)
 }
@@ -35,15 +35,15 @@ var errNoIdentity = errors.New("the option connection has no value for the reque
 
 // problemOf returns the problem that an error leads to. The error says why there is no
 // credential.
-func (ds *datasource) problemOf(err error, now time.Time) *problem.Problem {
+func (c *account) problemOf(err error, now time.Time) *problem.Problem {
 	if errors.Is(err, oauth.ErrKeyMissing) {
 		return problem.KeyMissing
 	}
 	if _, ok := errors.AsType[*oauth.AuthorizationError](err); ok {
-		if ds.perUser() {
-			return problem.OwnAuthorization.WithConnectURL(ds.account.connectURL)
+		if c.perUser {
+			return problem.OwnAuthorization.WithConnectURL(c.connectURL)
 		}
-		return problem.Authorization.WithConnectURL(ds.account.connectURL)
+		return problem.Authorization.WithConnectURL(c.connectURL)
 	}
 	e, ok := errors.AsType[*oauth.Error](err)
 	if !ok {

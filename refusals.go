@@ -46,7 +46,7 @@ func (ds *datasource) tellRefusal(logger *zap.Logger, status int, h http.Header,
 	}
 	if c := logger.Check(zapcore.WarnLevel, "the API refuses the credential; the caller gets the API's answer"); c != nil {
 		c.Write(zap.String("datasource", ds.name), zap.Int("status", status), zap.Int64("refusals_before", before),
-			zap.String("remedy", ds.refusalRemedy(status, refused)))
+			zap.String("remedy", ds.account.refusalRemedy(status, refused)))
 	}
 }
 
@@ -69,12 +69,12 @@ func refusesToken(status int, h http.Header) bool {
 }
 
 // refusalRemedy says what an operator can do.
-func (ds *datasource) refusalRemedy(status int, refused bool) string {
+func (c *account) refusalRemedy(status int, refused bool) string {
 	switch {
 	case status != http.StatusUnauthorized && !refused:
 		return "the API has another status for a token that it does not take; add it to refresh_on"
-	case ds.account.remedy != "":
-		return ds.account.remedy
+	case c.remedy != "":
+		return c.remedy
 	default:
 		return "compare the credential, its place (a header field or a query parameter) and its prefix with the API's " +
 			"documentation, and look whether it has expired or was withdrawn there; a new one in a {file} is read by itself"

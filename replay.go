@@ -17,8 +17,8 @@ import (
 // again. Where either is impossible, the refusal passes. sent is what was refused; what the
 // returned response answers is returned too.
 func (t *Transport) replay(
-	req *http.Request, x *exchange, body body, refusal *http.Response, sent *auth.Sent,
-) (*http.Response, *auth.Sent, error) {
+	req *http.Request, x *exchange, body body, refusal *http.Response, sent *sentRequest,
+) (*http.Response, *sentRequest, error) {
 	if t.window == 0 || !body.replayable() || maybeDone(req, x.ds, refusal, sent) {
 		// The next request shall be served.
 		x.renewal(req.Context(), t.logger)()
@@ -52,8 +52,8 @@ func (t *Transport) replay(
 // resend sends a request again. Where it cannot be signed, the answer that it had, which answers
 // sent, passes.
 func (t *Transport) resend(
-	req *http.Request, x *exchange, body body, again io.ReadCloser, credential *auth.Credential, answer *http.Response, sent *auth.Sent,
-) (*http.Response, *auth.Sent, error) {
+	req *http.Request, x *exchange, body body, again io.ReadCloser, credential *auth.Credential, answer *http.Response, sent *sentRequest,
+) (*http.Response, *sentRequest, error) {
 	out, resent, err := t.outgoing(req, x, credential)
 	if err != nil {
 		t.logger.Error("signing failed", zap.String("datasource", x.ds.name), zap.Error(err))
@@ -76,7 +76,7 @@ func (t *Transport) resend(
 // are what a server says to a POST that has succeeded (RFC 9110 §15.4.4), and a second one would do it twice. Whoever is sent to
 // another host is sent to a login page; what that is goes by all names of the API, which is rarely called by the address that was
 // dialled.
-func maybeDone(req *http.Request, ds *datasource, refusal *http.Response, sent *auth.Sent) bool {
+func maybeDone(req *http.Request, ds *datasource, refusal *http.Response, sent *sentRequest) bool {
 	switch refusal.StatusCode {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther:
 	default:

@@ -175,10 +175,10 @@ func TestReplaySlowBody(t *testing.T) {
 			}
 			send(head + "\r\n")
 			piece(body[:1000])
-			receive(t, heads, "the first head")
+			rig.Receive(t, heads, "the first head")
 			piece(body[1000:2000])
 			if test.second {
-				receive(t, heads, "the second head")
+				rig.Receive(t, heads, "the second head")
 			}
 			for rest := body[2000:]; rest != ""; {
 				n := min(len(rest), 3000)
@@ -192,7 +192,7 @@ func TestReplaySlowBody(t *testing.T) {
 				}
 				send("\r\n")
 			}
-			request := receive(t, whole, "the second request")
+			request := rig.Receive(t, whole, "the second request")
 			reqHead, sent, _ := strings.Cut(request, "\r\n\r\n")
 			if !strings.Contains(reqHead, "Bearer new") {
 				t.Errorf("the API got\n%s", reqHead)

@@ -66,14 +66,14 @@ func TestReplayHealthCheck(t *testing.T) {
 			})
 			gateway := rig.Start(t, "http://GATEWAY {\nauthenticated_api http://"+api.Addr+"/v2?tenant=7 {\n"+test.options+
 				"\nhealth_uri /health?deep=1\nhealth_interval 100ms\n}\n}")
-			request := receive(t, checks, "a health check")
+			request := rig.Receive(t, checks, "a health check")
 			head, _, _ := strings.Cut(request, "\r\n\r\n")
 			for _, want := range append(test.want, "Host: "+api.Addr) {
 				if !strings.Contains("\r\n"+head, "\r\n"+want) {
 					t.Errorf("the health check is\n%s\nwithout %q", head, want)
 				}
 			}
-			receive(t, checks, "another health check")
+			rig.Receive(t, checks, "another health check")
 			wantOK(t, rig.Get(t, gateway, "/x", ""))
 		})
 	}
@@ -100,7 +100,7 @@ func TestReplayHealthCheckRedirect(t *testing.T) {
 			})
 			rig.Start(t, "http://GATEWAY {\nauthenticated_api http://"+api.Addr+" {\n"+auth+
 				"\nhealth_uri /health\nhealth_interval 100ms\nhealth_follow_redirects\n}\n}")
-			request := receive(t, redirected, "a redirected health check")
+			request := rig.Receive(t, redirected, "a redirected health check")
 			if !strings.HasPrefix(request, "GET /there HTTP/1.1\r\nHost: elsewhere.example\r\n") {
 				t.Errorf("the redirected health check is\n%s", request)
 			}
@@ -128,11 +128,11 @@ func TestReplayHealthCheckRefused(t *testing.T) {
 	})
 	gateway, secret := replayGateway(t, api.Addr, "health_uri /health\nhealth_interval 50ms")
 	rotate(t, secret, "new")
-	if request := receive(t, checks, "a health check"); !strings.Contains(request, "Bearer old") {
+	if request := rig.Receive(t, checks, "a health check"); !strings.Contains(request, "Bearer old") {
 		t.Errorf("the health check is\n%s", request)
 	}
 	wantOK(t, rig.Do(t, gateway, "POST", "/x", "", "body"))
 	waitFor(t, "health check with the new credential", func() bool {
-		return strings.Contains(receive(t, checks, "a health check"), "Bearer new")
+		return strings.Contains(rig.Receive(t, checks, "a health check"), "Bearer new")
 	})
 }

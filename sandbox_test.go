@@ -13,7 +13,8 @@ import (
 
 const sandbox = "sandbox allow-downloads allow-forms allow-modals allow-popups allow-popups-to-escape-sandbox allow-scripts"
 
-// policies returns the Content-Security-Policy fields of what a gateway answers to a GET with that Host.
+// policies returns the Content-Security-Policy fields of what a gateway answers to a GET with
+// that Host.
 func policies(t *testing.T, gateway, host, path string) []string {
 	t.Helper()
 	replies := rig.Exchange(t, gateway, "GET "+path+" HTTP/1.1\r\nHost: "+host+"\r\n\r\n", 1)
@@ -23,8 +24,8 @@ func policies(t *testing.T, gateway, host, path string) []string {
 	return replies[0].Header["Content-Security-Policy"]
 }
 
-// TestSandboxTypes has an API answer with each kind of type beside a console: what a browser may show as a page of the
-// console's origin is confined, and nothing else.
+// TestSandboxTypes has an API answer with each kind of type beside a console: what a browser may
+// show as a page of the console's origin is confined, and nothing else.
 func TestSandboxTypes(t *testing.T) {
 	var response atomic.Pointer[string]
 	api := rig.NewAPI(t, func(string) string { return *response.Load() })
@@ -81,7 +82,8 @@ func TestSandboxTypes(t *testing.T) {
 	}
 }
 
-// TestSandboxWhere has consoles in all places: an API's document is confined where one has its origin.
+// TestSandboxWhere has consoles in all places: an API's document is confined where one has its
+// origin.
 func TestSandboxWhere(t *testing.T) {
 	api := rig.NewAPI(t, func(string) string { return rig.Response("200 OK", "Content-Type: text/html\r\n", "<p>") })
 	const console = "handle_path /connect/* {\nauthenticated_api_console\n}\n"
@@ -125,8 +127,8 @@ func TestSandboxWhere(t *testing.T) {
 	}
 }
 
-// TestSandboxBehindProxy has a proxy in front that sends the gateway another Host than callers have called: the origin is what
-// they have called, if the proxy is one that may say so.
+// TestSandboxBehindProxy has a proxy in front that sends the gateway another Host than callers
+// have called: the origin is what they have called, if the proxy is one that may say so.
 func TestSandboxBehindProxy(t *testing.T) {
 	api := rig.NewAPI(t, func(string) string { return rig.Response("200 OK", "Content-Type: text/html\r\n", "<p>") })
 	for globals, want := range map[string]bool{"servers {\ntrusted_proxies static 127.0.0.0/8\n}": true, "": false} {

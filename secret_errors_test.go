@@ -53,8 +53,9 @@ var secrets = []string{
 // marks are the parts of those secrets that nobody may see.
 var marks = []string{"CANARY", "canary", "c4n4ry", "cAnaRy", "can ary"}
 
-// TestErrorsShowNoSecret puts a secret in the place of, in front of, behind, and inside each word of those directives, and on a
-// line of its own before each line: what Caddy says then, at any level of its log, does not have it.
+// TestErrorsShowNoSecret puts a secret in the place of, in front of, behind, and inside each word
+// of those directives, and on a line of its own before each line: what Caddy says then, at any
+// level of its log, does not have it.
 func TestErrorsShowNoSecret(t *testing.T) {
 	for i, block := range secretBlocks {
 		t.Run(fmt.Sprintf("directive %d", i), func(t *testing.T) {
@@ -95,7 +96,8 @@ func TestJSONErrorsShowNoSecret(t *testing.T) {
 	}
 }
 
-// replaceValue puts a secret in the place of the string of that number that belongs to a module of ours, and returns its key.
+// replaceValue puts a secret in the place of the string of that number that belongs to a module
+// of ours, and returns its key.
 func replaceValue(v any, ours bool, secret string, left *int) (where string) {
 	switch v := v.(type) {
 	case map[string]any:
@@ -195,8 +197,9 @@ func tryMistake(t *testing.T, slip string, site func(slip string) string, where,
 	return 0
 }
 
-// mistakes returns the block with SECRET in every wrong place. The directive's own name and braces stay: what stands outside of them
-// is Caddy's to read. So does `name`: the logs have it on purpose.
+// mistakes returns the block with SECRET in every wrong place. The directive's own name and
+// braces stay: what stands outside of them is Caddy's to read. So does `name`: the logs have it
+// on purpose.
 func mistakes(block string) []string {
 	lines := strings.Split(block, "\n")
 	var all []string

@@ -19,6 +19,7 @@ import (
 type site struct {
 	handler caddyhttp.MiddlewareHandler
 	app     *App
+	sandbox bool // whether documents are confined where a console has their origin
 	found   atomic.Pointer[place]
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 
 	"go.uber.org/zap"
 
@@ -63,7 +64,7 @@ func checkProxies(server *caddyhttp.Server, list caddyhttp.RouteList) error {
 				continue
 			}
 			rest := caddyhttp.RouteList{{Handlers: list[i].Handlers[n+1:]}}
-			behind := countProxies(server, append(rest, list[i+1:]...))
+			behind := countProxies(server, slices.Concat(rest, list[i+1:]))
 			if behind.ours == 0 && behind.others > 0 {
 				return fmt.Errorf(`base_url: the reverse_proxy behind the handler of %q has another transport, `+
 					`to which neither the base URL's path nor the credential comes; give it "transport": `+

@@ -11,7 +11,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// TestRedirectLeadsNowhere: a redirect_url where no console is, as far as hosts and paths of routes tell, is told of when Caddy starts.
+// TestRedirectLeadsNowhere: a redirect_url where no console is, as far as hosts and paths of
+// routes tell, is told of when Caddy starts.
 func TestRedirectLeadsNowhere(t *testing.T) {
 	const console = "authenticated_api_console {\noperators ann\n}\n"
 	for name, tt := range map[string]struct {
@@ -57,8 +58,9 @@ func TestRedirectLeadsNowhere(t *testing.T) {
 	}
 }
 
-// TestForeignProxy: a configuration in JSON whose handler has a base URL, and whose proxy has another transport, would send requests
-// without the base URL's path and without a credential. It is an error.
+// TestForeignProxy: a configuration in JSON whose handler has a base URL, and whose proxy has
+// another transport, would send requests without the base URL's path and without a credential. It
+// is an error.
 func TestForeignProxy(t *testing.T) {
 	const (
 		handler = `{"handler":"authenticated_api","name":"crm","base_url":"http://127.0.0.1:1/v2"}`

@@ -8,21 +8,24 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/link"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 )
 
 // isItself reports whether a request is one for the base URL itself.
 func (ds *datasource) isItself(caller *http.Request, current *url.URL) bool {
-	if current.Path != "/" && current.Path != "" || !ds.base.HasPath() {
+	if current.Path != "/" && current.Path != "" || ds.base == nil || !ds.base.HasPath() {
 		return false
 	}
 	original, ok := originalPath(caller)
-	return ok && auth.IsItself(original, current.Path)
+	return ok && link.IsItself(original, current.Path)
 }
 
-// join returns the URL that the API is asked for.
+// join returns the URL that the API is asked for. Without a base URL that is current.
 func (x *exchange) join(current *url.URL) *url.URL {
+	if x.ds.base == nil {
+		return current
+	}
 	if x.ds.isItself(x.caller, current) {
 		return x.ds.base.JoinItself(current, x.turned)
 	}
@@ -33,8 +36,8 @@ func (x *exchange) join(current *url.URL) *url.URL {
 // such redirect passes. Where the API wants its base URL with a slash at the end, or without, it is
 // asked so; else the answer says what is wrong.
 func (t *Transport) turn(
-	req *http.Request, x *exchange, body body, res *http.Response, sent *auth.Sent,
-) (*http.Response, *auth.Sent, error) {
+	req *http.Request, x *exchange, body body, res *http.Response, sent *sentRequest,
+) (*http.Response, *sentRequest, error) {
 	if res.StatusCode < 300 || res.StatusCode > 399 || res.Header.Get("Location") == "" {
 		return res, sent, nil
 	}
@@ -43,22 +46,22 @@ func (t *Transport) turn(
 		return res, sent, nil
 	}
 	location := res.Header.Get("Location")
-	turn, follows := route.Turn(location), auth.Follows(req.Method, res.StatusCode)
+	turn, follows := route.Turn(location), link.Follows(req.Method, res.StatusCode)
 	switch {
-	case turn == auth.NoTurn:
+	case turn == link.NoTurn:
 		return res, sent, nil
-	case turn == auth.TurnSlash && !x.turned && !mayBeAnswer(req.Method, res.StatusCode):
+	case turn == link.TurnSlash && !x.turned && !mayBeAnswer(req.Method, res.StatusCode):
 		t.warnTurn(x.ds, location, "the API redirects requests for the base URL to the same with a slash "+
 			"at its end, or without one, so each is sent twice; write the base URL as the API has it")
 		if again, ok := body.again(); ok {
 			x.turned = true
-			turned, answered, err := t.resend(req, x, body, again, sent.Credential, res, sent)
+			turned, answered, err := t.resend(req, x, body, again, sent.credential, res, sent)
 			if err != nil {
 				return nil, nil, err
 			}
 			return t.turn(req, x, body, turned, answered)
 		}
-	case turn == auth.TurnAway:
+	case turn == link.TurnAway:
 		t.warnTurn(x.ds, location, "the API redirects requests to itself by another scheme or host; write "+
 			"that into the base URL (https, mostly)")
 	}

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/edit"
 	"github.com/authenticated-api/caddy-authenticated-api/signature"
 	"github.com/caddyserver/caddy/v2"
 )
@@ -24,19 +25,19 @@ import (
 // header. So all files are read again together, those of auth, header, query and signature, and
 // the request is sent again if any has changed. No request that is not refused looks at a file.
 type values struct {
-	headers *auth.HeaderEdits
-	query   *auth.QueryEdits
+	headers *edit.Header
+	query   *edit.Query
 	secrets []string // what they put on every request and no answer may show
 }
 
 // newValues resolves the placeholders of both edits as of now.
-func newValues(headers, query *auth.Edits) (*values, error) {
+func newValues(headers, query *edit.Edits) (*values, error) {
 	v := new(values)
 	var err error
-	if v.headers, err = auth.NewHeaderEdits(headers); err != nil {
+	if v.headers, err = edit.NewHeader(headers); err != nil {
 		return nil, err
 	}
-	if v.query, err = auth.NewQueryEdits(query); err != nil {
+	if v.query, err = edit.NewQuery(query); err != nil {
 		return nil, err
 	}
 	inHeader, err := headers.Secrets("header")

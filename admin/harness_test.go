@@ -18,7 +18,7 @@ import (
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
-	_ "github.com/authenticated-api/caddy-authenticated-api" // the module that the admin API is a part of
+	_ "github.com/authenticated-api/caddy-authenticated-api" // the app and its directive
 	"github.com/authenticated-api/caddy-authenticated-api/admin"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"

@@ -25,15 +25,16 @@ type APIKey struct {
 	// The name of the header field or query parameter, such as `X-Api-Key`. No placeholders.
 	Key string `json:"key,omitempty"`
 
-	// The key itself. Global placeholders such as `{env.NAME}` and `{file./path}` are resolved when the configuration
-	// loads; `{file.*}` is read again when the API refuses the credential.
+	// The key itself. Global placeholders such as `{env.NAME}` and `{file./path}` are resolved
+	// when the configuration loads; `{file.*}` is read again when the API refuses the credential.
 	Value string `json:"value,omitempty"`
 
-	// Where the key goes: `header` or `query`. Prefer a header: URLs end up in logs. Default: `header`.
+	// Where the key goes: `header` or `query`. Prefer a header: URLs end up in logs. Default:
+	// `header`.
 	In string `json:"in,omitempty"`
 
-	// What stands before the key, with a blank between them: `<prefix> <value>`. In a header only. Default: nothing.
-	// Global placeholders are resolved when the configuration loads.
+	// What stands before the key, with a blank between them: `<prefix> <value>`. In a header only.
+	// Default: nothing. Global placeholders are resolved when the configuration loads.
 	Prefix string `json:"prefix,omitempty"`
 
 	static
@@ -60,7 +61,8 @@ func (k *APIKey) Provision(ctx caddy.Context) error {
 	return k.load(func() (*Credential, error) { return k.credential(text, prefix) }, text, prefix)
 }
 
-// Validate implements caddy.Validator: it checks what can be checked without resolving placeholders.
+// Validate implements caddy.Validator: it checks what can be checked without resolving
+// placeholders.
 func (k *APIKey) Validate() error {
 	const option = "auth api_key"
 	switch k.In {

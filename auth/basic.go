@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap/zapcore"
 
+	"github.com/authenticated-api/caddy-authenticated-api/internal/secret"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -20,9 +21,10 @@ func init() { caddy.RegisterModule(new(Basic)) }
 // Basic authenticates requests with a user name and a password, RFC 7617:
 // `Authorization: Basic base64(username:password)`.
 type Basic struct {
-	// The user name, without a colon. Empty where the API wants the password alone. Global placeholders such as
-	// `{env.NAME}` and `{file./path}` are resolved when the configuration loads; `{file.*}` is read again when the API
-	// refuses the credential. A placeholder that is empty is an error.
+	// The user name, without a colon. Empty where the API wants the password alone. Global
+	// placeholders such as `{env.NAME}` and `{file./path}` are resolved when the configuration
+	// loads; `{file.*}` is read again when the API refuses the credential. A placeholder that is
+	// empty is an error.
 	Username string `json:"username,omitempty"`
 
 	// The password. Empty where the API wants the user name alone. Placeholders as in `username`.
@@ -76,7 +78,7 @@ func (b *Basic) credential(username, password string) (*Credential, error) {
 	}
 	pair := base64.StdEncoding.EncodeToString([]byte(user + ":" + pass))
 	secrets := []string{strings.TrimRight(pair, "="), pass}
-	if len(pass) < shortestInside && len(user) >= shortestEdit {
+	if len(pass) < secret.ShortestInside && len(user) >= secret.ShortestGuess {
 		secrets = append(secrets, user) // a key, with a password that is there because there must be one
 	}
 	return NewCredential(b.Placement(), "Basic "+pair, secrets...), nil
@@ -85,9 +87,9 @@ func (b *Basic) credential(username, password string) (*Credential, error) {
 var errNoPair = errors.New("auth basic: the user name and the password are both empty; give one at least, best as " +
 	"{env.NAME} or {file./path}")
 
-// resolveSide resolves the user name or the password. RFC 7617 §2 lets either be empty, and many APIs want just that: their
-// key is the one side. So a side that is written as empty is meant, while a placeholder that is empty is a secret that is
-// missing.
+// resolveSide resolves the user name or the password. RFC 7617 §2 lets either be empty, and many
+// APIs want just that: their key is the one side. So a side that is written as empty is meant,
+// while a placeholder that is empty is a secret that is missing.
 func resolveSide(option, text string) (string, error) {
 	if text == "" {
 		return "", nil

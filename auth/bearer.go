@@ -17,10 +17,11 @@ import (
 
 func init() { caddy.RegisterModule(new(Bearer)) }
 
-// Bearer authenticates requests with a fixed token, RFC 6750 §2.1: `Authorization: Bearer <token>`.
+// Bearer authenticates requests with a fixed token, RFC 6750 §2.1: `Authorization: Bearer
+// <token>`.
 type Bearer struct {
-	// The token. Global placeholders such as `{env.NAME}` and `{file./path}` are resolved when the configuration loads;
-	// `{file.*}` is read again when the API refuses the credential.
+	// The token. Global placeholders such as `{env.NAME}` and `{file./path}` are resolved when the
+	// configuration loads; `{file.*}` is read again when the API refuses the credential.
 	Token string `json:"token,omitempty"`
 
 	static
@@ -61,8 +62,8 @@ func (b *Bearer) credential(text string) (*Credential, error) {
 // schemes are those of Authorization (RFC 9110 §11.1) that people copy together with a token.
 var schemes = []string{"authorization:", "bearer", "basic", "token", "apikey"}
 
-// checkToken reports a token that is none, and one that brings what auth bearer writes itself. No bearer token has a blank
-// (RFC 6750 §2.1).
+// checkToken reports a token that is none, and one that brings what auth bearer writes itself. No
+// bearer token has a blank (RFC 6750 §2.1).
 func checkToken(token string) error {
 	const option = "auth bearer: token"
 	first, _, _ := strings.Cut(token, " ")

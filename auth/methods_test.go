@@ -147,7 +147,7 @@ func TestCredentialInFrontOfAQuery(t *testing.T) {
 
 // All requests share a credential's slice.
 func TestCredentialAliasing(t *testing.T) {
-	cred := auth.NewCredential(inHeader, secret)
+	cred := auth.NewCredential(auth.Placement{Header: "X-Api-Key"}, secret)
 	a, b := make(http.Header), make(http.Header)
 	cred.SetHeader(a)
 	a.Add("X-Api-Key", "more")

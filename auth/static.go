@@ -12,8 +12,9 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 )
 
-// static is what the methods with a fixed secret have in common: the credential is made when the configuration loads
-// and made again when the API refuses it, in case a file that it is read from has changed.
+// static is what the methods with a fixed secret have in common: the credential is made when the
+// configuration loads and made again when the API refuses it, in case a file that it is read from
+// has changed.
 type static struct {
 	build     func() (*Credential, error)
 	renewable bool

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
 )
 
 // checkHeaderName reports why a signature cannot be in the header field of this name.
@@ -19,9 +20,7 @@ func checkHeaderName(name string) error {
 	if !httpguts.ValidHeaderFieldName(name) {
 		return fmt.Errorf("signature: header: %s is no valid name of a header field", value.Shape(name))
 	}
-	switch http.CanonicalHeaderKey(name) {
-	case "Host", "Connection", "Content-Length", "Expect", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
-		"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
+	if canonical := http.CanonicalHeaderKey(name); canonical == "Host" || wire.IsConnectionField(canonical) {
 		return fmt.Errorf("signature: header: %s belongs to the connection and cannot carry a signature", name)
 	}
 	return nil

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command caddy is a standard Caddy with the authenticated_api module, for development and the
-// examples.
+// Command caddy is a standard Caddy with the module authenticated_api, for development and for
+// the examples.
 package main
 
 import (

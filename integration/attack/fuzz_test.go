@@ -8,8 +8,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/clean"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/link"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/secret"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
 )
 
 // FuzzLinks looks for a URL that an API can send so that the credential's parameter comes
@@ -23,17 +26,16 @@ func FuzzLinks(f *testing.F) {
 		f.Add(ref, "/gh", "/v1/public/y")
 		f.Add(ref, "", "/v1/public/")
 	}
-	base, err := auth.ParseBaseURL("https://api.test/v1/public")
+	base, err := wire.ParseBaseURL("https://api.test/v1/public")
 	if err != nil {
 		f.Fatal(err)
 	}
-	root, err := auth.ParseBaseURL("https://api.test")
+	root, err := wire.ParseBaseURL("https://api.test")
 	if err != nil {
 		f.Fatal(err)
 	}
-	place := auth.Placement{Query: "api_key"}
-	cleaner := auth.NewResponseCleaner(place, auth.NewCleaner(place, nil, nil, nil, nil), nil, nil, nil)
-	sent := &auth.Sent{Secrets: auth.Secrets{{"canary-7731"}}, Hosts: [3]string{"api.test"}}
+	cleaner := clean.NewResponses(clean.Carried{Param: "api_key"}, clean.NewRequests(clean.Own{Params: []string{"api_key"}}, nil), nil)
+	sent := &clean.Sent{Secrets: secret.Lists{{"canary-7731"}}, Hosts: [3]string{"api.test"}}
 	f.Fuzz(func(t *testing.T, ref, prefix, path string) {
 		if strings.ContainsAny(ref, "\r\n\x00") || prefix != "" && prefix[0] != '/' || strings.ContainsAny(prefix, "?#\r\n") {
 			return
@@ -54,7 +56,7 @@ func FuzzLinks(f *testing.F) {
 		if err != nil || !strings.HasPrefix(path, "/v1/public") {
 			return
 		}
-		for _, base := range []*auth.BaseURL{base, root} {
+		for _, base := range []*wire.BaseURL{base, root} {
 			mapped := route(base, target, prefix).ToCaller(ref)
 			if mapped == ref || strings.HasPrefix(mapped, "https://api.test") {
 				continue // left alone, or made absolute
@@ -91,20 +93,20 @@ func FuzzRoute(f *testing.F) {
 		f.Add(ref, "/gh", "", "/y")
 		f.Add(ref, "", "/team", "/")
 	}
-	base, err := auth.ParseBaseURL("https://api.test/v1/public")
+	base, err := wire.ParseBaseURL("https://api.test/v1/public")
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, ref, prefix, outer, path string) {
 		for _, p := range []string{prefix, outer, path} {
-			if u, err := url.Parse("http://gateway" + p); err != nil || u.EscapedPath() != p || strings.HasPrefix(p, "//") || auth.EscapesBase(p) {
+			if u, err := url.Parse("http://gateway" + p); err != nil || u.EscapedPath() != p || strings.HasPrefix(p, "//") || wire.EscapesBase(p) {
 				return
 			}
 		}
 		if path == "" || strings.HasSuffix(prefix, "/") || strings.HasSuffix(outer, "/") {
 			return
 		}
-		r := &auth.Route{
+		r := &link.Route{
 			Base: base, Origin: "https://gateway.test", Hosts: [2]string{"gateway.test"}, Names: [2]string{"api.test", "xn--bcher-kva.test"},
 			Prefix: prefix, Outer: outer, Known: true, Path: path, Sent: base.Join(&url.URL{Path: path}),
 		}
@@ -129,12 +131,12 @@ func FuzzRoute(f *testing.F) {
 
 // route returns the way of a request for target, from a caller that has called
 // https://gateway.test.
-func route(base *auth.BaseURL, target *url.URL, prefix string) *auth.Route {
+func route(base *wire.BaseURL, target *url.URL, prefix string) *link.Route {
 	path := strings.TrimPrefix(target.EscapedPath(), "/v1/public")
 	if !strings.HasPrefix(path, "/") {
 		path = "/"
 	}
-	return &auth.Route{Base: base, Origin: "https://gateway.test", Hosts: [2]string{"gateway.test"}, Prefix: prefix, Known: true, Path: path, Sent: target}
+	return &link.Route{Base: base, Origin: "https://gateway.test", Hosts: [2]string{"gateway.test"}, Prefix: prefix, Known: true, Path: path, Sent: target}
 }
 
 // elsewhere reports whether a URL is not the API's. There, a parameter of that name is not the

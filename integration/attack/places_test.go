@@ -8,8 +8,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/clean"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/link"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
 )
 
 // placesSite has one API below /dav and at the root.
@@ -184,12 +186,12 @@ func TestPlacesByBase(t *testing.T) {
 		{"http://rgw.test/swift/v1", "/c/o", "X-Copy-From", "c2/o2", "c2/o2"},
 		{"http://dav.test/team-a", "/AUTH_x/o", "Destination", "/team-b/o", "/team-a/team-b/o"},
 	} {
-		base, err := auth.ParseBaseURL(test.base)
+		base, err := wire.ParseBaseURL(test.base)
 		if err != nil {
 			t.Fatal(err)
 		}
-		cleaner := auth.NewCleaner(auth.Placement{}, nil, nil, nil, nil)
-		route := &auth.Route{Base: base, Hosts: [2]string{"gateway.test"}, Known: true, Path: test.path}
+		cleaner := clean.NewRequests(clean.Own{}, nil)
+		route := &link.Route{Base: base, Hosts: [2]string{"gateway.test"}, Known: true, Path: test.path}
 		h, err := cleaner.MapPlaces(http.Header{test.field: {test.value}}, route)
 		if _, other := cleaner.MapPlaces(http.Header{strings.ReplaceAll(test.field, "-", "."): {test.value}}, route); (other != nil) != (err != nil) {
 			t.Errorf("%s: %s below %s, in another spelling: %v", test.field, test.value, test.base, other)
@@ -224,15 +226,15 @@ func FuzzPlaces(f *testing.F) {
 		f.Add(ref, "/dav", "/a/b")
 		f.Add(ref, "", "/")
 	}
-	base, err := auth.ParseBaseURL("https://api.test/v1/public")
+	base, err := wire.ParseBaseURL("https://api.test/v1/public")
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, ref, prefix, path string) {
-		if prefix != "" && prefix[0] != '/' || path == "" || path[0] != '/' || auth.EscapesBase(path) || strings.ContainsAny(path, "\r\n\t") {
+		if prefix != "" && prefix[0] != '/' || path == "" || path[0] != '/' || wire.EscapesBase(path) || strings.ContainsAny(path, "\r\n\t") {
 			return
 		}
-		route := &auth.Route{Base: base, Hosts: [2]string{"gateway.test"}, Prefix: prefix, Known: true, Path: path}
+		route := &link.Route{Base: base, Hosts: [2]string{"gateway.test"}, Prefix: prefix, Known: true, Path: path}
 		to, ok := route.ToAPI(ref)
 		if !ok {
 			return

@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -139,12 +138,7 @@ func many(t *testing.T, conn *grpc.ClientConn) error {
 // write puts a credential into a file.
 func write(t *testing.T, file, secret string) {
 	t.Helper()
-	if err := os.WriteFile(file+".new", []byte(secret), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(file+".new", file); err != nil {
-		t.Fatal(err)
-	}
+	rig.Replace(t, file, secret)
 }
 
 func want(t *testing.T, err error, code codes.Code) {

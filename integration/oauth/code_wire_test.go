@@ -124,7 +124,7 @@ func plus(values url.Values, more ...string) url.Values {
 
 // TestCodeWire: what each option does to the authorization request, the code exchange, the
 // refresh request, the revocation requests, and the request to the API.
-func TestCodeWire(t *testing.T) {
+func TestCodeWire(t *testing.T) { //nolint:tparallel // there is one Caddy in this process
 	const post = "client_auth client_secret_post"
 	type more = []string
 	id, key := "the+id", secret

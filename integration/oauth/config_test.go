@@ -349,6 +349,7 @@ func TestKeyRotation(t *testing.T) {
 // request of a process that has a token fails, even if a key is replaced at once and the old key
 // is gone.
 func TestKeyRotationOverExpiries(t *testing.T) {
+	rig.Long(t, "it waits for tokens to expire")
 	p := provider.New(t, 2*time.Second)
 	a := newAPI(t, p)
 	g := newGateway(t)

@@ -23,7 +23,8 @@ func denied(rule *Rule, ip string) bool {
 	return rule.check(netip.AddrPortFrom(netip.MustParseAddr(ip), 80)) != nil
 }
 
-// TestMetadata has the addresses that clouds document for the metadata of instances, or for credentials, each with its source.
+// TestMetadata has the addresses that clouds document for the metadata of instances, or for
+// credentials, each with its source.
 func TestMetadata(t *testing.T) {
 	rule := testRule(t, false)
 	for ip, source := range map[string]string{
@@ -51,17 +52,20 @@ func TestMetadata(t *testing.T) {
 	}
 }
 
-// TestCarried: an address that carries a metadata address is refused in each form in which a network may read it.
+// TestCarried: an address that carries a metadata address is refused in each form in which a
+// network may read it.
 func TestCarried(t *testing.T) {
 	rule := testRule(t, false)
 	for _, ip := range []string{
 		"::ffff:169.254.169.254", "::169.254.169.254", "::ffff:0:169.254.169.254", "64:ff9b::a9fe:a9fe",
-		// RFC 8215, in the forms /48, /56, /64, /96 of RFC 6052 §2.2, and with bits in the suffix, which translators ignore.
+		// RFC 8215, in the forms /48, /56, /64, /96 of RFC 6052 §2.2, and with bits in the
+		// suffix, which translators ignore.
 		"64:ff9b:1:a9fe:a9:fe00::", "64:ff9b:1:a9:fe:a9fe::", "64:ff9b:1:0:a9:fea9:fe00:0", "64:ff9b:1::a9fe:a9fe", "64:ff9b:1:abcd::a9fe:a9fe",
 		"64:ff9b:1:a9fe:a9:fe12:3456:789a", "64:ff9b:1:ffa9:fe:a9fe:ff:ff", "64:ff9b:1:ffff:a9:fea9:feff:ffff", "64:ff9b:1:a9fe:ffa9:fe00::",
 		"64:ff9b:1:6464:64:c800::", "64:ff9b:1:64:64:64c8::", "64:ff9b:1:0:64:6464:c800:0", "64:ff9b:1:a83f:81:1000::", "64:ff9b:1:c000:0:c000::",
 		"64:ff9b:1::", "64:ff9b:1::e000:1", "64:ff9b:1::ffff:ffff",
-		// 6to4; Teredo's server and client; ISATAP with both values of its universal bit, in any prefix.
+		// 6to4; Teredo's server and client; ISATAP with both values of its universal bit, in any
+		// prefix.
 		"2002:a9fe:a9fe::1", "2001:0:a9fe:a9fe::1", "2001:0:4136:e378:8000:63bf:5601:5601",
 		"2001:db8::5efe:a9fe:a9fe", "2001:db8::200:5efe:a9fe:a9fe", "fd12::5efe:6464:64c8", "2a00:1:2:3:0:5efe:a83f:8110",
 		"fec0::1", "feff:ffff::1",
@@ -79,7 +83,8 @@ func TestNeighbours(t *testing.T) {
 		"169.253.255.255", "169.255.0.1", "100.100.100.201", "168.63.129.17", "192.0.0.193", "192.0.0.9", "192.0.2.1", "198.18.0.1", "240.0.0.1",
 		"fd00:ec1::254", "fd00:ec3::254", "fd20:ce::253", "fd20:ce:1::254", "fd00:c1::a9fe:504", "fd00:c1::1", "fd00:42::43", "fd00:42:1::42",
 		"fd00:a9fe:a9fe::2", "fd00:100::100:201", "fd00::1", "fc00::1", "fdff::1",
-		// 192.0.2.1, 8.8.8.8 and 8.230.1.1 behind RFC 8215's prefix as /48, /56, /64 and /96: as another form it is 230.1.1.0.
+		// 192.0.2.1, 8.8.8.8 and 8.230.1.1 behind RFC 8215's prefix as /48, /56, /64 and /96: as
+		// another form it is 230.1.1.0.
 		"64:ff9b:1:c000:2:100::", "64:ff9b:1:c0:0:201::", "64:ff9b:1:0:c0:2:100:0", "64:ff9b:1::c000:201",
 		"64:ff9b:1:808:8:800::", "64:ff9b:1:8:8:808::", "64:ff9b:1:0:8:808:800:0", "64:ff9b:1::808:808", "64:ff9b:1:abcd::808:808",
 		"64:ff9b:1:8e6:1:100::", "64:ff9b:1:8:e6:101::", "64:ff9b::c000:201", "64:ff9b:2::a9fe:a9fe", "64:ff9a::a9fe:a9fe",
@@ -114,7 +119,8 @@ func TestPrivate(t *testing.T) {
 	}
 }
 
-// TestAllowed: what an operator names is dialled, metadata only by an address of its own, and what is no address of a host never.
+// TestAllowed: what an operator names is dialled, metadata only by an address of its own, and
+// what is no address of a host never.
 func TestAllowed(t *testing.T) {
 	for _, tt := range []struct {
 		allow       []string

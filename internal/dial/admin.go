@@ -17,27 +17,30 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// endpoint is where one of Caddy's admin endpoints listens. What cannot be known of it is taken to be anything.
+// endpoint is where one of Caddy's admin endpoints listens. If a part of that cannot be known,
+// the endpoint may be anywhere.
 type endpoint struct {
 	host string // a name, an IP address, or "" for all addresses of this machine
-	port uint16 // 0: the system has chosen it, or there is none
+	port uint16 // 0 if the system has chosen it, or if there is none
 
-	socket    string      // the path of a unix socket, or the name of an abstract one; "": none
-	socketID  os.FileInfo // that of the path when the configuration was loaded; nil: none was there
+	socket    string      // the path of a unix socket, or the name of an abstract one, or ""
+	socketID  os.FileInfo // of the socket's file when the configuration was loaded, or nil
 	anyPort   bool
 	anySocket bool
 }
 
-// unknown stands for an endpoint of which nothing can be known.
+// unknown is an endpoint that may be anywhere.
 var unknown = endpoint{anyPort: true, anySocket: true}
 
 var errAdminAddress = errors.New("admin_address, or the global option admin: it is no network address that Caddy can listen on; " +
 	"write localhost:2019, unix//run/caddy-admin.sock, or a placeholder such as {env.NAME} that holds one")
 
-// adminEndpoints returns the endpoints of the configuration that ctx belongs to, and the one at an address that is given.
+// adminEndpoints returns the admin endpoints of the configuration that ctx belongs to, and the
+// one at the given address.
 func adminEndpoints(ctx caddy.Context, given string) ([]endpoint, error) {
 	listen, remote, hasRemote := configured(ctx)
-	// With `admin off` the default address stays refused: the admin endpoint of another Caddy may be there.
+	// With `admin off` the default address stays refused: another Caddy may have its admin
+	// endpoint there.
 	addresses := []string{cmp.Or(listen, caddy.DefaultAdminListen)}
 	if given != "" && given != listen {
 		addresses = append(addresses, given)
@@ -55,8 +58,9 @@ func adminEndpoints(ctx caddy.Context, given string) ([]endpoint, error) {
 	return endpoints, nil
 }
 
-// configured returns the addresses of the admin endpoints as they stand in Caddy's configuration. Caddy shows that part of it
-// to no module, so this looks into the context. Where a Caddy keeps it elsewhere, both are empty.
+// configured returns the addresses of the admin endpoints in Caddy's configuration. Caddy shows
+// that part of the configuration to no module, so configured reads it from the context by
+// reflection. If a version of Caddy keeps it elsewhere, both addresses are empty.
 func configured(ctx caddy.Context) (listen, remote string, hasRemote bool) {
 	admin := field(field(reflect.ValueOf(ctx), "cfg"), "Admin")
 	if v := field(admin, "Listen"); v.Kind() == reflect.String {
@@ -68,8 +72,8 @@ func configured(ctx caddy.Context) (listen, remote string, hasRemote bool) {
 	return listen, remote, hasRemote
 }
 
-// field returns the field of that name of a struct, or of the one that a pointer leads to. It is the zero Value if there is
-// none.
+// field returns the field of that name of a struct, or of the struct that a pointer leads to. If
+// there is none, it returns the zero Value.
 func field(v reflect.Value, name string) reflect.Value {
 	if v.Kind() == reflect.Pointer {
 		v = v.Elem()
@@ -80,8 +84,8 @@ func field(v reflect.Value, name string) reflect.Value {
 	return v.FieldByName(name)
 }
 
-// newEndpoint resolves an address as Caddy does for its admin endpoint: placeholders, then the network, then the mode behind
-// a socket's path. There is no default port.
+// newEndpoint resolves an address as Caddy does for its admin endpoint: first placeholders, then
+// the network, then the mode after a socket's path. There is no default port.
 func newEndpoint(address string) (endpoint, error) {
 	address, err := caddy.NewReplacer().ReplaceOrErr(address, true, true)
 	if err != nil {
@@ -102,9 +106,10 @@ func newEndpoint(address string) (endpoint, error) {
 	}
 }
 
+// socketEndpoint returns the endpoint at a unix socket.
 func socketEndpoint(name string) endpoint {
 	if name == "" {
-		return unknown // Linux gives such a socket a name
+		return unknown // Linux chooses a name for such a socket
 	}
 	e := endpoint{socket: canonicalName(name)}
 	if !isAbstract(e.socket) {
@@ -114,8 +119,9 @@ func socketEndpoint(name string) endpoint {
 	return e
 }
 
-// adminReason returns why an address must not be dialled on account of the admin endpoints, or "". An endpoint that listens on
-// all addresses of the machine, or on a name, is taken to be at each of them.
+// adminReason returns why an address must not be dialled because of the admin endpoints, or "".
+// An endpoint that listens on a name, or on all addresses, counts as being at each address of the
+// machine.
 func (r *Rule) adminReason(ip netip.Addr, port uint16) string {
 	for _, e := range r.admin {
 		if !e.anyPort && (e.port == 0 || e.port != port) {
@@ -133,7 +139,7 @@ func (r *Rule) adminReason(ip netip.Addr, port uint16) string {
 	return ""
 }
 
-// isLocal reports whether an address is one of this machine's.
+// isLocal reports whether an address belongs to this machine.
 func (r *Rule) isLocal(ip netip.Addr) bool {
 	if ip.IsLoopback() {
 		return true
@@ -148,8 +154,9 @@ func (r *Rule) isLocal(ip netip.Addr) bool {
 	}) {
 		return true
 	}
-	// A route can make a prefix local that no interface has (Linux: ip route add local … dev lo). Then the address itself is
-	// the source of a connection to it. Nothing is sent to find out.
+	// A route can make a prefix local that no interface has (Linux: ip route add local … dev lo).
+	// Then the source of a connection to an address is that address itself. Connecting a UDP
+	// socket sends nothing.
 	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(ip, 9)))
 	if err != nil {
 		return false
@@ -161,8 +168,8 @@ func (r *Rule) isLocal(ip netip.Addr) bool {
 
 var errAdminSocket = errors.New("the socket of Caddy's admin endpoint is never dialled")
 
-// checkSocket reports why a unix socket must not be dialled. One file has many paths (/./, links, mounts), so it is the files
-// that are compared.
+// checkSocket reports why a unix socket must not be dialled. One file has many paths (/./, links,
+// mounts), so checkSocket compares files and not paths.
 func (r *Rule) checkSocket(name string) error {
 	name = canonicalName(name)
 	for _, e := range r.admin {
@@ -182,14 +189,14 @@ func (r *Rule) checkSocket(name string) error {
 	return nil
 }
 
-// checkFile refuses a path that leads to the endpoint's socket, or of which that cannot be said.
+// checkFile refuses a path that leads to the endpoint's socket, and one that may lead there.
 func (e *endpoint) checkFile(path string) error {
 	dialled, err := os.Stat(path)
 	if err != nil {
-		return err // as the dial would
+		return err // the dial would fail in the same way
 	}
 	if e.socketID != nil && os.SameFile(dialled, e.socketID) {
-		return errAdminSocket // it may have been renamed since
+		return errAdminSocket // also if the file has been renamed since
 	}
 	admin, err := os.Stat(e.socket)
 	if err == nil && os.SameFile(dialled, admin) || err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -198,7 +205,8 @@ func (e *endpoint) checkFile(path string) error {
 	return nil
 }
 
-// canonicalName returns the name of an abstract socket, which Go takes with a NUL in front too, with the @.
+// canonicalName returns the name of an abstract socket with an @ in front. Go accepts a NUL there
+// too.
 func canonicalName(name string) string {
 	if runtime.GOOS == "linux" && strings.HasPrefix(name, "\x00") {
 		return "@" + name[1:]
@@ -206,7 +214,8 @@ func canonicalName(name string) string {
 	return name
 }
 
-// isAbstract reports whether a socket is in Linux's abstract namespace. Elsewhere such a name is a path.
+// isAbstract reports whether a socket is in Linux's abstract namespace. On other systems such a
+// name is a path.
 func isAbstract(name string) bool {
 	return runtime.GOOS == "linux" && strings.HasPrefix(name, "@")
 }

@@ -4,5 +4,6 @@
 
 package dial
 
-// inherited returns the endpoint of a socket that Caddy got from whoever started it (fd/3), which cannot be known here.
+// inherited returns the endpoint of a socket that Caddy got from the process that started it
+// (fd/3). On these systems nothing can be known of it.
 func inherited(string) endpoint { return unknown }

@@ -10,7 +10,8 @@ import (
 	"syscall"
 )
 
-// inherited returns the endpoint of a socket that Caddy got from whoever started it (fd/3).
+// inherited returns the endpoint of a socket that Caddy got from the process that started it
+// (fd/3).
 func inherited(number string) endpoint {
 	fd, err := strconv.ParseUint(number, 0, strconv.IntSize)
 	if err != nil {

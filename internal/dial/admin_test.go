@@ -24,11 +24,13 @@ func ruleOf(t *testing.T, admin *caddy.AdminConfig, given string) (*Rule, error)
 	return NewRule(ctx, given, false, nil)
 }
 
-// TestAdminAddress: the admin endpoint is where Caddy listens, whatever its address looks like, and wherever it is said.
+// TestAdminAddress: the admin endpoint is where Caddy listens, whatever its address looks like,
+// and wherever it is said.
 func TestAdminAddress(t *testing.T) {
 	t.Setenv("ADMIN", "localhost:3019")
 	t.Setenv("PORT", "3019")
-	t.Setenv("CADDY_ADMIN", "localhost:1") // Caddy has read it before; one that comes by --envfile is too late
+	// Caddy has read the variable before; a value from --envfile comes too late.
+	t.Setenv("CADDY_ADMIN", "localhost:1")
 	file := filepath.Join(t.TempDir(), "admin")
 	if err := os.WriteFile(file, []byte("tcp4/localhost:3019\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -63,7 +65,8 @@ func TestAdminAddress(t *testing.T) {
 	}
 }
 
-// TestAdminDefault: without a word on it the default is meant, as Caddy has it, and so it is where the endpoint is off.
+// TestAdminDefault: without a word on it the default is meant, as Caddy has it, and so it is
+// where the endpoint is off.
 func TestAdminDefault(t *testing.T) {
 	for name, admin := range map[string]*caddy.AdminConfig{
 		"none": nil, "off": {Disabled: true}, "empty": {}, "remote": {Remote: new(caddy.RemoteAdmin)},
@@ -86,7 +89,8 @@ func TestAdminDefault(t *testing.T) {
 	}
 }
 
-// TestAdminUnknown: what cannot be known is refused, and what Caddy would not listen on is an error.
+// TestAdminUnknown: what cannot be known is refused, and what Caddy would not listen on is an
+// error.
 func TestAdminUnknown(t *testing.T) {
 	for _, listen := range []string{"localhost:0", "localhost", ":0"} {
 		rule, err := NewRule(caddy.Context{}, listen, false, nil)
@@ -110,13 +114,15 @@ func TestAdminUnknown(t *testing.T) {
 		}
 	}
 	for _, listen := range []string{"{env.NO_SUCH_VARIABLE_S3CRET}", "localhost:3000-3002", "localhost:s3cret", "unix//run/s3cret|0400", "{http.s3cret}"} {
-		if _, err := NewRule(caddy.Context{}, listen, false, nil); err != errAdminAddress { //nolint:errorlint // as it is
+		//nolint:errorlint // it must not be wrapped
+		if _, err := NewRule(caddy.Context{}, listen, false, nil); err != errAdminAddress {
 			t.Errorf("%s: %v", listen, err)
 		}
 	}
 }
 
-// TestAdminSocket: whichever way leads to the file of the admin endpoint's socket, it is not dialled.
+// TestAdminSocket: whichever way leads to the file of the admin endpoint's socket, it is not
+// dialled.
 func TestAdminSocket(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows has no such links")
@@ -177,7 +183,8 @@ func TestAdminSocket(t *testing.T) {
 	}
 }
 
-// TestAdminAbstract: the names of Linux's abstract sockets are compared as they are; Go takes a NUL for the @.
+// TestAdminAbstract: the names of Linux's abstract sockets are compared as they are; Go takes a
+// NUL for the @.
 func TestAdminAbstract(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux has abstract sockets")

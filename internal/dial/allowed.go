@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Allowed are the addresses that an operator has named to be dialled though the rule would refuse
-// them: those of AWS VPC Lattice (169.254.171.0/24), of Podman's host (169.254.1.2), and the like.
+// Allowed are addresses that the operator allows although the rule would refuse them, such as
+// those of AWS VPC Lattice (169.254.171.0/24), or of Podman's host (169.254.1.2).
 type Allowed []netip.Prefix
 
 // ParseAllowed reads prefixes such as 169.254.171.0/24, and single addresses.
@@ -52,8 +52,9 @@ func (a Allowed) contains(ip netip.Addr) bool {
 	return slices.ContainsFunc(a, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
-// names reports whether an address is named itself. A prefix around metadata allows what is beside
-// it: who writes 169.254.0.0/16 for Podman does not mean the keys to the account.
+// names reports whether an address itself is allowed, and not only a prefix around it. A prefix
+// around a metadata address does not allow that address: whoever writes 169.254.0.0/16 for Podman
+// does not mean the credentials of the account.
 func (a Allowed) names(ip netip.Addr) bool {
 	return slices.ContainsFunc(a, func(p netip.Prefix) bool { return p.IsSingleIP() && p.Addr() == ip })
 }

@@ -16,17 +16,19 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
-// forwardProxyVar is the variable of a request in which Caddy's transport keeps the forward proxy that it goes through.
+// forwardProxyVar is the variable of a request in which Caddy's transport keeps its forward
+// proxy.
 const forwardProxyVar = "reverse_proxy.proxy"
 
-// Func is the form of the dial functions of http.Transport.
+// Func is the type of the dial functions of http.Transport.
 type Func func(ctx context.Context, network, address string) (net.Conn, error)
 
-// Guard puts the rule in front of the functions by which a transport dials.
+// Guard puts the rule in front of a transport's dial functions.
 func (r *Rule) Guard(t *reverseproxy.HTTPTransport) *Guard {
 	g := &Guard{rule: r, resolver: net.DefaultResolver, fallback: time.Duration(t.FallbackDelay), timeout: time.Duration(t.DialTimeout)}
 	if t.Transport.DialTLSContext != nil {
-		g.timeout += max(time.Duration(t.TLS.HandshakeTimeout), 10*time.Second) // it shakes hands too
+		// DialTLSContext includes the handshake.
+		g.timeout += max(time.Duration(t.TLS.HandshakeTimeout), 10*time.Second)
 	}
 	if g.fallback == 0 {
 		g.fallback = 300 * time.Millisecond
@@ -41,7 +43,8 @@ func (r *Rule) Guard(t *reverseproxy.HTTPTransport) *Guard {
 	return g
 }
 
-// customResolver asks the name servers of the transport's `resolvers` option, as Caddy's own dialer does.
+// customResolver returns a resolver that asks the name servers of the transport's option
+// `resolvers`, as Caddy's own dialer does.
 func customResolver(t *reverseproxy.HTTPTransport) *net.Resolver {
 	servers := t.Resolver.Addresses
 	return &net.Resolver{
@@ -65,19 +68,21 @@ func customResolver(t *reverseproxy.HTTPTransport) *net.Resolver {
 	}
 }
 
-// Guard resolves a name itself, asks the rule about each address, and has Caddy's dialer dial the address that was
-// asked about: between the check and the dial no name is resolved again.
+// Guard resolves a name itself, asks the rule about each address, and has Caddy's dialer dial
+// that address: no name is resolved again between the check and the dial.
 type Guard struct {
 	rule     *Rule
 	resolver *net.Resolver
 	fallback time.Duration
-	timeout  time.Duration // for the lookup and all addresses, as with net.Dialer
+	timeout  time.Duration // for the lookup and all addresses together, as in net.Dialer
 }
 
+// wrap puts the guard in front of a dial function.
 func (g *Guard) wrap(dial Func) Func {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		// net/http goes on with a dial after its request has got another connection, and Caddy's dialer reads the request's
-		// variables, a map that the request writes to by then. Stock Caddy reads it at once, here a lookup comes before.
+		// net/http continues a dial after its request has got another connection. Caddy's dialer
+		// reads the request's variables, a map to which the request may write by then. Caddy
+		// itself reads the map at once, but here a lookup comes first; so the dialer gets a copy.
 		if vars, ok := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any); ok {
 			ctx = context.WithValue(ctx, caddyhttp.VarsCtxKey, maps.Clone(vars))
 		}
@@ -90,7 +95,7 @@ func (g *Guard) wrap(dial Func) Func {
 			}
 			return dial(ctx, network, address)
 		}
-		// With a forward proxy, address is the proxy's, and Caddy's dialer goes by it.
+		// With a forward proxy, address is that of the proxy, and Caddy's dialer dials it.
 		if ok && caddyhttp.GetVar(ctx, forwardProxyVar) == nil {
 			address = info.Address
 		}
@@ -112,7 +117,7 @@ func (g *Guard) Resolve(ctx context.Context, network, address string) ([]netip.A
 	if err != nil {
 		return nil, newDialError(fmt.Errorf("the port of %s is no number", address))
 	}
-	found, err := g.resolver.LookupIPAddr(ctx, host) // LookupNetIP loses zones
+	found, err := g.resolver.LookupIPAddr(ctx, host) // LookupNetIP drops zones
 	if err != nil {
 		return nil, newDialError(err)
 	}
@@ -129,9 +134,10 @@ func (g *Guard) Resolve(ctx context.Context, network, address string) ([]netip.A
 	return addrs, nil
 }
 
-// permitted returns those of a host's addresses that may be dialled. One forbidden address among them is reason enough to
-// dial none: a name that has both is an attack, or soon will be one. The link-local address of an interface, fe80::1%eth0,
-// is left out instead: multicast DNS gives one to each name of a host (RFC 6762), and no record of the DNS has a zone.
+// permitted returns those of a host's addresses that may be dialled. If one of them is forbidden,
+// none is dialled: a name that has both kinds is an attack, or soon will be one. The link-local
+// address of an interface, such as fe80::1%eth0, is only left out: multicast DNS gives one to
+// each name of a host (RFC 6762), and no record of the DNS has a zone.
 func (g *Guard) permitted(network, host string, ips []netip.Addr, port uint16) ([]netip.AddrPort, error) {
 	addrs := make([]netip.AddrPort, 0, len(ips))
 	refused := fmt.Errorf("%s has no address", host)
@@ -154,7 +160,8 @@ func (g *Guard) permitted(network, host string, ips []netip.Addr, port uint16) (
 	return addrs, nil
 }
 
-// dialError is a reverseproxy.DialError, by which Caddy's proxy knows that nothing was sent, that also tells its cause.
+// dialError is a reverseproxy.DialError, which tells Caddy's proxy that nothing was sent, and the
+// cause of the failure.
 type dialError struct{ cause error }
 
 func newDialError(cause error) error { return &dialError{cause} }
@@ -162,5 +169,5 @@ func newDialError(cause error) error { return &dialError{cause} }
 // Error implements error.
 func (e *dialError) Error() string { return e.cause.Error() }
 
-// Unwrap returns both.
+// Unwrap returns both errors.
 func (e *dialError) Unwrap() []error { return []error{reverseproxy.NewDialError(e.cause), e.cause} }

@@ -11,8 +11,12 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
-// race dials the addresses of the first one's family one after the other, and after a while those of the other family
-// beside them (RFC 6555), as net.Dialer does.
+// race dials the addresses of one family one after the other, the family of the first address.
+// After a while it dials those of the other family at the same time (RFC 6555), as net.Dialer
+// does.
+//
+// net.Dialer's Control function could check each address of a dial, but Caddy's transport makes
+// its own dialer, and offers no way to set that function.
 func (g *Guard) race(ctx context.Context, network string, addrs []netip.AddrPort, dial Func) (net.Conn, error) {
 	var primary, fallback []netip.AddrPort
 	for _, addr := range addrs {
@@ -27,10 +31,6 @@ func (g *Guard) race(ctx context.Context, network string, addrs []netip.AddrPort
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	type result struct {
-		conn net.Conn
-		err  error
-	}
 	results := make(chan result, 2)
 	start := func(addrs []netip.AddrPort) {
 		conn, err := dialSerial(ctx, network, addrs, dial)
@@ -53,11 +53,7 @@ func (g *Guard) race(ctx context.Context, network string, addrs []netip.AddrPort
 			running--
 			if res.err == nil {
 				if running > 0 {
-					go func() {
-						if late := <-results; late.err == nil {
-							_ = late.conn.Close()
-						}
-					}()
+					go closeNext(results)
 				}
 				return res.conn, nil
 			}
@@ -75,6 +71,20 @@ func (g *Guard) race(ctx context.Context, network string, addrs []netip.AddrPort
 	}
 }
 
+// result is the outcome of dialling the addresses of one family.
+type result struct {
+	conn net.Conn
+	err  error
+}
+
+// closeNext closes the connection of the family that comes too late.
+func closeNext(results <-chan result) {
+	if late := <-results; late.err == nil {
+		_ = late.conn.Close()
+	}
+}
+
+// dialSerial dials addresses one after the other, until one answers.
 func dialSerial(ctx context.Context, network string, addrs []netip.AddrPort, dial Func) (net.Conn, error) {
 	var firstErr error
 	for i, addr := range addrs {
@@ -92,8 +102,8 @@ func dialSerial(ctx context.Context, network string, addrs []netip.AddrPort, dia
 	return nil, firstErr
 }
 
-// dialOne dials an address, with its part of the time that is left for this and the addresses behind it, but two seconds
-// at least (net.partialDeadline).
+// dialOne dials one address. Its time is an equal part of what is left for it and the addresses
+// after it, but two seconds at least (net.partialDeadline).
 func dialOne(ctx context.Context, network string, addr netip.AddrPort, remaining int, dial Func) (net.Conn, error) {
 	if deadline, ok := ctx.Deadline(); ok && remaining > 1 {
 		part := max(time.Until(deadline)/time.Duration(remaining), 2*time.Second)
@@ -101,13 +111,15 @@ func dialOne(ctx context.Context, network string, addr netip.AddrPort, remaining
 		ctx, cancel = context.WithTimeout(ctx, part)
 		defer cancel()
 	}
-	return dial(dialledContext{ctx, addr}, network, addr.String()) //nolint:contextcheck // it wraps ctx
+	//nolint:contextcheck // it wraps ctx
+	return dial(dialledContext{ctx, addr}, network, addr.String())
 }
 
-// dialledContext puts an address in the place of the one in the proxy's dial info, which Caddy's dialer prefers to the
-// address that it is called with. The key of the dial info is not exported, so it is known by its type.
+// dialledContext replaces the address in the proxy's dial info. Caddy's dialer prefers that
+// address to the one that it is called with. The key of the dial info is not exported, so
+// dialledContext recognizes the info by its type.
 type dialledContext struct {
-	context.Context //nolint:containedctx // it is one
+	context.Context //nolint:containedctx // it is a context
 	addr            netip.AddrPort
 }
 

@@ -25,8 +25,9 @@ func testGuard(t *testing.T) *Guard {
 	return &Guard{rule: rule, resolver: net.DefaultResolver, fallback: 300 * time.Millisecond, timeout: 3 * time.Second}
 }
 
-// TestDialVars: Caddy's dialer reads the request's variables. By the time it does so here, after a lookup, the request may be
-// writing to them, since net/http goes on with a dial that nobody waits for any more: that would end the process.
+// TestDialVars: Caddy's dialer reads the request's variables. By the time it does so here, after
+// a lookup, the request may be writing to them, since net/http goes on with a dial that nobody
+// waits for any more: that would end the process.
 func TestDialVars(t *testing.T) {
 	vars := map[string]any{"a": 1}
 	ctx := context.WithValue(t.Context(), caddyhttp.VarsCtxKey, vars)
@@ -44,7 +45,8 @@ func TestDialVars(t *testing.T) {
 	}
 }
 
-// TestDialDeadline: dial_timeout is for the lookup and all addresses together, as with net.Dialer.
+// TestDialDeadline: dial_timeout is for the lookup and all addresses together, as with
+// net.Dialer.
 func TestDialDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := testGuard(t)
@@ -65,8 +67,8 @@ func TestDialDeadline(t *testing.T) {
 	})
 }
 
-// TestDialRace: where the addresses of one family do not answer, those of the other are dialled after a while; and a late
-// connection is closed.
+// TestDialRace: where the addresses of one family do not answer, those of the other are dialled
+// after a while; and a late connection is closed.
 func TestDialRace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := testGuard(t)
@@ -92,8 +94,9 @@ func TestDialRace(t *testing.T) {
 	})
 }
 
-// TestResolveZones: the link-local address of an interface, which multicast DNS gives to each name of a host, is left out. Without
-// an interface it comes from whoever owns the name, and none of the addresses is dialled.
+// TestResolveZones: the link-local address of an interface, which multicast DNS gives to each
+// name of a host, is left out. Without an interface it comes from whoever owns the name, and none
+// of the addresses is dialled.
 func TestResolveZones(t *testing.T) {
 	for _, tt := range []struct {
 		ips   string

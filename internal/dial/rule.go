@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package dial says which addresses are never dialled, and dials the others. The rule is asked with the address that is
-// dialled, not with a name that might mean another address the next moment.
+// Package dial decides which addresses are never dialled, and dials all others. It asks the rule
+// about the address that it then dials, and not about a name, which might have another address a
+// moment later. The package knows no datasource.
 package dial
 
 import (
@@ -17,8 +18,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// Rule says which addresses are never dialled: those where no API is, those of clouds' metadata, and Caddy's own admin
-// endpoints.
+// Rule decides which addresses are never dialled: those that no API can have, those of clouds'
+// metadata, and those of Caddy's own admin endpoints.
 type Rule struct {
 	denyPrivate bool
 	allowed     Allowed
@@ -26,8 +27,9 @@ type Rule struct {
 	addresses   func() ([]net.Addr, error) // of this machine
 }
 
-// NewRule returns the rule for the configuration that ctx belongs to. adminAddress is an address of Caddy's admin endpoint
-// besides those that the configuration itself has; it may be empty. allowed is what the operator has named.
+// NewRule returns the rule for the configuration that ctx belongs to. adminAddress is an address
+// of Caddy's admin endpoint besides those in the configuration; it may be empty. allowed are the
+// addresses that the operator allows.
 func NewRule(ctx caddy.Context, adminAddress string, denyPrivate bool, allowed Allowed) (*Rule, error) {
 	endpoints, err := adminEndpoints(ctx, adminAddress)
 	if err != nil {
@@ -40,7 +42,7 @@ func NewRule(ctx caddy.Context, adminAddress string, denyPrivate bool, allowed A
 type deniedError struct {
 	addr   netip.AddrPort
 	reason string
-	remedy string // what an operator can do about it; "": nothing
+	remedy string // what an operator can do about it, or ""
 }
 
 // Error implements error.
@@ -58,8 +60,9 @@ func (r *Rule) check(addr netip.AddrPort) error {
 	return nil
 }
 
-// reason returns why an address must not be dialled, or "". What an operator allows is what can be an API's address: metadata
-// only by its own address, and never what is no host's address, or Caddy's admin endpoint.
+// reason returns why an address must not be dialled, or "". An operator can allow only what can
+// be the address of an API: a metadata address if it is named itself, but never the address of no
+// host, or of Caddy's admin endpoint.
 func (r *Rule) reason(ip netip.Addr, port uint16) string {
 	admin := r.adminReason(ip, port)
 	switch {
@@ -89,7 +92,7 @@ func (r *Rule) reason(ip netip.Addr, port uint16) string {
 	}
 }
 
-// remedy returns what an operator can do who wants a refused address to be dialled, or "".
+// remedy returns what an operator can do to have a refused address dialled, or "".
 func (r *Rule) remedy(ip netip.Addr, port uint16) string {
 	named := *r
 	named.allowed = Allowed{netip.PrefixFrom(ip, ip.BitLen())}
@@ -99,7 +102,8 @@ func (r *Rule) remedy(ip netip.Addr, port uint16) string {
 	return "if the API is meant to be there, name the address in the global option authenticated_api { allow_dial " + ip.String() + " }"
 }
 
-// Remedy returns what an operator can do about an address that was refused, or "" if err is no such refusal.
+// Remedy returns what an operator can do about an address that the rule has refused. For any
+// other error it returns "".
 func Remedy(err error) string {
 	if denied, ok := errors.AsType[*deniedError](err); ok {
 		return cmp.Or(denied.remedy, "no API is there; look at what the host of the base URL resolves to")

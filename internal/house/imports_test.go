@@ -68,7 +68,8 @@ func TestImports(t *testing.T) {
 				continue
 			}
 			imported = path.Clean("./" + imported)
-			if to := floor(imported); to <= from && !(to == from && to == len(floors)-1) {
+			to := floor(imported)
+			if within := to == from && to == len(floors)-1; to <= from && !within {
 				breach("%s imports %s, which is above or beside it", pkg, imported)
 			}
 			if imported == "internal/rig" {

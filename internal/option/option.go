@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package option knows where the options of a Caddyfile stand, for the errors about those that
-// stand elsewhere, or that do not exist.
+// Package option knows the blocks of a Caddyfile and the options of each. With that it makes the
+// errors about an option that stands in the wrong block, or that does not exist.
 package option
 
 import (
@@ -12,13 +12,14 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 )
 
-// place is a block, and the options that can stand in it.
+// place is a block and its options.
 type place struct {
 	block   string
 	options []string
 }
 
-// global are the options of the block at the top. A test of the directive holds all these lists against the parsers.
+// global are the options of the block at the top. A test of the directive compares all these
+// lists with the parsers.
 var global = strings.Fields("key storage cache_size sweep_after keep_alive deny_private allow_dial")
 
 // places are the other blocks.
@@ -37,7 +38,7 @@ var places = []place{
 		"keepalive_idle_conns keepalive_idle_conns_per_host versions compression max_conns_per_host local_address")},
 }
 
-// Elsewhere says where an option stands that is none of the block where it was found, or "".
+// Elsewhere says to which block an option belongs that was found in another, or "".
 func Elsewhere(word string) string {
 	if slices.Contains(global, word) {
 		return fmt.Sprintf("%s is a global option; write it in the block at the top of the Caddyfile: { authenticated_api { %s … } }", word, word)
@@ -54,7 +55,8 @@ func Elsewhere(word string) string {
 	return fmt.Sprintf("%s is an option of %s; write it there", word, strings.Join(blocks, " and of "))
 }
 
-// Unrecognized says what is wrong with a word that is none of a block's options, and what to do about it.
+// Unrecognized says what is wrong with a word that is no option of a block, and what to do about
+// it.
 func Unrecognized(word string, options ...string) string {
 	if where := Elsewhere(word); where != "" {
 		return where
@@ -62,7 +64,7 @@ func Unrecognized(word string, options ...string) string {
 	return "unrecognized option " + value.Mention(word, options...) + "; " + Suggest(word, options...)
 }
 
-// Suggest returns the option that was meant as a question, or all that there are.
+// Suggest asks whether the nearest option was meant. If no option is near, it lists all of them.
 func Suggest(word string, options ...string) string {
 	if meant := value.Nearest(word, options...); meant != "" {
 		return "did you mean " + meant + "?"

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestUnrecognized: a slip gets the option that was meant, an option of another block its block, and anything else all that there are.
+// TestUnrecognized: a slip gets the option that was meant, an option of another block its block,
+// and anything else all that there are.
 func TestUnrecognized(t *testing.T) {
 	oauth := places[1].options
 	for _, tt := range []struct {

@@ -12,13 +12,15 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
-// variable matches what Caddy replaces in the text of a Caddyfile before it reads it.
+// variable matches what Caddy replaces in the text of a Caddyfile before it reads the text.
 var variable = regexp.MustCompile(`\{\$([^{}:\s]+)(?::([^{}]*))?\}`)
 
-// named matches the names of variables that errors may show. Anything else could be a secret in a wrong place.
+// named matches the names of variables that errors may show. Anything else could be a secret in
+// the wrong place.
 var named = regexp.MustCompile(`^[A-Za-z][A-Za-z]*[0-9]{0,3}(_[A-Za-z]+[0-9]{0,3}|_[0-9]{1,3})*$`)
 
-// WithEmpty adds to an error about tokens which {$NAME} on their lines have left nothing.
+// WithEmpty adds to an error about tokens the {$NAME} on their lines that were replaced by
+// nothing.
 func WithEmpty(tokens []caddyfile.Token, err error) error {
 	if err == nil {
 		return nil
@@ -36,8 +38,9 @@ func isOrAre(n int) string {
 	return " are "
 }
 
-// Empty returns the {$NAME} on the lines of tokens that have left nothing. The tokens do not know of them, so the lines are read
-// once more; there are none where the Caddyfile is no file, or has changed since.
+// Empty returns the {$NAME} on the lines of tokens that were replaced by nothing. The tokens do
+// not show them, so Empty reads the lines again. It returns none if the Caddyfile is no file, or
+// has changed.
 func Empty(tokens []caddyfile.Token) []string {
 	var found []string
 	files := make(map[string][]string)
@@ -71,7 +74,8 @@ func Empty(tokens []caddyfile.Token) []string {
 	return found
 }
 
-// expand replaces as Caddy does: an unset variable by its default, a set one by its value, empty or not.
+// expand replaces variables as Caddy does: an unset one by its default, and a set one by its
+// value, even if that is empty.
 func expand(text string) string {
 	return variable.ReplaceAllStringFunc(text, func(found string) string {
 		m := variable.FindStringSubmatch(found)

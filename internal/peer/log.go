@@ -11,11 +11,12 @@ import (
 )
 
 // unsolicited begins the one line in which net/http's client shows what a peer has sent: bytes
-// behind an answer, and the body of an answer to HEAD or of a 204 or 304. It goes to the log
-// package, which has one output for the whole process, and Caddy sends that to its own log.
+// after an answer, and the body of an answer to HEAD, or of a 204 or 304. The line goes to the
+// log package, which has one output for the whole process, and Caddy sends that output to its own
+// log.
 var unsolicited = []byte("Unsolicited response received on idle HTTP channel")
 
-// logFilter is an output of the log package that leaves out what peers have sent.
+// logFilter is an output of the log package that drops what peers have sent.
 type logFilter struct{ next io.Writer }
 
 // Write implements io.Writer. The log package calls it once for each line.
@@ -30,14 +31,14 @@ func (f *logFilter) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// GuardLog puts the filter in front of the log package's output, if it is not there. Caddy sets
-// that output whenever it loads a configuration, also one that fails, so this is called when a
-// configuration has been loaded, when one has ended, before each request, and when a connection has
-// read something. It costs a mutex that nobody else holds.
+// GuardLog puts the filter in front of the log package's output, unless it is there. Caddy sets
+// that output whenever it loads a configuration, even if loading fails. So GuardLog is called
+// when a configuration has been loaded, when one has ended, before each request, and when a
+// connection has read something. It costs a mutex that nobody else holds.
 //
-// net/http offers nothing else. What is behind an answer lies in its own buffer by then, above TLS
-// and above a proxy's tunnel, so that no net.Conn can keep it back; and without connections that
-// are kept, each request would dial.
+// net/http offers no other way. The bytes after an answer are in net/http's own buffer by then,
+// above TLS and above a proxy's tunnel, so no net.Conn can hold them back. And without kept
+// connections each request would dial.
 func GuardLog() {
 	if w := log.Writer(); !isFilter(w) {
 		log.SetOutput(&logFilter{w})
@@ -49,8 +50,8 @@ func isFilter(w io.Writer) bool {
 	return ok
 }
 
-// Dial returns a dial function whose connections call GuardLog when they have read something: on an
-// idle one bytes may come long after the last request.
+// Dial returns a dial function whose connections call GuardLog when they have read something: an
+// idle connection may get bytes long after its last request.
 func Dial(dial func(ctx context.Context, network, address string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
 	if dial == nil {
 		dial = new(net.Dialer).DialContext
@@ -64,7 +65,7 @@ func Dial(dial func(ctx context.Context, network, address string) (net.Conn, err
 	}
 }
 
-// guardedConn is a TCP connection with all that it can do, since it need not copy what it reads.
+// guardedConn is a TCP connection that keeps all methods of a TCP connection, such as ReadFrom.
 type guardedConn struct{ *net.TCPConn }
 
 // Read implements net.Conn.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package peer holds what is true of every server that a request is sent to, an API or a provider:
-// nothing that it sends reaches a log, and it switches protocols only where the request has asked
-// for that.
+// Package peer has the rules for every server that a request is sent to, an API or a provider:
+// nothing that it sends reaches a log, and it switches protocols only if the request has asked
+// for that. The package knows neither of the two.
 package peer
 
 import (
@@ -18,11 +18,11 @@ import (
 )
 
 // Text returns the text of an error of net/http or of the HTTP/3 client without what the peer has
-// sent, and whether anything was left out. The peer's answer may be the request with the
-// credential in it, sent back; error routes and logs show the text.
+// sent, and whether anything was left out. The peer may send the request back, with the
+// credential in it, and error routes and logs show the text.
 //
-// Go's clients put what they have received in quotes, with the exceptions below. The rest of the
-// text is their own.
+// Go's clients quote what they have received, with the exceptions below. The rest of the text is
+// their own.
 func Text(err error) (text string, cut bool) {
 	text = err.Error()
 	end := len(text)
@@ -41,8 +41,8 @@ func Text(err error) (text string, cut bool) {
 	return strings.TrimRight(text[:end], " :(") + " …", true
 }
 
-// remoteMessage returns the reason that a peer has given for closing a QUIC connection, which is
-// in the error as it came.
+// remoteMessage returns the reason that a peer has given for closing a QUIC connection. The error
+// has it without quotes.
 func remoteMessage(err error) string {
 	if e, ok := errors.AsType[*quic.ApplicationError](err); ok && e.Remote {
 		return e.ErrorMessage
@@ -56,12 +56,12 @@ func remoteMessage(err error) string {
 	return ""
 }
 
-// ErrSwitched says that an answer is 101 and the request has not asked for another protocol.
+// ErrSwitched says that an answer is 101 although the request has not asked for another protocol.
 var ErrSwitched = errors.New("the answer is 101 Switching Protocols, which the request has not asked for")
 
 // Switched reports whether an answer switches to a protocol that the request has not asked for
-// (RFC 9110 §7.8, §15.2.2). Its body is then the bare connection: it has no end, and net/http does
-// not close it with the request's context.
+// (RFC 9110 §7.8, §15.2.2). The body of such an answer is the bare connection: it has no end, and
+// net/http does not close it with the request's context.
 func Switched(req *http.Request, res *http.Response) bool {
 	if res.StatusCode != http.StatusSwitchingProtocols {
 		return false
@@ -71,7 +71,7 @@ func Switched(req *http.Request, res *http.Response) bool {
 }
 
 // ProxyAnswer is an http.Transport's OnProxyConnectResponse. Without it the error for a refused
-// tunnel is the proxy's own reason phrase, and nothing else.
+// tunnel is only the proxy's own reason phrase.
 func ProxyAnswer(_ context.Context, _ *url.URL, _ *http.Request, res *http.Response) error {
 	if res.StatusCode == http.StatusOK {
 		return nil

@@ -50,7 +50,7 @@ func TestList(t *testing.T) {
 		if !title.MatchString(p.title) || !detail.MatchString(p.detail) {
 			t.Errorf("%s has the title %q and the detail %q", name, p.title, p.detail)
 		}
-		if got := p.Error(); got != p.code+": "+p.detail {
+		if got := p.Err().Error(); got != p.code+": "+p.detail {
 			t.Errorf("%s is the error %q", name, got)
 		}
 		if p.connectURL != "" || p.oauthError != "" || p.retryAfter != 0 {

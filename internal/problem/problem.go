@@ -8,6 +8,7 @@ package problem
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -32,8 +33,8 @@ func (p *Problem) Code() string { return p.code }
 // Status is the status of the answer.
 func (p *Problem) Status() int { return p.status }
 
-// Error implements error, for the error routes of a server.
-func (p *Problem) Error() string { return p.code + ": " + p.detail }
+// Err returns the problem as an error, for the error routes of a server.
+func (p *Problem) Err() error { return errors.New(p.code + ": " + p.detail) }
 
 // WithStatus returns the problem with another status.
 func (p *Problem) WithStatus(status int) *Problem {

@@ -185,7 +185,8 @@ func FuzzOpenValue(f *testing.F) {
 	f.Add(sealed[:40])
 	f.Add("sealed:v1:")
 	f.Add("sealed:v2:AAAA")
-	f.Add(sealed[:len(sealed)-1] + string(sealed[len(sealed)-1]+1)) // the last two bits are no part of the text
+	// The last two bits are no part of the text.
+	f.Add(sealed[:len(sealed)-1] + string(sealed[len(sealed)-1]+1))
 	f.Fuzz(func(t *testing.T, text string) {
 		plain, err := ring.OpenValue(text)
 		if err == nil && (plain != "secret" || strings.NewReplacer("\r", "", "\n", "").Replace(text) != sealed) {

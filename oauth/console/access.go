@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
 )
 
 // placeholders returns the names of the placeholders in a text.
@@ -66,24 +68,12 @@ func (v *visit) crossOrigin(ds datasource) bool {
 	}
 	protection := http.NewCrossOriginProtection()
 	if ds != nil && ds.Interactive() {
-		if err := protection.AddTrustedOrigin(origin(console(ds))); err != nil {
+		public := console(ds)
+		if err := protection.AddTrustedOrigin(wire.Origin(public.Scheme, public.Host)); err != nil {
 			return true
 		}
 	}
 	return protection.Check(v.r) != nil
-}
-
-// origin returns the origin of a console's address as browsers write it (RFC 6454 §6.1): without
-// the scheme's own port.
-func origin(u *url.URL) string {
-	host := u.Host
-	switch u.Scheme {
-	case "https":
-		host = strings.TrimSuffix(host, ":443")
-	case "http":
-		host = strings.TrimSuffix(host, ":80")
-	}
-	return u.Scheme + "://" + host
 }
 
 // comesBack reports whether a provider would send the browser back to a console. That is either

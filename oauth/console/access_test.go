@@ -11,6 +11,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
 )
 
 // TestNobody checks that without a user every route answers 403, and tells nothing.
@@ -218,7 +220,8 @@ func TestOrigin(t *testing.T) {
 		"http://[::1]:8080/":              "http://[::1]:8080",
 		"http://127.0.0.1/":               "http://127.0.0.1",
 	} {
-		if got := origin(console(&fake{base: from})); got != want {
+		public := console(&fake{base: from})
+		if got := wire.Origin(public.Scheme, public.Host); got != want {
 			t.Errorf("the origin of %s is %s, want %s", from, got, want)
 		}
 	}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package clean
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
+)
+
+// askingSchemes make a browser ask for a password, or answer with that of the logged-in user.
+var askingSchemes = []string{"basic", "digest", "negotiate", "ntlm"}
+
+// keepChallenges returns the challenges (RFC 9110 §11.6.1) that do not make a browser ask. What
+// passes keeps its bytes, since clients have parsers of their own for it: a value of which nothing
+// is dropped stays as the API wrote it, and so does each run of challenges between dropped
+// challenges.
+func keepChallenges(values []string) []string {
+	var kept []string
+	for _, val := range values {
+		var runs []string // of challenges that pass
+		start, keep, dropped := 0, true, false
+		for _, element := range wire.SplitList(val) {
+			if scheme, ok := challengeScheme(element.Text); ok && slices.Contains(askingSchemes, strings.ToLower(scheme)) == keep {
+				if keep {
+					runs, dropped = append(runs, val[start:element.Start]), true
+				} else {
+					start = element.Start
+				}
+				keep = !keep
+			}
+		}
+		if !dropped {
+			kept = append(kept, val)
+			continue
+		}
+		if keep {
+			runs = append(runs, val[start:])
+		}
+		for i := range runs {
+			runs[i] = strings.Trim(runs[i], ", \t")
+		}
+		runs = slices.DeleteFunc(runs, func(run string) bool { return run == "" })
+		if len(runs) > 0 {
+			kept = append(kept, strings.Join(runs, ", "))
+		}
+	}
+	return kept
+}
+
+// challengeScheme returns the scheme if an element of the list begins a challenge, and is not a
+// further parameter of the challenge before: a parameter is name=value, with blanks only beside
+// the =.
+func challengeScheme(element string) (string, bool) {
+	word, rest := element, ""
+	if i := strings.IndexAny(element, " \t"); i >= 0 {
+		word, rest = element[:i], strings.TrimLeft(element[i:], " \t")
+	}
+	if strings.ContainsAny(word, "=\"") || strings.HasPrefix(rest, "=") {
+		return "", false
+	}
+	return word, true
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authenticatedapi
+
+import (
+	"crypto/tls"
+	"errors"
+	"net/http"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/peer"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+)
+
+// quiet returns err with a text in which nothing is that the API has sent.
+func quiet(err error) error {
+	if err == nil {
+		return nil // apart, since what errors.As needs is allocated at the beginning of a function
+	}
+	return withoutQuotes(err)
+}
+
+func withoutQuotes(err error) error {
+	var dial reverseproxy.DialError
+	var certificate *tls.CertificateVerificationError
+	if errors.As(err, &dial) || errors.As(err, &certificate) {
+		return err
+	}
+	text, cut := peer.Text(err)
+	if !cut {
+		return err
+	}
+	return &quietError{err, text}
+}
+
+// quietProxy is quiet for the error of a proxy that has another transport than ours.
+func quietProxy(err error) error {
+	e, ok := errors.AsType[caddyhttp.HandlerError](err)
+	if !ok || e.Err == nil || e.StatusCode != http.StatusBadGateway && e.StatusCode != http.StatusGatewayTimeout {
+		return err
+	}
+	e.Err = quiet(e.Err)
+	return e
+}
+
+// quietError is an error with another text.
+type quietError struct {
+	error
+	text string
+}
+
+// Error implements error.
+func (e *quietError) Error() string { return e.text }
+
+// Unwrap returns the error whose text it is not.
+func (e *quietError) Unwrap() error { return e.error }

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authenticatedapi
+
+import (
+	"cmp"
+	"net/http"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// RoundTrip implements http.RoundTripper.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	x := exchangeOf(req)
+	if x == nil {
+		// Only what a server has received has variables; the server itself is in the context of health checks too.
+		if req.Context().Value(caddyhttp.VarsCtxKey) == nil {
+			return t.healthCheck(req)
+		}
+		t.logger.Error("a request came by no authenticated_api handler; put one in front of this proxy")
+		return problem.NoSession.Response(req, t.Datasource), nil
+	}
+	if t.Datasource != "" && x.ds.name != t.Datasource {
+		t.logger.Error("a request came from the handler of another datasource",
+			zap.String("datasource", t.Datasource), zap.String("handler", x.ds.name))
+		return problem.NoSession.Response(req, t.Datasource), nil
+	}
+	if res := t.refuseInClear(req, x.ds); res != nil {
+		return res, nil
+	}
+	// The proxy's own rewrite may have changed the path since the handler looked.
+	if wire.EscapesBase(wire.EscapedPath(req.URL)) {
+		return problem.BadPath.Response(req, x.ds.name), nil
+	}
+	return t.send(req, x)
+}
+
+// send sends the request, and once more if the credential was refused and a fresh one can be had.
+func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error) {
+	itself := x.ds.isItself(x.caller, req.URL) // which can be sent again for another reason, see turn
+	body := newBody(req, x.caller, x.ds, t.window, itself)
+	out, sent, err := t.outgoing(req, x, x.credential)
+	if err != nil {
+		return t.unsigned(req, x.ds, err), nil
+	}
+	out.Body, out.GetBody = body.first, body.getBody()
+	t.tell(x, out)
+	res, err := t.roundTrip(out)
+	if err == nil {
+		res, sent, err = t.turn(req, x, body, res, sent)
+	}
+	if err == nil && x.ds.renewable() && t.refused(res) {
+		if res, sent, err = t.replay(req, x, body, res, sent); err == nil {
+			res, sent, err = t.turn(req, x, body, res, sent)
+		}
+	}
+	body.finish()
+	x.failed = err
+	if err == nil {
+		x.ds.tellRefusal(t.logger, statusOf(res.StatusCode, res.Header), res.Header, t.refused(res))
+		t.watchTrailers(res, x, req)
+		x.ds.cleanResponse(res, req, x.caller, sent)
+		x.confine(res.Header, res.StatusCode)
+	}
+	return res, err
+}
+
+// tell writes the URL that an attempt goes to into the debug log: the proxy's own log has the one before it was joined to the base
+// URL. Its query is left out, since the credential and other secrets may be there.
+func (t *Transport) tell(x *exchange, out *http.Request) {
+	if c := t.logger.Check(zapcore.DebugLevel, "sending a request"); c != nil {
+		u := *out.URL
+		t.SetScheme(&http.Request{URL: &u})
+		u.Host, u.RawQuery, u.User = cmp.Or(out.Host, u.Host), "", nil
+		c.Write(zap.String("datasource", x.ds.name), zap.String("method", out.Method), zap.String("url", u.String()), zap.String("upstream", out.URL.Host))
+	}
+}
+
+// unsigned answers in the place of the API.
+func (t *Transport) unsigned(req *http.Request, ds *datasource, err error) *http.Response {
+	return ds.unsigned(t.logger, err).Response(req, ds.name)
+}
+
+// outgoing returns a clone of req, with its body still, that carries all that the exchange says. req itself stays as it
+// is: the proxy logs it, and its attempts share one header map.
+func (t *Transport) outgoing(req *http.Request, x *exchange, credential *auth.Credential) (*http.Request, *sentRequest, error) {
+	target := req.URL
+	if t.rewrites {
+		if query := x.ds.cleaner.Query(target.RawQuery); query != target.RawQuery {
+			u := *target
+			u.RawQuery = query // a {query} in the rewrite is the original request's
+			target = &u
+		}
+	}
+	out, sent := x.cloneFor(req, x.join(target))
+	if host := x.ds.host(); host != "" {
+		if _, kept := t.headerUp["Host"]; !kept {
+			out.Host = host
+		}
+	}
+	t.copyHeader(out.Header, req.Header, x.ds)
+	x.edit(out)
+	if x.ds.signer != nil {
+		repl, _ := req.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+		if err := x.ds.sign(out.Header, repl); err != nil {
+			return nil, nil, err
+		}
+	}
+	credential.SetHeader(out.Header)
+	out.URL.RawQuery = credential.SetQuery(out.URL.RawQuery)
+	x.answers(sent, out, credential)
+	return out, sent, nil
+}
+
+// copyHeader copies the header fields without what is withheld from the API, but for what the operator has set. Among the
+// former is what the proxy has added about itself and the client.
+func (t *Transport) copyHeader(out, in http.Header, ds *datasource) {
+	for name, values := range in {
+		if ds.cleaner.Drops(name) {
+			n, kept := t.headerUp[name]
+			if !kept {
+				continue
+			}
+			if n >= 0 {
+				values = values[max(0, len(values)-n):]
+			}
+		}
+		out[name] = values
+	}
+}
