@@ -41,7 +41,8 @@ func ParseBaseURL(s string) (*BaseURL, error) {
 	if !strings.HasPrefix(s, "http://") && !strings.HasPrefix(s, "https://") {
 		return nil, fmt.Errorf("%s: it must begin with https:// or http://", option)
 	}
-	if place, _, _ := strings.Cut(s, "?"); strings.ContainsAny(place, "<>") { // which no URL has (RFC 3986 §2)
+	// No URL has < or > in it (RFC 3986 §2).
+	if place, _, _ := strings.Cut(s, "?"); strings.ContainsAny(place, "<>") {
 		return nil, fmt.Errorf("%s: an example's <…> stands in it; put your own value there", option)
 	}
 	u, err := url.Parse(s)
