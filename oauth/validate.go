@@ -119,14 +119,6 @@ func checkAuthorization(opts *Options) error {
 	return checkConnection(opts.Connection, opts.ConnectionTrusted)
 }
 
-// clientChosen matches placeholders whose value a client chooses: header fields, query parameters,
-// cookies, and whatever else a request says about itself.
-var clientChosen = regexp.MustCompile(`\{http\.(request\.|regexp\.)`)
-
-// authenticated matches the placeholders that clientChosen matches too, but that a client does not
-// choose.
-var authenticated = regexp.MustCompile(`\{http\.request\.(tls\.client|remote)[.}]`)
-
 // checkConnection checks the option connection.
 func checkConnection(text string, trusted bool) error {
 	const option = "auth oauth2: connection"
@@ -150,7 +142,7 @@ func checkConnection(text string, trusted bool) error {
 			"and \"1\"); use one placeholder, or write the word trusted behind it if that cannot be", option, strings.Join(shown, " and "))
 	}
 	for i, found := range found {
-		if clientChosen.MatchString(found) && !authenticated.MatchString(found) && !trusted {
+		if value.ClientChosen(found[1:len(found)-1]) && !trusted {
 			return fmt.Errorf("%s: clients choose %s themselves, so one could take another's connection; use {http.auth.user.id}, or "+
 				"write the word trusted behind it if a proxy in front sets it and clients cannot", option, shown[i])
 		}

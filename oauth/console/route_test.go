@@ -7,11 +7,12 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"path"
+	"regexp"
 	"strings"
 	"testing"
 )
 
-// TestMounts has consoles below one another, with and without the outer mount stripped.
+// TestMounts has one console below another, with and without the outer mount stripped.
 func TestMounts(t *testing.T) {
 	crm, calendar := &fake{name: "crm"}, &fake{name: "calendar", base: "https://gw.example/connect/calendar/"}
 	g := newBed(t, crm, calendar)
@@ -47,7 +48,8 @@ func TestMounts(t *testing.T) {
 	}
 }
 
-// TestNoMount has no datasource that would say where the console is mounted, and nothing stripped of the path.
+// TestNoMount has no datasource that would say where the console is mounted, and nothing stripped
+// from the path.
 func TestNoMount(t *testing.T) {
 	machine := &fake{name: "machine", machine: true}
 	for _, g := range []*bed{newBed(t), newBed(t, machine)} {
@@ -73,8 +75,9 @@ func TestNoMount(t *testing.T) {
 	machine.called(t, `renew ""`)
 }
 
-// TestStrippedPrefix has a proxy in front that takes a prefix off the path, and what Caddy may do then with what is left. The
-// browser is at the public address, so each link of the console must lead to somewhere below it.
+// TestStrippedPrefix has a proxy in front that strips a prefix from the path, and Caddy rewriting
+// the rest or not. The browser is at the public address, so each link of the console must lead to
+// a place below it.
 func TestStrippedPrefix(t *testing.T) {
 	for name, test := range map[string]struct {
 		public string                           // the console's path
@@ -130,6 +133,56 @@ func TestStrippedPrefix(t *testing.T) {
 	}
 }
 
-func cut(prefix string) func(string) string {
-	return func(path string) string { return strings.TrimPrefix(path, prefix) }
+// TestRoutes checks paths and methods, with and without the mount stripped.
+func TestRoutes(t *testing.T) {
+	ds := &fake{name: "crm"}
+	g := newBed(t, ds)
+	for _, whole := range []bool{false, true} {
+		for _, test := range []struct {
+			method, path string
+			status       int
+			more         string // Allow, Location, or the address of the page's link
+		}{
+			{"GET", "/connect/", 200, ""},
+			{"HEAD", "/connect/", 200, ""},
+			{"POST", "/connect/", 405, "GET, HEAD"},
+			{"GET", "/connect/crm/connect", 405, "POST"},
+			{"GET", "/connect/none/connect", 405, "POST"},
+			{"HEAD", "/connect/crm/connect", 405, "POST"},
+			{"PUT", "/connect/crm/connect", 405, "POST"},
+			{"GET", "/connect/crm", 404, "./"},
+			{"GET", "/connect/crm/", 404, "../"},
+			{"GET", "/connect/crm/delete", 404, "../"},
+			{"POST", "/connect/crm/delete", 404, "../"},
+			{"POST", "/connect//connect", 404, "../"},
+			{"POST", "/connect/a/crm/connect", 404, "../../"},
+			{"POST", "/connect/crm/connect/", 404, "../../"},
+			{"POST", "/connect/crm/refresh", 303, "../"},
+			{"POST", "/connect/crm/disconnect", 303, "../"},
+			{"GET", "/connect", 303, "./connect/"},
+			{"GET", "/connect?ticket=ticket-for-crm", 303, "./connect/?ticket=ticket-for-crm"},
+		} {
+			a := g.do(ask{user: "ann", method: test.method, path: test.path, whole: whole}).is(test.status)
+			got := ""
+			switch test.status {
+			case 303:
+				got = a.Header().Get("Location")
+			case 404:
+				if m := regexp.MustCompile(`href="([^"]*)"`).FindStringSubmatch(a.Body.String()); m != nil {
+					got = m[1]
+				}
+			case 405:
+				got = a.Header().Get("Allow")
+			}
+			if got != test.more {
+				t.Errorf("%s %s: %q, want %q", test.method, test.path, got, test.more)
+			}
+			if (a.Body.Len() == 0) != (test.method == "HEAD" || test.status == 303) {
+				t.Errorf("%s %s: the body has %d bytes", test.method, test.path, a.Body.Len())
+			}
+			if a.skipped != strings.Contains(test.path, "ticket") {
+				t.Errorf("%s %s: left out of the log: %t", test.method, test.path, a.skipped)
+			}
+		}
+	}
 }

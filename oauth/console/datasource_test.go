@@ -7,19 +7,19 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
 )
 
 const idnBase = "https://bücher.example/connect/"
 
-// neighbours are the datasources of two sites of one Caddy, one that is at another port of the second, and one without a site.
+// neighbours returns the datasources of two sites of one Caddy, one at another port of the second
+// site, and one that belongs to no site.
 func neighbours() (a, b, port, machine *fake) {
 	return &fake{name: "crm", base: "https://a.example/connect/"}, &fake{name: "mail", base: "https://b.example/connect/", perUser: true},
 		&fake{name: "wiki", base: "https://b.example:8443/connect/"}, &fake{name: "machine", machine: true}
 }
 
-// TestNeighbours has a user of one site come to the datasources of another site of the same Caddy: they are not there (T42).
+// TestNeighbours has a user of one site ask for the datasources of another site of the same Caddy:
+// they are not there.
 func TestNeighbours(t *testing.T) {
 	for host, there := range map[string]string{
 		"a.example":      "crm machine",
@@ -71,14 +71,8 @@ func TestNeighboursCallback(t *testing.T) {
 	crm.called(t, `finish "" "c"`)
 }
 
-// at is do at that Host, which need not be one that a URL can have.
-func (g *bed) at(host string, a ask) *answer {
-	g.t.Helper()
-	a.rawHost = host
-	return g.do(a)
-}
-
-// TestInternationalized has a redirect_url with a host name that browsers write in Punycode (RFC 5891 §5).
+// TestInternationalized has a redirect_url whose host name browsers write in Punycode (RFC 5891
+// §5).
 func TestInternationalized(t *testing.T) {
 	const punycode = "xn--bcher-kva.example"
 	ds, other := &fake{name: "crm", base: idnBase}, &fake{name: "other"}
@@ -96,22 +90,4 @@ func TestInternationalized(t *testing.T) {
 		})
 	}
 	g.do(ask{user: "ann", path: "/connect/", host: punycode}).is(200).shows("name-crm").hides("name-other")
-}
-
-// TestOrigin checks origins against what browsers send (RFC 6454 §6.1).
-func TestOrigin(t *testing.T) {
-	for from, want := range map[string]string{
-		"https://GW.example:443/connect/": "https://gw.example",
-		"http://gw.example:80/":           "http://gw.example",
-		"https://gw.example:80/":          "https://gw.example:80",
-		"https://BÜCHER.example:8443/":    "https://xn--bcher-kva.example:8443",
-		"https://a_b.example/":            "https://a_b.example",
-		"http://[::1]:8080/":              "http://[::1]:8080",
-		"http://127.0.0.1/":               "http://127.0.0.1",
-	} {
-		public := console(&fake{base: from})
-		if got := wire.Origin(public.Scheme, public.Host); got != want {
-			t.Errorf("the origin of %s is %s, want %s", from, got, want)
-		}
-	}
 }

@@ -13,24 +13,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 )
 
-// TestTwentyTabs has twenty flows under way at once, which end in another order.
-func TestTwentyTabs(t *testing.T) {
-	ds := &fake{name: "crm"}
-	g := newBed(t, ds)
-	var jar []*http.Cookie
-	var states []string
-	for range 20 {
-		state, cookie := g.connect("ann", "", "crm", jar...)
-		jar, states = append(jar, cookie), append(states, state)
-	}
-	ds.take()
-	for i := range states {
-		g.do(ask{user: "ann", path: back(states[(i*7)%20], "code", "c"), cookies: jar}).goesTo("https://gw.example/connect/")
-		ds.called(t, `finish "" "c"`)
-	}
-}
-
-// TestAgain is the back button, a reload, or a link scanner: "already connected", and nobody is called (RFC 6749 §4.1.2).
+// TestAgain repeats a callback, as the back button, a reload or a link scanner does. The page says
+// "already connected", and the provider is not asked (RFC 6749 §4.1.2).
 func TestAgain(t *testing.T) {
 	ds := &fake{name: "crm", issuer: "https://provider.example"}
 	g := newBed(t, ds)
@@ -55,7 +39,8 @@ func TestAgain(t *testing.T) {
 	g.do(other).is(400).says(messageOtherUser.Title)
 }
 
-// TestTwiceAtOnce has a double click on the way back. The datasource redeems a code once; here both get its answer.
+// TestTwiceAtOnce sends a callback twice at the same time, as a double click does. The datasource
+// redeems the code once, and both requests get its answer.
 func TestTwiceAtOnce(t *testing.T) {
 	ds := &fake{name: "crm"}
 	g := newBed(t, ds)
@@ -75,7 +60,7 @@ func TestTwiceAtOnce(t *testing.T) {
 	}
 }
 
-// TestBrowserLeaves checks that a code is redeemed though nobody waits for the answer.
+// TestBrowserLeaves checks that a code is redeemed even if the browser leaves.
 func TestBrowserLeaves(t *testing.T) {
 	ds := &fake{name: "crm", finished: func(ctx context.Context) {
 		if _, bounded := ctx.Deadline(); ctx.Err() != nil || !bounded {
@@ -92,8 +77,8 @@ func TestBrowserLeaves(t *testing.T) {
 	}
 }
 
-// TestNoAnswerYet is for a provider that takes longer to redeem a code than anybody waits: that is no failure, and the cookie
-// stays, so that a reload tells how it ended.
+// TestNoAnswerYet has a provider that takes longer to redeem a code than the console waits. That
+// is no failure: the cookie stays, so that a reload tells how it ended.
 func TestNoAnswerYet(t *testing.T) {
 	for _, text := range []string{"", "ticket=ticket-for-crm"} {
 		synctest.Test(t, func(t *testing.T) {

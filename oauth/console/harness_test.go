@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"html"
 	"maps"
 	"net/http"
@@ -14,9 +13,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -24,140 +21,9 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
-	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
-
-// fake is a datasource without a provider. It keeps what it is asked to do.
-type fake struct {
-	name     string
-	machine  bool   // client_credentials
-	perUser  bool   // the connection is {test.account}
-	base     string // the console's address; default https://gw.example/connect/
-	issuer   string
-	status   *connection.Status
-	readErr  error                     // of Status
-	err      error                     // of Begin, Finish, Renew and Disconnect
-	usedUp   error                     // of CheckTicket
-	finished func(ctx context.Context) // called in Finish
-
-	mu    sync.Mutex
-	begun int
-	calls []string
-	flows []*oauth.Flow // that Finish was given
-}
-
-func (f *fake) call(format string, args ...any) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.calls = append(f.calls, fmt.Sprintf(format, args...))
-}
-
-// take returns the calls since the last time.
-func (f *fake) take() string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	s := strings.Join(f.calls, "; ")
-	f.calls = nil
-	return s
-}
-
-func (f *fake) Datasource() string { return f.name }
-func (f *fake) Interactive() bool  { return !f.machine }
-func (f *fake) PerUser() bool      { return f.perUser }
-func (f *fake) IssuedBy() string   { return f.issuer }
-
-// Describe cuts what it is told to.
-func (f *fake) Describe(_, text string, more ...string) string {
-	for _, secret := range more {
-		if secret != "" {
-			text = strings.ReplaceAll(text, secret, "")
-		}
-	}
-	return text
-}
-
-func (f *fake) Key(repl *caddy.Replacer) (string, bool) {
-	if !f.perUser {
-		return "", true
-	}
-	return repl.GetString("test.account")
-}
-
-func (f *fake) Console() string {
-	switch {
-	case f.machine:
-		return ""
-	case f.base != "":
-		return f.base
-	default:
-		return "https://gw.example/connect/"
-	}
-}
-
-func (f *fake) Redirect() string {
-	if f.machine {
-		return ""
-	}
-	return f.Console() + "callback"
-}
-
-func (f *fake) begin(flow *oauth.Flow) (*oauth.Flow, string, error) {
-	if f.err != nil {
-		return nil, "", f.err
-	}
-	f.mu.Lock()
-	f.begun++
-	flow.State = fmt.Sprintf("state-%s-%d-%s", f.name, f.begun, seal.NewKey())
-	f.mu.Unlock()
-	flow.Verifier, flow.Datasource, flow.Began = "the-verifier", f.name, time.Now()
-	return flow, "https://provider.example/authorize?state=" + url.QueryEscape(flow.State), nil
-}
-
-func (f *fake) Begin(connection, user string) (*oauth.Flow, string, error) {
-	f.call("begin %q %q", connection, user)
-	return f.begin(&oauth.Flow{Connection: connection, User: user})
-}
-
-func (f *fake) BeginWithTicket(t *oauth.Ticket) (*oauth.Flow, string, error) {
-	f.call("begin with ticket %q", t.Connection)
-	return f.begin(&oauth.Flow{Connection: t.Connection, Ticket: true})
-}
-
-func (f *fake) CheckTicket(context.Context, *oauth.Ticket) error { return f.usedUp }
-
-func (f *fake) Finish(ctx context.Context, flow *oauth.Flow, code string) error {
-	f.call("finish %q %q", flow.Connection, code)
-	f.mu.Lock()
-	f.flows = append(f.flows, flow)
-	f.mu.Unlock()
-	if f.finished != nil {
-		f.finished(ctx)
-	}
-	return f.err
-}
-
-func (f *fake) Status(_ context.Context, name string) (*connection.Status, error) {
-	f.call("status %q", name)
-	if f.readErr != nil {
-		return nil, f.readErr
-	}
-	if f.status != nil {
-		return f.status, nil
-	}
-	return &connection.Status{Datasource: f.name, Connection: name, State: connection.StateNone}, nil
-}
-
-func (f *fake) Renew(_ context.Context, connection string) error {
-	f.call("renew %q", connection)
-	return f.err
-}
-
-func (f *fake) Disconnect(_ context.Context, connection string) error {
-	f.call("disconnect %q", connection)
-	return f.err
-}
 
 const testKey = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 
@@ -209,23 +75,23 @@ func newBed(t testing.TB, fakes ...*fake) *bed {
 	return g
 }
 
-// ask is a request.
+// ask describes a request.
 type ask struct {
 	user    string
 	account string // what the datasources with a connection for each user take
 	method  string // default: GET
 	path    string // as the client sends it
-	whole   bool   // nothing is stripped of the path
+	whole   bool   // nothing is stripped from the path
 	body    string // of a form
 	header  http.Header
 	cookies []*http.Cookie
 	tls     *tls.ConnectionState
 	ctx     context.Context
 	host    string // default: gw.example
-	rawHost string // in its place: the field Host, which need not be what a URL can have
+	rawHost string // the field Host, in place of host; no URL need be able to have it
 }
 
-// answer is what comes back.
+// answer is the response to an ask.
 type answer struct {
 	*httptest.ResponseRecorder
 	t       testing.TB
@@ -258,7 +124,7 @@ func (g *bed) do(a ask) *answer {
 	return g.serve(r, a.user, a.account, a.whole)
 }
 
-// serve is what Caddy does around a handler.
+// serve calls the handler as Caddy does.
 func (g *bed) serve(r *http.Request, user, account string, whole bool) *answer {
 	g.t.Helper()
 	return g.serveAt(r, user, account, func(path string) string {
@@ -269,7 +135,7 @@ func (g *bed) serve(r *http.Request, user, account string, whole bool) *answer {
 	})
 }
 
-// serveAt is serve behind handlers that rewrite the path.
+// serveAt is serve after handlers that rewrite the path.
 func (g *bed) serveAt(r *http.Request, user, account string, rewrite func(path string) string) *answer {
 	g.t.Helper()
 	repl := caddy.NewReplacer()
@@ -336,7 +202,7 @@ func (a *answer) fresh() *http.Cookie {
 	return found
 }
 
-// expired returns the names of the cookies that the browser is to forget.
+// expired returns the names of the cookies that the browser must forget.
 func (a *answer) expired() (names []string) {
 	for _, cookie := range a.Result().Cookies() {
 		if cookie.MaxAge < 0 && cookie.Value == "" {
@@ -346,7 +212,7 @@ func (a *answer) expired() (names []string) {
 	return names
 }
 
-// is checks the status, and what holds for every answer.
+// is checks the status, and the header fields that every answer has.
 func (a *answer) is(status int) *answer {
 	a.t.Helper()
 	if a.Code != status {
@@ -392,19 +258,72 @@ func (a *answer) goesTo(want string) *answer {
 	return a
 }
 
-// called checks what a datasource was asked to do since the last time.
-func (f *fake) called(t testing.TB, want string) {
-	t.Helper()
-	if got := f.take(); got != want {
-		t.Errorf("%s was asked to %q, want %q", f.name, got, want)
-	}
-}
-
-// back is the callback of a flow.
+// back returns the address of a flow's callback.
 func back(state string, more ...string) string {
 	query := url.Values{"state": {state}}
 	for i := 0; i < len(more); i += 2 {
 		query.Add(more[i], more[i+1])
 	}
 	return "/connect/callback?" + query.Encode()
+}
+
+// silent checks that no secret is in the logs.
+func (g *bed) silent(secrets ...string) {
+	g.t.Helper()
+	for _, entry := range g.logs.All() {
+		text := entry.Message
+		for _, value := range entry.ContextMap() {
+			if s, ok := value.(string); ok {
+				text += " " + s
+			}
+		}
+		for _, secret := range secrets {
+			if strings.Contains(text, secret) {
+				g.t.Errorf("the log line %q has %q in it", text, secret)
+			}
+		}
+	}
+}
+
+// shows checks that a page has these words.
+func (a *answer) shows(words ...string) *answer {
+	a.t.Helper()
+	for _, word := range words {
+		if !strings.Contains(a.Body.String(), word) {
+			a.t.Errorf("the page does not show %q: %s", word, a.Body)
+		}
+	}
+	return a
+}
+
+// hides checks that a page does not have these words.
+func (a *answer) hides(words ...string) *answer {
+	a.t.Helper()
+	for _, word := range words {
+		if strings.Contains(a.Body.String(), word) {
+			a.t.Errorf("the page shows %q: %s", word, a.Body)
+		}
+	}
+	return a
+}
+
+// at is do with this Host field, which need not be a host that a URL can have.
+func (g *bed) at(host string, a ask) *answer {
+	g.t.Helper()
+	a.rawHost = host
+	return g.do(a)
+}
+
+// sealed returns the cookie that holds a flow.
+func sealed(t testing.TB, g *bed, flow *oauth.Flow) *http.Cookie {
+	t.Helper()
+	text, err := flow.Seal(g.keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &http.Cookie{Name: cookieName(flow.ID(), true), Value: text}
+}
+
+func cut(prefix string) func(string) string {
+	return func(path string) string { return strings.TrimPrefix(path, prefix) }
 }

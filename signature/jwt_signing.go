@@ -8,9 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"reflect"
-	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -22,24 +20,18 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// signing is what tokens are made with: a JWT's values, as their files were when they were read. But for the token that is
-// used again it never changes.
+// signing is what tokens are made with: the values of a JWT's options, as of the last reading of
+// their files. It never changes, except for the token that is used again.
 type signing struct {
 	method jwt.SigningMethod
 	key    any
 	prefix string // the token's encoded header and a dot
-	fixed  []byte // the claims that are alike for all tokens, as JSON without braces, behind a comma
+	fixed  []byte // the claims that all tokens share, as JSON without braces
 	claims []claim
 	last   atomic.Pointer[token]
 }
 
-// claim is a claim whose value depends on the request.
-type claim struct {
-	name     []byte // as JSON, with the colon
-	template *value.Template
-}
-
-// newSigning resolves the values as of now.
+// newSigning resolves the values, and reads their files, as of now.
 func (j *JWT) newSigning(t *texts) (*signing, error) {
 	s := new(signing)
 	if err := s.loadKey(t, j.Algorithm); err != nil {
@@ -51,7 +43,7 @@ func (j *JWT) newSigning(t *texts) (*signing, error) {
 	return s, s.encodeClaims(t)
 }
 
-// equal reports whether both make the same tokens. The encoded header names the algorithm.
+// equal reports whether both make the same tokens. The algorithm is in the prefix.
 func (s *signing) equal(other *signing) bool {
 	return s.prefix == other.prefix && bytes.Equal(s.fixed, other.fixed) && reflect.DeepEqual(s.claims, other.claims) &&
 		sameKey(s.key, other.key)
@@ -62,11 +54,11 @@ func sameKey(a, b any) bool {
 		other, ok := b.([]byte)
 		return ok && bytes.Equal(secret, other)
 	}
-	key, ok := a.(interface{ Equal(crypto.PrivateKey) bool }) // all of crypto's have it
+	key, ok := a.(interface{ Equal(crypto.PrivateKey) bool }) // all private keys in crypto have it
 	return ok && key.Equal(b)
 }
 
-// encodeHeader makes the first part of all tokens. Appsmith's library writes no "typ".
+// encodeHeader makes the first part of all tokens. There is no "typ", as in Appsmith's tokens.
 func (s *signing) encodeHeader(t *texts) error {
 	header := struct {
 		Alg string `json:"alg"`
@@ -87,63 +79,6 @@ func (s *signing) encodeHeader(t *texts) error {
 		return fmt.Errorf("encoding the signature's header: %w", err)
 	}
 	s.prefix = base64.RawURLEncoding.EncodeToString(text) + "."
-	return nil
-}
-
-func (s *signing) encodeClaims(t *texts) error {
-	issuer := defaultIssuer
-	if t.issuer != "" {
-		var err error
-		if issuer, err = value.ResolveLine("signature: issuer", t.issuer); err != nil {
-			return err
-		}
-	}
-	if err := s.fix("iss", issuer); err != nil {
-		return err
-	}
-	if t.audience != "" {
-		audience, err := value.ResolveLine("signature: audience", t.audience)
-		if err != nil {
-			return err
-		}
-		if err := s.fix("aud", audience); err != nil {
-			return err
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(t.claims)) {
-		tmpl, err := value.Parse("signature: "+claimLabel(name), t.claims[name])
-		if err != nil {
-			return err
-		}
-		if text, ok := tmpl.Static(); ok {
-			if err := s.fix(name, text); err != nil {
-				return err
-			}
-			continue
-		}
-		encoded, err := encodeText(name)
-		if err != nil {
-			return fmt.Errorf("signature: the name of %s: %w", claimLabel(name), err)
-		}
-		s.claims = append(s.claims, claim{append(encoded, ':'), tmpl})
-	}
-	return nil
-}
-
-// fix adds a claim that is alike for all tokens.
-func (s *signing) fix(name, text string) error {
-	key, err := encodeText(name)
-	if err != nil {
-		return fmt.Errorf("signature: the name of %s: %w", claimLabel(name), err)
-	}
-	encoded, err := encodeText(text)
-	if err != nil {
-		return fmt.Errorf("signature: %s: %w; save the file or the variable that it comes from as UTF-8", claimLabel(name), err)
-	}
-	if s.fixed != nil {
-		s.fixed = append(s.fixed, ',')
-	}
-	s.fixed = append(append(append(s.fixed, key...), ':'), encoded...)
 	return nil
 }
 

@@ -28,8 +28,9 @@ var style string
 
 var templates = template.Must(template.ParseFS(files, "templates/*.html"))
 
-// policy has a page load, run and embed nothing but its own style, of which the hash stands here. form-action is left out:
-// Chrome applies it to the redirects that follow a form too, and those lead to the provider.
+// policy lets a page load, run and embed nothing but its own style, which is named by its hash.
+// There is no form-action, because Chrome applies it to the redirects that follow a form too, and
+// those lead to the provider.
 var policy = "default-src 'none'; style-src 'sha256-" + styleHash() + "'; base-uri 'none'; frame-ancestors 'none'"
 
 func styleHash() string {
@@ -45,7 +46,7 @@ type view struct {
 	Content any
 }
 
-// harden sets the header fields of every answer. What is set already stays.
+// harden sets the header fields of every answer. A Referrer-Policy that is set already stays.
 func (v *visit) harden() {
 	header := v.w.Header()
 	header.Set("Cache-Control", "no-store")
@@ -86,7 +87,7 @@ func (v *visit) render(status int, name, title string, content any) error {
 func (v *visit) show(m *message) error {
 	shown := *m
 	if shown.Link == "" && v.user != "" && v.route.kind != routeCallback && !shown.alone {
-		shown.Link = v.home()
+		shown.Link = v.route.home()
 	}
 	if shown.LinkText == "" {
 		shown.LinkText = "To the connected accounts"
@@ -94,7 +95,8 @@ func (v *visit) show(m *message) error {
 	return v.render(shown.Status, "message.html", shown.Title, shown)
 }
 
-// because returns what the log says of a failure: for that of a token request all that an operator needs to mend it.
+// because returns the log fields of a failure. For a failed token request these are all that an
+// operator needs to repair it.
 func because(ds datasource, err error) []zap.Field {
 	fields := []zap.Field{zap.String("datasource", ds.Datasource()), zap.Error(err)}
 	if e, ok := errors.AsType[*provider.Error](err); ok {
@@ -103,7 +105,8 @@ func because(ds datasource, err error) []zap.Field {
 	return fields
 }
 
-// showFailure is show for what has failed at a provider. Operators are told what that has written.
+// showFailure is show for what has failed at a provider. Operators also see what the provider has
+// written about it.
 func (v *visit) showFailure(m *message, err error) error {
 	shown := *m
 	if v.h.operators[v.user] {
@@ -112,7 +115,7 @@ func (v *visit) showFailure(m *message, err error) error {
 	return v.show(&shown)
 }
 
-// says returns what a provider has written of an error, or "".
+// says returns what a provider has written about an error, or "".
 func says(err error) string {
 	if e, ok := errors.AsType[*provider.Error](err); ok {
 		return e.Description
@@ -123,7 +126,7 @@ func says(err error) string {
 	return ""
 }
 
-// refuse is show for what the client, or whoever has sent it, did wrong.
+// refuse is show for what the client did wrong, or the page that has sent it.
 func (v *visit) refuse(m *message) error {
 	if c := v.logger.Check(zapcore.DebugLevel, "refused a request"); c != nil {
 		c.Write(zap.Int("status", m.Status), zap.String("reason", m.Title))
@@ -136,8 +139,8 @@ func (v *visit) methodNotAllowed(allow string) error {
 	return v.refuse(&messageMethod)
 }
 
-// seeOther sends the browser on with a GET. Not http.Redirect, which would make the address absolute with a path of which
-// the mount was stripped.
+// seeOther sends the browser on with a GET. It does not use http.Redirect, which would make the
+// address absolute, with a path from which the mount was stripped.
 func (v *visit) seeOther(to string) error {
 	v.harden()
 	v.w.Header().Set("Location", to)

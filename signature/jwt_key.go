@@ -4,10 +4,6 @@ package signature
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rsa"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -19,9 +15,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 )
 
-var algorithms = []string{"HS256", "HS384", "HS512", "RS256", "PS256", "ES256", "EdDSA"}
-
-// minSecret is what RFC 7518 §3.2 asks of HS256, and what Appsmith asks of any secret.
+// minSecret is the length that RFC 7518 §3.2 demands for HS256, and Appsmith for any secret.
 const minSecret = 32
 
 func (s *signing) loadKey(t *texts, algorithm string) error {
@@ -40,15 +34,7 @@ func (s *signing) loadSecret(text, alg string) error {
 		return err
 	}
 	if alg == "" {
-		// Appsmith's library chooses by the length of the key (jjwt, Keys.hmacShaKeyFor).
-		switch {
-		case len(secret) < 48:
-			alg = "HS256"
-		case len(secret) < 64:
-			alg = "HS384"
-		default:
-			alg = "HS512"
-		}
+		alg = secretAlgorithm(secret)
 	}
 	s.key, s.method = []byte(secret), jwt.GetSigningMethod(alg)
 	return nil
@@ -75,7 +61,7 @@ func (s *signing) loadKeyFile(text, algorithm string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", option, err)
 	}
-	alg, err := algorithmFor(key, algorithm)
+	alg, err := keyAlgorithm(key, algorithm)
 	if err != nil {
 		return fmt.Errorf("%s: %w", option, err)
 	}
@@ -104,7 +90,7 @@ func parsePrivateKey(text string) (crypto.Signer, error) {
 		case "PRIVATE KEY":
 			key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
 		default:
-			continue // EC PARAMETERS, a certificate
+			continue // EC PARAMETERS or a certificate
 		}
 		if err != nil {
 			return nil, fmt.Errorf("its %s cannot be read; make it again with `openssl pkey`", block.Type)
@@ -117,36 +103,4 @@ func parsePrivateKey(text string) (crypto.Signer, error) {
 	}
 	return nil, errors.New("there is no private key in it; it must be a PEM with a PRIVATE KEY block " +
 		"(`openssl genpkey -algorithm ed25519` makes one)")
-}
-
-// algorithmFor returns want if it goes with the key, or the key's own algorithm if want is empty.
-func algorithmFor(key crypto.Signer, want string) (string, error) {
-	var possible []string
-	var kind string
-	switch k := key.(type) {
-	case *rsa.PrivateKey:
-		if k.N.BitLen() < 2048 {
-			// RFC 7518 §3.3
-			return "", fmt.Errorf("an RSA key of %d bits is too short; 2048 are the least", k.N.BitLen())
-		}
-		kind, possible = "an RSA key", []string{"RS256", "PS256"}
-	case *ecdsa.PrivateKey:
-		if k.Curve != elliptic.P256() {
-			return "", fmt.Errorf("an EC key on %s is of no use; ES256 needs P-256", k.Curve.Params().Name)
-		}
-		kind, possible = "an EC key", []string{"ES256"}
-	case ed25519.PrivateKey:
-		kind, possible = "an Ed25519 key", []string{"EdDSA"}
-	default:
-		return "", fmt.Errorf("a key of type %T is of no use; RSA, EC P-256 and Ed25519 are", key)
-	}
-	if want == "" {
-		return possible[0], nil
-	}
-	for _, alg := range possible {
-		if alg == want {
-			return alg, nil
-		}
-	}
-	return "", fmt.Errorf("algorithm %s does not go with %s, which can do %s", want, kind, strings.Join(possible, ", "))
 }

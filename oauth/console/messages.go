@@ -14,17 +14,18 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
-// message is a page that says one thing. Its words are fixed: nothing that a request has brought is in it, so nobody can have a page
-// of ours say theirs (T13). What a token endpoint has written stands beside them, as that, on pages for operators.
+// message is a page that says one thing. Its words are fixed and hold nothing from a request, so
+// nobody can make a page of ours say their words. On pages for operators, what a token endpoint
+// has written stands beside our words, marked as the provider's.
 type message struct {
 	Status   int
 	Title    string
 	Text     string
 	Says     string // what the provider has written, for operators alone
 	Hint     string // what to do
-	Command  string // and what to type for that
+	Command  string // what to type in order to do it
 	Good     bool
-	Link     string // "": the console, for who may see it
+	Link     string // "" for the console, if the user may see it
 	LinkText string
 
 	alone bool // no link to the console
@@ -92,7 +93,7 @@ var (
 	}
 )
 
-// What can be wrong with a ticket.
+// These say what can be wrong with a ticket.
 var (
 	messageTicketBad = message{
 		Status: http.StatusForbidden, Title: "This link is not valid", alone: true,
@@ -137,7 +138,7 @@ func messageNowhere(ds datasource) *message {
 	}
 }
 
-// What can be wrong with a callback.
+// These say what can be wrong with a callback.
 var (
 	messageNoFlow = message{
 		Status: http.StatusBadRequest, Title: "This did not begin in this browser, or too long ago",
@@ -200,7 +201,8 @@ var (
 	}
 )
 
-// denials are the errors of an authorization endpoint (RFC 6749 §4.1.2.1, OpenID Connect Core §3.1.2.6), in plain words.
+// denials are the errors of an authorization endpoint (RFC 6749 §4.1.2.1, OpenID Connect Core
+// §3.1.2.6), in plain words.
 var denials = map[string]message{
 	"access_denied": {
 		Title: "You declined", Text: "The provider says that access was declined, by you or by a rule of your organization.",
@@ -257,7 +259,7 @@ func messageOfDenial(code string) message {
 	return m
 }
 
-// loggedDenial is the error for the log: as the provider has called it, if that is a word.
+// loggedDenial returns the error for the log: the provider's own code, if it is a single word.
 func loggedDenial(code string) string {
 	if _, shown := problem(code); shown != "" {
 		return shown
@@ -265,8 +267,9 @@ func loggedDenial(code string) string {
 	return "other"
 }
 
-// problems are the errors of a token endpoint (RFC 6749 §5.2), and what else [connection.Status] has as the
-// last error but for a [record.Reason], in plain words.
+// problems are the errors of a token endpoint (RFC 6749 §5.2), the reasons of an
+// [record.AuthorizationError] and the other values of the last error in an [connection.Status], in plain
+// words.
 var problems = map[string]string{
 	"invalid_grant":             "The provider does not accept the grant any more: it has expired, was used already, or was withdrawn.",
 	"invalid_client":            problemClient,
@@ -294,7 +297,8 @@ const (
 	problemUnknown = "The token could not be renewed. The gateway's log says why."
 )
 
-// problem says in plain words what a code means. The code may be shown too, if it is one.
+// problem says in plain words what a code means. It also returns the code, if it looks like one
+// and so may be shown.
 func problem(code string) (words, shown string) {
 	if code == "" {
 		return "", ""
@@ -317,7 +321,8 @@ func problem(code string) (words, shown string) {
 	return words, shown
 }
 
-// messageOf says why something failed: 502 if the provider refuses for good, else 503.
+// messageOf says why something failed. The status is 502 if the provider refuses for good, else
+// 503.
 func messageOf(title string, err error) *message {
 	m := &message{Status: http.StatusServiceUnavailable, Title: title}
 	if e, ok := errors.AsType[*record.AuthorizationError](err); ok {
@@ -364,7 +369,8 @@ func messageOf(title string, err error) *message {
 func messageOfFinish(err error) message {
 	m := *messageOf("The account could not be connected", err)
 	m.Status = http.StatusBadGateway
-	m.Text, _, _ = strings.Cut(m.Text, " It is asked again") // that is of renewals: a code is good once
+	// Only a renewal is tried again: a code is good once.
+	m.Text, _, _ = strings.Cut(m.Text, " It is asked again")
 	if e, ok := errors.AsType[*provider.Error](err); ok && e.Code == "invalid_grant" {
 		m.Text = "The provider does not accept the code that it has sent with you: it has expired, was used already, or was made for another address."
 		m.Hint = startAgain

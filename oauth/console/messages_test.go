@@ -5,7 +5,6 @@ package console
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -16,62 +15,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
-// TestDenied has a provider send somebody back with an error. The words are ours, whatever it sends (O16).
-func TestDenied(t *testing.T) {
-	const hostile = `"><script>alert(1)</script>{{.}}`
-	for code, title := range map[string]string{
-		"access_denied":           "You declined",
-		"server_error":            "The provider failed",
-		"temporarily_unavailable": "The provider is busy",
-		"invalid_scope":           "The provider does not grant this",
-		"something_else":          "The provider did not connect the account",
-		hostile:                   "The provider did not connect the account",
-	} {
-		ds := &fake{name: "crm"}
-		g := newBed(t, ds)
-		state, cookie := g.connect("ann", "", "crm")
-		ds.take()
-		a := g.do(ask{
-			user: "ann", cookies: []*http.Cookie{cookie},
-			path: back(state, "error", code, "error_description", "DESCRIPTION"+hostile, "error_uri", "https://evil.example/URI", "code", "c"),
-		}).is(400).says(title)
-		ds.called(t, "")
-		body := a.Body.String()
-		for _, word := range []string{"script", "DESCRIPTION", "evil.example", "something_else", state} {
-			if strings.Contains(body, word) {
-				t.Errorf("%s: the page has %q in it", code, word)
-			}
-		}
-		if got := a.expired(); len(got) != 1 || got[0] != cookie.Name {
-			t.Errorf("%s: the cookies %q are expired", code, got)
-		}
-		g.silent(state, cookie.Value, "evil.example")
-		lines := g.logs.FilterMessage("the provider did not connect an account").All()
-		if len(lines) != 1 || !strings.HasPrefix(fmt.Sprint(lines[0].ContextMap()["error_description"]), "DESCRIPTION") {
-			t.Errorf("%s: the log does not say what the provider has: %v", code, lines)
-		}
-	}
-}
-
-// silent checks that nothing of that is in the logs.
-func (g *bed) silent(secrets ...string) {
-	g.t.Helper()
-	for _, entry := range g.logs.All() {
-		text := entry.Message
-		for _, value := range entry.ContextMap() {
-			if s, ok := value.(string); ok {
-				text += " " + s
-			}
-		}
-		for _, secret := range secrets {
-			if strings.Contains(text, secret) {
-				g.t.Errorf("the log line %q has %q in it", text, secret)
-			}
-		}
-	}
-}
-
-// TestNotRedeemed is for codes that the provider does not take.
+// TestNotRedeemed sends codes that the provider does not accept.
 func TestNotRedeemed(t *testing.T) {
 	for name, test := range map[string]struct {
 		err    error
@@ -101,7 +45,7 @@ func TestNotRedeemed(t *testing.T) {
 			if !strings.Contains(a.Body.String(), test.words) {
 				t.Errorf("the page does not say %q: %s", test.words, a.Body)
 			}
-			a.hides("renewed", "asked again") // that is of tokens in use
+			a.hides("renewed", "asked again") // words for tokens in use
 			if got := a.expired(); len(got) != 1 || got[0] != cookie.Name {
 				t.Errorf("the cookies %q are expired", got)
 			}
@@ -110,59 +54,9 @@ func TestNotRedeemed(t *testing.T) {
 	}
 }
 
-// TestRemedies checks that the log of a failure has all that an operator needs to mend it.
-func TestRemedies(t *testing.T) {
-	failed := &provider.Error{Host: "login.example", Status: 401, Code: "invalid_client", Err: errors.New("the cause")}
-	for message, fail := range map[string]func(g *bed, ds *fake){
-		"connecting an account failed": func(g *bed, ds *fake) {
-			state, cookie := g.connect("ann", "", "crm")
-			ds.err = failed
-			g.do(ask{user: "ann", path: back(state, "code", "c"), cookies: []*http.Cookie{cookie}})
-		},
-		"refreshing a connection failed": func(g *bed, ds *fake) {
-			ds.err = failed
-			g.do(ask{user: "ann", method: "POST", path: "/connect/crm/refresh"})
-		},
-		"an account cannot be connected": func(g *bed, ds *fake) {
-			ds.err = failed
-			g.do(ask{user: "ann", method: "POST", path: "/connect/crm/connect"})
-		},
-		"disconnecting failed": func(g *bed, ds *fake) {
-			ds.err = failed
-			g.do(ask{user: "ann", method: "POST", path: "/connect/crm/disconnect"})
-		},
-		"the state of a connection cannot be read": func(g *bed, ds *fake) {
-			ds.readErr = failed
-			g.do(ask{user: "ann", path: "/connect/"})
-		},
-		"a ticket cannot be checked": func(g *bed, ds *fake) {
-			ds.usedUp = failed
-			g.do(ask{path: "/connect/?ticket=ticket-for-crm"})
-		},
-	} {
-		t.Run(message, func(t *testing.T) {
-			ds := &fake{name: "crm"}
-			g := newBed(t, ds)
-			fail(g, ds)
-			lines := g.logs.FilterMessage(message).All()
-			if len(lines) != 1 {
-				t.Fatalf("%d lines say so", len(lines))
-			}
-			fields := lines[0].ContextMap()
-			for name, want := range map[string]any{
-				"datasource": "crm", "token_endpoint": "login.example", "status": int64(401), "oauth_error": "invalid_client",
-				"remedy": failed.Remedy(), "error": failed.Error(),
-			} {
-				if fields[name] != want {
-					t.Errorf("%s is %v, want %v", name, fields[name], want)
-				}
-			}
-		})
-	}
-}
-
-// TestWhatTheProviderSays: operators see what a token endpoint has written, as text and as that; nobody else does, and nobody sees what has
-// come by the address of a callback.
+// TestWhatTheProviderSays checks that operators, and only they, see what a token endpoint has
+// written, as text and marked as the provider's. Nobody sees a description that came in the
+// address of a callback.
 func TestWhatTheProviderSays(t *testing.T) {
 	const said, shown = `AADSTS70043: <b>expired</b>`, `<q>AADSTS70043: &lt;b&gt;expired&lt;/b&gt;</q>`
 	failed := &provider.Error{Host: "p", Status: 400, Code: "invalid_grant", Description: said}
@@ -198,7 +92,8 @@ func TestWhatTheProviderSays(t *testing.T) {
 			return g.do(ask{user: user, account: "a", path: path, cookies: []*http.Cookie{cookie}})
 		},
 	} {
-		for _, user := range []string{"ann", "bob"} { // each has a connection, and ann is an operator
+		// Both have a connection, and ann is an operator.
+		for _, user := range []string{"ann", "bob"} {
 			ds := &fake{name: "crm", perUser: true, status: status}
 			body := visit(newBed(t, ds), ds, user).Body.String()
 			want := user == "ann" && name != "the callback"
