@@ -268,7 +268,7 @@ func TestReplayConcurrent(t *testing.T) {
 	gateway, secret := replayGateway(t, strings.TrimPrefix(api.URL, "http://"), "")
 	client := newClient(t)
 	const callers, each = 16, 12
-	var rotations atomic.Int64
+	var begun, ended atomic.Int64 // exchanges of the credential
 	var wg sync.WaitGroup
 	for caller := range callers {
 		wg.Go(func() {
@@ -279,7 +279,7 @@ func TestReplayConcurrent(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				before := rotations.Load()
+				before := ended.Load()
 				res, err := client.Do(req)
 				if err != nil {
 					t.Error(err)
@@ -287,15 +287,16 @@ func TestReplayConcurrent(t *testing.T) {
 				}
 				_ = res.Body.Close()
 				// A request that is so slow that the credential is exchanged twice meanwhile is refused twice.
-				if res.StatusCode != http.StatusOK && rotations.Load()-before < 2 {
+				if res.StatusCode != http.StatusOK && begun.Load()-before < 2 {
 					t.Errorf("%s: the client got %d", path, res.StatusCode)
 				}
 				if caller == 0 && i%4 == 3 {
-					rotations.Add(1)
+					begun.Add(1)
 					// The file first: from when the API refuses the old one, the new one can be had.
 					secretNow := fmt.Sprintf("new%d", i)
 					rotate(t, secret, secretNow)
 					accepted.Store("Bearer " + secretNow)
+					ended.Add(1)
 				}
 			}
 		})

@@ -13,7 +13,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// TestAllocsConnection: on the way of a request, finding the user's own connection and its credential allocates nothing.
+// TestAllocsConnection: on the way of a request, finding the user's own connection and its
+// credential allocates nothing.
 func TestAllocsConnection(t *testing.T) {
 	m := parseCode(t, "connection {http.auth.user.id}")
 	bind(t, m, new(oauthtest.Memory), seal.NewRing(oauthtest.NewKey(t)), nil)

@@ -12,8 +12,9 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
-// TestDescriptionsShown: a provider says why it refuses, and repeats all that it was sent and has issued. The log, the status and the record
-// of an ended connection have the cause, and nothing that is secret is anywhere.
+// TestDescriptionsShown: a provider says why it refuses, and repeats all that it was sent and has
+// issued. The log, the status and the record of an ended connection have the cause, and nothing
+// that is secret is anywhere.
 func TestDescriptionsShown(t *testing.T) {
 	const cause = "AADSTS50173: the grant has expired due to it being revoked."
 	bubble(t, func(t *testing.T, w *world) {
@@ -48,7 +49,8 @@ func TestDescriptionsShown(t *testing.T) {
 	})
 }
 
-// TestDescriptionOfEarlyRefusal: what another process has been told while the access token is valid.
+// TestDescriptionOfEarlyRefusal: what another process has been told while the access token is
+// valid.
 func TestDescriptionOfEarlyRefusal(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		s := &web{life: time.Hour, says: "AADSTS70043: the cause"}

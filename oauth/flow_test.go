@@ -64,7 +64,8 @@ func TestBegin(t *testing.T) {
 	}
 }
 
-// TestBlanks: a hop that decodes a URL by RFC 3986, and encodes it again, leaves what it means as it was.
+// TestBlanks: a hop that decodes a URL by RFC 3986, and encodes it again, leaves what it means as
+// it was.
 func TestBlanks(t *testing.T) {
 	w := newWorld(t)
 	for name, change := range map[string]func(*Method){
@@ -88,7 +89,8 @@ func TestBlanks(t *testing.T) {
 	}
 }
 
-// TestSealedFlow: what the browser keeps opens with the same key for the same flow only, byte for byte, and for ten minutes.
+// TestSealedFlow: what the browser keeps opens with the same key for the same flow only, byte for
+// byte, and for ten minutes.
 func TestSealedFlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ring := seal.NewRing(oauthtest.NewKey(t))
@@ -134,7 +136,8 @@ func TestSealedFlow(t *testing.T) {
 	})
 }
 
-// TestFinishOnce: a browser sends a callback several times, and leaves. The code is redeemed once, and all get the same answer.
+// TestFinishOnce: a browser sends a callback several times, and leaves. The code is redeemed once,
+// and all get the same answer.
 func TestFinishOnce(t *testing.T) {
 	for _, code := range []string{"good", "bad"} {
 		bubble(t, func(t *testing.T, w *world) {
@@ -195,7 +198,8 @@ func TestEndDuringFlow(t *testing.T) {
 	})
 }
 
-// TestTickets: a link of the command line is good for one connect, for ten minutes, and for one connection.
+// TestTickets: a link of the command line is good for one connect, for ten minutes, and for one
+// connection.
 func TestTickets(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		g := w.gateway(&web{life: time.Hour}, perUser)
@@ -256,8 +260,8 @@ func TestTickets(t *testing.T) {
 	})
 }
 
-// TestSentElsewhere: the code of a flow was sent, and its answer has not come yet. The process that has sent it says what came of it;
-// another one does not send it again.
+// TestSentElsewhere: the code of a flow was sent, and its answer has not come yet. The process
+// that has sent it says what came of it; another one does not send it again.
 func TestSentElsewhere(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		s := &web{life: time.Hour, slow: 5 * time.Second}

@@ -22,8 +22,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// world is what the processes of a test share: a storage and a key. The worlds of many nodes, and of
-// storages that misbehave, are in oauth/connection.
+// world is what the processes of a test share: a storage and a key. The worlds of many nodes, and
+// of storages that misbehave, are in oauth/connection.
 type world struct {
 	t    testing.TB
 	disk *oauthtest.Memory
@@ -89,7 +89,8 @@ func (s *web) RoundTrip(req *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// answer answers a request. A code that begins with good is good once, and makes a grant of its own.
+// answer answers a request. A code that begins with good is good once, and makes a grant of its
+// own.
 func (s *web) answer(path string, form url.Values) (int, any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -41,7 +41,8 @@ func bind(t *testing.T, m *Method, storage certmagic.Storage, ring *seal.Ring, a
 	}
 }
 
-// TestProvisionErrors: what is wrong with a value that was resolved is a config error that names the option, not the value.
+// TestProvisionErrors: what is wrong with a value that was resolved is a config error that names
+// the option, not the value.
 func TestProvisionErrors(t *testing.T) {
 	t.Setenv("TEST_EMPTY", "")
 	t.Setenv("TEST_LINES", oauthtest.ClientSecret+"\nmore")
@@ -82,7 +83,8 @@ func TestProvisionErrors(t *testing.T) {
 	}
 }
 
-// TestWarnings: what is allowed and yet may be a mistake is said when the configuration loads, without the values.
+// TestWarnings: what is allowed and yet may be a mistake is said when the configuration loads,
+// without the values.
 func TestWarnings(t *testing.T) {
 	for block, hint := range map[string]string{
 		"token_url http://p.example/t\ninsecure_http\nclient_id i\nclient_secret s":                  "in clear",
@@ -133,8 +135,8 @@ func TestPlacement(t *testing.T) {
 	}
 }
 
-// TestReload: a token outlives the configuration that has fetched it, without storage even, if nothing changed that it was
-// issued for; and the connections of the old one end.
+// TestReload: a token outlives the configuration that has fetched it, without storage even, if
+// nothing changed that it was issued for; and the connections of the old one end.
 func TestReload(t *testing.T) {
 	closed := make(chan struct{}, 10)
 	calls := 0
@@ -221,7 +223,8 @@ func TestDialRule(t *testing.T) {
 	}
 }
 
-// TestPrivateCertificate: self_signed_cert is trusted for the token endpoint in the place of the system's roots.
+// TestPrivateCertificate: self_signed_cert is trusted for the token endpoint in the place of the
+// system's roots.
 func TestPrivateCertificate(t *testing.T) {
 	server := httptest.NewTLSServer(oauthtest.Respond(200, `{"access_token":"t"}`))
 	defer server.Close()

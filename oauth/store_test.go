@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestIdentity: a token for another client, other scopes or another provider is not used; one of another secret is.
+// TestIdentity: a token for another client, other scopes or another provider is not used; one of
+// another secret is.
 func TestIdentity(t *testing.T) {
 	base := map[string]string{
 		"token_url": "https://a.example/token", "client_id": "i", "client_secret": "s", "scopes": "a b", "audience": "u", "resource": "r1 r2",

@@ -15,8 +15,9 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
-// TestClientIDChanges: client_id is in a file, which changes while the configuration stays. Nothing is sent to the provider under the
-// new name: it would refuse the refresh token for good, and what was connected under it would not be found again.
+// TestClientIDChanges: client_id is in a file, which changes while the configuration stays.
+// Nothing is sent to the provider under the new name: it would refuse the refresh token for good,
+// and what was connected under it would not be found again.
 func TestClientIDChanges(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "id")
 	write := func(id string) {
@@ -56,7 +57,8 @@ func TestClientIDChanges(t *testing.T) {
 	})
 }
 
-// TestTicketWithoutKey: the key that a record was sealed with is lost. A ticket connects the account again.
+// TestTicketWithoutKey: the key that a record was sealed with is lost. A ticket connects the
+// account again.
 func TestTicketWithoutKey(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		s := &web{life: time.Hour}

@@ -16,7 +16,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
-// TestTwoRoutes: one datasource stands in two routes of a configuration. Requests of both share the back-off.
+// TestTwoRoutes: one datasource stands in two routes of a configuration. Requests of both share
+// the back-off.
 func TestTwoRoutes(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		s := &web{p: w.p}
@@ -40,8 +41,8 @@ func TestTwoRoutes(t *testing.T) {
 	})
 }
 
-// TestNothingToRefresh: a token without end and without refresh token, as of GitHub's OAuth apps, is connected, and says so when
-// somebody asks for a refresh.
+// TestNothingToRefresh: a token without end and without refresh token, as of GitHub's OAuth apps,
+// is connected, and says so when somebody asks for a refresh.
 func TestNothingToRefresh(t *testing.T) {
 	bubble(t, &issuer{mode: rotateNever}, func(t *testing.T, w *world) {
 		n := w.node()
@@ -57,7 +58,8 @@ func TestNothingToRefresh(t *testing.T) {
 	})
 }
 
-// TestRetryAfterStays: what is no renewal does not end the provider's Retry-After; a new account does.
+// TestRetryAfterStays: what is no renewal does not end the provider's Retry-After; a new account
+// does.
 func TestRetryAfterStays(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		n := w.connected(1)[0]
@@ -97,8 +99,8 @@ func (c canned) RoundTrip(req *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: c.status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(c.body)), Request: req}, nil
 }
 
-// TestLabelOfDoubt: something in front of the provider has answered, or nobody can read the answer. If the refresh token turns out to be
-// spent then, the loss is called one.
+// TestLabelOfDoubt: something in front of the provider has answered, or nobody can read the
+// answer. If the refresh token turns out to be spent then, the loss is called one.
 func TestLabelOfDoubt(t *testing.T) {
 	for name, answer := range map[string]struct {
 		status int

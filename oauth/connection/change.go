@@ -111,9 +111,9 @@ func (s *Source) Install(ctx context.Context, token *record.Token, checks ...fun
 	})
 }
 
-// Connect puts the account of token in the place of whatever is there, unless check refuses what is
-// there. It returns ErrOvertaken if another account counts that was connected at the same time. What is
-// not connected is revoked.
+// Connect puts the account of token in the place of whatever is there, unless check refuses what
+// is there. It returns ErrOvertaken if another account counts that was connected at the same time.
+// What is not connected is revoked.
 func (s *Source) Connect(ctx context.Context, token *record.Token, check func(base *record.Token) error) error {
 	var refused error
 	err := s.Install(ctx, token, func(base *record.Token) error {

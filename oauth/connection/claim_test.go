@@ -14,8 +14,9 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
-// TestKilledNodes kills the process that refreshes at each step, and starts another one. With a provider that never rotates, or
-// allows a grace time, the grant lives; with a strict one it is lost only if the answer was, and is said to be.
+// TestKilledNodes kills the process that refreshes at each step, and starts another one. With a
+// provider that never rotates, or allows a grace time, the grant lives; with a strict one it is
+// lost only if the answer was, and is said to be.
 func TestKilledNodes(t *testing.T) {
 	crash := leaseClaimed + time.Second
 	lease := lockPatience + timeout + leaseSlack + settleTime + time.Second
@@ -115,7 +116,8 @@ func TestKilledUnseen(t *testing.T) {
 	}
 }
 
-// TestKilledTwice: whoever comes after a crash may crash, or fail, too. What is lost is still called that.
+// TestKilledTwice: whoever comes after a crash may crash, or fail, too. What is lost is still
+// called that.
 func TestKilledTwice(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		first := w.connected(1)[0]
@@ -155,8 +157,8 @@ func TestKilledTwice(t *testing.T) {
 	})
 }
 
-// TestPausedNodes stops a process for a while at each step, before the step has an effect and after. Others go on without it. The
-// refresh token is redeemed once, or the provider forgives.
+// TestPausedNodes stops a process for a while at each step, before the step has an effect and
+// after. Others go on without it. The refresh token is redeemed once, or the provider forgives.
 func TestPausedNodes(t *testing.T) {
 	for _, pause := range []time.Duration{5 * time.Second, 15 * time.Second, time.Minute} {
 		for _, step := range []string{stepLoad, stepClaim, stepSent, stepRedeem, stepStore} {
@@ -205,7 +207,8 @@ func paused(t *testing.T, mode rotation, step string, after bool, pause time.Dur
 		case !once.Load():
 			t.Errorf("%s: it was not paused", name)
 		case mode == rotateStrict && w.p.dead:
-			// The windows that nobody can close: it slept over its lease with the request on its way.
+			// The windows that nobody can close: it slept over its lease with the request on its
+			// way.
 			if pause < time.Minute || step != stepRedeem {
 				t.Errorf("%s: withdrawn", name)
 			}
@@ -217,8 +220,9 @@ func paused(t *testing.T, mode rotation, step string, after bool, pause time.Dur
 	})
 }
 
-// TestSplitBrain: two nodes do not see each other's storage for a minute, in which the token expires; then both sides are one
-// again. With a provider that forgives nothing is lost; with a strict one it is, and that is said.
+// TestSplitBrain: two nodes do not see each other's storage for a minute, in which the token
+// expires; then both sides are one again. With a provider that forgives nothing is lost; with a
+// strict one it is, and that is said.
 func TestSplitBrain(t *testing.T) {
 	for _, mode := range []rotation{rotateNever, rotateGrace, rotateStrict} {
 		t.Run(mode.String(), func(t *testing.T) {

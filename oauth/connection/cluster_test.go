@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// herd has all nodes asked within a time, by several callers each. It returns how long the slowest waited.
+// herd has all nodes asked within a time, by several callers each. It returns how long the slowest
+// waited.
 func herd(t *testing.T, nodes []*node, callers int, spread time.Duration) time.Duration {
 	t.Helper()
 	var slowest atomic.Int64
@@ -37,7 +38,8 @@ func herd(t *testing.T, nodes []*node, callers int, spread time.Duration) time.D
 	return time.Duration(slowest.Load())
 }
 
-// expire has a token expire and everybody ask then, again and again. It returns how long the slowest waited.
+// expire has a token expire and everybody ask then, again and again. It returns how long the
+// slowest waited.
 func expire(t *testing.T, w *world, nodes []*node, spread time.Duration, times int) (slowest time.Duration) {
 	t.Helper()
 	for range times {
@@ -53,8 +55,9 @@ func expire(t *testing.T, w *world, nodes []*node, spread time.Duration, times i
 	return slowest
 }
 
-// TestExpiredHerds: nobody has asked in time, so all nodes find the token expired at the same moment: the worst case for claims.
-// A hundred times over, on each kind of lock, no refresh token is redeemed twice.
+// TestExpiredHerds: nobody has asked in time, so all nodes find the token expired at the same
+// moment: the worst case for claims. A hundred times over, on each kind of lock, no refresh token
+// is redeemed twice.
 func TestExpiredHerds(t *testing.T) {
 	for name, lock := range lockers() {
 		t.Run(name, func(t *testing.T) {
@@ -88,7 +91,8 @@ func TestStaleReads(t *testing.T) {
 	})
 }
 
-// TestSlowStorages: each use of the storage takes long. A claim that takes longer than others respect it must not be trusted.
+// TestSlowStorages: each use of the storage takes long. A claim that takes longer than others
+// respect it must not be trusted.
 func TestSlowStorages(t *testing.T) {
 	for _, most := range []time.Duration{200 * time.Millisecond, time.Second, 2 * time.Second} {
 		t.Run(most.String(), func(t *testing.T) {

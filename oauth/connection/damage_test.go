@@ -17,8 +17,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
-// TestDamage (S6, S7): a record that is cut or changed anywhere never gives a token. A copy of it is kept, and the connection
-// goes on with a new token.
+// TestDamage (S6, S7): a record that is cut or changed anywhere never gives a token. A copy of it
+// is kept, and the connection goes on with a new token.
 func TestDamage(t *testing.T) {
 	storage := new(oauthtest.Memory)
 	s, observed := newStore(t, storage)
@@ -71,8 +71,9 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// TestReadWhileWritten: a storage that writes in place shows an empty record for a moment, to a node that has nothing in memory.
-// That node does not put what it has seen in the place of the record.
+// TestReadWhileWritten: a storage that writes in place shows an empty record for a moment, to a
+// node that has nothing in memory. That node does not put what it has seen in the place of the
+// record.
 func TestReadWhileWritten(t *testing.T) {
 	for _, others := range []bool{true, false} {
 		bubble(t, &issuer{mode: rotateStrict, life: 24 * time.Hour}, func(t *testing.T, w *world) {
@@ -100,7 +101,8 @@ func TestReadWhileWritten(t *testing.T) {
 	}
 }
 
-// TestSwapped (S5): a record in the place of another datasource's, connection's or generation's is damaged.
+// TestSwapped (S5): a record in the place of another datasource's, connection's or generation's is
+// damaged.
 func TestSwapped(t *testing.T) {
 	ctx := t.Context()
 	storage, key := new(oauthtest.Memory), oauthtest.NewKey(t)
@@ -133,7 +135,8 @@ func TestSwapped(t *testing.T) {
 	}
 }
 
-// TestRolledBack (S8): a stored token that is older than the one in memory is not adopted, and somebody is told.
+// TestRolledBack (S8): a stored token that is older than the one in memory is not adopted, and
+// somebody is told.
 func TestRolledBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := new(oauthtest.Memory)
@@ -166,8 +169,8 @@ func TestRolledBack(t *testing.T) {
 	})
 }
 
-// TestClocks: a record that a clock has written which is ahead of ours is used, and renewed soon; with one of a clock that is
-// behind there is no storm of renewals.
+// TestClocks: a record that a clock has written which is ahead of ours is used, and renewed soon;
+// with one of a clock that is behind there is no storm of renewals.
 func TestClocks(t *testing.T) {
 	const year = 365 * 24 * time.Hour
 	for _, tt := range []struct {
@@ -221,7 +224,8 @@ func TestClocks(t *testing.T) {
 	}
 }
 
-// TestStorageFaults (F4, F5): the storage's faults cost a token request at most, never a request of a caller.
+// TestStorageFaults (F4, F5): the storage's faults cost a token request at most, never a request
+// of a caller.
 func TestStorageFaults(t *testing.T) {
 	broken := errors.New("the disk is full")
 	stall := func(ctx context.Context) error {
@@ -296,7 +300,8 @@ func onlyIf(condition bool, err error) error {
 	return nil
 }
 
-// TestHangingStorage: a file system that hangs (NFS) knows no contexts. It keeps nobody from a token all the same.
+// TestHangingStorage: a file system that hangs (NFS) knows no contexts. It keeps nobody from a
+// token all the same.
 func TestHangingStorage(t *testing.T) {
 	for _, hanging := range []string{"Load", "Store", "List", "Stat", ""} {
 		t.Run(hanging, func(t *testing.T) {

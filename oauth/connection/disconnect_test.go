@@ -13,8 +13,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
-// TestDisconnectRace: another node has read the record just before the disconnect, and writes its claim just after. The grant
-// does not come back, and what that node has got is revoked too.
+// TestDisconnectRace: another node has read the record just before the disconnect, and writes its
+// claim just after. The grant does not come back, and what that node has got is revoked too.
 func TestDisconnectRace(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		nodes := w.connected(2)
@@ -109,7 +109,8 @@ func TestDisconnectElsewhere(t *testing.T) {
 	}
 }
 
-// TestDisconnectWhileRefreshing: a request that waits for a token on another node is told that there is none, and why.
+// TestDisconnectWhileRefreshing: a request that waits for a token on another node is told that
+// there is none, and why.
 func TestDisconnectWhileRefreshing(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		nodes := w.connected(2)
@@ -136,7 +137,8 @@ func TestDisconnectWhileRefreshing(t *testing.T) {
 	})
 }
 
-// TestForeign: a record of another client is neither served, nor overwritten by what is under way here, nor disconnected.
+// TestForeign: a record of another client is neither served, nor overwritten by what is under way
+// here, nor disconnected.
 func TestForeign(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
 		a := w.connected(1)[0]

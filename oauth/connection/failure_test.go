@@ -43,7 +43,8 @@ func down(retry func() time.Time) *endpoint {
 	}}
 }
 
-// ask asks for a credential each 10 ms for a while, and fails if one comes or if asking takes time.
+// ask asks for a credential each 10 ms for a while, and fails if one comes or if asking takes
+// time.
 func ask(t *testing.T, s *Source, d time.Duration) {
 	t.Helper()
 	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
@@ -104,7 +105,8 @@ func TestOutage(t *testing.T) {
 	})
 }
 
-// TestHonouredRetryAfter: what a provider asks for is kept to, up to an hour, where it is more than the back-off.
+// TestHonouredRetryAfter: what a provider asks for is kept to, up to an hour, where it is more
+// than the back-off.
 func TestHonouredRetryAfter(t *testing.T) {
 	for _, tt := range []struct{ asked, min, max time.Duration }{
 		{90 * time.Second, 90 * time.Second, 90 * time.Second},
@@ -138,7 +140,8 @@ func TestHonouredRetryAfter(t *testing.T) {
 	}
 }
 
-// TestFailedRenewal: a renewal that fails does not harm a valid token; when it has expired, all know why at once.
+// TestFailedRenewal: a renewal that fails does not harm a valid token; when it has expired, all
+// know why at once.
 func TestFailedRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := down(nil)
@@ -234,7 +237,8 @@ func TestRefusal(t *testing.T) {
 	})
 }
 
-// TestForcedInterval: a path that always answers 401 costs ever fewer token requests, and no waiting: one after 10 s, 20 s, 40 s … an hour.
+// TestForcedInterval: a path that always answers 401 costs ever fewer token requests, and no
+// waiting: one after 10 s, 20 s, 40 s … an hour.
 func TestForcedInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &endpoint{life: time.Hour}
@@ -294,8 +298,8 @@ func TestRefusalDuringOutage(t *testing.T) {
 	})
 }
 
-// TestStalePrepare: a request that was slow to prepare the credential of an old token must not change that of the new one: by it
-// a refusal is known to be of the new token.
+// TestStalePrepare: a request that was slow to prepare the credential of an old token must not
+// change that of the new one: by it a refusal is known to be of the new token.
 func TestStalePrepare(t *testing.T) {
 	s, _ := newSource(t, nil)
 	old, fresh := issue("1", time.Hour), issue("2", time.Hour)
@@ -310,7 +314,8 @@ func TestStalePrepare(t *testing.T) {
 	}
 }
 
-// TestExpiredOnArrival: a token that is dead when it comes is an error that says so, not a credential.
+// TestExpiredOnArrival: a token that is dead when it comes is an error that says so, not a
+// credential.
 func TestExpiredOnArrival(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := newSource(t, func(context.Context, *record.Token) (*record.Token, error) {
@@ -324,7 +329,8 @@ func TestExpiredOnArrival(t *testing.T) {
 	})
 }
 
-// TestLanded: between a request's look at the token and its turn the renewal may have ended. There is no second one then.
+// TestLanded: between a request's look at the token and its turn the renewal may have ended. There
+// is no second one then.
 func TestLanded(t *testing.T) {
 	s, _ := newSource(t, fails(t))
 	old, fresh := issue("1", time.Hour), issue("2", time.Hour)

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// TestForced: renewals that change nothing become rarer, up to an hour; one that helps makes the next one quick again.
+// TestForced: renewals that change nothing become rarer, up to an hour; one that helps makes the
+// next one quick again.
 func TestForced(t *testing.T) {
 	var f forced
 	now := time.Now()

@@ -22,7 +22,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
-// web is an authorization server as HTTP sees it, without a network: virtual time knows nothing of one.
+// web is an authorization server as HTTP sees it, without a network: virtual time knows nothing of
+// one.
 type web struct {
 	p      *issuer
 	revoke int // status of answers to revocations; 0: 200

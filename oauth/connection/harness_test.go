@@ -40,7 +40,8 @@ func newSource(t testing.TB, fetch func(context.Context, *record.Token) (*record
 	return sourceOf(st, fetch)
 }
 
-// sourceOf returns a source as it is after a start of the process: nothing is known but what the store has.
+// sourceOf returns a source as it is after a start of the process: nothing is known but what the
+// store has.
 func sourceOf(st *record.Store, fetch func(context.Context, *record.Token) (*record.Token, error)) (*Source, oauthtest.Logs) {
 	logger, observed := oauthtest.NewLogger()
 	set := new(Pool).NewSet(configOf(st, logger, Config{

@@ -14,8 +14,8 @@ import (
 // kept changes a method to one with the default keep_alive.
 func kept(o *options) { o.KeepAlive = 24 * time.Hour }
 
-// TestKeptAlive: a connection that nobody uses lives for as long as the gateway does, whatever life its refresh tokens have, and the
-// endpoint is not asked much more often than it needs.
+// TestKeptAlive: a connection that nobody uses lives for as long as the gateway does, whatever
+// life its refresh tokens have, and the endpoint is not asked much more often than it needs.
 func TestKeptAlive(t *testing.T) {
 	for _, life := range []time.Duration{8 * time.Second, time.Minute, 2 * time.Minute, 30 * time.Minute, 6 * time.Hour} {
 		for _, way := range []rotation{rotateStrict, rotateNever} {
@@ -41,8 +41,8 @@ func TestKeptAlive(t *testing.T) {
 	}
 }
 
-// TestKeptAliveByAnother: the account is connected on a node that dies; another one, which has not been asked for anything, and
-// one that starts, keep it alive.
+// TestKeptAliveByAnother: the account is connected on a node that dies; another one, which has not
+// been asked for anything, and one that starts, keep it alive.
 func TestKeptAliveByAnother(t *testing.T) {
 	for _, life := range []time.Duration{10 * time.Minute, 30 * time.Minute} {
 		bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
@@ -68,7 +68,8 @@ func TestKeptAliveByAnother(t *testing.T) {
 	}
 }
 
-// TestKeptAliveMany: many users, whose refresh tokens end at any time, and two nodes. None of them ever ends.
+// TestKeptAliveMany: many users, whose refresh tokens end at any time, and two nodes. None of them
+// ever ends.
 func TestKeptAliveMany(t *testing.T) {
 	bubble(t, &issuer{mode: rotateNever, life: 5 * time.Minute}, func(t *testing.T, w *world) {
 		const users, life = 70, 30 * time.Minute
@@ -104,7 +105,8 @@ func TestKeptAliveMany(t *testing.T) {
 	})
 }
 
-// TestNotKeptAlive: keep_alive 0 is "for ever", and a provider that says no end has its tokens used once a day.
+// TestNotKeptAlive: keep_alive 0 is "for ever", and a provider that says no end has its tokens
+// used once a day.
 func TestNotKeptAlive(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		g := w.gateway(&web{p: w.p, refreshLife: 30 * time.Minute}, nil)
@@ -118,7 +120,8 @@ func TestNotKeptAlive(t *testing.T) {
 	})
 }
 
-// TestFixedEnd: the end of a refresh token cannot be put off. It is used ever more often as that comes near, and not without bound.
+// TestFixedEnd: the end of a refresh token cannot be put off. It is used ever more often as that
+// comes near, and not without bound.
 func TestFixedEnd(t *testing.T) {
 	bubble(t, &issuer{mode: rotateNever, life: time.Hour}, func(t *testing.T, w *world) {
 		end := time.Now().Add(3 * 24 * time.Hour)
@@ -135,7 +138,8 @@ func TestFixedEnd(t *testing.T) {
 	})
 }
 
-// TestKeptAliveAfterFailure: the provider is down when the refresh token is to be used, and back before that ends.
+// TestKeptAliveAfterFailure: the provider is down when the refresh token is to be used, and back
+// before that ends.
 func TestKeptAliveAfterFailure(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		g := w.gateway(&web{p: w.p, refreshLife: 30 * time.Minute}, kept)

@@ -35,7 +35,8 @@ type fate struct {
 	say   *provider.Answer // the provider answers that, in the place of what it would
 }
 
-// issuer is an authorization server with one grant, in memory. Only what a test of the cluster needs is in it.
+// issuer is an authorization server with one grant, in memory. Only what a test of the cluster
+// needs is in it.
 type issuer struct {
 	mode  rotation
 	life  time.Duration // of access tokens

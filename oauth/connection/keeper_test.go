@@ -34,7 +34,8 @@ func keep(ctx context.Context, gs ...*gateway) (stop func()) {
 	}
 }
 
-// TestIdleRefresh: what nobody uses is refreshed once in KeepAlive, whatever the number of nodes; what is dead is not.
+// TestIdleRefresh: what nobody uses is refreshed once in KeepAlive, whatever the number of nodes;
+// what is dead is not.
 func TestIdleRefresh(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
 		var gs []*gateway
@@ -58,7 +59,8 @@ func TestIdleRefresh(t *testing.T) {
 	})
 }
 
-// TestSweep: what has been dead for SweepAfter is forgotten, on all nodes and for good; what lives is not.
+// TestSweep: what has been dead for SweepAfter is forgotten, on all nodes and for good; what lives
+// is not.
 func TestSweep(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
 		s := &web{p: w.p}
@@ -102,7 +104,8 @@ func TestSweep(t *testing.T) {
 	})
 }
 
-// TestStrangersOfUsers: while there are records that no key here opens, nobody knows whose they are, so nobody is told to connect.
+// TestStrangersOfUsers: while there are records that no key here opens, nobody knows whose they
+// are, so nobody is told to connect.
 func TestStrangersOfUsers(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
 		s := &web{p: w.p}
@@ -135,8 +138,9 @@ func TestStrangersOfUsers(t *testing.T) {
 	})
 }
 
-// TestResealUnderLoad: two nodes with the same keys in opposite orders, as in the midst of a rolling change, refresh and reseal. No
-// generation is lost, and no refresh token sent twice. Then the old key goes.
+// TestResealUnderLoad: two nodes with the same keys in opposite orders, as in the midst of a
+// rolling change, refresh and reseal. No generation is lost, and no refresh token sent twice. Then
+// the old key goes.
 func TestResealUnderLoad(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: 5 * time.Minute}, func(t *testing.T, w *world) {
 		older, newer := oauthtest.NewKey(t), oauthtest.NewKey(t)
@@ -194,7 +198,8 @@ func (s sorted) List(ctx context.Context, prefix string, recursive bool) ([]stri
 	return names, err
 }
 
-// TestKeeperGoesOn: one record that cannot be read does not keep the others from being looked after.
+// TestKeeperGoesOn: one record that cannot be read does not keep the others from being looked
+// after.
 func TestKeeperGoesOn(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
 		s := &web{p: w.p}
@@ -238,7 +243,8 @@ func (g *gateway) store(t *testing.T, users int) {
 	}
 }
 
-// idle starts a process with that many connections, each of which is to be refreshed, for nobody has used it for a day.
+// idle starts a process with that many connections, each of which is to be refreshed, for nobody
+// has used it for a day.
 func (w *world) idle(t *testing.T, users int) *gateway {
 	t.Helper()
 	g := w.gateway(&web{p: w.p}, func(o *options) {
@@ -272,8 +278,8 @@ func TestKeepMany(t *testing.T) {
 	})
 }
 
-// TestMovedLater: the storage is too slow at first for a record to be moved safely to the first key. It is moved within a minute, and not
-// in an hour.
+// TestMovedLater: the storage is too slow at first for a record to be moved safely to the first
+// key. It is moved within a minute, and not in an hour.
 func TestMovedLater(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: 24 * time.Hour}, func(t *testing.T, w *world) {
 		older, newer := oauthtest.NewKey(t), oauthtest.NewKey(t)
@@ -304,8 +310,9 @@ func TestMovedLater(t *testing.T) {
 	})
 }
 
-// TestMovedAfterConnect: somebody connects, and a new configuration, with a new key, moves the record at once. What the old configuration
-// had in mind to look at later does not bring it back under the older key.
+// TestMovedAfterConnect: somebody connects, and a new configuration, with a new key, moves the
+// record at once. What the old configuration had in mind to look at later does not bring it back
+// under the older key.
 func TestMovedAfterConnect(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: 24 * time.Hour}, func(t *testing.T, w *world) {
 		older, newer := oauthtest.NewKey(t), oauthtest.NewKey(t)
@@ -328,7 +335,8 @@ func TestMovedAfterConnect(t *testing.T) {
 	})
 }
 
-// TestKeepBraked: the provider refuses all requests. The keeper does not ask it for each of many connections, and goes on when it is back.
+// TestKeepBraked: the provider refuses all requests. The keeper does not ask it for each of many
+// connections, and goes on when it is back.
 func TestKeepBraked(t *testing.T) {
 	bubble(t, &issuer{mode: rotateNever, life: time.Hour}, func(t *testing.T, w *world) {
 		const users = 500
@@ -351,7 +359,8 @@ func TestKeepBraked(t *testing.T) {
 	})
 }
 
-// TestKeepLimited: the provider allows some requests in a second, and refuses the others. All are renewed in time.
+// TestKeepLimited: the provider allows some requests in a second, and refuses the others. All are
+// renewed in time.
 func TestKeepLimited(t *testing.T) {
 	bubble(t, &issuer{mode: rotateNever, life: time.Hour}, func(t *testing.T, w *world) {
 		const users = 1000

@@ -24,8 +24,9 @@ func withRing(n *node, keys ...*seal.Key) *node {
 	return n
 }
 
-// TestLateWrite: a write of a claim begins before another node renews, disconnects or reconnects, and lands after that. The
-// other node gets no request, and mends that all the same, before the late one goes on.
+// TestLateWrite: a write of a claim begins before another node renews, disconnects or reconnects,
+// and lands after that. The other node gets no request, and mends that all the same, before the
+// late one goes on.
 func TestLateWrite(t *testing.T) {
 	actions := map[string]func(t *testing.T, w *world, other *node){
 		"renewed": func(t *testing.T, _ *world, other *node) {
@@ -85,7 +86,8 @@ func TestLateWrite(t *testing.T) {
 	}
 }
 
-// lateWrite has the first node be late with a write, while the other one acts, and waits for a minute.
+// lateWrite has the first node be late with a write, while the other one acts, and waits for a
+// minute.
 func lateWrite(t *testing.T, w *world, nodes []*node, step string, pause time.Duration, act func(*testing.T, *world, *node)) {
 	t.Helper()
 	var once atomic.Bool
@@ -138,7 +140,8 @@ func TestLateMove(t *testing.T) {
 	})
 }
 
-// TestDeadClaimUnderOlderKey: a node dies with a claim under a key that is not the first one any more. The next node takes over.
+// TestDeadClaimUnderOlderKey: a node dies with a claim under a key that is not the first one any
+// more. The next node takes over.
 func TestDeadClaimUnderOlderKey(t *testing.T) {
 	bubble(t, &issuer{mode: rotateNever, life: time.Minute}, func(t *testing.T, w *world) {
 		older, newer := oauthtest.NewKey(t), oauthtest.NewKey(t)
@@ -162,8 +165,8 @@ func TestDeadClaimUnderOlderKey(t *testing.T) {
 	})
 }
 
-// TestIsolated: a node loses network and storage while its token request is under way, for longer than its lease. It does not ask
-// again: another node may have.
+// TestIsolated: a node loses network and storage while its token request is under way, for longer
+// than its lease. It does not ask again: another node may have.
 func TestIsolated(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: 10 * time.Minute}, func(t *testing.T, w *world) {
 		nodes := w.connected(2)
@@ -204,7 +207,8 @@ func TestIsolated(t *testing.T) {
 	})
 }
 
-// TestStorageFailsForAMoment: a read fails after the claim was marked as sent. The request is served all the same.
+// TestStorageFailsForAMoment: a read fails after the claim was marked as sent. The request is
+// served all the same.
 func TestStorageFailsForAMoment(t *testing.T) {
 	for name, reads := range map[string]int{"one read": 1, "all reads": 100} {
 		t.Run(name, func(t *testing.T) {
@@ -241,7 +245,8 @@ func TestStorageFailsForAMoment(t *testing.T) {
 	}
 }
 
-// TestClocksOfClaims: the claim of a node whose clock is a few minutes off is respected for as long as any other.
+// TestClocksOfClaims: the claim of a node whose clock is a few minutes off is respected for as
+// long as any other.
 func TestClocksOfClaims(t *testing.T) {
 	for _, off := range []time.Duration{-9 * time.Minute, -2 * time.Minute, 2 * time.Minute, time.Hour} {
 		for _, sent := range []bool{false, true} {
@@ -259,8 +264,9 @@ func TestClocksOfClaims(t *testing.T) {
 	}
 }
 
-// TestSlowLock: lock and storage hang for 15 s after a claim was marked as sent, and the provider is slow after that. What is left of the
-// lease then is not enough, so the claim is marked again before anything is sent.
+// TestSlowLock: lock and storage hang for 15 s after a claim was marked as sent, and the provider
+// is slow after that. What is left of the lease then is not enough, so the claim is marked again
+// before anything is sent.
 func TestSlowLock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, &issuer{mode: rotateStrict, life: time.Minute}, func(ctx context.Context, _ *sync.Map, _ string) (func(), error) {
@@ -311,7 +317,8 @@ func (n *node) delaySecondMark(pause time.Duration) {
 	})
 }
 
-// TestSecondMarkTooLate: the mark for the second request, after a lost answer, comes when the lease is over. Nothing is sent.
+// TestSecondMarkTooLate: the mark for the second request, after a lost answer, comes when the
+// lease is over. Nothing is sent.
 func TestSecondMarkTooLate(t *testing.T) {
 	bubble(t, &issuer{mode: rotateNever, life: time.Minute}, func(t *testing.T, w *world) {
 		nodes := w.connected(2)
@@ -327,12 +334,14 @@ func TestSecondMarkTooLate(t *testing.T) {
 		if _, err := nodes[0].Credential(t.Context()); err == nil || w.p.calls() != 1 {
 			t.Errorf("%v, and %d calls", err, w.p.calls())
 		}
-		// The mark may lie over the claim of a node that has taken over, so it stays, and is respected.
+		// The mark may lie over the claim of a node that has taken over, so it stays, and is
+		// respected.
 		nodes[1].mustHaveAfter(t, "access-2", nodes[1].set.lease+time.Second)
 	})
 }
 
-// TestSecondMarkFails: the mark for the second request fails, once. Nothing is sent, and others need not wait for a lease.
+// TestSecondMarkFails: the mark for the second request fails, once. Nothing is sent, and others
+// need not wait for a lease.
 func TestSecondMarkFails(t *testing.T) {
 	bubble(t, &issuer{mode: rotateNever, life: time.Minute}, func(t *testing.T, w *world) {
 		nodes := w.connected(2)
@@ -355,8 +364,9 @@ func TestSecondMarkFails(t *testing.T) {
 	})
 }
 
-// TestSecondMarkOverAnother: the mark for the second request lands over the claim of a node that has taken over. It stays there, for a third
-// node would redeem what the second one redeems if it saw no claim.
+// TestSecondMarkOverAnother: the mark for the second request lands over the claim of a node that
+// has taken over. It stays there, for a third node would redeem what the second one redeems if it
+// saw no claim.
 func TestSecondMarkOverAnother(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		nodes := w.connected(3)
@@ -386,7 +396,8 @@ func TestSecondMarkOverAnother(t *testing.T) {
 	})
 }
 
-// TestLateClaimOfMove: the claim of a move lands late, over a newer generation, and a request comes to the same node then.
+// TestLateClaimOfMove: the claim of a move lands late, over a newer generation, and a request
+// comes to the same node then.
 func TestLateClaimOfMove(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		older, newer := oauthtest.NewKey(t), oauthtest.NewKey(t)

@@ -11,7 +11,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
-// TestRefusalNearExpiry: the interval between forced renewals does not hold back one that is due anyway.
+// TestRefusalNearExpiry: the interval between forced renewals does not hold back one that is due
+// anyway.
 func TestRefusalNearExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &endpoint{life: 5 * time.Second}
@@ -30,7 +31,8 @@ func TestRefusalNearExpiry(t *testing.T) {
 	})
 }
 
-// TestReloadKeepsRetryAfter: a new configuration tries at once after a failure, but not before the provider's Retry-After.
+// TestReloadKeepsRetryAfter: a new configuration tries at once after a failure, but not before the
+// provider's Retry-After.
 func TestReloadKeepsRetryAfter(t *testing.T) {
 	for _, test := range []struct {
 		asks  time.Duration

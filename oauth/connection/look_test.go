@@ -24,8 +24,8 @@ func (n *node) reads() *atomic.Int64 {
 	return count
 }
 
-// TestUnknownUser: whoever has no connection costs at most one read of the storage a second, and is served within about a second
-// after another node has connected the account.
+// TestUnknownUser: whoever has no connection costs at most one read of the storage a second, and
+// is served within about a second after another node has connected the account.
 func TestUnknownUser(t *testing.T) {
 	bubble(t, &issuer{life: time.Hour}, func(t *testing.T, w *world) {
 		a, b := w.node(), w.node()
@@ -81,7 +81,8 @@ func TestAdopts(t *testing.T) {
 	})
 }
 
-// TestRollback: the storage is restored from a backup, or loses a write, or the record: what is in memory counts.
+// TestRollback: the storage is restored from a backup, or loses a write, or the record: what is in
+// memory counts.
 func TestRollback(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
 		n := w.connected(1)[0]
@@ -115,7 +116,8 @@ func TestRollback(t *testing.T) {
 	})
 }
 
-// TestDamagedAtStart: nothing is in memory. The record is put aside, people are told, and a connect mends it.
+// TestDamagedAtStart: nothing is in memory. The record is put aside, people are told, and a
+// connect mends it.
 func TestDamagedAtStart(t *testing.T) {
 	for cut := range 12 {
 		bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
@@ -149,7 +151,8 @@ func TestDamagedAtStart(t *testing.T) {
 	}
 }
 
-// TestFlakyStorage: with a storage that fails in one of two uses, no request fails while the token is valid.
+// TestFlakyStorage: with a storage that fails in one of two uses, no request fails while the token
+// is valid.
 func TestFlakyStorage(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: 10 * time.Minute}, func(t *testing.T, w *world) {
 		nodes := w.connected(3)

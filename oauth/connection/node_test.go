@@ -20,7 +20,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
-// disk is the storage that nodes share. It remembers what was there before, so that reads can be stale.
+// disk is the storage that nodes share. It remembers what was there before, so that reads can be
+// stale.
 type disk struct {
 	locking
 	stale func() time.Duration // how old what a read sees may be; nil: it is never
@@ -84,7 +85,8 @@ type node struct {
 	*Source
 	disk certmagic.Storage
 
-	// before and after are called around each use of the storage or the provider; what is stored is described by step.
+	// before and after are called around each use of the storage or the provider; what is stored
+	// is described by step.
 	before, after hook
 
 	mu  sync.Mutex
@@ -252,7 +254,8 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// kill stops the process at once: nothing that it does from now on, or is about to do, has an effect.
+// kill stops the process at once: nothing that it does from now on, or is about to do, has an
+// effect.
 func (n *node) kill() {
 	n.mu.Lock()
 	defer n.mu.Unlock()

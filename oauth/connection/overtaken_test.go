@@ -44,8 +44,8 @@ func TestClaimTaken(t *testing.T) {
 	})
 }
 
-// TestRefusedButRenewed: the provider calls the refresh token spent, since another node has just spent it. What that has got is on
-// its way to the storage, and nothing is condemned.
+// TestRefusedButRenewed: the provider calls the refresh token spent, since another node has just
+// spent it. What that has got is on its way to the storage, and nothing is condemned.
 func TestRefusedButRenewed(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		n, other := w.connected(1)[0], w.node()
@@ -70,8 +70,9 @@ func TestRefusedButRenewed(t *testing.T) {
 	})
 }
 
-// TestFailedButRenewed: this process stood still while its token request was at the provider, another node has taken over in the
-// meantime, and stored what it has got. Whatever comes of the request then, the record of the other one stays.
+// TestFailedButRenewed: this process stood still while its token request was at the provider,
+// another node has taken over in the meantime, and stored what it has got. Whatever comes of the
+// request then, the record of the other one stays.
 func TestFailedButRenewed(t *testing.T) {
 	unusable := &provider.Answer{RefreshToken: "canary-of-an-unusable-answer"}
 	for name, outcome := range map[string]fate{
@@ -110,7 +111,8 @@ func TestFailedButRenewed(t *testing.T) {
 	}
 }
 
-// TestSameGeneration: two nodes have a token of the same generation, after a split. What is stored counts for both.
+// TestSameGeneration: two nodes have a token of the same generation, after a split. What is stored
+// counts for both.
 func TestSameGeneration(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
 		n, other := w.connected(1)[0], w.node()
@@ -129,8 +131,8 @@ func TestSameGeneration(t *testing.T) {
 	})
 }
 
-// TestOlderKeysRecord: while keys are exchanged there may be a second record under the older key's name. If it is damaged, or dead,
-// the good one under the newer key's name does not suffer.
+// TestOlderKeysRecord: while keys are exchanged there may be a second record under the older key's
+// name. If it is damaged, or dead, the good one under the newer key's name does not suffer.
 func TestOlderKeysRecord(t *testing.T) {
 	for name, spoil := range map[string]func(raw []byte) []byte{
 		"damaged": func(raw []byte) []byte { return append(raw[:60:60], 'x') },

@@ -16,7 +16,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
-// strict is a provider that rotates refresh tokens, and withdraws the grant when it sees one twice (RFC 9700 §4.14.2).
+// strict is a provider that rotates refresh tokens, and withdraws the grant when it sees one twice
+// (RFC 9700 §4.14.2).
 type strict struct {
 	life  time.Duration
 	takes time.Duration // a token request
@@ -66,8 +67,8 @@ func nodeOf(t *testing.T, p *strict, st *record.Store) *Source {
 	})).shared
 }
 
-// TestManyNodes: eight nodes, each busy, renew the tokens of one grant many times. Each refresh token is redeemed once, whatever the
-// storage's lock is worth, no request fails, and none waits.
+// TestManyNodes: eight nodes, each busy, renew the tokens of one grant many times. Each refresh
+// token is redeemed once, whatever the storage's lock is worth, no request fails, and none waits.
 func TestManyNodes(t *testing.T) {
 	for name, lock := range lockers() {
 		t.Run(name, func(t *testing.T) {
@@ -81,7 +82,8 @@ func TestManyNodes(t *testing.T) {
 				if err := nodes[0].Install(t.Context(), p.first()); err != nil {
 					t.Fatal(err)
 				}
-				// Nodes that have not looked lately may hold a token for some seconds that is not the newest; it is valid.
+				// Nodes that have not looked lately may hold a token for some seconds that is not
+				// the newest; it is valid.
 				const expiries = 10
 				end := time.Now().Add(expiries * p.life)
 				var users sync.WaitGroup
@@ -172,8 +174,9 @@ func lockers() map[string]locker {
 	}
 }
 
-// TestNotInTheWay: a request without a valid token that finds something else under way, which is no renewal, is served after that: the
-// moving of a record to another key, say, whether it succeeds or not.
+// TestNotInTheWay: a request without a valid token that finds something else under way, which is
+// no renewal, is served after that: the moving of a record to another key, say, whether it
+// succeeds or not.
 func TestNotInTheWay(t *testing.T) {
 	for _, fails := range []error{nil, errors.New("the storage is down")} {
 		synctest.Test(t, func(t *testing.T) {

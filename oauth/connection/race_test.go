@@ -4,5 +4,6 @@
 
 package connection
 
-// manyUsers is how many users there are where that takes no time worth speaking of: the race detector takes ten times as long.
+// manyUsers is how many users there are where that takes no time worth speaking of: the race
+// detector takes ten times as long.
 const manyUsers = 100_000

@@ -25,7 +25,8 @@ func (w *world) expiring(t *testing.T) *node {
 	return n
 }
 
-// TestKeepsWhatIsAbsent: an answer without a refresh token, or without an ID token, keeps the old one (RFC 6749 §6).
+// TestKeepsWhatIsAbsent: an answer without a refresh token, or without an ID token, keeps the old
+// one (RFC 6749 §6).
 func TestKeepsWhatIsAbsent(t *testing.T) {
 	bubble(t, &issuer{mode: rotateNever, life: 10 * time.Minute}, func(t *testing.T, w *world) {
 		n := w.expiring(t)
@@ -40,7 +41,8 @@ func TestKeepsWhatIsAbsent(t *testing.T) {
 	})
 }
 
-// TestRotatedInBadAnswer: an answer of no use has a refresh token in it that has taken the place of the spent one.
+// TestRotatedInBadAnswer: an answer of no use has a refresh token in it that has taken the place
+// of the spent one.
 func TestRotatedInBadAnswer(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: 10 * time.Minute}, func(t *testing.T, w *world) {
 		n := w.expiring(t)
@@ -63,8 +65,9 @@ func TestRotatedInBadAnswer(t *testing.T) {
 	})
 }
 
-// TestRevoked: the one error that ends a connection, when the access token has ended. The record stays, the access token is served until
-// it expires, nobody asks the provider again, and other nodes learn of it.
+// TestRevoked: the one error that ends a connection, when the access token has ended. The record
+// stays, the access token is served until it expires, nobody asks the provider again, and other
+// nodes learn of it.
 func TestRevoked(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: 10 * time.Minute}, func(t *testing.T, w *world) {
 		n := w.expiring(t)
@@ -93,8 +96,9 @@ func TestRevoked(t *testing.T) {
 	})
 }
 
-// TestOddRefusals: Dex, Gitea, GitHub, Slack and others refuse a refresh token in other words. That might be a mistake of the operator, so it is
-// tried again, seldom; only after the expiry people are told to connect again, and one success clears it.
+// TestOddRefusals: Dex, Gitea, GitHub, Slack and others refuse a refresh token in other words.
+// That might be a mistake of the operator, so it is tried again, seldom; only after the expiry
+// people are told to connect again, and one success clears it.
 func TestOddRefusals(t *testing.T) {
 	for code, status := range map[string]int{
 		"invalid_request": 400, "unauthorized_client": 400, "bad_refresh_token": 200, "invalid_refresh_token": 200, "interaction_required": 400,
@@ -135,7 +139,8 @@ func TestOddRefusals(t *testing.T) {
 	}
 }
 
-// TestHarmlessFailures: nothing of these touches a stored token; what it costs is back-off, and nobody is told to connect again.
+// TestHarmlessFailures: nothing of these touches a stored token; what it costs is back-off, and
+// nobody is told to connect again.
 func TestHarmlessFailures(t *testing.T) {
 	for name, e := range map[string]*provider.Error{
 		"invalid_client":       {Status: 401, Code: "invalid_client"},
@@ -200,8 +205,9 @@ func TestPatience(t *testing.T) {
 	})
 }
 
-// TestLostAnswers: the answer is lost on its way. One more attempt follows at once, and none after a failure of another kind. What
-// is lost with a strict provider is called that, whatever happens between.
+// TestLostAnswers: the answer is lost on its way. One more attempt follows at once, and none after
+// a failure of another kind. What is lost with a strict provider is called that, whatever happens
+// between.
 func TestLostAnswers(t *testing.T) {
 	for _, mode := range []rotation{rotateNever, rotateGrace, rotateStrict} {
 		t.Run(mode.String(), func(t *testing.T) {
@@ -247,8 +253,8 @@ func TestLostAnswers(t *testing.T) {
 	})
 }
 
-// TestForcedRefresh: the API refuses a token. It is renewed, once for all who have sent it, and not again within ten seconds; a
-// refusal of an old one renews nothing.
+// TestForcedRefresh: the API refuses a token. It is renewed, once for all who have sent it, and
+// not again within ten seconds; a refusal of an old one renews nothing.
 func TestForcedRefresh(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
 		n := w.connected(1)[0]
@@ -282,7 +288,8 @@ func TestForcedRefresh(t *testing.T) {
 	})
 }
 
-// TestHerdOnGrant: ten thousand requests on one expired token make one redemption, and those that leave end nothing.
+// TestHerdOnGrant: ten thousand requests on one expired token make one redemption, and those that
+// leave end nothing.
 func TestHerdOnGrant(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		n := w.connected(1)[0]

@@ -17,7 +17,8 @@ import (
 
 var errInvalidGrant = &provider.Error{Status: http.StatusBadRequest, Code: "invalid_grant"}
 
-// TestRefusedOnceBesideFaults: what keeps the provider from being asked once more is no second refusal.
+// TestRefusedOnceBesideFaults: what keeps the provider from being asked once more is no second
+// refusal.
 func TestRefusedOnceBesideFaults(t *testing.T) {
 	for _, step := range []string{stepLoad, stepSent} {
 		t.Run(step, func(t *testing.T) {
@@ -51,8 +52,9 @@ func TestRefusedOnceBesideFaults(t *testing.T) {
 	}
 }
 
-// TestRefusedByAnotherClock: the record says that the access token ends in an hour, since the clock was set back; in memory it has ended.
-// Callers do not wait for that hour. And the other way round: what is valid here is not taken for ended since the clock was set forward.
+// TestRefusedByAnotherClock: the record says that the access token ends in an hour, since the
+// clock was set back; in memory it has ended. Callers do not wait for that hour. And the other way
+// round: what is valid here is not taken for ended since the clock was set forward.
 func TestRefusedByAnotherClock(t *testing.T) {
 	eachRefusal(t, time.Hour, func(t *testing.T, w *world, refusal *provider.Error) {
 		n := w.connected(1)[0]
@@ -82,7 +84,8 @@ func TestRefusedByAnotherClock(t *testing.T) {
 	})
 }
 
-// withoutIDToken has the provider answer refreshes as OpenID Connect Core 1.0 §12.2 allows, on the wire of a datasource that needs ID tokens.
+// withoutIDToken has the provider answer refreshes as OpenID Connect Core 1.0 §12.2 allows, on the
+// wire of a datasource that needs ID tokens.
 func withoutIDToken(n *node) {
 	n.records.store.Term.IDToken = true
 	n.set.Term.IDToken = true
@@ -96,8 +99,8 @@ func withoutIDToken(n *node) {
 	}
 }
 
-// TestNoIDToken: a provider that sends no ID token with a refresh, and rotates refresh tokens. None is redeemed twice, the grant stays, and the
-// endpoint is asked ever more rarely.
+// TestNoIDToken: a provider that sends no ID token with a refresh, and rotates refresh tokens.
+// None is redeemed twice, the grant stays, and the endpoint is asked ever more rarely.
 func TestNoIDToken(t *testing.T) {
 	for _, mode := range []rotation{rotateNever, rotateStrict} {
 		bubble(t, &issuer{mode: mode, life: 10 * time.Minute}, func(t *testing.T, w *world) {
@@ -127,7 +130,8 @@ func TestNoIDToken(t *testing.T) {
 	}
 }
 
-// TestRefreshTokenOnly: an answer with nothing but a refresh token is no refusal, so that one invalid_grant after it ends nothing.
+// TestRefreshTokenOnly: an answer with nothing but a refresh token is no refusal, so that one
+// invalid_grant after it ends nothing.
 func TestRefreshTokenOnly(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: 10 * time.Minute}, func(t *testing.T, w *world) {
 		n := w.connected(1)[0]
@@ -172,8 +176,9 @@ func mustBe(t *testing.T, n *node, state, lastError string) {
 	}
 }
 
-// TestRefusedBeforeRestart: a grant that was withdrawn is noticed within a minute of the access token's end, although the process that has heard
-// the refusal has ended and nobody uses the connection. What callers are told is known to others, too.
+// TestRefusedBeforeRestart: a grant that was withdrawn is noticed within a minute of the access
+// token's end, although the process that has heard the refusal has ended and nobody uses the
+// connection. What callers are told is known to others, too.
 func TestRefusedBeforeRestart(t *testing.T) {
 	for _, down := range []time.Duration{0, time.Hour} { // how long no process runs
 		eachRefusal(t, 10*time.Minute, func(t *testing.T, w *world, refusal *provider.Error) {
@@ -210,8 +215,8 @@ func TestRefusedBeforeRestart(t *testing.T) {
 	}
 }
 
-// TestRefusedWhileDown: at the end of the access token the provider does not answer. It is asked again until it does, although nobody uses
-// the connection, and not all the time.
+// TestRefusedWhileDown: at the end of the access token the provider does not answer. It is asked
+// again until it does, although nobody uses the connection, and not all the time.
 func TestRefusedWhileDown(t *testing.T) {
 	eachRefusal(t, 10*time.Minute, func(t *testing.T, w *world, refusal *provider.Error) {
 		n := w.connected(1)[0]
@@ -232,7 +237,8 @@ func TestRefusedWhileDown(t *testing.T) {
 	})
 }
 
-// TestKeeperAndRefusals: the keeper asks a provider that refuses once in KeepAlive, and not with each of its rounds.
+// TestKeeperAndRefusals: the keeper asks a provider that refuses once in KeepAlive, and not with
+// each of its rounds.
 func TestKeeperAndRefusals(t *testing.T) {
 	for _, life := range []time.Duration{10 * time.Minute, 14 * 24 * time.Hour} {
 		eachRefusal(t, life, func(t *testing.T, w *world, refusal *provider.Error) {
@@ -251,8 +257,8 @@ func TestKeeperAndRefusals(t *testing.T) {
 	}
 }
 
-// TestTokenFieldChanged: with another token_field the end of the other token counts, also over a reload. Where there is no ID token
-// nothing is sent that is none.
+// TestTokenFieldChanged: with another token_field the end of the other token counts, also over a
+// reload. Where there is no ID token nothing is sent that is none.
 func TestTokenFieldChanged(t *testing.T) {
 	bubble(t, &issuer{mode: rotateNever, life: time.Hour}, func(t *testing.T, w *world) {
 		for _, id := range []string{"", oauthtest.JWT(`{"exp":` + unixIn(5*time.Minute) + `}`)} {
@@ -283,7 +289,8 @@ func TestTokenFieldChanged(t *testing.T) {
 
 func unixIn(d time.Duration) string { return strconv.FormatInt(time.Now().Add(d).Unix(), 10) }
 
-// TestRefusedWithRetryAfter: a provider that refuses early and asks to come again in an hour is asked at the access token's end all the same.
+// TestRefusedWithRetryAfter: a provider that refuses early and asks to come again in an hour is
+// asked at the access token's end all the same.
 func TestRefusedWithRetryAfter(t *testing.T) {
 	eachRefusal(t, 10*time.Minute, func(t *testing.T, w *world, refusal *provider.Error) {
 		n := w.connected(1)[0]

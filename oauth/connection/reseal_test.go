@@ -13,8 +13,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 )
 
-// TestReseal: a configuration that has come to stay moves the record to its first key, though nobody needs a new token; one that
-// fails to start does not.
+// TestReseal: a configuration that has come to stay moves the record to its first key, though
+// nobody needs a new token; one that fails to start does not.
 func TestReseal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := new(oauthtest.Memory)
@@ -50,8 +50,8 @@ func TestReseal(t *testing.T) {
 	})
 }
 
-// TestKeyMissingLater: a record of another key only caches a token that can be had again, so a process gets one, says so, and stores it
-// beside that record.
+// TestKeyMissingLater: a record of another key only caches a token that can be had again, so a
+// process gets one, says so, and stores it beside that record.
 func TestKeyMissingLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := new(oauthtest.Memory)

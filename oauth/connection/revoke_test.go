@@ -17,7 +17,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
-// TestRevocation: what the provider is told when an account is disconnected, and by whom (RFC 7009).
+// TestRevocation: what the provider is told when an account is disconnected, and by whom (RFC
+// 7009).
 func TestRevocation(t *testing.T) {
 	for _, test := range []struct {
 		way, id, auth string
@@ -67,7 +68,8 @@ func TestRevocation(t *testing.T) {
 	}
 }
 
-// TestRevocationTriesBoth: whatever comes of the refresh token, the access token is sent, too, and neither waits for the other.
+// TestRevocationTriesBoth: whatever comes of the refresh token, the access token is sent, too, and
+// neither waits for the other.
 func TestRevocationTriesBoth(t *testing.T) {
 	for name, spoil := range map[string]func(*web){
 		"refused":          func(s *web) { s.revoke = http.StatusBadRequest },
@@ -98,7 +100,8 @@ func TestRevocationTriesBoth(t *testing.T) {
 	}
 }
 
-// TestRevokesOvertaken: an access token whose refresh token another node had redeemed at the time of the disconnect is revoked, too.
+// TestRevokesOvertaken: an access token whose refresh token another node had redeemed at the time
+// of the disconnect is revoked, too.
 func TestRevokesOvertaken(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		nodes := w.connected(2)
@@ -127,7 +130,8 @@ func TestRevokesOvertaken(t *testing.T) {
 	})
 }
 
-// TestRevokesUnsaved: a token that could not be stored, of an account that was disconnected on another node meanwhile, is revoked.
+// TestRevokesUnsaved: a token that could not be stored, of an account that was disconnected on
+// another node meanwhile, is revoked.
 func TestRevokesUnsaved(t *testing.T) {
 	bubble(t, &issuer{mode: rotateNever, life: time.Minute}, func(t *testing.T, w *world) {
 		nodes := w.connected(2)
@@ -161,7 +165,8 @@ func TestRevokesUnsaved(t *testing.T) {
 	})
 }
 
-// TestRevocationFails: the connection is gone all the same, and whoever has disconnected it learns that the provider was not told.
+// TestRevocationFails: the connection is gone all the same, and whoever has disconnected it learns
+// that the provider was not told.
 func TestRevocationFails(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
 		for name, spoil := range map[string]func(*web){
@@ -185,7 +190,8 @@ func TestRevocationFails(t *testing.T) {
 				t.Errorf("%s: it is still served", name)
 			}
 		}
-		// With a storage that is down nothing is disconnected, and nothing revoked: the two must agree.
+		// With a storage that is down nothing is disconnected, and nothing revoked: the two must
+		// agree.
 		s := &web{p: w.p}
 		g := w.gateway(s, func(o *options) { o.provider.RevocationURL = "http://127.0.0.1/revoke" })
 		g.connect(t, "", "good")

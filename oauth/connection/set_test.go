@@ -13,8 +13,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
-// TestBackoffEndsWithConfiguration: a refusal's back-off ends with the configuration: the new one may
-// have repaired what was wrong. What is known goes when the last configuration has ended.
+// TestBackoffEndsWithConfiguration: a refusal's back-off ends with the configuration: the new one
+// may have repaired what was wrong. What is known goes when the last configuration has ended.
 func TestBackoffEndsWithConfiguration(t *testing.T) {
 	st, _ := newStore(t, new(oauthtest.Memory))
 	logger, _ := oauthtest.NewLogger()

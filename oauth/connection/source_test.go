@@ -42,7 +42,8 @@ func (p *endpoint) fetch(context.Context, *record.Token) (*record.Token, error) 
 	return issue(strconv.FormatInt(n, 10), p.life), nil
 }
 
-// mustSend fails unless the credential at this moment is want, and came at once or, if waits, after a wait.
+// mustSend fails unless the credential at this moment is want, and came at once or, if waits,
+// after a wait.
 func mustSend(t *testing.T, s *Source, want string, waits time.Duration) {
 	t.Helper()
 	start := time.Now()
@@ -120,7 +121,8 @@ func BenchmarkCredential(b *testing.B) {
 	})
 }
 
-// TestRenewal: in the soft margin one renewal runs in the background while all go on with the old token; before it none does.
+// TestRenewal: in the soft margin one renewal runs in the background while all go on with the old
+// token; before it none does.
 func TestRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &endpoint{life: time.Hour, delay: 3 * time.Second}
@@ -210,7 +212,8 @@ func TestHerd(t *testing.T) {
 	})
 }
 
-// TestDeadCaller: a request that has ended before it asks starts the renewal for those to come, and does not wait.
+// TestDeadCaller: a request that has ended before it asks starts the renewal for those to come,
+// and does not wait.
 func TestDeadCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &endpoint{life: time.Hour, delay: time.Second}

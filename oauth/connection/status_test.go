@@ -14,7 +14,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
-// TestStatuses: the list of what is connected, from the storage and from memory, with nothing secret in it.
+// TestStatuses: the list of what is connected, from the storage and from memory, with nothing
+// secret in it.
 func TestStatuses(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
 		s := &web{p: w.p}
@@ -27,7 +28,8 @@ func TestStatuses(t *testing.T) {
 		if err := a.Source("gone").Disconnect(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		// Another node has stored a newer generation under a newer key, and could not remove the older record.
+		// Another node has stored a newer generation under a newer key, and could not remove the
+		// older record.
 		w.ring = seal.NewRing(newer, older)
 		b := w.gateway(s, perUser)
 		key := a.Source("ann").records.store.Names(seal.NewRing(older))[0]
@@ -63,7 +65,8 @@ func TestStatuses(t *testing.T) {
 	})
 }
 
-// TestStatusesOfAnother: a node that has not looked for a while lists what others have stored since, and not what it remembers.
+// TestStatusesOfAnother: a node that has not looked for a while lists what others have stored
+// since, and not what it remembers.
 func TestStatusesOfAnother(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
 		s := &web{p: w.p}

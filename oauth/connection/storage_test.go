@@ -33,8 +33,9 @@ func granted(generation uint64) *record.Token {
 	return token
 }
 
-// TestHungStorage: a storage hangs for an hour, and knows no contexts. Users with a valid token are served at once all the time, and what
-// hangs does not become more and more. When it works again so does everything.
+// TestHungStorage: a storage hangs for an hour, and knows no contexts. Users with a valid token
+// are served at once all the time, and what hangs does not become more and more. When it works
+// again so does everything.
 func TestHungStorage(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: 24 * time.Hour}, func(t *testing.T, w *world) {
 		g := w.gateway(&web{p: w.p}, func(o *options) {
@@ -74,7 +75,8 @@ func TestHungStorage(t *testing.T) {
 	})
 }
 
-// TestHungReads: reads hang, and writes do not. A new refresh token is stored at once. After a reload with another storage all is well.
+// TestHungReads: reads hang, and writes do not. A new refresh token is stored at once. After a
+// reload with another storage all is well.
 func TestHungReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ring, storage, works := seal.NewRing(oauthtest.NewKey(t)), new(oauthtest.Memory), make(chan struct{})
@@ -106,8 +108,8 @@ func TestHungReads(t *testing.T) {
 	})
 }
 
-// TestMindedBy: who looks again at what was stored: the configuration that runs, neither one that has failed to start, nor one that has
-// ended.
+// TestMindedBy: who looks again at what was stored: the configuration that runs, neither one that
+// has failed to start, nor one that has ended.
 func TestMindedBy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ring, storage, closed := seal.NewRing(oauthtest.NewKey(t)), new(oauthtest.Memory), new(oauthtest.Memory)

@@ -70,7 +70,8 @@ func TestRestart(t *testing.T) {
 	if got := s.conn.token.Load().Generation; got != 2 {
 		t.Errorf("generation %d", got)
 	}
-	// Another process still has the first generation: it adopts the second in place of a request of its own.
+	// Another process still has the first generation: it adopts the second in place of a request
+	// of its own.
 	other := start(fails(t))
 	first := stored("1", 1)
 	other.conn.token.Store(first)
@@ -79,7 +80,8 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestOtherIdentity: the stored token of another client is not used, and a new one takes its place.
+// TestOtherIdentity: the stored token of another client is not used, and a new one takes its
+// place.
 func TestOtherIdentity(t *testing.T) {
 	storage, key := new(oauthtest.Memory), oauthtest.NewKey(t)
 	s, _ := newStore(t, storage, key)

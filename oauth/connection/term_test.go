@@ -22,7 +22,8 @@ func jwtOf(claims string) string {
 	return "e30." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".c2ln"
 }
 
-// TestNeverBeforeItsEnd: with refresh_before never a provider is not asked while the token is valid.
+// TestNeverBeforeItsEnd: with refresh_before never a provider is not asked while the token is
+// valid.
 func TestNeverBeforeItsEnd(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		n := w.node()
@@ -46,8 +47,9 @@ func TestNeverBeforeItsEnd(t *testing.T) {
 	})
 }
 
-// TestSameTokenAgain: Marketo, and servers on Spring's old OAuth library, answer with the token that they have issued before and with
-// what is left of it in whole seconds. No token is sent after its end, and nobody is refused.
+// TestSameTokenAgain: Marketo, and servers on Spring's old OAuth library, answer with the token
+// that they have issued before and with what is left of it in whole seconds. No token is sent
+// after its end, and nobody is refused.
 func TestSameTokenAgain(t *testing.T) {
 	for _, life := range []time.Duration{15 * time.Second, 10 * time.Minute, 1500 * time.Millisecond} {
 		synctest.Test(t, func(t *testing.T) {
@@ -80,8 +82,8 @@ func TestSameTokenAgain(t *testing.T) {
 	}
 }
 
-// TestIDTokenOnly: the answer needs what token_field names, and nothing else. It is renewed before it ends; one that cannot be renewed
-// needs a human being.
+// TestIDTokenOnly: the answer needs what token_field names, and nothing else. It is renewed before
+// it ends; one that cannot be renewed needs a human being.
 func TestIDTokenOnly(t *testing.T) {
 	bubble(t, &issuer{mode: rotateNever, life: time.Hour}, func(t *testing.T, w *world) {
 		n := w.node()

@@ -38,8 +38,8 @@ func (n *node) mustHave(t *testing.T, want string) {
 	}
 }
 
-// TestUnsaved: the answer cannot be stored. The token is served, stored as soon as that is possible, and a process that ends waits
-// for it.
+// TestUnsaved: the answer cannot be stored. The token is served, stored as soon as that is
+// possible, and a process that ends waits for it.
 func TestUnsaved(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: 10 * time.Minute}, func(t *testing.T, w *world) {
 		n := w.connected(1)[0]
@@ -163,8 +163,8 @@ func TestSpooled(t *testing.T) {
 	}
 }
 
-// TestUnsavedOverNewer: while one node could not store its token others have gone on; theirs counts. The provider allows a grace
-// time, so the grant lives.
+// TestUnsavedOverNewer: while one node could not store its token others have gone on; theirs
+// counts. The provider allows a grace time, so the grant lives.
 func TestUnsavedOverNewer(t *testing.T) {
 	bubble(t, &issuer{mode: rotateGrace, life: time.Minute, grace: time.Hour}, func(t *testing.T, w *world) {
 		nodes := w.connected(2)
@@ -197,8 +197,8 @@ func TestUnsavedOverNewer(t *testing.T) {
 	})
 }
 
-// TestUnsavedConnect: somebody connects an account while the storage fails, and meanwhile another node refreshes the old grant.
-// What a human being has done is not lost.
+// TestUnsavedConnect: somebody connects an account while the storage fails, and meanwhile another
+// node refreshes the old grant. What a human being has done is not lost.
 func TestUnsavedConnect(t *testing.T) {
 	bubble(t, &issuer{mode: rotateGrace, life: time.Minute, grace: time.Hour}, func(t *testing.T, w *world) {
 		nodes := w.connected(2)
@@ -256,8 +256,8 @@ func TestUnsavedAfterDisconnect(t *testing.T) {
 	})
 }
 
-// TestStorageDown: the storage is down for ten minutes. No request fails while the token is valid, none waits, and no refresh
-// token is spent that could not be stored.
+// TestStorageDown: the storage is down for ten minutes. No request fails while the token is valid,
+// none waits, and no refresh token is spent that could not be stored.
 func TestStorageDown(t *testing.T) {
 	for name, fault := range map[string]error{"errors": errDown, "hangs": errHangs} {
 		t.Run(name, func(t *testing.T) {
@@ -286,8 +286,8 @@ func TestStorageDown(t *testing.T) {
 	}
 }
 
-// TestSpooledAndStored: a write that was given up has completed after all, and another node redeems that refresh token now. The next process
-// leaves its claim alone.
+// TestSpooledAndStored: a write that was given up has completed after all, and another node
+// redeems that refresh token now. The next process leaves its claim alone.
 func TestSpooledAndStored(t *testing.T) {
 	folder := t.TempDir()
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
@@ -316,8 +316,8 @@ func TestSpooledAndStored(t *testing.T) {
 	})
 }
 
-// TestForgottenInUse: a state is forgotten while a slow request still has it, and then renews its token. A process that ends waits for that
-// all the same.
+// TestForgottenInUse: a state is forgotten while a slow request still has it, and then renews its
+// token. A process that ends waits for that all the same.
 func TestForgottenInUse(t *testing.T) {
 	folder := t.TempDir()
 	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
@@ -350,8 +350,8 @@ func TestForgottenInUse(t *testing.T) {
 	})
 }
 
-// TestNoRedemptionAfterTheEnd: a renewal waits for a dead node's claim when the process ends, for longer than that waits. It redeems
-// nothing then: nobody would store the answer.
+// TestNoRedemptionAfterTheEnd: a renewal waits for a dead node's claim when the process ends, for
+// longer than that waits. It redeems nothing then: nobody would store the answer.
 func TestNoRedemptionAfterTheEnd(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		nodes := w.connected(2)

@@ -14,7 +14,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
-// TestUsersApart: names that a file system, or Unicode, might take for one have records of their own.
+// TestUsersApart: names that a file system, or Unicode, might take for one have records of their
+// own.
 func TestUsersApart(t *testing.T) {
 	bubble(t, &issuer{life: time.Hour}, func(t *testing.T, w *world) {
 		g := w.gateway(&web{p: w.p}, perUser)
@@ -107,7 +108,8 @@ func TestIdleMemory(t *testing.T) {
 	runtime.KeepAlive(g)
 }
 
-// TestReloadOfUsers: a new configuration may have mended what was wrong, so users' connections are tried again at once, too.
+// TestReloadOfUsers: a new configuration may have mended what was wrong, so users' connections are
+// tried again at once, too.
 func TestReloadOfUsers(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		s := &web{p: w.p}

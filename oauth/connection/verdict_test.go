@@ -106,7 +106,8 @@ func documentedConsequences(t *testing.T) [][]consequence {
 	return rows
 }
 
-// allRefusals are how providers refuse a refresh token, in their own words and in those of RFC 6749.
+// allRefusals are how providers refuse a refresh token, in their own words and in those of RFC
+// 6749.
 var allRefusals = map[string]*provider.Error{
 	"invalid_grant": {Status: http.StatusBadRequest, Code: "invalid_grant"},
 	"200":           {Status: http.StatusOK, Code: "invalid_grant"},
@@ -138,10 +139,12 @@ func mustGet(t *testing.T, n *node, want string, within time.Duration) {
 	}
 }
 
-// TestRefusedWhileValid: some providers renew a token only when it has ended (hh.ru). What they say before ends nothing.
+// TestRefusedWhileValid: some providers renew a token only when it has ended (hh.ru). What they
+// say before ends nothing.
 func TestRefusedWhileValid(t *testing.T) {
 	eachRefusal(t, 20*time.Second, func(t *testing.T, w *world, refusal *provider.Error) {
-		// A lifetime is whole seconds: the provider takes the token for valid up to a second longer.
+		// A lifetime is whole seconds: the provider takes the token for valid up to a second
+		// longer.
 		n := w.connected(1)[0]
 		w.p.decide(func(int) fate {
 			if time.Since(w.p.connectedAt) < w.p.life+900*time.Millisecond {
@@ -178,8 +181,9 @@ func TestRefusedOnce(t *testing.T) {
 	})
 }
 
-// TestRefusedAtTheEnd: who uses the connection when the access token has ended is told at once that it must be connected again, and who does
-// not sees it within a minute. A success clears it, unless the provider has said twice that the grant is gone.
+// TestRefusedAtTheEnd: who uses the connection when the access token has ended is told at once
+// that it must be connected again, and who does not sees it within a minute. A success clears it,
+// unless the provider has said twice that the grant is gone.
 func TestRefusedAtTheEnd(t *testing.T) {
 	eachRefusal(t, 10*time.Minute, func(t *testing.T, w *world, refusal *provider.Error) {
 		n := w.connected(1)[0]
@@ -222,8 +226,8 @@ func TestRefusedAtTheEnd(t *testing.T) {
 	})
 }
 
-// TestRefusedByBoth: the API refuses an access token that has not ended, of one path perhaps, and the provider refuses to renew it.
-// Requests that the API serves go on.
+// TestRefusedByBoth: the API refuses an access token that has not ended, of one path perhaps, and
+// the provider refuses to renew it. Requests that the API serves go on.
 func TestRefusedByBoth(t *testing.T) {
 	eachRefusal(t, time.Hour, func(t *testing.T, w *world, refusal *provider.Error) {
 		n := w.connected(1)[0]
@@ -279,8 +283,8 @@ func TestRefusedWithoutEnd(t *testing.T) {
 	})
 }
 
-// TestRefusalsOfManyNodes: four nodes use a connection whose provider renews nothing before its end. Nothing is lost, and nobody
-// redeems a refresh token twice.
+// TestRefusalsOfManyNodes: four nodes use a connection whose provider renews nothing before its
+// end. Nothing is lost, and nobody redeems a refresh token twice.
 func TestRefusalsOfManyNodes(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: 5 * time.Minute}, func(t *testing.T, w *world) {
 		nodes := w.connected(4)
@@ -310,7 +314,8 @@ func TestRefusalsOfManyNodes(t *testing.T) {
 
 func n0(nodes []*node) *node { return nodes[0] }
 
-// TestNotIssued: on the wire, a success without a token is a no if it can be read, whatever its words are.
+// TestNotIssued: on the wire, a success without a token is a no if it can be read, whatever its
+// words are.
 func TestNotIssued(t *testing.T) {
 	client := provider.New(nil, nil)
 	defer client.CloseIdleConnections()

@@ -268,8 +268,8 @@ func loggedDenial(code string) string {
 }
 
 // problems are the errors of a token endpoint (RFC 6749 §5.2), the reasons of an
-// [record.AuthorizationError] and the other values of the last error in an [connection.Status], in plain
-// words.
+// [record.AuthorizationError] and the other values of the last error in an [connection.Status], in
+// plain words.
 var problems = map[string]string{
 	"invalid_grant":             "The provider does not accept the grant any more: it has expired, was used already, or was withdrawn.",
 	"invalid_client":            problemClient,
