@@ -92,7 +92,8 @@ var others = []string{
 	"unrecognized subdirective",
 }
 
-// TestDocsMessages: what docs/troubleshooting.md quotes from errors and pages is what the code says.
+// TestDocsMessages: what docs/troubleshooting.md quotes from errors and pages is what the code
+// says.
 func TestDocsMessages(t *testing.T) {
 	var corpus strings.Builder
 	inspect(t, func(n ast.Node) bool {
@@ -131,7 +132,8 @@ func TestDocsMessages(t *testing.T) {
 	}
 }
 
-// TestDocsReasons: each reason why an account must be connected, by the word that status and the admin API use, is explained.
+// TestDocsReasons: each reason why an account must be connected, by the word that status and the
+// admin API use, is explained.
 func TestDocsReasons(t *testing.T) {
 	known := words(tables(section(t, "docs/troubleshooting.md", "What the console says of a connection")))
 	var reasons []string

@@ -135,7 +135,8 @@ func transportOptions() map[string]bool {
 
 func sorted(set map[string]bool) []string { return slices.Sorted(maps.Keys(set)) }
 
-// TestDocsProblems: docs/errors.md has exactly the problems that the code knows, with the statuses that the code writes out.
+// TestDocsProblems: docs/errors.md has exactly the problems that the code knows, with the
+// statuses that the code writes out.
 func TestDocsProblems(t *testing.T) {
 	rows := make(map[string]string)
 	for _, row := range tables(section(t, "docs/errors.md", "Errors")) {
@@ -253,7 +254,8 @@ func anchors(page string) map[string]bool {
 	return all
 }
 
-// TestDocsWidth: prose is wrapped, so that a change of a word is a change of a line. Tables and blocks cannot be.
+// TestDocsWidth: prose is wrapped, so that a change of a word is a change of a line. Tables and
+// blocks cannot be.
 func TestDocsWidth(t *testing.T) {
 	for _, page := range pages(t) {
 		for line := range strings.Lines(withoutFences(read(t, page))) {

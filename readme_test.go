@@ -22,8 +22,8 @@ func TestReadmeLength(t *testing.T) {
 	}
 }
 
-// TestReadmeInstall holds the commands that build Caddy against what the continuous integration runs,
-// and the versions that the page names against those that are tested.
+// TestReadmeInstall holds the commands that build Caddy against what the continuous integration
+// runs, and the versions that the page names against those that are tested.
 func TestReadmeInstall(t *testing.T) {
 	page, makefile, mod := read(t, "README.md"), read(t, "Makefile"), read(t, "go.mod")
 	version := find(t, makefile, `(?m)^CADDY_VERSION\s*:= (\S+)`)
@@ -56,8 +56,8 @@ func find(t *testing.T, text, pattern string) string {
 	return m[1]
 }
 
-// TestReadmeQuickstart does what the page's first minute is: it runs the example, and both calls get the answers that
-// the page prints.
+// TestReadmeQuickstart does what the page's first minute is: it runs the example, and both calls
+// get the answers that the page prints.
 func TestReadmeQuickstart(t *testing.T) {
 	blocks := fences(t, "README.md", "sh")
 	const command = "go run ./cmd/caddy run --config "
