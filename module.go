@@ -119,7 +119,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	defer x.release()
 	if h.ds.base == nil {
-		return h.serveOwnProxy(w, r, x, next)
+		return h.serveOwnProxy(w, r, x, next) //nolint:contextcheck // what it renews is for the next request
 	}
 	served, err := h.forward(w, r, h.clean(r), x, next)
 	if served && !x.taken {
