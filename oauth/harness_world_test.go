@@ -95,7 +95,7 @@ func (s *web) answer(path string, form url.Values) (int, any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	refused := map[string]string{"error": "invalid_grant", "error_description": s.says + " " + strings.Join(s.repeat, " ")}
-	access := ""
+	var access string
 	switch {
 	case path == "/revoke":
 		return http.StatusOK, nil

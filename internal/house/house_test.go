@@ -105,7 +105,7 @@ func TestCommentWidth(t *testing.T) {
 			}
 		}
 	}
-	report(t, breaches, ".")
+	report(t, breaches)
 }
 
 // TestLicense: each file says whose it is.

@@ -4,7 +4,6 @@ package connection
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"strconv"
 	"testing"
@@ -16,11 +15,6 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
-
-// jwtOf returns an ID token with claims.
-func jwtOf(claims string) string {
-	return "e30." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".c2ln"
-}
 
 // TestNeverBeforeItsEnd: with refresh_before never a provider is not asked while the token is
 // valid.
