@@ -84,7 +84,7 @@ func (s *Source) Install(ctx context.Context, token *record.Token, checks ...fun
 			token.Generation = base.Generation + 1
 		case err != nil:
 			// The storage fails; the clock is above any generation that the storage can have.
-			token.Generation = uint64(time.Now().Unix())
+			token.Generation = record.ClockGeneration(time.Now())
 		}
 		token.Grant = rand.Text()
 		s.conn.startOver()

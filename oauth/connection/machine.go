@@ -59,7 +59,7 @@ func (g *machine) takeStored(ctx context.Context, now time.Time) (before *record
 	case before != nil:
 		generation = before.Generation
 	case errors.Is(err, record.ErrKeyMissing):
-		generation = uint64(now.Unix()) // above that of the record, should its key come back
+		generation = record.ClockGeneration(now) // above the record's, should its key come back
 	}
 	if stored == nil {
 		return before, generation, false
