@@ -17,7 +17,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
-// TestDamage (S6, S7): a record that is cut or changed anywhere never gives a token. A copy of it
+// TestDamage: a record that is cut or changed anywhere never gives a token. A copy of it
 // is kept, and the connection goes on with a new token.
 func TestDamage(t *testing.T) {
 	storage := new(oauthtest.Memory)
@@ -101,7 +101,7 @@ func TestReadWhileWritten(t *testing.T) {
 	}
 }
 
-// TestSwapped (S5): a record in the place of another datasource's, connection's or generation's is
+// TestSwapped: a record in the place of another datasource's, connection's or generation's is
 // damaged.
 func TestSwapped(t *testing.T) {
 	ctx := t.Context()
@@ -135,7 +135,7 @@ func TestSwapped(t *testing.T) {
 	}
 }
 
-// TestRolledBack (S8): a stored token that is older than the one in memory is not adopted, and
+// TestRolledBack: a stored token that is older than the one in memory is not adopted, and
 // somebody is told.
 func TestRolledBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -224,7 +224,7 @@ func TestClocks(t *testing.T) {
 	}
 }
 
-// TestStorageFaults (F4, F5): the storage's faults cost a token request at most, never a request
+// TestStorageFaults: the storage's faults cost a token request at most, never a request
 // of a caller.
 func TestStorageFaults(t *testing.T) {
 	broken := errors.New("the disk is full")
