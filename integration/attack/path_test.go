@@ -6,94 +6,14 @@ import (
 	"crypto/tls"
 	"net/http"
 	"net/http/httptest"
-	"path"
 	"strings"
 	"testing"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// leaves reports whether a path is outside of /v1/public to some server. It reads the path as
-// each of them might: decoded up to twice, with \ as /, without parameters, cut at what could end
-// it, without tabs and line breaks (as the WHATWG URL standard says), with double slashes as one
-// or not. It was written independently of the rule that it checks.
-func leaves(target string) bool {
-	for decodings := range 3 {
-		p := target
-		for range decodings {
-			p = decodeOnce(p)
-		}
-		for variant := range 32 {
-			q := p
-			if variant&1 != 0 {
-				q = strings.ReplaceAll(q, `\`, "/")
-			}
-			if variant&2 != 0 {
-				q = withoutParameters(q)
-			}
-			if variant&4 != 0 {
-				if i := strings.IndexAny(q, "#?"); i >= 0 {
-					q = q[:i]
-				}
-			}
-			if variant&16 != 0 {
-				q = strings.NewReplacer("\t", "", "\r", "", "\n", "").Replace(q)
-			}
-			if variant&8 != 0 {
-				q = removeDotSegments(q)
-			} else {
-				q = path.Clean(q) // which makes one slash of two, before .. takes a segment away
-			}
-			if q != "/v1/public" && !strings.HasPrefix(q, "/v1/public/") {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func decodeOnce(s string) string {
-	const digits = "0123456789abcdef"
-	var sb strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '%' && i+2 < len(s) {
-			hi := strings.IndexByte(digits, s[i+1]|0x20)
-			lo := strings.IndexByte(digits, s[i+2]|0x20)
-			if hi >= 0 && lo >= 0 {
-				sb.WriteByte(byte(hi<<4 | lo))
-				i += 2
-				continue
-			}
-		}
-		sb.WriteByte(s[i])
-	}
-	return sb.String()
-}
-
-func withoutParameters(p string) string {
-	segments := strings.Split(p, "/")
-	for i := range segments {
-		segments[i], _, _ = strings.Cut(segments[i], ";")
-	}
-	return strings.Join(segments, "/")
-}
-
-// removeDotSegments is RFC 3986 §5.2.4, to which an empty segment is one that .. takes away.
-func removeDotSegments(p string) string {
-	var out []string
-	for segment := range strings.SplitSeq(strings.TrimPrefix(p, "/"), "/") {
-		switch segment {
-		case ".":
-		case "..":
-			if len(out) > 0 {
-				out = out[:len(out)-1]
-			}
-		default:
-			out = append(out, segment)
-		}
-	}
-	return "/" + strings.Join(out, "/")
-}
+// leaves reports whether a path is outside of /v1/public to some server.
+func leaves(target string) bool { return rig.Leaves(target, "/v1/public") }
 
 // pathCorpus is made from rules: how a .. can be spelled, what can stand before it, behind it,
 // and what it is for.
@@ -191,7 +111,7 @@ func TestPathStripped(t *testing.T) {
 			c.do(request{target: "/gh" + target})
 			got, want := theRequest(t, api).target, "/v1/public"+target
 			if legal := !strings.ContainsAny(target, "|^`{}\"<>\\#") && !strings.Contains(target, "//") && isASCII(target); !legal {
-				got, want = foldSlashes(decodeOnce(got)), foldSlashes(decodeOnce(want))
+				got, want = foldSlashes(rig.Unescape(got)), foldSlashes(rig.Unescape(want))
 			}
 			if got != want {
 				t.Errorf("%s: the API got %q for %q", c.name(), got, "/gh"+target)

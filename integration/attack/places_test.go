@@ -3,15 +3,10 @@
 package attack
 
 import (
-	"net/http"
-	"net/url"
 	"strings"
 	"testing"
 
-	"github.com/authenticated-api/caddy-authenticated-api/internal/clean"
-	"github.com/authenticated-api/caddy-authenticated-api/internal/link"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
-	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
 )
 
 // placesSite has one API below /dav and at the root.
@@ -157,51 +152,6 @@ func TestPlacesTwice(t *testing.T) {
 	}
 }
 
-// TestPlacesByBase looks at base URLs that say what the names below them are.
-func TestPlacesByBase(t *testing.T) {
-	for _, test := range []struct {
-		base, path, field, value, want string // an empty want: refused
-	}{
-		{"http://api.test", "/x", "X-Amz-Copy-Source", "/any/key", "/any/key"},
-		{"http://api.test", "/x", "X-Amz-Copy-Source", "arn:aws:s3:eu-west-1:1:accesspoint/a/object/b", "arn:aws:s3:eu-west-1:1:accesspoint/a/object/b"},
-		{"http://api.test", "/x", "X-Amz-Copy-Source", "/any/../key", ""},
-		{"http://api.test", "/x", "X-Ms-Copy-Source", "http://other.test/any", ""},
-		{"http://api.test", "/x", "Destination", "/%2Fevil.test/x", ""},
-		{"https://mine.storage.googleapis.com", "/x", "X-Goog-Copy-Source", "mine/a", "mine/a"},
-		{"https://mine.storage.googleapis.com", "/x", "X-Goog-Copy-Source", "/theirs/a", ""},
-		{"https://mine.s3.eu-west-1.amazonaws.com/docs", "/x", "X-Amz-Copy-Source", "/mine/docs/a", "/mine/docs/a"},
-		{"https://mine.s3.eu-west-1.amazonaws.com/docs", "/x", "X-Amz-Copy-Source", "/mine/other/a", ""},
-		{"https://s3.eu-west-1.amazonaws.com/mine", "/x", "X-Amz-Copy-Source", "mine/a", "mine/a"},
-		{"http://swift.test", "/v1/AUTH_ann/c/o", "Destination", "/c2/o2", "/c2/o2"},
-		{"http://swift.test/v1/AUTH_ann", "/c/o", "Destination", "/c2/o2", "/c2/o2"},
-		{"http://swift.test/v1/AUTH_ann", "/c/o", "Destination", "c2/o2", "c2/o2"},
-		{"http://swift.test/v1/AUTH_ann", "/c/o", "X-Copy-From", "/c2/o2", "/c2/o2"},
-		{"http://swift.test/v1/AUTH_ann", "/c/o", "X-Copy-From", "/c2/../../o2", ""},
-		{"http://swift.test/v1/AUTH_ann", "/c/o", "X-Copy-From-Account", "AUTH_ann", "AUTH_ann"},
-		{"http://swift.test/v1/AUTH_ann", "/c/o", "X-Copy-From-Account", "AUTH_bob", ""},
-		{"http://swift.test/v1/AUTH_ann/c", "/o", "Destination", "/c/o2", "/c/o2"},
-		{"http://swift.test/v1/AUTH_ann/c", "/o", "Destination", "/c2/o2", ""},
-		{"http://swift.test/v1/AUTH_ann/c", "/o", "X-Object-Manifest", "c%2Fparts", "c%2Fparts"},
-		{"http://swift.test/v1/AUTH_ann/c", "/o", "X-Object-Manifest", "c2/parts", ""},
-		{"http://rgw.test/swift/v1", "/c/o", "X-Copy-From", "c2/o2", "c2/o2"},
-		{"http://dav.test/team-a", "/AUTH_x/o", "Destination", "/team-b/o", "/team-a/team-b/o"},
-	} {
-		base, err := wire.ParseBaseURL(test.base)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cleaner := clean.NewRequests(clean.Own{}, nil)
-		route := &link.Route{Base: base, Hosts: [2]string{"gateway.test"}, Known: true, Path: test.path}
-		h, err := cleaner.MapPlaces(http.Header{test.field: {test.value}}, route)
-		if _, other := cleaner.MapPlaces(http.Header{strings.ReplaceAll(test.field, "-", "."): {test.value}}, route); (other != nil) != (err != nil) {
-			t.Errorf("%s: %s below %s, in another spelling: %v", test.field, test.value, test.base, other)
-		}
-		if got := h.Get(test.field); got != test.want || (err != nil) != (test.want == "") {
-			t.Errorf("%s %s: %s below %s became %q (%v), want %q", test.path, test.field, test.value, test.base, got, err, test.want)
-		}
-	}
-}
-
 // TestPlacesPass lets a field pass that the operator has allowed.
 func TestPlacesPass(t *testing.T) {
 	api := rig.NewAPI(t, nil)
@@ -214,43 +164,4 @@ func TestPlacesPass(t *testing.T) {
 		t.Errorf("the client got %d %q", r.status, r.body)
 	}
 	wantNothing(t, api)
-}
-
-// FuzzPlaces looks for a reference that is mapped to a place beside the base URL, in any reading
-// of it.
-func FuzzPlaces(f *testing.F) {
-	for _, ref := range []string{
-		"http://gateway.test/dav/x", "https://api.test/v1/public/x", "/dav/x", "/v1/public/x", "x/y", "//gateway.test/dav/x", "/dav/%2e%2e/x", "/dav/..%252fx", `/dav/..\x`,
-		"/dav/.\t./x", "/dav/.%09./x", "http://api.test/v1/public%2f..", "/dav/..;/x", "/dav/..#", "http://gateway.test\\@evil.test/dav/", "/dav//evil.test", "/dav/%5cevil.test",
-	} {
-		f.Add(ref, "/dav", "/a/b")
-		f.Add(ref, "", "/")
-	}
-	base, err := wire.ParseBaseURL("https://api.test/v1/public")
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Fuzz(func(t *testing.T, ref, prefix, path string) {
-		if prefix != "" && prefix[0] != '/' || path == "" || path[0] != '/' || wire.EscapesBase(path) || strings.ContainsAny(path, "\r\n\t") {
-			return
-		}
-		route := &link.Route{Base: base, Hosts: [2]string{"gateway.test"}, Prefix: prefix, Known: true, Path: path}
-		to, ok := route.ToAPI(ref)
-		if !ok {
-			return
-		}
-		if !strings.HasPrefix(to, "https://api.test/") && to != "https://api.test" && (to[0] != '/' || strings.HasPrefix(to, "//")) {
-			t.Fatalf("%q became %q, which is on another host", ref, to)
-		}
-		for _, text := range []string{to, strings.NewReplacer("\t", "", "\r", "", "\n", "").Replace(to), decodeOnce(to)} {
-			if leaves(strings.TrimPrefix(text, "https://api.test")) {
-				t.Errorf("%q became %q, which leaves the base URL", ref, to)
-			}
-		}
-		if u, err := url.Parse(to); err == nil {
-			if u.Host != "" && u.Host != "api.test" || leaves(u.Path) || leaves(u.EscapedPath()) {
-				t.Errorf("%q became %q, which Go reads as %q", ref, to, u.Path)
-			}
-		}
-	})
 }

@@ -17,7 +17,7 @@ func namedAlike(query, name string) []string {
 	var found []string
 	for _, param := range strings.FieldsFunc(query, func(r rune) bool { return r == '&' || r == ';' }) {
 		key, _, _ := strings.Cut(param, "=")
-		key = strings.ToLower(decodeOnce(strings.ReplaceAll(key, "+", " ")))
+		key = strings.ToLower(rig.Unescape(strings.ReplaceAll(key, "+", " ")))
 		if i := strings.IndexAny(key, "[\x00"); i >= 0 {
 			key = key[:i]
 		}
