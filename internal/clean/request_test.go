@@ -12,6 +12,8 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/clean"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/edit"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/link"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
 )
 
 var inHeader = clean.Own{Fields: []string{"X-Api-Key"}}
@@ -164,6 +166,50 @@ func TestRequestsQuery(t *testing.T) {
 	}
 	if got := cleaner(inHeader).Query("x-api-key=1&X-Api-Key=2"); got != "x-api-key=1&X-Api-Key=2" {
 		t.Errorf("a header's name was removed from the query: %q", got)
+	}
+}
+
+func TestRequestsExceeds(t *testing.T) {
+	c := cleaner(inHeader)
+	h := http.Header{"Accept": {"a", "b"}, "Cookie": {"a=b; c=d; e=f"}, "X-Api-Key": {"1", "2"}, "X_api_key": {"3"}}
+	trailer := http.Header{"X-Sum": nil} // announced, without a value yet
+	for _, test := range []struct {
+		limit int
+		want  bool
+	}{{1, true}, {2, true}, {3, false}, {9, false}} {
+		// The cookies and the gateway's own fields are dropped.
+		if got := c.Exceeds(test.limit, h, trailer); got != test.want {
+			t.Errorf("more than %d: %t", test.limit, got)
+		}
+	}
+	if c := cleaner(inHeader, "Cookie"); !c.Exceeds(5, h, trailer) || c.Exceeds(6, h, trailer) {
+		t.Error("each of the three cookies counts, if they pass")
+	}
+}
+
+func TestRequestsWithoutOwn(t *testing.T) {
+	c := cleaner(inHeader)
+	h := http.Header{"Accept": {"a"}, "Cookie": {"a=b"}, "X-Api-Key": {"1"}, "X_api_key": {"2"}}
+	if got := strings.Join(slices.Sorted(maps.Keys(c.WithoutOwn(h))), " "); got != "Accept Cookie" || len(h) != 4 {
+		t.Errorf("%s is left, of %d", got, len(h))
+	}
+}
+
+// TestRequestsMapPlaces leaves alone a field that the operator has set or let pass.
+func TestRequestsMapPlaces(t *testing.T) {
+	base, err := wire.ParseBaseURL("https://api.test/v2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	route := &link.Route{Base: base, Hosts: [2]string{"gateway.test"}, Prefix: "/crm", Known: true, Path: "/x"}
+	c := cleaner(clean.Own{Fields: []string{"X-Ms-Copy-Source"}}, "X-Amz-Copy-Source")
+	const elsewhere = "https://other.test/a"
+	h, err := c.MapPlaces(http.Header{"Destination": {"https://gateway.test/crm/y"}, "X-Amz-Copy-Source": {elsewhere}, "X-Ms-Copy-Source": {elsewhere}}, route)
+	if err != nil || h.Get("Destination") != "https://api.test/v2/y" || h.Get("X-Amz-Copy-Source") != elsewhere {
+		t.Errorf("the API gets %v, %v", h, err)
+	}
+	if _, err := c.MapPlaces(http.Header{"X-Goog-Copy-Source": {elsewhere}}, route); err == nil || !strings.Contains(err.Error(), "X-Goog-Copy-Source") {
+		t.Errorf("a place elsewhere: %v", err)
 	}
 }
 

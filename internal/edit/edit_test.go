@@ -282,3 +282,40 @@ func TestEditsErrors(t *testing.T) {
 		})
 	}
 }
+
+func TestEditsSecrets(t *testing.T) {
+	t.Setenv("EDITS_KEY", "a-key-from-the-environment")
+	t.Setenv("EDITS_STAGE", "production")
+	e := &edit.Edits{Set: values{"A": {"Bearer {env.EDITS_KEY}"}, "B": {"{env.EDITS_STAGE}"}, "C": {"a-literal-that-nobody-calls-a-secret"}}}
+	got, err := e.Secrets("header")
+	if want := []string{"a-key-from-the-environment"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %q, %v, want %q", got, err, want)
+	}
+	if got, err := (&edit.Edits{Set: values{"A": {"{env.EDITS_UNSET}"}}}).Secrets("header"); err == nil {
+		t.Errorf("of a variable that is not set: %q", got)
+	}
+	if got, err := (*edit.Edits)(nil).Secrets("header"); got != nil || err != nil {
+		t.Errorf("no edits have %q, %v", got, err)
+	}
+}
+
+func TestEditsNames(t *testing.T) {
+	e := &edit.Edits{Set: values{"B": {"1"}, "A": {"2"}}, Add: values{"C": {"3"}}, Default: values{"D": {"4"}}, Delete: []string{"E"}}
+	if got, want := e.Names(), []string{"A", "B", "E"}; !slices.Equal(got, want) {
+		t.Errorf("a client must not send %q, want %q", got, want)
+	}
+	if got := (*edit.Edits)(nil).Names(); got != nil {
+		t.Errorf("no edits have %q", got)
+	}
+}
+
+func TestEditsReadsFile(t *testing.T) {
+	for want, e := range map[bool]*edit.Edits{
+		true:  {Set: values{"A": {"1"}}, Default: values{"B": {"2", "x {file./run/key}"}}},
+		false: {Set: values{"A": {"{env.EDITS_KEY}"}}, Add: values{"B": {"{http.x}"}}},
+	} {
+		if got := e.ReadsFile(); got != want {
+			t.Errorf("%v: %t", e, got)
+		}
+	}
+}
