@@ -24,6 +24,7 @@ func TestMapCookies(t *testing.T) {
 		{"a=b; Path=v2", "a=b", "a=b"},
 		// The last path counts.
 		{"a=b; Path=/v1; Path=/v2/x", "a=b; Path=/crm/x", "a=b; Path=/x"},
+		{"a=b; Path=/v1; PATH=/v2/x", "a=b; PATH=/crm/x", "a=b; PATH=/x"},
 		// A place beside the base URL, or one that leads up.
 		{"a=b; Path=/v1", "", ""},
 		{"a=b; Path=/v20", "", ""},

@@ -158,6 +158,21 @@ func TestToAPI(t *testing.T) {
 	}
 }
 
+// TestToAPIOuter has a proxy in front that has cut its own prefix off the path, and perhaps off the
+// header field.
+func TestToAPIOuter(t *testing.T) {
+	r := newRoute(t, "/crm", "/items/7")
+	r.Outer = "/team"
+	for _, ref := range []string{"/team/crm/a", "/crm/a"} {
+		if got, ok := r.ToAPI(ref); got != "/v2/a" || !ok {
+			t.Errorf("%q becomes %q, %t", ref, got, ok)
+		}
+	}
+	if got, ok := r.ToAPI("/team/a"); ok {
+		t.Errorf("a place beside the route becomes %q", got)
+	}
+}
+
 // FuzzLinks looks for a URL of an API that the mapping turns into a URL that leaves the gateway's
 // prefix.
 func FuzzLinks(f *testing.F) {
