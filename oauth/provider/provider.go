@@ -108,3 +108,12 @@ func (cfg *Config) addScope(form url.Values) {
 		form.Set("scope", strings.Join(cfg.Scopes, " "))
 	}
 }
+
+// String keeps what is secret out of logs and errors.
+func (*Config) String() string { return "[configuration]" }
+
+// GoString is String for %#v.
+func (cfg *Config) GoString() string { return cfg.String() }
+
+// MarshalText keeps what is secret out of JSON and of reflecting loggers.
+func (cfg *Config) MarshalText() ([]byte, error) { return []byte(cfg.String()), nil }
