@@ -47,8 +47,8 @@ func checkRequest(r *http.Request) *problem.Problem {
 	return nil
 }
 
-// withoutUpgrade returns h without an Upgrade to another version of HTTP: h itself if there is none,
-// else a copy.
+// withoutUpgrade returns h without an Upgrade to another version of HTTP: h itself if there is
+// none, else a copy.
 func withoutUpgrade(h http.Header) http.Header {
 	if !speaksHTTP(h["Upgrade"]) {
 		return h
@@ -58,9 +58,9 @@ func withoutUpgrade(h http.Header) http.Header {
 	return h
 }
 
-// speaksHTTP reports whether an Upgrade field asks for another version of HTTP, or for TLS below it (RFC 9110 §7.8).
-// Through the tunnel that an API would open then, a client could send it requests that nobody has looked at. A server is
-// free not to upgrade.
+// speaksHTTP reports whether an Upgrade field asks for another version of HTTP, or for TLS below
+// it (RFC 9110 §7.8). Through the tunnel that an API would open then, a client could send requests
+// that nobody has looked at. A server need not upgrade.
 func speaksHTTP(upgrade []string) bool {
 	for _, list := range upgrade {
 		for protocol := range strings.SplitSeq(list, ",") {

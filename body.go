@@ -11,13 +11,13 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/replay"
 )
 
-// body is the body of a request with what it takes to send it again.
+// body is the body of a request, and what is needed to send it again.
 type body struct {
 	first  io.ReadCloser
 	window *replay.Window // nil: there is no body, or it is not kept
 
 	trailer   http.Header // the request's, complete when the body ends
-	announced http.Header // as it was before
+	announced http.Header // the trailer as it was before the body was read
 }
 
 // newBody returns the body of req, which the proxy has made of caller.
@@ -30,7 +30,8 @@ func newBody(req, caller *http.Request, ds *datasource, window int, again bool) 
 		ds.limits.cleanTrailer(ds.cleaner, req.Trailer)
 		b.first = &trailerCleaner{b.first, func() { ds.limits.cleanTrailer(ds.cleaner, req.Trailer) }}
 	}
-	// A credential that cannot be renewed leaves one use for the window, and a body that will not fit into it has none.
+	// If the credential cannot be renewed, the window is only for another connection, and a body
+	// that does not fit into the window has no use for it.
 	if window > 0 && (again || ds.renewable() || req.ContentLength <= int64(window)) {
 		if b.trailer = req.Trailer; len(b.trailer) > 0 {
 			b.announced = b.trailer.Clone()
@@ -59,8 +60,9 @@ func (b body) again() (io.ReadCloser, bool) {
 	return b.window.Again()
 }
 
-// trailers gives a request that is sent again trailers of its own. While it announces them, the first attempt may come
-// to the end of the body, where they are written into the map of the request.
+// trailers gives a request that is sent again trailers of its own. While they are announced, the
+// first attempt may come to the end of the body, where net/http writes the trailers into the map
+// of the request.
 func (b body) trailers(again io.ReadCloser) (io.ReadCloser, http.Header) {
 	if b.trailer == nil {
 		return again, nil
@@ -70,8 +72,9 @@ func (b body) trailers(again io.ReadCloser) (io.ReadCloser, http.Header) {
 	return &trailerCleaner{again, func() { maps.Copy(own, b.trailer) }}, own
 }
 
-// getBody returns the http.Request.GetBody of a request with this body, or nil. Without one net/http cannot send a request
-// on another connection that a server has not taken from this one, as at the end of each HTTP/2 connection (GOAWAY).
+// getBody returns the http.Request.GetBody of a request with this body, or nil. Without GetBody
+// net/http cannot send a request on a second connection if the server has not taken it from the
+// first, as at the end of each HTTP/2 connection (GOAWAY).
 func (b body) getBody() func() (io.ReadCloser, error) {
 	switch {
 	case b.window == nil:

@@ -150,7 +150,7 @@ func TestCertInsteadOfSystemRoots(t *testing.T) {
 			}
 		}
 	}
-	if !inChild(t, "TEST_ROOTS="+dir, "SSL_CERT_FILE="+filepath.Join(dir, "roots.pem"), "SSL_CERT_DIR="+filepath.Join(dir, "none")) {
+	if !rig.InChild(t, "TEST_ROOTS="+dir, "SSL_CERT_FILE="+filepath.Join(dir, "roots.pem"), "SSL_CERT_DIR="+filepath.Join(dir, "none")) {
 		return
 	}
 	server, err := tls.LoadX509KeyPair(filepath.Join(dir, "server.pem"), filepath.Join(dir, "server.key"))

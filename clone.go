@@ -13,13 +13,13 @@ import (
 // A clone of a request and of its header fields costs as many bytes as Caddy's header_up. So the
 // clone is a part of the exchange, and exchanges are used again.
 //
-// The invariant: an exchange is used again only if nothing can refer to its clone any more. That is
-// so if the clone went to one connection, and net/http has kept that connection for another request.
-// net/http keeps a connection when the request has been written and the response has been read
-// (persistConn.wroteRequest). All else leaves the exchange to the garbage collector: a server that
-// answers before it has read the request, a failed write that is tried on another connection, HTTP/2
-// and HTTP/3. With a clone that is used again net/http only looks for its address in a map of cancel
-// functions (Transport.reqCanceler).
+// The invariant: an exchange is used again only if nothing can refer to its clone any more. That
+// is so if the clone went to one connection, and net/http has kept that connection for another
+// request. net/http keeps a connection when the request has been written and the response has been
+// read (persistConn.wroteRequest). All else leaves the exchange to the garbage collector: a server
+// that answers before it has read the request, a failed write that is tried on another connection,
+// HTTP/2 and HTTP/3. With a clone that is used again net/http only looks for its address in a map
+// of cancel functions (Transport.reqCanceler).
 
 // clone is the request that is sent first, and what is known of its connections.
 type clone struct {
@@ -73,8 +73,8 @@ func (x *exchange) release() {
 	exchanges.Put(x)
 }
 
-// cloneFor returns a copy of req whose header map is empty and whose URL may be changed, and what is
-// to be known of it when its answer comes.
+// cloneFor returns a copy of req whose header map is empty and whose URL may be changed, and what
+// is to be known of it when its answer comes.
 func (x *exchange) cloneFor(req *http.Request, target *url.URL) (*http.Request, *sentRequest) {
 	out, u, header, sent := &x.out, &x.url, x.header, &x.sent
 	if x.taken || !x.hook(req) {
@@ -86,9 +86,9 @@ func (x *exchange) cloneFor(req *http.Request, target *url.URL) (*http.Request, 
 	return out, sent
 }
 
-// hook makes net/http report to the exchange on its clone. The hooks go into the ClientTrace that the
-// proxy makes for each attempt: to compose a second ClientTrace with it would cost each request more
-// than all else that happens here. hook returns false if the ClientTrace has no room.
+// hook makes net/http report to the exchange on its clone. The hooks go into the ClientTrace that
+// the proxy makes for each attempt: to compose a second ClientTrace with it would cost each
+// request more than all else that happens here. hook returns false if the ClientTrace has no room.
 func (x *exchange) hook(req *http.Request) bool {
 	x.taken = true
 	trace := httptrace.ContextClientTrace(req.Context())

@@ -26,14 +26,18 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// Datasource is one API: where it is, what every request to it carries, and how it is authenticated.
+// Datasource is one API: where it is, what every request to it carries, and how it is
+// authenticated.
 type Datasource struct {
-	// What the datasource is called in logs and answers. Lower-case letters, digits and `-`, 63 at most. Default: the
-	// host of the base URL, other characters as `-`, and its port if it is not the scheme's own.
+	// What the datasource is called in logs and answers. Lower-case letters, digits and `-`, 63 at
+	// most. Default: the host of the base URL, other characters as `-`, and its port if it is not
+	// the scheme's own.
 	Name string `json:"name,omitempty"`
 
-	// The base URL of the API, `http(s)://host[:port][/path][?query]`. A request's path and query are joined to it; one for
-	// the route itself asks for it as it is written, with or without a slash at the end. No placeholders. Empty: the request is left to a proxy behind this handler.
+	// The base URL of the API, `http(s)://host[:port][/path][?query]`. A request's path and query
+	// are joined to it; one for the route itself asks for it as it is written, with or without a
+	// slash at the end. No placeholders. Empty: the request is left to a proxy behind this
+	// handler.
 	BaseURL string `json:"base_url,omitempty"`
 
 	// Header fields of the requests to the API.
@@ -50,8 +54,8 @@ type Datasource struct {
 
 	// Header fields of the client that the API may see although they are removed by default:
 	// `Authorization`, `Proxy-Authorization`, `Cookie`, `Forwarded`, `X-Forwarded-*`, `Via`,
-	// `Origin`, `Referer`, `Sec-Fetch-*`, `X-Original-URL`, `X-Rewrite-URL`, `X-HTTP-Method*` (such
-	// as `X-HTTP-Method-Override`), `X-Method-Override`. A field that names a place, such as
+	// `Origin`, `Referer`, `Sec-Fetch-*`, `X-Original-URL`, `X-Rewrite-URL`, `X-HTTP-Method*`
+	// (such as `X-HTTP-Method-Override`), `X-Method-Override`. A field that names a place, such as
 	// `Destination`, passes as it is.
 	PassRequestHeader []string `json:"pass_request_header,omitempty"`
 
@@ -67,33 +71,38 @@ type Datasource struct {
 	// `Fly-Replay*`. A value that shows the credential is dropped all the same.
 	PassResponseHeader []string `json:"pass_response_header,omitempty"`
 
-	// Origins whose pages may use this route from a browser, such as `https://app.example.com`. To them the gateway
-	// answers CORS itself. Pages of all other origins are refused unsafe requests, WebSockets and preflights.
-	// Default: none.
+	// Origins whose pages may use this route from a browser, such as `https://app.example.com`. To
+	// them the gateway answers CORS itself. Pages of all other origins are refused unsafe
+	// requests, WebSockets and preflights. Default: none.
 	AllowOrigin []string `json:"allow_origin,omitempty"`
 
-	// How many header fields a client may send, of those that the API gets; the cookies of a Cookie that is passed and
-	// announced trailers count too. More get 431: some servers stop reading at a number of fields, and miss what the
-	// gateway sets. `0`: any number. Default: `256`.
+	// How many header fields a client may send, of those that the API gets; the cookies of a
+	// Cookie that is passed and announced trailers count too. More get 431: some servers stop
+	// reading at a number of fields, and miss what the gateway sets. `0`: any number. Default:
+	// `256`.
 	MaxHeaderFields *int `json:"max_header_fields,omitempty"`
 
-	// How many query parameters a client may send. More get 400, for the same reason. `0`: any number. Default: `900`.
+	// How many query parameters a client may send. More get 400, for the same reason. `0`: any
+	// number. Default: `900`.
 	MaxQueryParams *int `json:"max_query_params,omitempty"`
 
-	// Whether URLs below the base URL in header fields that lead a client on (`Location`, `Content-Location`, `Link`,
-	// `Refresh`, `Operation-Location` and others), and the paths of cookies, are mapped to the route as callers see it: with
-	// their scheme and host, or what a trusted proxy says in `X-Forwarded-*`, and what was stripped from the path of the
-	// original request. Default: `true`.
+	// Whether URLs below the base URL in header fields that lead a client on (`Location`,
+	// `Content-Location`, `Link`, `Refresh`, `Operation-Location` and others), and the paths of
+	// cookies, are mapped to the route as callers see it: with their scheme and host, or what a
+	// trusted proxy says in `X-Forwarded-*`, and what was stripped from the path of the original
+	// request. Default: `true`.
 	MapLinks *bool `json:"map_links,omitempty"`
 
-	// Whether documents of the API, such as HTML and SVG, get a `Content-Security-Policy: sandbox` where a console has the
-	// same origin: in a browser they could use the console in the name of whoever looks at them. Default: `true`.
+	// Whether documents of the API, such as HTML and SVG, get a `Content-Security-Policy: sandbox`
+	// where a console has the same origin: in a browser they could use the console in the name of
+	// whoever looks at them. Default: `true`.
 	Sandbox *bool `json:"sandbox,omitempty"`
 }
 
 var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
-// check reports what is wrong with the configuration and can be known without resolving placeholders.
+// check reports what is wrong with the configuration and can be known without resolving
+// placeholders.
 func (d *Datasource) check() error {
 	if d.Name != "" && !validName.MatchString(d.Name) {
 		return fmt.Errorf("name: %s does not fit; lower-case letters, digits and - do, 63 at most, a letter or digit first", value.Shape(d.Name))
@@ -154,7 +163,8 @@ type datasource struct {
 	// logger is the handler's.
 	logger *zap.Logger
 
-	// served says that a transport of ours is there for the datasource's requests, though it has no base URL.
+	// served says that a transport of ours is there for the datasource's requests, though it has
+	// no base URL.
 	served atomic.Bool
 
 	refusals refusalTrace
@@ -228,7 +238,8 @@ func (ds *datasource) loadCleaners(d *Datasource) error {
 	return nil
 }
 
-// host returns the Host header field of the API, or "" if only the proxy behind the handler knows it.
+// host returns the Host header field of the API, or "" if only the proxy behind the handler knows
+// it.
 func (ds *datasource) host() string {
 	if ds.base == nil {
 		return ""

@@ -15,8 +15,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// exchange is what the handler hands to the transport for one request, and what the transport needs
-// to send it.
+// exchange is what the handler hands to the transport for one request, and what the transport
+// needs to send it.
 type exchange struct {
 	ds         *datasource
 	source     auth.Source // of the connection that the request uses
@@ -26,8 +26,8 @@ type exchange struct {
 	params     *edit.Parameters
 	caller     *http.Request // as it came, before the proxy changes it
 
-	// turned says that the API has redirected the request for the base URL to the base URL with the
-	// other ending, see wire.BaseURL.JoinItself.
+	// turned says that the API has redirected the request for the base URL to the base URL with
+	// the other ending, see wire.BaseURL.JoinItself.
 	turned bool
 
 	// written says that the handler has put all this on the request already: see own_proxy.go.
@@ -84,8 +84,8 @@ func (x *exchange) answers(sent *sentRequest, out *http.Request, credential *aut
 	sent.url, sent.params, sent.credential = out.URL, x.params, credential
 }
 
-// edit makes the operator's edits to a request that is sent. If the handler has written them already,
-// only those are made again that have the same outcome if they are made twice.
+// edit makes the operator's edits to a request that is sent. If the handler has written them
+// already, only those are made again that have the same outcome if they are made twice.
 func (x *exchange) edit(out *http.Request) {
 	if x.written {
 		x.fields.ApplySet(out.Header)

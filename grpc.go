@@ -10,15 +10,17 @@ import (
 	"strings"
 )
 
-// grpcField is where gRPC says how a call went, while the status of the response is 200: in the header if nothing is sent in
-// answer ("Trailers-Only" in its PROTOCOL-HTTP2), else in the trailers.
+// grpcField is where gRPC says how a call went, while the status of the response is 200: in the
+// header if nothing is sent in answer ("Trailers-Only" in its PROTOCOL-HTTP2), else in the
+// trailers.
 //
-// The rule: a call that was refused in the header is a request that was refused, and is sent again like one. Of one that was
-// refused in the trailers the caller has seen the beginning, so there it is the next call that is served.
+// The rule: a call that was refused in the header is a request that was refused, and is sent
+// again. If a call was refused in the trailers, the caller has seen the beginning of the answer,
+// so only the next call gets a fresh credential.
 const grpcField = "Grpc-Status"
 
-// grpcStatus returns the status by which HTTP says what a Grpc-Status does (google/rpc/code.proto), if one of those tells of
-// credentials, else ok.
+// grpcStatus returns the HTTP status that means the same as a Grpc-Status (google/rpc/code.proto)
+// about credentials. For any other Grpc-Status it returns ok.
 func grpcStatus(values []string, ok int) int {
 	if len(values) == 0 {
 		return ok
@@ -35,10 +37,12 @@ func grpcStatus(values []string, ok int) int {
 
 func isGRPC(h http.Header) bool {
 	contentType := h["Content-Type"]
-	return len(contentType) > 0 && strings.HasPrefix(contentType[0], "application/grpc") // and -web
+	// The type may also be application/grpc-web.
+	return len(contentType) > 0 && strings.HasPrefix(contentType[0], "application/grpc")
 }
 
-// statusOf returns the status of a response, which for one of gRPC is what its own means.
+// statusOf returns the status of a response. For gRPC it is the HTTP status that means the same as
+// gRPC's own.
 func statusOf(status int, header http.Header) int {
 	if status != http.StatusOK || !isGRPC(header) {
 		return status
@@ -56,7 +60,8 @@ func (t *Transport) watchTrailers(res *http.Response, x *exchange, req *http.Req
 	if !x.ds.renewable() || res.StatusCode != http.StatusOK || res.Body == nil || !isGRPC(res.Header) {
 		return
 	}
-	renew := x.renewal(req.Context(), t.logger) // now, since the exchange may be over then
+	// It is made here, since the exchange may have ended when the trailers come.
+	renew := x.renewal(req.Context(), t.logger)
 	res.Body = &grpcBody{res.Body, func() {
 		if slices.Contains(t.RefreshOn, grpcStatus(res.Trailer[grpcField], http.StatusOK)) {
 			renew()

@@ -8,14 +8,14 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// The way of an exchange from the handler to the transport. Caddy's proxy stands between the two and
-// passes on nothing but the request. The request's context would be the natural place, but a new
-// context costs a copy of the request. So the exchange lies among Caddy's variables of the request,
-// which handler and transport can both reach.
+// The way of an exchange from the handler to the transport. Caddy's proxy stands between the two
+// and passes on nothing but the request. The request's context would be the natural place, but a
+// new context costs a copy of the request. So the exchange lies among Caddy's variables of the
+// request, which handler and transport can both reach.
 //
-// It lies there in a slot. The exchange of a slot comes and goes, while the map of the variables is
-// written only before a request is sent: net/http may go on with a dial after the request has got
-// another connection, and that dial may still read the map (see dial.Guard).
+// It lies there in a slot. The exchange of a slot comes and goes, while the map of the variables
+// is written only before a request is sent: net/http may go on with a dial after the request has
+// got another connection, and that dial may still read the map (see dial.Guard).
 
 // exchangeVar is the name of the variable.
 const exchangeVar = "authenticated_api.exchange"
@@ -26,9 +26,9 @@ type slot struct{ x *exchange }
 // String keeps the secrets of an exchange out of {http.vars.*}.
 func (*slot) String() string { return "authenticated_api" }
 
-// handOver puts an exchange where exchangeOf finds it. It returns the slot and the exchange that was
-// there before, which must be put back when the handler ends: an error route that has the transport
-// must not find this exchange.
+// handOver puts an exchange where exchangeOf finds it. It returns the slot and the exchange that
+// was there before, which must be put back when the handler ends: an error route that has the
+// transport must not find this exchange.
 func handOver(req *http.Request, x *exchange) (s *slot, before *exchange) {
 	s, _ = caddyhttp.GetVar(req.Context(), exchangeVar).(*slot)
 	if s == nil {

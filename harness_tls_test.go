@@ -9,8 +9,6 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -117,25 +115,6 @@ func eachVersion(t *testing.T, test func(t *testing.T, major int)) {
 	for _, major := range []int{1, 2} {
 		t.Run(protoOf(major), func(t *testing.T) { test(t, major) })
 	}
-}
-
-// inChild runs the calling test once more in a process of its own, whose environment is set from
-// its first instruction on, and reports whether this is that process.
-func inChild(t *testing.T, env ...string) bool {
-	t.Helper()
-	const mark = "TEST_IN_CHILD"
-	if os.Getenv(mark) == t.Name() {
-		return true
-	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.v", "-test.timeout", "60s")
-	cmd.Env = append(append(os.Environ(), env...), mark+"="+t.Name())
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Errorf("in a process of its own: %v\n%s", err, out)
-	} else if !strings.Contains(string(out), "--- PASS: "+t.Name()) {
-		t.Errorf("in a process of its own the test did not run:\n%s", out)
-	}
-	return false
 }
 
 // loadError loads a configuration that must be refused, and returns why it was.

@@ -12,16 +12,17 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// healthCheck sends an active health check, with the credential that the datasource holds if it
-// holds one. One that would carry it in clear is refused, so that its upstream counts as unhealthy.
-// Caddy logs the errors of its health checks, and those of http.Client quote the redirect that led
-// to them. So such errors become answers.
+// healthCheck sends an active health check, with the credential that the datasource holds, if it
+// holds one. A health check that would carry the credential in clear is refused, so that its
+// upstream counts as unhealthy. Caddy logs the errors of its health checks, and the errors of
+// http.Client quote the redirect that led to them. So such errors become answers.
 func (t *Transport) healthCheck(req *http.Request) (*http.Response, error) {
 	if req.Response == nil {
 		res, err := t.ownHealthCheck(req)
 		return withoutBadLocation(res), err
 	}
-	res, err := t.roundTrip(req) // the redirect may lead anywhere, so it goes without the credential
+	// The redirect may lead anywhere, so it goes without the credential.
+	res, err := t.roundTrip(req)
 	if err != nil || redirects(req) >= maxRedirects {
 		if err == nil {
 			_ = res.Body.Close()

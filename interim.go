@@ -26,9 +26,9 @@ func (x *exchange) cleanInterim(code int, header textproto.MIMEHeader) error {
 	return x.pass1xx(code, header)
 }
 
-// hookInterim is the part of hook that every attempt needs. The attempts to send one request share the
-// ClientTrace, which still has the hook of the attempt before. That hook must not clean what this
-// attempt brings: a link that is mapped twice leads elsewhere.
+// hookInterim is the part of hook that every attempt needs. The attempts to send one request share
+// the ClientTrace, which still has the hook of the attempt before. That hook must not clean what
+// this attempt brings: a link that is mapped twice leads elsewhere.
 func (x *exchange) hookInterim(req *http.Request, sent *sentRequest) {
 	trace := httptrace.ContextClientTrace(req.Context())
 	if trace == nil || trace.Got1xxResponse == nil {

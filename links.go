@@ -50,8 +50,8 @@ func (ds *datasource) route(caller *http.Request, current *url.URL) *link.Route 
 	return route
 }
 
-// answerRoute returns the way along which the links of an answer are mapped, or nil if they stay as
-// they are.
+// answerRoute returns the way along which the links of an answer are mapped, or nil if the links
+// stay as they are.
 func (ds *datasource) answerRoute(req, caller *http.Request, sent *sentRequest) *link.Route {
 	if !ds.mapLinks || ds.base == nil || req == nil || sent.url == nil {
 		return nil
@@ -91,8 +91,9 @@ type forwarded struct {
 }
 
 // forwardedBy reads the X-Forwarded-* fields of a trusted proxy. scheme and host are those of the
-// request itself, which count for what the fields do not say. Of several values the first is that
-// of the outermost proxy, which the caller has called; of prefixes each proxy has cut off one.
+// request itself, and count for what the fields do not say. Of several values the first is that of
+// the outermost proxy, which the caller has called. Of prefixes each counts, since each proxy has
+// cut off one.
 func forwardedBy(h http.Header, scheme, host string) forwarded {
 	first := func(name string) string {
 		val, _, _ := strings.Cut(h.Get(name), ",")
@@ -117,8 +118,8 @@ func forwardedBy(h http.Header, scheme, host string) forwarded {
 	return f
 }
 
-// namesPort reports whether X-Forwarded-Port says more than the host does. A proxy that ends TLS in
-// front of another one may leave the port of the scheme that it has ended.
+// namesPort reports whether X-Forwarded-Port says more than the host does. A proxy that ends TLS
+// in front of another proxy may leave the port of the scheme that it has ended.
 func namesPort(port string, f forwarded) bool {
 	u := url.URL{Host: f.host}
 	n, err := strconv.ParseUint(port, 10, 16)
@@ -139,8 +140,8 @@ func isPrefix(prefix string) bool {
 		u.EscapedPath() == prefix && !wire.EscapesBase(prefix)
 }
 
-// warnUntrusted logs, now and then, that links in answers are not what callers need: a proxy in
-// front says how they call, and is not believed.
+// warnUntrusted logs, now and then, that links in answers are not what callers need, because a
+// proxy in front says how callers come and is not trusted.
 func (ds *datasource) warnUntrusted(caller *http.Request, origin string) {
 	h := caller.Header
 	if trusted(caller) || len(h["X-Forwarded-Proto"])+len(h["X-Forwarded-Host"]) == 0 {

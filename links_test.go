@@ -208,3 +208,31 @@ func TestLinksRequest(t *testing.T) {
 		}
 	}
 }
+
+// TestLinksAtTheBase: links to the base URL itself, and relative ones where the route's path has no slash at its end.
+func TestLinksAtTheBase(t *testing.T) {
+	location := ""
+	var api *rig.API
+	api = rig.NewAPI(t, func(string) string {
+		return rig.Response("302 Found", "Location: "+strings.ReplaceAll(location, "API", "http://"+api.Addr)+"\r\n", "")
+	})
+	gateway := rig.Start(t, "http://GATEWAY {\nhandle_path /crm* {\nauthenticated_api http://"+api.Addr+"/v2\n}\nauthenticated_api http://"+api.Addr+"/v2\n}")
+	for _, test := range []struct{ target, location, want string }{
+		{"/x", "API/v2", "GW/"},
+		{"/x", "/v2", "/"},
+		{"/x", "/v2?a=b", "/?a=b"},
+		{"/x", "API/v2/", "GW/"},
+		{"/crm/x", "API/v2", "GW/crm"},
+		{"/crm", "v2/next", "/crm/next"},
+		{"/crm", "next", "API/next"}, // it is beside /v2
+		{"/crm/", "next", "next"},
+		{"/", "v2/next", "/next"},
+		{"/crm/x/y", "next", "next"},
+	} {
+		location = test.location
+		want := strings.NewReplacer("GW", "http://"+gateway, "API", "http://"+api.Addr).Replace(test.want)
+		if res := rig.Get(t, gateway, test.target, ""); res.Header.Get("Location") != want {
+			t.Errorf("%s: Location %s becomes %s, want %s", test.target, test.location, res.Header.Get("Location"), want)
+		}
+	}
+}

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package authenticatedapi gives every caller behind Caddy authenticated access to an HTTP API, and no caller ever holds
-// the credential.
+// Package authenticatedapi gives every caller behind Caddy authenticated access to an HTTP API,
+// while no caller ever holds the credential.
 //
-// It has two halves. The handler decides whether a request may go and with which credential, and cleans what the client
-// sent. The transport, below Caddy's reverse_proxy, puts the credential on a clone of the outgoing request, in the last
-// step before it is sent: a credential that is put on the incoming request can be stripped by a client (Connection:
-// Authorization), is seen by error routes and logs, and can neither be signed nor sent again.
+// It has two halves. The handler decides whether a request may go and with which credential, and
+// cleans what the client sent. The transport, below Caddy's reverse_proxy, puts the credential on
+// a clone of the outgoing request, in the last step before it is sent. A credential on the
+// incoming request would be worse: a client can strip it (Connection: Authorization), error routes
+// and logs see it, and it can neither be signed nor sent again.
+//
+// A reader may go by the way of a request: module.go, admit.go, exchange.go, handover.go, send.go,
+// response.go. What a handler does in front of a proxy of the user's own is in own_proxy.go.
 package authenticatedapi
 
 import (
@@ -25,13 +29,14 @@ import (
 
 func init() { caddy.RegisterModule(new(Handler)) }
 
-// Handler gives the requests that pass it access to one HTTP API. It cleans a request of what a client has sent in the
-// place of credentials and gets the credential; the transport `authenticated_api` of the `reverse_proxy` behind it puts
-// the credential on the outgoing request.
+// Handler gives the requests that pass it access to one HTTP API. It cleans a request of what a
+// client has sent in the place of credentials and gets the credential; the transport
+// `authenticated_api` of the `reverse_proxy` behind it puts the credential on the outgoing
+// request.
 //
-// Without a base URL it puts the credential on a copy of the request itself, for whichever proxy follows. Then the debug
-// log of that proxy can show the credential, and a refused request cannot be sent again unless that proxy has the
-// transport `authenticated_api` too.
+// Without a base URL it puts the credential on a copy of the request itself, for whichever proxy
+// follows. Then the debug log of that proxy can show the credential, and a refused request cannot
+// be sent again unless that proxy has the transport `authenticated_api` too.
 //
 // Placeholders that are set when a request is refused:
 //
@@ -42,13 +47,13 @@ func init() { caddy.RegisterModule(new(Handler)) }
 type Handler struct {
 	Datasource
 
-	// `caddy` hands the errors of this handler to Caddy's error routes. Default: they are answered with an
-	// `application/problem+json` (RFC 9457).
+	// `caddy` hands the errors of this handler to Caddy's error routes. Default: they are answered
+	// with an `application/problem+json` (RFC 9457).
 	Errors string `json:"errors,omitempty"`
 
-	// The address of Caddy's admin endpoint, besides the one that the configuration has, for the transport
-	// `authenticated_api` of a proxy of your own that does not say it itself. In a Caddyfile it is taken from the global
-	// option `admin`.
+	// The address of Caddy's admin endpoint, besides the one that the configuration has, for the
+	// transport `authenticated_api` of a proxy of your own that does not say it itself. In a
+	// Caddyfile it is taken from the global option `admin`.
 	AdminAddress string `json:"admin_address,omitempty"`
 
 	ds     *datasource
@@ -86,7 +91,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// statusClientClosedRequest is what Caddy's proxy writes, and logs, when a client leaves before it has an answer.
+// statusClientClosedRequest is what Caddy's proxy writes, and logs, when a client leaves before it
+// has an answer.
 const statusClientClosedRequest = 499
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
@@ -150,8 +156,8 @@ func (h *Handler) forward(
 		}
 		return false, h.unreachable(w, r, x, err)
 	}
-	// Without a proxy the client would get an empty 200, which is what happens when the base URL is a
-	// {$NAME} that is not set.
+	// Without a proxy the client would get an empty 200, which is what happens when the base URL
+	// is a {$NAME} that is not set.
 	if unhandled, _ := caddyhttp.GetVar(r.Context(), "unhandled").(bool); unhandled && !x.taken {
 		h.logger.Error("no proxy stands behind this handler; give a base URL, or put a reverse_proxy there",
 			zap.String("datasource", h.ds.name))
@@ -180,7 +186,8 @@ func (h *Handler) clean(r *http.Request) *http.Request {
 	return out
 }
 
-// MarshalLogObject implements zapcore.ObjectMarshaler; it keeps secrets out of the server's trace log.
+// MarshalLogObject implements zapcore.ObjectMarshaler; it keeps secrets out of the server's trace
+// log.
 func (h *Handler) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	enc.AddString("name", h.Name)
 	return nil

@@ -42,8 +42,8 @@ func (h *Handler) serveOwnProxy(w http.ResponseWriter, r *http.Request, x *excha
 	return err
 }
 
-// cleanCopy returns a copy of the request, which may be written to, without what the client must not
-// send.
+// cleanCopy returns a copy of the request, which may be written to, without what the client must
+// not send.
 func (h *Handler) cleanCopy(r *http.Request) *http.Request {
 	out := new(http.Request)
 	*out = *r
@@ -57,7 +57,8 @@ func (h *Handler) cleanCopy(r *http.Request) *http.Request {
 	return out
 }
 
-// write puts the credential and the edits on a request that goes to a proxy with another transport.
+// write puts the credential and the edits on a request that goes to a proxy with another
+// transport.
 func (h *Handler) write(out, r *http.Request, x *exchange) error {
 	scrubConnection(out.Header)
 	for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
@@ -87,8 +88,8 @@ func (h *Handler) write(out, r *http.Request, x *exchange) error {
 	return nil
 }
 
-// scrubConnection does what the proxy would do with a client's Connection header field, before there is anything of
-// ours for the client to name in it (RFC 9110 §7.6.1).
+// scrubConnection does what the proxy would do with a client's Connection header field. It does so
+// before there is anything of the gateway's that the client could name there (RFC 9110 §7.6.1).
 func scrubConnection(h http.Header) {
 	upgrade := httpguts.HeaderValuesContainsToken(h["Connection"], "Upgrade")
 	for _, list := range h["Connection"] {

@@ -14,8 +14,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// cleaningWriter cleans the response of a proxy that does not have our transport. What was in the header before, the
-// gateway's own part of it, stays.
+// cleaningWriter cleans the response of a proxy that does not have our transport. Header fields
+// that were there before the proxy wrote any are the gateway's own, and stay.
 type cleaningWriter struct {
 	*caddyhttp.ResponseWriterWrapper
 	ds     *datasource
@@ -49,7 +49,7 @@ func (w *cleaningWriter) withholds(name string) bool {
 
 // WriteHeader implements http.ResponseWriter.
 func (w *cleaningWriter) WriteHeader(status int) {
-	if w.wrote || w.x.taken { // our own transport has cleaned what the API sent; the rest is the operator's
+	if w.wrote || w.x.taken { // our own transport has cleaned what the API sent
 		w.ResponseWriterWrapper.WriteHeader(status)
 		return
 	}
@@ -86,7 +86,7 @@ func (w *cleaningWriter) clean() {
 	if len(h["Trailer"]) == 0 {
 		return
 	}
-	// What is announced here goes behind the body, even if it is ours.
+	// net/http sends what is announced here behind the body, even if it is the gateway's own.
 	var announced []string
 	for name := range strings.SplitSeq(strings.Join(h["Trailer"], ","), ",") {
 		if name = strings.TrimSpace(name); !w.withholds(http.CanonicalHeaderKey(name)) {
@@ -100,11 +100,11 @@ func (w *cleaningWriter) clean() {
 	}
 }
 
-// finish cleans the trailers, which are in the header map after the body. Over HTTP/3 the header itself may not have been
-// sent by then.
+// finish cleans the trailers, which are in the header map after the body. Over HTTP/3 the header
+// itself may not have been sent by then.
 func (w *cleaningWriter) finish() {
 	if !w.wrote || w.x.taken {
-		return // the proxy failed: the header is the error route's
+		return // the proxy failed, so the header is the error route's
 	}
 	h := w.Header()
 	trailer := slices.Concat(h[grpcField], h[http.TrailerPrefix+grpcField])

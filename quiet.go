@@ -12,10 +12,10 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
-// quiet returns err with a text in which nothing is that the API has sent.
+// quiet returns err with a text that has nothing in it that the API has sent.
 func quiet(err error) error {
 	if err == nil {
-		return nil // apart, since what errors.As needs is allocated at the beginning of a function
+		return nil // here, since withoutQuotes allocates at its beginning what errors.As needs
 	}
 	return withoutQuotes(err)
 }
@@ -52,5 +52,5 @@ type quietError struct {
 // Error implements error.
 func (e *quietError) Error() string { return e.text }
 
-// Unwrap returns the error whose text it is not.
+// Unwrap returns the error that quietError hides the text of.
 func (e *quietError) Unwrap() error { return e.error }

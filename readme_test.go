@@ -15,23 +15,51 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// fences returns the code blocks of one kind in README.md.
-func fences(t *testing.T, kind string) []string {
-	t.Helper()
-	var blocks []string
-	for _, m := range regexp.MustCompile("(?ms)^```"+kind+"\n(.*?)^```$").FindAllStringSubmatch(read(t, "README.md"), -1) {
-		blocks = append(blocks, m[1])
+// TestReadmeLength keeps the front page short: what is longer is a page in docs.
+func TestReadmeLength(t *testing.T) {
+	if n := strings.Count(read(t, "README.md"), "\n"); n > 280 {
+		t.Errorf("README.md has %d lines, and 280 are the most", n)
 	}
-	if len(blocks) == 0 {
-		t.Fatalf("README.md has no block of %s", kind)
-	}
-	return blocks
 }
 
-// TestReadmeQuickstart does what the page's first minute is: it runs the example, and both calls get the answers that
-// the page prints.
+// TestReadmeInstall holds the commands that build Caddy against what the continuous integration
+// runs, and the versions that the page names against those that are tested.
+func TestReadmeInstall(t *testing.T) {
+	page, makefile, mod := read(t, "README.md"), read(t, "Makefile"), read(t, "go.mod")
+	version := find(t, makefile, `(?m)^CADDY_VERSION\s*:= (\S+)`)
+	if got := find(t, mod, `github\.com/caddyserver/caddy/v2 (\S+)`); got != version {
+		t.Errorf("go.mod has Caddy %s, and the Makefile builds %s", got, version)
+	}
+	with := find(t, makefile, `--with (\S+);`)
+	for _, want := range []string{
+		"xcaddy build " + version + " --with " + with,
+		"xcaddy build " + version + " --with " + strings.TrimSuffix(with, "@v0.0.0=."),
+	} {
+		if !slices.Contains(slices.Collect(strings.Lines(page)), want+"\n") {
+			t.Errorf("README.md has no line %q", want)
+		}
+	}
+	goVersion := find(t, mod, `(?m)^go (\d+\.\d+)`)
+	needs := "Caddy " + version + " or newer and Go " + goVersion
+	if !strings.Contains(strings.Join(strings.Fields(page), " "), needs) {
+		t.Errorf("README.md does not say that it needs %s", needs)
+	}
+}
+
+// find returns what the group of a pattern matches first.
+func find(t *testing.T, text, pattern string) string {
+	t.Helper()
+	m := regexp.MustCompile(pattern).FindStringSubmatch(text)
+	if m == nil {
+		t.Fatalf("nothing matches %s", pattern)
+	}
+	return m[1]
+}
+
+// TestReadmeQuickstart does what the page's first minute is: it runs the example, and both calls
+// get the answers that the page prints.
 func TestReadmeQuickstart(t *testing.T) {
-	blocks := fences(t, "sh")
+	blocks := fences(t, "README.md", "sh")
 	const command = "go run ./cmd/caddy run --config "
 	var example string
 	var calls []string
@@ -46,7 +74,7 @@ func TestReadmeQuickstart(t *testing.T) {
 			}
 		}
 	}
-	answers := strings.Split(strings.TrimSpace(fences(t, "text")[0]), "\n")
+	answers := strings.Split(strings.TrimSpace(fences(t, "README.md", "text")[0]), "\n")
 	if example == "" || len(calls) != 2 || len(answers) != 2 {
 		t.Fatalf("README.md shows %q, %q, %q", example, calls, answers)
 	}
@@ -73,65 +101,15 @@ func TestReadmeQuickstart(t *testing.T) {
 	}
 }
 
-// TestReadmeBlocks adapts every Caddyfile of the page and parses every piece of JSON.
-func TestReadmeBlocks(t *testing.T) {
-	for _, block := range fences(t, "caddyfile") {
-		if got := adapted(t, block); !strings.HasPrefix(got, "{") {
-			t.Errorf("%s\ndoes not adapt: %s", block, got)
-		}
+// TestReadmeSyntax: the front page and the reference show one and the same syntax.
+func TestReadmeSyntax(t *testing.T) {
+	block := find(t, read(t, "README.md"), "(?s)```\n(authenticated_api .*?)```")
+	if !strings.Contains(read(t, "docs/options.md"), "```\n"+block+"```\n") {
+		t.Error("docs/options.md has another syntax than README.md")
 	}
-	for _, block := range fences(t, "json") {
-		if !json.Valid([]byte(block)) {
-			t.Errorf("not JSON:\n%s", block)
-		}
-	}
-}
-
-// TestReadmeJSON holds the two handlers that the page shows as JSON against those of its smallest Caddyfile.
-func TestReadmeJSON(t *testing.T) {
-	var shown []map[string]any
-	blocks := fences(t, "json")
-	if err := json.Unmarshal([]byte(blocks[len(blocks)-1]), &shown); err != nil {
-		t.Fatal(err)
-	}
-	var config struct {
-		Apps struct {
-			HTTP struct {
-				Servers map[string]struct {
-					Routes []struct {
-						Handle []map[string]any `json:"handle"`
-					} `json:"routes"`
-				} `json:"servers"`
-			} `json:"http"`
-		} `json:"apps"`
-	}
-	if err := json.Unmarshal([]byte(adapted(t, fences(t, "caddyfile")[0])), &config); err != nil {
-		t.Fatal(err)
-	}
-	got, err := json.Marshal(config.Apps.HTTP.Servers["srv0"].Routes[0].Handle)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want, err := json.Marshal(shown)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != string(want) {
-		t.Errorf("the smallest Caddyfile adapts to\n%s\nREADME.md shows\n%s", got, want)
-	}
-}
-
-// TestReadmeOptions looks for every word of the directive in the page's table of options.
-func TestReadmeOptions(t *testing.T) {
-	page := read(t, "README.md")
-	_, err := rig.Adapt(":1 {\nauthenticated_api https://api.example.com {\nno_such_word\n}\n}")
-	_, words, found := strings.Cut(err.Error(), "there are ")
-	if !found {
-		t.Fatalf("the error %q does not list the words", err)
-	}
-	for word := range strings.SplitSeq(words, ", ") {
-		if !strings.Contains(page, "\n| `"+word+"` |") {
-			t.Errorf("README.md has no row for %s", word)
+	for word := range optionsOf(t, ":1 {\nauthenticated_api https://api.example.com {\nno_such_word\n}\n}") {
+		if !strings.Contains(block, "\n\t"+word+" ") {
+			t.Errorf("the syntax lacks %s", word)
 		}
 	}
 }

@@ -14,17 +14,18 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 )
 
-// refusalInterval is the least time between two lines of the log that tell of refusals of one datasource.
+// refusalInterval is the least time between two lines of the log that tell of refusals of one
+// datasource.
 const refusalInterval = time.Minute
 
-// refusalTrace has the log told that an API refuses the credential. Callers get the API's own answer, and
-// nothing else would show the operator of the gateway why.
+// refusalTrace has the log told that an API refuses the credential. Callers get the API's own
+// answer, so nothing else would show the operator of the gateway why.
 type refusalTrace struct {
 	told  atomic.Int64 // when, in Unix nanoseconds
-	since atomic.Int64 // how many have come that were not told of
+	since atomic.Int64 // how many refusals have come since that were not told of
 }
 
-// due reports whether a refusal is to be told of, and how many have come before it that were not.
+// due reports whether a refusal is to be told of, and how many refusals before it were not.
 func (r *refusalTrace) due(now time.Time) (before int64, due bool) {
 	last := r.told.Load()
 	if last != 0 && now.Sub(time.Unix(0, last)) < refusalInterval || !r.told.CompareAndSwap(last, now.UnixNano()) {
@@ -34,8 +35,9 @@ func (r *refusalTrace) due(now time.Time) (before int64, due bool) {
 	return r.since.Swap(0), true
 }
 
-// tellRefusal tells the log of an answer by which an API refuses the credential, or looks as if it did.
-// refused says that refresh_on has its status. It is called with what the API has sent.
+// tellRefusal tells the log of an answer by which an API refuses the credential, or seems to.
+// refused says that refresh_on has the status of the answer. h is the header as the API has sent
+// it.
 func (ds *datasource) tellRefusal(logger *zap.Logger, status int, h http.Header, refused bool) {
 	if !refused && status != http.StatusUnauthorized && !refusesToken(status, h) || ds.carriesNothing() {
 		return
@@ -55,7 +57,8 @@ func (ds *datasource) carriesNothing() bool {
 	return ds.method.Placement() == auth.Placement{} && ds.signer == nil
 }
 
-// refusesToken reports whether an answer says that a token is of no use (RFC 6750 §3.1), whatever its status.
+// refusesToken reports whether an answer says that a token is not valid (RFC 6750 §3.1), whatever
+// the status.
 func refusesToken(status int, h http.Header) bool {
 	if status < 400 || status > 499 {
 		return false

@@ -13,14 +13,14 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 )
 
-// replay handles a refusal: it has the credential that was sent refreshed and sends the request
-// again. Where either is impossible, the refusal passes. sent is what was refused; what the
-// returned response answers is returned too.
+// replay handles a refusal: it has the credential refreshed that was refused, and sends the
+// request again. If either is impossible, the refusal passes. sent is the request that was
+// refused. replay returns a response and the request that it answers.
 func (t *Transport) replay(
 	req *http.Request, x *exchange, body body, refusal *http.Response, sent *sentRequest,
 ) (*http.Response, *sentRequest, error) {
 	if t.window == 0 || !body.replayable() || maybeDone(req, x.ds, refusal, sent) {
-		// The next request shall be served.
+		// This request cannot be sent again, but the next request shall be served.
 		x.renewal(req.Context(), t.logger)()
 		return refusal, sent, nil
 	}
@@ -49,8 +49,7 @@ func (t *Transport) replay(
 	return res, resent, err
 }
 
-// resend sends a request again. Where it cannot be signed, the answer that it had, which answers
-// sent, passes.
+// resend sends a request again. If it cannot be signed, answer passes, which answers sent.
 func (t *Transport) resend(
 	req *http.Request, x *exchange, body body, again io.ReadCloser, credential *auth.Credential, answer *http.Response, sent *sentRequest,
 ) (*http.Response, *sentRequest, error) {
@@ -72,9 +71,10 @@ func (t *Transport) resend(
 	return res, resent, err
 }
 
-// maybeDone reports whether an answer that counts as a refusal may be that to a request which was carried out: 301, 302 and 303
-// are what a server says to a POST that has succeeded (RFC 9110 §15.4.4), and a second one would do it twice. Whoever is sent to
-// another host is sent to a login page; what that is goes by all names of the API, which is rarely called by the address that was
+// maybeDone reports whether an answer that counts as a refusal may answer a request that was
+// carried out: a server answers a POST that has succeeded with 301, 302 or 303 (RFC 9110 §15.4.4),
+// and a second POST would do it twice. A redirect to another host leads to a login page. All names
+// of the API count as the same host, because the API rarely calls itself by the address that was
 // dialled.
 func maybeDone(req *http.Request, ds *datasource, refusal *http.Response, sent *sentRequest) bool {
 	switch refusal.StatusCode {
@@ -91,13 +91,14 @@ func maybeDone(req *http.Request, ds *datasource, refusal *http.Response, sent *
 }
 
 const (
-	// drainLimit is how much of a refusal is read so that its connection can be used again, and drainTime how long.
+	// drainLimit is how much of a refusal is read so that its connection can be used again, and
+	// drainTime how long.
 	drainLimit = 4 << 10
 	drainTime  = 50 * time.Millisecond
 )
 
-// drain reads the rest of a refusal, so that its connection can be used for the request that follows. An API that does not
-// end it must not keep the caller waiting.
+// drain reads the rest of a refusal, so that its connection can be used for the request that
+// follows. An API that does not end its answer must not keep the caller waiting.
 func drain(body io.ReadCloser) {
 	done := make(chan struct{})
 	go func() {

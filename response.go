@@ -11,9 +11,9 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/link"
 )
 
-// cleanHeader removes from the header fields of a response what must not reach the caller, and maps its links to the
-// gateway. req is the request as the transport has got it, nil if the transport is none of ours, and caller the one that the
-// handler has got.
+// cleanHeader removes from the header fields of a response what must not reach the caller, and
+// maps its links to the gateway. req is the request that the transport has got, nil if the
+// transport is not ours. caller is the request that the handler has got.
 func (ds *datasource) cleanHeader(h http.Header, req, caller *http.Request, sent *sentRequest) {
 	ds.response.Header(h)
 	if link.HasLinks(h) {
@@ -22,7 +22,8 @@ func (ds *datasource) cleanHeader(h http.Header, req, caller *http.Request, sent
 	ds.response.Secrets(h, &sent.Sent)
 }
 
-// cleanResponse is cleanHeader for a response and for its trailers, which are known when its body ends.
+// cleanResponse is cleanHeader for a response and for its trailers, which are known when its body
+// ends.
 func (ds *datasource) cleanResponse(res *http.Response, req, caller *http.Request, sent *sentRequest) {
 	ds.cleanHeader(res.Header, req, caller, sent)
 	if ds.perUser() {
@@ -40,7 +41,7 @@ type responseBody struct {
 	io.ReadCloser
 	cleaner *clean.Responses
 	res     *http.Response
-	sent    clean.Sent // a copy: the exchange may be over
+	sent    clean.Sent // a copy, since the exchange may have ended
 }
 
 // Read implements io.Reader.

@@ -20,7 +20,8 @@ import (
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	x := exchangeOf(req)
 	if x == nil {
-		// Only what a server has received has variables; the server itself is in the context of health checks too.
+		// Only what a server has received has variables; the server itself is in the context of
+		// health checks too.
 		if req.Context().Value(caddyhttp.VarsCtxKey) == nil {
 			return t.healthCheck(req)
 		}
@@ -42,9 +43,10 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return t.send(req, x)
 }
 
-// send sends the request, and once more if the credential was refused and a fresh one can be had.
+// send sends the request, and once more if the credential was refused and a fresh credential can
+// be had.
 func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error) {
-	itself := x.ds.isItself(x.caller, req.URL) // which can be sent again for another reason, see turn
+	itself := x.ds.isItself(x.caller, req.URL) // it may have to be sent again, see turn
 	body := newBody(req, x.caller, x.ds, t.window, itself)
 	out, sent, err := t.outgoing(req, x, x.credential)
 	if err != nil {
@@ -72,8 +74,9 @@ func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error)
 	return res, err
 }
 
-// tell writes the URL that an attempt goes to into the debug log: the proxy's own log has the one before it was joined to the base
-// URL. Its query is left out, since the credential and other secrets may be there.
+// tell writes the URL that an attempt goes to into the debug log: the proxy's own log has the URL
+// before it was joined to the base URL. The query is left out, since the credential and other
+// secrets may be there.
 func (t *Transport) tell(x *exchange, out *http.Request) {
 	if c := t.logger.Check(zapcore.DebugLevel, "sending a request"); c != nil {
 		u := *out.URL
@@ -83,19 +86,21 @@ func (t *Transport) tell(x *exchange, out *http.Request) {
 	}
 }
 
-// unsigned answers in the place of the API.
+// unsigned answers a request that could not be signed.
 func (t *Transport) unsigned(req *http.Request, ds *datasource, err error) *http.Response {
 	return ds.unsigned(t.logger, err).Response(req, ds.name)
 }
 
-// outgoing returns a clone of req, with its body still, that carries all that the exchange says. req itself stays as it
-// is: the proxy logs it, and its attempts share one header map.
+// outgoing returns a clone of req, which has the body of req still, that carries all that the
+// exchange says. req itself stays as it is: the proxy logs it, and its attempts share one header
+// map.
 func (t *Transport) outgoing(req *http.Request, x *exchange, credential *auth.Credential) (*http.Request, *sentRequest, error) {
 	target := req.URL
 	if t.rewrites {
 		if query := x.ds.cleaner.Query(target.RawQuery); query != target.RawQuery {
 			u := *target
-			u.RawQuery = query // a {query} in the rewrite is the original request's
+			// A {query} in the rewrite has brought back what the handler removed.
+			u.RawQuery = query
 			target = &u
 		}
 	}
@@ -119,8 +124,8 @@ func (t *Transport) outgoing(req *http.Request, x *exchange, credential *auth.Cr
 	return out, sent, nil
 }
 
-// copyHeader copies the header fields without what is withheld from the API, but for what the operator has set. Among the
-// former is what the proxy has added about itself and the client.
+// copyHeader copies the header fields without what is withheld from the API, such as what the
+// proxy has added about itself and the client. What the operator has set stays.
 func (t *Transport) copyHeader(out, in http.Header, ds *datasource) {
 	for name, values := range in {
 		if ds.cleaner.Drops(name) {

@@ -27,40 +27,46 @@ const (
 	// defaultReplay is how much of a request's body is kept, in bytes.
 	defaultReplay = 64 << 10
 
-	// defaultIdleConns replaces Caddy's 32 for each host: with more callers than that at once every further request
-	// would dial, at 1.3 to 1.45 times the CPU time for 256 callers.
+	// defaultIdleConns replaces Caddy's 32 for each host. With more concurrent callers than idle
+	// connections every further request would dial, at 1.3 to 1.45 times the CPU time for 256
+	// callers.
 	defaultIdleConns = 512
 )
 
-// Transport is the transport `http` of `reverse_proxy`, with all its options, that puts the credential of the
-// `authenticated_api` handler in front of the proxy on a clone of each outgoing request, in the last step before the
-// request is sent. When the API refuses a credential it gets a fresh one and sends the request once more.
+// Transport is the transport `http` of `reverse_proxy`, with all its options, that puts the
+// credential of the `authenticated_api` handler in front of the proxy on a clone of each outgoing
+// request, in the last step before the request is sent. When the API refuses a credential it gets
+// a fresh one and sends the request once more.
 //
-// A request of a client that has not passed such a handler is never sent. Active health checks carry the credential that
-// the datasource holds at the time, if any.
+// A request of a client that has not passed such a handler is never sent. Active health checks
+// carry the credential that the datasource holds at the time, if any.
 type Transport struct {
 	*reverseproxy.HTTPTransport
 
-	// The name of the datasource whose requests go through this transport. Others are refused. Default: any.
+	// The name of the datasource whose requests go through this transport. Others are refused.
+	// Default: any.
 	Datasource string `json:"datasource,omitempty"`
 
-	// Certificates to trust for this API, in the place of the system's: the path of a PEM file, or the text of one.
-	// Global placeholders are resolved when the configuration loads. A PEM that also holds a private key is presented
-	// as client certificate too. Default: the system's roots.
+	// Certificates to trust for this API, in the place of the system's: the path of a PEM file, or
+	// the text of one. Global placeholders are resolved when the configuration loads. A PEM that
+	// also holds a private key is presented as client certificate too. Default: the system's
+	// roots.
 	SelfSignedCert string `json:"self_signed_cert,omitempty"`
 
-	// How many bytes of a request's body are kept while it streams, so that the request can be sent again when its
-	// credential is refused, or on another connection when the API says that it has not taken it from this one (the end
-	// of an HTTP/2 connection). `0` turns this off. Default: `65536`.
+	// How many bytes of a request's body are kept while it streams, so that the request can be
+	// sent again when its credential is refused, or on another connection when the API says that
+	// it has not taken it from this one (the end of an HTTP/2 connection). `0` turns this off.
+	// Default: `65536`.
 	Replay *int64 `json:"replay,omitempty"`
 
-	// The statuses by which the API refuses a credential: those of errors, and redirects (`301`, `302`, `303`, `307`, `308`) of an
-	// API that sends who is not signed in to a login page. gRPC's `UNAUTHENTICATED` counts as 401, its `PERMISSION_DENIED`
-	// as 403. Default: `401`.
+	// The statuses by which the API refuses a credential: those of errors, and redirects (`301`,
+	// `302`, `303`, `307`, `308`) of an API that sends who is not signed in to a login page.
+	// gRPC's `UNAUTHENTICATED` counts as 401, its `PERMISSION_DENIED` as 403. Default: `401`.
 	RefreshOn []int `json:"refresh_on,omitempty"`
 
-	// The address of Caddy's admin endpoint, which is never dialled, besides the one that the configuration has. Global
-	// placeholders are resolved when the configuration loads. In a Caddyfile it is taken from the global option `admin`.
+	// The address of Caddy's admin endpoint, which is never dialled, besides the one that the
+	// configuration has. Global placeholders are resolved when the configuration loads. In a
+	// Caddyfile it is taken from the global option `admin`.
 	AdminAddress string `json:"admin_address,omitempty"`
 
 	bound    *datasource // of active health checks; nil where none is named
@@ -102,9 +108,9 @@ func (t *Transport) check() error {
 // refusals is what refresh_on takes.
 const refusals = "write numbers from 400 to 599, or 301, 302, 303, 307, 308 for an API that redirects to a login page"
 
-// isRefusal reports whether a status can say that a credential was refused. An API may answer with an
-// error, or redirect to a login page. Other answers of 3xx are none of both: 304 is of a cache, and 300
-// a choice.
+// isRefusal reports whether a status can say that a credential was refused. An API may answer with
+// an error, or redirect to a login page. Other answers of 3xx are neither: 304 belongs to a cache,
+// and 300 is a choice.
 func isRefusal(status int) bool {
 	switch status {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
@@ -134,7 +140,8 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 		t.KeepAlive.MaxIdleConnsPerHost = defaultIdleConns
 	}
 	if t.Compression == nil {
-		// What a client did not ask for is not asked of the API: Go's client would add Accept-Encoding, and decode.
+		// What a client did not ask for is not asked of the API: Go's client would add
+		// Accept-Encoding, and decode.
 		t.Compression = new(bool)
 	}
 	proxy := proxyOf(ctx)
@@ -159,7 +166,8 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if t.onlyHTTP3() && t.TLS != nil && t.TLS.ServerName == "" {
-		t.TLS.ServerName = "{" + serverNameKey + "}" // what is dialled is an address, see roundTrip
+		// What is dialled is an address, see roundTrip.
+		t.TLS.ServerName = "{" + serverNameKey + "}"
 	}
 	if err := t.HTTPTransport.Provision(ctx); err != nil {
 		return err
@@ -190,9 +198,10 @@ func (t *Transport) bind(app *App) error {
 	return nil
 }
 
-// refuseInClear answers a request that would carry the credential without TLS to an API whose base URL is https, or returns nil.
-// It holds for requests and for health checks alike, and goes by what HTTPTransport.SetScheme will make of this request: a
-// health check has got its scheme already, by the port of the upstream, which need not be the port that is dialled.
+// refuseInClear answers a request that would carry the credential without TLS to an API whose base
+// URL is https, or returns nil. It holds for requests and for health checks alike, and goes by
+// what HTTPTransport.SetScheme will make of the request. A health check has its scheme already,
+// from the port of the upstream, which need not be the port that is dialled.
 func (t *Transport) refuseInClear(req *http.Request, ds *datasource) *http.Response {
 	if !ds.demandsTLS() {
 		return nil
@@ -211,11 +220,12 @@ func (t *Transport) refuseInClear(req *http.Request, ds *datasource) *http.Respo
 
 func (t *Transport) onlyHTTP3() bool { return slices.Equal(t.Versions, []string{"3"}) }
 
-// serverNameKey is the placeholder of the name that the certificate of a server over HTTP/3 must have.
+// serverNameKey is the placeholder of the name that the certificate of a server over HTTP/3 must
+// have.
 const serverNameKey = "http.authenticated_api.server_name"
 
-// roundTrip sends a request with the embedded transport. Over HTTP/3 that dials for itself, so it is given an address to
-// dial in the place of a name.
+// roundTrip sends a request with the embedded transport. Over HTTP/3 that transport dials for
+// itself, so it is given an address to dial in the place of a name.
 func (t *Transport) roundTrip(out *http.Request) (*http.Response, error) {
 	if t.onlyHTTP3() {
 		addrs, err := t.guard.Resolve(out.Context(), "udp", out.URL.Host)
@@ -229,20 +239,22 @@ func (t *Transport) roundTrip(out *http.Request) (*http.Response, error) {
 		u.Host = addrs[0].String()
 		out.URL = &u
 		if !*t.Compression && len(out.Header["Accept-Encoding"]) == 0 {
-			out.Header.Set("Accept-Encoding", "identity") // that client has no other way to be kept from asking for gzip
+			// Nothing else keeps that client from asking for gzip.
+			out.Header.Set("Accept-Encoding", "identity")
 		}
 	}
 	peer.GuardLog()
 	res, err := t.HTTPTransport.RoundTrip(out)
 	if err == nil && peer.Switched(out, res) {
-		_ = res.Body.Close() // a health check would read it without end, and a client get an empty 200
+		// A health check would read it without end, and a client would get an empty 200.
+		_ = res.Body.Close()
 		return nil, peer.ErrSwitched
 	}
 	return res, quiet(err)
 }
 
-// RequestHeaderOps implements reverseproxy.RequestHeaderOpsTransport. With a base URL the transport sets Host itself,
-// which saves the proxy a copy of all header fields.
+// RequestHeaderOps implements reverseproxy.RequestHeaderOpsTransport. With a base URL the
+// transport sets Host itself, which saves the proxy a copy of all header fields.
 func (t *Transport) RequestHeaderOps() *headers.HeaderOps {
 	if t.bound != nil && t.bound.host() != "" {
 		return nil

@@ -12,7 +12,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 )
 
-// isItself reports whether a request is one for the base URL itself.
+// isItself reports whether a request is for the base URL itself.
 func (ds *datasource) isItself(caller *http.Request, current *url.URL) bool {
 	if current.Path != "/" && current.Path != "" || ds.base == nil || !ds.base.HasPath() {
 		return false
@@ -32,9 +32,9 @@ func (x *exchange) join(current *url.URL) *url.URL {
 	return x.ds.base.Join(current)
 }
 
-// turn looks at a redirect that would lead the caller to the URL that it has asked for, for ever. No
-// such redirect passes. Where the API wants its base URL with a slash at the end, or without, it is
-// asked so; else the answer says what is wrong.
+// turn looks at a redirect that would lead the caller to the URL that it has asked for, for ever.
+// No such redirect passes. If the API wants its base URL with a slash at the end, or without, the
+// request is sent again so. Otherwise the answer says what is wrong.
 func (t *Transport) turn(
 	req *http.Request, x *exchange, body body, res *http.Response, sent *sentRequest,
 ) (*http.Response, *sentRequest, error) {
@@ -72,10 +72,11 @@ func (t *Transport) turn(
 	return problem.Redirect.Response(req, x.ds.name), sent, nil
 }
 
-// mayBeAnswer reports whether a redirect may be the answer to a request that was carried out, so that what follows is a GET and
-// to send the request again would do it twice. A 303 says so (RFC 9110 §15.4.4), and a 302 does wherever a form was sent, if
-// the method is one that changes anything. A 301 says that the URL is wrong, which a server finds out before it does anything.
-// What is no redirect at all, though a Location is in it, is an answer (300, 304).
+// mayBeAnswer reports whether a redirect may answer a request that was carried out. Then what
+// follows is a GET, and to send the request again would do it twice. A 303 says so (RFC 9110
+// §15.4.4), and a 302 does wherever a form was sent, if the method changes anything. A 301 says
+// that the URL is wrong, which a server finds out before it does anything. A status that is no
+// redirect at all is an answer, even with a Location (300, 304).
 func mayBeAnswer(method string, status int) bool {
 	switch status {
 	case http.StatusMovedPermanently, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
@@ -99,8 +100,8 @@ func isSafe(method string) bool {
 	}
 }
 
-// warnTurn logs, now and then, what to change in the base URL. Of the location it tells no more than
-// the scheme and the host: the rest may show the credential.
+// warnTurn logs, now and then, what to change in the base URL. It logs only the scheme and the
+// host of the location, since the rest may show the credential.
 func (t *Transport) warnTurn(ds *datasource, location, message string) {
 	if !ds.turned.due() {
 		return

@@ -21,9 +21,10 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// unreachable deals with the error of the proxy that there is no answer of the API: it is logged with what can be done about it, and
-// the caller gets a problem in the place of an empty 502. Error routes that the site has for it, or that `errors caddy` asks for, come
-// first, as with any proxy. Other errors are returned as they are.
+// unreachable deals with the proxy's error that there is no answer of the API. It logs the error
+// with what can be done about it, and the caller gets a problem in the place of an empty 502.
+// Error routes of the site for it, or those that `errors caddy` asks for, come first, as with any
+// proxy. Other errors are returned as they are.
 func (h *Handler) unreachable(w http.ResponseWriter, r *http.Request, x *exchange, err error) error {
 	e, ok := errors.AsType[caddyhttp.HandlerError](err)
 	if !ok || !x.noAnswer(e) {
@@ -43,8 +44,8 @@ func (h *Handler) unreachable(w http.ResponseWriter, r *http.Request, x *exchang
 // errNoUpstreams is what Caddy's proxy says when all its upstreams are taken to be down.
 const errNoUpstreams = "no upstreams available"
 
-// noAnswer reports whether an error of the proxy is that the API has not answered: the transport's own error, or that all upstreams
-// are taken to be down already.
+// noAnswer reports whether an error of the proxy is that the API has not answered: it is the
+// transport's own error, or all upstreams are taken to be down already.
 func (x *exchange) noAnswer(e caddyhttp.HandlerError) bool {
 	switch e.StatusCode {
 	case http.StatusBadGateway, http.StatusGatewayTimeout:
@@ -79,14 +80,15 @@ func is[T error](err error) bool {
 	return ok
 }
 
-// as goes by the text too: Caddy's dialer wraps its errors in one that does not tell its cause.
+// as matches an error by its text too: Caddy's dialer wraps errors in a type that does not tell
+// its cause.
 func as(target error) func(error) bool {
 	return func(err error) bool {
 		return errors.Is(err, target) || strings.HasSuffix(err.Error(), ": "+target.Error())
 	}
 }
 
-// phrases are the same for errors of which net/http and crypto/tls export no more than the text.
+// phrases are the same for errors of which net/http and crypto/tls export only the text.
 var phrases = []struct{ part, remedy string }{
 	{errNoUpstreams, "all upstreams are taken to be down, by health checks or fail_duration; the log says why since when"},
 	{"remote error: tls: unrecognized name", "the API does not know the name that it was asked for in the TLS handshake; set tls_server_name"},

@@ -22,8 +22,8 @@ import (
 //
 // The rule: whatever a request carries may come from a file, and an API that refuses the request
 // does not say what it has refused. APIs that want two secrets at once have one in auth and one in
-// header. So all files are read again together, those of auth, header, query and signature, and
-// the request is sent again if any has changed. No request that is not refused looks at a file.
+// header. So all files of auth, header, query and signature are read again together, and the
+// request is sent again if any file has changed. Only a request that is refused has files read.
 type values struct {
 	headers *edit.Header
 	query   *edit.Query
@@ -74,14 +74,14 @@ func (ds *datasource) loadValues(ctx caddy.Context, d *Datasource) error {
 	return nil
 }
 
-// renewable reports whether anything of what requests carry can change. It is constant.
+// renewable reports whether anything that requests carry can change. It is constant.
 func (ds *datasource) renewable() bool {
 	return ds.method.Renewable() || ds.load != nil || ds.renewer != nil
 }
 
-// renew is called when the API has refused a request that carried both. It returns newer ones, or
-// those themselves where there is nothing newer. What cannot be renewed stays in use, and is no
-// reason to do without the rest.
+// renew is called when the API has refused a request that carried refused and sent. It returns
+// newer ones, or refused and sent themselves if there is nothing newer. What cannot be renewed
+// stays in use, and the rest is renewed nevertheless.
 func (ds *datasource) renew(
 	ctx context.Context, source auth.Source, refused *auth.Credential, sent *values,
 ) (*auth.Credential, *values, error) {
@@ -97,7 +97,7 @@ func (ds *datasource) renew(
 }
 
 // reread reads the files of header, query and signature again, unless another request has done so
-// since the one that carried sent.
+// since the request that carried sent.
 func (ds *datasource) reread(sent *values) (*values, error) {
 	if ds.load == nil && ds.renewer == nil {
 		return sent, nil
@@ -135,8 +135,8 @@ func (ds *datasource) reread(sent *values) (*values, error) {
 	return &next, err
 }
 
-// renewal returns a function that renews what a request has carried behind the back of that request,
-// whose answer must not wait for it: the next one shall be served.
+// renewal returns a function that renews, in the background, what a request has carried. The
+// answer to that request does not wait for it: the next request shall be served.
 func (x *exchange) renewal(ctx context.Context, logger *zap.Logger) func() {
 	ds, source, refused, sent := x.ds, x.source, x.credential, x.values
 	return func() {

@@ -3,10 +3,6 @@
 package authenticatedapi_test
 
 import (
-	"encoding/json"
-	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -289,142 +285,20 @@ http://GATEWAY {
 	}
 }
 
-// TestProblems has the answers of the gateway itself.
-func TestProblems(t *testing.T) {
+// TestQueryAfterRewrite: {query} in the proxy's rewrite is the query of the original request.
+func TestQueryAfterRewrite(t *testing.T) {
 	api := rig.NewAPI(t, nil)
-	block := "http://GATEWAY {\nauthenticated_api http://" + api.Addr + " {\nname crm\nauth bearer t\nERRORS\n}\n" +
-		"handle_errors {\nrespond \"route {err.status_code} {http.authenticated_api.datasource} {http.authenticated_api.error_code}\"\n}\n}"
-	for _, test := range []struct {
-		method, target, header string
-		status                 int
-		code                   string
-	}{
-		{"GET", "/../x", "", 400, "bad-path"},
-		{"TRACE", "/", "", 405, "method-not-allowed"},
-		{"CONNECT", "GATEWAY", "", 405, "method-not-allowed"},
-		{"POST", "/", "Origin: https://evil.example\r\n", 403, "cross-origin"},
-	} {
-		t.Run(test.code+" "+test.method, func(t *testing.T) {
-			gateway := rig.Start(t, strings.Replace(block, "ERRORS", "", 1))
-			res := rig.Do(t, gateway, test.method, strings.Replace(test.target, "GATEWAY", gateway, 1), test.header, "")
-			var problem struct {
-				Type, Title, Detail, Datasource string
-				Status                          int
-			}
-			if err := json.Unmarshal([]byte(res.Text), &problem); err != nil {
-				t.Fatalf("%d %v: %v in %q", res.StatusCode, res.Header, err, res.Text)
-			}
-			if res.StatusCode != test.status || problem.Status != test.status || problem.Type != "urn:authenticated-api:"+test.code ||
-				problem.Title == "" || problem.Detail == "" || problem.Datasource != "crm" {
-				t.Errorf("the client got %d %s", res.StatusCode, res.Text)
-			}
-			if res.Header.Get("Content-Type") != "application/problem+json" || res.Header.Get("Cache-Control") != "no-store" {
-				t.Errorf("header %v", res.Header)
-			}
-			if (test.status == 405) != (res.Header.Get("Allow") != "") {
-				t.Errorf("Allow is %q", res.Header.Get("Allow"))
-			}
-
-			gateway = rig.Start(t, strings.Replace(block, "ERRORS", "errors caddy", 1))
-			res = rig.Do(t, gateway, test.method, strings.Replace(test.target, "GATEWAY", gateway, 1), test.header, "")
-			if want := fmt.Sprintf("route %d crm %s", test.status, test.code); res.Text != want {
-				t.Errorf("the error route answered %q, want %q", res.Text, want)
-			}
-		})
-	}
-	if got := api.Requests(); len(got) > 0 {
+	gateway := rig.Start(t, "http://GATEWAY {\nauthenticated_api http://"+api.Addr+" {\nquery -debug\nauth api_key a+b k {\nin query\n}\nrewrite /x?{query}\n}\n}")
+	rig.Get(t, gateway, "/?debug=1&a%2Bb=evil&c=d", "")
+	if got := one(t, api); !strings.HasPrefix(got, "GET /x?a%2Bb=k&c=d HTTP/1.1\r\n") {
 		t.Errorf("the API got %q", got)
 	}
 }
 
-// TestFailClosed has proxies with our transport that no handler of ours is in front of, or one of another datasource:
-// the API gets nothing.
-func TestFailClosed(t *testing.T) {
+// TestHeaderUpAdd: what header_up adds to a field that is withheld arrives, and what the proxy or the client has put there does not.
+func TestHeaderUpAdd(t *testing.T) {
 	api := rig.NewAPI(t, nil)
-	for name, caddyfile := range map[string]string{
-		"no handler":    "reverse_proxy http://" + api.Addr + " {\ntransport authenticated_api\n}",
-		"another route": "authenticated_api /crm/* {\nauth bearer t\n}\nreverse_proxy http://" + api.Addr + " {\ntransport authenticated_api\n}",
-		"error route": "authenticated_api http://127.0.0.1:1 {\nauth bearer t\n}\nhandle_errors {\nreverse_proxy http://" + api.Addr +
-			" {\ntransport authenticated_api\n}\n}",
-		"another datasource": "authenticated_api /other/* {\nname crm\n}\nauthenticated_api {\nname other\nauth bearer t\n}\nreverse_proxy http://" +
-			api.Addr + " {\ntransport authenticated_api {\ndatasource crm\n}\n}",
-	} {
-		t.Run(name, func(t *testing.T) {
-			gateway := rig.Start(t, "http://GATEWAY {\n"+caddyfile+"\n}")
-			res := rig.Get(t, gateway, "/", "")
-			if res.StatusCode != 502 || !strings.Contains(res.Text, "no-session") {
-				t.Errorf("the client got %d %s", res.StatusCode, res.Text)
-			}
-			if got := api.Requests(); len(got) > 0 {
-				t.Errorf("the API got %q", got)
-			}
-		})
-	}
-}
-
-// TestConfigErrors has what can be known only when a configuration is loaded. No message shows a secret.
-func TestConfigErrors(t *testing.T) {
-	t.Setenv("TEST_EMPTY", "")
-	t.Setenv("TEST_CRLF", "hunter2\r\nX-Evil: 1")
-	t.Setenv("TEST_BLANK", " hunter2")
-	t.Setenv("TEST_SHORT", "hunter2")
-	empty := filepath.Join(t.TempDir(), "empty")
-	if err := os.WriteFile(empty, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for name, test := range map[string]struct {
-		block string
-		want  []string
-	}{
-		"unset":              {"auth bearer {env.TEST_UNSET_SURELY}", []string{"auth bearer: token", "{env.TEST_UNSET_SURELY} is not set"}},
-		"empty":              {"auth bearer {env.TEST_EMPTY}", []string{"auth bearer: token", "not set, or empty"}},
-		"password":           {"auth basic ann {env.TEST_EMPTY}", []string{"auth basic: password", "not set, or empty"}},
-		"no file":            {"auth bearer {file./no/such/file}", []string{"auth bearer: token", "{file./no/such/file}: no such file or directory"}},
-		"a folder":           {"auth bearer {file." + filepath.Dir(empty) + "}", []string{"auth bearer: token", "is a directory"}},
-		"no folder":          {"header X-A {file." + empty + "/x}", []string{"header X-A", "not a directory"}},
-		"relative":           {"auth bearer {file.secrets/token}", []string{"auth bearer: token", "no such file or directory", "the path must be absolute"}},
-		"dots":               {"auth bearer {file../secrets/token}", []string{"auth bearer: token", "no such file or directory", "the path must be absolute"}},
-		"empty file":         {"auth api_key X-Key {file." + empty + "}", []string{"auth api_key: value", "the file is empty"}},
-		"line break":         {"auth bearer {env.TEST_CRLF}", []string{"auth bearer: token", "control character"}},
-		"blank":              {"auth bearer {env.TEST_BLANK}", []string{"auth bearer: token", "blank"}},
-		"colon":              {"auth basic hunter2:x y", []string{"auth basic: username", "colon"}},
-		"short secret":       {"signature {env.TEST_SHORT}", []string{"signature: secret", "7 bytes", "32", "openssl rand"}},
-		"key file":           {"signature {\nkey_file /no/such/file\n}", []string{"signature: key_file", "no such file"}},
-		"file shorthand":     {"auth bearer {file.token}", []string{"auth bearer: token", "absolute path"}},
-		"request":            {"auth bearer {http.request.header.X}", []string{"auth bearer: token", "belongs to a request"}},
-		"unknown":            {"auth bearer {no.such.hunter2}", []string{"auth bearer: token", "no placeholder"}},
-		"braces":             {"auth bearer \"hunter2{x}\"", []string{"auth bearer: token", `\{`}},
-		"header, unset":      {"header X-A {env.TEST_UNSET_SURELY}", []string{"header X-A", "{env.TEST_UNSET_SURELY} is not set"}},
-		"certificate":        {"self_signed_cert /no/such/file", []string{"self_signed_cert", "no such file", "openssl req"}},
-		"empty certificate":  {"self_signed_cert " + empty, []string{"self_signed_cert", "no certificate", "openssl req"}},
-		"sealed, damaged":    {"auth bearer sealed:v1:hunter2", []string{"auth bearer: token", "sealed"}},
-		"placeholder in key": {"signature {http.request.host}", []string{"signature: secret", "belongs to a request"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			err := rig.Load("http://" + rig.Free(t) + " {\nauthenticated_api https://api.example.com {\n" + test.block + "\n}\n}")
-			if err == nil {
-				t.Fatal("the configuration was loaded")
-			}
-			for _, want := range test.want {
-				if !strings.Contains(err.Error(), want) {
-					t.Errorf("the error %q does not have %q in it", err, want)
-				}
-			}
-			if strings.Contains(err.Error(), "hunter2") {
-				t.Errorf("the error %q shows the secret", err)
-			}
-		})
-	}
-}
-
-// TestConfigNames has two datasources of one given name.
-func TestConfigNames(t *testing.T) {
-	same := "authenticated_api /a/* https://api.example.com {\nname crm\nauth bearer t\n}\n"
-	if err := rig.Load("http://" + rig.Free(t) + " {\n" + same + strings.Replace(same, "/a/", "/b/", 1) + "}"); err != nil {
-		t.Errorf("two alike: %v", err)
-	}
-	err := rig.Load("http://" + rig.Free(t) + " {\n" + same + strings.Replace(same, "bearer t", "bearer u", 1) + "}")
-	if err == nil || !strings.Contains(err.Error(), `two different datasources are called "crm"`) {
-		t.Errorf("two that differ: %v", err)
-	}
+	gateway := rig.Start(t, "http://GATEWAY {\nauthenticated_api http://"+api.Addr+" {\nheader_up +X-Forwarded-For 192.0.2.9\nheader_up +Cookie a=b\n}\n}")
+	rig.Get(t, gateway, "/", "User-Agent: test\r\nCookie: c=d\r\nX-Forwarded-For: 1.2.3.4\r\n")
+	wantHead(t, one(t, api), "GET / HTTP/1.1", "Host: "+api.Addr, "User-Agent: test", "X-Forwarded-For: 192.0.2.9", "Cookie: a=b")
 }

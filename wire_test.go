@@ -5,31 +5,11 @@ package authenticatedapi_test
 import (
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	_ "github.com/authenticated-api/caddy-authenticated-api"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
-
-// one returns the only request that an API has got.
-func one(t *testing.T, api *rig.API) string {
-	t.Helper()
-	requests := api.Requests()
-	if len(requests) != 1 {
-		t.Fatalf("the API got %d requests, want 1:\n%s", len(requests), strings.Join(requests, "\n"))
-	}
-	return requests[0]
-}
-
-// wantHead compares the head of a request with the lines that it must consist of, neither more nor less.
-func wantHead(t *testing.T, request string, want ...string) {
-	t.Helper()
-	got := strings.Join(rig.Lines(request), "\n")
-	if want := strings.Join(rig.Lines(strings.Join(want, "\r\n")), "\n"); got != want {
-		t.Errorf("the API got\n%s\nwant\n%s", got, want)
-	}
-}
 
 func TestWireMethods(t *testing.T) {
 	t.Setenv("TEST_SECRET", "s3cr&t +/=")

@@ -79,7 +79,8 @@ func (b *Basic) credential(username, password string) (*Credential, error) {
 	pair := base64.StdEncoding.EncodeToString([]byte(user + ":" + pass))
 	secrets := []string{strings.TrimRight(pair, "="), pass}
 	if len(pass) < secret.ShortestInside && len(user) >= secret.ShortestGuess {
-		secrets = append(secrets, user) // a key, with a password that is there because there must be one
+		// The user name is the key, and the password is there because there must be one.
+		secrets = append(secrets, user)
 	}
 	return NewCredential(b.Placement(), "Basic "+pair, secrets...), nil
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// TestAuthority tries to send the request, and the credential with it, to a host of the client's choice (B2).
+// TestAuthority tries to send the request, and the credential with it, to a host of the client's
+// choice (B2).
 func TestAuthority(t *testing.T) {
 	api, evil := rig.NewAPI(t, nil), rig.NewAPI(t, nil)
 	g := start(t, "", "authenticated_api http://"+api.Addr+"/v1/public {\nauth bearer ours\n}")
@@ -145,8 +146,8 @@ func TestAuthority(t *testing.T) {
 	})
 }
 
-// TestMethod tries TRACE, whose answer would show the credential to the client, and CONNECT, by which the API's proxy in
-// front of it might open a tunnel (H6).
+// TestMethod tries TRACE, whose answer would show the credential to the client, and CONNECT, by
+// which the API's proxy in front of it might open a tunnel (H6).
 func TestMethod(t *testing.T) {
 	api := rig.NewAPI(t, nil)
 	g := start(t, "", "authenticated_api http://"+api.Addr+"/v1/public {\nauth bearer ours\n}")

@@ -20,7 +20,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// TestDialAdminDisguised writes the address of the admin endpoint in other ways than the one in which it is dialled.
+// TestDialAdminDisguised writes the address of the admin endpoint in other ways than the one in
+// which it is dialled.
 func TestDialAdminDisguised(t *testing.T) {
 	admin := rig.Free(t)
 	_, port, _ := net.SplitHostPort(admin)
@@ -66,8 +67,8 @@ func wantNeverDialled(t *testing.T, g gateway, target string) {
 	}
 }
 
-// TestDialAdminSocket leads to the socket of the admin endpoint by its other names. Each admin endpoint has a folder of its own:
-// Caddy removes the socket of the one before it.
+// TestDialAdminSocket leads to the socket of the admin endpoint by its other names. Each admin
+// endpoint has a folder of its own: Caddy removes the socket of the one before it.
 func TestDialAdminSocket(t *testing.T) {
 	for name, listen := range map[string]string{
 		"path": "unix/DIR/admin.sock", "mode": "unix/DIR/admin.sock|0600", "variable": "unix/{env.ADMIN_SOCKET}|0600",
@@ -120,7 +121,8 @@ func socketClient(path string) *http.Client {
 	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dial}}
 }
 
-// TestDialAdminJSON: a configuration in JSON that does not say where the admin endpoint is protects it all the same.
+// TestDialAdminJSON: a configuration in JSON that does not say where the admin endpoint is
+// protects it all the same.
 func TestDialAdminJSON(t *testing.T) {
 	admin, plain := rig.Free(t), rig.Free(t)
 	config, err := rig.Adapt("{\nadmin " + admin + "\nauto_https off\ngrace_period 1s\n}\nhttp://" + plain + " {\n" +

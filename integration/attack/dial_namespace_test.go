@@ -21,8 +21,8 @@ import (
 // namespaceVar says that the process is in a network namespace of its own.
 const namespaceVar = "ATTACK_NAMESPACE"
 
-// inNamespace runs the test again in a network namespace of its own, where it is root and has a loopback interface only, and
-// returns false. There it returns true.
+// inNamespace runs the test again in a network namespace of its own, where it is root and has a
+// loopback interface only, and returns false. There it returns true.
 func inNamespace(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(namespaceVar) != "" {
@@ -52,7 +52,8 @@ func ip(t *testing.T, args ...string) {
 	}
 }
 
-// world is one server at all addresses of this machine, and the addresses at which it got a connection.
+// world is one server at all addresses of this machine, and the addresses at which it got a
+// connection.
 type world struct {
 	port string
 
@@ -93,7 +94,8 @@ func (w *world) take(addr string) int {
 	return n
 }
 
-// add gives this machine an address, and asks the server there for its answer: else nothing would be there to be refused.
+// add gives this machine an address, and asks the server there for its answer: else nothing would
+// be there to be refused.
 func (w *world) add(t *testing.T, addr string) {
 	t.Helper()
 	length := "/128"
@@ -111,8 +113,8 @@ func (w *world) add(t *testing.T, addr string) {
 	}
 }
 
-// TestDialNamespace has servers at the addresses of clouds' metadata, and at what carries one. None of them gets a connection,
-// and those next to them do.
+// TestDialNamespace has servers at the addresses of clouds' metadata, and at what carries one.
+// None of them gets a connection, and those next to them do.
 func TestDialNamespace(t *testing.T) {
 	if !inNamespace(t) {
 		return
@@ -192,8 +194,8 @@ func TestDialNamespace(t *testing.T) {
 	})
 }
 
-// TestDialNamespaceAdmin: an admin endpoint that listens on all addresses is at each that the machine answers to, also at those
-// that no interface has and a route makes local.
+// TestDialNamespaceAdmin: an admin endpoint that listens on all addresses is at each that the
+// machine answers to, also at those that no interface has and a route makes local.
 func TestDialNamespaceAdmin(t *testing.T) {
 	if !inNamespace(t) {
 		return

@@ -16,8 +16,9 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// TestEarlyData sends requests in 0-RTT data, which whoever has recorded it can send again (H5, RFC 8470). They go on with
-// Early-Data: 1, by which an API can answer 425; a client cannot take that away.
+// TestEarlyData sends requests in 0-RTT data, which whoever has recorded it can send again (H5,
+// RFC 8470). They go on with Early-Data: 1, by which an API can answer 425; a client cannot take
+// that away.
 func TestEarlyData(t *testing.T) {
 	api := rig.NewAPI(t, nil)
 	g := start(t, "", everything(api))

@@ -15,8 +15,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
 )
 
-// FuzzLinks looks for a URL that an API can send so that the credential's parameter comes through, or that the mapping
-// turns into one that leaves the gateway's prefix.
+// FuzzLinks looks for a URL that an API can send so that the credential's parameter comes
+// through, or that the mapping turns into one that leaves the gateway's prefix.
 func FuzzLinks(f *testing.F) {
 	for _, ref := range []string{
 		"https://api.test/v1/public/x?api_key=s&page=2", "/v1/public//evil.test", "/v1/public/..//evil.test", "//api.test/v1/public/%2e%2e/x", `\\evil.test`,
@@ -83,8 +83,8 @@ func FuzzLinks(f *testing.F) {
 	})
 }
 
-// FuzzRoute maps a URL of the API to the caller and back: it is the same one again, as often as the
-// gateway maps it.
+// FuzzRoute maps a URL of the API to the caller and back: it is the same one again, as often as
+// the gateway maps it.
 func FuzzRoute(f *testing.F) {
 	for _, ref := range []string{
 		"https://api.test/v1/public/x?page=2", "/v1/public/a%2Fb;c?x=1&y", "//api.test/v1/public/x/", "https://api.test/v1/public", "/v1/public/", "http://API.test:80/v1/public/x",
@@ -152,8 +152,8 @@ func hasParameter(ref string) bool {
 	return len(namedAlike(query, "api_key")) > 0
 }
 
-// FuzzHeaders sends header lines and a query of the fuzzer's through a whole gateway: whatever the API gets has
-// everything of ours once, and nothing in its place.
+// FuzzHeaders sends header lines and a query of the fuzzer's through a whole gateway: whatever
+// the API gets has everything of ours once, and nothing in its place.
 func FuzzHeaders(f *testing.F) {
 	for _, lines := range []string{
 		"X-Api-Key: evil\r\n", "Connection: x-api-key, close\r\n", "x_api_key: evil\r\nX-Env: \r\n", "Transfer-Encoding: chunked\r\nTrailer: X-Api-Key\r\n", "X-Other: a\r\n b\r\n",

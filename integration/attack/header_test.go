@@ -17,8 +17,8 @@ var oursFields = [][2]string{
 	{"X-Api-Key", "ours"}, {"X-Env", "prod"}, {"X-Op", "operator"}, {"X-Tag", "tag"},
 }
 
-// everything is a route with all that can be put on requests: a credential, a signature, headers of the datasource and of
-// the proxy, and query parameters.
+// everything is a route with all that can be put on requests: a credential, a signature, headers
+// of the datasource and of the proxy, and query parameters.
 func everything(api *rig.API) string {
 	return "authenticated_api http://" + api.Addr + `/v1/public {
 	auth api_key X-Api-Key ours
@@ -56,7 +56,8 @@ var forms = []struct {
 	site func(*rig.API) string
 }{{"base URL", everything}, {"handler alone", withoutBase}, {"handler and transport", withTransport}}
 
-// wantEverything fails the test unless the request carries all of it once, and nothing of a client's in its place.
+// wantEverything fails the test unless the request carries all of it once, and nothing of a
+// client's in its place.
 func wantEverything(t *testing.T, s sent) {
 	t.Helper()
 	for _, field := range oursFields {
@@ -81,7 +82,8 @@ func wantEverything(t *testing.T, s sent) {
 	s.wantFraming(t)
 }
 
-// TestConnection names each of our fields in Connection, by which a client tells a proxy what to remove (B5).
+// TestConnection names each of our fields in Connection, by which a client tells a proxy what to
+// remove (B5).
 func TestConnection(t *testing.T) {
 	names := []string{"X-Appsmith-Signature", "Authorization", "Host", "Content-Length", "Via", "X-Forwarded-For"}
 	for _, field := range oursFields {
@@ -162,7 +164,8 @@ func spellings(name string) []string {
 	return all
 }
 
-// TestCopies sends the client's own copies of what the gateway sends, and of what is withheld (B6).
+// TestCopies sends the client's own copies of what the gateway sends, and of what is withheld
+// (B6).
 func TestCopies(t *testing.T) {
 	names := []string{
 		"X-Appsmith-Signature", "X-Gone", "Authorization", "Proxy-Authorization", "Cookie", "Forwarded", "Via", "X-Forwarded-For",
@@ -313,7 +316,8 @@ func TestTrailers(t *testing.T) {
 				c.do(request{
 					method: http.MethodPost, target: "/x", body: "hello", trailers: trailer, fields: [][2]string{{name, "X-Sum"}},
 				})
-				// quic-go hands trailers to a request that Caddy has made a copy of by then, so over HTTP/3 all are lost.
+				// quic-go hands trailers to a request that Caddy has made a copy of by then, so over HTTP/3
+				// all are lost.
 				if got := theRequest(t, api); !strings.Contains(got.body, "0\r\nX-Sum: 1\r\n") && c.name() != "h3" {
 					t.Errorf("%s: the trailer did not arrive:\n%s", c.name(), got.raw)
 				}

@@ -16,9 +16,10 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// TestIsolation sends many requests at once to several APIs, each with a credential of its own, and lets them end in
-// every way: answered, refused before the body was read, cut off by either side, upgraded. What the transport keeps for
-// the next request must not bring one API's credential, or one client's bytes, to another (K11).
+// TestIsolation sends many requests at once to several APIs, each with a credential of its own,
+// and lets them end in every way: answered, refused before the body was read, cut off by either
+// side, upgraded. What the transport keeps for the next request must not bring one API's
+// credential, or one client's bytes, to another.
 func TestIsolation(t *testing.T) {
 	const routes = 4
 	apis := make([]*rig.API, routes)

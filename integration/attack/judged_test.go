@@ -25,7 +25,8 @@ var operators = [][]string{
 	{"a[b][c]", "d-e"},
 }
 
-// underJudges starts a gateway with a route for each judge and each set of options, which it returns the prefix of.
+// underJudges starts a gateway with a route for each judge and each set of options, which it
+// returns the prefix of.
 func underJudges(t *testing.T, all []judge, options []string) (g gateway, prefix func(set int, j judge) string) {
 	t.Helper()
 	var site strings.Builder
@@ -39,8 +40,8 @@ func underJudges(t *testing.T, all []judge, options []string) (g gateway, prefix
 	return start(t, "", site.String()), prefix
 }
 
-// asked sends a request and returns what the judge has seen of it. served is false if the gateway, or the judge's server, has
-// refused it.
+// asked sends a request and returns what the judge has seen of it. served is false if the
+// gateway, or the judge's server, has refused it.
 func asked(t *testing.T, c client, req request) (s seen, served bool) {
 	t.Helper()
 	r := c.do(req)
@@ -95,7 +96,8 @@ func spelling(rnd *rand.Rand, name string) string {
 	return name
 }
 
-// evilQuery is a query of a client's that tries to be read as the operator's. keep=mine is in it, and is nobody else's.
+// evilQuery is a query of a client's that tries to be read as the operator's. keep=mine is in it,
+// and is nobody else's.
 func evilQuery(rnd *rand.Rand, keys []string) string {
 	params := []string{"keep=mine"}
 	for range 1 + rnd.IntN(6) {
@@ -106,8 +108,8 @@ func evilQuery(rnd *rand.Rand, keys []string) string {
 	return strings.Join(params, "&")
 }
 
-// TestJudgedQuery is the property that all the rules about names of parameters serve: whatever a client sends, each parser
-// reads the operator's value, and no other, under the operator's name.
+// TestJudgedQuery is the property that all the rules about names of parameters serve: whatever a
+// client sends, each parser reads the operator's value, and no other, under the operator's name.
 func TestJudgedQuery(t *testing.T) {
 	all := judges(t)
 	var options []string
@@ -180,7 +182,8 @@ func TestJudgedFamilies(t *testing.T) {
 	}
 }
 
-// TestJudgedCrowds sends up to thousands of fields and parameters: each is refused, or the judge reads ours.
+// TestJudgedCrowds sends up to thousands of fields and parameters: each is refused, or the judge
+// reads ours.
 func TestJudgedCrowds(t *testing.T) {
 	all := judges(t)
 	g, prefix := underJudges(t, all, []string{"query tenant ours\nquery filter[tenant] ours\nquery +tag ours\nheader Zz-Tenant ours\nsignature 0123456789abcdef0123456789abcdef"})

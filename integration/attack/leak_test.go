@@ -5,7 +5,6 @@ package attack
 import (
 	"crypto/tls"
 	"encoding/base64"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"log"
@@ -22,106 +21,6 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 	"github.com/caddyserver/caddy/v2"
 )
-
-// scanner looks for secrets in any form that they could have been turned into.
-type scanner struct {
-	forms map[string]string // the form, and what it is
-}
-
-// newScanner returns a scanner for secrets, which are letters and digits only: what stands around them where they are
-// used must not matter.
-func newScanner(secrets map[string]string) *scanner {
-	s := &scanner{forms: make(map[string]string)}
-	for name, secret := range secrets {
-		for i, text := range []string{secret, reversed(secret)} {
-			form := func(what, text string) { s.forms[text] = name + ", " + []string{"", "reversed, "}[i] + what }
-			form("plain", text)
-			form("lower case", strings.ToLower(text))
-			form("upper case", strings.ToUpper(text))
-			form("hex", hex.EncodeToString([]byte(text)))
-			form("upper hex", strings.ToUpper(hex.EncodeToString([]byte(text))))
-			form("URL-encoded", allEscaped(text))
-			form("URL-encoded in upper case", strings.ToUpper(allEscaped(text)))
-			form("twice URL-encoded", strings.ReplaceAll(allEscaped(text), "%", "%25"))
-			form("as bytes", strings.Trim(strings.ReplaceAll(fmt.Sprint(octets(text)), " ", ","), "[]"))
-			form("as bytes with blanks", strings.Trim(fmt.Sprint(octets(text)), "[]"))
-			form("as hex bytes", strings.Trim(strings.ReplaceAll(fmt.Sprintf("%#v", []byte(text)), "[]byte", ""), "{}"))
-			for shift := range 3 {
-				for what, enc := range map[string]*base64.Encoding{"base64": base64.RawStdEncoding, "base64url": base64.RawURLEncoding} {
-					form(what, aligned(enc, text, shift))
-				}
-			}
-		}
-	}
-	return s
-}
-
-// aligned returns those characters of the base64 of a longer text that stand for text alone, where shift bytes more than
-// a multiple of three precede it.
-func aligned(enc *base64.Encoding, text string, shift int) string {
-	encoded := enc.EncodeToString(append(make([]byte, shift), text...))
-	first := (shift*8 + 5) / 6
-	last := (shift + len(text)) * 8 / 6
-	return encoded[first:last]
-}
-
-// octets is what a program shows that prints bytes as numbers.
-func octets(s string) (numbers []int) {
-	for i := range len(s) {
-		numbers = append(numbers, int(s[i]))
-	}
-	return numbers
-}
-
-func reversed(s string) string {
-	b := []byte(s)
-	slices.Reverse(b)
-	return string(b)
-}
-
-// find returns what it has found.
-func (s *scanner) find(text string) (found []string) {
-	for form, what := range s.forms {
-		if strings.Contains(text, form) {
-			found = append(found, what)
-		}
-	}
-	return found
-}
-
-// want fails the test if a secret is in text.
-func (s *scanner) wantNone(t *testing.T, where, text string) {
-	t.Helper()
-	if text == "" {
-		t.Errorf("%s: there is nothing to look at", where)
-	}
-	for _, what := range s.find(text) {
-		t.Errorf("%s: found %s", where, what)
-	}
-}
-
-// TestScanner proves that the scanner finds what there is to find.
-func TestScanner(t *testing.T) {
-	const secret = "Q7xKpanaryW2mZ9vT4nB8cR"
-	s := newScanner(map[string]string{"planted": secret})
-	for _, planted := range []string{
-		secret, "Bearer " + secret, "a=" + secret + "&b", strings.ToUpper(secret), reversed(secret), reversed("x" + secret + "y"),
-		base64.StdEncoding.EncodeToString([]byte(secret)), base64.StdEncoding.EncodeToString([]byte("ann:" + secret)),
-		base64.StdEncoding.EncodeToString([]byte("a:" + secret + "!")), base64.URLEncoding.EncodeToString([]byte("ab:" + secret + "??>>")),
-		base64.RawURLEncoding.EncodeToString([]byte("\xff\xfe" + secret)), base64.StdEncoding.EncodeToString([]byte(reversed(secret))),
-		hex.EncodeToString([]byte("x" + secret)), fmt.Sprintf("%X", secret), fmt.Sprintf("%x", reversed(secret)), allEscaped(secret),
-		strings.ToUpper(allEscaped(secret)), fmt.Sprint(octets(secret)), fmt.Sprintf("%#v", []byte(secret)), fmt.Sprintf("%q", "x\n"+secret),
-	} {
-		if len(s.find("some text before "+planted+" and behind")) == 0 {
-			t.Errorf("%q was not found", planted)
-		}
-	}
-	for _, harmless := range []string{"", secret[1:], secret[:len(secret)-1], base64.StdEncoding.EncodeToString([]byte(secret[2:]))} {
-		if found := s.find(harmless); len(found) > 0 {
-			t.Errorf("%q was found as %q", harmless, found)
-		}
-	}
-}
 
 // The secrets of the leak tests. In a configuration they are {env.…}.
 var canaries = map[string]string{
@@ -186,10 +85,11 @@ func echoed(request string) string {
 const tellAll = `{{.Req}} {{printf "%v" .Req}} {{printf "%+v" .Req}} {{printf "%#v" .Req}} {{printf "%+v" .OriginalReq}} {{.Req.Header}} {{.Req.URL}} ` +
 	`{{placeholder "http.vars.authenticated_api.exchange"}} {{placeholder "err.message"}} {{printf "%+v" .RespHeader}}`
 
-// TestLeaks carries every secret in every way, lets everything go wrong that can, and looks for them everywhere (K1 to K9).
+// TestLeaks carries every secret in every way, lets everything go wrong that can, and looks for
+// them everywhere.
 //
-// Without a base URL the credential is on the request that the user's own proxy logs at the level DEBUG, which the
-// documentation says.
+// Without a base URL the credential is on the request that the user's own proxy logs at the level
+// DEBUG, which the documentation says.
 func TestLeaks(t *testing.T) {
 	t.Run("base URL", func(t *testing.T) { testLeaks(t, "DEBUG", true) })
 	t.Run("handler alone", func(t *testing.T) { testLeaks(t, "INFO", false) })
@@ -246,8 +146,8 @@ func testLeaks(t *testing.T, level string, withBase bool) {
 	mirror := newMirror(t)
 	dead, distrusted := rig.Free(t), newDistrusted(t)
 
-	// One datasource for each method, at an API that answers, one that nobody listens at, one that says no HTTP, and one
-	// whose TLS fails; with our proxy, and without a base URL.
+	// One datasource for each method, at an API that answers, one that nobody listens at, one that
+	// says no HTTP, and one whose TLS fails; with our proxy, and without a base URL.
 	var site strings.Builder
 	var prefixes []string
 	for name, options := range methods {
@@ -421,12 +321,8 @@ func newMirror(t *testing.T) string {
 // newDistrusted runs a server whose certificate nobody trusts.
 func newDistrusted(t *testing.T) string {
 	t.Helper()
-	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
-	if err != nil {
-		t.Fatal(err)
-	}
 	server := httptest.NewUnstartedServer(http.NotFoundHandler())
-	server.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate.TLS()}}
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	t.Cleanup(server.Close)

@@ -19,8 +19,8 @@ func fillers(n int, name string) (fields [][2]string) {
 	return fields
 }
 
-// TestLimits sends so many fields, trailers, cookies and parameters that a server could stop to read before it comes to the
-// gateway's. What is just within a bound is the twin.
+// TestLimits sends so many fields, trailers, cookies and parameters that a server could stop to
+// read before it comes to the gateway's. What is just within a bound is the twin.
 func TestLimits(t *testing.T) {
 	for _, form := range forms {
 		t.Run(form.name, func(t *testing.T) {

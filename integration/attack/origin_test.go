@@ -33,8 +33,8 @@ func wantNoCORS(t *testing.T, what string, header http.Header) {
 	}
 }
 
-// TestCrossOrigin sends what a browser sends for a page of another origin, which would use the gateway's credential by
-// the browser of whoever visits it.
+// TestCrossOrigin sends what a browser sends for a page of another origin, which would use the
+// gateway's credential by the browser of whoever visits it.
 func TestCrossOrigin(t *testing.T) {
 	api := rig.NewAPI(t, func(string) string {
 		return rig.Response("200 OK", "Access-Control-Allow-Origin: *\r\nAccess-Control-Allow-Credentials: true\r\n", "ok")

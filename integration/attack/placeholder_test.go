@@ -10,8 +10,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// TestPlaceholders sends Caddy's placeholders in everything that a client can send, into options that are filled from it
-// (B9): nothing may be expanded, once or twice.
+// TestPlaceholders sends Caddy's placeholders in everything that a client can send, into options
+// that are filled from it (B9): nothing may be expanded, once or twice.
 func TestPlaceholders(t *testing.T) {
 	const secret = "Xcanary0of0an0environment0variable"
 	t.Setenv("ATTACK_CANARY", secret)

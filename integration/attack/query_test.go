@@ -10,8 +10,9 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// namedAlike returns the parameters of a raw query that some server takes for name, without a look at the code that it
-// judges: split at & and ;, decoded, lower case, up to a bracket or NUL, without blanks in front.
+// namedAlike returns the parameters of a raw query that some server takes for name, without a
+// look at the code that it judges: split at & and ;, decoded, lower case, up to a bracket or NUL,
+// without blanks in front.
 func namedAlike(query, name string) []string {
 	var found []string
 	for _, param := range strings.FieldsFunc(query, func(r rune) bool { return r == '&' || r == ';' }) {

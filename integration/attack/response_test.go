@@ -64,7 +64,8 @@ func sites(api *rig.API, options string) map[string]string {
 	}
 }
 
-// TestActing lets the API send such fields: in the final response, in an interim one, and behind the body.
+// TestActing lets the API send such fields: in the final response, in an interim one, and behind
+// the body.
 func TestActing(t *testing.T) {
 	var answer answer
 	api := rig.NewAPI(t, answer.give)
@@ -135,7 +136,8 @@ func TestActing(t *testing.T) {
 	}
 }
 
-// TestChallenges lets the API ask for a password in the gateway's name, in all forms that a list of challenges can have.
+// TestChallenges lets the API ask for a password in the gateway's name, in all forms that a list
+// of challenges can have.
 func TestChallenges(t *testing.T) {
 	var answer answer
 	api := rig.NewAPI(t, answer.give)
@@ -179,7 +181,8 @@ func TestChallenges(t *testing.T) {
 	}
 }
 
-// TestRedirects lets the API redirect the request, and the credential with it, to another host (B4).
+// TestRedirects lets the API redirect the request, and the credential with it, to another host
+// (B4).
 func TestRedirects(t *testing.T) {
 	evil := rig.NewAPI(t, nil)
 	var answer answer
@@ -205,8 +208,8 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
-// TestLinks lets the API answer with URLs: those below the base URL must lead to the gateway, all others away from it,
-// and none of them may hold the credential (K5).
+// TestLinks lets the API answer with URLs: those below the base URL must lead to the gateway, all
+// others away from it, and none of them may hold the credential.
 func TestLinks(t *testing.T) {
 	var answer answer
 	api := rig.NewAPI(t, answer.give)
@@ -276,8 +279,8 @@ func TestLinks(t *testing.T) {
 			if got, want := c.do(request{target: "/gh/x"}).header.Get(name), gw.Replace(fmt.Sprintf(field.want, test.want)); got != want {
 				t.Errorf("%s\nthe client got %q\nwant           %q", line, got, want)
 			}
-			// At the root of the gateway nothing was cut off. An empty path is none there, and one that begins with // needs a
-			// host in front of it.
+			// At the root of the gateway nothing was cut off. An empty path is none there, and one that
+			// begins with // needs a host in front of it.
 			want := strings.Replace(test.want, "GW/gh", "GW", 1)
 			if want = strings.TrimPrefix(want, "/gh"); strings.HasSuffix(want, "//GW") {
 				want += "/"

@@ -28,13 +28,14 @@ func echoUser(request string) string {
 	return rig.OK(user + " " + strings.Fields(s)[1])
 }
 
-// oneConnection is a route all of whose requests share one connection to the API: what one user leaves on it would be
-// the beginning of the next user's request.
+// oneConnection is a route all of whose requests share one connection to the API: what one user
+// leaves on it would be the beginning of the next user's request.
 func oneConnection(api *rig.API) string {
 	return "authenticated_api http://" + api.Addr + "/v1/public {\nauth bearer ours\ntransport http {\nmax_conns_per_host 1\nkeepalive 1m\n}\n}"
 }
 
-// wantUndisturbed sends another user's request and checks that the API and that user get what is theirs.
+// wantUndisturbed sends another user's request and checks that the API and that user get what is
+// theirs.
 func wantUndisturbed(t *testing.T, api *rig.API, c client) {
 	t.Helper()
 	r := c.do(request{target: "/second", fields: [][2]string{{"x-user", "second"}}})
@@ -49,7 +50,8 @@ func wantUndisturbed(t *testing.T, api *rig.API, c client) {
 		s.wantFraming(t)
 		s.wantOne(t, "Authorization", "Bearer ours")
 		s.wantOne(t, "Host", api.Addr)
-		// What the gateway has read as a second request of the attacker's is one: below the base path like any other.
+		// What the gateway has read as a second request of the attacker's is one: below the base path
+		// like any other.
 		if leaves(s.path()) {
 			t.Errorf("the API got %q:\n%s", s.target, s.raw)
 		}
@@ -60,7 +62,8 @@ func wantUndisturbed(t *testing.T, api *rig.API, c client) {
 	}
 }
 
-// TestSmuggling sends requests whose end servers disagree about (H1 to H3), each followed by a second user's request.
+// TestSmuggling sends requests whose end servers disagree about (H1 to H3), each followed by a
+// second user's request.
 func TestSmuggling(t *testing.T) {
 	const smuggled = "GET /v1/smuggled HTTP/1.1\r\nHost: x\r\nX-User: smuggled\r\n\r\n"
 	inner := len(smuggled)
@@ -149,7 +152,8 @@ func TestSmuggling(t *testing.T) {
 	}
 }
 
-// TestSmugglingHTTP2 says in HTTP/2 and HTTP/3 what would be a second request when it is written as HTTP/1.1 (H4).
+// TestSmugglingHTTP2 says in HTTP/2 and HTTP/3 what would be a second request when it is written
+// as HTTP/1.1 (H4).
 func TestSmugglingHTTP2(t *testing.T) {
 	const smuggled = "GET /v1/smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 	api := rig.NewAPI(t, echoUser)
@@ -223,8 +227,8 @@ func TestSmugglingHTTP2(t *testing.T) {
 	}
 }
 
-// TestUpgrade tries to get a tunnel to the API that is good for more than the one request that the gateway has looked
-// at (H6). A WebSocket is the twin.
+// TestUpgrade tries to get a tunnel to the API that is good for more than the one request that
+// the gateway has looked at (H6). A WebSocket is the twin.
 func TestUpgrade(t *testing.T) {
 	for _, form := range forms[:2] {
 		t.Run(form.name, func(t *testing.T) {
@@ -277,7 +281,8 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// TestExtendedConnect opens a WebSocket over HTTP/2 and HTTP/3 (RFC 8441, RFC 9220), which Caddy turns into an Upgrade.
+// TestExtendedConnect opens a WebSocket over HTTP/2 and HTTP/3 (RFC 8441, RFC 9220), which Caddy
+// turns into an Upgrade.
 func TestExtendedConnect(t *testing.T) {
 	api := rig.NewAPI(t, func(string) string {
 		return "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nframes"

@@ -17,7 +17,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
 )
 
-// TestConnect: an account is connected, serves for longer than three tokens live, is disconnected, and connected again.
+// TestConnect: an account is connected, serves for longer than three tokens live, is
+// disconnected, and connected again.
 func TestConnect(t *testing.T) {
 	const life = 2 * time.Second
 	g := newGateway(t, life, nil)
@@ -59,7 +60,8 @@ func TestConnect(t *testing.T) {
 	g.wantNoCallbackLogged(t)
 }
 
-// callAlong has programs call an API through the gateway for a time, and fails the test if any call fails.
+// callAlong has programs call an API through the gateway for a time, and fails the test if any
+// call fails.
 func (g *gateway) callAlong(t testing.TB, user, datasource, account string, d time.Duration) int64 {
 	t.Helper()
 	var served atomic.Int64
@@ -78,8 +80,8 @@ func (g *gateway) callAlong(t testing.TB, user, datasource, account string, d ti
 	return served.Load()
 }
 
-// wantNoCallbackLogged fails the test if a callback's URL, which has a code in it, is in Caddy's log, or none of the
-// console's is.
+// wantNoCallbackLogged fails the test if a callback's URL, which has a code in it, is in Caddy's
+// log, or none of the console's is.
 func (g *gateway) wantNoCallbackLogged(t testing.TB) {
 	t.Helper()
 	text, err := os.ReadFile(g.log())
@@ -132,14 +134,16 @@ func TestBack(t *testing.T) {
 		t.Fatalf("the button leads to %s", at)
 	}
 	g.wantServed(t, "bob", shared, "eve")
-	// Whatever the page shows, its button begins again; the account stays connected until another one is.
+	// Whatever the page shows, its button begins again; the account stays connected until another
+	// one is.
 	b.begin(t, shared)
 	g.wantServed(t, "bob", shared, "eve")
 	b.allow(t, "bob")
 	b.wantState(t, shared, "Connected")
 	g.wantServed(t, "bob", shared, "bob")
 
-	// The provider's form once more, as of a page that the browser has kept: the provider refuses it, and nothing changes.
+	// The provider's form once more, as of a page that the browser has kept: the provider refuses
+	// it, and nothing changes.
 	b.open(t, g.console)
 	b.begin(t, shared)
 	login := b.location(t)
@@ -152,7 +156,8 @@ func TestBack(t *testing.T) {
 	}
 }
 
-// TestDeny: who denies is told so in plain words, and whatever else comes back is told in fixed words.
+// TestDeny: who denies is told so in plain words, and whatever else comes back is told in fixed
+// words.
 func TestDeny(t *testing.T) {
 	g := newGateway(t, time.Minute, nil)
 	b := g.visitor(t, "ann")
@@ -194,7 +199,8 @@ func TestDeny(t *testing.T) {
 	g.wantServed(t, "bob", shared, "eve")
 }
 
-// TestProviderFails: what goes wrong behind the callback is said in plain words, and harms nothing.
+// TestProviderFails: what goes wrong behind the callback is said in plain words, and harms
+// nothing.
 func TestProviderFails(t *testing.T) {
 	g := newGateway(t, time.Minute, nil)
 	b := g.visitor(t, "ann")
@@ -225,8 +231,8 @@ func TestProviderFails(t *testing.T) {
 	g.wantServed(t, "bob", shared, "eve")
 }
 
-// TestNavigation: a person who opens an API that is not connected sees a page with a link to the console, and a script or
-// a program gets a problem that it can read.
+// TestNavigation: a person who opens an API that is not connected sees a page with a link to the
+// console, and a script or a program gets a problem that it can read.
 func TestNavigation(t *testing.T) {
 	g := newGateway(t, time.Minute, nil)
 	b := g.visitor(t, "bob")

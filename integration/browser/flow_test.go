@@ -81,7 +81,8 @@ func (g *gateway) aged(t testing.TB, c *network.Cookie, by time.Duration) *netwo
 	return &old
 }
 
-// TestFlow: a flow ends in the browser in which it was begun, within ten minutes, and nowhere else.
+// TestFlow: a flow ends in the browser in which it was begun, within ten minutes, and nowhere
+// else.
 func TestFlow(t *testing.T) {
 	g := newGateway(t, time.Minute, nil)
 	b := g.visitor(t, "ann")
@@ -139,8 +140,8 @@ func TestFlow(t *testing.T) {
 	}
 }
 
-// TestForeign: a callback of one browser does nothing in another one, whoever is signed in there, and does what it should in
-// its own.
+// TestForeign: a callback of one browser does nothing in another one, whoever is signed in there,
+// and does what it should in its own.
 func TestForeign(t *testing.T) {
 	g := newGateway(t, time.Minute, nil)
 	bob := g.visitor(t, "bob")

@@ -3,55 +3,31 @@
 package browser_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/network"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
 // secure makes a gateway one with https, and a certificate that nobody has signed.
 func secure(t testing.TB) func(*gateway) {
 	return func(g *gateway) {
 		t.Helper()
-		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-		cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		private, err := x509.MarshalPKCS8PrivateKey(key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		certFile, keyFile := filepath.Join(g.dir, "cert.pem"), filepath.Join(g.dir, "key.pem")
-		for file, block := range map[string]*pem.Block{certFile: {Type: "CERTIFICATE", Bytes: cert}, keyFile: {Type: "PRIVATE KEY", Bytes: private}} {
-			if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
+		certificate := rig.NewCertificate(t)
 		g.url = strings.Replace(g.url, "http://", "https://", 1)
-		g.tls = fmt.Sprintf("tls %s %s", certFile, keyFile)
+		g.tls = fmt.Sprintf("tls %s %s", certificate.File, certificate.KeyFile)
 		g.client.Transport = &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // G402: nobody has signed it
 	}
 }
 
-// TestHTTPS: over https the browser takes the cookie with the name that only this host over https can set, and gives it to
-// no script and no plain http.
+// TestHTTPS: over https the browser takes the cookie with the name that only this host over https
+// can set, and gives it to no script and no plain http.
 func TestHTTPS(t *testing.T) {
 	g := newGateway(t, time.Minute, secure(t))
 	b := g.visitor(t, "ann")

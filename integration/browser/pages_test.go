@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// show has a page looked at in all the ways in which people see it: it must be accessible, as wide as the window, and free of
-// all that its policy forbids, on a phone and on a desktop, in light and in dark. The pictures are kept.
+// show has a page looked at in all the ways in which people see it: it must be accessible, as
+// wide as the window, and free of all that its policy forbids, on a phone and on a desktop, in
+// light and in dark. The pictures are kept.
 func (b *tab) show(t testing.TB, name string) {
 	t.Helper()
 	b.wantAccessible(t)

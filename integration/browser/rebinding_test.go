@@ -15,8 +15,9 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// stranger is a name, with a port, whose owner points it first at a server of its own and then at the gateway. Chromium takes
-// each name in .example for the loopback address; what listens there passes the bytes on.
+// stranger is a name, with a port, whose owner points it first at a server of its own and then at
+// the gateway. Chromium takes each name in .example for the loopback address; what listens there
+// passes the bytes on.
 type stranger struct {
 	url string
 	at  atomic.Pointer[string]
@@ -67,7 +68,8 @@ func (s *stranger) pass(conn net.Conn) {
 	_, _ = io.Copy(conn, to)
 }
 
-// attempts are what a page can do to read or write at its own origin. Each comes to what it got, as a text.
+// attempts are what a page can do to read or write at its own origin. Each comes to what it got,
+// as a text.
 var attempts = map[string]string{
 	"GET":            "fetch('/x').then(r => r.text())",
 	"without traces": "fetch('/x', {referrerPolicy: 'no-referrer', credentials: 'omit', headers: {'User-Agent': 'curl/8', 'Accept-Language': '*', 'Accept': '*/*'}}).then(r => r.text())",
@@ -102,7 +104,8 @@ func rebindingAPI(t *testing.T) *rig.API {
 	})
 }
 
-// TestRebinding: a page that points its name at the gateway gets nothing from it, and nothing through it.
+// TestRebinding: a page that points its name at the gateway gets nothing from it, and nothing
+// through it.
 func TestRebinding(t *testing.T) {
 	find(t)
 	api := rebindingAPI(t)

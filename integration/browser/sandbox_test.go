@@ -13,7 +13,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// hostile is what the script of an API's document tries beside the console. It leaves in window.result what it has got.
+// hostile is what the script of an API's document tries beside the console. It leaves in
+// window.result what it has got.
 const hostile = `(async () => {
 	const got = {}
 	const attempt = async (name, f) => { try { got[name] = String(await f()) } catch (e) { got[name] = '' } }
@@ -58,7 +59,8 @@ const hostile = `(async () => {
 	window.submit = () => form.submit()
 })()`
 
-// hostileDocuments are documents with that script, as an API can send them: a name, the header fields, and the body.
+// hostileDocuments are documents with that script, as an API can send them: a name, the header
+// fields, and the body.
 var hostileDocuments = []struct{ name, header, body string }{
 	{"HTML", "Content-Type: text/html\r\n", "<!DOCTYPE html><p>evil<script>" + hostile + "</script>"},
 	{"HTML with a policy of its own", "Content-Type: text/html\r\nContent-Security-Policy: sandbox allow-same-origin allow-scripts allow-forms\r\n", "<!DOCTYPE html><p>evil<script>" + hostile + "</script>"},
@@ -73,7 +75,8 @@ var hostileDocuments = []struct{ name, header, body string }{
 	{"kept, with another policy", "Content-Type: text/html\r\nETag: \"1\"\r\nCache-Control: no-cache\r\n", "<!DOCTYPE html><p>evil<script>" + hostile + "</script>"},
 }
 
-// newHostile returns a gateway with a datasource "evil" beside the console and others, whose answer is what answer has.
+// newHostile returns a gateway with a datasource "evil" beside the console and others, whose
+// answer is what answer has.
 func newHostile(t *testing.T, option string) (*gateway, *atomic.Pointer[string]) {
 	t.Helper()
 	answer := new(atomic.Pointer[string])
@@ -93,8 +96,8 @@ func newHostile(t *testing.T, option string) (*gateway, *atomic.Pointer[string])
 	return g, answer
 }
 
-// TestHostileDocument: a document of an API, which somebody looks at who is an operator, uses neither the console nor another
-// API, in whatever form it comes.
+// TestHostileDocument: a document of an API, which somebody looks at who is an operator, uses
+// neither the console nor another API, in whatever form it comes.
 func TestHostileDocument(t *testing.T) {
 	g, answer := newHostile(t, "")
 	b := g.visitor(t, "ann")
@@ -118,8 +121,8 @@ func TestHostileDocument(t *testing.T) {
 	b.wantState(t, shared, "Connected")
 }
 
-// TestHostileDocumentAllowed is the twin: with sandbox off the same script does all of that, so the test above sees what it
-// looks for.
+// TestHostileDocumentAllowed is the twin: with sandbox off the same script does all of that, so
+// the test above sees what it looks for.
 func TestHostileDocumentAllowed(t *testing.T) {
 	g, answer := newHostile(t, "sandbox off")
 	b := g.visitor(t, "ann")
@@ -138,8 +141,8 @@ func TestHostileDocumentAllowed(t *testing.T) {
 	b.wantState(t, shared, "Not connected")
 }
 
-// look opens a document in a browser of its own, in which ann is signed in. It returns what the document's script has got, and
-// the status of the page to which its form leads.
+// look opens a document in a browser of its own, in which ann is signed in. It returns what the
+// document's script has got, and the status of the page to which its form leads.
 func (g *gateway) look(t *testing.T, answer *atomic.Pointer[string], header, body string) (got map[string]string, form int) {
 	t.Helper()
 	status := "200 OK"

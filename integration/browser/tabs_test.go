@@ -61,8 +61,8 @@ func TestTwoTabs(t *testing.T) {
 	g.wantUnauthorized(t, "bob", perUser, http.StatusUnauthorized)
 }
 
-// TestTwentyTabs: twenty flows of one browser end one after the other, and the last one counts. The gateway is loaded again
-// in the meantime.
+// TestTwentyTabs: twenty flows of one browser end one after the other, and the last one counts.
+// The gateway is loaded again in the meantime.
 func TestTwentyTabs(t *testing.T) {
 	g := newGateway(t, time.Minute, nil)
 	b := g.visitor(t, "ann")

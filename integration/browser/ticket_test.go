@@ -13,18 +13,8 @@ import (
 	"testing"
 	"time"
 
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
-
-// asCaddy makes this binary a Caddy, whose command line makes a link.
-const asCaddy = "BROWSER_TEST_AS_CADDY"
-
-func init() {
-	if os.Getenv(asCaddy) != "" {
-		caddycmd.Main()
-		os.Exit(0)
-	}
-}
 
 // ticket returns a one-time link from the admin endpoint.
 func (g *gateway) ticket(t testing.TB, datasource, connection string) string {
@@ -53,7 +43,7 @@ func (g *gateway) ticket(t testing.TB, datasource, connection string) string {
 func TestTicket(t *testing.T) {
 	g := newGateway(t, time.Minute, func(g *gateway) { g.open = true })
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "authenticated-api", "connect", shared, "--address", g.admin) //nolint:gosec // G204: this binary
-	cmd.Env = append(os.Environ(), asCaddy+"=1")
+	cmd.Env = append(os.Environ(), rig.AsCaddy+"=1")
 	out, err := cmd.Output()
 	link := strings.TrimSpace(string(out))
 	if err != nil || !strings.HasPrefix(link, g.console+"?ticket=") {
@@ -81,7 +71,8 @@ func TestTicket(t *testing.T) {
 	b.reload(t)
 	b.wantText(t, "The account is connected")
 
-	// It is used now, and so is another one that was made before the account was connected, in any browser.
+	// It is used now, and so is another one that was made before the account was connected, in any
+	// browser.
 	other := g.visitor(t, "")
 	for _, used := range []string{link, second} {
 		for _, b := range []*tab{b, other} {
@@ -119,7 +110,8 @@ func TestTicketTwice(t *testing.T) {
 	g.wantServed(t, "ann", shared, "bob")
 }
 
-// TestTicketForUser: a link for a user's own account, opened behind a sign-in by somebody else, connects that user's.
+// TestTicketForUser: a link for a user's own account, opened behind a sign-in by somebody else,
+// connects that user's.
 func TestTicketForUser(t *testing.T) {
 	g := newGateway(t, time.Minute, nil)
 	b := g.visitor(t, "bob")

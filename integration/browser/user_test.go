@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// TestUsers: each user connects an account of their own, is served with that, and sees nothing of another's.
+// TestUsers: each user connects an account of their own, is served with that, and sees nothing of
+// another's.
 func TestUsers(t *testing.T) {
 	g := newGateway(t, time.Minute, nil)
 	ann, bob := g.visitor(t, "ann"), g.visitor(t, "bob")
@@ -44,8 +45,8 @@ func TestUsers(t *testing.T) {
 	}
 }
 
-// TestOperators: who is no operator sees the state of the shared account and can do nothing with it, and a form that they
-// make themselves does nothing either.
+// TestOperators: who is no operator sees the state of the shared account and can do nothing with
+// it, and a form that they make themselves does nothing either.
 func TestOperators(t *testing.T) {
 	g := newGateway(t, time.Minute, nil)
 	ann, bob := g.visitor(t, "ann"), g.visitor(t, "bob")
@@ -75,7 +76,8 @@ func TestOperators(t *testing.T) {
 	ann.wantState(t, shared, "Not connected")
 }
 
-// TestCrossOrigin: a page of another site cannot press the buttons, although the browser signs its requests in.
+// TestCrossOrigin: a page of another site cannot press the buttons, although the browser signs
+// its requests in.
 func TestCrossOrigin(t *testing.T) {
 	g := newGateway(t, time.Minute, nil)
 	b := g.visitor(t, "ann")
@@ -90,8 +92,8 @@ func TestCrossOrigin(t *testing.T) {
 	b.wantState(t, shared, "Connected")
 }
 
-// TestReauthorize: when the account's owner has withdrawn the grant at the provider, the console says so, and one press of
-// its button mends it.
+// TestReauthorize: when the account's owner has withdrawn the grant at the provider, the console
+// says so, and one press of its button mends it.
 func TestReauthorize(t *testing.T) {
 	const life = 3 * time.Second
 	g := newGateway(t, life, nil)

@@ -92,8 +92,8 @@ func useCurl(t *testing.T, curl string, w way) transcript {
 	return tr
 }
 
-// answersOf is what curl -i prints, with the fields of each head sorted, without those that any proxy writes anew, and
-// without Location: the URL that curl makes of it stands at the end.
+// answersOf is what curl -i prints, with the fields of each head sorted, without those that any
+// proxy writes anew, and without Location: the URL that curl makes of it stands at the end.
 func answersOf(out string) string {
 	var b strings.Builder
 	for strings.HasPrefix(out, "HTTP/") {

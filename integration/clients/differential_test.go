@@ -34,15 +34,17 @@ type exchange struct {
 	answer   string
 }
 
-// sentinel follows each request on its connection, which ends with it: what is in front of its answer belongs to the request.
-// No site has its host, so Caddy answers it itself, but where the connection has become a tunnel to the API.
+// sentinel follows each request on its connection, which ends with it: what is in front of its
+// answer belongs to the request. No site has its host, so Caddy answers it itself, but where the
+// connection has become a tunnel to the API.
 const sentinel = "GET /sentinel HTTP/1.1\r\nHost: nobody.example.com\r\nConnection: close\r\n\r\n"
 
 var answerToSentinel = regexp.MustCompile(`HTTP/1\.1 200 OK\r\nServer: Caddy\r\nDate: [^\r]*\r\nContent-Length: 0\r\nConnection: close\r\n\r\n$`)
 
-// TestDifferential sends odd requests, and has odd answers to them, through Caddy's own reverse_proxy with the credential in a
-// header_up, and through this module. The bytes that the API gets and those that the client gets are the same, but for the
-// differences in the tables of docs/clients.md.
+// TestDifferential sends odd requests, and has odd answers to them, through Caddy's own
+// reverse_proxy with the credential in a header_up, and through this module. The bytes that the
+// API gets and those that the client gets are the same, but for the differences in the tables of
+// docs/clients.md.
 func TestDifferential(t *testing.T) {
 	var answer atomic.Pointer[string]
 	api := rig.NewAPI(t, func(request string) string {
@@ -76,8 +78,8 @@ func TestDifferential(t *testing.T) {
 		}
 		var first, second exchange
 		var unexplained []string
-		// A difference is one that shows each time. A request that meets a connection which the API is just closing gets a
-		// 502, from stock Caddy a POST does.
+		// A difference is one that shows each time. A request that meets a connection which the API is
+		// just closing gets a 502, from stock Caddy a POST does.
 		for range 3 {
 			first, second, unexplained = run(stock), run(ours), nil
 			for _, difference := range first.compared(second) {
@@ -193,7 +195,8 @@ func (e exchange) compared(other exchange) []string {
 	return all
 }
 
-// wire is a message: its first line, its fields by name as they stand there, and the bytes behind them.
+// wire is a message: its first line, its fields by name as they stand there, and the bytes behind
+// them.
 type wire struct {
 	line   string
 	fields map[string][]string
@@ -218,8 +221,8 @@ func message(raw string) wire {
 	return m
 }
 
-// answers splits what a client got into the interim answers and the final one. The answer to the sentinel shows that the
-// connection was kept.
+// answers splits what a client got into the interim answers and the final one. The answer to the
+// sentinel shows that the connection was kept.
 func answers(raw string) []wire {
 	kept := false
 	if place := answerToSentinel.FindStringIndex(raw); place != nil {
@@ -237,7 +240,8 @@ func answers(raw string) []wire {
 	return append(all, last)
 }
 
-// join makes one chunk of all, and none of nothing: how an answer of unknown length is cut is a matter of time.
+// join makes one chunk of all, and none of nothing: how an answer of unknown length is cut is a
+// matter of time.
 func (m *wire) join() {
 	if !slices.Equal(m.fields["Transfer-Encoding"], []string{" chunked"}) {
 		return

@@ -13,7 +13,8 @@ import (
 	"testing"
 )
 
-// TestElasticsearch uses Elastic's SDK, which refuses servers that do not say what product they are.
+// TestElasticsearch uses Elastic's SDK, which refuses servers that do not say what product they
+// are.
 func TestElasticsearch(t *testing.T) {
 	s := service{
 		start: func(t *testing.T) string { return serve(t, guarded("Authorization", "ApiKey "+key, elasticsearch(t))) },

@@ -14,7 +14,8 @@ import (
 	"testing"
 )
 
-// TestGit clones, fetches and pushes over smart HTTP (git-http-backend), in each version of the protocol.
+// TestGit clones, fetches and pushes over smart HTTP (git-http-backend), in each version of the
+// protocol.
 func TestGit(t *testing.T) {
 	git := program(t, "git", "Debian's package git has it")
 	for _, version := range []string{"0", "1", "2"} {

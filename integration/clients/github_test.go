@@ -21,7 +21,8 @@ func TestOctokit(t *testing.T) {
 	compare(t, "octokit", s, func(t *testing.T, w way) transcript { return script(t, "octokit.mjs", w) })
 }
 
-// github answers as the API does: its links are absolute, and made of the Host that it is called by.
+// github answers as the API does: its links are absolute, and made of the Host that it is called
+// by.
 func github() http.Handler {
 	mux := http.NewServeMux()
 	const root = "/api/v3"

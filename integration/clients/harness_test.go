@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Package clients runs the programs and SDKs that people use against real servers, and against
+// faithful ones where a real one cannot be had: directly with the credential, and through a
+// gateway without. Each step must have the same result on both ways, or be in the table of
+// docs/clients.md.
 package clients
 
 import (
@@ -13,8 +17,11 @@ import (
 	"strings"
 	"testing"
 
+	_ "github.com/authenticated-api/caddy-authenticated-api"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
+
+func TestMain(m *testing.M) { os.Exit(rig.Main(m, nil)) }
 
 // key is the credential: direct callers have it, callers of the gateway do not.
 const key = "c0rrect-h0rse"
@@ -52,15 +59,17 @@ type service struct {
 	// global stands in the block of global options.
 	global string
 
-	// apart runs the gateway in a process of its own, where a race of Caddy's fails no test: its bodyNopCloserIfNotRead may be
-	// read and closed at once, when an answer over HTTP/2 does not wait for the request.
+	// apart runs the gateway in a process of its own, where a race of Caddy's fails no test: its
+	// bodyNopCloserIfNotRead may be read and closed at once, when an answer over HTTP/2 does not
+	// wait for the request.
 	apart bool
 
 	// forms are the places of the route. nil: at the root of a site, and below a path of it.
 	forms []form
 }
 
-// form is a place of the route in a site, and where clients find it. DIRECTIVE in the site stands for the directive.
+// form is a place of the route in a site, and where clients find it. DIRECTIVE in the site stands
+// for the directive.
 type form struct {
 	name, site, path string
 }
@@ -70,8 +79,8 @@ var (
 	belowPath = form{"prefix", "handle_path /gw/* {\nDIRECTIVE\n}", "/gw"}
 )
 
-// gateway runs a Caddy in front of an API until the test ends, and returns the way through it. The gateway has another host
-// name than the API, localhost in the place of 127.0.0.1.
+// gateway runs a Caddy in front of an API until the test ends, and returns the way through it.
+// The gateway has another host name than the API, localhost in the place of 127.0.0.1.
 func (s service) gateway(t *testing.T, f form, api string) way {
 	t.Helper()
 	directive := fmt.Sprintf("authenticated_api %s {\n%s\n}", api, s.lines)
@@ -94,13 +103,14 @@ func startApart(t *testing.T, config string) string {
 	}
 	addr := rig.Free(t)
 	_, port, _ := strings.Cut(addr, ":")
-	w := newWorld(t, asCaddy+"=1")
+	w := newWorld(t, rig.AsCaddy+"=1")
 	w.begin(t, addr, self, "run", "--config", w.write(t, "Caddyfile", strings.ReplaceAll(config, "PORT", port)), "--adapter", "caddyfile")
 	return port
 }
 
-// compare has a client use an API directly, and then through the gateway in each form, each time with a new API. A step
-// whose result differs fails the test, unless docs/clients.md has the row of it for that client.
+// compare has a client use an API directly, and then through the gateway in each form, each time
+// with a new API. A step whose result differs fails the test, unless docs/clients.md has the row
+// of it for that client.
 func compare(t *testing.T, client string, s service, use func(t *testing.T, w way) transcript) {
 	t.Helper()
 	var direct transcript
@@ -134,8 +144,9 @@ func compare(t *testing.T, client string, s service, use func(t *testing.T, w wa
 	}
 }
 
-// guarded returns a handler that serves only requests whose header field has that value, and hides the field from the
-// handler behind. It is for servers that have no credential of their own.
+// guarded returns a handler that serves only requests whose header field has that value, and
+// hides the field from the handler behind. It is for servers that have no credential of their
+// own.
 func guarded(field, value string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if got := r.Header.Values(field); len(got) != 1 || got[0] != value {
@@ -174,7 +185,8 @@ func serveAt(t *testing.T, addr string, handler http.Handler) string {
 	return server.URL
 }
 
-// behind returns a handler in front of a server. It leaves Host as it is, since servers make links of it.
+// behind returns a handler in front of a server. It leaves Host as it is, since servers make
+// links of it.
 func behind(addr string) http.Handler {
 	return &httputil.ReverseProxy{
 		Rewrite:       func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", addr },

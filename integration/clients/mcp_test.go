@@ -12,8 +12,9 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// TestMCP uses both SDKs of the Model Context Protocol as clients of both. The base URL is the endpoint itself, so that the
-// route is nothing but the endpoint, or leaves the endpoint to the client.
+// TestMCP uses both SDKs of the Model Context Protocol as clients of both. The base URL is the
+// endpoint itself, so that the route is nothing but the endpoint, or leaves the endpoint to the
+// client.
 func TestMCP(t *testing.T) {
 	servers := map[string]func(t *testing.T) string{
 		"typescript": func(t *testing.T) string { return nodeServer(t, "mcp-server.mjs", key) },

@@ -72,7 +72,8 @@ func oddities() []odd {
 		add(fmt.Sprint("sniffed ", i, " empty type"), plain, rig.Response("200 OK", "Content-Type:\r\n", body))
 	}
 	for name, answer := range framings {
-		// Whether an answer of unknown length is given a type by its first bytes is a matter of time, in reverse_proxy too.
+		// Whether an answer of unknown length is given a type by its first bytes is a matter of time,
+		// in reverse_proxy too.
 		answer = strings.Replace(answer, " 200 OK\r\n", " 200 OK\r\nContent-Type: text/plain\r\n", 1)
 		add("framing "+name, plain, answer)
 	}

@@ -22,7 +22,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// distribution is Debian's docker-registry, the reference implementation. Its API is at the root of a host always.
+// distribution is Debian's docker-registry, the reference implementation. Its API is at the root
+// of a host always.
 func distribution(t *testing.T) service {
 	path := program(t, "docker-registry", "Debian's package docker-registry has it")
 	return service{
@@ -119,7 +120,8 @@ func ociLayout(t *testing.T, w world, dir string) {
 		`"application/vnd.oci.image.manifest.v1+json",%s,"annotations":{"org.opencontainers.image.ref.name":"v1"}}]}`, manifest))
 }
 
-// TestContainerRegistryClient uses the client of go-containerregistry, which crane and ko are made of.
+// TestContainerRegistryClient uses the client of go-containerregistry, which crane and ko are
+// made of.
 func TestContainerRegistryClient(t *testing.T) {
 	for name, s := range map[string]service{"distribution": distribution(t), "memory": memory()} {
 		t.Run(name, func(t *testing.T) { compare(t, "crane", s, useContainerRegistry) })

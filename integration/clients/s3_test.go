@@ -10,9 +10,9 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// TestS3 uses Amazon's SDK against versitygw. The client signs its requests itself (SigV4), and the gateway lets the
-// signature pass: method, path, query, Host and other fields must arrive as they were sent. A path of the gateway's own would
-// be in the signature, so there is none.
+// TestS3 uses Amazon's SDK against versitygw. The client signs its requests itself (SigV4), and
+// the gateway lets the signature pass: method, path, query, Host and other fields must arrive as
+// they were sent. A path of the gateway's own would be in the signature, so there is none.
 func TestS3(t *testing.T) {
 	path := program(t, "versitygw", "make clients installs it")
 	s := service{

@@ -13,7 +13,8 @@ import (
 	"golang.org/x/exp/slog"
 )
 
-// TestTus uploads with tus-js-client to tusd, in pieces that can be resumed at the Location of the first answer.
+// TestTus uploads with tus-js-client to tusd, in pieces that can be resumed at the Location of
+// the first answer.
 func TestTus(t *testing.T) {
 	s := service{start: tusd, lines: "auth bearer " + key + "\npass_request_header X-HTTP-Method-Override"}
 	compare(t, "tus", s, func(t *testing.T, w way) transcript { return script(t, "tus.mjs", w) })

@@ -17,8 +17,9 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// apache is Debian's Apache with mod_dav, for whoever is ann. Multistatus bodies name resources by their paths, which the
-// gateway does not look into: the route has the path that they have at the API.
+// apache is Debian's Apache with mod_dav, for whoever is ann. Multistatus bodies name resources
+// by their paths, which the gateway does not look into: the route has the path that they have at
+// the API.
 func apache(t *testing.T) service {
 	path := program(t, "apache2", "Debian's package apache2-bin has it")
 	return service{
@@ -77,7 +78,8 @@ AllowEncodedSlashes NoDecode
 </Directory>
 `
 
-// ownedByServer gives a folder to the user that Apache becomes, where it is started by root, and lets it go there.
+// ownedByServer gives a folder to the user that Apache becomes, where it is started by root, and
+// lets it go there.
 func ownedByServer(t *testing.T, dir string) {
 	t.Helper()
 	if os.Geteuid() != 0 {

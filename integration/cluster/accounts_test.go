@@ -10,10 +10,12 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// TestTwoPeople: two people with two accounts use one route through three nodes, a node is killed in the middle of a refresh, and
-// neither notices: no request fails, and none waits for a lease, since a token is renewed so long before its end.
+// TestTwoPeople: two people with two accounts use one route through three nodes, a node is killed
+// in the middle of a refresh, and neither notices: no request fails, and none waits for a lease,
+// since a token is renewed so long before its end.
 func TestTwoPeople(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -50,7 +52,7 @@ func TestTwoPeople(t *testing.T) {
 				a.intercept(cut, nil)
 			}
 			load := c.startTraffic(t, people, 100*time.Millisecond)
-			waitFor(t, "the refresh", life, func() bool { return killed.Load() != nil })
+			rig.Wait(t, "the refresh", life, func() bool { return killed.Load() != nil })
 			after := time.Since(begin)
 			time.Sleep(3 * time.Second)
 			c.restart(t, killed.Load())

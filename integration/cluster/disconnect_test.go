@@ -11,10 +11,12 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// TestDisconnected disconnects an account on one node: the others stop within 30 seconds, whether they get many requests, few, or
-// one. When it is connected again on one, the others serve it at once.
+// TestDisconnected disconnects an account on one node: the others stop within 30 seconds, whether
+// they get many requests, few, or one. When it is connected again on one, the others serve it at
+// once.
 func TestDisconnected(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t, time.Hour, provider.RotateStrict)
@@ -70,7 +72,7 @@ func disconnected(t *testing.T, c *cluster, connection string) {
 	c.connect(t, connection, c.nodes[3], c.nodes[4])
 	again := time.Now()
 	for _, n := range c.nodes {
-		waitFor(t, n.name, 5*time.Second, func() bool {
+		rig.Wait(t, n.name, 5*time.Second, func() bool {
 			status, _, err := n.get(t.Context(), connection)
 			return err == nil && status == http.StatusOK
 		})

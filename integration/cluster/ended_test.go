@@ -16,7 +16,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
 )
 
-// once returns a function for intercept that calls do with the first redemption. answer says whether that one is answered.
+// once returns a function for intercept that calls do with the first redemption. answer says
+// whether that one is answered.
 func once(answer bool, do func(node string)) func(connection, node string) bool {
 	var done atomic.Bool
 	return func(_, node string) bool {
@@ -28,8 +29,9 @@ func once(answer bool, do func(node string)) func(connection, node string) bool 
 	}
 }
 
-// TestEndsWhileRefreshing tells a node to end while its token request is at the provider. It waits for the answer and stores it, so
-// that the node that comes next has a token without asking for one.
+// TestEndsWhileRefreshing tells a node to end while its token request is at the provider. It
+// waits for the answer and stores it, so that the node that comes next has a token without asking
+// for one.
 func TestEndsWhileRefreshing(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t, 3*time.Second, provider.RotateStrict)
@@ -45,7 +47,7 @@ func TestEndsWhileRefreshing(t *testing.T) {
 	}), nil)
 	ask(t, c.nodes[0], connection, asked)
 	begin := time.Now()
-	c.nodes[0].end(syscall.SIGTERM)
+	c.nodes[0].End(syscall.SIGTERM)
 	took := time.Since(begin)
 	c.nodes[1].wantServed(t, connection)
 	if n := len(a.history(connection)); n != 1 {
@@ -76,7 +78,7 @@ func TestEndsWithItsGracePeriod(t *testing.T) {
 	}), nil)
 	ask(t, c.nodes[0], connection, asked)
 	begin := time.Now()
-	c.nodes[0].end(syscall.SIGTERM)
+	c.nodes[0].End(syscall.SIGTERM)
 	if took := time.Since(begin); took < c.grace/2 || took >= c.timeout {
 		t.Errorf("it ended after %v", took)
 	}
@@ -98,16 +100,16 @@ func ask(t *testing.T, n *node, connection string, happened <-chan struct{}) {
 	t.Fatalf("%s does not refresh %s", n.name, connection)
 }
 
-// TestFlowOutlivesItsNode: the node on which somebody has pressed Connect ends, or is killed, while they are at the provider.
-// Another one finishes what it has begun.
+// TestFlowOutlivesItsNode: the node on which somebody has pressed Connect ends, or is killed,
+// while they are at the provider. Another one finishes what it has begun.
 func TestFlowOutlivesItsNode(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t, time.Hour, provider.RotateStrict)
 	c := newCluster(t, 3, files, map[string]*authority{"crm": a, "shared": a})
 	c.start(t)
 	one, two := c.beginFlow(t, "crm/u0", c.nodes[0]), c.beginFlow(t, "shared", c.nodes[1])
-	c.nodes[0].end(syscall.SIGTERM)
-	c.nodes[1].end(syscall.SIGKILL)
+	c.nodes[0].End(syscall.SIGTERM)
+	c.nodes[1].End(syscall.SIGKILL)
 	c.finishFlow(t, one, c.nodes[2])
 	c.finishFlow(t, two, c.nodes[2])
 	c.restart(t, c.nodes[0])
@@ -118,8 +120,9 @@ func TestFlowOutlivesItsNode(t *testing.T) {
 	a.wantUnharmed(t)
 }
 
-// TestStorageDownUntilTheEnd: the storage fails when a token has come, and until the node has ended. The token is served from
-// memory, left in a file of the machine, sealed, and stored when a node starts there again.
+// TestStorageDownUntilTheEnd: the storage fails when a token has come, and until the node has
+// ended. The token is served from memory, left in a file of the machine, sealed, and stored when
+// a node starts there again.
 func TestStorageDownUntilTheEnd(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t, 3*time.Second, provider.RotateStrict)
@@ -138,9 +141,9 @@ func TestStorageDownUntilTheEnd(t *testing.T) {
 	time.Sleep(3500 * time.Millisecond) // the first token has expired
 	n.wantServed(t, connection)
 	begin := time.Now()
-	n.end(syscall.SIGTERM)
+	n.End(syscall.SIGTERM)
 	took := time.Since(begin)
-	spool := filepath.Join(n.configHome(), "caddy", "authenticated_api_spool")
+	spool := filepath.Join(n.ConfigHome(), "caddy", "authenticated_api_spool")
 	left, err := os.ReadDir(spool)
 	if err != nil || len(left) != 1 {
 		t.Fatalf("%d files are left, %v", len(left), err)
@@ -181,8 +184,8 @@ func TestStorageDownUntilTheEnd(t *testing.T) {
 // restartEmpty ends a node and starts it as on another machine: only the storage is left.
 func (c *cluster) restartEmpty(t *testing.T, n *node) {
 	t.Helper()
-	n.end(syscall.SIGTERM)
-	if err := os.RemoveAll(n.configHome()); err != nil {
+	n.End(syscall.SIGTERM)
+	if err := os.RemoveAll(n.ConfigHome()); err != nil {
 		t.Fatal(err)
 	}
 	c.restart(t, n)

@@ -9,10 +9,12 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// TestExpiries: nodes under load share connections through many expiries, with a provider that destroys a grant when it sees a
-// refresh token twice. No refresh token is redeemed twice, whatever the storage's locker does, and no request fails.
+// TestExpiries: nodes under load share connections through many expiries, with a provider that
+// destroys a grant when it sees a refresh token twice. No refresh token is redeemed twice,
+// whatever the storage's locker does, and no request fails.
 func TestExpiries(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -53,7 +55,7 @@ func expiries(t *testing.T, nodes int, storage func(*cluster) func(*node) string
 		m, fine := all.refreshes()
 		return n + m, good + fine
 	}
-	waitFor(t, "the expiries", 30*time.Second+time.Duration(want)*time.Second, func() bool { _, n := count(); return n >= want })
+	rig.Wait(t, "the expiries", 30*time.Second+time.Duration(want)*time.Second, func() bool { _, n := count(); return n >= want })
 	took := time.Since(begin)
 	load.finish(t, nil)
 	requests, good := count()

@@ -13,11 +13,13 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 )
 
-// TestKeysExchanged exchanges the key of three nodes under load, one after the other: the new one behind, then in front, then
-// alone. No request fails, and no connection is lost: neither those in use nor those that nobody uses.
+// TestKeysExchanged exchanges the key of three nodes under load, one after the other: the new one
+// behind, then in front, then alone. No request fails, and no connection is lost: neither those
+// in use nor those that nobody uses.
 func TestKeysExchanged(t *testing.T) {
 	t.Parallel()
 	a, slow := newAuthority(t, time.Hour, provider.RotateStrict), newAuthority(t, time.Hour, provider.RotateStrict)
@@ -29,7 +31,7 @@ func TestKeysExchanged(t *testing.T) {
 	before, fresh := c.nodes[0].keys[0], seal.NewKey()
 	load := c.startTraffic(t, used, 50*time.Millisecond)
 	records := func() (n int) {
-		_ = filepath.WalkDir(filepath.Join(c.folder(), "authenticated_api"), func(file string, d fs.DirEntry, err error) error {
+		_ = filepath.WalkDir(filepath.Join(c.folder, "authenticated_api"), func(file string, d fs.DirEntry, err error) error {
 			if err == nil && !d.IsDir() && !strings.Contains(filepath.Base(file), ".") {
 				n++
 			}
@@ -44,7 +46,7 @@ func TestKeysExchanged(t *testing.T) {
 			time.Sleep(700 * time.Millisecond)
 		}
 		time.Sleep(2 * time.Second)
-		waitFor(t, "the records to be moved", 20*time.Second, func() bool { return records() == len(used)+len(idle) })
+		rig.Wait(t, "the records to be moved", 20*time.Second, func() bool { return records() == len(used)+len(idle) })
 	}
 	load.finish(t, nil)
 	a.wantUnharmed(t)

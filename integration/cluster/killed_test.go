@@ -17,9 +17,10 @@ type death struct {
 	at   time.Time
 }
 
-// TestNodesKilled kills one node after the other at random and starts it again, under load. No request fails but for
-// connections that are lost, and only those are lost whose provider is strict, and has redeemed a refresh token for a node that was
-// killed before it could store the answer.
+// TestNodesKilled kills one node after the other at random and starts it again, under load. No
+// request fails but for connections that are lost, and only those are lost whose provider is
+// strict, and has redeemed a refresh token for a node that was killed before it could store the
+// answer.
 func TestNodesKilled(t *testing.T) {
 	t.Parallel()
 	t.Run("files", func(t *testing.T) {
@@ -94,7 +95,8 @@ func nodesKilled(t *testing.T, storage func(*cluster) func(*node) string) {
 	t.Logf("%d kills, %d refreshes of %d connections, %d lost", len(deaths), refreshes, len(connections), len(lost))
 }
 
-// inWindow reports whether the node that was given the last token was killed so soon that it may not have stored it.
+// inWindow reports whether the node that was given the last token was killed so soon that it may
+// not have stored it.
 func inWindow(history []commit, deaths []death) bool {
 	slices.Reverse(history)
 	for _, c := range history {

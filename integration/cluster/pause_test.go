@@ -13,9 +13,9 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
 )
 
-// TestPaused stops the node that refreshes, as a hypervisor does, while its token request is at the provider, and lets it go on
-// later. The others go on in the meantime; only the connection that it was about may come to harm, and only if the pause was
-// longer than the lease.
+// TestPaused stops the node that refreshes, as a hypervisor does, while its token request is at
+// the provider, and lets it go on later. The others go on in the meantime; only the connection
+// that it was about may come to harm, and only if the pause was longer than the lease.
 func TestPaused(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -51,7 +51,7 @@ func paused(t *testing.T, pause, timeout time.Duration, rotation provider.Rotati
 	rest := &cluster{nodes: c.nodes[1:], sources: c.sources}
 	load := rest.startTraffic(t, append([]string{victim}, others...), 50*time.Millisecond)
 	time.Sleep(pause)
-	sleeper.signal(syscall.SIGCONT)
+	sleeper.Signal(syscall.SIGCONT)
 	time.Sleep(6 * time.Second)
 	awake := c.startTraffic(t, others, 50*time.Millisecond) // the sleeper takes part again
 	time.Sleep(2 * time.Second)
@@ -88,8 +88,8 @@ func paused(t *testing.T, pause, timeout time.Duration, rotation provider.Rotati
 	}
 }
 
-// fallAsleep has a node refresh a connection, and stops it when its token request is at the provider. The request is answered in the
-// meantime.
+// fallAsleep has a node refresh a connection, and stops it when its token request is at the
+// provider. The request is answered in the meantime.
 func (n *node) fallAsleep(t *testing.T, a *authority, connection string) {
 	t.Helper()
 	asleep := make(chan struct{})
@@ -103,8 +103,9 @@ func (n *node) fallAsleep(t *testing.T, a *authority, connection string) {
 	ask(t, n, connection, asleep)
 }
 
-// TestDisconnectedWhilePaused disconnects an account on one node while another one, that was stopped, has a new token of it on its
-// way. When that goes on it must not bring the connection back.
+// TestDisconnectedWhilePaused disconnects an account on one node while another one, that was
+// stopped, has a new token of it on its way. When that goes on it must not bring the connection
+// back.
 func TestDisconnectedWhilePaused(t *testing.T) {
 	t.Parallel()
 	const connection = "crm/u0"
@@ -117,7 +118,7 @@ func TestDisconnectedWhilePaused(t *testing.T) {
 	a.SetLife(time.Hour)
 	c.nodes[1].act(t, connection, "disconnect", newJar()) // it waits for the lease of the sleeper's claim
 	gone := time.Now()
-	c.nodes[0].signal(syscall.SIGCONT)
+	c.nodes[0].Signal(syscall.SIGCONT)
 	time.Sleep(2 * time.Second)
 	for time.Since(gone) < 14*time.Second {
 		for _, n := range c.nodes {

@@ -40,7 +40,7 @@ func TestSlowWrites(t *testing.T) {
 			for i := range 4 {
 				time.Sleep(2 * time.Second)
 				if i == 2 {
-					n.end(syscall.SIGTERM)
+					n.End(syscall.SIGTERM)
 					c.restart(t, n)
 				}
 				began := time.Now()

@@ -13,8 +13,9 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
 )
 
-// TestSplitBrain parts the storages of two nodes for a while: both can be written, and neither node sees what the other one
-// writes. Connections that both have redeemed are lost, which no client can help, and say so; the others are as before.
+// TestSplitBrain parts the storages of two nodes for a while: both can be written, and neither
+// node sees what the other one writes. Connections that both have redeemed are lost, which no
+// client can help, and say so; the others are as before.
 func TestSplitBrain(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t, 4*time.Second, provider.RotateStrict)
@@ -30,7 +31,7 @@ func TestSplitBrain(t *testing.T) {
 		}
 	}
 	private := filepath.Join(c.dir, "private")
-	if err := os.CopyFS(private, os.DirFS(c.folder())); err != nil {
+	if err := os.CopyFS(private, os.DirFS(c.folder)); err != nil {
 		t.Fatal(err)
 	}
 	c.nodes[1].control(t, "apart", private)
@@ -45,8 +46,9 @@ func TestSplitBrain(t *testing.T) {
 	one.finish(t, lost)
 	two.finish(t, lost)
 	c.nodes[1].control(t, "apart", "")
-	// What the second node has written while it was apart is not in the shared storage. It is until the node looks again, or
-	// redeems the next refresh token; if the first one needs a token of such a connection before, it redeems a spent one.
+	// What the second node has written while it was apart is not in the shared storage. It is until
+	// the node looks again, or redeems the next refresh token; if the first one needs a token of
+	// such a connection before, it redeems a spent one.
 	one, two = only(c.nodes[0], append([]string{left}, idle...)...), only(c.nodes[1], append([]string{right}, idle...)...)
 	time.Sleep(11 * time.Second)
 	one.finish(t, nil)

@@ -41,16 +41,18 @@ var modes = []struct {
 	rotation provider.Rotation
 }{{"never", provider.RotateNever}, {"grace", provider.RotateGrace}, {"strict", provider.RotateStrict}}
 
-// stepsBed is a cluster in which node i stands still at step i, with one connection of each mode: that of user i.
+// stepsBed is a cluster in which node i stands still at step i, with one connection of each mode:
+// that of user i.
 type stepsBed struct {
 	*cluster
 	stuck   sync.Map // the connections that stand still at the provider
 	release chan struct{}
 }
 
-// TestKilledAtEachStep kills a node at each step of a refresh, with each kind of provider, and asks another node for the next
-// token. A connection is lost only if the provider is strict and has redeemed the refresh token for somebody who could not
-// store the answer, and then that is what its state says.
+// TestKilledAtEachStep kills a node at each step of a refresh, with each kind of provider, and
+// asks another node for the next token. A connection is lost only if the provider is strict and
+// has redeemed the refresh token for somebody who could not store the answer, and then that is
+// what its state says.
 func TestKilledAtEachStep(t *testing.T) {
 	t.Parallel()
 	bed := &stepsBed{release: make(chan struct{})}
@@ -121,7 +123,8 @@ func (bed *stepsBed) strand(t *testing.T) {
 	waiting.Wait()
 }
 
-// ask asks the node that lives for a token of each connection, all at once, and logs what becomes of them.
+// ask asks the node that lives for a token of each connection, all at once, and logs what becomes
+// of them.
 func (bed *stepsBed) ask(t *testing.T) {
 	t.Helper()
 	survivor := bed.nodes[len(steps)]

@@ -15,8 +15,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
 )
 
-// wantRefused fails the test unless a callback was refused in fixed words, and nothing came of it: no token request, no grant, and
-// no cookie but one that is taken away.
+// wantRefused fails the test unless a callback was refused in fixed words, and nothing came of
+// it: no token request, no grant, and no cookie but one that is taken away.
 func (v *visited) wantRefused(p *provider.Provider, status int, title string) {
 	v.t.Helper()
 	v.is(status)
@@ -35,7 +35,8 @@ const (
 	somebodyElse = "Somebody else began this"
 )
 
-// TestLoginCSRF: neither can an attacker's code be finished in a victim's browser, nor a victim's in the attacker's (T6).
+// TestLoginCSRF: neither can an attacker's code be finished in a victim's browser, nor a victim's
+// in the attacker's.
 func TestLoginCSRF(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	b, _ := startBed(t, p, "")
@@ -65,7 +66,8 @@ func TestLoginCSRF(t *testing.T) {
 	eve.wantServed("own")
 }
 
-// TestState: a callback with another state than that of a flow in the browser is refused, and the flow can still end.
+// TestState: a callback with another state than that of a flow in the browser is refused, and the
+// flow can still end.
 func TestState(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	b, _ := startBed(t, p, "")
@@ -115,7 +117,8 @@ func TestState(t *testing.T) {
 	}
 }
 
-// TestFlowCookie: a flow ends with its own cookie only, unharmed, in the hands of who has begun it.
+// TestFlowCookie: a flow ends with its own cookie only, unharmed, in the hands of who has begun
+// it.
 func TestFlowCookie(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	b, _ := startBed(t, p, "")
@@ -161,7 +164,8 @@ func TestFlowCookie(t *testing.T) {
 	try("ann", cookie.Name, other.Value+"; "+cookie.Name+"="+cookie.Value).is(303)
 }
 
-// TestOtherCode: a code of another flow is worth nothing in this one, since the verifier is this one's (T7).
+// TestOtherCode: a code of another flow is worth nothing in this one, since the verifier is this
+// one's.
 func TestOtherCode(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	b, _ := startBed(t, p, "")
@@ -183,7 +187,7 @@ func TestOtherCode(t *testing.T) {
 	ann.wantServed("own")
 }
 
-// TestIssuer: with issuer the provider must name itself, before anybody is asked for a token (T8).
+// TestIssuer: with issuer the provider must name itself, before anybody is asked for a token.
 func TestIssuer(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	b, g := startBed(t, p, "issuer "+p.URL)
@@ -209,8 +213,8 @@ func TestIssuer(t *testing.T) {
 	ann.connect("shared")
 }
 
-// TestDoubleCallback: the callback comes ten times at once, as from a double click: one code, one token request, all are told that it
-// is done.
+// TestDoubleCallback: the callback comes ten times at once, as from a double click: one code, one
+// token request, all are told that it is done.
 func TestDoubleCallback(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	b, _ := startBed(t, p, "")
@@ -244,7 +248,8 @@ func TestDoubleCallback(t *testing.T) {
 	ann.wantServed("shared")
 }
 
-// TestCallbackLeaves: the browser leaves while the code is redeemed. The code is spent, so the account is connected all the same.
+// TestCallbackLeaves: the browser leaves while the code is redeemed. The code is spent, so the
+// account is connected all the same.
 func TestCallbackLeaves(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	b, _ := startBed(t, p, "")
@@ -263,7 +268,7 @@ func TestCallbackLeaves(t *testing.T) {
 	p.WantRequests(t, 1)
 }
 
-// TestDenied: the user, or the provider, says no. The words are ours, whatever the provider says (T13).
+// TestDenied: the user, or the provider, says no. The words are ours, whatever the provider says.
 func TestDenied(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	b, g := startBed(t, p, "")

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 )
@@ -83,8 +84,8 @@ func TestManyTabs(t *testing.T) {
 	}
 }
 
-// TestFlowSurvives: a flow survives reloads and a restart, and the change of the key as long as the old one is there. With another
-// key alone it does not.
+// TestFlowSurvives: a flow survives reloads and a restart, and the change of the key as long as
+// the old one is there. With another key alone it does not.
 func TestFlowSurvives(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	g := newGateway(t)
@@ -110,8 +111,8 @@ func TestFlowSurvives(t *testing.T) {
 	}
 }
 
-// TestFlowExpires: ten minutes after it has begun a flow cannot be ended, and a moment before it can. Nor can one that begins in
-// the future, or is another user's or of another datasource.
+// TestFlowExpires: ten minutes after it has begun a flow cannot be ended, and a moment before it
+// can. Nor can one that begins in the future, or is another user's or of another datasource.
 func TestFlowExpires(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	g := newGateway(t)
@@ -132,7 +133,7 @@ func TestFlowExpires(t *testing.T) {
 		{"as it is", func(*oauth.Flow) {}, 303, ""},
 		{"nearly ten minutes", func(f *oauth.Flow) { f.Began = time.Now().Add(-9*time.Minute - 50*time.Second) }, 303, ""},
 		{"ten minutes", func(f *oauth.Flow) { f.Began = time.Now().Add(-10 * time.Minute) }, 400, "That took longer than ten minutes"},
-		{"a year", func(f *oauth.Flow) { f.Began = time.Now().Add(-365 * day) }, 400, "That took longer than ten minutes"},
+		{"a year", func(f *oauth.Flow) { f.Began = time.Now().Add(-365 * 24 * time.Hour) }, 400, "That took longer than ten minutes"},
 		{"the future", func(f *oauth.Flow) { f.Began = time.Now().Add(5 * time.Minute) }, 400, "That took longer than ten minutes"},
 		{"another user", func(f *oauth.Flow) { f.User = "bob" }, 400, somebodyElse},
 		{"no user", func(f *oauth.Flow) { f.User = "" }, 400, somebodyElse},
@@ -188,15 +189,16 @@ func TestChangedBetween(t *testing.T) {
 	ann.wantServed("shared")
 }
 
-// TestOtherNode: a flow that has begun on one node ends on another one with the same key and storage, and both serve then. Without
-// the key it does not end.
+// TestOtherNode: a flow that has begun on one node ends on another one with the same key and
+// storage, and both serve then. Without the key it does not end.
 func TestOtherNode(t *testing.T) {
 	t.Parallel()
+	rig.Long(t, "it waits for the other node")
 	p := provider.New(t, time.Hour)
-	dir, options := tempDir(t), withKey()
-	one, first := newCodeProcess(t, p, dir, options)
-	two, second := newCodeProcess(t, p, dir, options)
-	three, third := newCodeProcess(t, p, dir, withKey())
+	storage, options := rig.StorageDir(t), withKey()
+	one, first := newCodeProcess(t, p, storage, options)
+	two, second := newCodeProcess(t, p, storage, options)
+	three, third := newCodeProcess(t, p, storage, withKey())
 	// A balancer in front has one address, which is the first one's here.
 	for b, proc := range map[*bed]*process{two: second, three: third} {
 		b.site = one.caddyfile
@@ -219,35 +221,25 @@ func TestOtherNode(t *testing.T) {
 			t.Errorf("%s answers %d %s", addr, v.status, v.body)
 		}
 	}
-	// Disconnected on one, it is served on the other for half a minute at most; connected again on one it is served there at once.
+	// Disconnected on one, it is served on the other for half a minute at most; connected again on
+	// one it is served there at once.
 	ann.press("own", "disconnect").is(303)
 	ann.wantUnconnected("own")
 	begin := time.Now()
-	waitForLong(t, "the other node to know", 40*time.Second, func() bool {
+	rig.Wait(t, "the other node to know", 40*time.Second, func() bool {
 		return ann.send("GET", "http://"+two.addr+"/own/x", "").status == 401
 	})
 	t.Logf("the other node knows after %v", time.Since(begin))
 	ann.connect("own")
 	waitFor(t, "the other node to know", func() bool { return ann.send("GET", "http://"+two.addr+"/own/x", "").status == 200 })
-	first.end(syscall.SIGTERM)
+	first.End(syscall.SIGTERM)
 }
 
-// waitForLong is waitFor with another patience.
-func waitForLong(t *testing.T, what string, patience time.Duration, reached func() bool) {
-	t.Helper()
-	for begin := time.Now(); !reached(); time.Sleep(100 * time.Millisecond) {
-		if time.Since(begin) > patience {
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
-}
-
-// TestHosts: what a request says of where it came to changes nothing (T12): not where the browser is sent, not the redirect_uri, not the
-// cookie, not connect_url.
-func TestHosts(t *testing.T) {
+// TestHosts: what a request says of where it came to changes nothing: not where the browser
+// is sent, not the redirect_uri, not the cookie, not connect_url.
+func TestHosts(t *testing.T) { //nolint:tparallel // there is one Caddy in this process
 	p := provider.New(t, time.Hour)
 	b, g := startBed(t, p, "")
-	g.loadAnyHost(t, b)
 	var lies [][]string
 	for _, host := range []string{"evil.example", "evil.example:80", b.addr + ".evil.example", "evil.example\\@" + b.addr, "localhost"} {
 		for _, name := range []string{"Host", "X-Forwarded-Host", "X-Host", "X-Original-Host", "X-Forwarded-Server", "X-Original-Url", "X-Rewrite-Url"} {
@@ -259,11 +251,14 @@ func TestHosts(t *testing.T) {
 			[]string{"Referer", "http://" + host + "/"}, []string{"X-Forwarded-Port", "1"}, []string{"X-Forwarded-Prefix", "//" + host})
 	}
 	lies = append(lies, nil)
+	b.site = func() string { return strings.ReplaceAll(b.caddyfile(), people, crowd(len(lies))) }
+	g.loadAnyHost(t, b)
 	console := strings.TrimSuffix(b.redirect(), "callback")
-	for _, lie := range lies {
+	for i, lie := range lies {
 		t.Run(strings.Join(lie, " "), func(t *testing.T) {
-			ann := b.browser("ann")
-			ann.t = t
+			t.Parallel() // each connects an account, which takes more than a second, so each has a user of its own
+			ann := b.browser(fmt.Sprintf("u%d", i))
+			ann.t, ann.word = t, "ann"
 			v := ann.press("own", "connect", lie...).is(303)
 			target := v.header.Get("Location")
 			if !strings.HasPrefix(target, p.AuthorizationURL()+"?") || param(t, target, "redirect_uri") != b.redirect() || strings.Contains(target, "evil") {
@@ -296,8 +291,8 @@ func TestHosts(t *testing.T) {
 	}
 }
 
-// TestRedirects: there is no return path. Whatever stands in a query, a form, a path or a field, the browser is sent to the provider or
-// to the console itself (T11).
+// TestRedirects: there is no return path. Whatever stands in a query, a form, a path or a field,
+// the browser is sent to the provider or to the console itself.
 func TestRedirects(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	b, _ := startBed(t, p, "")
@@ -327,6 +322,9 @@ func TestRedirects(t *testing.T) {
 		}
 	}
 	for i, evil := range openRedirects() {
+		if testing.Short() && i%10 != 0 {
+			continue
+		}
 		q := url.QueryEscape(evil)
 		for _, name := range []string{"next", "return", "return_to", "redirect_uri", "url", "state", "rd", "connection"} {
 			check(ann.send("GET", "/connect/callback?"+name+"="+q+"&state="+state, ""))
@@ -336,6 +334,9 @@ func TestRedirects(t *testing.T) {
 		}
 	}
 	for i, evil := range openRedirects() {
+		if testing.Short() && i%10 != 0 {
+			continue
+		}
 		if !strings.ContainsAny(evil, " \t\r\n\x00#?") {
 			for _, prefix := range []string{"/connect/", "/connect", "/open/"} {
 				if v, err := ann.try("GET", "http://"+b.addr+prefix+evil, ""); err == nil {

@@ -19,10 +19,11 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// wantNotLogged fails the test if a log has a secret in it. What Caddy's rewrite, which handle_path is, logs of a request's URI when it
-// debugs is Caddy's.
+// wantNotLogged fails the test if a log has a secret in it. What Caddy's rewrite, which
+// handle_path is, logs of a request's URI when it debugs is Caddy's.
 func wantNotLogged(t testing.TB, file string, secrets ...string) {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -31,7 +32,7 @@ func wantNotLogged(t testing.TB, file string, secrets ...string) {
 	}
 	lines := 0
 	for line := range bytes.Lines(text) {
-		var e entry
+		var e rig.Entry
 		if json.Unmarshal(line, &e) == nil && e["logger"] == "http.handlers.rewrite" {
 			continue
 		}
@@ -50,8 +51,8 @@ func wantNotLogged(t testing.TB, file string, secrets ...string) {
 	}
 }
 
-// TestCodeLeaks: whoever reads logs, the storage, the admin API, pages and problems learns no secret of a connection. The scan itself
-// finds each of them where they must be.
+// TestCodeLeaks: whoever reads logs, the storage, the admin API, pages and problems learns no
+// secret of a connection. The scan itself finds each of them where they must be.
 func TestCodeLeaks(t *testing.T) {
 	p := provider.New(t, 3*time.Second)
 	p.SetRotation(provider.RotateStrict, 0)
@@ -176,7 +177,8 @@ func TestCodeLeaks(t *testing.T) {
 	}
 }
 
-// TestAccessLog: callbacks, tickets, and the answers that send a browser to a provider are left out of access logs, and nothing else is.
+// TestAccessLog: callbacks, tickets, and the answers that send a browser to a provider are left
+// out of access logs, and nothing else is.
 func TestAccessLog(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	b, g := startBed(t, p, "")
@@ -211,7 +213,7 @@ func accessed(t *testing.T, log, last string) map[string]bool {
 	t.Helper()
 	seen := make(map[string]bool)
 	waitFor(t, "the log", func() bool {
-		for _, e := range logged(t, log, "handled request") {
+		for _, e := range rig.Logged(t, log, "handled request") {
 			request, _ := e["request"].(map[string]any)
 			seen[fmt.Sprint(request["uri"])] = true
 		}
@@ -220,8 +222,9 @@ func accessed(t *testing.T, log, last string) map[string]bool {
 	return seen
 }
 
-// TestAccessLogBehindAuth: nor are they there when the authentication in front refuses them, as it does with the first request of a
-// browser, if the site says so, as the README does: the console never sees such a request.
+// TestAccessLogBehindAuth: nor are they there when the authentication in front refuses them, as
+// it does with the first request of a browser, if the site says so, as the README does: the
+// console never sees such a request.
 func TestAccessLogBehindAuth(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	g := newGateway(t)
@@ -241,7 +244,8 @@ func TestAccessLogBehindAuth(t *testing.T) {
 	}
 }
 
-// TestTicket: a link of the admin API lets somebody connect one connection once, who is no user of the gateway.
+// TestTicket: a link of the admin API lets somebody connect one connection once, who is no user
+// of the gateway.
 func TestTicket(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	g := newGateway(t)
@@ -300,7 +304,8 @@ func TestTicket(t *testing.T) {
 	bob := b.browser("bob")
 	bob.wantServed("own")
 	p.WantRequests(t, 1)
-	// Both tickets were of one connection, and that has changed: who was slower is told so before a code is spent.
+	// Both tickets were of one connection, and that has changed: who was slower is told so before a
+	// code is spent.
 	if v := other.come(late).is(400); v.title() != "This link has been used" {
 		t.Errorf("the page says %q", v.title())
 	}

@@ -17,7 +17,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// wantRedeemedOnce fails the test if a refresh token came twice or a grant was revoked for it, and returns how many came.
+// wantRedeemedOnce fails the test if a refresh token came twice or a grant was revoked for it,
+// and returns how many came.
 func wantRedeemedOnce(t testing.TB, p *provider.Provider) (redeemed int) {
 	t.Helper()
 	for digest, n := range p.Redemptions() {
@@ -50,10 +51,11 @@ func status(t testing.TB, admin, datasource string) map[string]any {
 	return list[0]
 }
 
-// TestRotation: more than twenty tokens of two seconds expire under load, with a provider that revokes a grant whose refresh token comes
-// twice: no request fails, and none comes twice.
+// TestRotation: more than twenty tokens of two seconds expire under load, with a provider that
+// revokes a grant whose refresh token comes twice: no request fails, and none comes twice.
 func TestRotation(t *testing.T) {
 	t.Parallel()
+	rig.Long(t, "it waits for tokens to expire")
 	p := provider.New(t, 2*time.Second)
 	p.SetRotation(provider.RotateStrict, 0)
 	b, proc := newCodeProcess(t, p, "", "")
@@ -61,15 +63,17 @@ func TestRotation(t *testing.T) {
 	ann := b.browser("ann")
 	ann.connect("shared")
 	l := startLoad(t, b.addr+"/shared", 16, 20*time.Millisecond)
-	waitForLong(t, "twenty tokens", 60*time.Second, func() bool { return p.Answered.Load() > 20 })
+	rig.Wait(t, "twenty tokens", 60*time.Second, func() bool { return p.Answered.Load() > 20 })
 	l.finish(t)
 	t.Logf("%d redemptions", wantRedeemedOnce(t, p))
-	// On a busy machine a token is under way for a good part of its life. What is refused for that is sent again.
+	// On a busy machine a token is under way for a good part of its life. What is refused for that
+	// is sent again.
 	t.Logf("the API has refused %d requests", b.api.refused.Load())
 }
 
 // TestCodeReloads: fifty reloads under load, with tokens that expire.
 func TestCodeReloads(t *testing.T) {
+	rig.Long(t, "it reloads fifty times")
 	p := provider.New(t, 3*time.Second)
 	p.SetRotation(provider.RotateStrict, 0)
 	p.Delay.Store(int64(100 * time.Millisecond))
@@ -84,8 +88,9 @@ func TestCodeReloads(t *testing.T) {
 	t.Logf("%d redemptions", wantRedeemedOnce(t, p))
 }
 
-// TestLostAnswer: the answer with the next tokens is lost on its way. A provider that takes the old refresh token for a while is asked
-// once more, and the connection lives; with a strict one it is lost, and everybody who asks is told why.
+// TestLostAnswer: the answer with the next tokens is lost on its way. A provider that takes the
+// old refresh token for a while is asked once more, and the connection lives; with a strict one
+// it is lost, and everybody who asks is told why.
 func TestLostAnswer(t *testing.T) {
 	t.Parallel()
 	for _, strict := range []bool{false, true} {
@@ -119,7 +124,8 @@ func TestLostAnswer(t *testing.T) {
 				ann.wantServed("shared")
 				return
 			}
-			// The provider has revoked the access token too, so until it expires the API's own refusal passes.
+			// The provider has revoked the access token too, so until it expires the API's own refusal
+			// passes.
 			waitFor(t, "the token to expire", func() bool { return ann.call("shared").status == 503 })
 			ann.wantUnconnected("shared")
 			if got = status(t, admin, "shared"); got["state"] != "reauthorization_required" || got["last_error"] != "lost_in_crash" {
@@ -137,8 +143,8 @@ func TestLostAnswer(t *testing.T) {
 	}
 }
 
-// TestWithdrawn: the provider refuses the refresh token. Callers are served to the end of the access token, and then told where to
-// connect again, whatever the provider's words are.
+// TestWithdrawn: the provider refuses the refresh token. Callers are served to the end of the
+// access token, and then told where to connect again, whatever the provider's words are.
 func TestWithdrawn(t *testing.T) {
 	t.Parallel()
 	for code, body := range map[string]string{
@@ -198,10 +204,11 @@ func TestWithdrawn(t *testing.T) {
 	}
 }
 
-// TestEnded: a Caddy is told to end while a refresh is under way at a slow provider. It stores what comes before it ends, and the next
-// one goes on with that.
+// TestEnded: a Caddy is told to end while a refresh is under way at a slow provider. It stores
+// what comes before it ends, and the next one goes on with that.
 func TestEnded(t *testing.T) {
 	t.Parallel()
+	rig.Long(t, "it waits for tokens to expire")
 	p := provider.New(t, 4*time.Second)
 	p.SetRotation(provider.RotateStrict, 0)
 	b, proc := newCodeProcess(t, p, "", "grace_period 10s") // nothing is waited for that takes longer
@@ -217,7 +224,7 @@ func TestEnded(t *testing.T) {
 			ann.call("own")
 			return p.Requests.Load() > before
 		})
-		proc.end(syscall.SIGTERM)
+		proc.End(syscall.SIGTERM)
 		if p.Requests.Load() != p.Answered.Load() {
 			t.Error("Caddy has ended before the answer")
 		}
@@ -228,9 +235,10 @@ func TestEnded(t *testing.T) {
 	t.Logf("%d redemptions", wantRedeemedOnce(t, p))
 }
 
-// TestStorageFailsCode: the storage cannot be written when the new tokens come. They are used from memory, and stored when that is
-// possible again; a restart goes on with them.
+// TestStorageFailsCode: the storage cannot be written when the new tokens come. They are used
+// from memory, and stored when that is possible again; a restart goes on with them.
 func TestStorageFailsCode(t *testing.T) {
+	rig.Long(t, "it waits for tokens to expire")
 	p := provider.New(t, 4*time.Second)
 	p.SetRotation(provider.RotateStrict, 0)
 	b, g := startBed(t, p, "")
@@ -245,14 +253,14 @@ func TestStorageFailsCode(t *testing.T) {
 	if err := errors.Join(os.Rename(folder, aside), os.WriteFile(folder, nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	wantLogged(t, g.log, "a new token could not be stored")
+	rig.WantLogged(t, g.log, "a new token could not be stored")
 	time.Sleep(time.Until(time.Now().Add(4 * time.Second))) // the old one has expired
 	ann.wantServed("shared")
 	p.WantRequests(t, 2)
 	if err := errors.Join(os.Remove(folder), os.Rename(aside, folder)); err != nil {
 		t.Fatal(err)
 	}
-	wantLogged(t, g.log, "that could not be stored is stored now")
+	rig.WantLogged(t, g.log, "that could not be stored is stored now")
 	g.restart(t, b.site())
 	ann.wantServed("shared")
 	p.WantRequests(t, 2)

@@ -82,7 +82,8 @@ func TestStart(t *testing.T) {
 	p.WantRequests(t, 0)
 }
 
-// TestOthersConnection: nobody connects, refreshes or disconnects another user's account, however they name it.
+// TestOthersConnection: nobody connects, refreshes or disconnects another user's account, however
+// they name it.
 func TestOthersConnection(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	b, _ := startBed(t, p, "")
@@ -110,7 +111,8 @@ func TestOthersConnection(t *testing.T) {
 	bob.wantUnconnected("own")
 }
 
-// TestNoOperators: without operators nobody may do anything with the shared connection, and with one they may.
+// TestNoOperators: without operators nobody may do anything with the shared connection, and with
+// one they may.
 func TestNoOperators(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	b, g := startBed(t, p, "")
@@ -131,7 +133,8 @@ func TestNoOperators(t *testing.T) {
 	ann.wantUnconnected("shared")
 }
 
-// TestForeignButtons: a page of another site can press no button, in any browser that says where a request comes from.
+// TestForeignButtons: a page of another site can press no button, in any browser that says where
+// a request comes from.
 func TestForeignButtons(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	b, _ := startBed(t, p, "")
@@ -162,7 +165,8 @@ func TestForeignButtons(t *testing.T) {
 	ann.wantUnconnected("shared")
 }
 
-// TestForeignPages: a page of another origin cannot call the API through the gateway either (T31), and one of the gateway can.
+// TestForeignPages: a page of another origin cannot call the API through the gateway either
+// , and one of the gateway can.
 func TestForeignPages(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	b, _ := startBed(t, p, "")

@@ -63,11 +63,9 @@ func (e *endpoint) take() []asked {
 	return list
 }
 
-// start runs a gateway with the provider.
-func (e *endpoint) start(t *testing.T, a *rig.API, block string) *bed {
-	t.Helper()
-	g := newGateway(t)
-	b := newBed(t, g.addr, provider.New(t, 0)) // which nobody asks
+// route returns a route of a site that leads to an API with the tokens of the provider, /name
+// being the datasource name.
+func (e *endpoint) route(b *bed, a *rig.API, name, block string) string {
 	lines := []string{"redirect_url " + b.redirect(), "client_id the+id"}
 	for option, line := range map[string]string{
 		"authorization_url ": "authorization_url " + e.URL + "/authorize", "token_url ": "token_url " + e.URL + "/token",
@@ -77,12 +75,21 @@ func (e *endpoint) start(t *testing.T, a *rig.API, block string) *bed {
 			lines = append(lines, line)
 		}
 	}
-	g.load(t, fmt.Sprintf("handle_path /connect/* {\n%sauthenticated_api_console {\noperators ann\n}\n}\nhandle_path /shared/* {\nauthenticated_api http://%s {\nname shared\n"+
-		"auth oauth2 authorization_code {\n%s\n%s\n}\n}\n}", people, a.Addr, strings.Join(lines, "\n"), strings.ReplaceAll(block, "URL", e.URL)))
+	return fmt.Sprintf("handle_path /%[1]s/* {\nauthenticated_api http://%[2]s {\nname %[1]s\nauth oauth2 authorization_code {\n%[3]s\n%[4]s\n}\n}\n}\n",
+		name, a.Addr, strings.Join(lines, "\n"), strings.ReplaceAll(block, "URL", e.URL))
+}
+
+// startRoutes runs a gateway with the routes that the function makes, and with the console.
+func startRoutes(t *testing.T, routes func(b *bed) string) *bed {
+	t.Helper()
+	g := newGateway(t)
+	b := newBed(t, g.addr, provider.New(t, 0)) // which nobody asks
+	g.load(t, fmt.Sprintf("handle_path /connect/* {\n%sauthenticated_api_console {\noperators ann\n}\n}\n%s", people, routes(b)))
 	return b
 }
 
-// wantForm fails the test unless a request has just these parameters; of "*" any value that is not empty.
+// wantForm fails the test unless a request has just these parameters; of "*" any value that is
+// not empty.
 func wantForm(t *testing.T, what string, got, want url.Values) {
 	t.Helper()
 	got = maps.Clone(got)
@@ -115,14 +122,14 @@ func plus(values url.Values, more ...string) url.Values {
 	return values
 }
 
-// TestCodeWire: what each option does to the authorization request, the code exchange, the refresh request, the revocation requests,
-// and the request to the API.
-func TestCodeWire(t *testing.T) {
+// TestCodeWire: what each option does to the authorization request, the code exchange, the
+// refresh request, the revocation requests, and the request to the API.
+func TestCodeWire(t *testing.T) { //nolint:tparallel // there is one Caddy in this process
 	const post = "client_auth client_secret_post"
 	type more = []string
 	id, key := "the+id", secret
 	inForm := more{"client_id", id, "client_secret", key}
-	for _, test := range []struct {
+	tests := []struct {
 		name, block                      string
 		path                             string // of the authorization endpoint, and its own query
 		authorize, token, renew, revoke  more
@@ -161,11 +168,21 @@ func TestCodeWire(t *testing.T) {
 		{name: "no prefix", block: "header_prefix \"\"", field: "Authorization: at"},
 		{name: "JWT", block: "header_prefix JWT", field: "Authorization: JWT at"},
 		{name: "id token", block: "token_field id_token", field: "Authorization: Bearer it"},
-	} {
+	}
+	endpoints, apis := make([]*endpoint, len(tests)), make([]*rig.API, len(tests))
+	b := startRoutes(t, func(b *bed) (routes string) {
+		for i, test := range tests {
+			endpoints[i], apis[i] = newEndpoint(t), rig.NewAPI(t, nil)
+			routes += endpoints[i].route(b, apis[i], fmt.Sprintf("d%d", i), "revocation_url URL/revoke?own=1\n"+test.block)
+		}
+		return routes
+	})
+	for i, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			e, a := newEndpoint(t), rig.NewAPI(t, nil)
-			b := e.start(t, a, "revocation_url URL/revoke?own=1\n"+test.block)
+			t.Parallel() // each connects an account, which takes more than a second
+			e, a, name := endpoints[i], apis[i], fmt.Sprintf("d%d", i)
 			br := b.browser("ann")
+			br.t = t
 			or := func(field string) string {
 				switch field {
 				case "":
@@ -177,7 +194,7 @@ func TestCodeWire(t *testing.T) {
 			}
 
 			// The authorization request.
-			target := br.press("shared", "connect").is(303).header.Get("Location")
+			target := br.press(name, "connect").is(303).header.Get("Location")
 			path, query, _ := strings.Cut(target, "?")
 			got, err := url.ParseQuery(query)
 			if err != nil || path != e.URL+"/authorize" {
@@ -209,13 +226,13 @@ func TestCodeWire(t *testing.T) {
 			}
 
 			// The refresh request.
-			br.press("shared", "refresh").is(303)
+			br.press(name, "refresh").is(303)
 			wantForm(t, "the refresh request", e.only(t, "/token", or(test.renewAuth)), plus(url.Values{
 				"grant_type": {"refresh_token"}, "refresh_token": {"rt"},
 			}, test.renew...))
 
 			// The request to the API.
-			if res := rig.Get(t, b.addr, "/shared/x", "User-Agent: test\r\n"); res.StatusCode != 200 {
+			if res := rig.Get(t, b.addr, "/"+name+"/x", "User-Agent: test\r\n"); res.StatusCode != 200 {
 				t.Fatalf("the client got %d %q", res.StatusCode, res.Text)
 			}
 			line, fields := "/x", []string{"Authorization: Bearer at"}
@@ -231,7 +248,7 @@ func TestCodeWire(t *testing.T) {
 			wantHead(t, a, append([]string{"GET " + line + " HTTP/1.1", "Host: " + a.Addr, "User-Agent: test"}, fields...)...)
 
 			// The revocation requests.
-			br.press("shared", "disconnect").is(303)
+			br.press(name, "disconnect").is(303)
 			revocations := e.take()
 			if len(revocations) != 2 {
 				t.Fatalf("the provider was asked %v", revocations)
@@ -264,7 +281,9 @@ func (e *endpoint) only(t *testing.T, path, authorization string) url.Values {
 // TestCodeWireJSON: token requests in JSON, with two resources as a list.
 func TestCodeWireJSON(t *testing.T) {
 	e, a := newEndpoint(t), rig.NewAPI(t, nil)
-	b := e.start(t, a, "token_request json\nclient_auth client_secret_post\nresource urn:a urn:b\naudience aud\ntoken_param n 1")
+	b := startRoutes(t, func(b *bed) string {
+		return e.route(b, a, "shared", "token_request json\nclient_auth client_secret_post\nresource urn:a urn:b\naudience aud\ntoken_param n 1")
+	})
 	br := b.browser("ann")
 	target := br.press("shared", "connect").is(303).header.Get("Location")
 	br.come(b.redirect() + "?code=c&state=" + param(t, target, "state")).is(303)

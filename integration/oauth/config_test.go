@@ -3,14 +3,8 @@
 package oauth_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -23,8 +17,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 )
 
-// TestChangedConfig: a token is never used for something else than what it was issued for, neither after a reload nor after
-// a restart. What does not change that does not drop it.
+// TestChangedConfig: a token is never used for something else than what it was issued for,
+// neither after a reload nor after a restart. What does not change that does not drop it.
 func TestChangedConfig(t *testing.T) {
 	t.Setenv("OTHER_SECRET", "another")
 	p := provider.New(t, time.Hour)
@@ -196,7 +190,8 @@ func TestStorageBlock(t *testing.T) {
 	}
 }
 
-// TestStorageFails: a storage that cannot be written costs no request, and one that is damaged is reported.
+// TestStorageFails: a storage that cannot be written costs no request, and one that is damaged is
+// reported.
 func TestStorageFails(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	a := newAPI(t, p)
@@ -218,7 +213,7 @@ func TestStorageFails(t *testing.T) {
 	wantServed(t, c, g.addr)
 	wantServed(t, c, g.addr)
 	p.WantRequests(t, 1)
-	wantLogged(t, g.log, "storing a new token failed")
+	rig.WantLogged(t, g.log, "storing a new token failed")
 
 	if err := os.Remove(blocked); err != nil {
 		t.Fatal(err)
@@ -242,31 +237,30 @@ func TestStorageFails(t *testing.T) {
 	g.restart(t, site)
 	wantServed(t, c, g.addr)
 	p.WantRequests(t, 3)
-	wantLogged(t, g.log, "damaged")
+	rig.WantLogged(t, g.log, "damaged")
 }
 
-// TestPrivateCertificate: a token endpoint behind a private certificate works with self_signed_cert, and fails closed
-// without it.
+// TestPrivateCertificate: a token endpoint behind a private certificate works with
+// self_signed_cert, and fails closed without it.
 func TestPrivateCertificate(t *testing.T) {
-	file, config := certificate(t)
-	p := provider.NewTLS(t, time.Hour, config)
+	certificate := rig.NewCertificate(t)
+	p := provider.NewTLS(t, time.Hour, &tls.Config{Certificates: []tls.Certificate{certificate.TLS()}})
 	a := newAPI(t, p)
 
 	t.Run("with", func(t *testing.T) {
 		g := newGateway(t)
-		g.load(t, directive(a.URL, p, "self_signed_cert "+file))
+		g.load(t, directive(a.URL, p, "self_signed_cert "+certificate.File))
 		wantServed(t, newClient(t), g.addr)
 		p.WantRequests(t, 1)
 	})
-	other, _ := certificate(t)
-	for name, option := range map[string]string{"without": "", "with another": "self_signed_cert " + other} {
+	for name, option := range map[string]string{"without": "", "with another": "self_signed_cert " + rig.NewCertificate(t).File} {
 		t.Run(name, func(t *testing.T) {
 			p.Requests.Store(0)
 			g := newGateway(t)
 			g.load(t, directive(a.URL, p, option))
 			wantProblem(t, rig.Get(t, g.addr, "/x", ""), 503, "token-unavailable")
 			p.WantRequests(t, 0)
-			e := wantLogged(t, g.log, "none could be obtained")
+			e := rig.WantLogged(t, g.log, "none could be obtained")
 			if cause, _ := e["cause"].(string); !strings.Contains(cause, "certificate") || e["datasource"] != "crm" || e["token_endpoint"] != p.Addr ||
 				!strings.Contains(fmt.Sprint(e["remedy"]), "self_signed_cert") {
 				t.Errorf("the log says %v", e)
@@ -275,33 +269,8 @@ func TestPrivateCertificate(t *testing.T) {
 	}
 }
 
-// certificate makes a certificate for the loopback interface, and the configuration of a server that has it.
-func certificate(t *testing.T) (file string, config *tls.Config) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()),
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().Add(time.Hour),
-		DNSNames:     []string{"localhost"},
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file = filepath.Join(tempDir(t), "cert.pem")
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file, &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
-}
-
-// TestForbiddenTokenEndpoints: metadata services and Caddy's own admin endpoint are never dialled for a token, and the
-// secret does not go there.
+// TestForbiddenTokenEndpoints: metadata services and Caddy's own admin endpoint are never dialled
+// for a token, and the secret does not go there.
 func TestForbiddenTokenEndpoints(t *testing.T) {
 	admin := rig.Free(t)
 	_, port, _ := net.SplitHostPort(admin)
@@ -320,11 +289,11 @@ func TestForbiddenTokenEndpoints(t *testing.T) {
 			if took := time.Since(begin); took > 2*time.Second {
 				t.Errorf("it took %v: somebody was dialled", took)
 			}
-			e := wantLogged(t, g.log, "none could be obtained")
+			e := rig.WantLogged(t, g.log, "none could be obtained")
 			if cause, _ := e["cause"].(string); !strings.Contains(cause, "never dialled") {
 				t.Errorf("the log says %v", e)
 			}
-			if got := logged(t, g.log, "received request"); len(got) > 0 {
+			if got := rig.Logged(t, g.log, "received request"); len(got) > 0 {
 				t.Errorf("the admin endpoint got %v", got)
 			}
 		})
@@ -344,8 +313,8 @@ func TestForbiddenTokenEndpoints(t *testing.T) {
 	})
 }
 
-// TestKeyRotation: a new key in front of the old one, and later without it, under load and with a restart at the end: no
-// failure and no token request.
+// TestKeyRotation: a new key in front of the old one, and later without it, under load and with a
+// restart at the end: no failure and no token request.
 func TestKeyRotation(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	a := newAPI(t, p)
@@ -376,9 +345,10 @@ func TestKeyRotation(t *testing.T) {
 	}
 }
 
-// TestKeyRotationOverExpiries: the same with tokens that expire in the meantime. Even a key that was replaced at once, the
-// old one nowhere, fails no request of a process that has a token.
+// TestKeyRotationOverExpiries: the same with tokens that expire in the meantime. Even a key that
+// was replaced at once, the old one nowhere, fails no request of a process that has a token.
 func TestKeyRotationOverExpiries(t *testing.T) {
+	rig.Long(t, "it waits for tokens to expire")
 	p := provider.New(t, 2*time.Second)
 	a := newAPI(t, p)
 	g := newGateway(t)
@@ -397,8 +367,8 @@ func TestKeyRotationOverExpiries(t *testing.T) {
 	l.finish(t)
 }
 
-// TestKeyMissing: a node that starts with a wrong key says so and gets a token of its own, since the record only caches one. It leaves that
-// record alone, which counts again with the right key.
+// TestKeyMissing: a node that starts with a wrong key says so and gets a token of its own, since
+// the record only caches one. It leaves that record alone, which counts again with the right key.
 func TestKeyMissing(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	a := newAPI(t, p)
@@ -421,7 +391,7 @@ func TestKeyMissing(t *testing.T) {
 		wantServed(t, c, g.addr)
 		p.WantRequests(t, 2)
 	}
-	if e := wantLogged(t, g.log, "a key that is not configured"); e["level"] != "warn" || e["datasource"] != "crm" {
+	if e := rig.WantLogged(t, g.log, "a key that is not configured"); e["level"] != "warn" || e["datasource"] != "crm" {
 		t.Errorf("the log says %v", e)
 	}
 	after, err := os.ReadFile(filepath.Join(g.storage, names[0]))

@@ -11,11 +11,13 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// TestManyExpiries: tokens expire again and again under load, the provider takes most of a second for each, and nobody
-// notices. OAUTH_LOAD=60s is the full form.
+// TestManyExpiries: tokens expire again and again under load, the provider takes most of a second
+// for each, and nobody notices. OAUTH_LOAD=60s is the full form.
 func TestManyExpiries(t *testing.T) {
+	rig.Long(t, "it waits for tokens to expire")
 	const life, delay = 5 * time.Second, 700 * time.Millisecond
 	length := 15 * time.Second
 	if text := os.Getenv("OAUTH_LOAD"); text != "" {
@@ -33,8 +35,8 @@ func TestManyExpiries(t *testing.T) {
 
 	l := startLoad(t, g.addr, 16, 15*time.Millisecond)
 	time.Sleep(length)
-	// Who comes when a token has expired waits for the whole delay, or for what is left of it. A busy machine lets requests
-	// wait too.
+	// Who comes when a token has expired waits for the whole delay, or for what is left of it. A
+	// busy machine lets requests wait too.
 	if slowest := l.finish(t); slowest >= delay/2+2*l.stalled {
 		t.Errorf("a request took %v: it has waited for a token", slowest)
 	}
@@ -50,9 +52,10 @@ func TestManyExpiries(t *testing.T) {
 	}
 }
 
-// TestReloads: 50 reloads under load, some of which fall into a renewal, cost nothing: no failure, no token request, no
-// goroutine, no waiting.
+// TestReloads: 50 reloads under load, some of which fall into a renewal, cost nothing: no
+// failure, no token request, no goroutine, no waiting.
 func TestReloads(t *testing.T) {
+	rig.Long(t, "it reloads fifty times")
 	const life, delay = 4 * time.Second, 300 * time.Millisecond
 	p := provider.New(t, life)
 	a := newAPI(t, p)
@@ -105,8 +108,8 @@ func settled() int {
 	return least
 }
 
-// TestRestart: a token survives a restart, and a reload, without a token request; in its margin too nobody waits for its
-// successor after a restart.
+// TestRestart: a token survives a restart, and a reload, without a token request; in its margin
+// too nobody waits for its successor after a restart.
 func TestRestart(t *testing.T) {
 	p := provider.New(t, 5*time.Second)
 	a := newAPI(t, p)

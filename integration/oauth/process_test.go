@@ -5,10 +5,7 @@ package oauth_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -19,86 +16,11 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// process is a Caddy in a process of its own, which can be killed.
-type process struct {
-	addr    string
-	storage string
-	log     string
-	dir     string
-	cmd     *exec.Cmd
-	ended   chan error
-}
-
-// newProcess returns a Caddy that does not run yet, for one API behind the tokens of a provider.
-func newProcess(t *testing.T, a *api, p *provider.Provider) *process {
-	t.Helper()
-	dir := tempDir(t)
-	g := &gateway{addr: rig.Free(t), storage: filepath.Join(dir, "storage"), log: filepath.Join(dir, "caddy.log")}
-	if err := os.WriteFile(filepath.Join(dir, "Caddyfile"), []byte(g.config(directive(a.URL, p, ""))), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	proc := &process{addr: g.addr, storage: g.storage, log: g.log, dir: dir}
-	t.Cleanup(func() { proc.end(syscall.SIGKILL) })
-	return proc
-}
-
-// start starts Caddy and waits until it listens.
-func (p *process) start(t *testing.T) {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.cmd = exec.Command(self, "run", "--config", filepath.Join(p.dir, "Caddyfile"), "--adapter", "caddyfile")
-	p.cmd.Env = append(os.Environ(), asCaddy+"=1", "CLIENT_SECRET="+secret, "HOME="+p.dir,
-		"XDG_CONFIG_HOME="+filepath.Join(p.dir, "config"), "XDG_DATA_HOME="+filepath.Join(p.dir, "data"))
-	output, err := os.OpenFile(filepath.Join(p.dir, "output"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.cmd.Stdout, p.cmd.Stderr = output, output
-	err = p.cmd.Start()
-	output.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.ended = make(chan error, 1)
-	go func(cmd *exec.Cmd, ended chan error) { ended <- cmd.Wait() }(p.cmd, p.ended)
-	for range 400 {
-		if conn, err := net.Dial("tcp", p.addr); err == nil {
-			conn.Close()
-			return
-		}
-		select {
-		case err := <-p.ended:
-			p.ended <- err
-			text, _ := os.ReadFile(filepath.Join(p.dir, "output"))
-			t.Fatalf("Caddy has ended: %v\n%s", err, text)
-		case <-time.After(25 * time.Millisecond):
-		}
-	}
-	t.Fatal("Caddy does not listen")
-}
-
-// end sends a signal and waits until Caddy has ended.
-func (p *process) end(signal syscall.Signal) {
-	if p.cmd == nil {
-		return
-	}
-	_ = p.cmd.Process.Signal(signal)
-	select {
-	case <-p.ended:
-	case <-time.After(20 * time.Second):
-		_ = p.cmd.Process.Kill()
-		<-p.ended
-	}
-	p.cmd = nil
-}
-
-// TestKilled: whenever a Caddy is killed while it renews a token, or is told to end, the one that is started next serves
-// the first request.
+// TestKilled: whenever a Caddy is killed while it renews a token, or is told to end, the one that
+// is started next serves the first request.
 func TestKilled(t *testing.T) {
 	t.Parallel()
+	rig.Long(t, "it waits for tokens to expire")
 	for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
 		t.Run(signal.String(), func(t *testing.T) {
 			t.Parallel()
@@ -106,21 +28,22 @@ func TestKilled(t *testing.T) {
 			a := newAPI(t, p)
 			proc := newProcess(t, a, p)
 			c := newClient(t)
-			// Nothing is stored yet, and the answer is on its way: the request that waits is lost, the next one is not.
+			// Nothing is stored yet, and the answer is on its way: the request that waits is lost, the
+			// next one is not.
 			p.Delay.Store(int64(300 * time.Millisecond))
 			proc.start(t)
-			go func() { _, _, _ = get(c, "http://"+proc.addr+"/x") }()
+			go func() { _, _, _ = get(c, "http://"+proc.Addr+"/x") }()
 			waitFor(t, "a token request", func() bool { return p.Requests.Load() > 0 })
-			proc.end(signal)
+			proc.End(signal)
 			proc.start(t)
-			wantServed(t, c, proc.addr)
+			wantServed(t, c, proc.Addr)
 
 			for round := range 4 {
-				// In the margin a request starts a renewal in the background. It is killed somewhere on the way: before the
-				// answer, with the answer, while it stores it, or after that.
+				// In the margin a request starts a renewal in the background. It is killed somewhere on the
+				// way: before the answer, with the answer, while it stores it, or after that.
 				before := p.Requests.Load()
 				waitFor(t, "a renewal", func() bool {
-					wantServed(t, c, proc.addr)
+					wantServed(t, c, proc.Addr)
 					return p.Requests.Load() > before
 				})
 				pause := time.Duration(round)*100*time.Millisecond + time.Duration(rand.IntN(20))*time.Millisecond
@@ -131,54 +54,47 @@ func TestKilled(t *testing.T) {
 					pause = time.Duration(rand.IntN(4)) * time.Millisecond
 				}
 				time.Sleep(pause)
-				proc.end(signal)
+				proc.End(signal)
 				proc.start(t)
-				wantServed(t, c, proc.addr)
+				wantServed(t, c, proc.Addr)
 			}
 			if a.refused.Load() > 0 {
 				t.Errorf("the API has refused %d requests", a.refused.Load())
 			}
 			// Besides the record a kill may have left a file that was being written; nothing reads it.
 			wantNoSecret(t, proc.storage, secret)
-			for _, damaged := range logged(t, proc.log, "damaged") {
+			for _, damaged := range rig.Logged(t, proc.log, "damaged") {
 				t.Errorf("a record is damaged: %v", damaged)
 			}
 		})
 	}
 }
 
-func waitFor(t *testing.T, what string, reached func() bool) {
-	t.Helper()
-	for begin := time.Now(); !reached(); time.Sleep(5 * time.Millisecond) {
-		if time.Since(begin) > 20*time.Second {
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
-}
-
-// TestProviderAway is what the whole engine is for: the provider is away for most of a token's life, Caddy is restarted
-// twice in between, once killed and once told to end, and the only trace is a line in the log. Then the token expires with
-// the provider away, and the answer says so and when to come again.
+// TestProviderAway is what the whole engine is for: the provider is away for most of a token's
+// life, Caddy is restarted twice in between, once killed and once told to end, and the only trace
+// is a line in the log. Then the token expires with the provider away, and the answer says so and
+// when to come again.
 func TestProviderAway(t *testing.T) {
 	t.Parallel()
+	rig.Long(t, "it waits for tokens to expire")
 	const life = 12 * time.Second
 	p := provider.New(t, life)
 	a := newAPI(t, p)
 	proc := newProcess(t, a, p)
 	proc.start(t)
 	c := newClient(t)
-	wantServed(t, c, proc.addr)
+	wantServed(t, c, proc.Addr)
 	begin := time.Now()
 	at := func(share float64) { time.Sleep(time.Until(begin.Add(time.Duration(share * float64(life))))) }
 	p.Stop()
 	p.SetLife(2 * time.Second) // of the next one
 
-	l := startLoad(t, proc.addr, 4, 20*time.Millisecond)
+	l := startLoad(t, proc.Addr, 4, 20*time.Millisecond)
 	at(0.2)
-	proc.end(syscall.SIGTERM)
+	proc.End(syscall.SIGTERM)
 	proc.start(t)
 	at(0.82) // in the margin: what is stored is all that there is, and it is tried in vain to renew it
-	proc.end(syscall.SIGKILL)
+	proc.End(syscall.SIGKILL)
 	proc.start(t)
 	at(0.9)
 	p.Start(t)
@@ -187,16 +103,16 @@ func TestProviderAway(t *testing.T) {
 	if a.refused.Load() > 0 {
 		t.Errorf("the API has refused %d requests", a.refused.Load())
 	}
-	for _, e := range append(logged(t, proc.log, "none could be obtained"), logged(t, proc.log, "storing a new token failed")...) {
+	for _, e := range append(rig.Logged(t, proc.log, "none could be obtained"), rig.Logged(t, proc.log, "storing a new token failed")...) {
 		t.Errorf("the log says %v", e)
 	}
-	if e := wantLogged(t, proc.log, "the old one is still valid"); e["level"] != "warn" || e["datasource"] != "crm" || e["token_endpoint"] != p.Addr {
+	if e := rig.WantLogged(t, proc.log, "the old one is still valid"); e["level"] != "warn" || e["datasource"] != "crm" || e["token_endpoint"] != p.Addr {
 		t.Errorf("the log says %v", e)
 	}
 
 	p.Stop()
 	time.Sleep(2300 * time.Millisecond) // now the token has expired
-	res := rig.Get(t, proc.addr, "/x", "")
+	res := rig.Get(t, proc.Addr, "/x", "")
 	wantProblem(t, res, 503, "token-unavailable")
 	wait, err := strconv.Atoi(res.Header.Get("Retry-After"))
 	if err != nil || wait < 1 || wait > 10 {
@@ -204,8 +120,8 @@ func TestProviderAway(t *testing.T) {
 	}
 	p.Start(t)
 	time.Sleep(time.Duration(wait) * time.Second)
-	wantServed(t, c, proc.addr)
-	wantNoSecret(t, proc.dir, secret)
+	wantServed(t, c, proc.Addr)
+	proc.wantNoSecret(t, secret)
 }
 
 // TestProviderFails: a provider that answers 503 harms no valid token either.
@@ -215,17 +131,17 @@ func TestProviderFails(t *testing.T) {
 	a := newAPI(t, p)
 	proc := newProcess(t, a, p)
 	proc.start(t)
-	wantServed(t, newClient(t), proc.addr)
+	wantServed(t, newClient(t), proc.Addr)
 	p.Status.Store(503)
-	l := startLoad(t, proc.addr, 4, 20*time.Millisecond)
+	l := startLoad(t, proc.Addr, 4, 20*time.Millisecond)
 	waitFor(t, "a renewal", func() bool { return p.Requests.Load() == 2 })
 	time.Sleep(200 * time.Millisecond)
 	l.finish(t)
-	if e := wantLogged(t, proc.log, "the old one is still valid"); e["status"] != 503.0 {
+	if e := rig.WantLogged(t, proc.log, "the old one is still valid"); e["status"] != 503.0 {
 		t.Errorf("the log says %v", e)
 	}
 	time.Sleep(1200 * time.Millisecond)
-	res := rig.Get(t, proc.addr, "/x", "")
+	res := rig.Get(t, proc.Addr, "/x", "")
 	wantProblem(t, res, 503, "token-unavailable")
 	if res.Header.Get("Retry-After") == "" {
 		t.Error("there is no Retry-After")
@@ -236,21 +152,22 @@ func TestProviderFails(t *testing.T) {
 	}
 }
 
-// TestAlwaysRefused: whoever finds a path that always answers 401 makes the gateway ask for a token once in ten seconds, not
-// with each request, and harms nobody else.
+// TestAlwaysRefused: whoever finds a path that always answers 401 makes the gateway ask for a
+// token once in ten seconds, not with each request, and harms nobody else.
 func TestAlwaysRefused(t *testing.T) {
 	t.Parallel()
+	rig.Long(t, "it waits for tokens to expire")
 	p := provider.New(t, time.Hour)
 	a := newAPI(t, p)
 	proc := newProcess(t, a, p)
 	proc.start(t)
 	c := newClient(t)
-	wantServed(t, c, proc.addr)
-	l := startLoad(t, proc.addr, 2, 20*time.Millisecond)
+	wantServed(t, c, proc.Addr)
+	l := startLoad(t, proc.Addr, 2, 20*time.Millisecond)
 	n := 0
 	begin := time.Now()
 	for ; time.Since(begin) < 12*time.Second; n++ {
-		if status, body, err := get(c, fmt.Sprintf("http://%s/refuse", proc.addr)); err != nil || status != 401 || body != "refused\n" {
+		if status, body, err := get(c, fmt.Sprintf("http://%s/refuse", proc.Addr)); err != nil || status != 401 || body != "refused\n" {
 			t.Fatalf("the client got %d %q, %v", status, body, err)
 		}
 	}
@@ -270,22 +187,22 @@ func TestWrongSecret(t *testing.T) {
 	a := newAPI(t, p)
 	proc := newProcess(t, a, p)
 	proc.start(t)
-	problem := wantProblem(t, rig.Get(t, proc.addr, "/x", ""), 502, "token-rejected")
+	problem := wantProblem(t, rig.Get(t, proc.Addr, "/x", ""), 502, "token-rejected")
 	if problem["oauth_error"] != "invalid_client" || problem["datasource"] != "crm" {
 		t.Errorf("the problem is %v", problem)
 	}
-	e := wantLogged(t, proc.log, "none could be obtained")
+	e := rig.WantLogged(t, proc.log, "none could be obtained")
 	remedy := fmt.Sprint(e["remedy"])
 	if e["level"] != "error" || e["datasource"] != "crm" || e["token_endpoint"] != p.Addr || e["status"] != 401.0 || e["oauth_error"] != "invalid_client" ||
 		!strings.Contains(remedy, "client_secret") || !strings.Contains(remedy, "client_secret_post") {
 		t.Errorf("the log says %v", e)
 	}
-	wantNoSecret(t, proc.dir, secret)
+	proc.wantNoSecret(t, secret)
 
 	// The provider learns the secret: the next attempt is served, without a restart.
 	p.Register("gateway", secret)
 	waitFor(t, "the next attempt", func() bool {
-		status, _, err := get(newClient(t), "http://"+proc.addr+"/x")
+		status, _, err := get(newClient(t), "http://"+proc.Addr+"/x")
 		return err == nil && status == 200
 	})
 }

@@ -26,8 +26,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
 )
 
-// TestRevoked: the API refuses a token that is not expired. One renewal and one replay, with the body, mend that, and
-// the caller sees nothing of it.
+// TestRevoked: the API refuses a token that is not expired. One renewal and one replay, with the
+// body, mend that, and the caller sees nothing of it.
 func TestRevoked(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	a := newAPI(t, p)
@@ -75,7 +75,8 @@ func TestRevoked(t *testing.T) {
 	}
 }
 
-// TestRevokedHerd: when a token is withdrawn under load, one renewal mends it for all, and nobody sees a 401.
+// TestRevokedHerd: when a token is withdrawn under load, one renewal mends it for all, and nobody
+// sees a 401.
 func TestRevokedHerd(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	a := newAPI(t, p)
@@ -94,8 +95,8 @@ func TestRevokedHerd(t *testing.T) {
 	}
 }
 
-// TestRevokedOverWindow: a body that does not fit the window cannot be sent again. The refusal passes, and the next request
-// is served.
+// TestRevokedOverWindow: a body that does not fit the window cannot be sent again. The refusal
+// passes, and the next request is served.
 func TestRevokedOverWindow(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	// It reads the body before it refuses, so that more than the window has gone for sure.
@@ -162,7 +163,8 @@ func TestReplayIsSignedAnew(t *testing.T) {
 	}))
 	t.Cleanup(a.Close)
 	g := newGateway(t)
-	// A claim of the request makes each signature one of its own; ECDSA makes it another text even in the same second.
+	// A claim of the request makes each signature one of its own; ECDSA makes it another text even
+	// in the same second.
 	g.load(t, fmt.Sprintf("authenticated_api %s {\nname crm\n%s\nsignature {\nalgorithm ES256\nkey_file %s\nclaim path {http.request.uri.path}\n}\n}",
 		a.URL, method(p, ""), file))
 	c := newClient(t)
@@ -180,7 +182,8 @@ func TestReplayIsSignedAnew(t *testing.T) {
 	}
 }
 
-// TestWebSocket: a handshake that is refused is sent again, and the connection works in both directions.
+// TestWebSocket: a handshake that is refused is sent again, and the connection works in both
+// directions.
 func TestWebSocket(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	var mu sync.Mutex

@@ -17,8 +17,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// TestReloadWhileFetching: a token request that is under way survives a reload. Who waits for it is served, and so is who
-// comes to the new configuration, all with the one token.
+// TestReloadWhileFetching: a token request that is under way survives a reload. Who waits for it
+// is served, and so is who comes to the new configuration, all with the one token.
 func TestReloadWhileFetching(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	p.Delay.Store(int64(700 * time.Millisecond))
@@ -43,7 +43,8 @@ func TestReloadWhileFetching(t *testing.T) {
 	p.WantRequests(t, 1)
 }
 
-// TestFailedReload: a configuration that does not load takes nothing away from the one that goes on.
+// TestFailedReload: a configuration that does not load takes nothing away from the one that goes
+// on.
 func TestFailedReload(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	a := newAPI(t, p)
@@ -65,7 +66,8 @@ func TestFailedReload(t *testing.T) {
 	p.WantRequests(t, 2)
 }
 
-// TestCallerLeaves: the caller that has made the gateway ask for a token leaves; those who wait with it are served.
+// TestCallerLeaves: the caller that has made the gateway ask for a token leaves; those who wait
+// with it are served.
 func TestCallerLeaves(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	p.Delay.Store(int64(500 * time.Millisecond))
@@ -103,8 +105,8 @@ func TestCallerLeaves(t *testing.T) {
 	p.WantRequests(t, 1)
 }
 
-// TestOwnProxy: with a proxy of the user's own a revoked token is renewed and the request sent again if that proxy has our
-// transport. Without it the refusal passes.
+// TestOwnProxy: with a proxy of the user's own a revoked token is renewed and the request sent
+// again if that proxy has our transport. Without it the refusal passes.
 func TestOwnProxy(t *testing.T) {
 	for _, test := range []struct {
 		name, transport string
@@ -174,8 +176,8 @@ func TestHealthCheck(t *testing.T) {
 	p.WantRequests(t, 1)
 }
 
-// TestMadeKey: without a key in the configuration one is made when the first token is stored, and not before; only its owner
-// can read it, and the log says where it is.
+// TestMadeKey: without a key in the configuration one is made when the first token is stored, and
+// not before; only its owner can read it, and the log says where it is.
 func TestMadeKey(t *testing.T) {
 	t.Setenv("XDG_CONFIG_HOME", tempDir(t))
 	file := os.Getenv("XDG_CONFIG_HOME") + "/caddy/authenticated_api.key"
@@ -192,7 +194,7 @@ func TestMadeKey(t *testing.T) {
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the key: %v, %v", info, err)
 	}
-	if e := wantLogged(t, g.log, "made a key"); e["file"] != file || e["level"] != "warn" {
+	if e := rig.WantLogged(t, g.log, "made a key"); e["file"] != file || e["level"] != "warn" {
 		t.Errorf("the log says %v", e)
 	}
 	key, err := os.ReadFile(file)
@@ -206,8 +208,8 @@ func TestMadeKey(t *testing.T) {
 	p.WantRequests(t, 1)
 }
 
-// TestProviderSilent: a provider that takes the request and says nothing costs a caller the timeout, and no more callers
-// after that.
+// TestProviderSilent: a provider that takes the request and says nothing costs a caller the
+// timeout, and no more callers after that.
 func TestProviderSilent(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	p.Delay.Store(int64(time.Minute))
@@ -225,7 +227,7 @@ func TestProviderSilent(t *testing.T) {
 			t.Error("there is no Retry-After")
 		}
 	}
-	if e := wantLogged(t, g.log, "none could be obtained"); e["cause"] != "no answer in time" {
+	if e := rig.WantLogged(t, g.log, "none could be obtained"); e["cause"] != "no answer in time" {
 		t.Errorf("the log says %v", e)
 	}
 	p.WantRequests(t, 1)

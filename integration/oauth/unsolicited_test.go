@@ -102,15 +102,12 @@ handle_path /oauth/* {
 			"health_uri /%[1]s\nhealth_interval 100ms\nhealth_follow_redirects\ntransport authenticated_api {\ndatasource %[1]s\n}\n}\n}\n", path, api.Addr)
 	}
 	dir := tempDir(t)
-	p := &process{addr: rig.Free(t), storage: filepath.Join(dir, "storage"), dir: dir}
-	t.Cleanup(func() { p.end(syscall.SIGKILL) })
-	p.log = filepath.Join(dir, "caddy.log")
-	caddyfile := fmt.Sprintf("{\nadmin %s\nauto_https off\ngrace_period 1s\nstorage file_system %s\nlog second {\noutput file %s\nlevel DEBUG\n"+
-		"exclude http.handlers.reverse_proxy\n}\n}\nhttp://%s {\n%s\n}\n", rig.Free(t), p.storage, p.log, p.addr, site)
-	if err := os.WriteFile(filepath.Join(dir, "Caddyfile"), []byte(caddyfile), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	config, err := rig.Adapt(caddyfile)
+	p := &process{storage: rig.StorageDir(t), log: filepath.Join(dir, "caddy.log")}
+	p.Addr, p.Dir = rig.Free(t), dir
+	t.Cleanup(func() { p.End(syscall.SIGKILL) })
+	p.config = fmt.Sprintf("{\nadmin %s\nauto_https off\ngrace_period 1s\nstorage file_system %s\nlog second {\noutput file %s\nlevel DEBUG\n"+
+		"exclude http.handlers.reverse_proxy\n}\n}\nhttp://%s {\n%s\n}\n", rig.Free(t), p.storage, p.log, p.Addr, site)
+	config, err := rig.Adapt(p.config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +135,7 @@ func adminOf(t *testing.T, config []byte, sink string) (admin string, withSink [
 // whatever Caddy has done with its logs in between. Nor does what health checks get.
 func TestUnsolicited(t *testing.T) {
 	p, config := newNoisy(t)
-	sink := filepath.Join(p.dir, "sink.log")
+	sink := filepath.Join(p.Dir, "sink.log")
 	admin, withSink := adminOf(t, config, sink)
 	p.start(t)
 	seen := 0
@@ -161,16 +158,16 @@ func TestUnsolicited(t *testing.T) {
 		for _, prefix := range []string{"/own/", "/alone/", "/oauth/"} {
 			for _, kind := range slices.Sorted(maps.Keys(unsolicited)) {
 				for _, method := range []string{http.MethodGet, http.MethodHead} {
-					request := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", method, prefix+kind, p.addr)
-					if _, err := rig.TryExchange(p.addr, request, 1); err != nil {
+					request := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", method, prefix+kind, p.Addr)
+					if _, err := rig.TryExchange(p.Addr, request, 1); err != nil {
 						t.Errorf("%s: %s %s: %v", step.name, method, prefix+kind, err)
 					}
 				}
 			}
 		}
 		time.Sleep(500 * time.Millisecond) // for health checks, and what comes late
-		text := ""
-		for _, file := range []string{filepath.Join(p.dir, "output"), p.log, sink} {
+		text := p.Output()
+		for _, file := range []string{p.log, sink} {
 			part, _ := os.ReadFile(file) // there is not each of them from the beginning
 			text += string(part)
 		}

@@ -16,21 +16,15 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// wantHead compares the head of the only request that an API has got with the lines that it must consist of.
+// wantHead compares the head of the only request that an API has got with the lines that it must
+// consist of.
 func wantHead(t *testing.T, a *rig.API, want ...string) {
 	t.Helper()
-	requests := a.Requests()
-	if len(requests) != 1 {
-		t.Fatalf("the API got %d requests, want 1:\n%s", len(requests), strings.Join(requests, "\n"))
-	}
-	got := strings.Join(rig.Lines(requests[0]), "\n")
-	if want := strings.Join(rig.Lines(strings.Join(want, "\r\n")), "\n"); got != want {
-		t.Errorf("the API got\n%s\nwant\n%s", got, want)
-	}
+	rig.WantHead(t, a.Request(t), want...)
 }
 
-// TestFirstRequest: what the provider and the API get, byte for byte, and that the API's own question to the provider
-// whether the token is good is answered with yes.
+// TestFirstRequest: what the provider and the API get, byte for byte, and that the API's own
+// question to the provider whether the token is good is answered with yes.
 func TestFirstRequest(t *testing.T) {
 	p := provider.New(t, time.Minute)
 	var token atomic.Pointer[string]
@@ -111,7 +105,8 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
-// TestNoIDToken: with token_field id_token an answer without one is no token, and the access token is not sent for it.
+// TestNoIDToken: with token_field id_token an answer without one is no token, and the access
+// token is not sent for it.
 func TestNoIDToken(t *testing.T) {
 	p := provider.New(t, time.Minute)
 	a := rig.NewAPI(t, nil)
@@ -121,7 +116,7 @@ func TestNoIDToken(t *testing.T) {
 	if got := a.Requests(); len(got) > 0 {
 		t.Errorf("the API got %v", got)
 	}
-	e := wantLogged(t, g.log, "none could be obtained")
+	e := rig.WantLogged(t, g.log, "none could be obtained")
 	if cause, _ := e["cause"].(string); !strings.Contains(cause, "id_token") {
 		t.Errorf("the log says %v", e)
 	}
@@ -159,7 +154,8 @@ func TestHerd(t *testing.T) {
 	}
 }
 
-// TestClientSecretFile: a secret in a file is read again for each token request, so that it can be rotated there.
+// TestClientSecretFile: a secret in a file is read again for each token request, so that it can
+// be rotated there.
 func TestClientSecretFile(t *testing.T) {
 	p := provider.New(t, time.Minute)
 	a := newAPI(t, p)

@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// API is an API that accepts the tokens of a provider, in the Authorization field, and says whose they are.
+// API is an API that accepts the tokens of a provider, in the Authorization field, and says whose
+// they are.
 type API struct {
 	URL      string // if NewAPI has made it
 	Provider *Provider
@@ -20,8 +21,8 @@ type API struct {
 	Refused atomic.Int64
 }
 
-// NewAPI runs an API on a port of its own until the test ends. An API that is served by somebody else is
-// &API{Provider: p}.
+// NewAPI runs an API on a port of its own until the test ends. An API that is served by somebody
+// else is &API{Provider: p}.
 func NewAPI(t testing.TB, p *Provider) *API {
 	t.Helper()
 	a := &API{Provider: p}

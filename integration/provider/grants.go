@@ -21,10 +21,11 @@ type Rotation int
 const (
 	// RotateNever keeps it for ever.
 	RotateNever Rotation = iota
-	// RotateGrace issues a new one each time; the old one may be redeemed again for a while, which issues yet another.
-	// Behind that it is as RotateStrict.
+	// RotateGrace issues a new one each time; the old one may be redeemed again for a while, which
+	// issues yet another. Behind that it is as RotateStrict.
 	RotateGrace
-	// RotateStrict issues a new one each time. To redeem the old one again revokes everything that came of the grant.
+	// RotateStrict issues a new one each time. To redeem the old one again revokes everything that
+	// came of the grant.
 	RotateStrict
 )
 
@@ -49,7 +50,8 @@ type refreshToken struct {
 	redeemed int
 }
 
-// authRequest is a request as zitadel's server gets it: a copy, which nobody changes while it is read.
+// authRequest is a request as zitadel's server gets it: a copy, which nobody changes while it is
+// read.
 type authRequest struct {
 	*oidc.AuthRequest
 	id, user string
@@ -156,7 +158,8 @@ func (s *store) codeReused(a *authorization) error {
 	return oidc.ErrInvalidGrant().WithDescription("the code was redeemed before")
 }
 
-// redeemCode makes a family of an authorization request, once: of two redemptions at the same time one fails. s.mu is held.
+// redeemCode makes a family of an authorization request, once: of two redemptions at the same
+// time one fails. s.mu is held.
 func (s *store) redeemCode(id string) (*family, error) {
 	a := s.requests[id]
 	if a == nil {
@@ -175,7 +178,8 @@ func (s *store) redeemCode(id string) (*family, error) {
 	return a.family, nil
 }
 
-// DeleteAuthRequest implements op.AuthStorage. The codes remain, to recognize one that comes again.
+// DeleteAuthRequest implements op.AuthStorage. The codes remain, to recognize one that comes
+// again.
 func (s *store) DeleteAuthRequest(_ context.Context, id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -194,8 +198,8 @@ func (s *store) TokenRequestByRefreshToken(_ context.Context, text string) (op.R
 	return &refreshRequest{family: t.family, scopes: t.family.scopes}, nil
 }
 
-// redeemable returns a refresh token that may be redeemed, and revokes the family of one that may not because it was. s.mu
-// is held.
+// redeemable returns a refresh token that may be redeemed, and revokes the family of one that may
+// not because it was. s.mu is held.
 func (s *store) redeemable(text string) (*refreshToken, error) {
 	t := s.refresh[text]
 	switch {
@@ -260,8 +264,8 @@ func (s *store) GetRefreshTokenInfo(_ context.Context, _, text string) (user, id
 	return "", "", op.ErrInvalidRefreshToken
 }
 
-// RevokeToken implements op.AuthStorage: an access token goes alone, a refresh token with all that came of the same grant.
-// One that is not known is gone already, RFC 7009 §2.2.
+// RevokeToken implements op.AuthStorage: an access token goes alone, a refresh token with all
+// that came of the same grant. One that is not known is gone already, RFC 7009 §2.2.
 func (s *store) RevokeToken(_ context.Context, text, _, clientID string) *oidc.Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

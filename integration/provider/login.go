@@ -68,9 +68,10 @@ func (p *Provider) login(w http.ResponseWriter, r *http.Request) {
 	_ = loginHTML.Execute(w, page)
 }
 
-// Login does what a browser and a user do with an authorization URL: it follows the redirects, logs in, allows, and returns
-// the callback URL to which the last redirect leads, without following it. If the server refuses the request, the callback
-// says so. A nil client is http.DefaultClient; one with a jar keeps cookies.
+// Login does what a browser and a user do with an authorization URL: it follows the redirects,
+// logs in, allows, and returns the callback URL to which the last redirect leads, without
+// following it. If the server refuses the request, the callback says so. A nil client is
+// http.DefaultClient; one with a jar keeps cookies.
 func (p *Provider) Login(t testing.TB, c *http.Client, authorizationURL, user string) (callbackURL string) {
 	t.Helper()
 	return p.walk(t, c, authorizationURL, url.Values{"username": {user}, "password": {Password(user)}, "action": {"allow"}})

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package provider is the authorization server of the tests: zitadel's certified one, which nobody here wrote, run in the
-// process of the test, with a storage that a test can look into, a login page, and switches by which it misbehaves as
-// servers do.
+// Package provider is the authorization server of the tests: zitadel's certified one, which
+// nobody here wrote, run in the process of the test, with a storage that a test can look into, a
+// login page, and switches by which it misbehaves as servers do.
 //
-// It logs what it refuses by slog's default logger; a test binary that makes it refuse discards that.
+// It logs what it refuses by slog's default logger; a test binary that makes it refuse discards
+// that.
 package provider
 
 import (
@@ -30,8 +31,8 @@ const (
 	IntrospectPath = "/oauth/introspect"
 )
 
-// A client that is known from the beginning. Its secret has characters that must be form-encoded in Basic (RFC 6749
-// §2.3.1). Register gives it redirect URLs.
+// A client that is known from the beginning. Its secret has characters that must be form-encoded
+// in Basic (RFC 6749 §2.3.1). Register gives it redirect URLs.
 const (
 	ClientID     = "gateway"
 	ClientSecret = "C4nary&s3cret+Xq7/Lm2=Zk9 Wd5" //nolint:gosec // G101: of a test
@@ -53,9 +54,11 @@ type Provider struct {
 	Status       atomic.Int64 // what every token request gets, unprocessed; 0: what the server answers
 	RevokeStatus atomic.Int64 // the same for revocation requests
 
-	// Issuer makes the server send iss with its authorization responses (RFC 9207), which zitadel's does not by itself.
+	// Issuer makes the server send iss with its authorization responses (RFC 9207), which zitadel's
+	// does not by itself.
 	Issuer atomic.Bool
-	// OmitRefreshToken makes it answer a refresh without a refresh token: the one that the client has remains valid.
+	// OmitRefreshToken makes it answer a refresh without a refresh token: the one that the client
+	// has remains valid.
 	OmitRefreshToken atomic.Bool
 
 	store  *store
@@ -73,7 +76,8 @@ type Provider struct {
 	revocations    []url.Values
 }
 
-// New runs an authorization server on a port of its own until the test ends. Its access tokens live for life.
+// New runs an authorization server on a port of its own until the test ends. Its access tokens
+// live for life.
 func New(t testing.TB, life time.Duration) *Provider {
 	t.Helper()
 	return NewTLS(t, life, nil)
@@ -96,7 +100,8 @@ func NewTLS(t testing.TB, life time.Duration, config *tls.Config) *Provider {
 	return p
 }
 
-// NewOn runs one on a listener, which may be one in memory, until the test ends. base is the URL by which it is reached.
+// NewOn runs one on a listener, which may be one in memory, until the test ends. base is the URL
+// by which it is reached.
 func NewOn(t testing.TB, ln net.Listener, base string, life time.Duration) *Provider {
 	t.Helper()
 	p := NewHandler(t, base, life)
@@ -106,7 +111,8 @@ func NewOn(t testing.TB, ln net.Listener, base string, life time.Duration) *Prov
 	return p
 }
 
-// NewHandler returns one that is served by somebody else, as an http.Handler at the root of a server.
+// NewHandler returns one that is served by somebody else, as an http.Handler at the root of a
+// server.
 func NewHandler(t testing.TB, base string, life time.Duration) *Provider {
 	t.Helper()
 	p := &Provider{URL: base, iss: base, store: newStore()}

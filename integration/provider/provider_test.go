@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -21,6 +20,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
 const callback = "http://127.0.0.1:1/callback"
@@ -223,10 +223,10 @@ func TestRotation(t *testing.T) {
 // TestGrace also shows that a server in memory lives in virtual time.
 func TestGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ln := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+		ln := rig.NewNetwork()
 		p := provider.NewOn(t, ln, "http://provider.example", time.Hour)
 		c := newConfig(t, p)
-		transport := &http.Transport{DialContext: ln.dial}
+		transport := &http.Transport{DialContext: ln.Dial}
 		defer transport.CloseIdleConnections()
 		client := &http.Client{Transport: transport}
 		ctx := context.WithValue(t.Context(), oauth2.HTTPClient, client)
@@ -322,34 +322,5 @@ func TestSwitches(t *testing.T) {
 	p.WantRequests(t, 3)
 	if form := p.LastForm(t); form.Get("refresh_token") != first.RefreshToken || !strings.HasPrefix(form.Get("Authorization"), "Basic ") {
 		t.Errorf("the server got %v", form)
-	}
-}
-
-// pipes is a listener in memory.
-type pipes struct {
-	conns  chan net.Conn
-	closed chan struct{}
-}
-
-func (l *pipes) Accept() (net.Conn, error) {
-	select {
-	case conn := <-l.conns:
-		return conn, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipes) Close() error { close(l.closed); return nil }
-
-func (*pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }
-
-func (l *pipes) dial(context.Context, string, string) (net.Conn, error) {
-	client, server := net.Pipe()
-	select {
-	case l.conns <- server:
-		return client, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
 	}
 }

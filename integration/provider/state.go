@@ -16,24 +16,25 @@ import (
 // SetLife sets how long new access tokens live.
 func (p *Provider) SetLife(life time.Duration) { p.store.life.Store(int64(life)) }
 
-// SetRotation sets what becomes of refresh tokens that are redeemed from now on. grace is for RotateGrace.
+// SetRotation sets what becomes of refresh tokens that are redeemed from now on. grace is for
+// RotateGrace.
 func (p *Provider) SetRotation(rotation Rotation, grace time.Duration) {
 	p.store.mu.Lock()
 	defer p.store.mu.Unlock()
 	p.store.rotation, p.store.grace = rotation, grace
 }
 
-// Register makes a client known, or gives it another secret and other redirect URLs. One with an empty secret is a public
-// client.
+// Register makes a client known, or gives it another secret and other redirect URLs. One with an
+// empty secret is a public client.
 func (p *Provider) Register(id, secret string, redirects ...string) {
 	p.store.mu.Lock()
 	defer p.store.mu.Unlock()
 	p.store.clients[id] = &client{id: id, secret: secret, redirects: redirects}
 }
 
-// Accepts reports whether an access token is one that the server has issued, and that has neither expired nor been
-// revoked, as an API knows that shares the server's key. user is whose it is: the client's id for a token of the grant
-// client_credentials.
+// Accepts reports whether an access token is one that the server has issued, and that has neither
+// expired nor been revoked, as an API knows that shares the server's key. user is whose it is:
+// the client's id for a token of the grant client_credentials.
 func (p *Provider) Accepts(text string) (user string, ok bool) {
 	plain, err := p.server.Crypto().Decrypt(text)
 	if err != nil {
@@ -68,7 +69,8 @@ func (p *Provider) Introspects(ctx context.Context, text string) (bool, error) {
 	return answer.Active, err
 }
 
-// RevokeAccess makes all access tokens invalid that have been issued so far. Nobody is told; refresh tokens stay valid.
+// RevokeAccess makes all access tokens invalid that have been issued so far. Nobody is told;
+// refresh tokens stay valid.
 func (p *Provider) RevokeAccess() {
 	p.store.mu.Lock()
 	defer p.store.mu.Unlock()
@@ -77,7 +79,8 @@ func (p *Provider) RevokeAccess() {
 	}
 }
 
-// RevokeGrants makes all tokens invalid that a user has granted, as when the user withdraws the consent at the provider.
+// RevokeGrants makes all tokens invalid that a user has granted, as when the user withdraws the
+// consent at the provider.
 func (p *Provider) RevokeGrants(user string) {
 	p.store.mu.Lock()
 	defer p.store.mu.Unlock()
@@ -115,8 +118,9 @@ func (p *Provider) count(n *int) int {
 	return *n
 }
 
-// Redemptions returns how often each refresh token that was issued has been redeemed, by its Digest: successfully, or in
-// vain because it was spent. One that came when its grant had been revoked already is not counted.
+// Redemptions returns how often each refresh token that was issued has been redeemed, by its
+// Digest: successfully, or in vain because it was spent. One that came when its grant had been
+// revoked already is not counted.
 func (p *Provider) Redemptions() map[string]int {
 	p.store.mu.Lock()
 	defer p.store.mu.Unlock()

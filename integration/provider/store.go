@@ -17,9 +17,9 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
 
-// store is the storage of the server: its clients, and what it has issued. It has what the grants client_credentials,
-// authorization_code and refresh_token, introspection and revocation ask for; a call of any other function would end the
-// test, by the nil of op.Storage.
+// store is the storage of the server: its clients, and what it has issued. It has what the grants
+// client_credentials, authorization_code and refresh_token, introspection and revocation ask for;
+// a call of any other function would end the test, by the nil of op.Storage.
 type store struct {
 	op.Storage
 
@@ -187,7 +187,8 @@ func (publicKey) Algorithm() jose.SignatureAlgorithm { return jose.ES256 }
 func (publicKey) Use() string                        { return "sig" }
 func (k publicKey) Key() any                         { return &k.key.PublicKey }
 
-// client is a client that may use every grant. One without a secret is a public one: it must use PKCE.
+// client is a client that may use every grant. One without a secret is a public one: it must use
+// PKCE.
 type client struct {
 	id, secret string
 	redirects  []string

@@ -21,16 +21,16 @@ type failure struct {
 	fields http.Header
 }
 
-// SetRewrite has f change every answer to a token request, for what zitadel's server does not send and others do. Nil
-// stops that.
+// SetRewrite has f change every answer to a token request, for what zitadel's server does not
+// send and others do. Nil stops that.
 func (p *Provider) SetRewrite(f func(answer map[string]any)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.rewrite = f
 }
 
-// FailNext answers the next token request so, without processing it. Calls add up. fields are names and values of header
-// fields in turn, such as Retry-After.
+// FailNext answers the next token request so, without processing it. Calls add up. fields are
+// names and values of header fields in turn, such as Retry-After.
 func (p *Provider) FailNext(status int, body string, fields ...string) {
 	f := failure{status: status, body: body, fields: http.Header{}}
 	if strings.HasPrefix(body, "{") {
@@ -51,8 +51,9 @@ func (p *Provider) FailNoMore() {
 	p.failures = nil
 }
 
-// DropAnswer processes the next n token requests, so that codes and refresh tokens are spent and new ones issued, and cuts
-// the connection in place of answering: what a client sees when the network fails at the worst moment.
+// DropAnswer processes the next n token requests, so that codes and refresh tokens are spent and
+// new ones issued, and cuts the connection in place of answering: what a client sees when the
+// network fails at the worst moment.
 func (p *Provider) DropAnswer(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -151,7 +152,8 @@ func posted(r *http.Request) url.Values {
 	return form
 }
 
-// WantRequests fails the test unless that many token requests have come since Requests was last set to zero.
+// WantRequests fails the test unless that many token requests have come since Requests was last
+// set to zero.
 func (p *Provider) WantRequests(t testing.TB, want int64) {
 	t.Helper()
 	if got := p.Requests.Load(); got != want {
@@ -159,7 +161,8 @@ func (p *Provider) WantRequests(t testing.TB, want int64) {
 	}
 }
 
-// Forms returns what the token requests have said, with the Authorization field as "Authorization".
+// Forms returns what the token requests have said, with the Authorization field as
+// "Authorization".
 func (p *Provider) Forms() []url.Values { return p.recorded(&p.forms) }
 
 // AuthorizationRequests returns the parameters of the authorization requests that have come.

@@ -36,7 +36,8 @@ func privateOnly(lines []string) string {
 	for _, directive := range wire.SplitList(strings.Join(lines, ",")) {
 		name, _, _ := strings.Cut(directive.Text, "=")
 		switch strings.ToLower(strings.TrimSpace(name)) {
-		case "", "public", "s-maxage", "private", "proxy-revalidate": // private="field" would let a cache keep the rest
+		// The directive private="field" would let a cache keep the rest.
+		case "", "public", "s-maxage", "private", "proxy-revalidate":
 		default:
 			kept = append(kept, directive.Text)
 		}

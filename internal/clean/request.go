@@ -23,7 +23,9 @@ import (
 // names that begin so.
 var withheld = []string{
 	"Authorization", "Proxy-Authorization", "Cookie", "Forwarded", "X-Forwarded-*", "Via", "Origin", "Referer", "Sec-Fetch-*",
-	"X-Original-Url", "X-Rewrite-Url", // some frameworks take the path from there, and so out of the base URL
+
+	// Some frameworks take the path from there, and so out of the base URL.
+	"X-Original-Url", "X-Rewrite-Url",
 
 	// Frameworks take the method from there: Google's APIs and most frameworks
 	// (X-HTTP-Method-Override), OData (X-HTTP-Method), IBM's (X-Method-Override).

@@ -54,13 +54,13 @@ type Responses struct {
 	prefixes   []string                 // of what is dropped besides
 	pass       []string                 // of that, what passes
 	challenges bool                     // whether WWW-Authenticate is filtered
-	param      wire.ParamNames          // the name of the credential's query parameter, if it has one
+	param      wire.ParamNames          // the credential's query parameter, if it has one
 	secrets    atomic.Pointer[[]string] // that every request carries, besides its own
 }
 
 // Carried is what every request of the gateway carries.
 type Carried struct {
-	Fields  []string // the header fields of the credential and the signature; an empty name is none
+	Fields  []string // of the credential and the signature; an empty name is none
 	Param   string   // the query parameter of the credential, if it is in one
 	Secrets []string // values besides the credential that no answer may show
 }

@@ -22,8 +22,8 @@ func rule(t *testing.T, origins ...string) *crossorigin.Rule {
 	return r
 }
 
-// request returns a request for http://gateway.test with header fields, which are names and values in
-// turn.
+// request returns a request for http://gateway.test with header fields, which are names and
+// values in turn.
 func request(method string, fields ...string) *http.Request {
 	r := httptest.NewRequest(method, "http://gateway.test/x", http.NoBody)
 	for i := 0; i < len(fields); i += 2 {

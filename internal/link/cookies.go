@@ -41,7 +41,8 @@ func (r *Route) cookie(field string) (string, bool) {
 	name, _, _ := strings.Cut(field, "=")
 	if strings.HasPrefix(strings.ToLower(strings.TrimSpace(name)), "__host-") {
 		attributes, _, _ := splitCookie(field, true)
-		return strings.Join(attributes, ";"), true // browsers take such a cookie for the whole host or not at all
+		// Browsers take such a cookie for the whole host or not at all.
+		return strings.Join(attributes, ";"), true
 	}
 	attributes, place, at := splitCookie(field, false)
 	if !strings.HasPrefix(place, "/") {
@@ -51,7 +52,8 @@ func (r *Route) cookie(field string) (string, bool) {
 		}
 		place = defaultPlace(r.sentPath())
 		if _, below := r.Base.Below(place); below && r.sameFolder() {
-			return strings.Join(attributes, ";"), true // the caller's client makes the same of its own URL
+			// The caller's client makes the same of its own URL.
+			return strings.Join(attributes, ";"), true
 		}
 	}
 	path, ok := r.cookiePath(place)
@@ -107,7 +109,8 @@ func (r *Route) cookiePath(place string) (string, bool) {
 		return r.public(rest), true
 	}
 	if isBelow(r.Base.EscapedPath(), strings.TrimSuffix(place, "/")) {
-		return r.public(""), true // the cookie is for more than the base URL: here, for all that is behind the route
+		// The cookie is for more than the base URL: here, for all that is behind the route.
+		return r.public(""), true
 	}
 	return "", false
 }

@@ -28,7 +28,8 @@ type reference struct {
 // without a host, and for a reference that clients read in different ways.
 func splitReference(ref string, scheme string) (parts reference, ok bool) {
 	if strings.ContainsFunc(ref, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return parts, false // some clients drop such a byte, and get another path than the one that was looked at
+		// Some clients drop such a byte, and get another path than the one that was looked at.
+		return parts, false
 	}
 	switch {
 	case strings.HasPrefix(ref, "//"):

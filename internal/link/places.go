@@ -62,7 +62,9 @@ func placeOf(name string) place {
 	}
 	switch {
 	case strings.HasPrefix(name, "X-") && strings.HasSuffix(name[1:], "-Symlink-Target"):
-		return containerPlace // OpenStack's, and X-Oss-Symlink-Target and its like, which name an object of the same bucket
+		// These are OpenStack's, and X-Oss-Symlink-Target and its like, which name an object of the
+		// same bucket.
+		return containerPlace
 	case saysFromOrTo(name):
 		return namePlace
 	}
@@ -120,7 +122,8 @@ func (r *Route) MapPlaces(h http.Header, exempt func(name string) bool) (http.He
 		}
 		values := slices.Clone(h[name])
 		if kind != taggedPlace && (len(values) > 1 || seen[plain]) {
-			return nil, fmt.Errorf("%s is there twice", name) // servers differ in which of the two they take
+			// Servers differ in which of the two they take.
+			return nil, fmt.Errorf("%s is there twice", name)
 		}
 		seen[plain] = true
 		for i, val := range values {
@@ -171,7 +174,8 @@ func plainPlace(val string) bool {
 	}
 	for range 3 {
 		if strings.ContainsFunc(val, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-			return false // some parsers drop such a byte, and get another path than the one that was looked at
+			// Some parsers drop such a byte, and get another path than the one that was looked at.
+			return false
 		}
 		val = wire.Unescape(val, false)
 	}

@@ -63,7 +63,8 @@ func PublicPrefix(original, current string) (string, bool) {
 		prefix, ok = strings.CutSuffix(original, current)
 	}
 	if prefix = strings.Trim(prefix, "/"); prefix != "" {
-		prefix = "/" + prefix // Caddy merges slashes when it cuts a prefix off, so this prefix finds the route too
+		// Caddy merges slashes when it cuts a prefix off, so this prefix finds the route too.
+		prefix = "/" + prefix
 	}
 	return prefix, ok
 }

@@ -101,6 +101,17 @@ func (a *API) Requests() []string {
 	return requests
 }
 
+// Request returns the only request since Requests or Request was called last, and fails the test
+// if there is another number of them.
+func (a *API) Request(t testing.TB) string {
+	t.Helper()
+	requests := a.Requests()
+	if len(requests) != 1 {
+		t.Fatalf("the API got %d requests, want 1:\n%s", len(requests), strings.Join(requests, "\n"))
+	}
+	return requests[0]
+}
+
 // Conns returns how many connections have been accepted.
 func (a *API) Conns() int {
 	a.mu.Lock()

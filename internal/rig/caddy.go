@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package rig is what the tests of all packages share: a real Caddy in this process, APIs that
-// keep the bytes that they get, clients that send bytes as they are told, and certificates. Only
-// tests import it.
+// Package rig is what the tests of all packages share: a Caddy in this process or in one of its
+// own, APIs that keep the bytes that they get, clients that send bytes as they are told,
+// certificates, a network in memory, and the lines of Caddy's log. Only tests import it.
 package rig
 
 import (

@@ -13,11 +13,8 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
-	"unicode/utf16"
 )
 
 // Identity is a certificate with its key.
@@ -41,9 +38,17 @@ func NewIdentity(t testing.TB, issuer *Identity, edit func(*x509.Certificate)) *
 // self-signed. Without an edit it is a server's for localhost and 127.0.0.1.
 func NewIdentityFor(t testing.TB, key crypto.Signer, issuer *Identity, edit func(*x509.Certificate)) *Identity {
 	t.Helper()
-	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
+	id, err := sign(key, issuer, edit)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return id
+}
+
+func sign(key crypto.Signer, issuer *Identity, edit func(*x509.Certificate)) (*Identity, error) {
+	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
+	if err != nil {
+		return nil, err
 	}
 	tmpl := &x509.Certificate{
 		SerialNumber: serial,
@@ -66,13 +71,13 @@ func NewIdentityFor(t testing.TB, key crypto.Signer, issuer *Identity, edit func
 	}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, parent, key.Public(), signer)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	return &Identity{cert, key, block("CERTIFICATE", der)}
+	return &Identity{cert, key, block("CERTIFICATE", der)}, nil
 }
 
 // AsCA makes a certificate that of an authority, without a subject alternative name.
@@ -121,26 +126,4 @@ func Pool(ids ...*Identity) *x509.CertPool {
 		p.AddCert(id.Cert)
 	}
 	return p
-}
-
-// Save writes a file that the test removes at its end, and returns its path.
-func Save(t testing.TB, content string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "file.pem")
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-// UTF16 returns a text as Windows writes it, with its byte order mark or without.
-func UTF16(text string, mark bool) string {
-	var out []byte
-	if mark {
-		out = []byte{0xff, 0xfe}
-	}
-	for _, unit := range utf16.Encode([]rune(text)) {
-		out = append(out, byte(unit), byte(unit>>8))
-	}
-	return string(out)
 }

@@ -92,3 +92,13 @@ func Lines(request string) []string {
 	slices.Sort(lines[1:])
 	return lines
 }
+
+// WantHead fails the test unless the head of a request consists of the given lines, no more and no
+// less, in any order but for the first line.
+func WantHead(t testing.TB, request string, want ...string) {
+	t.Helper()
+	got := strings.Join(Lines(request), "\n")
+	if want := strings.Join(Lines(strings.Join(want, "\r\n")), "\n"); got != want {
+		t.Errorf("the API got\n%s\nwant\n%s", got, want)
+	}
+}

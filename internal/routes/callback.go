@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/authenticated-api/caddy-authenticated-api/oauth/console"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
 )
@@ -51,10 +50,10 @@ func (w *callbackWalk) leads(routes caddyhttp.RouteList) bool {
 			continue
 		}
 		for _, handler := range routes[i].Handlers {
-			switch handler.(type) {
-			case *console.Handler:
+			if isConsole(handler) {
 				return true
-			case *rewrite.Rewrite:
+			}
+			if _, ok := handler.(*rewrite.Rewrite); ok {
 				w.rewritten = true
 				continue
 			}

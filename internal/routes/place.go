@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/authenticated-api/caddy-authenticated-api/oauth/console"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
@@ -31,7 +30,7 @@ func PlaceOf(handler caddyhttp.MiddlewareHandler, server *caddyhttp.Server) *Pla
 	found, unnamed := false, false
 	w := &walk{named: server.NamedRoutes}
 	w.visit = func(h caddyhttp.MiddlewareHandler, rule hostRule) {
-		if _, ok := h.(*console.Handler); ok {
+		if isConsole(h) {
 			p.consoles = append(p.consoles, rule)
 		} else if h == handler {
 			found = true

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/intercept"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
@@ -119,4 +120,10 @@ func Take(routes caddyhttp.RouteList, r *http.Request) bool {
 		}
 	}
 	return false
+}
+
+// isConsole reports whether a handler is the console, which is known by its module ID.
+func isConsole(handler caddyhttp.MiddlewareHandler) bool {
+	module, ok := handler.(caddy.Module)
+	return ok && module.CaddyModule().ID == "http.handlers.authenticated_api_console"
 }

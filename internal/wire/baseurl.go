@@ -41,7 +41,8 @@ func ParseBaseURL(s string) (*BaseURL, error) {
 	if !strings.HasPrefix(s, "http://") && !strings.HasPrefix(s, "https://") {
 		return nil, fmt.Errorf("%s: it must begin with https:// or http://", option)
 	}
-	if place, _, _ := strings.Cut(s, "?"); strings.ContainsAny(place, "<>") { // which no URL has (RFC 3986 §2)
+	// No URL has < or > in it (RFC 3986 §2).
+	if place, _, _ := strings.Cut(s, "?"); strings.ContainsAny(place, "<>") {
 		return nil, fmt.Errorf("%s: an example's <…> stands in it; put your own value there", option)
 	}
 	u, err := url.Parse(s)
@@ -160,8 +161,8 @@ func (b *BaseURL) Name() string {
 	return name[:min(len(name), 63)]
 }
 
-// Below returns the rest of an escaped path behind the base URL's path. It returns false if the path
-// is not below the base URL. The path may have other escapes than the base URL's.
+// Below returns the rest of an escaped path behind the base URL's path. It returns false if the
+// path is not below the base URL. The path may have other escapes than the base URL's.
 func (b *BaseURL) Below(path string) (rest string, ok bool) {
 	if rest, ok = strings.CutPrefix(path, b.escapedPath); ok {
 		return rest, rest == "" || rest[0] == '/'

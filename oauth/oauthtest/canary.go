@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package oauthtest has what the tests of oauth's packages share: canaries and a scanner for them, logs, keys
-// and a storage in memory, into which a test can put faults.
+// Package oauthtest has what the tests of oauth's packages share: canaries and a scanner for them,
+// logs, keys and a storage in memory, into which a test can put faults.
 package oauthtest
 
 import (
@@ -11,14 +11,16 @@ import (
 	"strings"
 )
 
-// Canaries: none of them may be in a log, an error or the bytes of a storage, in whatever encoding.
+// Canaries: none of them may be in a log, an error or the bytes of a storage, in whatever
+// encoding.
 const (
 	ClientSecret = "canary-client-secret-0b7e41"
 	BodyText     = "canary-body-text-5d90aa"
 	TokenText    = "canary-access-token-c2f816"
 )
 
-// Leaks returns the canaries that text holds, plain, in base64 at each of the three alignments, or in hex.
+// Leaks returns the canaries that text holds, plain, in base64 at each of the three alignments, or
+// in hex.
 func Leaks(text string) []string {
 	var found []string
 	lower := strings.ToLower(text)

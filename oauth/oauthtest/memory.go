@@ -17,7 +17,8 @@ import (
 
 // Memory is a storage in memory, into which a test can put faults.
 type Memory struct {
-	// Fault is called before each call, with the name of the function; its error is that of the call.
+	// Fault is called before each call, with the name of the function; its error is that of the
+	// call.
 	Fault func(ctx context.Context, op, key string) error
 
 	Records map[string][]byte

@@ -67,8 +67,8 @@ func (a *attempt) failed(err error) *Error {
 	return &Error{Host: host(a.endpoint), ClientAuth: a.auth.name, Err: err}
 }
 
-// outcome returns what a token endpoint has said. An answer that comes together with an error holds
-// what is believed of it nevertheless.
+// outcome returns what a token endpoint has said. An answer that comes together with an error
+// holds what is believed of it nevertheless.
 func (a *attempt) outcome(t roundTrip) (*Answer, error) {
 	fail := &Error{Host: host(a.endpoint), ClientAuth: a.auth.name, Delivery: t.delivery()}
 	if t.err != nil {

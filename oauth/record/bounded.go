@@ -9,15 +9,15 @@ import (
 	"github.com/caddyserver/certmagic"
 )
 
-// A hung call of a storage keeps its slot, because it keeps a goroutine and, on a file system, an OS
-// thread; Go ends a process that has 10,000 threads.
+// A hung call of a storage keeps its slot, because it keeps a goroutine and, on a file system, an
+// OS thread; Go ends a process that has 10,000 threads.
 const (
 	MaxReads  = 512
 	maxWrites = 128 // writes have slots of their own, so that hung reads do not keep a new token from being stored
 )
 
-// Slots bound the calls of one datasource's storage that are under way at a time. The zero Slots have no
-// bound.
+// Slots bound the calls of one datasource's storage that are under way at a time. The zero Slots
+// have no bound.
 type Slots struct{ reads, writes chan struct{} }
 
 // NewSlots returns slots that are free.
@@ -31,8 +31,8 @@ func (s Slots) InUse() int { return len(s.reads) + len(s.writes) }
 // Writing reports whether a write is under way.
 func (s Slots) Writing() bool { return len(s.writes) > 0 }
 
-// Bounded is a storage whose callers wait no longer than their context: a file system that hangs knows no
-// contexts.
+// Bounded is a storage whose callers wait no longer than their context: a file system that hangs
+// knows no contexts.
 type Bounded struct {
 	certmagic.Storage
 
@@ -84,7 +84,8 @@ func (b Bounded) Unlock(ctx context.Context, name string) error {
 	return err
 }
 
-// within returns what call returns, or why ctx has ended before. Then the call goes on until it returns.
+// within returns what call returns, or why ctx has ended before. Then the call goes on until it
+// returns.
 func within[T any](ctx context.Context, slots chan struct{}, call func() (T, error)) (T, error) {
 	type result struct {
 		val T

@@ -4,9 +4,9 @@ package record
 
 // The ways in which two tokens of one connection are compared stand side by side here.
 
-// clockGenerations is where generations begin that are Unix times, in seconds, and no counts. A node takes
-// the time if it cannot read the stored generation when an account is connected; counting never comes so
-// far.
+// clockGenerations is where generations begin that are Unix times, in seconds, and no counts. A
+// node takes the time if it cannot read the stored generation when an account is connected;
+// counting never comes so far.
 const clockGenerations = 100_000_000
 
 // fromClock reports whether the generation is a Unix time and no count.
@@ -30,8 +30,9 @@ func (t *Token) Stands(stored *Token) bool {
 	return stored.Generation >= t.Generation && stored.SameGrant(t) && (t.End.Reason == "" || stored.End.Reason != "")
 }
 
-// NewerOf decides which of two tokens survives: t, which could not be stored in time, or the record. The
-// account that was connected last wins, or the disconnect after it; within one account, the newest token.
+// NewerOf decides which of two tokens survives: t, which could not be stored in time, or the
+// record. The account that was connected last wins, or the disconnect after it; within one
+// account, the newest token.
 func (t *Token) NewerOf(stored *Token) *Token {
 	switch {
 	case stored == nil || stored.End.Reason == ReasonDamaged:
@@ -54,8 +55,8 @@ func (t *Token) disconnectedBy(stored *Token) bool {
 	return stored.End.Reason == ReasonDisconnected && stored.Changed.After(t.Connected)
 }
 
-// newerThan orders two records of a connection that were sealed with different keys. Of two claims of one
-// generation the same claim must win on every node.
+// newerThan orders two records of a connection that were sealed with different keys. Of two claims
+// of one generation the same claim must win on every node.
 func (t *Token) newerThan(other *Token) bool {
 	switch {
 	case (t.End.Reason == ReasonDamaged) != (other.End.Reason == ReasonDamaged):

@@ -18,12 +18,12 @@ import (
 // maxBad is how many records that cannot be read say that the storage fails.
 const maxBad = 10
 
-// Each calls do for each record of the datasource that a key here opens and that is for this provider and
-// client: those of users, or the shared one. name is the record's name in the storage. It returns how many
-// records there are that no key here opens.
+// Each calls do for each record of the datasource that a key here opens and that is for this
+// provider and client: those of users, or the shared one. name is the record's name in the
+// storage. It returns how many records there are that no key here opens.
 //
-// The records come in an order of their own, so that the keepers of several nodes begin with different
-// ones.
+// The records come in an order of their own, so that the keepers of several nodes begin with
+// different ones.
 func (s *Store) Each(ctx context.Context, users bool, do func(name, connection string, token *Token) error) (unknown int, err error) {
 	ring, err := s.Keys()
 	if err != nil {

@@ -52,7 +52,8 @@ func FuzzRecord(f *testing.F) {
 	})
 }
 
-// FuzzRecordPlain: what is in a record was ours once, but of another version perhaps. No panic, and times that make sense.
+// FuzzRecordPlain: what is in a record was ours once, but of another version perhaps. No panic,
+// and times that make sense.
 func FuzzRecordPlain(f *testing.F) {
 	key := oauthtest.NewKey(f)
 	ring := seal.NewRing(key)

@@ -26,7 +26,8 @@ func access(generation uint64) string {
 	return strings.Repeat(fmt.Sprintf("%08d", generation), 4096)
 }
 
-// TestKilledChild is the child: it stores generation after generation, and says so after each, until it is killed.
+// TestKilledChild is the child: it stores generation after generation, and says so after each,
+// until it is killed.
 func TestKilledChild(t *testing.T) {
 	dir := os.Getenv(killEnv)
 	if dir == "" {
@@ -56,8 +57,9 @@ func TestKilledChild(t *testing.T) {
 	}
 }
 
-// TestKill kills processes that store (SIGKILL: nothing of theirs runs any more): while a temporary file is there, which is
-// between any two steps of a store, and at any other time. Afterwards the old or the new record loads, never none or a torn one.
+// TestKill kills processes that store (SIGKILL: nothing of theirs runs any more): while a
+// temporary file is there, which is between any two steps of a store, and at any other time.
+// Afterwards the old or the new record loads, never none or a torn one.
 func TestKill(t *testing.T) {
 	kills := 60
 	if testing.Short() {
@@ -129,8 +131,8 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// kill starts a child, waits for its first word, then for when, and kills it. It returns the last generation that it has
-// said to be stored.
+// kill starts a child, waits for its first word, then for when, and kills it. It returns the last
+// generation that it has said to be stored.
 func kill(t *testing.T, dir string, when func()) (generation uint64) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestKilledChild$")

@@ -13,16 +13,17 @@ const (
 	ReasonRevoked      Reason = "revoked"       // the provider has withdrawn the grant
 	ReasonDamaged      Reason = "damaged"       // the record is damaged
 
-	// ReasonRefused is that the provider refuses the refresh token, in words of its own. The gateway tries
-	// again.
+	// ReasonRefused is that the provider refuses the refresh token, in words of its own. The
+	// gateway tries again.
 	ReasonRefused Reason = "refused"
 
-	// ReasonLost is that the answer with the next refresh token was lost between the provider and the
-	// storage.
+	// ReasonLost is that the answer with the next refresh token was lost between the provider and
+	// the storage.
 	ReasonLost Reason = "lost_in_crash"
 )
 
-// sentences say what each reason means: to an operator, after "must be connected: ", and to the user.
+// sentences say what each reason means: to an operator, after "must be connected: ", and to the
+// user.
 var sentences = map[Reason]struct{ operator, user string }{
 	ReasonNotConnected: {
 		"nobody has done so",
@@ -54,8 +55,8 @@ var sentences = map[Reason]struct{ operator, user string }{
 	},
 }
 
-// ForOperator says in words why an account must be connected. It returns the reason itself if it is not
-// known: another version may have stored it.
+// ForOperator says in words why an account must be connected. It returns the reason itself if it
+// is not known: another version may have stored it.
 func (r Reason) ForOperator() string {
 	if s, ok := sentences[r]; ok {
 		return s.operator
@@ -85,8 +86,8 @@ type AuthorizationError struct {
 	// Code is the OAuth error that the provider has named, "" if it was not asked.
 	Code string
 
-	// Description is what the provider has written of it, for operators: printable, at most 300 bytes, and
-	// without our secrets and tokens.
+	// Description is what the provider has written of it, for operators: printable, at most 300
+	// bytes, and without our secrets and tokens.
 	Description string
 }
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package record is what is known of a connection, and how that is kept: tokens with their generations,
-// ends, claims and reasons, sealed in a storage.
+// Package record is what is known of a connection, and how that is kept: tokens with their
+// generations, ends, claims and reasons, sealed in a storage.
 //
-// It knows no provider, no configuration of Caddy and no request. Two rules stand behind it: a token never
-// changes, and the newest generation counts.
+// It knows no provider, no configuration of Caddy and no request. Two rules stand behind it: a
+// token never changes, and the newest generation counts.
 package record
 
 import (
@@ -24,7 +24,8 @@ const (
 	// version is the first byte of a record.
 	version = 1
 
-	// head is how many bytes of a record stand before its sealed part: the version and the generation.
+	// head is how many bytes of a record stand before its sealed part: the version and the
+	// generation.
 	head = 9
 )
 
@@ -54,8 +55,8 @@ type Record struct {
 	Refused *Refusal `json:"refused,omitempty"`
 }
 
-// context is what a record is authenticated with: under another name, or with another generation, it does
-// not open. The name is an HMAC of whose record it is.
+// context is what a record is authenticated with: under another name, or with another generation,
+// it does not open. The name is an HMAC of whose record it is.
 func (s *Store) context(name string, generation uint64) string {
 	return "record\x00" + s.Datasource + "\x00" + name + "\x00" + strconv.FormatUint(generation, 10)
 }
@@ -82,7 +83,8 @@ func (s *Store) seal(ring *seal.Ring, name string, token *Token) ([]byte, error)
 	return append(raw, sealed...), nil
 }
 
-// Open reads the bytes of the record with a name. It returns seal.ErrDamaged, or a seal.UnknownKeyError.
+// Open reads the bytes of the record with a name. It returns seal.ErrDamaged, or a
+// seal.UnknownKeyError.
 func (s *Store) Open(ring *seal.Ring, name string, raw []byte) (*Token, *Record, error) {
 	if len(raw) < head || raw[0] != version {
 		return nil, nil, seal.ErrDamaged
@@ -106,7 +108,8 @@ func (s *Store) Open(ring *seal.Ring, name string, raw []byte) (*Token, *Record,
 	if !expiry.IsZero() {
 		s.Term.SetEnd(token, expiry, expiry.Sub(token.Obtained))
 		if token.Obtained.After(time.Now().Add(time.Minute)) {
-			// A clock that is ahead has written it, so its age is not known, and it is renewed soon.
+			// A clock that is ahead has written it, so its age is not known, and it is renewed
+			// soon.
 			token.Soft = time.Time{}.Add(1)
 		}
 	}

@@ -4,21 +4,23 @@ package record
 
 import "time"
 
-// A refresh token may have an end of its own, which each use puts off: Keycloak's is half an hour away. If
-// the provider names that end, an idle refresh token is used before it, whatever keep_alive is.
+// A refresh token may have an end of its own, which each use puts off: Keycloak's is half an hour
+// away. If the provider names that end, an idle refresh token is used before it, whatever
+// keep_alive is.
 const (
-	// idleMargin is the least time before its end that an idle refresh token is used. The margin is a fifth
-	// of the token's life, so that it is not used more often than each minute; of a life shorter than two
-	// minutes it is half.
+	// idleMargin is the least time before its end that an idle refresh token is used. The margin
+	// is a fifth of the token's life, so that it is not used more often than each minute; of a
+	// life shorter than two minutes it is half.
 	idleMargin = time.Minute
 
-	// idleMinimum is the least age of a refresh token that is used for that reason: an end that cannot be
-	// put off comes ever nearer.
+	// idleMinimum is the least age of a refresh token that is used for that reason: an end that
+	// cannot be put off comes ever nearer.
 	idleMinimum = 2 * time.Second
 )
 
-// setRefreshEnd sets the end of the refresh token of an answer. before is the token that t replaces, or
-// nil. A refresh token that stays keeps its end, unless the provider gives it another one.
+// setRefreshEnd sets the end of the refresh token of an answer. before is the token that t
+// replaces, or nil. A refresh token that stays keeps its end, unless the provider gives it another
+// one.
 func (t *Token) setRefreshEnd(a Issued, before *Token) {
 	switch {
 	case a.RefreshLifetime > 0:

@@ -9,7 +9,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 )
 
-// TestSetRefreshEnd: a refresh token that stays keeps its end; of a new one what the provider says is known.
+// TestSetRefreshEnd: a refresh token that stays keeps its end; of a new one what the provider says
+// is known.
 func TestSetRefreshEnd(t *testing.T) {
 	now := time.Now()
 	before := issuedAt(Issued{Access: "a", Refresh: "r", RefreshLifetime: time.Hour}, now, Term{}, nil)
@@ -32,7 +33,8 @@ func TestSetRefreshEnd(t *testing.T) {
 	}
 }
 
-// TestRefreshEndStored: a record has the end, and one that was written by a version without it opens.
+// TestRefreshEndStored: a record has the end, and one that was written by a version without it
+// opens.
 func TestRefreshEndStored(t *testing.T) {
 	st, _ := newStore(t, new(oauthtest.Memory))
 	st.Person = true
@@ -49,7 +51,8 @@ func TestRefreshEndStored(t *testing.T) {
 	}
 }
 
-// TestKeepAt: a fifth of its life before the end, and a minute at least, or half of a short life; and never later than keep_alive.
+// TestKeepAt: a fifth of its life before the end, and a minute at least, or half of a short life;
+// and never later than keep_alive.
 func TestKeepAt(t *testing.T) {
 	const day = 24 * time.Hour
 	for _, test := range []struct{ life, idle, want time.Duration }{

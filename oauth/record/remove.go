@@ -26,7 +26,8 @@ func (s *Store) RemoveOthers(ctx context.Context, generation uint64) error {
 	return nil
 }
 
-// remove removes a record that another key has sealed, if it is older than a generation, or as old.
+// remove removes a record that another key has sealed, if it is older than a generation, or as
+// old.
 func (s *Store) remove(ctx context.Context, name string, generation uint64, orEqual bool) {
 	raw, err := s.Within().Load(ctx, name)
 	if err != nil || len(raw) < head {
@@ -37,8 +38,8 @@ func (s *Store) remove(ctx context.Context, name string, generation uint64, orEq
 	}
 }
 
-// Sweep removes what crashes have left in the datasource's folder: certmagic's file storage writes a
-// temporary file first, and lists it as if it were a record.
+// Sweep removes what crashes have left in the datasource's folder: certmagic's file storage writes
+// a temporary file first, and lists it as if it were a record.
 func (s *Store) Sweep(ctx context.Context) {
 	now := time.Now()
 	if last := s.swept.Load(); now.Unix()-last < int64(orphanAge/time.Second) || !s.swept.CompareAndSwap(last, now.Unix()) {

@@ -13,9 +13,9 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 )
 
-// A process that ends while its storage fails may hold a refresh token that exists nowhere else. It leaves
-// the record in the spool, a folder of this machine, sealed as it would be stored, and the next process
-// stores it.
+// A process that ends while its storage fails may hold a refresh token that exists nowhere else.
+// It leaves the record in the spool, a folder of this machine, sealed as it would be stored, and
+// the next process stores it.
 
 // spoolFile returns the file for a record with that name.
 func (s *Store) spoolFile(name string) string {
@@ -48,8 +48,8 @@ func (s *Store) Leave(token *Token) error {
 	return nil
 }
 
-// Left returns the token that an earlier process has left in the spool, under whichever key was the first
-// one then, and what removes it from there. remove is nil if there is nothing.
+// Left returns the token that an earlier process has left in the spool, under whichever key was
+// the first one then, and what removes it from there. remove is nil if there is nothing.
 func (s *Store) Left() (token *Token, remove func()) {
 	ring, err := s.Keys()
 	if err != nil || s.Spool == "" {

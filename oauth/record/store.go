@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	// StorageTimeout bounds one call of the storage: a stalled one must not keep a token from those who
-	// wait for it.
+	// StorageTimeout bounds one call of the storage: a stalled one must not keep a token from
+	// those who wait for it.
 	StorageTimeout = 5 * time.Second
 
 	// ListTimeout bounds the listing of all records, of which there may be a million.
@@ -32,9 +32,9 @@ var ErrKeyMissing = errors.New("the stored connection was sealed with a key that
 
 // Store keeps the record of one connection in Caddy's storage, sealed.
 //
-// Its key in the storage is authenticated_api/<datasource>/<HMAC of the connection>: no part of a name
-// comes from a user, whose characters a storage might fold or drop (certmagic's StorageKeys.Safe makes
-// "a/b" and "ab" the same).
+// Its key in the storage is authenticated_api/<datasource>/<HMAC of the connection>: no part of a
+// name comes from a user, whose characters a storage might fold or drop (certmagic's
+// StorageKeys.Safe makes "a/b" and "ab" the same).
 type Store struct {
 	Storage    certmagic.Storage
 	Slots      Slots
@@ -42,23 +42,24 @@ type Store struct {
 	Datasource string
 	Connection string // "" for the shared one
 
-	// Identity is of what a token was issued for. A token for another client, other scopes or another
-	// provider is not used.
+	// Identity is of what a token was issued for. A token for another client, other scopes or
+	// another provider is not used.
 	Identity string
 
 	// Term says how long the tokens of the records are used.
 	Term Term
 
-	// Person says that a record holds what a person has granted, and not just a token that can be had
-	// again.
+	// Person says that a record holds what a person has granted, and not just a token that can be
+	// had again.
 	Person bool
 
-	// Node is the name of this node's entry, or "". No record is written before Announce has returned nil.
+	// Node is the name of this node's entry, or "". No record is written before Announce has
+	// returned nil.
 	Node     string
 	Announce func(context.Context) error
 
-	// UnknownKeys reports whether there are records of the datasource, other than this connection's, that
-	// no key here opens. If it is nil the store looks for itself.
+	// UnknownKeys reports whether there are records of the datasource, other than this
+	// connection's, that no key here opens. If it is nil the store looks for itself.
 	UnknownKeys func() bool
 
 	// Spool is a folder of this machine for tokens that could not be stored, or "".
@@ -84,11 +85,11 @@ func (s *Store) Names(ring *seal.Ring) []string {
 	return names
 }
 
-// Load returns the stored token, or nil if there is none for this identity. A damaged record is put aside,
-// and never taken for none in silence.
+// Load returns the stored token, or nil if there is none for this identity. A damaged record is
+// put aside, and never taken for none in silence.
 //
-// While keys are exchanged, two nodes may write under different names. The newest record counts then,
-// wherever it is.
+// While keys are exchanged, two nodes may write under different names. The newest record counts
+// then, wherever it is.
 func (s *Store) Load(ctx context.Context) (*Token, error) {
 	ctx, cancel := context.WithTimeout(ctx, StorageTimeout)
 	defer cancel()
@@ -115,14 +116,15 @@ func (s *Store) Load(ctx context.Context) (*Token, error) {
 		return nil, s.lookForUnknownKeys(ctx, ring)
 	}
 	if at > 0 && newest != nil && !s.Person {
-		// An older key has sealed it: it moves to the first key. A person's grant moves under a claim only.
+		// An older key has sealed it: it moves to the first key. A person's grant moves under a
+		// claim only.
 		_ = s.Save(ctx, newest)
 	}
 	return newest, nil
 }
 
-// loadName returns the token of the record with that name, or nil if it is damaged, or not for this
-// identity.
+// loadName returns the token of the record with that name, or nil if it is damaged, or not for
+// this identity.
 func (s *Store) loadName(ctx context.Context, ring *seal.Ring, name string) (*Token, error) {
 	raw, err := s.Within().Load(ctx, name)
 	if err != nil {
@@ -143,8 +145,8 @@ func (s *Store) loadName(ctx context.Context, ring *seal.Ring, name string) (*To
 	}
 }
 
-// putAside keeps a copy of a damaged record, once: a user who waits for the record has it read once a
-// second.
+// putAside keeps a copy of a damaged record, once: a user who waits for the record has it read
+// once a second.
 func (s *Store) putAside(ctx context.Context, name string, raw []byte) error {
 	text := string(raw)
 	if copied := s.copied.Load(); copied != nil && *copied == text {
@@ -158,9 +160,9 @@ func (s *Store) putAside(ctx context.Context, name string, raw []byte) error {
 	return nil
 }
 
-// damaged returns what stands for a damaged record: nothing if a token can be had again, and a connection
-// to be made again if not. The record's generation is in clear, and must be below the next one, also if
-// it cannot be read.
+// damaged returns what stands for a damaged record: nothing if a token can be had again, and a
+// connection to be made again if not. The record's generation is in clear, and must be below the
+// next one, also if it cannot be read.
 func (s *Store) damaged(raw []byte) *Token {
 	if !s.Person {
 		return nil
@@ -174,8 +176,8 @@ func (s *Store) damaged(raw []byte) *Token {
 	return &Token{Generation: generation, Identity: s.Identity, End: End{Reason: ReasonDamaged}}
 }
 
-// lookForUnknownKeys returns ErrKeyMissing if there are records of this datasource that no key here opens.
-// Without the key their names cannot be known.
+// lookForUnknownKeys returns ErrKeyMissing if there are records of this datasource that no key
+// here opens. Without the key their names cannot be known.
 func (s *Store) lookForUnknownKeys(ctx context.Context, ring *seal.Ring) error {
 	if s.UnknownKeys != nil {
 		if s.UnknownKeys() {

@@ -59,7 +59,8 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// TestKeyRotation: with the old key behind the new one a record opens, and moves to the new key's name.
+// TestKeyRotation: with the old key behind the new one a record opens, and moves to the new key's
+// name.
 func TestKeyRotation(t *testing.T) {
 	ctx, dir := t.Context(), t.TempDir()
 	storage := &certmagic.FileStorage{Path: dir}
@@ -139,7 +140,8 @@ func TestHalfRotation(t *testing.T) {
 	}
 }
 
-// TestOrphans: what a crash has left of certmagic's temporary files is ignored, and removed after an hour.
+// TestOrphans: what a crash has left of certmagic's temporary files is ignored, and removed after
+// an hour.
 func TestOrphans(t *testing.T) {
 	ctx, dir := t.Context(), t.TempDir()
 	folder := filepath.Join(dir, "authenticated_api", "crm")

@@ -11,12 +11,13 @@ import (
 )
 
 const (
-	// LastSecond is the lifetime of a token whose lifetime the provider gives as zero, although it has said
-	// more of the token before: Marketo, and servers on Spring's old OAuth library, say what is left in
-	// whole seconds.
+	// LastSecond is the lifetime of a token whose lifetime the provider gives as zero, although it
+	// has said more of the token before: Marketo, and servers on Spring's old OAuth library, say
+	// what is left in whole seconds.
 	LastSecond = time.Second
 
-	// maxLifetime is the longest life of an ID token that is believed. What is longer is a mistake.
+	// maxLifetime is the longest life of an ID token that is believed. What is longer is a
+	// mistake.
 	maxLifetime = 10 * 365 * 24 * time.Hour
 )
 
@@ -42,8 +43,8 @@ func (tm Term) sent(t *Token) string {
 
 // begin sets the end of a token that has just come. before is the token that it replaces, or nil.
 //
-// The end of the token that is sent counts. A token that comes again keeps its end, unless the provider
-// gives it another one. A lifetime of zero means "without an end" on a first token only.
+// The end of the token that is sent counts. A token that comes again keeps its end, unless the
+// provider gives it another one. A lifetime of zero means "without an end" on a first token only.
 func (tm Term) begin(t *Token, a Issued, before *Token) {
 	life, expired := a.Lifetime, a.Expired
 	if tm.IDToken {
@@ -67,9 +68,9 @@ func (tm Term) begin(t *Token, a Issued, before *Token) {
 	}
 }
 
-// reopened returns the end of a token that was stored with an end. That may have been the end of the other
-// token (access or ID), or another configuration may have counted it. A token that has ended before its
-// time stays ended.
+// reopened returns the end of a token that was stored with an end. That may have been the end of
+// the other token (access or ID), or another configuration may have counted it. A token that has
+// ended before its time stays ended.
 func (tm Term) reopened(t *Token, stored time.Time) time.Time {
 	end := stored
 	var own time.Time
@@ -114,9 +115,9 @@ func (tm Term) SetEnd(t *Token, expiry time.Time, life time.Duration) {
 	t.Expiry, t.Soft = expiry, expiry.Add(-margin)
 }
 
-// softMargin is how long before its expiry a token of that lifetime is renewed: 60 seconds or 10 % of the
-// lifetime, whichever is longer; 20 % of a lifetime under ten minutes; and up to 10 % of that more, so that
-// the nodes of a cluster do not all ask at once. jitter is from 0 to 1.
+// softMargin is how long before its expiry a token of that lifetime is renewed: 60 seconds or 10 %
+// of the lifetime, whichever is longer; 20 % of a lifetime under ten minutes; and up to 10 % of
+// that more, so that the nodes of a cluster do not all ask at once. jitter is from 0 to 1.
 func softMargin(life time.Duration, jitter float64) time.Duration {
 	margin := max(time.Minute, life/10)
 	if life < 10*time.Minute {
@@ -125,8 +126,8 @@ func softMargin(life time.Duration, jitter float64) time.Duration {
 	return margin + time.Duration(float64(margin)*jitter/10)
 }
 
-// idLifetime returns how long the ID token of an answer can be used from when it came, or 0 if that is not
-// known.
+// idLifetime returns how long the ID token of an answer can be used from when it came, or 0 if
+// that is not known.
 func idLifetime(a Issued) time.Duration {
 	if a.IDLifetime > 0 {
 		return a.IDLifetime
@@ -134,10 +135,10 @@ func idLifetime(a Issued) time.Duration {
 	return idEnd(a.ID, a.Received).Sub(a.Received)
 }
 
-// idEnd returns when an ID token ends that was received at a time, or that time if the token does not say.
-// It is exp, or that time and exp - iat if that is earlier (OpenID Connect Core 1.0 §2), so that a clock
-// that is behind the provider's harms nothing. If our clock is ahead, so that exp has passed, the time
-// between iat and exp counts.
+// idEnd returns when an ID token ends that was received at a time, or that time if the token does
+// not say. It is exp, or that time and exp - iat if that is earlier (OpenID Connect Core 1.0 §2),
+// so that a clock that is behind the provider's harms nothing. If our clock is ahead, so that exp
+// has passed, the time between iat and exp counts.
 func idEnd(token string, received time.Time) time.Time {
 	_, payload, _ := strings.Cut(token, ".")
 	payload, _, _ = strings.Cut(payload, ".")

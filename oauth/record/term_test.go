@@ -89,7 +89,8 @@ func TestRefreshBefore(t *testing.T) {
 	}
 }
 
-// TestConfiguredLifetime: expires_in of the configuration counts from the receipt, and overrides the provider.
+// TestConfiguredLifetime: expires_in of the configuration counts from the receipt, and overrides
+// the provider.
 func TestConfiguredLifetime(t *testing.T) {
 	received := time.Now()
 	for _, tt := range []struct{ said, configured, want time.Duration }{
@@ -133,7 +134,8 @@ func FuzzTerm(f *testing.F) {
 	})
 }
 
-// TestOverriddenExpiry: expires_in counts for tokens that live, and not for one that the API has refused after its grant had ended.
+// TestOverriddenExpiry: expires_in counts for tokens that live, and not for one that the API has
+// refused after its grant had ended.
 func TestOverriddenExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := newStore(t, new(oauthtest.Memory))
@@ -165,7 +167,8 @@ func TestOverriddenExpiry(t *testing.T) {
 	})
 }
 
-// TestExpiresInOfStored: a configured lifetime overrides what a stored token says, counted from when the token came.
+// TestExpiresInOfStored: a configured lifetime overrides what a stored token says, counted from
+// when the token came.
 func TestExpiresInOfStored(t *testing.T) {
 	storage := new(oauthtest.Memory)
 	st, _ := newStore(t, storage)
@@ -184,7 +187,8 @@ func TestExpiresInOfStored(t *testing.T) {
 	}
 }
 
-// TestPanickingStorage: a panic in a storage module is a failure of that storage, not the end of Caddy; the token is used.
+// TestPanickingStorage: a panic in a storage module is a failure of that storage, not the end of
+// Caddy; the token is used.
 func TestPanickingStorage(t *testing.T) {
 	if _, err := within(t.Context(), nil, func() (int, error) { panic("hunter2") }); err == nil || len(oauthtest.Leaks(err.Error())) > 0 ||
 		err.Error() != "the storage panicked with a string" {
@@ -192,7 +196,8 @@ func TestPanickingStorage(t *testing.T) {
 	}
 }
 
-// TestSoftMargin: 60 s or a tenth of the lifetime, the larger; a fifth under ten minutes; up to a tenth of that more.
+// TestSoftMargin: 60 s or a tenth of the lifetime, the larger; a fifth under ten minutes; up to a
+// tenth of that more.
 func TestSoftMargin(t *testing.T) {
 	for _, tt := range []struct{ life, least, most time.Duration }{
 		{time.Nanosecond, 0, 0},

@@ -4,15 +4,15 @@ package record
 
 import "time"
 
-// Token is what is known of a connection: a set of tokens as the provider has issued it, and what has
-// become of it since. A Token never changes; With makes changed copies.
+// Token is what is known of a connection: a set of tokens as the provider has issued it, and what
+// has become of it since. A Token never changes; With makes changed copies.
 type Token struct {
 	Access  string // "" if it is known that there is no connection
 	ID      string
 	Refresh string
 
-	// Generation counts the provider's answers for one connection. A node that has seen a generation never
-	// goes back to an older one.
+	// Generation counts the provider's answers for one connection. A node that has seen a
+	// generation never goes back to an older one.
 	Generation uint64
 
 	Identity string // of what the tokens were issued for; see Store.Identity
@@ -95,7 +95,8 @@ func (t *Token) Fresh(now time.Time) bool {
 	return t != nil && t.Access != "" && (t.Soft.IsZero() || now.Before(t.Soft))
 }
 
-// Placeholder reports whether this is no token, but stands for a record of which nothing can be used.
+// Placeholder reports whether this is no token, but stands for a record of which nothing can be
+// used.
 func (t *Token) Placeholder() bool {
 	return t != nil && (t.OtherClient || t.End.Reason == ReasonDamaged)
 }
@@ -108,14 +109,14 @@ func (t *Token) Alive() bool {
 	return t != nil && t.Generation > 0 && t.End.Reason == "" && !t.OtherClient
 }
 
-// RefusedEarly reports whether the provider has refused the refresh token while the access token was
-// valid, and not since.
+// RefusedEarly reports whether the provider has refused the refresh token while the access token
+// was valid, and not since.
 func (t *Token) RefusedEarly() bool {
 	return t.Redeemable() && t.Refused != nil && !t.Expiry.IsZero() && unmillis(t.Refused.At).Before(t.Expiry)
 }
 
-// Without returns what of the token is not the other token's too: some providers issue the same tokens to
-// one account again.
+// Without returns what of the token is not the other token's too: some providers issue the same
+// tokens to one account again.
 func (t *Token) Without(other *Token) *Token {
 	if other == nil || t.Access != other.Access && t.Refresh != other.Refresh {
 		return t
@@ -130,8 +131,8 @@ func (t *Token) Without(other *Token) *Token {
 	})
 }
 
-// Released returns the token without its claim. If the refresh token may have been spent (doubtful), it
-// has an abandoned claim that says so.
+// Released returns the token without its claim. If the refresh token may have been spent
+// (doubtful), it has an abandoned claim that says so.
 func (t *Token) Released(doubtful bool) *Token {
 	return t.With(func(t *Token) {
 		if !doubtful {

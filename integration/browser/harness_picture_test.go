@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package browser_test
+
+import (
+	"context"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+)
+
+// scheme has the pages of the tab shown as to a reader who prefers the dark colours, or the light
+// ones.
+func (b *tab) scheme(t testing.TB, dark bool) {
+	t.Helper()
+	value := "light"
+	if dark {
+		value = "dark"
+	}
+	_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+		{Name: "prefers-color-scheme", Value: value},
+		{Name: "prefers-reduced-motion", Value: "reduce"}, // or colours are looked at that are on their way to others
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// size gives the tab's window another size.
+func (b *tab) size(t testing.TB, width, height int) {
+	t.Helper()
+	b.do(t, "resizing", chromedp.EmulateViewport(int64(width), int64(height)))
+}
+
+// screenshot writes what the tab shows in a window of that size as a PNG file to the folder that
+// the environment variable SCREENSHOTS names, or to .cache/screenshots of the checkout. With the
+// height 0 the window is as high as the page.
+func (b *tab) screenshot(t testing.TB, name string, width, height int, dark bool) {
+	t.Helper()
+	b.scheme(t, dark)
+	b.size(t, width, max(height, 100))
+	if height == 0 {
+		b.size(t, width, int(math.Ceil(eval[float64](t, b, "document.documentElement.scrollHeight"))))
+	}
+	// A column that is squeezed breaks words, which are to be broken only where a name is longer
+	// than the page is wide.
+	const squeezed = `[...document.querySelectorAll(".head > div")].filter(e => e.clientWidth < 9 * 16).length`
+	if n := eval[float64](t, b, squeezed); n > 0 {
+		t.Errorf("%s: %v names have too little room", name, n)
+	}
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	res, err := chromedp.Call(ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{})
+	if err != nil {
+		t.Fatalf("screenshot %s: %v", name, err)
+	}
+	folder := os.Getenv("SCREENSHOTS")
+	if folder == "" {
+		folder = filepath.Join("..", "..", ".cache", "screenshots")
+	}
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, name+".png"), res.Data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	b.do(t, "resizing", chromedp.ResetViewport())
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package cluster_test
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
+)
+
+// redis runs a Redis of the test's own until the test ends, and returns the storage that uses it.
+func redis(t *testing.T) func(*cluster) func(*node) string {
+	t.Helper()
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("%v; Debian's package redis-server has it", err)
+		}
+		t.Skipf("%v; Debian's package redis-server has it", err)
+	}
+	addr := rig.Free(t)
+	_, port, _ := net.SplitHostPort(addr)
+	cmd := exec.Command(path, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	rig.Wait(t, "Redis", 20*time.Second, func() bool {
+		conn, err := net.Dial("tcp", addr)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err == nil
+	})
+	return func(*cluster) func(*node) string {
+		return func(*node) string { return "storage redis {\naddress " + addr + "\n}" }
+	}
+}
