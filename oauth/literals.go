@@ -41,6 +41,7 @@ func (m *Method) Literals() []string {
 	if value.IsLiteral(m.ClientSecret) {
 		found = append(found, "auth oauth2: client_secret")
 	}
+	found = append(found, m.literalKeys()...)
 	for _, name := range secretParams {
 		if value.IsLiteral(m.TokenParams[name]) {
 			found = append(found, "auth oauth2: token_param "+name)

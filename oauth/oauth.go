@@ -61,6 +61,9 @@ type Method struct {
 	// `client_auth`.
 	RefreshClientAuth string `json:"refresh_client_auth,omitempty"`
 
+	// As `client_auth_options`, for `refresh_client_auth`.
+	RefreshClientAuthOptions *ClientAuthOptions `json:"refresh_client_auth_options,omitempty"`
+
 	// Whether `scope` is sent with refresh requests. Default: `false`.
 	SendScopeOnRefresh bool `json:"send_scope_on_refresh,omitempty"`
 
@@ -95,9 +98,14 @@ type Method struct {
 	ClientSecret string `json:"client_secret,omitempty"`
 
 	// How the client authenticates: `client_secret_basic` (RFC 6749 §2.3.1: id and secret are
-	// form-encoded first), `client_secret_basic_raw` (they are not), `client_secret_post` or
+	// form-encoded first), `client_secret_basic_raw` (they are not), `client_secret_post`,
+	// `client_secret_jwt` or `private_key_jwt` (RFC 7523 §2.2: a signed assertion),
+	// `tls_client_auth` (RFC 8705), `assertion_file` (an assertion that a platform has made) or
 	// `none`. Default: `client_secret_basic`.
 	ClientAuth string `json:"client_auth,omitempty"`
+
+	// What `client_auth` needs beside the client's identifier and secret.
+	ClientAuthOptions *ClientAuthOptions `json:"client_auth_options,omitempty"`
 
 	// How token requests are encoded: `form` or `json`. Default: `form`.
 	TokenRequest string `json:"token_request,omitempty"`
@@ -149,6 +157,7 @@ type Method struct {
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
 	texts      provider.Config // the options with the sealed values opened, and not resolved yet
+	clientAuth [2]clientAuth   // of client_auth and refresh_client_auth
 	connection *value.Template // nil: the connection is shared
 	redirect   string
 	issuer     string
@@ -219,6 +228,9 @@ func (m *Method) Provision(ctx caddy.Context) error {
 			return err
 		}
 		m.tls = t.Config()
+	}
+	if err := m.presentCertificate(); err != nil {
+		return err
 	}
 	return m.loadProxy(ctx)
 }

@@ -65,10 +65,14 @@ var options = []methodOption{
 		name: "client_secret", text: func(m *Method) *string { return &m.ClientSecret },
 		config: func(c *provider.Config) *string { return &c.ClientSecret },
 	},
-	{name: "client_auth", text: func(m *Method) *string { return &m.ClientAuth }, oneOf: provider.ClientAuths()},
+	{name: "client_auth", parse: func(m *Method, d *caddyfile.Dispenser) error {
+		return unmarshalClientAuth(d, "client_auth", &m.ClientAuth, &m.ClientAuthOptions)
+	}},
 	{
-		name: "refresh_client_auth", code: true, text: func(m *Method) *string { return &m.RefreshClientAuth },
-		oneOf: provider.ClientAuths(),
+		name: "refresh_client_auth", code: true, given: func(m *Method) bool { return m.RefreshClientAuth != "" || m.RefreshClientAuthOptions != nil },
+		parse: func(m *Method, d *caddyfile.Dispenser) error {
+			return unmarshalClientAuth(d, "refresh_client_auth", &m.RefreshClientAuth, &m.RefreshClientAuthOptions)
+		},
 	},
 	{
 		name: "token_request", text: func(m *Method) *string { return &m.TokenRequest },

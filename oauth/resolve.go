@@ -38,6 +38,9 @@ func (m *Method) unseal(ctx caddy.Context) error {
 	if err := value.UnsealAll(ctx, "auth oauth2", texts...); err != nil {
 		return err
 	}
+	if err := m.unsealClientAuth(ctx); err != nil {
+		return err
+	}
 	if err := unsealParams(ctx, "token_param", c.TokenParams); err != nil {
 		return err
 	}
@@ -99,6 +102,9 @@ func (m *Method) resolve() (*provider.Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := m.resolveClientAuth(c); err != nil {
+		return nil, err
+	}
 	return c, m.checkURLs(c)
 }
 
@@ -136,6 +142,8 @@ func (m *Method) checkEndpoint(option, text string) error {
 		return errors.New(option + ": a user name or password cannot stand in it; see client_id and client_secret")
 	case u.Fragment != "":
 		return errors.New(option + ": a fragment (#…) is never sent to a server; remove it")
+	case u.Scheme == "http" && m.presentsCertificate():
+		return errors.New(option + ": client_auth tls_client_auth needs https; only TLS presents the client certificate")
 	case u.Scheme == "http" && !isLoopback(u.Hostname()) && !m.InsecureHTTP:
 		return errors.New(option + ": http sends secrets in clear; write https, or insecure_http if you must")
 	}

@@ -27,7 +27,11 @@ var reservedParams = []string{
 // Validate implements caddy.Validator: it checks what can be checked without resolving
 // placeholders.
 func (m *Method) Validate() error {
-	errs := []error{checkOneOf("grant", m.Grant, grantClientCredentials, grantAuthorizationCode)}
+	errs := []error{
+		checkOneOf("grant", m.Grant, grantClientCredentials, grantAuthorizationCode),
+		checkOneOf("client_auth", m.ClientAuth, provider.ClientAuths()...),
+		checkOneOf("refresh_client_auth", m.RefreshClientAuth, provider.ClientAuths()...),
+	}
 	for _, o := range options {
 		if o.oneOf != nil {
 			errs = append(errs, checkOneOf(o.name, *o.text(m), o.oneOf...))
@@ -43,10 +47,10 @@ func (m *Method) Validate() error {
 		return errors.New("auth oauth2: token_url is missing; it is the URL of the provider's token endpoint")
 	case m.ClientID == "":
 		return errors.New("auth oauth2: client_id is missing")
-	case m.ClientSecret == "" && m.ClientAuth != provider.ClientAuthNone:
+	case m.ClientSecret == "" && needsSecret(m.ClientAuth):
 		return errors.New("auth oauth2: client_secret is missing; best write {env.NAME} (or client_auth none, for a client without a secret)")
-	case m.ClientSecret != "" && m.ClientAuth == provider.ClientAuthNone && (m.RefreshClientAuth == "" || m.RefreshClientAuth == provider.ClientAuthNone):
-		return errors.New("auth oauth2: client_secret is of no use with client_auth none; remove one")
+	case m.ClientSecret != "" && !needsSecret(m.ClientAuth) && (m.RefreshClientAuth == "" || !needsSecret(m.RefreshClientAuth)):
+		return fmt.Errorf("auth oauth2: client_secret is of no use with client_auth %s; remove one", m.ClientAuth)
 	case m.ExpiresIn < 0 || time.Duration(m.ExpiresIn) > provider.MaxLifetime:
 		return errors.New("auth oauth2: expires_in: it is not between 0 and ten years")
 	case m.RefreshBefore != nil && *m.RefreshBefore < 0:
@@ -65,6 +69,9 @@ func (m *Method) Validate() error {
 		if strings.ContainsAny(scope, " ,\"\\") || scope == "" {
 			return fmt.Errorf("auth oauth2: scopes: %s is no scope (RFC 6749 §3.3)", value.Shape(scope))
 		}
+	}
+	if err := m.checkClientAuth(); err != nil {
+		return err
 	}
 	if err := m.checkStandIns(); err != nil {
 		return err
@@ -105,7 +112,7 @@ func (m *Method) checkAuthorization() error {
 	case m.RedirectURL == "":
 		return errors.New("auth oauth2: redirect_url is missing; it is the public URL of authenticated_api_console's route and /callback, " +
 			"such as https://gateway.example.com/connect/callback")
-	case m.ClientSecret == "" && m.RefreshClientAuth != "" && m.RefreshClientAuth != provider.ClientAuthNone:
+	case m.ClientSecret == "" && m.RefreshClientAuth != "" && needsSecret(m.RefreshClientAuth):
 		return fmt.Errorf("auth oauth2: refresh_client_auth: %s needs a client_secret", m.RefreshClientAuth)
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.AuthorizationParams)) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package signingkey reads the private keys that sign JSON Web Tokens: a PEM in PKCS#8, PKCS#1 or
-// SEC 1, or a JSON Web Key (RFC 7517). It also says which algorithms (RFC 7518 §3.1, RFC 8037 §3.1)
-// a key can sign with.
+// SEC 1, or a JSON Web Key (RFC 7517). It also says which algorithms (RFC 7518 §3.1, RFC 8037
+// §3.1) a key can sign with.
 //
 // Its errors never show a part of a key. The package does not know what a key is for.
 package signingkey

@@ -105,8 +105,8 @@ func (j *judge) verify(t *testing.T, assertion string) {
 	j.seen[claims.Jti] = true
 }
 
-// cutAssertion splits the assertion out of a request whose body is a form. In its place is ASSERTION
-// then, and LENGTH in the place of the body's length.
+// cutAssertion splits the assertion out of a request whose body is a form. In its place is
+// ASSERTION then, and LENGTH in the place of the body's length.
 func cutAssertion(t *testing.T, raw string) (request, assertion string) {
 	t.Helper()
 	header, body, _ := strings.Cut(raw, "\r\n\r\n")
