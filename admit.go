@@ -11,8 +11,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
 )
 
-// admit returns the request with the places that it names as the API knows them, or the problem that
-// it must not be sent.
+// admit returns the request with the places that it names as the API knows them, or the problem
+// that it must not be sent.
 func (ds *datasource) admit(r *http.Request) (*http.Request, *problem.Problem) {
 	if p := ds.checkHost(r); p != nil {
 		return r, p

@@ -2,7 +2,8 @@
 
 //go:build !race
 
-// The race detector allocates on its own account, so these tests are built without it: make test runs them apart.
+// The race detector allocates on its own account, so these tests are built without it: make test
+// runs them apart.
 
 package authenticatedapi_test
 
@@ -21,8 +22,8 @@ import (
 // cost is what the process allocates for one proxied request.
 type cost struct{ mallocs, bytes float64 }
 
-// measure counts the allocations of a Caddy for each of many requests on one connection. Client and API are in the same
-// process, and allocate nothing.
+// measure counts the allocations of a Caddy for each of many requests on one connection. Client
+// and API are in the same process, and allocate nothing.
 func measure(t *testing.T, caddyfile, header string) cost {
 	t.Helper()
 	gateway := rig.Start(t, caddyfile)
@@ -111,8 +112,9 @@ func quietAPI(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-// TestAllocsPerRequest holds the cost of a credentialed request against that of Caddy's plain reverse_proxy: at most 5
-// mallocs and 200 bytes more, which is below the 12 and 562 of its header_up.
+// TestAllocsPerRequest holds the cost of a credentialed request against that of Caddy's plain
+// reverse_proxy: at most 5 mallocs and 200 bytes more, which is below the 12 and 562 of its
+// header_up.
 func TestAllocsPerRequest(t *testing.T) {
 	api := quietAPI(t)
 	for name, header := range map[string]string{

@@ -11,8 +11,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// Requests as they were seen on the wire, without Host. Chromium sends neither Origin nor Sec-Fetch-* for a GET to the page's
-// own origin at http://name.
+// Requests as they were seen on the wire, without Host. Chromium sends neither Origin nor
+// Sec-Fetch-* for a GET to the page's own origin at http://name.
 const (
 	chromiumFetch    = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) Chrome/156.0.0.0\r\nAccept: */*\r\nAccept-Encoding: gzip, deflate\r\nAccept-Language: en-US,en;q=0.9\r\n"
 	chromiumRange    = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) Chrome/156.0.0.0\r\nAccept: */*\r\nAccept-Encoding: identity\r\nAccept-Language: en-US\r\nRange: bytes=0-1\r\n"
@@ -53,8 +53,8 @@ func asked(t *testing.T, gateway, host, header string) *rig.Reply {
 	return replies[0]
 }
 
-// TestRebinding has pages of a stranger's name that resolves to the gateway. No browser gets through by such a name; every
-// program does by any.
+// TestRebinding has pages of a stranger's name that resolves to the gateway. No browser gets
+// through by such a name; every program does by any.
 func TestRebinding(t *testing.T) {
 	api := rig.NewAPI(t, nil)
 	gateway := rig.Start(t, "http://:PORT {\nauthenticated_api http://"+api.Addr+" {\nauth bearer t\nallow_origin https://app.example.net http://Lan.Example.net:8080\n}\n}")
@@ -88,7 +88,8 @@ func TestRebinding(t *testing.T) {
 			}
 		}
 	}
-	// A page of an origin that the operator has named, which asks the gateway by a name of the local network.
+	// A page of an origin that the operator has named, which asks the gateway by a name of the
+	// local network.
 	for _, header := range []string{"Origin: https://app.example.net\r\n", chromiumFetch + "Origin: https://app.example.net\r\n"} {
 		if res := asked(t, gateway, "gateway.lan.example", header); res.StatusCode != 200 || res.Header.Get("Access-Control-Allow-Origin") == "" {
 			t.Errorf("a page of an allowed origin: %d %s", res.StatusCode, res.Text)
@@ -96,8 +97,8 @@ func TestRebinding(t *testing.T) {
 	}
 }
 
-// TestNamedSites has host names at each place where a configuration can have them: what has passed one is a name of the
-// operator's, and nothing else is.
+// TestNamedSites has host names at each place where a configuration can have them: what has passed
+// one is a name of the operator's, and nothing else is.
 func TestNamedSites(t *testing.T) {
 	api := rig.NewAPI(t, nil)
 	directive := "authenticated_api http://" + api.Addr + " {\nauth bearer t\n}\n"

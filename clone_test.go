@@ -42,8 +42,8 @@ func sendClone(t *testing.T, client *http.Transport, url string, body io.Reader)
 	return x
 }
 
-// TestCloneIsUsedAgainOnlyIfUnreferenced sends clones in all the ways after which net/http may still
-// refer to a request, and in the one way after which it does not.
+// TestCloneIsUsedAgainOnlyIfUnreferenced sends clones in all the ways after which net/http may
+// still refer to a request, and in the one way after which it does not.
 func TestCloneIsUsedAgainOnlyIfUnreferenced(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/whole", func(w http.ResponseWriter, r *http.Request) {

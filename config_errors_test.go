@@ -11,7 +11,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// TestConfigErrors has what can be known only when a configuration is loaded. No message shows a secret.
+// TestConfigErrors has what can be known only when a configuration is loaded. No message shows a
+// secret.
 func TestConfigErrors(t *testing.T) {
 	t.Setenv("TEST_EMPTY", "")
 	t.Setenv("TEST_CRLF", "hunter2\r\nX-Evil: 1")

@@ -157,7 +157,8 @@ type datasource struct {
 	site        site
 	limits      limits
 
-	// What is logged now and then: that a proxy in front is not trusted, and that redirects of the API lead back.
+	// What is logged now and then: that a proxy in front is not trusted, and that redirects of the
+	// API lead back.
 	untrusted, turned hourly
 
 	// logger is the handler's.
@@ -303,8 +304,8 @@ func (ds *datasource) sign(h http.Header, repl *caddy.Replacer) error {
 	return nil
 }
 
-// unsigned returns the problem that a request could not be signed. What a client has brought is no fault of the gateway's,
-// so the log has it for who looks for it.
+// unsigned returns the problem that a request could not be signed. What a client has brought is no
+// fault of the gateway's, so the log has it for who looks for it.
 func (ds *datasource) unsigned(logger *zap.Logger, err error) *problem.Problem {
 	level, p := zapcore.ErrorLevel, problem.Signature
 	if errors.Is(err, signature.ErrNotUTF8) {

@@ -15,8 +15,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// FuzzCaddyfile gives the directive a block. Nothing that it adapts to is lost on the way through JSON: what the adapter
-// prints is what the modules read.
+// FuzzCaddyfile gives the directive a block. Nothing that it adapts to is lost on the way through
+// JSON: what the adapter prints is what the modules read.
 func FuzzCaddyfile(f *testing.F) {
 	files, err := filepath.Glob("testdata/adapt/*.caddyfiletest")
 	if err != nil {
@@ -62,8 +62,8 @@ func FuzzCaddyfile(f *testing.F) {
 	})
 }
 
-// eachHandler calls f for every handler and transport of ours in a configuration, without its inline key, and with an
-// empty module of its kind.
+// eachHandler calls f for every handler and transport of ours in a configuration, without its
+// inline key, and with an empty module of its kind.
 func eachHandler(t *testing.T, config json.RawMessage, f func(raw json.RawMessage, module any)) {
 	t.Helper()
 	var object map[string]json.RawMessage

@@ -49,8 +49,8 @@ func perhapsTaken(framer *http2.Framer, stream uint32) error {
 	return framer.WriteGoAway(stream, http2.ErrCodeNo, nil)
 }
 
-// TestGoAway: a request with a body that is kept is sent again where the API says that it has not taken it, and never where it
-// may have.
+// TestGoAway: a request with a body that is kept is sent again where the API says that it has not
+// taken it, and never where it may have.
 func TestGoAway(t *testing.T) {
 	const file, literal = "auth bearer {file.SECRET}", "auth bearer k"
 	for _, test := range []struct {
@@ -118,7 +118,8 @@ func TestGoAway(t *testing.T) {
 	}
 }
 
-// TestGoAwayThenRefusal: a request that was sent on another connection is sent again once more with a fresh credential.
+// TestGoAwayThenRefusal: a request that was sent on another connection is sent again once more
+// with a fresh credential.
 func TestGoAwayThenRefusal(t *testing.T) {
 	api := newGoneAPI(t, atEnd, 1, untaken)
 	secret := rig.Save(t, "old")
@@ -132,7 +133,8 @@ func TestGoAwayThenRefusal(t *testing.T) {
 	}
 }
 
-// TestGoAwayUnderLoad: an API that ends its connections all the time, as many do after some number of requests, costs no request.
+// TestGoAwayUnderLoad: an API that ends its connections all the time, as many do after some number
+// of requests, costs no request.
 func TestGoAwayUnderLoad(t *testing.T) {
 	var n atomic.Int32
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -170,7 +172,8 @@ func TestGoAwayUnderLoad(t *testing.T) {
 	}
 }
 
-// TestResendOverHTTP1: net/http sends a request again that a server has read only if the client has said that it is idempotent.
+// TestResendOverHTTP1: net/http sends a request again that a server has read only if the client
+// has said that it is idempotent.
 func TestResendOverHTTP1(t *testing.T) {
 	for _, test := range []struct {
 		method, header string

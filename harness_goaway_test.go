@@ -17,7 +17,8 @@ import (
 // When a goneAPI turns a request away.
 type moment int
 
-// goneAPI speaks HTTP/2 without TLS, and turns the first request on each of its first connections away.
+// goneAPI speaks HTTP/2 without TLS, and turns the first request on each of its first connections
+// away.
 type goneAPI struct {
 	addr string
 	when moment

@@ -11,8 +11,9 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// TestHealthCheckInClear: an active health check that would leave without TLS although the base URL is https is refused, as a
-// request is. The scheme of a check is that of the upstream's port, whichever port is dialled.
+// TestHealthCheckInClear: an active health check that would leave without TLS although the base
+// URL is https is refused, as a request is. The scheme of a check is that of the upstream's port,
+// whichever port is dialled.
 func TestHealthCheckInClear(t *testing.T) {
 	for name, test := range map[string]struct {
 		to, options, except string // UPSTREAM and CHECKED are ports

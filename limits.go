@@ -19,9 +19,9 @@ import (
 // Express, Python and uWSGI were measured, the other servers are as documented:
 //
 //   - Header fields: Node 20 keeps 1,000 and drops the rest in silence. Go's client writes them by
-//     name, so ours cannot be put in front. Python's http.server, Apache, Tomcat, Kestrel and Envoy
-//     refuse more than 100, uWSGI more than about 115. Browsers send 20 to 40, and at most 180
-//     cookies, which are fields of their own over HTTP/2.
+//     name, so ours cannot be put in front. Python's http.server, Apache, Tomcat, Kestrel and
+//     Envoy refuse more than 100, uWSGI more than about 115. Browsers send 20 to 40, and at most
+//     180 cookies, which are fields of their own over HTTP/2.
 //   - Parameters: PHP and Express (qs, querystring) read the first 1,000, OpenResty the first 100;
 //     Django and Tomcat refuse more than 1,000; Go's net/url reads none of more than 10,000. What
 //     the gateway sets stands in front, what it adds does not. The longest queries of real clients

@@ -10,8 +10,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// TestRedirectToItself: a redirect that only leads to https, or to another name of the API, is never
-// mapped to the URL that the caller has asked for.
+// TestRedirectToItself: a redirect that only leads to https, or to another name of the API, is
+// never mapped to the URL that the caller has asked for.
 func TestRedirectToItself(t *testing.T) {
 	var location, status string
 	api := rig.NewAPI(t, func(string) string { return rig.Response(status, "Location: "+location+"\r\n", "moved") })
@@ -68,8 +68,8 @@ func TestRedirectToItself(t *testing.T) {
 	}
 }
 
-// TestRedirectSlash: an API that wants its base URL with a slash at the end, or without, is called so
-// where the caller has no URL for the other one.
+// TestRedirectSlash: an API that wants its base URL with a slash at the end, or without, is called
+// so where the caller has no URL for the other one.
 func TestRedirectSlash(t *testing.T) {
 	body := "a=" + strings.Repeat("b", 5000)
 	for _, test := range []struct {
@@ -162,7 +162,8 @@ func TestLinksNames(t *testing.T) {
 		{"/plain/x", "http://API/%762/y%2Fz", "http://GW/plain/y%2Fz"},
 		{"/plain/x", "http://API/v2%2Fy", "http://API/v2%2Fy"},
 		{"/plain/x", "http://API/v2/a|b c\"%zz?q=|", "http://GW/plain/a|b c\"%zz?q=|"},
-		// The Host of the gateway is sent on: the API writes its own paths below it, or the gateway's.
+		// The Host of the gateway is sent on: the API writes its own paths below it, or the
+		// gateway's.
 		{"/same/x", "http://GW/v2/y", "http://GW/same/y"},
 		{"/same/x", "http://GW/same/y", "http://GW/same/y"},
 		{"/plain/x", "http://GW/plain/y", "http://GW/plain/y"},

@@ -45,8 +45,8 @@ func linksTable(t *testing.T, heading string) [][]string {
 	return rows[2:]
 }
 
-// linkRig is a gateway in front of one API in each form: below /crm and at the root with a base URL,
-// below /named with our transport, below /other with another one.
+// linkRig is a gateway in front of one API in each form: below /crm and at the root with a base
+// URL, below /named with our transport, below /other with another one.
 type linkRig struct {
 	api     *rig.API
 	gateway string
@@ -71,7 +71,8 @@ func newLinkRig(t *testing.T, globals, options string) *linkRig {
 	return l
 }
 
-// names fills in addresses for the names of the page. The API of the page has TLS, this one has not.
+// names fills in addresses for the names of the page. The API of the page has TLS, this one has
+// not.
 func (l *linkRig) names(origin string) *strings.Replacer {
 	return strings.NewReplacer("https://api.example.com", "http://"+l.api.Addr, "http://api.example.com", "https://"+l.api.Addr,
 		"https://API.example.com.", "http://"+strings.Replace(l.api.Addr, ":", ".:", 1), "//api.example.com", "//"+l.api.Addr, "https://gw.example.com", origin)
@@ -156,8 +157,8 @@ func TestLinksCookies(t *testing.T) {
 	}
 }
 
-// TestLinksCookiePaths: a cookie has one Path, that which the gateway has written. Clients differ in which of several they obey,
-// in what a blank is, and in whether quotes count.
+// TestLinksCookiePaths: a cookie has one Path, that which the gateway has written. Clients differ
+// in which of several they obey, in what a blank is, and in whether quotes count.
 func TestLinksCookiePaths(t *testing.T) {
 	l := newLinkRig(t, "", "")
 	for cookie, want := range map[string]string{
@@ -209,7 +210,8 @@ func TestLinksRequest(t *testing.T) {
 	}
 }
 
-// TestLinksAtTheBase: links to the base URL itself, and relative ones where the route's path has no slash at its end.
+// TestLinksAtTheBase: links to the base URL itself, and relative ones where the route's path has
+// no slash at its end.
 func TestLinksAtTheBase(t *testing.T) {
 	location := ""
 	var api *rig.API

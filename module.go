@@ -119,7 +119,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	defer x.release()
 	if h.ds.base == nil {
-		return h.serveOwnProxy(w, r, x, next)
+		return h.serveOwnProxy(w, r, x, next) //nolint:contextcheck // what it renews is for the next request
 	}
 	served, err := h.forward(w, r, h.clean(r), x, next)
 	if served && !x.taken {
@@ -130,8 +130,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	return err
 }
 
-// refuse answers a request that is not sent to the API. err says why there is no credential, if that
-// is the reason.
+// refuse answers a request that is not sent to the API. err says why there is no credential, if
+// that is the reason.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, p *problem.Problem, err error) error {
 	if c := h.logger.Check(zapcore.DebugLevel, "refused a request"); c != nil {
 		fields := []zap.Field{zap.String("datasource", h.ds.name), zap.String("code", p.Code())}

@@ -47,7 +47,8 @@ func TestStickyCookie(t *testing.T) {
 	}
 }
 
-// TestNoProxy: without a base URL, since its {$NAME} is not set, and without a proxy, a request gets no empty 200.
+// TestNoProxy: without a base URL, since its {$NAME} is not set, and without a proxy, a request
+// gets no empty 200.
 func TestNoProxy(t *testing.T) {
 	gateway := rig.Start(t, "http://GATEWAY {\nauthenticated_api {$SURELY_NOT_SET_ANYWHERE} {\nauth bearer t\n}\n}")
 	if res := rig.Get(t, gateway, "/", ""); res.StatusCode != 502 || !strings.Contains(res.Text, "no proxy behind") {
@@ -55,7 +56,8 @@ func TestNoProxy(t *testing.T) {
 	}
 }
 
-// TestNoDowngrade: a configuration in JSON whose transport has forgotten TLS does not send the credential in clear.
+// TestNoDowngrade: a configuration in JSON whose transport has forgotten TLS does not send the
+// credential in clear.
 func TestNoDowngrade(t *testing.T) {
 	api := rig.NewAPI(t, nil)
 	config, err := rig.Adapt("{\nadmin off\nauto_https off\n}\nhttp://" + rig.Free(t) + " {\nauthenticated_api https://" + api.Addr + " {\nauth bearer t\n}\n}")
@@ -98,8 +100,8 @@ func TestNoDowngrade(t *testing.T) {
 	}
 }
 
-// TestOwnProxyNamed: a handler whose datasource a transport of ours names writes nothing on the request that the proxy, and
-// its debug log, gets to see.
+// TestOwnProxyNamed: a handler whose datasource a transport of ours names writes nothing on the
+// request that the proxy, and its debug log, gets to see.
 func TestOwnProxyNamed(t *testing.T) {
 	api := rig.NewAPI(t, nil)
 	log := t.TempDir() + "/log"

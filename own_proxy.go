@@ -18,12 +18,13 @@ import (
 // A handler without a base URL stands in front of a proxy of the user's own, which knows where the
 // API is. That proxy has one of two kinds of transport:
 //
-//   - the transport authenticated_api, with the datasource's name. It is known when the configuration
-//     loads (datasource.served), and sends what the exchange says, as it does with a base URL;
+//   - the transport authenticated_api, with the datasource's name. It is known when the
+//     configuration loads (datasource.served), and sends what the exchange says, as it does with a
+//     base URL;
 //   - any other transport. Then the handler writes everything on a copy of the request itself
-//     (exchange.written), and cleans the response on its way to the client. If the proxy turns out to
-//     have the transport authenticated_api without a name, that transport writes again only what may
-//     be written twice.
+//     (exchange.written), and cleans the response on its way to the client. If the proxy turns out
+//     to have the transport authenticated_api without a name, that transport writes again only
+//     what may be written twice.
 //
 // With a base URL none of this applies.
 

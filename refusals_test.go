@@ -10,8 +10,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// TestRefusalsTold: an API that refuses the credential is told of in the log, with what can be done, once a minute; an API that is
-// called without one, or answers otherwise, is not.
+// TestRefusalsTold: an API that refuses the credential is told of in the log, with what can be
+// done, once a minute; an API that is called without one, or answers otherwise, is not.
 func TestRefusalsTold(t *testing.T) {
 	const warning = "the API refuses the credential"
 	for name, tt := range map[string]struct {

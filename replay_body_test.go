@@ -78,8 +78,8 @@ func TestReplayBodies(t *testing.T) {
 	}
 }
 
-// hastyAPI refuses the first request as soon as it has seen its head, and serves the second one whole. It tells of both
-// heads, and returns the second request.
+// hastyAPI refuses the first request as soon as it has seen its head, and serves the second one
+// whole. It tells of both heads, and returns the second request.
 func hastyAPI(t *testing.T) (addr string, heads chan string, whole chan string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -125,7 +125,8 @@ func hastyAPI(t *testing.T) (addr string, heads chan string, whole chan string) 
 	return ln.Addr().String(), heads, whole
 }
 
-// An API that refuses a request before its body has come gets it whole the second time, from a client that is slow.
+// An API that refuses a request before its body has come gets it whole the second time, from a
+// client that is slow.
 func TestReplaySlowBody(t *testing.T) {
 	body := strings.Repeat("0123456789abcdef", 32<<10/16)
 	for _, test := range []struct {

@@ -20,7 +20,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// replayGateway runs a gateway for api whose bearer token comes from a file. It returns the file's path.
+// replayGateway runs a gateway for api whose bearer token comes from a file. It returns the file's
+// path.
 func replayGateway(t *testing.T, apiAddr, options string) (gateway, secret string) {
 	t.Helper()
 	secret = rig.Save(t, "old\n")
@@ -130,8 +131,8 @@ func TestReplayRefreshOn(t *testing.T) {
 	wantTwice(t, api.Requests(), "Bearer old", "Bearer new")
 }
 
-// TestReplayRedirect has APIs that redirect to a login page where others answer 401. What may have succeeded is not sent again, and
-// the next request has the new credential.
+// TestReplayRedirect has APIs that redirect to a login page where others answer 401. What may have
+// succeeded is not sent again, and the next request has the new credential.
 func TestReplayRedirect(t *testing.T) {
 	for name, test := range map[string]struct {
 		method, status, location string
@@ -183,8 +184,8 @@ func TestReplayRedirect(t *testing.T) {
 	}
 }
 
-// TestReplayEarlyHints: what comes before the answer to a request that was sent again, or twice again, has its links mapped
-// once, as the answer has.
+// TestReplayEarlyHints: what comes before the answer to a request that was sent again, or twice
+// again, has its links mapped once, as the answer has.
 func TestReplayEarlyHints(t *testing.T) {
 	const hints = "HTTP/1.1 103 Early Hints\r\nLink: </v2/style.css>; rel=preload\r\n\r\n"
 	for _, test := range []struct {
@@ -268,7 +269,7 @@ func TestReplayConcurrent(t *testing.T) {
 	gateway, secret := replayGateway(t, strings.TrimPrefix(api.URL, "http://"), "")
 	client := newClient(t)
 	const callers, each = 16, 12
-	var rotations atomic.Int64
+	var begun, ended atomic.Int64 // exchanges of the credential
 	var wg sync.WaitGroup
 	for caller := range callers {
 		wg.Go(func() {
@@ -279,23 +280,26 @@ func TestReplayConcurrent(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				before := rotations.Load()
+				before := ended.Load()
 				res, err := client.Do(req)
 				if err != nil {
 					t.Error(err)
 					return
 				}
 				_ = res.Body.Close()
-				// A request that is so slow that the credential is exchanged twice meanwhile is refused twice.
-				if res.StatusCode != http.StatusOK && rotations.Load()-before < 2 {
+				// A request that is so slow that the credential is exchanged twice meanwhile is
+				// refused twice.
+				if res.StatusCode != http.StatusOK && begun.Load()-before < 2 {
 					t.Errorf("%s: the client got %d", path, res.StatusCode)
 				}
 				if caller == 0 && i%4 == 3 {
-					rotations.Add(1)
-					// The file first: from when the API refuses the old one, the new one can be had.
+					begun.Add(1)
+					// The file first: from when the API refuses the old one, the new one can be
+					// had.
 					secretNow := fmt.Sprintf("new%d", i)
 					rotate(t, secret, secretNow)
 					accepted.Store("Bearer " + secretNow)
+					ended.Add(1)
 				}
 			}
 		})
@@ -342,7 +346,8 @@ func TestReplayRotation(t *testing.T) {
 	t.Run("refused by the transport", func(t *testing.T) {
 		api := rig.NewAPI(t, nil)
 		secret := rig.Save(t, "old\n")
-		// The proxy's own rewrite comes behind the handler, so only the transport can see what it makes of a path.
+		// The proxy's own rewrite comes behind the handler, so only the transport can see what it
+		// makes of a path.
 		gateway := rig.Start(t, "http://GATEWAY {\nauthenticated_api http://"+api.Addr+"/v2 {\nauth bearer {file."+secret+"}\n"+passive+
 			"rewrite /{http.request.header.X-To}\n}\n}")
 		for range 3 {
@@ -380,7 +385,8 @@ func TestReplayRotation(t *testing.T) {
 	})
 }
 
-// TestStalledRefusal: a 401 whose body never ends does not keep a request waiting that can be sent again.
+// TestStalledRefusal: a 401 whose body never ends does not keep a request waiting that can be sent
+// again.
 func TestStalledRefusal(t *testing.T) {
 	file := t.TempDir() + "/token"
 	write(t, file, "old")

@@ -34,7 +34,8 @@ func TestReplayRetries(t *testing.T) {
 }
 
 func TestReplayBetweenUpstreams(t *testing.T) {
-	// A refused request is sent again to the upstream that refused it, once; then it passes, and is not tried elsewhere.
+	// A refused request is sent again to the upstream that refused it, once; then it passes, and
+	// is not tried elsewhere.
 	first := rig.NewAPI(t, accepting("Authorization: Bearer newest"))
 	second := rig.NewAPI(t, nil)
 	gateway, secret := replayGateway(t, first.Addr, "to http://"+second.Addr+"\nlb_policy first\nlb_retries 2")
@@ -79,7 +80,8 @@ func TestReplayHealthCheck(t *testing.T) {
 	}
 }
 
-// Caddy dials the same upstream for a redirected health check, but the request is for whoever the API named.
+// Caddy dials the same upstream for a redirected health check, but the request is for whoever the
+// API named.
 func TestReplayHealthCheckRedirect(t *testing.T) {
 	for name, auth := range map[string]string{
 		"header":    "auth bearer s3cret\nheader X-Tenant s3cret",
@@ -113,7 +115,8 @@ func TestReplayHealthCheckRedirect(t *testing.T) {
 	}
 }
 
-// A health check never has a credential read again, but has the one that a refused request has had read.
+// A health check never has a credential read again, but has the one that a refused request has had
+// read.
 func TestReplayHealthCheckRefused(t *testing.T) {
 	checks := make(chan string, 256)
 	api := rig.NewAPI(t, func(request string) string {

@@ -49,7 +49,8 @@ func (p *forwardProxy) wantSeen(t *testing.T, want ...string) {
 	}
 }
 
-// TestTokenProxy: token requests take the proxy of the API's requests, unless the option network_proxy says otherwise.
+// TestTokenProxy: token requests take the proxy of the API's requests, unless the option
+// network_proxy says otherwise.
 func TestTokenProxy(t *testing.T) {
 	api, other := newForwardProxy(t), newForwardProxy(t)
 	t.Setenv("OTHER_PROXY", other.URL)

@@ -29,7 +29,8 @@ func silent(t *testing.T) string {
 	return rig.NewAPI(t, func(string) string { <-release; return "" }).Addr
 }
 
-// TestUnreachable: an API that cannot be reached, or gives no answer, is a problem to the caller, and in the log there is what can be done.
+// TestUnreachable: an API that cannot be reached, or gives no answer, is a problem to the caller,
+// and in the log there is what can be done.
 func TestUnreachable(t *testing.T) {
 	secure := httptest.NewTLSServer(http.NotFoundHandler())
 	t.Cleanup(secure.Close)
@@ -107,7 +108,8 @@ func wantUnreachable(t *testing.T, res *rig.Reply, status int) {
 	}
 }
 
-// TestUnreachableErrorRoutes: a site's own error routes come first where they take the error, with the placeholders.
+// TestUnreachableErrorRoutes: a site's own error routes come first where they take the error, with
+// the placeholders.
 func TestUnreachableErrorRoutes(t *testing.T) {
 	const tell = "respond \"{http.authenticated_api.datasource} {http.authenticated_api.error_code} {err.status_code}: {err.message}\" 599"
 	down := rig.Free(t)
@@ -164,7 +166,8 @@ func TestNoUpstreams(t *testing.T) {
 	}
 }
 
-// TestUnreachableOwnProxy: it is the same for a proxy of one's own with the transport; one with another transport is left as it is.
+// TestUnreachableOwnProxy: it is the same for a proxy of one's own with the transport; one with
+// another transport is left as it is.
 func TestUnreachableOwnProxy(t *testing.T) {
 	down, socket := rig.Free(t), filepath.Join(t.TempDir(), "none")
 	log := filepath.Join(t.TempDir(), "log")

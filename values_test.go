@@ -37,7 +37,8 @@ func signedWith(text string) func(string) bool {
 	}
 }
 
-// TestReplayFiles: whatever of a request comes from a file is read again when the API refuses the request, and only then.
+// TestReplayFiles: whatever of a request comes from a file is read again when the API refuses the
+// request, and only then.
 func TestReplayFiles(t *testing.T) {
 	const secret32 = "0123456789abcdef0123456789abcdef"
 	for _, test := range []struct {
@@ -118,7 +119,8 @@ func TestReplayTwoFiles(t *testing.T) {
 	}
 }
 
-// TestReplayFileGone: what cannot be read again stays in use, and is no reason to do without the rest.
+// TestReplayFileGone: what cannot be read again stays in use, and is no reason to do without the
+// rest.
 func TestReplayFileGone(t *testing.T) {
 	key, app := rig.Save(t, "key1"), rig.Save(t, "app1")
 	log := t.TempDir() + "/log"

@@ -59,8 +59,8 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-// TestFailClosed has proxies with our transport that no handler of ours is in front of, or one of another datasource:
-// the API gets nothing.
+// TestFailClosed has proxies with our transport that no handler of ours is in front of, or one of
+// another datasource: the API gets nothing.
 func TestFailClosed(t *testing.T) {
 	api := rig.NewAPI(t, nil)
 	for name, caddyfile := range map[string]string{

@@ -9,7 +9,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// TestWireTarget compares the request target that arrives with the one that was sent: below the base URL, byte for byte.
+// TestWireTarget compares the request target that arrives with the one that was sent: below the
+// base URL, byte for byte.
 func TestWireTarget(t *testing.T) {
 	for _, test := range []struct{ base, sent, want string }{
 		{"", "/", "/"},
@@ -79,7 +80,8 @@ func TestWireBadPath(t *testing.T) {
 	}
 }
 
-// TestWireEdits has the options header and query, and their precedence: auth > signature > set > header_up > client > ?.
+// TestWireEdits has the options header and query, and their precedence: auth > signature > set >
+// header_up > client > ?.
 func TestWireEdits(t *testing.T) {
 	t.Setenv("TEST_ENV", "{http.request.uri}") // what a placeholder brings is not expanded again
 	for _, test := range []struct {
@@ -143,8 +145,8 @@ func TestWireEdits(t *testing.T) {
 	}
 }
 
-// TestWireBadValue has placeholders that bring a line break: neither a header of the client's making nor an error of the
-// proxy, which would count against the API.
+// TestWireBadValue has placeholders that bring a line break: neither a header of the client's
+// making nor an error of the proxy, which would count against the API.
 func TestWireBadValue(t *testing.T) {
 	api := rig.NewAPI(t, nil)
 	gateway := rig.Start(t, "http://GATEWAY {\nauthenticated_api http://"+api.Addr+" {\nheader X-Q {http.request.uri.query.q}\n}\n}")
@@ -160,7 +162,8 @@ func TestWireBadValue(t *testing.T) {
 	}
 }
 
-// TestWireNotUTF8 has users whose names are not UTF-8, in each form: a signature would make one name of many.
+// TestWireNotUTF8 has users whose names are not UTF-8, in each form: a signature would make one
+// name of many.
 func TestWireNotUTF8(t *testing.T) {
 	api := rig.NewAPI(t, nil)
 	const block = "signature 0123456789abcdef0123456789abcdef {\nclaim sub {http.request.header.X-Who}\n}"
@@ -190,7 +193,8 @@ func TestWireNotUTF8(t *testing.T) {
 	}
 }
 
-// TestWireOwnProxy has the form without a base URL: the handler in front of the user's own reverse_proxy.
+// TestWireOwnProxy has the form without a base URL: the handler in front of the user's own
+// reverse_proxy.
 func TestWireOwnProxy(t *testing.T) {
 	for _, test := range []struct {
 		name, transport string
@@ -250,7 +254,8 @@ func TestWireOwnProxy(t *testing.T) {
 	}
 }
 
-// TestWireDatasources has several datasources on one host, two of them of one API with different keys, in snippets.
+// TestWireDatasources has several datasources on one host, two of them of one API with different
+// keys, in snippets.
 func TestWireDatasources(t *testing.T) {
 	crm, billing := rig.NewAPI(t, nil), rig.NewAPI(t, nil)
 	gateway := rig.Start(t, `(api) {
@@ -295,7 +300,8 @@ func TestQueryAfterRewrite(t *testing.T) {
 	}
 }
 
-// TestHeaderUpAdd: what header_up adds to a field that is withheld arrives, and what the proxy or the client has put there does not.
+// TestHeaderUpAdd: what header_up adds to a field that is withheld arrives, and what the proxy or
+// the client has put there does not.
 func TestHeaderUpAdd(t *testing.T) {
 	api := rig.NewAPI(t, nil)
 	gateway := rig.Start(t, "http://GATEWAY {\nauthenticated_api http://"+api.Addr+" {\nheader_up +X-Forwarded-For 192.0.2.9\nheader_up +Cookie a=b\n}\n}")

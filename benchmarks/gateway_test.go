@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package benchmarks measures this module beside its peers, in the same run: absolute times say little on a shared
-// machine, ratios do.
+// Package benchmarks measures this module beside its peers, in the same run: absolute times say
+// little on a shared machine, ratios do.
 package benchmarks
 
 import (
@@ -54,8 +54,8 @@ func (c *connection) round(b *testing.B, n int) time.Duration {
 	return time.Since(start)
 }
 
-// BenchmarkGateway sends requests through this module and through Caddy's reverse_proxy with header_up, in turns, and
-// reports the ratio of their times.
+// BenchmarkGateway sends requests through this module and through Caddy's reverse_proxy with
+// header_up, in turns, and reports the ratio of their times.
 func BenchmarkGateway(b *testing.B) {
 	for name, block := range map[string]string{
 		"bearer":        "auth bearer token",

@@ -13,13 +13,14 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// TestAllocsConnection: on the way of a request, finding the user's own connection and its credential allocates nothing.
+// TestAllocsConnection: on the way of a request, finding the user's own connection and its
+// credential allocates nothing.
 func TestAllocsConnection(t *testing.T) {
 	m := parseCode(t, "connection {http.auth.user.id}")
 	bind(t, m, new(oauthtest.Memory), seal.NewRing(oauthtest.NewKey(t)), nil)
 	defer m.Cleanup()
 	token := issue("ann's", time.Hour)
-	if err := m.Source("ann").install(t.Context(), token); err != nil {
+	if err := m.Source("ann").Install(t.Context(), token); err != nil {
 		t.Fatal(err)
 	}
 	repl := caddy.NewEmptyReplacer()

@@ -3,30 +3,25 @@
 package oauth
 
 import (
-	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"fmt"
-	"maps"
 	"net"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
+
+	"github.com/caddyserver/certmagic"
+	"go.uber.org/zap"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
-	"github.com/caddyserver/certmagic"
-	"go.uber.org/zap"
 )
 
 // Environment is what a Method works in.
 type Environment struct {
-	// Configuration is the same for all methods of one configuration, and another one for those of the next. One datasource may stand
-	// in several routes: what failed with one of its methods would fail with the other, too.
+	// Configuration identifies the configuration of Caddy: all methods of one configuration have
+	// the same value, and the methods of the next have another. A datasource may stand in
+	// several routes, each with a method: what has failed with one method would fail with
+	// another method of the same configuration too.
 	Configuration any
 
 	// Datasource is the name of the datasource.
@@ -41,23 +36,26 @@ type Environment struct {
 	// Dial connects to the provider.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-	// CacheSize bounds the connections that are kept in memory; 0 stands for DefaultCacheSize.
+	// CacheSize bounds the connections that stay in memory; 0 stands for
+	// connection.DefaultCacheSize.
 	CacheSize int
 
-	// KeepAlive is how long a refresh token may be idle; 0: for ever.
+	// KeepAlive is how long a refresh token may be idle; 0 for no limit.
 	KeepAlive time.Duration
 
-	// SweepAfter is how long a connection is remembered that is dead; 0: for ever.
+	// SweepAfter is how long the record of a dead connection stays; 0 for no limit.
 	SweepAfter time.Duration
 
-	// EndBy returns by when everything must have ended. It is called when the configuration has ended. nil: that is not known.
+	// EndBy returns the time by which everything must have ended. It is called when the
+	// configuration has ended. It is nil if nobody knows that time.
 	EndBy func() time.Time
 
-	// Spool is a folder of this machine, where a token is left that could not be stored before the process ended; "": there is none.
+	// Spool is a folder of this machine for tokens that could not be stored before the process
+	// ended; "" for none.
 	Spool string
 }
 
-// Bind gives the method what it works in. It is called once, after Provision.
+// Bind gives the method its environment. It is called once, after Provision.
 func (m *Method) Bind(env Environment) error {
 	if env.Datasource == "" {
 		return errors.New("name: an OAuth datasource without a base URL needs one; it names the stored token")
@@ -74,7 +72,7 @@ func (m *Method) Bind(env Environment) error {
 	return nil
 }
 
-// config returns what the connections need to know of the method.
+// config returns the configuration of the datasource's connections.
 func (m *Method) config() connection.Config {
 	env := m.environment
 	return connection.Config{
@@ -88,43 +86,21 @@ func (m *Method) config() connection.Config {
 	}
 }
 
-// Source returns the source of a connection. name is "" for the shared one.
+// Source returns the source of a connection. name is "" for the shared connection.
 func (m *Method) Source(name string) *connection.Source { return m.set.Source(name) }
 
 // Keep looks after the stored connections until ctx ends.
 func (m *Method) Keep(ctx context.Context) { m.set.Keep(ctx) }
 
-// Reseal has what is stored sealed with the first key of the ring, in the background, unless ctx ends very soon.
+// Reseal has the stored token of client_credentials sealed with the first key of the ring, in the
+// background, unless ctx ends very soon.
 func (m *Method) Reseal(ctx context.Context) { m.set.Reseal(ctx) }
 
-// Statuses returns what is known of all connections of the datasource that have a record, in order of Connection.
+// Statuses returns the status of each connection of the datasource that has a record, ordered by
+// Connection.
 func (m *Method) Statuses(ctx context.Context) ([]*connection.Status, error) {
 	return m.set.Statuses(ctx)
 }
 
-// identity is of what tokens are issued for. The secret is not part of it: a rotated secret must
-// not drop a valid token.
-func (m *Method) identity(to *provider.Config) string {
-	if m.Interactive() {
-		// Other scopes must not drop what people have granted: a grant goes on as it was until
-		// they connect again.
-		return digest(m.Grant, to.TokenURL, to.ClientID)
-	}
-	// An answer that was good without an ID token has none to send.
-	field := cmp.Or(m.TokenField, fieldAccessToken)
-	parts := slices.Concat(
-		[]string{m.Grant, to.TokenURL, to.ClientID, to.Audience, strings.Join(to.Scopes, " "), field, strconv.Itoa(len(to.Resource))},
-		to.Resource)
-	for _, name := range slices.Sorted(maps.Keys(to.TokenParams)) {
-		parts = append(parts, name, to.TokenParams[name])
-	}
-	return digest(parts...)
-}
-
-func digest(parts ...string) string {
-	h := sha256.New()
-	for _, part := range parts {
-		fmt.Fprintf(h, "%d:%s", len(part), part)
-	}
-	return hex.EncodeToString(h.Sum(nil))
-}
+// Datasource returns the name of the datasource that the method is bound to.
+func (m *Method) Datasource() string { return m.environment.Datasource }

@@ -24,7 +24,7 @@ import (
 //	    client_id             <id>
 //	    client_secret         <secret>
 //	    client_auth           client_secret_basic|client_secret_basic_raw|client_secret_post|none
-//	    client_auth           private_key_jwt|client_secret_jwt|tls_client_auth { <option> <value> … }
+//	    client_auth           private_key_jwt|client_secret_jwt|tls_client_auth { <option> … }
 //	    client_auth           assertion_file <path>
 //	    refresh_client_auth   <as client_auth>
 //	    token_request         form|json
@@ -35,6 +35,7 @@ import (
 //	    authorization_param   <key> <value>
 //	    token_param           <key> <value>
 //	    expires_in            <duration>
+//	    refresh_before        <duration> | never
 //	    add_token_to          header [<field>] | query [<key>]
 //	    header_prefix         <prefix>
 //	    token_field           access_token|id_token
@@ -44,90 +45,90 @@ import (
 //	    network_proxy         none | url <url> | <module> ...
 //	    timeout               <duration>
 //	}
-func (m *Method) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+func (opts *Options) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the method's name
-	if !d.AllArgs(&m.Grant) {
+	if !d.AllArgs(&opts.Grant) {
 		return d.Errf("auth oauth2: takes a grant, client_credentials or authorization_code: auth oauth2 client_credentials { … }")
 	}
 	given := make(map[string]bool)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		o := optionNamed(d.Val())
 		if o == nil {
-			return d.Errf("auth oauth2: %s", option.Unrecognized(d.Val(), m.ownOptions()...))
+			return d.Errf("auth oauth2: %s", option.Unrecognized(d.Val(), optionNames(opts)...))
 		}
 		if given[o.name] && !o.many {
 			return d.Errf("auth oauth2: %s: given twice", o.name)
 		}
 		given[o.name] = true
-		if err := m.unmarshalOption(d, o); err != nil {
+		if err := unmarshalOption(opts, d, o); err != nil {
 			return err
 		}
 	}
-	if err := m.Validate(); err != nil {
+	if err := opts.Validate(); err != nil {
 		return d.WrapErr(err)
 	}
 	return nil
 }
 
-// isParam reports whether a parameter is one of the protocol, or of many providers, so that errors
-// may name it.
+// isParam reports whether a parameter belongs to the protocol, or to many providers, so that
+// errors may name it.
 func isParam(name string) bool {
 	return slices.Contains(reservedParams, name) || slices.Contains(protocolParams, name) ||
 		slices.Contains([]string{"access_type", "login_hint", "prompt", "response_mode", "account_id", "tenant"}, name)
 }
 
-func (m *Method) unmarshalOption(d *caddyfile.Dispenser, o *methodOption) error {
+func unmarshalOption(opts *Options, d *caddyfile.Dispenser, o *methodOption) error {
 	if o.text == nil {
-		return o.parse(m, d)
+		return o.parse(opts, d)
 	}
-	if field := o.text(m); !d.AllArgs(field) || *field == "" {
+	if field := o.text(opts); !d.AllArgs(field) || *field == "" {
 		return d.Errf("auth oauth2: %s: takes one value", o.name)
 	}
 	return nil
 }
 
-func (m *Method) unmarshalScopes(d *caddyfile.Dispenser) error {
+func unmarshalScopes(opts *Options, d *caddyfile.Dispenser) error {
 	for _, arg := range d.RemainingArgs() {
 		for scope := range strings.FieldsFuncSeq(arg, betweenScopes) {
-			if !slices.Contains(m.Scopes, scope) {
-				m.Scopes = append(m.Scopes, scope)
+			if !slices.Contains(opts.Scopes, scope) {
+				opts.Scopes = append(opts.Scopes, scope)
 			}
 		}
 	}
-	if len(m.Scopes) == 0 {
+	if len(opts.Scopes) == 0 {
 		return d.Errf("auth oauth2: scopes: takes one scope or more")
 	}
 	return nil
 }
 
-func (m *Method) unmarshalResource(d *caddyfile.Dispenser) error {
+func unmarshalResource(opts *Options, d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) == 0 {
 		return d.Errf("auth oauth2: resource: takes one URI or more")
 	}
-	m.Resource = append(m.Resource, args...)
+	opts.Resource = append(opts.Resource, args...)
 	return nil
 }
 
-func (m *Method) unmarshalConnection(d *caddyfile.Dispenser) error {
+func unmarshalConnection(opts *Options, d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) == 0 || len(args) > 2 || args[0] == "" || len(args) == 2 && args[1] != "trusted" {
 		return d.Errf("auth oauth2: connection: takes a placeholder, such as {http.auth.user.id}, and perhaps the word trusted")
 	}
-	m.Connection, m.ConnectionTrusted = args[0], len(args) == 2
+	opts.Connection, opts.ConnectionTrusted = args[0], len(args) == 2
 	return nil
 }
 
-func (m *Method) unmarshalHeaderPrefix(d *caddyfile.Dispenser) error {
-	m.HeaderPrefix = new(string)
-	if !d.AllArgs(m.HeaderPrefix) {
+func unmarshalHeaderPrefix(opts *Options, d *caddyfile.Dispenser) error {
+	opts.HeaderPrefix = new(string)
+	if !d.AllArgs(opts.HeaderPrefix) {
 		return d.Errf(`auth oauth2: header_prefix: takes one prefix; "" sends the token alone`)
 	}
 	return nil
 }
 
-func (m *Method) unmarshalRefreshBefore(d *caddyfile.Dispenser) error {
-	m.RefreshBefore = new(caddy.Duration)
+func unmarshalRefreshBefore(opts *Options, d *caddyfile.Dispenser) error {
+	opts.RefreshBefore = new(caddy.Duration)
 	args := d.RemainingArgs()
 	switch {
 	case len(args) != 1:
@@ -139,11 +140,11 @@ func (m *Method) unmarshalRefreshBefore(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return d.WrapErr(err)
 	}
-	*m.RefreshBefore = caddy.Duration(dur)
+	*opts.RefreshBefore = caddy.Duration(dur)
 	return nil
 }
 
-func (m *Method) unmarshalPlace(d *caddyfile.Dispenser) error {
+func unmarshalPlace(opts *Options, d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) == 0 || len(args) > 2 || len(args) == 2 && args[1] == "" {
 		return d.Errf("auth oauth2: add_token_to: takes header [<field>] or query [<key>]")
@@ -154,12 +155,12 @@ func (m *Method) unmarshalPlace(d *caddyfile.Dispenser) error {
 		if len(args) == 1 {
 			name = "Authorization"
 		}
-		m.AddTokenTo = &Place{Header: name}
+		opts.AddTokenTo = &Place{Header: name}
 	case "query":
 		if len(args) == 1 {
 			name = "access_token" // RFC 6750 §2.3
 		}
-		m.AddTokenTo = &Place{Query: name}
+		opts.AddTokenTo = &Place{Query: name}
 	default:
 		return d.Errf("auth oauth2: add_token_to: %s is not one of header, query", value.Quote(args[0], "header", "query"))
 	}

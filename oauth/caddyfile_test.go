@@ -16,7 +16,8 @@ import (
 // needed is what each configuration needs.
 const needed = "token_url https://p.example/token\nclient_id i\nclient_secret {env.SECRET}\n"
 
-// TestCaddyfile: every option, as the JSON that it becomes; and that JSON is the same when it is read and written again.
+// TestCaddyfile: every option, as the JSON that it becomes; and that JSON is the same when it is
+// read and written again.
 func TestCaddyfile(t *testing.T) {
 	const rest = `"client_id":"i","client_secret":"{env.SECRET}"`
 	for block, want := range map[string]string{

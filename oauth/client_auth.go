@@ -153,25 +153,36 @@ func needsSecret(way string) bool {
 	return true
 }
 
+// checkClientSecret reports a client_secret that is missing, or that nothing uses.
+func checkClientSecret(opts *Options) error {
+	switch {
+	case opts.ClientSecret == "" && needsSecret(opts.ClientAuth):
+		return errors.New("auth oauth2: client_secret is missing; best write {env.NAME} (or client_auth none, for a client without a secret)")
+	case opts.ClientSecret != "" && !needsSecret(opts.ClientAuth) && (opts.RefreshClientAuth == "" || !needsSecret(opts.RefreshClientAuth)):
+		return fmt.Errorf("auth oauth2: client_secret is of no use with client_auth %s; remove one", opts.ClientAuth)
+	}
+	return nil
+}
+
 // checkClientAuth checks both ways of client authentication.
-func (m *Method) checkClientAuth() error {
+func checkClientAuth(opts *Options) error {
 	const refresh = "refresh_client_auth"
-	if m.RefreshClientAuth == "" && m.RefreshClientAuthOptions != nil {
+	if opts.RefreshClientAuth == "" && opts.RefreshClientAuthOptions != nil {
 		return errors.New("auth oauth2: refresh_client_auth_options: refresh_client_auth is missing; write how the client authenticates")
 	}
-	if m.ClientAuth == provider.TLSClientAuth && m.RefreshClientAuth == provider.TLSClientAuth {
+	if opts.ClientAuth == provider.TLSClientAuth && opts.RefreshClientAuth == provider.TLSClientAuth {
 		return errors.New("auth oauth2: refresh_client_auth tls_client_auth: client_auth is the same, and one certificate is presented; remove refresh_client_auth")
 	}
-	err := checkClientAuthOptions("client_auth", cmp.Or(m.ClientAuth, provider.ClientSecretBasic), m.ClientAuthOptions)
-	if err == nil && m.RefreshClientAuth != "" {
-		err = checkClientAuthOptions(refresh, m.RefreshClientAuth, m.RefreshClientAuthOptions)
+	err := checkClientAuthOptions("client_auth", cmp.Or(opts.ClientAuth, provider.ClientSecretBasic), opts.ClientAuthOptions)
+	if err == nil && opts.RefreshClientAuth != "" {
+		err = checkClientAuthOptions(refresh, opts.RefreshClientAuth, opts.RefreshClientAuthOptions)
 	}
 	if err != nil {
 		return err
 	}
-	for _, way := range []string{m.ClientAuth, m.RefreshClientAuth} {
+	for _, way := range []string{opts.ClientAuth, opts.RefreshClientAuth} {
 		for _, name := range []string{"client_assertion", "client_assertion_type"} {
-			if _, given := m.TokenParams[name]; given && clientAuthOptions[way] != nil && way != provider.TLSClientAuth {
+			if _, given := opts.TokenParams[name]; given && clientAuthOptions[way] != nil && way != provider.TLSClientAuth {
 				return fmt.Errorf("auth oauth2: token_param: %s is what %s sends itself; remove one", name, way)
 			}
 		}
@@ -234,14 +245,14 @@ func isKeyText(text string) bool {
 }
 
 // literalKeys returns the options whose private key stands in the configuration as it is.
-func (m *Method) literalKeys() []string {
+func literalKeys(opts *Options) []string {
 	var found []string
 	for _, each := range []struct {
 		name, way string
 		options   *ClientAuthOptions
 	}{
-		{"client_auth", m.ClientAuth, m.ClientAuthOptions},
-		{"refresh_client_auth", m.RefreshClientAuth, m.RefreshClientAuthOptions},
+		{"client_auth", opts.ClientAuth, opts.ClientAuthOptions},
+		{"refresh_client_auth", opts.RefreshClientAuth, opts.RefreshClientAuthOptions},
 	} {
 		if each.options == nil {
 			continue

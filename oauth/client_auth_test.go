@@ -262,14 +262,18 @@ func TestClientAuthErrors(t *testing.T) {
 			t.Errorf("%q: %v shows a secret", block, err)
 		}
 	}
-	m := &Method{Grant: grantClientCredentials, TokenURL: "http://127.0.0.1/token", ClientID: "i", ClientAuth: provider.TLSClientAuth,
-		ClientAuthOptions: &ClientAuthOptions{Certificate: both}}
+	m := &Method{Options: Options{
+		Grant: grantClientCredentials, TokenURL: "http://127.0.0.1/token", ClientID: "i", ClientAuth: provider.TLSClientAuth,
+		ClientAuthOptions: &ClientAuthOptions{Certificate: both},
+	}}
 	if err := m.Provision(ctx); err == nil || !strings.Contains(err.Error(), "needs https") {
 		t.Error(err)
 	}
-	m = &Method{Grant: grantClientCredentials, TokenURL: "https://p/token", ClientID: "i", ClientAuth: provider.ClientAuthNone,
-		ClientAuthOptions: &ClientAuthOptions{KeyID: "k"}}
-	if err := m.Validate(); err == nil || !strings.Contains(err.Error(), "key_id is of no use") {
+	opts := &Options{
+		Grant: grantClientCredentials, TokenURL: "https://p/token", ClientID: "i", ClientAuth: provider.ClientAuthNone,
+		ClientAuthOptions: &ClientAuthOptions{KeyID: "k"},
+	}
+	if err := opts.Validate(); err == nil || !strings.Contains(err.Error(), "key_id is of no use") {
 		t.Error(err)
 	}
 }

@@ -53,12 +53,12 @@ func remember[T any](last *atomic.Pointer[parsed[T]], text string, parse func() 
 }
 
 // unsealClientAuth opens the sealed values of both ways of client authentication.
-func (m *Method) unsealClientAuth(ctx caddy.Context) error {
-	for i, way := range []string{m.ClientAuth, m.RefreshClientAuth} {
-		c := &m.clientAuth[i]
+func (opts *Options) unsealClientAuth(ctx caddy.Context) error {
+	for i, way := range []string{opts.ClientAuth, opts.RefreshClientAuth} {
+		c := &opts.clientAuth[i]
 		c.way = way
 		c.prefix = "auth oauth2: " + []string{"client_auth ", "refresh_client_auth "}[i] + way
-		if o := []*ClientAuthOptions{m.ClientAuthOptions, m.RefreshClientAuthOptions}[i]; o != nil {
+		if o := []*ClientAuthOptions{opts.ClientAuthOptions, opts.RefreshClientAuthOptions}[i]; o != nil {
 			c.options = *o
 		}
 		for _, name := range []string{"key", "key_id", "certificate", "audience", "assertion_file"} {
@@ -73,11 +73,11 @@ func (m *Method) unsealClientAuth(ctx caddy.Context) error {
 }
 
 // resolveClientAuth resolves what the client authenticates with as of now.
-func (m *Method) resolveClientAuth(to *provider.Config) (err error) {
-	if to.Assertion, err = m.clientAuth[0].assertion(); err != nil {
+func (opts *Options) resolveClientAuth(to *provider.Config) (err error) {
+	if to.Assertion, err = opts.clientAuth[0].assertion(); err != nil {
 		return err
 	}
-	to.RefreshAssertion, err = m.clientAuth[1].assertion()
+	to.RefreshAssertion, err = opts.clientAuth[1].assertion()
 	return err
 }
 
@@ -165,27 +165,27 @@ func (c *clientAuth) clientCertificate() (*tls.Certificate, error) {
 }
 
 // presentsCertificate reports whether a client certificate authenticates the client.
-func (m *Method) presentsCertificate() bool {
-	return m.ClientAuth == provider.TLSClientAuth || m.RefreshClientAuth == provider.TLSClientAuth
+func presentsCertificate(opts *Options) bool {
+	return opts.ClientAuth == provider.TLSClientAuth || opts.RefreshClientAuth == provider.TLSClientAuth
 }
 
 // presentCertificate has TLS present the certificate of tls_client_auth. What the provider is
 // trusted by stays as it is.
-func (m *Method) presentCertificate() error {
-	if !m.presentsCertificate() {
+func (opts *Options) presentCertificate() error {
+	if !presentsCertificate(opts) {
 		return nil
 	}
-	c := &m.clientAuth[0]
+	c := &opts.clientAuth[0]
 	if c.way != provider.TLSClientAuth {
-		c = &m.clientAuth[1]
+		c = &opts.clientAuth[1]
 	}
-	if m.tls == nil {
-		m.tls = &tls.Config{MinVersion: tls.VersionTLS12}
+	if opts.tls == nil {
+		opts.tls = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
-	if len(m.tls.Certificates) > 0 {
+	if len(opts.tls.Certificates) > 0 {
 		return errors.New(c.prefix + ": the PEM of self_signed_cert has a private key, and so a client certificate too; remove the key from it")
 	}
-	m.tls.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	opts.tls.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 		return c.clientCertificate()
 	}
 	return nil

@@ -7,22 +7,22 @@ import (
 	"testing"
 	"time"
 
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
-// TestDescriptionsShown: a provider says why it refuses, and repeats all that it was sent and has issued. The log, the status and the record
-// of an ended connection have the cause, and nothing that is secret is anywhere.
+// TestDescriptionsShown: a provider says why it refuses, and repeats all that it was sent and has
+// issued. The log, the status and the record of an ended connection have the cause, and nothing
+// that is secret is anywhere.
 func TestDescriptionsShown(t *testing.T) {
 	const cause = "AADSTS50173: the grant has expired due to it being revoked."
-	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
-		s := &web{p: w.p, says: cause}
+	bubble(t, func(t *testing.T, w *world) {
+		s := &web{life: time.Minute, says: cause}
 		g := w.gateway(s, nil)
 		g.connect(t, "", "good")
-		token := g.set.shared.conn.token.Load()
-		w.p.mu.Lock()
-		w.p.dead = true
-		w.p.mu.Unlock()
+		token := g.set.Shared().Token()
+		s.end()
 		s.repeat = []string{oauthtest.ClientSecret, token.Access, token.Refresh}
 		time.Sleep(2 * time.Minute)
 		_, err := g.serves(t, "")
@@ -49,20 +49,19 @@ func TestDescriptionsShown(t *testing.T) {
 	})
 }
 
-// TestDescriptionOfEarlyRefusal: what another process has been told while the access token is valid.
+// TestDescriptionOfEarlyRefusal: what another process has been told while the access token is
+// valid.
 func TestDescriptionOfEarlyRefusal(t *testing.T) {
-	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
-		s := &web{p: w.p, says: "AADSTS70043: the cause"}
+	bubble(t, func(t *testing.T, w *world) {
+		s := &web{life: time.Hour, says: "AADSTS70043: the cause"}
 		g := w.gateway(s, nil)
 		g.connect(t, "", "good")
-		w.p.mu.Lock()
-		w.p.dead = true
-		w.p.mu.Unlock()
-		if err := g.set.shared.Renew(t.Context()); err == nil || !strings.Contains(err.Error(), s.says) {
+		s.end()
+		if err := g.set.Shared().Renew(t.Context()); err == nil || !strings.Contains(err.Error(), s.says) {
 			t.Errorf("Refresh: %v", err)
 		}
 		for _, m := range []*gateway{g, w.gateway(s, nil)} {
-			if st, err := m.Source("").Status(t.Context()); err != nil || st.State != StateConnected || st.LastDescription != s.says {
+			if st, err := m.Source("").Status(t.Context()); err != nil || st.State != connection.StateConnected || st.LastDescription != s.says {
 				t.Errorf("%+v, %v", st, err)
 			}
 		}

@@ -6,40 +6,39 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
+
+	"golang.org/x/oauth2"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
-	"golang.org/x/oauth2"
 )
 
-// FlowLifetime is how long a flow, and a ticket, can be used.
+// FlowLifetime is how long a flow, or a ticket, can be used.
 const FlowLifetime = connection.FlowLifetime
 
-// Flow is an authorization that is under way in a browser (RFC 6749 §4.1). Nothing of it is kept in the gateway: the
-// browser keeps it, sealed, so it may end on another node.
+// Flow is an authorization that is under way in a browser (RFC 6749 §4.1). The gateway stores
+// nothing of it: the browser has the flow, sealed, so the flow may end on another node than it
+// began on.
 type Flow struct {
 	State      string // random; the provider sends it back
-	Verifier   string // of PKCE, RFC 7636; "" if it is off
+	Verifier   string // of PKCE (RFC 7636); "" if PKCE is off
 	Datasource string
-	Connection string // "" for the shared one
-	User       string // who has begun it; "" if a ticket did
+	Connection string // "" for the shared connection
+	User       string // who has begun the flow; "" if a ticket has
 	Ticket     bool   // a ticket stands for the user
 	Began      time.Time
-	Sent       bool // its code was sent, and what came of that was not known yet
-	Done       bool // it has ended, well
+	Sent       bool // the code was sent, and its outcome was not known when the flow was sealed
+	Done       bool // the flow has ended in success
 
-	connected int64 // when the account was connected that there was when the ticket was made; see Ticket
+	connected int64 // Ticket.connected of the ticket that has begun the flow
 }
 
-// sealedFlow is a Flow as it is sealed: names in their exact bytes, which need not be UTF-8.
+// sealedFlow is a Flow as it is sealed. Names are in their exact bytes, which need not be UTF-8.
 type sealedFlow struct {
 	State      string `json:"s"`
 	Verifier   string `json:"v,omitempty"`
@@ -53,10 +52,11 @@ type sealedFlow struct {
 	Connected  int64  `json:"o,omitempty"`
 }
 
-// ID names the flow: it is made from the state, and tells nothing of it.
+// ID names the flow. It is made from the state, and does not reveal the state.
 func (f *Flow) ID() string { return FlowID(f.State) }
 
-// FlowID returns the ID of the flow with a state that a request has brought. It consists of 32 hexadecimal digits.
+// FlowID returns the ID of the flow whose state a request has brought. It consists of 32
+// hexadecimal digits.
 func FlowID(state string) string {
 	sum := sha256.Sum256([]byte(state))
 	return hex.EncodeToString(sum[:16])
@@ -70,14 +70,15 @@ func expired(began, now time.Time) bool {
 	return age < -connection.ClockSkew || age >= FlowLifetime
 }
 
-// Seal returns the flow as text that only the gateways with the same key can read or make: visible ASCII, good for a cookie.
+// Seal returns the flow as text for a cookie, which only gateways with the same key can read or
+// make.
 func (f *Flow) Seal(ring *seal.Ring) (string, error) {
 	return sealText(ring, "flow\x00"+f.ID(), &sealedFlow{
 		f.State, f.Verifier, f.Datasource, []byte(f.Connection), []byte(f.User), f.Ticket, f.Began.Unix(), f.Sent, f.Done, f.connected,
 	})
 }
 
-// OpenFlow opens what Seal has made of the flow with that ID.
+// OpenFlow opens the text that Seal has returned for the flow with an ID.
 func OpenFlow(ring *seal.Ring, id, text string) (*Flow, error) {
 	var f sealedFlow
 	if err := openText(ring, "flow\x00"+id, text, &f); err != nil {
@@ -88,47 +89,21 @@ func OpenFlow(ring *seal.Ring, id, text string) (*Flow, error) {
 	}, nil
 }
 
-func sealText(ring *seal.Ring, context string, v any) (string, error) {
-	plain, err := json.Marshal(v)
-	if err != nil {
-		return "", fmt.Errorf("encoding: %w", err)
-	}
-	sealed, err := ring.Seal(plain, context)
-	if err != nil {
-		return "", fmt.Errorf("sealing: %w", err)
-	}
-	return base64.RawURLEncoding.EncodeToString(sealed), nil
-}
-
-func openText(ring *seal.Ring, context, text string, v any) error {
-	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil {
-		return seal.ErrDamaged
-	}
-	plain, err := ring.Open(sealed, context)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(plain, v); err != nil {
-		return seal.ErrDamaged
-	}
-	return nil
-}
-
-// Begin begins a flow for a connection. It returns the flow and the URL of the provider's page that the browser goes to.
+// Begin begins a flow for a connection. It returns the flow, and the URL of the provider's page
+// that the browser goes to.
 func (m *Method) Begin(connection, user string) (flow *Flow, authorizationURL string, err error) {
-	return m.begin(&Flow{Connection: connection, User: user})
+	return begin(m, &Flow{Connection: connection, User: user})
 }
 
-// BeginWithTicket is Begin for who has a ticket.
+// BeginWithTicket is Begin for somebody who has a ticket.
 func (m *Method) BeginWithTicket(t *Ticket) (flow *Flow, authorizationURL string, err error) {
-	return m.begin(&Flow{Connection: t.Connection, Ticket: true, connected: t.connected})
+	return begin(m, &Flow{Connection: t.Connection, Ticket: true, connected: t.connected})
 }
 
-func (m *Method) begin(f *Flow) (*Flow, string, error) {
+func begin(m *Method, f *Flow) (*Flow, string, error) {
 	to, err := m.resolve()
 	if err == nil {
-		err = m.checkUnchanged(to)
+		err = checkUnchanged(m, to)
 	}
 	if err != nil {
 		return nil, "", &provider.Error{Err: err}
@@ -141,14 +116,18 @@ func (m *Method) begin(f *Flow) (*Flow, string, error) {
 	return f, to.AuthCodeURL(f.State, f.Verifier), nil
 }
 
-// Finish redeems the code of a flow, and stores what the provider has issued; from then on the connection is served with
-// that. A flow that this process has finished already is not finished again: it returns what it returned then. One whose code
-// another process has sent fails with connection.ErrSent. A flow of a ticket fails with ErrTicketUsed if the connection has changed since the ticket was made.
+// Finish redeems the code of a flow, and stores the tokens that the provider has issued;
+// requests are served with them from then on. If this process has finished the flow already,
+// Finish returns what it returned then. If another process has sent the code, it returns
+// connection.ErrSent. If a ticket has begun the flow and the connection has changed since the
+// ticket was made, it returns ErrTicketUsed.
 func (m *Method) Finish(ctx context.Context, flow *Flow, code string) error {
-	return m.set.RedeemOnce(ctx, flow.ID(), flow.Sent, func(ctx context.Context) error { return m.finish(ctx, flow, code) })
+	return m.set.RedeemOnce(ctx, flow.ID(), flow.Sent, func(ctx context.Context) error {
+		return finish(ctx, m, flow, code)
+	})
 }
 
-func (m *Method) finish(ctx context.Context, flow *Flow, code string) error {
+func finish(ctx context.Context, m *Method, flow *Flow, code string) error {
 	s := m.Source(flow.Connection)
 	unused := func(base *record.Token) error {
 		if flow.Ticket && base != nil && record.Millis(base.Connected) != flow.connected {
@@ -161,94 +140,14 @@ func (m *Method) finish(ctx context.Context, flow *Flow, code string) error {
 			return err
 		}
 	}
-	token, err := m.exchange(ctx, code, flow.Verifier)
+	token, err := exchange(ctx, m, code, flow.Verifier)
 	if err != nil {
 		return err
 	}
 	token.Connected = token.Obtained
-	err = s.Install(ctx, token, unused)
-	switch {
-	case errors.Is(err, connection.ErrOvertaken) && flow.Ticket:
-		err = ErrTicketUsed // by whoever was faster on another node, with this link or with another one
-	case !errors.Is(err, connection.ErrOvertaken) && !errors.Is(err, ErrTicketUsed):
-		return err
+	err = s.Connect(ctx, token, unused)
+	if errors.Is(err, connection.ErrOvertaken) && flow.Ticket {
+		return ErrTicketUsed // by somebody who was faster on another node, with this link or another one
 	}
-	_ = m.revoke(ctx, token.Without(s.Token()))
 	return err
-}
-
-// Ticket lets somebody connect one connection once, without being a user: the command line hands it out.
-type Ticket struct {
-	Datasource string
-	Connection string // "" for the shared one
-	Made       time.Time
-
-	connected int64 // when the account was connected that there was, Unix time in milliseconds: another one has used the ticket
-}
-
-// sealedTicket is a Ticket as it is sealed.
-type sealedTicket struct {
-	Datasource string `json:"d"`
-	Connection []byte `json:"c,omitempty"`
-	Connected  int64  `json:"o,omitempty"`
-	Made       int64  `json:"m"` // Unix time in seconds
-}
-
-const ticketContext = "ticket"
-
-// Ticket returns the URL of the console with a new ticket for a connection.
-func (m *Method) Ticket(ctx context.Context, connection string) (target string, err error) {
-	if !m.Interactive() {
-		return "", errors.New("there is nothing to connect: the gateway itself gets the tokens of client_credentials")
-	}
-	base, err := m.current(ctx, connection)
-	if err != nil {
-		return "", err
-	}
-	ring, err := m.environment.Keys()
-	if err != nil {
-		return "", err
-	}
-	text, err := sealText(ring, ticketContext, &sealedTicket{
-		m.set.Datasource, []byte(connection), record.Millis(base.Connected), time.Now().Unix(),
-	})
-	if err != nil {
-		return "", err
-	}
-	return m.Console() + "?ticket=" + text, nil
-}
-
-// OpenTicket opens the value of the parameter ticket. It fails with ErrTicketExpired, or because nobody here made it.
-func OpenTicket(ring *seal.Ring, text string) (*Ticket, error) {
-	var sealed sealedTicket
-	if err := openText(ring, ticketContext, text, &sealed); err != nil {
-		return nil, err
-	}
-	t := &Ticket{sealed.Datasource, string(sealed.Connection), time.Unix(sealed.Made, 0), sealed.Connected}
-	if expired(t.Made, time.Now()) {
-		return nil, ErrTicketExpired
-	}
-	return t, nil
-}
-
-// CheckTicket returns ErrTicketUsed if a ticket of this datasource has been used.
-func (m *Method) CheckTicket(ctx context.Context, t *Ticket) error {
-	base, err := m.current(ctx, t.Connection)
-	if err != nil {
-		return err
-	}
-	if record.Millis(base.Connected) != t.connected {
-		return ErrTicketUsed
-	}
-	return nil
-}
-
-// current returns what there is of a connection. What was sealed with a key that is lost is nothing: a ticket may be the only way to
-// connect the account again.
-func (m *Method) current(ctx context.Context, connection string) (*record.Token, error) {
-	base, err := m.Source(connection).Latest(ctx)
-	if base == nil && errors.Is(err, record.ErrKeyMissing) {
-		return new(record.Token), nil
-	}
-	return base, err
 }

@@ -16,12 +16,13 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 )
 
 // TestBegin: the URL that a browser is sent to.
 func TestBegin(t *testing.T) {
-	w := newWorld(t, &issuer{}, nil)
+	w := newWorld(t)
 	g := w.gateway(&web{}, func(m *Method) {
 		m.Scopes, m.Audience, m.Resource = []string{"a", "b"}, "https://api", []string{"https://r/1", "https://r/2?x=y&z"}
 		m.AuthorizationParams = map[string]string{"prompt": "consent", "audience": "https://other"}
@@ -63,9 +64,10 @@ func TestBegin(t *testing.T) {
 	}
 }
 
-// TestBlanks: a hop that decodes a URL by RFC 3986, and encodes it again, leaves what it means as it was.
+// TestBlanks: a hop that decodes a URL by RFC 3986, and encodes it again, leaves what it means as
+// it was.
 func TestBlanks(t *testing.T) {
-	w := newWorld(t, &issuer{}, nil)
+	w := newWorld(t)
 	for name, change := range map[string]func(*Method){
 		"scopes":              func(m *Method) { m.Scopes = []string{"a+b", "c"} },
 		"authorization_param": func(m *Method) { m.AuthorizationParams = map[string]string{"scope": "a+b c"} },
@@ -87,7 +89,8 @@ func TestBlanks(t *testing.T) {
 	}
 }
 
-// TestSealedFlow: what the browser keeps opens with the same key for the same flow only, byte for byte, and for ten minutes.
+// TestSealedFlow: what the browser keeps opens with the same key for the same flow only, byte for
+// byte, and for ten minutes.
 func TestSealedFlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ring := seal.NewRing(oauthtest.NewKey(t))
@@ -133,11 +136,12 @@ func TestSealedFlow(t *testing.T) {
 	})
 }
 
-// TestFinishOnce: a browser sends a callback several times, and leaves. The code is redeemed once, and all get the same answer.
+// TestFinishOnce: a browser sends a callback several times, and leaves. The code is redeemed once,
+// and all get the same answer.
 func TestFinishOnce(t *testing.T) {
 	for _, code := range []string{"good", "bad"} {
-		bubble(t, &issuer{life: time.Hour}, func(t *testing.T, w *world) {
-			s := &web{p: w.p, slow: time.Second}
+		bubble(t, func(t *testing.T, w *world) {
+			s := &web{life: time.Hour, slow: time.Second}
 			g := w.gateway(s, perUser)
 			flow, _, err := g.Begin("ann", "ann")
 			if err != nil {
@@ -177,27 +181,28 @@ func TestFinishOnce(t *testing.T) {
 
 // TestEndDuringFlow: a process that ends waits for the tokens of a code that it has sent.
 func TestEndDuringFlow(t *testing.T) {
-	bubble(t, &issuer{life: time.Hour}, func(t *testing.T, w *world) {
-		g := w.gateway(&web{p: w.p, slow: 5 * time.Second}, perUser)
+	bubble(t, func(t *testing.T, w *world) {
+		g := w.gateway(&web{life: time.Hour, slow: 5 * time.Second}, perUser)
 		flow, _, err := g.Begin("ann", "ann")
 		if err != nil {
 			t.Fatal(err)
 		}
 		go g.Finish(t.Context(), flow, "good")
 		time.Sleep(time.Second)
-		if err := g.set.pool.Destruct(); err != nil {
+		if err := g.pool.Destruct(); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := w.gateway(&web{p: w.p}, perUser).serves(t, "ann"); got != "of-good" {
+		if got, err := w.gateway(&web{life: time.Hour}, perUser).serves(t, "ann"); got != "of-good" {
 			t.Errorf("the next process has %q, %v", got, err)
 		}
 	})
 }
 
-// TestTickets: a link of the command line is good for one connect, for ten minutes, and for one connection.
+// TestTickets: a link of the command line is good for one connect, for ten minutes, and for one
+// connection.
 func TestTickets(t *testing.T) {
-	bubble(t, &issuer{life: time.Hour}, func(t *testing.T, w *world) {
-		g := w.gateway(&web{p: w.p}, perUser)
+	bubble(t, func(t *testing.T, w *world) {
+		g := w.gateway(&web{life: time.Hour}, perUser)
 		link := func() *Ticket {
 			t.Helper()
 			target, err := g.Ticket(t.Context(), "ann")
@@ -255,11 +260,11 @@ func TestTickets(t *testing.T) {
 	})
 }
 
-// TestSentElsewhere: the code of a flow was sent, and its answer has not come yet. The process that has sent it says what came of it;
-// another one does not send it again.
+// TestSentElsewhere: the code of a flow was sent, and its answer has not come yet. The process
+// that has sent it says what came of it; another one does not send it again.
 func TestSentElsewhere(t *testing.T) {
-	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
-		s := &web{p: w.p, slow: 5 * time.Second}
+	bubble(t, func(t *testing.T, w *world) {
+		s := &web{life: time.Hour, slow: 5 * time.Second}
 		a, b := w.gateway(s, perUser), w.gateway(s, perUser)
 		flow, _, err := a.Begin("ann", "ann")
 		if err != nil {
@@ -272,7 +277,7 @@ func TestSentElsewhere(t *testing.T) {
 		}
 		sent := *flow
 		sent.Sent = true
-		if err := b.Finish(t.Context(), &sent, "good"); !errors.Is(err, ErrSent) {
+		if err := b.Finish(t.Context(), &sent, "good"); !errors.Is(err, connection.ErrSent) {
 			t.Errorf("another process: %v", err)
 		}
 		if err := a.Finish(t.Context(), &sent, "good"); err != nil {
@@ -280,6 +285,17 @@ func TestSentElsewhere(t *testing.T) {
 		}
 		if n := s.codes["good"]; n != 1 {
 			t.Errorf("the code was sent %d times", n)
+		}
+	})
+}
+
+// TestNobodySharesUsersConnections: without a user there is no credential.
+func TestNobodySharesUsersConnections(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		g := w.gateway(&web{life: time.Hour}, perUser)
+		g.connect(t, "ann", "good")
+		if _, err := g.Credential(t.Context()); err == nil || g.Current() != nil {
+			t.Error("there is a shared connection")
 		}
 	})
 }

@@ -15,35 +15,35 @@ import (
 // secretParams are parameters of token requests whose values are secrets.
 var secretParams = []string{"password", "client_assertion", "assertion", "secret", "token", "api_key", "apikey", "subject_token"}
 
-// checkStandIns reports values that other programs would replace, or a person should have, as they
-// are written.
-func (m *Method) checkStandIns() error {
-	err := cmp.Or(value.CheckWritten("auth oauth2: client_id", m.ClientID), value.CheckWritten("auth oauth2: client_secret", m.ClientSecret))
+// checkWritten reports values that should have been replaced: a variable that another program
+// would replace, or an example's <…> that a person should have replaced.
+func checkWritten(opts *Options) error {
+	err := cmp.Or(value.CheckWritten("auth oauth2: client_id", opts.ClientID), value.CheckWritten("auth oauth2: client_secret", opts.ClientSecret))
 	for _, o := range options {
 		if o.config == nil || o.name == "client_id" || o.name == "client_secret" {
 			continue
 		}
-		text := *o.text(m)
+		text := *o.text(opts)
 		err = cmp.Or(err, value.CheckVariable("auth oauth2: "+o.name, text))
 		if err == nil && strings.ContainsAny(text, "<>") {
 			err = errors.New("auth oauth2: " + o.name + ": an example's <…> stands in it; put your own value there")
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(m.TokenParams)) {
-		err = cmp.Or(err, value.CheckVariable("auth oauth2: "+value.Label("token_param", name, isParam(name)), m.TokenParams[name]))
+	for _, name := range slices.Sorted(maps.Keys(opts.TokenParams)) {
+		err = cmp.Or(err, value.CheckVariable("auth oauth2: "+value.Label("token_param", name, isParam(name)), opts.TokenParams[name]))
 	}
 	return err
 }
 
-// Literals returns the options whose secret stands in the configuration as it is.
-func (m *Method) Literals() []string {
+// Literals returns the options whose secret stands in the configuration in plain text.
+func (opts *Options) Literals() []string {
 	var found []string
-	if value.IsLiteral(m.ClientSecret) {
+	if value.IsLiteral(opts.ClientSecret) {
 		found = append(found, "auth oauth2: client_secret")
 	}
-	found = append(found, m.literalKeys()...)
+	found = append(found, literalKeys(opts)...)
 	for _, name := range secretParams {
-		if value.IsLiteral(m.TokenParams[name]) {
+		if value.IsLiteral(opts.TokenParams[name]) {
 			found = append(found, "auth oauth2: token_param "+name)
 		}
 	}

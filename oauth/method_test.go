@@ -41,7 +41,8 @@ func bind(t *testing.T, m *Method, storage certmagic.Storage, ring *seal.Ring, a
 	}
 }
 
-// TestProvisionErrors: what is wrong with a value that was resolved is a config error that names the option, not the value.
+// TestProvisionErrors: what is wrong with a value that was resolved is a config error that names
+// the option, not the value.
 func TestProvisionErrors(t *testing.T) {
 	t.Setenv("TEST_EMPTY", "")
 	t.Setenv("TEST_LINES", oauthtest.ClientSecret+"\nmore")
@@ -82,7 +83,8 @@ func TestProvisionErrors(t *testing.T) {
 	}
 }
 
-// TestWarnings: what is allowed and yet may be a mistake is said when the configuration loads, without the values.
+// TestWarnings: what is allowed and yet may be a mistake is said when the configuration loads,
+// without the values.
 func TestWarnings(t *testing.T) {
 	for block, hint := range map[string]string{
 		"token_url http://p.example/t\ninsecure_http\nclient_id i\nclient_secret s":                  "in clear",
@@ -98,7 +100,7 @@ func TestWarnings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m.warn(req)
+		m.warn(m.logger, req)
 		got := observed.String()
 		if (hint == "") != (observed.Len() == 0) || !strings.Contains(got, hint) || oauthtest.Leaks(got) != nil {
 			t.Errorf("%q: %s", block, got)
@@ -133,14 +135,14 @@ func TestPlacement(t *testing.T) {
 	}
 }
 
-// TestReload: a token outlives the configuration that has fetched it, without storage even, if nothing changed that it was
-// issued for; and the connections of the old one end.
+// TestReload: a token outlives the configuration that has fetched it, without storage even, if
+// nothing changed that it was issued for; and the connections of the old one end.
 func TestReload(t *testing.T) {
 	closed := make(chan struct{}, 10)
 	calls := 0
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		calls++
-		respond(200, `{"access_token":"t","expires_in":3600}`)(w, nil)
+		oauthtest.Respond(200, `{"access_token":"t","expires_in":3600}`)(w, nil)
 	}))
 	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateClosed {
@@ -182,9 +184,6 @@ func TestReload(t *testing.T) {
 	if calls != 2 {
 		t.Errorf("%d token requests after a change of scopes", calls)
 	}
-	// A refusal's back-off ends with the configuration: the new one may have mended it.
-	other.set.shared.conn.retryAt = time.Now().Add(time.Hour)
-	other.set.shared.conn.token.Store(nil)
 	again := load("client_secret three\nscopes a")
 	get(again)
 	for _, m := range []*Method{fresh, other, again} {
@@ -195,15 +194,19 @@ func TestReload(t *testing.T) {
 	if n := len(closed); n > 10 {
 		t.Errorf("%d connections", n)
 	}
-	pools.Range(func(key, _ any) bool {
-		t.Errorf("a state is left: %q", key)
-		return true
-	})
+	last := load("client_secret three\nscopes a")
+	get(last)
+	if calls != 3 {
+		t.Errorf("%d token requests: what was known has outlived its last configuration", calls)
+	}
+	if err := last.Cleanup(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestDialRule: the address that is dialled decides, and the error says which one it was.
 func TestDialRule(t *testing.T) {
-	url := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("a forbidden address was dialled") })
+	url := oauthtest.Serve(t, func(http.ResponseWriter, *http.Request) { t.Error("a forbidden address was dialled") })
 	m, _ := provision(t, "token_url "+url+"\nclient_id i\nclient_secret "+oauthtest.ClientSecret)
 	bind(t, m, new(oauthtest.Memory), seal.NewRing(oauthtest.NewKey(t)), errors.New("it is never dialled"))
 	defer m.Cleanup()
@@ -220,9 +223,10 @@ func TestDialRule(t *testing.T) {
 	}
 }
 
-// TestPrivateCertificate: self_signed_cert is trusted for the token endpoint in the place of the system's roots.
+// TestPrivateCertificate: self_signed_cert is trusted for the token endpoint in the place of the
+// system's roots.
 func TestPrivateCertificate(t *testing.T) {
-	server := httptest.NewTLSServer(respond(200, `{"access_token":"t"}`))
+	server := httptest.NewTLSServer(oauthtest.Respond(200, `{"access_token":"t"}`))
 	defer server.Close()
 	server.Config.ErrorLog = zap.NewStdLog(zap.NewNop())
 	own := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))

@@ -3,155 +3,190 @@
 package oauth
 
 import (
-	"slices"
+	"crypto/tls"
+	"encoding/json"
+	"strings"
+	"time"
 
+	"go.uber.org/zap/zapcore"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2"
 )
 
-// methodOption is one option of auth oauth2.
-type methodOption struct {
-	name string
-	code bool // it belongs to the grant authorization_code
-	many bool // it may be given more than once
+// Options are the options of `auth oauth2`, as a configuration has them. Placeholders are resolved
+// when the configuration loads, and again for each request to the provider.
+type Options struct {
+	// How tokens are obtained: `client_credentials`, or `authorization_code` for accounts that
+	// people connect in a browser.
+	Grant string `json:"grant,omitempty"`
 
-	// text returns the field of an option that takes one text; nil for any other option.
-	text func(*Method) *string
+	// The authorization endpoint, to which people are sent to give their consent; its own query is
+	// kept. https, or http on a loopback address. Placeholders as in `token_url`.
+	// `authorization_code` only, like all options up to `connection`.
+	AuthorizationURL string `json:"authorization_url,omitempty"`
 
-	// oneOf are the texts that are possible; nil stands for any.
-	oneOf []string
+	// Where the provider sends people back to, as it is registered there: the public URL of the
+	// console's route and `/callback`, such as `https://gateway.example.com/connect/callback`.
+	// Placeholders as in `token_url`.
+	RedirectURL string `json:"redirect_url,omitempty"`
 
-	// config returns where the text goes when its placeholders are resolved; nil if it has none.
-	config func(*provider.Config) *string
+	// The provider's issuer identifier. If it is set, the provider must name it when it sends
+	// people back (RFC 9207). Default: it is not checked.
+	Issuer string `json:"issuer,omitempty"`
 
-	// parse reads an option that takes something else than one text.
-	parse func(m *Method, d *caddyfile.Dispenser) error
+	// The revocation endpoint (RFC 7009), which is called when an account is disconnected.
+	// Default: the tokens are only forgotten.
+	RevocationURL string `json:"revocation_url,omitempty"`
 
-	// given reports whether such an option is set. Only the options of authorization_code have it.
-	given func(*Method) bool
+	// How the client authenticates when it refreshes a token, where that differs. Default: as
+	// `client_auth`.
+	RefreshClientAuth string `json:"refresh_client_auth,omitempty"`
+
+	// As `client_auth_options`, for `refresh_client_auth`.
+	RefreshClientAuthOptions *ClientAuthOptions `json:"refresh_client_auth_options,omitempty"`
+
+	// Whether `scope` is sent with refresh requests. Default: `false`.
+	SendScopeOnRefresh bool `json:"send_scope_on_refresh,omitempty"`
+
+	// Further parameters of the authorization request. They override the parameters of this
+	// module. Values may hold global placeholders.
+	AuthorizationParams map[string]string `json:"authorization_param,omitempty"`
+
+	// Proof key for code exchange (RFC 7636): `S256` or `off`. Default: `S256`.
+	PKCE string `json:"pkce,omitempty"`
+
+	// A placeholder of the request, such as `{http.auth.user.id}`: each value of it has a
+	// connection of its own. A request for which it has no value is refused. Default: there is
+	// one connection, which all requests share.
+	Connection string `json:"connection,omitempty"`
+
+	// Allow a `connection` that clients choose themselves: a header field, a query parameter or a
+	// cookie.
+	ConnectionTrusted bool `json:"connection_trusted,omitempty"`
+
+	// The token endpoint: https, or http on a loopback address. Global placeholders such as
+	// `{env.NAME}` are resolved when the configuration loads and again for each token request.
+	TokenURL string `json:"token_url,omitempty"`
+
+	// Allow an http token endpoint that is not on a loopback address. The client's secret and the
+	// tokens are then sent in clear.
+	InsecureHTTP bool `json:"insecure_http,omitempty"`
+
+	// The client's identifier. Placeholders as in `token_url`.
+	ClientID string `json:"client_id,omitempty"`
+
+	// The client's secret. Placeholders as in `token_url`.
+	ClientSecret string `json:"client_secret,omitempty"`
+
+	// How the client authenticates: `client_secret_basic` (RFC 6749 §2.3.1: id and secret are
+	// form-encoded first), `client_secret_basic_raw` (they are not), `client_secret_post`,
+	// `client_secret_jwt` or `private_key_jwt` (RFC 7523 §2.2: a signed assertion),
+	// `tls_client_auth` (RFC 8705), `assertion_file` (an assertion that a platform has made) or
+	// `none`. Default: `client_secret_basic`.
+	ClientAuth string `json:"client_auth,omitempty"`
+
+	// What `client_auth` needs beside the client's identifier and secret.
+	ClientAuthOptions *ClientAuthOptions `json:"client_auth_options,omitempty"`
+
+	// How token requests are encoded: `form` or `json`. Default: `form`.
+	TokenRequest string `json:"token_request,omitempty"`
+
+	// The scopes to ask for. Placeholders as in `token_url`. Default: the provider's.
+	Scopes []string `json:"scopes,omitempty"`
+
+	// The audience to ask for a token for, as Auth0 wants it. Default: none.
+	Audience string `json:"audience,omitempty"`
+
+	// The resources to ask for a token for, RFC 8707. Default: none.
+	Resource []string `json:"resource,omitempty"`
+
+	// Further parameters of token requests. Values may hold global placeholders.
+	TokenParams map[string]string `json:"token_param,omitempty"`
+
+	// How long a token is used, counted from when it came; this overrides what the provider says.
+	// Default: what the provider says, and if it says nothing, until the API refuses the token.
+	ExpiresIn caddy.Duration `json:"expires_in,omitempty"`
+
+	// How long before its end a token is renewed, in the background; 0 renews it when it has
+	// ended, for providers that refuse to renew a valid token. More than half of a token's
+	// lifetime counts as half. Default: a tenth of the lifetime and a minute at least, or a
+	// fifth where it is shorter than ten minutes.
+	RefreshBefore *caddy.Duration `json:"refresh_before,omitempty"`
+
+	// Where the token goes. Default: the header field `Authorization`.
+	AddTokenTo *Place `json:"add_token_to,omitempty"`
+
+	// What stands before the token in a header field, with a blank between them; empty: the token
+	// alone. Default: `Bearer`.
+	HeaderPrefix *string `json:"header_prefix,omitempty"`
+
+	// Which token is sent: `access_token` or `id_token`. Default: `access_token`.
+	TokenField string `json:"token_field,omitempty"`
+
+	// Certificates to trust for the token endpoint, in place of the system's: the path of a PEM
+	// file, or its text. A PEM that also holds a private key is presented as client
+	// certificate too. Default: the system's roots.
+	SelfSignedCert string `json:"self_signed_cert,omitempty"`
+
+	// The forward proxy of token requests, code exchange and revocation: a module of
+	// `caddy.network_proxy`, as in the transport `http` of `reverse_proxy`. `none` for no proxy.
+	// Default: the proxy of the datasource's transport, if that is a transport of this module;
+	// otherwise what the environment says (`HTTPS_PROXY`, `NO_PROXY`).
+	NetworkProxyRaw json.RawMessage `json:"network_proxy,omitempty" caddy:"namespace=caddy.network_proxy inline_key=from"`
+
+	// How long one token request may take. Default: `10s`.
+	Timeout caddy.Duration `json:"timeout,omitempty"`
+
+	// What loading the configuration has made of the options; see provision.
+	texts      provider.Config // the options with their sealed values opened, not resolved yet
+	clientAuth [2]clientAuth   // of ClientAuth and RefreshClientAuth
+	connection *value.Template // of Connection; nil: all requests share a connection
+	redirect   string          // RedirectURL, resolved
+	issuer     string          // Issuer, resolved
+	tls        *tls.Config     // of SelfSignedCert and tls_client_auth
+	proxy      networkProxy
 }
 
-// options are all options, in the order in which errors name them. The parser, the checks and what
-// resolves placeholders are loops over this table.
-var options = []methodOption{
-	{
-		name: "token_url", text: func(m *Method) *string { return &m.TokenURL },
-		config: func(c *provider.Config) *string { return &c.TokenURL },
-	},
-	{
-		name: "authorization_url", code: true, text: func(m *Method) *string { return &m.AuthorizationURL },
-		config: func(c *provider.Config) *string { return &c.AuthorizationURL },
-	},
-	{
-		name: "redirect_url", code: true, text: func(m *Method) *string { return &m.RedirectURL },
-		config: func(c *provider.Config) *string { return &c.RedirectURL },
-	},
-	{
-		name: "issuer", code: true, text: func(m *Method) *string { return &m.Issuer },
-		config: func(c *provider.Config) *string { return &c.Issuer },
-	},
-	{
-		name: "revocation_url", code: true, text: func(m *Method) *string { return &m.RevocationURL },
-		config: func(c *provider.Config) *string { return &c.RevocationURL },
-	},
-	{name: "insecure_http", parse: func(m *Method, d *caddyfile.Dispenser) error {
-		return unmarshalSwitch(d, "insecure_http", &m.InsecureHTTP)
-	}},
-	{
-		name: "client_id", text: func(m *Method) *string { return &m.ClientID },
-		config: func(c *provider.Config) *string { return &c.ClientID },
-	},
-	{
-		name: "client_secret", text: func(m *Method) *string { return &m.ClientSecret },
-		config: func(c *provider.Config) *string { return &c.ClientSecret },
-	},
-	{name: "client_auth", parse: func(m *Method, d *caddyfile.Dispenser) error {
-		return unmarshalClientAuth(d, "client_auth", &m.ClientAuth, &m.ClientAuthOptions)
-	}},
-	{
-		name: "refresh_client_auth", code: true, given: func(m *Method) bool { return m.RefreshClientAuth != "" || m.RefreshClientAuthOptions != nil },
-		parse: func(m *Method, d *caddyfile.Dispenser) error {
-			return unmarshalClientAuth(d, "refresh_client_auth", &m.RefreshClientAuth, &m.RefreshClientAuthOptions)
-		},
-	},
-	{
-		name: "token_request", text: func(m *Method) *string { return &m.TokenRequest },
-		oneOf: []string{"form", tokenRequestJSON},
-	},
-	{name: "scopes", many: true, parse: (*Method).unmarshalScopes},
-	{
-		name: "send_scope_on_refresh", code: true, given: func(m *Method) bool { return m.SendScopeOnRefresh },
-		parse: func(m *Method, d *caddyfile.Dispenser) error {
-			return unmarshalSwitch(d, "send_scope_on_refresh", &m.SendScopeOnRefresh)
-		},
-	},
-	{
-		name: "audience", text: func(m *Method) *string { return &m.Audience },
-		config: func(c *provider.Config) *string { return &c.Audience },
-	},
-	{name: "resource", many: true, parse: (*Method).unmarshalResource},
-	{
-		name: "authorization_param", code: true, many: true,
-		given: func(m *Method) bool { return len(m.AuthorizationParams) > 0 },
-		parse: func(m *Method, d *caddyfile.Dispenser) error {
-			return unmarshalParam(d, "authorization_param", &m.AuthorizationParams)
-		},
-	},
-	{name: "token_param", many: true, parse: func(m *Method, d *caddyfile.Dispenser) error {
-		return unmarshalParam(d, "token_param", &m.TokenParams)
-	}},
-	{name: "expires_in", parse: func(m *Method, d *caddyfile.Dispenser) error {
-		return unmarshalDuration(d, "expires_in", &m.ExpiresIn)
-	}},
-	{name: "refresh_before", parse: (*Method).unmarshalRefreshBefore},
-	{name: "add_token_to", parse: (*Method).unmarshalPlace},
-	{name: "header_prefix", parse: (*Method).unmarshalHeaderPrefix},
-	{
-		name: "token_field", text: func(m *Method) *string { return &m.TokenField },
-		oneOf: []string{fieldAccessToken, fieldIDToken},
-	},
-	{
-		name: "connection", code: true, given: func(m *Method) bool { return m.Connection != "" },
-		parse: (*Method).unmarshalConnection,
-	},
-	{name: "pkce", code: true, text: func(m *Method) *string { return &m.PKCE }, oneOf: []string{"S256", pkceOff}},
-	{name: "self_signed_cert", text: func(m *Method) *string { return &m.SelfSignedCert }},
-	{name: "network_proxy", parse: (*Method).unmarshalProxy},
-	{name: "timeout", parse: func(m *Method, d *caddyfile.Dispenser) error {
-		return unmarshalDuration(d, "timeout", &m.Timeout)
-	}},
+// Place is where a token goes: one of its fields is set.
+type Place struct {
+	// The name of a header field.
+	Header string `json:"header,omitempty"`
+
+	// The name of a query parameter.
+	Query string `json:"query,omitempty"`
 }
 
-// optionNamed returns an option, or nil.
-func optionNamed(name string) *methodOption {
-	i := slices.IndexFunc(options, func(o methodOption) bool { return o.name == name })
-	if i < 0 {
-		return nil
-	}
-	return &options[i]
-}
-
-// isGiven reports whether an option of authorization_code is set.
-func (o *methodOption) isGiven(m *Method) bool {
-	if o.text != nil {
-		return *o.text(m) != ""
-	}
-	return o.given(m)
-}
-
-// ownOptions returns the names of the options that the grant has.
-func (m *Method) ownOptions() []string {
-	var names []string
-	for _, o := range options {
-		if m.Interactive() || !o.code {
-			names = append(names, o.name)
-		}
-	}
-	return names
-}
-
-// The tokens that can be sent: the values of token_field.
 const (
-	fieldAccessToken = "access_token"
-	fieldIDToken     = "id_token"
+	grantClientCredentials = "client_credentials" // a value of the option grant
+	grantAuthorizationCode = "authorization_code" // a value of the option grant
+
+	tokenRequestJSON = "json" // a value of the option token_request
+	pkceOff          = "off"  // a value of the option pkce
+
+	fieldAccessToken = "access_token" // a value of the option token_field
+	fieldIDToken     = "id_token"     // a value of the option token_field
+
+	defaultTimeout = 10 * time.Second
 )
+
+// Interactive reports whether people connect accounts in a browser: the grant authorization_code.
+func (opts *Options) Interactive() bool { return opts.Grant == grantAuthorizationCode }
+
+// Console returns the public address of the console, with a slash at its end: the part of
+// redirect_url before "callback". It is empty unless the method is interactive.
+func (opts *Options) Console() string { return strings.TrimSuffix(opts.redirect, "callback") }
+
+// Redirect returns the redirect URL to register at the provider, resolved.
+func (opts *Options) Redirect() string { return opts.redirect }
+
+// IssuedBy returns the issuer that a callback must name (RFC 9207), or "".
+func (opts *Options) IssuedBy() string { return opts.issuer }
+
+// MarshalLogObject implements zapcore.ObjectMarshaler; it keeps secrets out of logs.
+func (opts *Options) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	enc.AddString("method", "oauth2")
+	enc.AddString("grant", opts.Grant)
+	return nil
+}

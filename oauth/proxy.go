@@ -17,20 +17,20 @@ import (
 // proxyFunc returns the forward proxy of a request, or nil.
 type proxyFunc = func(*http.Request) (*url.URL, error)
 
-// networkProxy is the way out for all that is asked of a provider. It is that of the API's own
-// requests unless an option says otherwise: who cannot reach the API without a proxy cannot reach
-// its provider either.
+// networkProxy is the forward proxy of all requests to a provider. It is the proxy of the API's
+// own requests unless an option says otherwise: a gateway that cannot reach the API without a
+// proxy cannot reach the provider either.
 type networkProxy struct {
-	own bool // the option network_proxy says it
+	own bool // the option network_proxy names the proxy
 	to  atomic.Pointer[proxyFunc]
 }
 
 // loadProxy loads the module of the option network_proxy.
-func (m *Method) loadProxy(ctx caddy.Context) error {
-	if m.NetworkProxyRaw == nil {
+func (opts *Options) loadProxy(ctx caddy.Context) error {
+	if opts.NetworkProxyRaw == nil {
 		return nil
 	}
-	guest, err := ctx.LoadModule(m, "NetworkProxyRaw")
+	guest, err := ctx.LoadModule(opts, "NetworkProxyRaw")
 	if err != nil {
 		return fmt.Errorf("auth oauth2: network_proxy: loading the module: %w", err)
 	}
@@ -39,22 +39,22 @@ func (m *Method) loadProxy(ctx caddy.Context) error {
 		return fmt.Errorf("auth oauth2: network_proxy: %T says no proxy", guest)
 	}
 	proxy := producer.ProxyFunc()
-	m.proxy.own = true
-	m.proxy.to.Store(&proxy)
+	opts.proxy.own = true
+	opts.proxy.to.Store(&proxy)
 	return nil
 }
 
-// UseProxy has token requests go through the proxy of the API's transport, unless the option
-// network_proxy says otherwise. A proxy of nil is none.
-func (m *Method) UseProxy(proxy func(*http.Request) (*url.URL, error)) {
-	if !m.proxy.own {
-		m.proxy.to.Store(&proxy)
+// UseProxy has requests to the provider go through the proxy of the API's transport, unless the
+// option network_proxy says otherwise. nil stands for no proxy.
+func (opts *Options) UseProxy(proxy func(*http.Request) (*url.URL, error)) {
+	if !opts.proxy.own {
+		opts.proxy.to.Store(&proxy)
 	}
 }
 
-// of is the Proxy of an http.Transport. A token request belongs to no request of a caller, so
-// placeholders of the proxy's URL are global ones, and nothing is left with the request that the
-// token request was made for.
+// of is the Proxy of an http.Transport. A token request belongs to no request of a caller, so only
+// global placeholders are resolved in the proxy's URL, and nothing of the token request remains in
+// the context of the request that has caused it.
 func (p *networkProxy) of(req *http.Request) (*url.URL, error) {
 	proxy := p.to.Load()
 	switch {
@@ -66,8 +66,8 @@ func (p *networkProxy) of(req *http.Request) (*url.URL, error) {
 	return (*proxy)(req.WithContext(context.WithValue(context.Background(), caddy.ReplacerCtxKey, caddy.NewReplacer()))) //nolint:contextcheck // on purpose
 }
 
-// unmarshalProxy reads the option network_proxy, as the transport http has it.
-func (m *Method) unmarshalProxy(d *caddyfile.Dispenser) error {
+// unmarshalProxy reads the option network_proxy, in the syntax of the transport http.
+func (opts *Options) unmarshalProxy(d *caddyfile.Dispenser) error {
 	if !d.NextArg() {
 		return d.Errf("auth oauth2: network_proxy: takes none, or url <url>")
 	}
@@ -77,13 +77,13 @@ func (m *Method) unmarshalProxy(d *caddyfile.Dispenser) error {
 	}
 	id := "caddy.network_proxy." + from
 	if _, err := caddy.GetModule(id); err != nil {
-		// What stands there is not shown: it may be a URL with a password.
+		// The argument is not shown: it may be a URL with a password.
 		return d.Errf("auth oauth2: network_proxy: takes none, or url <url>; a URL stands behind the word url")
 	}
 	guest, err := caddyfile.UnmarshalModule(d, id)
 	if err != nil {
 		return err
 	}
-	m.NetworkProxyRaw = caddyconfig.JSONModuleObject(guest, "from", from, nil)
+	opts.NetworkProxyRaw = caddyconfig.JSONModuleObject(guest, "from", from, nil)
 	return nil
 }

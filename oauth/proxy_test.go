@@ -24,7 +24,7 @@ import (
 var senders = map[string]func(ctx context.Context, m *Method) error{
 	"fetch":    func(ctx context.Context, m *Method) error { _, err := m.fetch(ctx, nil, nil); return err },
 	"redeem":   func(ctx context.Context, m *Method) error { _, err := m.redeem(ctx, nil, "r"); return err },
-	"exchange": func(ctx context.Context, m *Method) error { _, err := m.exchange(ctx, "code", "verifier"); return err },
+	"exchange": func(ctx context.Context, m *Method) error { _, err := exchange(ctx, m, "code", "verifier"); return err },
 	"revoke":   func(ctx context.Context, m *Method) error { return m.revoke(ctx, &record.Token{Access: "a"}) },
 }
 
@@ -71,10 +71,10 @@ func TestSendersProxy(t *testing.T) {
 // newSender returns a method whose endpoints are all at one URL.
 func newSender(t *testing.T, url string) *Method {
 	t.Helper()
-	m := &Method{
+	m := &Method{Options: Options{
 		Grant: grantAuthorizationCode, AuthorizationURL: url, TokenURL: url, RevocationURL: url, RedirectURL: "https://g.example/connect/callback",
 		ClientID: "i", ClientSecret: oauthtest.ClientSecret, Timeout: caddy.Duration(defaultTimeout),
-	}
+	}}
 	m.texts = provider.Config{
 		TokenURL: url, AuthorizationURL: url, RevocationURL: url, RedirectURL: m.RedirectURL, ClientID: "i", ClientSecret: oauthtest.ClientSecret,
 	}

@@ -18,14 +18,14 @@ import (
 )
 
 // unseal opens the sealed values of the options.
-func (m *Method) unseal(ctx caddy.Context) error {
-	c := &m.texts
-	c.Scopes, c.Resource = slices.Clone(m.Scopes), slices.Clone(m.Resource)
-	c.TokenParams, c.AuthorizationParams = maps.Clone(m.TokenParams), maps.Clone(m.AuthorizationParams)
+func (opts *Options) unseal(ctx caddy.Context) error {
+	c := &opts.texts
+	c.Scopes, c.Resource = slices.Clone(opts.Scopes), slices.Clone(opts.Resource)
+	c.TokenParams, c.AuthorizationParams = maps.Clone(opts.TokenParams), maps.Clone(opts.AuthorizationParams)
 	var texts []*string
 	for _, o := range options {
 		if o.config != nil {
-			*o.config(c) = *o.text(m)
+			*o.config(c) = *o.text(opts)
 			texts = append(texts, o.config(c))
 		}
 	}
@@ -38,7 +38,7 @@ func (m *Method) unseal(ctx caddy.Context) error {
 	if err := value.UnsealAll(ctx, "auth oauth2", texts...); err != nil {
 		return err
 	}
-	if err := m.unsealClientAuth(ctx); err != nil {
+	if err := opts.unsealClientAuth(ctx); err != nil {
 		return err
 	}
 	if err := unsealParams(ctx, "token_param", c.TokenParams); err != nil {
@@ -58,11 +58,12 @@ func unsealParams(ctx caddy.Context, option string, params map[string]string) er
 	return nil
 }
 
-// resolve resolves the placeholders as of now: a secret in a file may have been rotated.
-func (m *Method) resolve() (*provider.Config, error) {
+// resolve resolves the placeholders. It is called for each request to the provider, since a
+// secret in a file may have been rotated.
+func (opts *Options) resolve() (*provider.Config, error) {
 	c := &provider.Config{
-		ClientAuth: m.ClientAuth, RefreshClientAuth: m.RefreshClientAuth, ScopeOnRefresh: m.SendScopeOnRefresh,
-		JSON: m.TokenRequest == tokenRequestJSON, IDToken: m.TokenField == fieldIDToken, Timeout: time.Duration(m.Timeout),
+		ClientAuth: opts.ClientAuth, RefreshClientAuth: opts.RefreshClientAuth, ScopeOnRefresh: opts.SendScopeOnRefresh,
+		JSON: opts.TokenRequest == tokenRequestJSON, IDToken: opts.TokenField == fieldIDToken, Timeout: time.Duration(opts.Timeout),
 	}
 	var err error
 	line := func(option, text string) string {
@@ -82,19 +83,20 @@ func (m *Method) resolve() (*provider.Config, error) {
 	}
 	for _, o := range options {
 		if o.config != nil {
-			*o.config(c) = line(o.name, *o.config(&m.texts))
+			*o.config(c) = line(o.name, *o.config(&opts.texts))
 		}
 	}
-	for _, text := range m.texts.Scopes {
+	for _, text := range opts.texts.Scopes {
 		c.Scopes = append(c.Scopes, strings.FieldsFunc(line("scopes", text), betweenScopes)...)
 	}
-	for _, text := range m.texts.Resource {
+	for _, text := range opts.texts.Resource {
 		c.Resource = append(c.Resource, line("resource", text))
 	}
-	c.TokenParams = lines("token_param", m.texts.TokenParams)
-	c.AuthorizationParams = lines("authorization_param", m.texts.AuthorizationParams)
+	c.TokenParams = lines("token_param", opts.texts.TokenParams)
+	c.AuthorizationParams = lines("authorization_param", opts.texts.AuthorizationParams)
 	for name, val := range c.TokenParams {
-		if val != m.TokenParams[name] { // else it stands in the configuration as it is sent
+		// Otherwise the value stands in the configuration in plain text.
+		if val != opts.TokenParams[name] {
 			c.Secrets = append(c.Secrets, val)
 		}
 	}
@@ -102,27 +104,27 @@ func (m *Method) resolve() (*provider.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := m.resolveClientAuth(c); err != nil {
+	if err := opts.resolveClientAuth(c); err != nil {
 		return nil, err
 	}
-	return c, m.checkURLs(c)
+	return c, checkURLs(opts, c)
 }
 
 func betweenScopes(r rune) bool { return r == ',' || r == ' ' }
 
-// checkURLs reports what is wrong with the resolved URLs.
-func (m *Method) checkURLs(c *provider.Config) error {
-	if err := m.checkEndpoint("token_url", c.TokenURL); err != nil {
+// checkURLs checks the resolved URLs.
+func checkURLs(opts *Options, c *provider.Config) error {
+	if err := checkEndpoint(opts, "token_url", c.TokenURL); err != nil {
 		return err
 	}
-	if !m.Interactive() {
+	if !opts.Interactive() {
 		return nil
 	}
-	if err := m.checkEndpoint("authorization_url", c.AuthorizationURL); err != nil {
+	if err := checkEndpoint(opts, "authorization_url", c.AuthorizationURL); err != nil {
 		return err
 	}
 	if c.RevocationURL != "" {
-		if err := m.checkEndpoint("revocation_url", c.RevocationURL); err != nil {
+		if err := checkEndpoint(opts, "revocation_url", c.RevocationURL); err != nil {
 			return err
 		}
 	}
@@ -132,7 +134,8 @@ func (m *Method) checkURLs(c *provider.Config) error {
 	return checkRedirect(c.RedirectURL)
 }
 
-func (m *Method) checkEndpoint(option, text string) error {
+// checkEndpoint checks the resolved URL of an endpoint of the provider.
+func checkEndpoint(opts *Options, option, text string) error {
 	option = "auth oauth2: " + option
 	u, err := url.Parse(text)
 	switch {
@@ -142,16 +145,16 @@ func (m *Method) checkEndpoint(option, text string) error {
 		return errors.New(option + ": a user name or password cannot stand in it; see client_id and client_secret")
 	case u.Fragment != "":
 		return errors.New(option + ": a fragment (#…) is never sent to a server; remove it")
-	case u.Scheme == "http" && m.presentsCertificate():
+	case u.Scheme == "http" && option != "auth oauth2: authorization_url" && presentsCertificate(opts):
 		return errors.New(option + ": client_auth tls_client_auth needs https; only TLS presents the client certificate")
-	case u.Scheme == "http" && !isLoopback(u.Hostname()) && !m.InsecureHTTP:
+	case u.Scheme == "http" && !isLoopback(u.Hostname()) && !opts.InsecureHTTP:
 		return errors.New(option + ": http sends secrets in clear; write https, or insecure_http if you must")
 	}
 	return nil
 }
 
-// checkOwnQuery refuses parameters in authorization_url that this module sends too: a provider may
-// take the one or the other.
+// checkOwnQuery refuses parameters in the query of authorization_url that this module sends too: a
+// provider might take either of the two values.
 func checkOwnQuery(c *provider.Config) error {
 	u, err := url.Parse(c.AuthorizationURL)
 	if err != nil {
@@ -187,6 +190,7 @@ func checkOwnQuery(c *provider.Config) error {
 // callbackPath is the end of every redirect URL.
 const callbackPath = "/callback"
 
+// checkRedirect checks the resolved redirect URL.
 func checkRedirect(text string) error {
 	const option = "auth oauth2: redirect_url"
 	u, err := url.Parse(text)

@@ -18,71 +18,69 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
-// reservedParams are parameters of token requests that have an option of their own, or are the
-// protocol's.
+// reservedParams are parameters of token requests that have an option of their own, or belong to
+// the protocol.
 var reservedParams = []string{
 	"grant_type", "client_id", "client_secret", "scope", "audience", "resource", "refresh_token", "code", "redirect_uri", "code_verifier",
 }
 
-// Validate implements caddy.Validator: it checks what can be checked without resolving
+// Validate implements caddy.Validator. It checks what can be checked without resolving
 // placeholders.
-func (m *Method) Validate() error {
+func (opts *Options) Validate() error {
 	errs := []error{
-		checkOneOf("grant", m.Grant, grantClientCredentials, grantAuthorizationCode),
-		checkOneOf("client_auth", m.ClientAuth, provider.ClientAuths()...),
-		checkOneOf("refresh_client_auth", m.RefreshClientAuth, provider.ClientAuths()...),
+		checkOneOf("grant", opts.Grant, grantClientCredentials, grantAuthorizationCode),
+		checkOneOf("client_auth", opts.ClientAuth, provider.ClientAuths()...),
+		checkOneOf("refresh_client_auth", opts.RefreshClientAuth, provider.ClientAuths()...),
 	}
 	for _, o := range options {
 		if o.oneOf != nil {
-			errs = append(errs, checkOneOf(o.name, *o.text(m), o.oneOf...))
+			errs = append(errs, checkOneOf(o.name, *o.text(opts), o.oneOf...))
 		}
 	}
 	err := errors.Join(errs...)
 	switch {
 	case err != nil:
 		return err
-	case m.Grant == "":
+	case opts.Grant == "":
 		return errors.New("auth oauth2: the grant is missing; write auth oauth2 client_credentials { … } or auth oauth2 authorization_code { … }")
-	case m.TokenURL == "":
+	case opts.TokenURL == "":
 		return errors.New("auth oauth2: token_url is missing; it is the URL of the provider's token endpoint")
-	case m.ClientID == "":
+	case opts.ClientID == "":
 		return errors.New("auth oauth2: client_id is missing")
-	case m.ClientSecret == "" && needsSecret(m.ClientAuth):
-		return errors.New("auth oauth2: client_secret is missing; best write {env.NAME} (or client_auth none, for a client without a secret)")
-	case m.ClientSecret != "" && !needsSecret(m.ClientAuth) && (m.RefreshClientAuth == "" || !needsSecret(m.RefreshClientAuth)):
-		return fmt.Errorf("auth oauth2: client_secret is of no use with client_auth %s; remove one", m.ClientAuth)
-	case m.ExpiresIn < 0 || time.Duration(m.ExpiresIn) > provider.MaxLifetime:
+	case checkClientSecret(opts) != nil:
+		return checkClientSecret(opts)
+	case opts.ExpiresIn < 0 || time.Duration(opts.ExpiresIn) > provider.MaxLifetime:
 		return errors.New("auth oauth2: expires_in: it is not between 0 and ten years")
-	case m.RefreshBefore != nil && *m.RefreshBefore < 0:
+	case opts.RefreshBefore != nil && *opts.RefreshBefore < 0:
 		return errors.New("auth oauth2: refresh_before: it is below zero; never renews a token when it has ended")
-	case m.Timeout < 0:
+	case opts.Timeout < 0:
 		return errors.New("auth oauth2: timeout: it is below zero")
-	case slices.Contains(m.Resource, ""):
+	case slices.Contains(opts.Resource, ""):
 		return errors.New("auth oauth2: resource: a URI is empty")
 	}
-	for _, name := range slices.Sorted(maps.Keys(m.TokenParams)) {
+	for _, name := range slices.Sorted(maps.Keys(opts.TokenParams)) {
 		if slices.Contains(reservedParams, name) || name == "" {
 			return fmt.Errorf("auth oauth2: token_param: %q has an option of its own, or belongs to the protocol", name)
 		}
 	}
-	for _, scope := range m.Scopes {
+	for _, scope := range opts.Scopes {
 		if strings.ContainsAny(scope, " ,\"\\") || scope == "" {
 			return fmt.Errorf("auth oauth2: scopes: %s is no scope (RFC 6749 §3.3)", value.Shape(scope))
 		}
 	}
-	if err := m.checkClientAuth(); err != nil {
+	if err := checkClientAuth(opts); err != nil {
 		return err
 	}
-	if err := m.checkStandIns(); err != nil {
+	if err := checkWritten(opts); err != nil {
 		return err
 	}
-	if err := m.checkAuthorization(); err != nil {
+	if err := checkAuthorization(opts); err != nil {
 		return err
 	}
-	return m.checkPlace()
+	return checkPlace(opts)
 }
 
-// checkOneOf reports a value that is not possible. "" stands for the default.
+// checkOneOf reports a value that is not possible. The empty value stands for the default.
 func checkOneOf(option, val string, possible ...string) error {
 	if val != "" && !slices.Contains(possible, val) {
 		return fmt.Errorf("auth oauth2: %s: %s is not one of %s", option, value.Quote(val, possible...), strings.Join(possible, ", "))
@@ -90,49 +88,43 @@ func checkOneOf(option, val string, possible ...string) error {
 	return nil
 }
 
-// protocolParams are parameters of authorization requests that belong to the flow. Whoever could
-// change one would break it, or its protection.
+// protocolParams are parameters of authorization requests that belong to the flow. An operator who
+// changed one would break the flow, or its protection.
 var protocolParams = []string{
 	"state", "redirect_uri", "response_type", "client_id", "code_challenge", "code_challenge_method",
 }
 
-// checkAuthorization checks what belongs to the grant authorization_code.
-func (m *Method) checkAuthorization() error {
-	if !m.Interactive() {
+// checkAuthorization checks the options of the grant authorization_code.
+func checkAuthorization(opts *Options) error {
+	if !opts.Interactive() {
 		for _, o := range options {
-			if o.code && o.isGiven(m) {
+			if o.code && o.isGiven(opts) {
 				return fmt.Errorf("auth oauth2: %s: it belongs to the grant authorization_code; remove it, or change the grant", o.name)
 			}
 		}
 		return nil
 	}
 	switch {
-	case m.AuthorizationURL == "":
+	case opts.AuthorizationURL == "":
 		return errors.New("auth oauth2: authorization_url is missing; it is the URL of the provider's page where people give their consent")
-	case m.RedirectURL == "":
+	case opts.RedirectURL == "":
 		return errors.New("auth oauth2: redirect_url is missing; it is the public URL of authenticated_api_console's route and /callback, " +
 			"such as https://gateway.example.com/connect/callback")
-	case m.ClientSecret == "" && m.RefreshClientAuth != "" && needsSecret(m.RefreshClientAuth):
-		return fmt.Errorf("auth oauth2: refresh_client_auth: %s needs a client_secret", m.RefreshClientAuth)
+	case opts.ClientSecret == "" && opts.RefreshClientAuth != "" && needsSecret(opts.RefreshClientAuth):
+		return fmt.Errorf("auth oauth2: refresh_client_auth: %s needs a client_secret", opts.RefreshClientAuth)
 	}
-	for _, name := range slices.Sorted(maps.Keys(m.AuthorizationParams)) {
+	for _, name := range slices.Sorted(maps.Keys(opts.AuthorizationParams)) {
 		if slices.Contains(protocolParams, name) || name == "" {
 			return fmt.Errorf("auth oauth2: authorization_param: %q belongs to the protocol, and is made for each flow", name)
 		}
-		if name == "response_mode" && m.AuthorizationParams[name] != "query" {
+		if name == "response_mode" && opts.AuthorizationParams[name] != "query" {
 			return errors.New("auth oauth2: authorization_param: response_mode: the callback takes what stands in the query only; remove it")
 		}
 	}
-	return checkConnection(m.Connection, m.ConnectionTrusted)
+	return checkConnection(opts.Connection, opts.ConnectionTrusted)
 }
 
-// clientChosen matches placeholders whose value a client chooses: header fields, query parameters,
-// cookies, and whatever else a request says of itself.
-var clientChosen = regexp.MustCompile(`\{http\.(request\.|regexp\.)`)
-
-// authenticated matches those among them that a client does not choose.
-var authenticated = regexp.MustCompile(`\{http\.request\.(tls\.client|remote)[.}]`)
-
+// checkConnection checks the option connection.
 func checkConnection(text string, trusted bool) error {
 	const option = "auth oauth2: connection"
 	if text == "" {
@@ -155,7 +147,7 @@ func checkConnection(text string, trusted bool) error {
 			"and \"1\"); use one placeholder, or write the word trusted behind it if that cannot be", option, strings.Join(shown, " and "))
 	}
 	for i, found := range found {
-		if clientChosen.MatchString(found) && !authenticated.MatchString(found) && !trusted {
+		if value.ClientChosen(found[1:len(found)-1]) && !trusted {
 			return fmt.Errorf("%s: clients choose %s themselves, so one could take another's connection; use {http.auth.user.id}, or "+
 				"write the word trusted behind it if a proxy in front sets it and clients cannot", option, shown[i])
 		}
@@ -166,8 +158,9 @@ func checkConnection(text string, trusted bool) error {
 // placeholder matches placeholders of requests.
 var placeholder = regexp.MustCompile(`\{[^{}$]*\.[^{}]*\}`)
 
-func (m *Method) checkPlace() error {
-	p := m.AddTokenTo
+// checkPlace checks where the token goes.
+func checkPlace(opts *Options) error {
+	p := opts.AddTokenTo
 	switch {
 	case p == nil:
 	case (p.Header == "") == (p.Query == ""):
@@ -177,15 +170,15 @@ func (m *Method) checkPlace() error {
 			return err
 		}
 	default:
-		if m.HeaderPrefix != nil {
+		if opts.HeaderPrefix != nil {
 			return errors.New("auth oauth2: header_prefix: a prefix is possible in a header only; remove it")
 		}
 		return auth.CheckQueryKey("auth oauth2: add_token_to", p.Query)
 	}
-	if m.HeaderPrefix != nil && strings.Contains(*m.HeaderPrefix, "{") {
+	if opts.HeaderPrefix != nil && strings.Contains(*opts.HeaderPrefix, "{") {
 		return errors.New("auth oauth2: header_prefix: no placeholder is possible here; write it out")
 	}
-	if m.HeaderPrefix != nil && (!httpguts.ValidHeaderFieldValue(*m.HeaderPrefix) || strings.TrimSpace(*m.HeaderPrefix) != *m.HeaderPrefix) {
+	if opts.HeaderPrefix != nil && (!httpguts.ValidHeaderFieldValue(*opts.HeaderPrefix) || strings.TrimSpace(*opts.HeaderPrefix) != *opts.HeaderPrefix) {
 		return errors.New("auth oauth2: header_prefix: it has a blank at an end, or a control character")
 	}
 	return nil

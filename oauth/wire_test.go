@@ -13,9 +13,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 )
 
-// wire is a token endpoint that keeps the raw bytes of each request. It speaks one request a connection.
+// wire is a token endpoint that keeps the raw bytes of each request. It speaks one request a
+// connection.
 type wire struct {
 	addr     string
 	requests chan string
@@ -81,7 +84,8 @@ func TestTokenRequest(t *testing.T) {
 		"default": {
 			"client_id i\nclient_secret s", "Basic aTpz", form, "grant_type=client_credentials",
 		},
-		// RFC 6749 §2.3.1: id and secret are form-encoded, then joined. The base64 is of "my+id%3A%2F%C3%A9:p%25+w%2B%3A%26%3D%22".
+		// RFC 6749 §2.3.1: id and secret are form-encoded, then joined. The base64 is of
+		// "my+id%3A%2F%C3%A9:p%25+w%2B%3A%26%3D%22".
 		"basic": {
 			"client_id \"my id:/é\"\nclient_secret `p% w+:&=\"`\nclient_auth client_secret_basic",
 			"Basic bXkraWQlM0ElMkYlQzMlQTk6cCUyNSt3JTJCJTNBJTI2JTNEJTIy", form, "grant_type=client_credentials",
@@ -163,7 +167,8 @@ func TestTokenURLQuery(t *testing.T) {
 	}
 }
 
-// TestRotatedSecret: what placeholders stand for is read at each token call, since files and their secrets are rotated.
+// TestRotatedSecret: what placeholders stand for is read at each token call, since files and their
+// secrets are rotated.
 func TestRotatedSecret(t *testing.T) {
 	w := newWire(t)
 	file := filepath.Join(t.TempDir(), "secret")
@@ -195,7 +200,8 @@ func TestRotatedSecret(t *testing.T) {
 	}
 }
 
-// TestTokenField: an id_token that was asked for and is not there is an error, never an empty credential.
+// TestTokenField: an id_token that was asked for and is not there is an error, never an empty
+// credential.
 func TestTokenField(t *testing.T) {
 	for _, tt := range []struct{ field, body, want string }{
 		{"access_token", `{"access_token":"a","id_token":"i"}`, "a"},
@@ -204,7 +210,7 @@ func TestTokenField(t *testing.T) {
 		{"id_token", `{"access_token":"a","id_token":""}`, ""},
 		{"id_token", `{"access_token":"a","id_token":"i\r\n"}`, ""},
 	} {
-		m, _ := provision(t, "token_url "+serve(t, respond(200, tt.body))+"\nclient_id i\nclient_secret s\ntoken_field "+tt.field)
+		m, _ := provision(t, "token_url "+oauthtest.Serve(t, oauthtest.Respond(200, tt.body))+"\nclient_id i\nclient_secret s\ntoken_field "+tt.field)
 		token, err := m.fetch(t.Context(), nil, nil)
 		switch {
 		case tt.want == "" && (err == nil || !strings.Contains(err.Error(), "id_token")):

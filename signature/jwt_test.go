@@ -3,14 +3,14 @@
 package signature_test
 
 import (
-	"encoding/base64"
-	"encoding/json"
-	"errors"
-	"fmt"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
 	"maps"
+	"os"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,35 +22,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// parts returns the header and the payload of a token as they are written.
-func parts(t *testing.T, token string) (header, payload string) {
-	t.Helper()
-	split := strings.Split(token, ".")
-	if len(split) != 3 {
-		t.Fatalf("%q has %d parts", token, len(split))
-	}
-	var texts [2]string
-	for i := range texts {
-		text, err := base64.RawURLEncoding.DecodeString(split[i])
-		if err != nil {
-			t.Fatal(err)
-		}
-		texts[i] = string(text)
-	}
-	return texts[0], texts[1]
-}
-
-func claims(t *testing.T, token string) map[string]any {
-	t.Helper()
-	_, payload := parts(t, token)
-	var claims map[string]any
-	if err := json.Unmarshal([]byte(payload), &claims); err != nil {
-		t.Fatalf("%s: %v", payload, err)
-	}
-	return claims
-}
-
-// What Appsmith sends, to the byte but for the order of claims: no "typ", times in whole seconds.
+// TestDefault compares the default token with what Appsmith sends, byte by byte except for the
+// order of claims: no "typ", times in whole seconds.
 func TestDefault(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // the clock stands at 2000-01-01 00:00:00 UTC
 		time.Sleep(999 * time.Millisecond)
@@ -97,91 +70,6 @@ func TestOptions(t *testing.T) {
 	})
 }
 
-func TestClaims(t *testing.T) {
-	t.Setenv("SIGNATURE_ENV", "{http.auth.user.id}")
-	j := provision(t, &signature.JWT{Secret: secret32, Claims: map[string]string{
-		"sub": "{http.auth.user.id}", "name": "{http.first} {http.last}", "raw": "{env.SIGNATURE_ENV}", "gone": "{http.unknown}",
-	}})
-	for _, tt := range []struct {
-		user, first string
-		want        map[string]any
-	}{
-		{"ann", "Ann", map[string]any{"sub": "ann", "name": "Ann ", "raw": "{http.auth.user.id}"}},
-		{`"},"admin":"yes`, "\x00\u2028", map[string]any{"sub": `"},"admin":"yes`, "name": "\x00\u2028 ", "raw": "{http.auth.user.id}"}},
-		// What fills a placeholder is not expanded.
-		{"{env.SIGNATURE_ENV}", "", map[string]any{"sub": "{env.SIGNATURE_ENV}", "name": " ", "raw": "{http.auth.user.id}"}},
-		// An empty claim would say that there is a user of that name.
-		{"", "", map[string]any{"name": " ", "raw": "{http.auth.user.id}"}},
-		{"\ufffd", "gr\u00fc\u00dfe", map[string]any{"sub": "\ufffd", "name": "gr\u00fc\u00dfe ", "raw": "{http.auth.user.id}"}},
-	} {
-		repl := caddy.NewReplacer()
-		repl.Set("http.auth.user.id", tt.user)
-		repl.Set("http.first", tt.first)
-		token := sign(t, j, repl)
-		verify(t, token, "HS256", []byte(secret32))
-		got := claims(t, token)
-		delete(got, "iss")
-		delete(got, "iat")
-		delete(got, "exp")
-		if !maps.Equal(got, tt.want) {
-			t.Errorf("%q: claims %v, want %v", tt.user, got, tt.want)
-		}
-	}
-}
-
-// Two users whose names are not UTF-8 are never one: encoding/json would give both the same sub.
-func TestClaimsNotUTF8(t *testing.T) {
-	j := provision(t, &signature.JWT{Secret: secret32, Claims: map[string]string{"sub": "{http.auth.user.id}", "name": "Mr {http.last}"}})
-	for _, names := range [][2]string{
-		{"\xff", ""},
-		{"\xfe", ""},
-		{"ann\xe9", ""},
-		{"\xc0\x80", ""},
-		{"\xed\xa0\x80", ""},
-		{"\xf4\x90\x80\x80", ""},
-		{"\xe2\x82", ""},
-		{"ann", "\xff"},
-		{"ann", "M\xfcller"},
-		{"\ufffd", "\x80"},
-	} {
-		repl := caddy.NewReplacer()
-		repl.Set("http.auth.user.id", names[0])
-		repl.Set("http.last", names[1])
-		values, err := j.Sign(repl)
-		if !errors.Is(err, signature.ErrNotUTF8) || values != nil {
-			t.Errorf("%q: %q, %v", names, values, err)
-		}
-	}
-}
-
-// Signatures with per-request claims are never those of another request.
-func TestClaimsConcurrently(t *testing.T) {
-	j := provision(t, &signature.JWT{Secret: secret32, Claims: map[string]string{"sub": "{http.auth.user.id}", "aud": "fixed"}})
-	fixed := provision(t, &signature.JWT{Secret: secret32})
-	var wg sync.WaitGroup
-	for i := range 32 {
-		wg.Go(func() {
-			user := fmt.Sprint("user-", i)
-			repl := caddy.NewReplacer()
-			repl.Set("http.auth.user.id", user)
-			for range 20 {
-				values, err := j.Sign(repl)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				if got := claims(t, values[0]); got["sub"] != user || got["aud"] != "fixed" {
-					t.Errorf("%s got the claims %v", user, got)
-				}
-				if _, err := fixed.Sign(repl); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-}
-
 func TestReuse(t *testing.T) {
 	for _, lifetime := range []time.Duration{10 * time.Minute, time.Hour, 10 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
@@ -207,7 +95,7 @@ func TestReuse(t *testing.T) {
 			}
 		})
 	}
-	// With claims of the request each has its own time.
+	// With claims of the request, each token has its own time.
 	synctest.Test(t, func(t *testing.T) {
 		j := provision(t, &signature.JWT{Secret: secret32, Claims: map[string]string{"sub": "{http.auth.user.id}"}})
 		repl := caddy.NewReplacer()
@@ -224,80 +112,6 @@ func TestReuseAllocations(t *testing.T) {
 	repl := caddy.NewReplacer()
 	if n := testing.AllocsPerRun(100, func() { j.Sign(repl) }); n != 0 {
 		t.Errorf("%v allocations", n)
-	}
-}
-
-func TestErrors(t *testing.T) {
-	const shown = "s3cr3t" // in all secrets here, and in no error
-	secret := shown + secret32
-	t.Setenv("SIGNATURE_KEY", secret)
-	t.Setenv("SIGNATURE_EMPTY", "")
-	t.Setenv("SIGNATURE_LF", shown+"\n"+shown)
-	t.Setenv("SIGNATURE_LATIN1", "M\xfcller")
-	for _, tt := range []struct {
-		name string
-		jwt  *signature.JWT
-		hint string
-	}{
-		{"nothing", &signature.JWT{}, "a secret is missing"},
-		{"algorithm only", &signature.JWT{Algorithm: "RS256"}, "a secret is missing"},
-		{"both", &signature.JWT{Secret: secret, KeyFile: "/key.pem"}, "remove one"},
-		{"unknown algorithm", &signature.JWT{Secret: secret, Algorithm: "none"}, "HS256, HS384, HS512, RS256, PS256, ES256, EdDSA"},
-		{"lower case", &signature.JWT{Secret: secret, Algorithm: "hs256"}, "is not one of"},
-		{"ES384", &signature.JWT{KeyFile: "/key.pem", Algorithm: "ES384"}, "is not one of"},
-		{"HMAC with a key", &signature.JWT{KeyFile: "/key.pem", Algorithm: "HS512"}, "takes a secret"},
-		{"RSA with a secret", &signature.JWT{Secret: secret, Algorithm: "RS256"}, "takes a key_file"},
-		{"short", &signature.JWT{Secret: shown}, "needs 32"},
-		{"unset", &signature.JWT{Secret: "{env.SIGNATURE_UNSET}"}, "{env.SIGNATURE_UNSET}"},
-		{"empty", &signature.JWT{Secret: secret + "{env.SIGNATURE_EMPTY}"}, "{env.SIGNATURE_EMPTY}"},
-		{"request", &signature.JWT{Secret: secret + "{http.request.uri}"}, "belongs to a request"},
-		{"moustache", &signature.JWT{Secret: "{{" + secret + "}}"}, "one brace"},
-		{"header", &signature.JWT{Secret: secret, HeaderName: "X Sig"}, "no valid name"},
-		{"Host", &signature.JWT{Secret: secret, HeaderName: "host"}, "belongs to the connection"},
-		{"TE", &signature.JWT{Secret: secret, HeaderName: "TE"}, "belongs to the connection"},
-		{"Transfer-Encoding", &signature.JWT{Secret: secret, HeaderName: "transfer-encoding"}, "belongs to the connection"},
-		{"lifetime", &signature.JWT{Secret: secret, Lifetime: caddy.Duration(time.Second - 1)}, "lifetime"},
-		{"negative lifetime", &signature.JWT{Secret: secret, Lifetime: -1}, "lifetime"},
-		{"key_id", &signature.JWT{Secret: secret, KeyID: "{env.SIGNATURE_EMPTY}"}, "signature: key_id: "},
-		{"issuer", &signature.JWT{Secret: secret, Issuer: "{http.auth.user.id}"}, "signature: issuer: "},
-		{"issuer LF", &signature.JWT{Secret: secret, Issuer: "{env.SIGNATURE_LF}"}, "control character"},
-		{"audience", &signature.JWT{Secret: secret, Audience: "{env.SIGNATURE_UNSET}"}, "signature: audience: "},
-		{"claim without a name", &signature.JWT{Secret: secret, Claims: map[string]string{"": "x"}}, "empty"},
-		{"claim iss", &signature.JWT{Secret: secret, Claims: map[string]string{"iss": "x"}}, "iss"},
-		{"claim iat", &signature.JWT{Secret: secret, Claims: map[string]string{"iat": "x"}}, "iat"},
-		{"claim exp", &signature.JWT{Secret: secret, Claims: map[string]string{"exp": "x"}}, "exp"},
-		{"claim aud twice", &signature.JWT{Secret: secret, Audience: "a", Claims: map[string]string{"aud": "x"}}, "audience"},
-		{"claim with a placeholder in its name", &signature.JWT{Secret: secret, Claims: map[string]string{"{http.x}": "x"}}, "no placeholder"},
-		{"claim unset", &signature.JWT{Secret: secret, Claims: map[string]string{"a": "{env.SIGNATURE_UNSET}"}}, "signature: claim a: "},
-		{"claim in Latin-1", &signature.JWT{Secret: secret, Claims: map[string]string{"a": "{env.SIGNATURE_LATIN1}"}}, "claim a: the value is not UTF-8"},
-		{"claim's name in Latin-1", &signature.JWT{Secret: secret, Claims: map[string]string{"\xfc": "a"}}, "is not UTF-8"},
-		{"issuer in Latin-1", &signature.JWT{Secret: secret, Issuer: "{env.SIGNATURE_LATIN1}"}, "claim iss: the value is not UTF-8"},
-		{"audience in Latin-1", &signature.JWT{Secret: secret, Audience: "{env.SIGNATURE_LATIN1}"}, "claim aud: the value is not UTF-8"},
-		{"key_id in Latin-1", &signature.JWT{Secret: secret, KeyID: "{env.SIGNATURE_LATIN1}"}, "key_id: the value is not UTF-8"},
-		{"claim moustache", &signature.JWT{Secret: secret, Claims: map[string]string{"a": shown + "{{x}}"}}, "one brace"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			err := tt.jwt.Provision(caddy.Context{})
-			switch {
-			case err == nil:
-				t.Error("no error")
-			case !strings.HasPrefix(err.Error(), "signature: ") || !strings.Contains(err.Error(), tt.hint):
-				t.Errorf("%q does not say %q", err, tt.hint)
-			case strings.Contains(err.Error(), shown):
-				t.Errorf("%q shows the secret", err)
-			}
-		})
-	}
-}
-
-// `caddy adapt` runs where the secrets are not.
-func TestValidateResolvesNothing(t *testing.T) {
-	for _, j := range []*signature.JWT{
-		{Secret: "{env.SIGNATURE_UNSET}"}, {KeyFile: "/no/such/file"}, {Secret: "sealed:v1:x"}, {Secret: secret32, Claims: map[string]string{"a": "{env.SIGNATURE_UNSET}"}},
-	} {
-		if err := j.Validate(); err != nil {
-			t.Error(err)
-		}
 	}
 }
 
@@ -322,5 +136,61 @@ func TestModule(t *testing.T) {
 	}
 	if !slices.Contains(caddy.Modules(), "http.authenticated_api.signers.jwt") {
 		t.Error("the module is not registered")
+	}
+}
+
+// TestRenew checks that Renew reads every file again, and that a file which cannot be read changes
+// nothing.
+func TestRenew(t *testing.T) {
+	ecKey := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	edKey := must2(ed25519.GenerateKey(rand.Reader))
+	edKey2 := must2(ed25519.GenerateKey(rand.Reader))
+	long := strings.Repeat("k", 64)
+	for _, tt := range []struct {
+		name             string
+		jwt              func(file string) *signature.JWT
+		before, bad, now string
+		alg              string
+		key              any
+	}{
+		{"secret", func(file string) *signature.JWT { return &signature.JWT{Secret: "{file." + file + "}"} }, secret32, "short", long, "HS512", []byte(long)},
+		{"path of a key", func(file string) *signature.JWT { return &signature.JWT{KeyFile: file} }, pkcs8(ecKey), "none", pkcs8(edKey), "EdDSA", edKey.Public()},
+		{"text of a key", func(file string) *signature.JWT { return &signature.JWT{KeyFile: "{file." + file + "}"} }, pkcs8(edKey), "none", pkcs8(edKey2), "EdDSA", edKey2.Public()},
+		{"key_id", func(file string) *signature.JWT { return &signature.JWT{Secret: long, KeyID: "{file." + file + "}"} }, "a", "\xff", "b", "HS512", []byte(long)},
+		{"audience", func(file string) *signature.JWT { return &signature.JWT{Secret: long, Audience: "{file." + file + "}"} }, "a", "", "b", "HS512", []byte(long)},
+		{"claim", func(file string) *signature.JWT {
+			return &signature.JWT{Secret: long, Claims: map[string]string{"c": "{file." + file + "}", "d": "{http.unknown}"}}
+		}, "a", "\xff", "b", "HS512", []byte(long)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			file := writeFile(t, tt.before)
+			put := func(content string) { must(0, os.WriteFile(file, []byte(content), 0o600)) }
+			j := provision(t, tt.jwt(file))
+			if !j.Renewable() {
+				t.Fatal("it is not renewable")
+			}
+			first := sign(t, j, caddy.NewReplacer())
+			if changed, err := j.Renew(); changed || err != nil {
+				t.Errorf("nothing has changed: %t, %v", changed, err)
+			}
+			put(tt.bad)
+			if changed, err := j.Renew(); changed || err == nil {
+				t.Errorf("with a file that is no good: %t, %v", changed, err)
+			}
+			if again := sign(t, j, caddy.NewReplacer()); strings.Split(again, ".")[0] != strings.Split(first, ".")[0] {
+				t.Errorf("after an error it signs %q", again)
+			}
+			put(tt.now)
+			if changed, err := j.Renew(); !changed || err != nil {
+				t.Errorf("the file has changed: %t, %v", changed, err)
+			}
+			token := sign(t, j, caddy.NewReplacer())
+			if verify(t, token, tt.alg, tt.key); token == first {
+				t.Error("it signs as before")
+			}
+		})
+	}
+	if provision(t, &signature.JWT{Secret: long, KeyID: "a"}).Renewable() {
+		t.Error("it is renewable without a file")
 	}
 }

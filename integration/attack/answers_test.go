@@ -30,21 +30,20 @@ func TestSecretsInAnswers(t *testing.T) {
 		block, line string
 		want        string // the line that passes; "" for none
 	}{
-		// What is sent in the credential's own field, and in those that are about one, is the
-		// gateway's: the next one too.
+		// The credential's own field, and the fields about credentials, are the gateway's.
 		{header, "X-Api-Key: the-next-one", ""},
 		{header, "Authorization: Bearer the-next-one", ""},
 		{bearer, "Authorization: Bearer the-next-one", ""},
 		{bearer, "Authentication-Info: nextnonce=\"x\"", ""},
 		{query, "Proxy-Authentication-Info: nextnonce=\"x\"", ""},
 		{bearer, "X-Api-Key: anything", "X-Api-Key: anything"},
-		// Without a credential of the gateway's, they are the caller's.
+		// If the gateway has no credential, these fields are the caller's.
 		{"auth none", "Authorization: Bearer theirs", "Authorization: Bearer theirs"},
 		{header + "\npass_request_header Authorization", "Authorization: Bearer theirs", "Authorization: Bearer theirs"},
 		{header + "\npass_request_header Authorization", "X-Api-Key: the-next-one", ""},
 		{"header Authorization \"Token {env.KEY}\"", "Authorization: Token the-next-one", ""},
 		{"signature 0123456789abcdef0123456789abcdef", "X-Appsmith-Signature: the-next-one", ""},
-		// Its value goes from every other field.
+		// The credential's value is removed from every other field.
 		{header, "X-Echo: canary-key-7731", ""},
 		{header, "X-Echo: you sent canary-key-7731.", ""},
 		{header, "X-Echo: %63anary%2Dkey-7731", ""},
@@ -64,7 +63,7 @@ func TestSecretsInAnswers(t *testing.T) {
 		{"auth basic ann {env.KEY}", "X-User: ann", "X-User: ann"},
 		{"auth basic {env.KEY} X", "X-Echo: canary-key-7731", ""},
 		{"auth basic {env.KEY} X", "X-Echo: X", "X-Echo: X"},
-		// Of a URL, only the parts that show it.
+		// From a URL, only the parts that show the credential are removed.
 		{query, "X-Goog-Upload-Url: https://api.test/up?api_key=canary-key-7731&upload_id=1", "X-Goog-Upload-Url: https://api.test/up?upload_id=1"},
 		{query, "Operation-Location: https://api.test/op/1?a=b&api_key=canary%2Dkey-7731", "Operation-Location: https://api.test/op/1?a=b"},
 		{query, "Azure-Asyncoperation: /op/1?token=canary-key-7731", "Azure-Asyncoperation: /op/1"},
@@ -80,19 +79,19 @@ func TestSecretsInAnswers(t *testing.T) {
 		{query, "Link: </a>; rel=next; anchor=/?api_key=canary-key-7731", ""},
 		{query, "Link: </a>; title=\"canary-key-7731\"", ""},
 		{query, "Link: </a>; title=\"anchor\"; x=\"?api_key=b\"", "Link: </a>; title=\"anchor\"; x=\"?api_key=b\""},
-		// A parameter of its name is another host's own affair.
+		// A parameter with the credential's name is another host's own affair.
 		{query, "Location: https://files.test/f?api_key=one-time&a=b", "Location: https://files.test/f?api_key=one-time&a=b"},
 		{query, "Location: https://files.test/f?api_key=canary-key-7731&a=b", "Location: https://files.test/f?a=b"},
 		{query, "Location: //files.test/f?api_key=one-time", "Location: //files.test/f?api_key=one-time"},
 		{query, "Location: /f?api_key=an-older-one&a=b", "Location: /f?a=b"},
 		{query, "Location: /f?next=https%3A%2F%2Ffiles.test%2F%3Fapi_key%3Done-time", "Location: /f?next=https%3A%2F%2Ffiles.test%2F%3Fapi_key%3Done-time"},
 		{query, "Location: /f?next=%2Fg%3Fapi_key%3Dan-older-one", "Location: /f?next=%2Fg"},
-		// A short one is a part of many words.
+		// A short credential is a part of many words.
 		{"auth bearer demo", "X-Echo: demo", ""},
 		{"auth bearer demo", "X-Echo: key=demo, x", ""},
 		{"auth bearer demo", "X-Echo: democracy, a-demo, demo_2", "X-Echo: democracy, a-demo, demo_2"},
 		{"auth bearer ok", "X-Echo: ok", "X-Echo: ok"},
-		// What header and query bring from variables, if it can be a secret.
+		// Values of header and query that come from variables are removed if they can be secrets.
 		{"header X-App-Secret {env.KEY}", "X-Echo: canary-key-7731", ""},
 		{"header ?X-App-Secret \"v1 {env.KEY} {http.request.method}\"", "X-Echo: canary-key-7731", ""},
 		{"query app_secret {env.KEY}", "Location: /x?app_secret=canary-key-7731&a=b", "Location: /x?a=b"},

@@ -12,7 +12,7 @@ import (
 )
 
 // TestAuthority tries to send the request, and the credential with it, to a host of the client's
-// choice (B2).
+// choice.
 func TestAuthority(t *testing.T) {
 	api, evil := rig.NewAPI(t, nil), rig.NewAPI(t, nil)
 	g := start(t, "", "authenticated_api http://"+api.Addr+"/v1/public {\nauth bearer ours\n}")
@@ -136,7 +136,7 @@ func TestAuthority(t *testing.T) {
 	wantNothing(t, evil)
 
 	t.Run("OPTIONS *", func(t *testing.T) {
-		// Go's server answers it for itself, which is right: it is about the gateway.
+		// Go's server answers this request itself, which is right: it is about the gateway.
 		h1.raw(http.MethodOptions, fmt.Sprintf("OPTIONS * HTTP/1.1\r\nHost: %s\r\n\r\n", g.plain))
 		h2.do(request{method: http.MethodOptions, target: "*"})
 		h3.do(request{method: http.MethodOptions, target: "*"})
@@ -147,7 +147,7 @@ func TestAuthority(t *testing.T) {
 }
 
 // TestMethod tries TRACE, whose answer would show the credential to the client, and CONNECT, by
-// which the API's proxy in front of it might open a tunnel (H6).
+// which the API's proxy in front of it might open a tunnel.
 func TestMethod(t *testing.T) {
 	api := rig.NewAPI(t, nil)
 	g := start(t, "", "authenticated_api http://"+api.Addr+"/v1/public {\nauth bearer ours\n}")

@@ -41,11 +41,14 @@ func alone(upstream string) string {
 	return "handle_path /alone/* {\nauthenticated_api {\nauth bearer ours\n}\nreverse_proxy " + upstream + " {\ntransport authenticated_api\n}\n}\n"
 }
 
-// wantEndpoint fails the test unless the admin endpoint is there: else the attack would be none.
+// wantEndpoint fails the test unless the admin endpoint answers. Otherwise there would be no
+// attack.
 func wantEndpoint(t *testing.T, c *http.Client, origin string) {
 	t.Helper()
 	res, err := c.Get(origin + "/config/")
-	for range 100 { // the endpoint of the configuration before has the same address, and resets connections as it ends
+	// The admin endpoint of the previous configuration has the same address, and resets
+	// connections when it ends.
+	for range 100 {
 		if err == nil {
 			break
 		}
@@ -122,7 +125,7 @@ func socketClient(path string) *http.Client {
 }
 
 // TestDialAdminJSON: a configuration in JSON that does not say where the admin endpoint is
-// protects it all the same.
+// protects it too.
 func TestDialAdminJSON(t *testing.T) {
 	admin, plain := rig.Free(t), rig.Free(t)
 	config, err := rig.Adapt("{\nadmin " + admin + "\nauto_https off\ngrace_period 1s\n}\nhttp://" + plain + " {\n" +

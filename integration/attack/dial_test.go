@@ -20,8 +20,9 @@ import (
 type nameServer struct {
 	addr string
 
-	mu      sync.Mutex
-	answers map[string]func(n int) []string // by name; n counts the questions for A of that name, from 0
+	mu sync.Mutex
+	// answers are by name. n counts the questions for the A records of that name, from 0.
+	answers map[string]func(n int) []string
 	asked   map[string]int
 }
 
@@ -106,7 +107,7 @@ func resolvedBy(ns *nameServer) string {
 	return "transport http {\nresolvers " + ns.addr + "\ndial_timeout 200ms\nkeepalive off\n}\n"
 }
 
-// TestDial lets the name of an API lead to addresses that must not be dialled (B3).
+// TestDial lets the name of an API lead to addresses that must not be dialled.
 func TestDial(t *testing.T) {
 	ns := newNameServer(t)
 	api := rig.NewAPI(t, nil)

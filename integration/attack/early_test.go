@@ -16,9 +16,9 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// TestEarlyData sends requests in 0-RTT data, which whoever has recorded it can send again (H5,
-// RFC 8470). They go on with Early-Data: 1, by which an API can answer 425; a client cannot take
-// that away.
+// TestEarlyData sends requests in 0-RTT data, which an attacker who has recorded it can send again
+// (RFC 8470). The gateway passes them on with Early-Data: 1, so that an API can answer 425. A
+// client cannot remove that field.
 func TestEarlyData(t *testing.T) {
 	api := rig.NewAPI(t, nil)
 	g := start(t, "", everything(api))
@@ -57,7 +57,9 @@ func TestEarlyData(t *testing.T) {
 		{method: http.MethodPost, target: "/x", body: "a=b"},
 	} {
 		early := false
-		for range 20 { // until the request is read before the handshake is complete, which does not happen each time
+		// Several attempts, because the request is not always read before the handshake is
+		// complete.
+		for range 20 {
 			c := dial()
 			r := c.do(req)
 			if !c.conn.ConnectionState().Used0RTT {
@@ -71,7 +73,7 @@ func TestEarlyData(t *testing.T) {
 				s.wantOne(t, "X-Api-Key", "ours")
 				got := s.alike("Early-Data")
 				early = early || slices.Contains(got, "1")
-				// After the handshake the client's own field is all that there is.
+				// After the handshake there is only the client's own field.
 				if own := []string{"0", "0"}; len(got) > 0 && !slices.Equal(got, []string{"1"}) && !slices.Equal(got, own[:min(len(got), len(own))]) {
 					t.Errorf("the API got Early-Data: %q", got)
 				}

@@ -83,8 +83,8 @@ func FuzzLinks(f *testing.F) {
 	})
 }
 
-// FuzzRoute maps a URL of the API to the caller and back: it is the same one again, as often as
-// the gateway maps it.
+// FuzzRoute maps a URL of the API to the caller and back. The result is the same URL, however
+// often the gateway maps it.
 func FuzzRoute(f *testing.F) {
 	for _, ref := range []string{
 		"https://api.test/v1/public/x?page=2", "/v1/public/a%2Fb;c?x=1&y", "//api.test/v1/public/x/", "https://api.test/v1/public", "/v1/public/", "http://API.test:80/v1/public/x",
@@ -129,7 +129,8 @@ func FuzzRoute(f *testing.F) {
 	})
 }
 
-// route is the way of a request for target, by a caller that called https://gateway.test.
+// route returns the way of a request for target, from a caller that has called
+// https://gateway.test.
 func route(base *wire.BaseURL, target *url.URL, prefix string) *link.Route {
 	path := strings.TrimPrefix(target.EscapedPath(), "/v1/public")
 	if !strings.HasPrefix(path, "/") {
@@ -138,8 +139,8 @@ func route(base *wire.BaseURL, target *url.URL, prefix string) *link.Route {
 	return &link.Route{Base: base, Origin: "https://gateway.test", Hosts: [2]string{"gateway.test"}, Prefix: prefix, Known: true, Path: path, Sent: target}
 }
 
-// elsewhere reports whether a URL is not the API's, where a parameter of that name is no business
-// of the gateway's.
+// elsewhere reports whether a URL is not the API's. There, a parameter of that name is not the
+// gateway's business.
 func elsewhere(ref string) bool {
 	u, err := url.Parse(ref)
 	return err == nil && (u.Scheme != "" || u.Host != "") && u.Hostname() != "api.test"
@@ -168,7 +169,7 @@ func FuzzHeaders(f *testing.F) {
 		if strings.ContainsAny(path+query, " \r\n\x00") || !strings.HasPrefix(path, "/") {
 			return
 		}
-		// The connection ends here, so that nothing waits for more of a request than there is.
+		// The connection ends here, so that nothing waits for the rest of an incomplete request.
 		raw := "POST " + path + "?" + query + " HTTP/1.1\r\nHost: " + g.plain + "\r\n" + lines + "\r\n" + body
 		exchange(t, g.plain, raw)
 		for _, s := range requests(t, api) {

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// request is what a client sends, byte for byte: nothing is checked, escaped or completed, but
-// for the framing of the body where length and chunked do not say otherwise.
+// request is what a client sends, byte for byte. Nothing is checked, escaped or completed, except
+// for the framing of the body if length and chunked do not say otherwise.
 type request struct {
 	method    string // default GET
 	target    string // :path
@@ -81,8 +81,7 @@ func pseudoFields(req request, addr string) [][2]string {
 	}
 }
 
-// head takes the fields of a HEADERS frame; it reports whether they are those of the final
-// response.
+// head takes the fields of a HEADERS frame. It reports whether they belong to the final response.
 func (r *reply) head(status string, header http.Header) bool {
 	code, _ := strconv.Atoi(status)
 	switch {

@@ -72,8 +72,8 @@ func (c *h2Client) do(req request) reply {
 	return r
 }
 
-// again sends a request on a connection of its own: the one before may have been lost to an
-// earlier request.
+// again sends a request on a new connection, because an earlier request may have cost the
+// connection.
 func (c *h2Client) again(req request) (reply, bool) {
 	if err := c.dial(); err != nil {
 		return reply{err: err}, true

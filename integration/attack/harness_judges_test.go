@@ -53,13 +53,13 @@ func (s seen) at(path []string) any {
 	return val
 }
 
-// flat is the path of those to whom brackets are letters.
+// flat is the path for judges that take brackets for letters.
 func flat(key string) []string { return []string{key} }
 
-// lowered is flat for those who read names in any case.
+// lowered is flat for judges that read names in any case.
 func lowered(key string) []string { return []string{strings.ToLower(key)} }
 
-// nested is the path of those who read a[b] as a member of a.
+// nested is the path for judges that read a[b] as a member of a.
 func nested(key string) []string {
 	base, rest, _ := strings.Cut(strings.TrimSuffix(key, "[]"), "[")
 	if rest == "" {
@@ -75,10 +75,10 @@ func underscored(key string) []string {
 	return path
 }
 
-// unbounded is more fields than any client here sends.
+// unbounded is a number of fields that no client here sends.
 const unbounded = 1 << 20
 
-// judges starts them all. They run until the test ends.
+// judges starts all judges. They run until the test ends.
 func judges(t *testing.T) []judge {
 	t.Helper()
 	node, python, php := nodeJudge(t), pythonJudge(t), phpJudge(t)

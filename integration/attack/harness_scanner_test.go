@@ -16,8 +16,8 @@ type scanner struct {
 	forms map[string]string // the form, and what it is
 }
 
-// newScanner returns a scanner for secrets, which are letters and digits only: what stands around
-// them where they are used must not matter.
+// newScanner returns a scanner for secrets. They have letters and digits only, so that the text
+// around them does not matter.
 func newScanner(secrets map[string]string) *scanner {
 	s := &scanner{forms: make(map[string]string)}
 	for name, secret := range secrets {
@@ -44,8 +44,8 @@ func newScanner(secrets map[string]string) *scanner {
 	return s
 }
 
-// aligned returns those characters of the base64 of a longer text that stand for text alone,
-// where shift bytes more than a multiple of three precede it.
+// aligned returns the characters that stand for text alone in the base64 of a longer text, if
+// shift bytes more than a multiple of three precede it.
 func aligned(enc *base64.Encoding, text string, shift int) string {
 	encoded := enc.EncodeToString(append(make([]byte, shift), text...))
 	first := (shift*8 + 5) / 6
@@ -53,7 +53,7 @@ func aligned(enc *base64.Encoding, text string, shift int) string {
 	return encoded[first:last]
 }
 
-// octets is what a program shows that prints bytes as numbers.
+// octets returns a text as a program shows it that prints bytes as numbers.
 func octets(s string) (numbers []int) {
 	for i := range len(s) {
 		numbers = append(numbers, int(s[i]))

@@ -9,7 +9,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// sent is a request as an API has got it.
+// sent is a request as an API has received it.
 type sent struct {
 	raw    string
 	method string
@@ -37,8 +37,9 @@ func parseSent(t testing.TB, raw string) sent {
 	return s
 }
 
-// alike returns the values of the fields that some server takes for that name: lighttpd, for one,
-// makes _ of every byte that is no letter and no digit when it hands the fields to a CGI program.
+// alike returns the values of the fields that some server takes for that name. lighttpd, for
+// example, replaces every byte that is no letter and no digit with _ when it passes fields to a
+// CGI program.
 func (s sent) alike(name string) []string {
 	var values []string
 	for _, field := range s.fields {

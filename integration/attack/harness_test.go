@@ -87,7 +87,7 @@ func thin[T any](all []T, n int) []T {
 	return some
 }
 
-// answer is what an API answers from now on.
+// answer sets what an API answers from now on.
 type answer struct{ text atomic.Pointer[string] }
 
 func (a *answer) set(text string) { a.text.Store(&text) }
@@ -105,7 +105,8 @@ func listen(t testing.TB) net.Listener {
 	return ln
 }
 
-// exchange sends bytes, closes its side of the connection and waits for the other side.
+// exchange sends bytes, closes its side of the connection, and waits until the other side closes
+// too.
 func exchange(t testing.TB, addr, raw string) {
 	t.Helper()
 	conn, err := net.DialTimeout("tcp", addr, patience)

@@ -12,13 +12,13 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// oursFields are all the fields that the gateway of everything puts on a request.
+// oursFields are all the fields that the route everything puts on a request.
 var oursFields = [][2]string{
 	{"X-Api-Key", "ours"}, {"X-Env", "prod"}, {"X-Op", "operator"}, {"X-Tag", "tag"},
 }
 
-// everything is a route with all that can be put on requests: a credential, a signature, headers
-// of the datasource and of the proxy, and query parameters.
+// everything is a route that puts all kinds of values on requests: a credential, a signature,
+// headers of the datasource and of the proxy, and query parameters.
 func everything(api *rig.API) string {
 	return "authenticated_api http://" + api.Addr + `/v1/public {
 	auth api_key X-Api-Key ours
@@ -31,7 +31,7 @@ func everything(api *rig.API) string {
 }`
 }
 
-// withoutBase is the same with a proxy of the user's own behind the handler.
+// withoutBase is everything with a proxy of the user's own behind the handler.
 func withoutBase(api *rig.API) string {
 	return `authenticated_api {
 	auth api_key X-Api-Key ours
@@ -46,7 +46,7 @@ reverse_proxy ` + api.Addr + ` {
 }`
 }
 
-// withTransport is withoutBase with our transport under that proxy.
+// withTransport is withoutBase with our transport in that proxy.
 func withTransport(api *rig.API) string {
 	return strings.Replace(withoutBase(api), "header_up", "transport authenticated_api\n\theader_up", 1)
 }
@@ -56,8 +56,8 @@ var forms = []struct {
 	site func(*rig.API) string
 }{{"base URL", everything}, {"handler alone", withoutBase}, {"handler and transport", withTransport}}
 
-// wantEverything fails the test unless the request carries all of it once, and nothing of a
-// client's in its place.
+// wantEverything fails the test unless the request has each of our values once, and no client's
+// value in its place.
 func wantEverything(t *testing.T, s sent) {
 	t.Helper()
 	for _, field := range oursFields {
@@ -83,7 +83,7 @@ func wantEverything(t *testing.T, s sent) {
 }
 
 // TestConnection names each of our fields in Connection, by which a client tells a proxy what to
-// remove (B5).
+// remove.
 func TestConnection(t *testing.T) {
 	names := []string{"X-Appsmith-Signature", "Authorization", "Host", "Content-Length", "Via", "X-Forwarded-For"}
 	for _, field := range oursFields {
@@ -117,7 +117,7 @@ func TestConnection(t *testing.T) {
 					t.Fatalf("with %q", header)
 				}
 			}
-			// It does what it is for, or the attack was none.
+			// Connection does its work here. Otherwise there would be no attack.
 			h1.do(request{target: "/x", fields: [][2]string{{"Connection", "x-mine"}, {"X-Mine", "1"}, {"X-Other", "2"}}})
 			got := theRequest(t, api)
 			got.wantNone(t, "X-Mine")
@@ -164,8 +164,7 @@ func spellings(name string) []string {
 	return all
 }
 
-// TestCopies sends the client's own copies of what the gateway sends, and of what is withheld
-// (B6).
+// TestCopies sends the client's own copies of what the gateway sends, and of what is withheld.
 func TestCopies(t *testing.T) {
 	names := []string{
 		"X-Appsmith-Signature", "X-Gone", "Authorization", "Proxy-Authorization", "Cookie", "Forwarded", "Via", "X-Forwarded-For",
@@ -210,14 +209,15 @@ func TestCopies(t *testing.T) {
 						t.Fatalf("%s, with %q", c.name(), fields)
 					}
 				}
-				// What is merely like it arrives.
+				// Names that only resemble ours arrive.
 				for _, name := range []string{"x-api-keys", "xx-api-key", "x-apikey", "authorization-x", "x-cookie"} {
 					c.do(request{target: "/x", fields: [][2]string{{name, "mine"}}})
 					theRequest(t, api).wantOne(t, name, "mine")
 				}
 			}
 
-			// Bytes that no name can have: refused, or the field of a name that nobody reads as ours.
+			// Bytes that no name can have: the request is refused, or the field has a name that no
+			// server reads as ours.
 			h1, h2, h3 := &h1Client{addr: g.plain}, &h2Client{addr: g.tls}, &h3Client{addr: g.tls}
 			defer h1.Close()
 			defer h2.Close()
@@ -234,7 +234,8 @@ func TestCopies(t *testing.T) {
 					t.Errorf("%q: the client got %d %v", line, r.status, r.err)
 				}
 				for _, s := range got {
-					// A folded line is part of the value of the line before (RFC 9112 §5.2), one line at the API.
+					// A folded line is part of the previous line's value (RFC 9112 §5.2). The API
+					// gets one line.
 					s.raw = strings.ReplaceAll(s.raw, "X-Other: a X-Api-Key: evil", "")
 					wantEverything(t, s)
 				}
@@ -265,7 +266,7 @@ func TestCopies(t *testing.T) {
 	}
 }
 
-// TestTrailers sends the same behind a body (B7).
+// TestTrailers sends the same fields as trailers.
 func TestTrailers(t *testing.T) {
 	names := []string{
 		"X-Api-Key", "X-Appsmith-Signature", "X-Env", "X-Tag", "X-Gone", "Authorization", "Proxy-Authorization", "Cookie", "Forwarded",
@@ -308,7 +309,7 @@ func TestTrailers(t *testing.T) {
 						}
 					}
 				}
-				// The twin: a trailer that is nobody's business.
+				// The twin: an ordinary trailer.
 				trailer, name := [][2]string{{"X-Sum", "1"}}, "Trailer"
 				if c.name() != "h1" {
 					trailer, name = [][2]string{{"x-sum", "1"}}, "trailer"

@@ -13,7 +13,8 @@ import (
 	"testing"
 )
 
-// operators are sets of parameters of an operator's. Each has the value ours.
+// operators are sets of parameters that an operator has configured. Each parameter has the value
+// ours.
 var operators = [][]string{
 	{"tenant"},
 	{"tenant_id"},
@@ -25,8 +26,8 @@ var operators = [][]string{
 	{"a[b][c]", "d-e"},
 }
 
-// underJudges starts a gateway with a route for each judge and each set of options, which it
-// returns the prefix of.
+// underJudges starts a gateway with a route for each judge and each set of options, and returns
+// the routes' prefixes.
 func underJudges(t *testing.T, all []judge, options []string) (g gateway, prefix func(set int, j judge) string) {
 	t.Helper()
 	var site strings.Builder
@@ -40,8 +41,8 @@ func underJudges(t *testing.T, all []judge, options []string) (g gateway, prefix
 	return start(t, "", site.String()), prefix
 }
 
-// asked sends a request and returns what the judge has seen of it. served is false if the
-// gateway, or the judge's server, has refused it.
+// asked sends a request and returns what the judge has read. served is false if the gateway, or
+// the judge's server, has refused the request.
 func asked(t *testing.T, c client, req request) (s seen, served bool) {
 	t.Helper()
 	r := c.do(req)
@@ -60,7 +61,7 @@ func asked(t *testing.T, c client, req request) (s seen, served bool) {
 // one returns one of several.
 func one(rnd *rand.Rand, of ...string) string { return of[rnd.IntN(len(of))] }
 
-// spelling writes a name in a way that may be the same to somebody.
+// spelling writes a name in a way that some server may take for the same name.
 func spelling(rnd *rand.Rand, name string) string {
 	for range rnd.IntN(3) {
 		switch rnd.IntN(9) {
@@ -96,8 +97,8 @@ func spelling(rnd *rand.Rand, name string) string {
 	return name
 }
 
-// evilQuery is a query of a client's that tries to be read as the operator's. keep=mine is in it,
-// and is nobody else's.
+// evilQuery returns a client's query that tries to be read as the operator's. It also has
+// keep=mine, which is only the client's.
 func evilQuery(rnd *rand.Rand, keys []string) string {
 	params := []string{"keep=mine"}
 	for range 1 + rnd.IntN(6) {
@@ -108,7 +109,7 @@ func evilQuery(rnd *rand.Rand, keys []string) string {
 	return strings.Join(params, "&")
 }
 
-// TestJudgedQuery is the property that all the rules about names of parameters serve: whatever a
+// TestJudgedQuery checks the property behind all rules about names of parameters: whatever a
 // client sends, each parser reads the operator's value, and no other, under the operator's name.
 func TestJudgedQuery(t *testing.T) {
 	all := judges(t)
@@ -154,7 +155,7 @@ func TestJudgedQuery(t *testing.T) {
 	}
 }
 
-// TestJudgedFamilies has clients' parameters that are like the operator's and must arrive.
+// TestJudgedFamilies sends clients' parameters that resemble the operator's and must arrive.
 func TestJudgedFamilies(t *testing.T) {
 	all := judges(t)
 	g, prefix := underJudges(t, all, []string{"query filter[tenant] ours\nquery page_size ours\nquery id ours"})
@@ -182,8 +183,8 @@ func TestJudgedFamilies(t *testing.T) {
 	}
 }
 
-// TestJudgedCrowds sends up to thousands of fields and parameters: each is refused, or the judge
-// reads ours.
+// TestJudgedCrowds sends up to thousands of fields and parameters: either the request is refused,
+// or the judge reads our values.
 func TestJudgedCrowds(t *testing.T) {
 	all := judges(t)
 	g, prefix := underJudges(t, all, []string{"query tenant ours\nquery filter[tenant] ours\nquery +tag ours\nheader Zz-Tenant ours\nsignature 0123456789abcdef0123456789abcdef"})

@@ -22,7 +22,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// The secrets of the leak tests. In a configuration they are {env.…}.
+// These are the secrets of the leak tests. In a configuration they are {env.…}.
 var canaries = map[string]string{
 	"CANARY_BEARER":    "B3arerQ7xKp0W2mZ9vT4nB8cR1",
 	"CANARY_PASSWORD":  "Passw0rdJ6hLd3Yq5Ug2Xe8Ns4",
@@ -33,7 +33,7 @@ var canaries = map[string]string{
 	"CANARY_PARAM":     "P4ramCj6Wz4Bg8Xu1Od5Qn3Ik9",
 }
 
-// methods are the ways of carrying them, one route each.
+// methods are the ways to send the secrets, one route each.
 var methods = map[string]string{
 	"bearer": "auth bearer {env.CANARY_BEARER}",
 	"basic":  "auth basic ann {env.CANARY_PASSWORD}",
@@ -44,7 +44,7 @@ var methods = map[string]string{
 	"mixed":  "auth bearer {env.CANARY_BEARER}\nheader X-Value \"{env.CANARY_VALUE} {http.request.uri.path}\"\nquery +key \"{env.CANARY_PARAM} {http.request.method}\"",
 }
 
-// everyPlaceholder is a text of all the placeholders that could know a secret.
+// everyPlaceholder is a text with all placeholders that could hold a secret.
 func everyPlaceholder() string {
 	names := []string{
 		"http.request.uri", "http.request.orig_uri", "http.request.uri.query", "http.request.orig_uri.query", "http.request.uri.query.api_key", "http.request.uri.query.key",
@@ -104,7 +104,7 @@ func testLeaks(t *testing.T, level string, withBase bool) {
 	caddy.ConfigAutosavePath = filepath.Join(dir, "autosave.json")
 	t.Cleanup(func() { caddy.ConfigAutosavePath = autosave })
 
-	// The API that tells the whole request, in each field that leads a client on.
+	// This API answers with the whole request, in each field that a client follows.
 	var mu sync.Mutex
 	var signatures []string
 	hold, held := make(chan struct{}), make(chan struct{}, 100)
@@ -222,7 +222,7 @@ log second {
 		}
 	}
 
-	// They were sent: what has not been there cannot have leaked.
+	// The secrets were sent: what was never sent cannot leak.
 	var all strings.Builder
 	for _, raw := range api.Requests() {
 		all.WriteString(raw)
@@ -242,7 +242,7 @@ log second {
 	}
 	mu.Unlock()
 
-	// While a request is under way, its goroutines can be looked at.
+	// The dump of goroutines is taken while a request is under way.
 	under := make(chan reply)
 	go func() {
 		under <- (&h1Client{addr: g.plain}).do(request{target: map[bool]string{true: "/bearer-api/hold", false: "/bearer-plain/hold"}[withBase]})
@@ -282,7 +282,7 @@ log second {
 		}
 		secrets.wantNone(t, name, string(text))
 		if name == "log.json" && withBase {
-			// Otherwise there was nothing to see.
+			// Otherwise there would be nothing to see.
 			for _, want := range []string{"upstream roundtrip", `"logger":"http.handlers.reverse_proxy"`, "trace"} {
 				if !strings.Contains(string(text), want) {
 					t.Errorf("%s has no %q in it", name, want)

@@ -11,7 +11,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// fillers returns n header fields that are nobody's.
+// fillers returns n header fields without a meaning.
 func fillers(n int, name string) (fields [][2]string) {
 	for i := range n {
 		fields = append(fields, [2]string{fmt.Sprintf(name, i), "1"})
@@ -19,8 +19,8 @@ func fillers(n int, name string) (fields [][2]string) {
 	return fields
 }
 
-// TestLimits sends so many fields, trailers, cookies and parameters that a server could stop to
-// read before it comes to the gateway's. What is just within a bound is the twin.
+// TestLimits sends so many fields, trailers, cookies and parameters that a server could stop
+// reading before it comes to the gateway's. A request just within the limit is the twin.
 func TestLimits(t *testing.T) {
 	for _, form := range forms {
 		t.Run(form.name, func(t *testing.T) {
@@ -73,7 +73,8 @@ func TestLimits(t *testing.T) {
 						}
 					case 431:
 						wantNothing(t, api)
-						if r.problem() != "too-many-fields" && c.name() == "h1" { // HTTP/2 has bounds of its own
+						// HTTP/2 has limits of its own.
+						if r.problem() != "too-many-fields" && c.name() == "h1" {
 							t.Errorf("%s, %s: the client got %s", c.name(), name, r.body)
 						}
 					case 400:
@@ -102,7 +103,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// TestLimitsConfigured has the bounds of the operator's own.
+// TestLimitsConfigured has limits that the operator has set.
 func TestLimitsConfigured(t *testing.T) {
 	for option, allowed := range map[string][2]int{
 		"max_header_fields 20\nmax_query_params 10":   {20, 10},

@@ -11,7 +11,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// lower makes the names of fields those of HTTP/2 and HTTP/3.
+// lower writes the names of fields as HTTP/2 and HTTP/3 do.
 func lower(c client, fields [][2]string) [][2]string {
 	if c.name() == "h1" {
 		return fields
@@ -33,8 +33,8 @@ func wantNoCORS(t *testing.T, what string, header http.Header) {
 	}
 }
 
-// TestCrossOrigin sends what a browser sends for a page of another origin, which would use the
-// gateway's credential by the browser of whoever visits it.
+// TestCrossOrigin sends what a browser sends for a page of another origin. Such a page would use
+// the gateway's credential through its visitors' browsers.
 func TestCrossOrigin(t *testing.T) {
 	api := rig.NewAPI(t, func(string) string {
 		return rig.Response("200 OK", "Access-Control-Allow-Origin: *\r\nAccess-Control-Allow-Credentials: true\r\n", "ok")
@@ -188,7 +188,8 @@ func TestAllowOrigin(t *testing.T) {
 					!slices.Contains(splitFields(r.header["Vary"]), "Origin") {
 					t.Errorf("%s: preflight: the client got %d %v %v", c.name(), r.status, r.err, r.header)
 				}
-				wantNothing(t, api) // a preflight carries no credential of the client's, so it must not carry ours
+				// A preflight carries no credential of the client's, so it must not carry ours.
+				wantNothing(t, api)
 				for _, from := range []string{"https://evil.test", "null", app + ".evil.test", app + ":8443"} {
 					r := c.do(request{method: "OPTIONS", target: "/x", fields: lower(c, [][2]string{{"Origin", from}, {"Access-Control-Request-Method", "PATCH"}})})
 					if r.status != http.StatusForbidden {
@@ -197,7 +198,7 @@ func TestAllowOrigin(t *testing.T) {
 					wantNoCORS(t, "preflight from "+from, r.header)
 					wantNothing(t, api)
 				}
-				// What is refused for another reason is still readable for the page, so that it can tell why.
+				// The page can still read a refusal that has another reason.
 				r = c.do(request{target: "/x/../y", fields: lower(c, [][2]string{{"Origin", app}})})
 				if r.status != http.StatusBadRequest || r.header.Get("Access-Control-Allow-Origin") != app {
 					t.Errorf("%s: bad path: the client got %d %v", c.name(), r.status, r.header)

@@ -16,7 +16,7 @@ import (
 // leaves reports whether a path is outside of /v1/public to some server. It reads the path as
 // each of them might: decoded up to twice, with \ as /, without parameters, cut at what could end
 // it, without tabs and line breaks (as the WHATWG URL standard says), with double slashes as one
-// or not. It is written without a look at the rule that it judges.
+// or not. It was written independently of the rule that it checks.
 func leaves(target string) bool {
 	for decodings := range 3 {
 		p := target
@@ -99,14 +99,14 @@ func removeDotSegments(p string) string {
 // and what it is for.
 func pathCorpus() []string {
 	corpus := []string{
-		// What stock Caddy sends on has been measured.
+		// What stock Caddy passes on was measured.
 		"/../../admin", "/%2e%2e/%2e%2e/admin", "/..%2f..%2fadmin",
 		"/..", "/.", "/../", "/./", "/%2e", "/x/..", "/x/.", "/..;/..;/admin", "/..;a=b/admin", "/%2e%2e;/admin",
 		`/..\..\admin`, `/x\..\..\..\admin`, "/%5c..%5c..", "/.%00./admin", "/..%00/admin", "/x%00", "/x%2500", "/%00",
 		"/x/../../public/../../admin", "/a/../b", "//..", "//../..//admin", "/%2f../..", "/..#/x", "/..%23/x", "/..%3fx",
 		"/x/..?q=/y", "/%252e%252e%252fadmin", "/.%252e/", "/..%252f..%252fadmin", "/%25%32%65%25%32%65/admin",
 	}
-	// Whatever the number of segments before it, one more .. is enough.
+	// However many segments precede it, one more .. is enough.
 	for _, before := range []string{"", "/a", "/a/b", "/", "/a%2fb", "/a;b"} {
 		for _, dots := range []string{"..", "%2e%2e", ".%2e", "%2e.", "%2E%2e", "%252e%252E", ".%252e", "%25%32%65.", ".%09.", "%0a..", "%2e%2e%0D", ".%250d."} {
 			for _, slash := range []string{"/", "%2f", "%2F", `\`, "%5c", "%5C", "%252f", "%255c"} {
@@ -131,7 +131,7 @@ var harmless = []string{
 	"/v1/public/x", "/http://evil.test/x", "/http:%2f%2fevil.test", "/@evil.test", "/:80/x", "/*", "/x#y", "/x%23y#",
 }
 
-// TestPath sends every string of the corpus (B1): the API gets it below the base path, with the
+// TestPath sends every string of the corpus: the API gets it below the base path, with the
 // gateway's credential and no other, or the client gets 400. What leaves the base path to no
 // server at all is the twin: it must arrive as sent.
 func TestPath(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 )
 
 // TestPlaceholders sends Caddy's placeholders in everything that a client can send, into options
-// that are filled from it (B9): nothing may be expanded, once or twice.
+// that are filled from it: nothing may be expanded, once or twice.
 func TestPlaceholders(t *testing.T) {
 	const secret = "Xcanary0of0an0environment0variable"
 	t.Setenv("ATTACK_CANARY", secret)
@@ -47,7 +47,7 @@ func TestPlaceholders(t *testing.T) {
 	} {
 		t.Run(form.name, func(t *testing.T) {
 			api := rig.NewAPI(t, func(request string) string {
-				// What the API says is no configuration either.
+				// Text from the API is no configuration either.
 				return rig.Response("200 OK", "X-Back: {env.ATTACK_CANARY}\r\nLocation: /{env.ATTACK_CANARY}\r\n", "{env.ATTACK_CANARY}")
 			})
 			g := start(t, "", form.site(api.Addr))
@@ -63,7 +63,7 @@ func TestPlaceholders(t *testing.T) {
 						t.Fatalf("%s %q: the client got %d %v %q", c.name(), lure, r.status, r.err, r.body)
 					}
 					got := theRequest(t, api)
-					// The names are ours, so they prove nothing; the values would.
+					// The names are ours, so they prove nothing. The values would.
 					if strings.Contains(got.raw, secret) || strings.Contains(got.raw, "root:") {
 						t.Errorf("%s %q was expanded:\n%s", c.name(), lure, got.raw)
 					}
@@ -74,7 +74,8 @@ func TestPlaceholders(t *testing.T) {
 					if want := "tag=" + lure; !strings.Contains(decodeOnce(got.target), want) {
 						t.Errorf("%s: the API got %q, want %q in it", c.name(), got.target, want)
 					}
-					// A proxy that does not have our transport escapes what cannot stand in a path.
+					// A proxy that does not have our transport escapes what cannot stand in a
+					// path.
 					decoded := decodeOnce(got.target)
 					if !strings.Contains(decoded, decodeOnce("/"+escaped+"/x?")) || !strings.Contains(decoded, decodeOnce("&in="+escaped+"&"+escaped+"=1")) {
 						t.Errorf("%s: the API got %q for %q", c.name(), got.target, req.target)

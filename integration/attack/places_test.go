@@ -44,7 +44,7 @@ func TestPlaces(t *testing.T) {
 		{"Destination", "http://API/v1/publicity/x", "", ""},
 		{"Destination", "http://API/", "", ""},
 		{"Destination", "http://API", "", ""},
-		// Attacks on the reading of it.
+		// Attacks on the parsing of URLs.
 		{"Destination", "/../other/x", "", ""},
 		{"Destination", "../other/x", "", ""},
 		{"Destination", "http://GW/%2e%2e/other", "", ""},
@@ -89,7 +89,7 @@ func TestPlaces(t *testing.T) {
 		{"X-Ms-Copy-Source", "http://API/v1/public/a?sig=x%2Fy", "http://API/v1/public/a?sig=x%2Fy", "http://API/v1/public/a?sig=x%2Fy"},
 		{"X-Ms-Copy-Source", "https://GW/dav/a?sig=x", "http://API/v1/public/dav/a?sig=x", "http://API/v1/public/a?sig=x"},
 		{"X-Amz-Copy-Source-Range", "bytes=0-9", "bytes=0-9", "bytes=0-9"},
-		// OpenStack, where this base URL is no account.
+		// OpenStack, where this base URL is not an account.
 		{"X-Copy-From", "/other/a", "", ""},
 		{"X-Copy-From-Account", "other", "", ""},
 		{"Destination-Account", "other", "", ""},

@@ -10,9 +10,9 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// namedAlike returns the parameters of a raw query that some server takes for name, without a
-// look at the code that it judges: split at & and ;, decoded, lower case, up to a bracket or NUL,
-// without blanks in front.
+// namedAlike returns the parameters of a raw query that some server takes for name. It is
+// independent of the code that it checks: split at & and ;, decoded, lower case, up to a bracket
+// or NUL, without blanks in front.
 func namedAlike(query, name string) []string {
 	var found []string
 	for _, param := range strings.FieldsFunc(query, func(r rune) bool { return r == '&' || r == ';' }) {
@@ -28,7 +28,7 @@ func namedAlike(query, name string) []string {
 	return found
 }
 
-// TestQuery sends the credential's parameter, and one of the operator's, in every disguise (B8).
+// TestQuery sends the credential's parameter, and one of the operator's, in every disguise.
 func TestQuery(t *testing.T) {
 	var queries []string
 	for _, name := range []string{"api_key", "env"} {
@@ -78,7 +78,7 @@ func TestQuery(t *testing.T) {
 						t.Fatalf("%s %q: the API got %q", c.name(), query, got[0].target)
 					}
 				}
-				// What is not ours keeps its bytes and its order.
+				// Parameters that are not ours keep their bytes and their order.
 				for _, query := range []string{
 					"a=1", "b=2&a=1&b=2", "a", "a=", "=a", "a=b=c", "a=%2F&b=%2f", "a=+&b=%20", "a;b;c", "a=1;b=2", "%zz", "%", "a=%", "a[]=1&a[]=2", "é=1",
 					"a=\"b\"", "a=<b>|{c}", "xapi_key=1", "api_keys=1", "api=1&_key=2", "a=api_key=1", "api__key=1", "environment=1", "&", "a&&b", "a=b?c",
@@ -93,7 +93,8 @@ func TestQuery(t *testing.T) {
 						t.Errorf("%s: the API got %q for %q", c.name(), got.target, query)
 					}
 				}
-				// What would end the target, or the request line, before our parameters is escaped.
+				// What would end the target, or the request line, before our parameters is
+				// escaped.
 				for _, query := range []string{"a=1#b", "#", "a=1 HTTP/1.1", "a=1\tHTTP/1.1", "a=1 HTTP/1.1\r\nX-Evil: evil"} {
 					if c.name() == "h1" && strings.Contains(query, "\r\n") {
 						continue // which is a header field there, and no attack

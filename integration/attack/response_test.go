@@ -12,7 +12,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// acting are fields of a response that act on the origin that sends them, with a value that would.
+// acting are fields of a response that act on the origin which sends them, each with such a value.
 var acting = [][2]string{
 	{"Set-Cookie", "session=evil"},
 	{"Clear-Site-Data", `"*"`},
@@ -46,7 +46,8 @@ var acting = [][2]string{
 	{"Fly-Replay", "app=evil"},
 }
 
-// TestBuffering: what an API says of the streaming of its answer reaches the server in front.
+// TestBuffering checks that what an API says about the streaming of its answer reaches the server
+// in front.
 func TestBuffering(t *testing.T) {
 	api := rig.NewAPI(t, func(string) string { return rig.Response("200 OK", "X-Accel-Buffering: no\r\n", "ok") })
 	for form, site := range sites(api, "") {
@@ -181,8 +182,7 @@ func TestChallenges(t *testing.T) {
 	}
 }
 
-// TestRedirects lets the API redirect the request, and the credential with it, to another host
-// (B4).
+// TestRedirects lets the API redirect the request, and the credential with it, to another host.
 func TestRedirects(t *testing.T) {
 	evil := rig.NewAPI(t, nil)
 	var answer answer
@@ -250,7 +250,8 @@ func TestLinks(t *testing.T) {
 		{"./y", "./y"},
 		{"//" + api.Addr + "/v1/public/x", "//GW/gh/x"},
 		{"//evil.test/v1/public/x?api_key=ours", "//evil.test/v1/public/x"},
-		{"https://" + api.Addr + "/v1/public/x", "http://GW/gh/x"}, // an API may not know who ends TLS for it
+		// An API may not know which server ends TLS for it.
+		{"https://" + api.Addr + "/v1/public/x", "http://GW/gh/x"},
 		{"https://127.0.0.1/v1/public/x", "https://127.0.0.1/v1/public/x"},
 		{"http://127.0.0.1:" + port + "1/v1/public/x", "http://127.0.0.1:" + port + "1/v1/public/x"},
 		{"http://" + api.Addr + ".evil.test/v1/public/x", "http://" + api.Addr + ".evil.test/v1/public/x"},
@@ -279,8 +280,8 @@ func TestLinks(t *testing.T) {
 			if got, want := c.do(request{target: "/gh/x"}).header.Get(name), gw.Replace(fmt.Sprintf(field.want, test.want)); got != want {
 				t.Errorf("%s\nthe client got %q\nwant           %q", line, got, want)
 			}
-			// At the root of the gateway nothing was cut off. An empty path is none there, and one that
-			// begins with // needs a host in front of it.
+			// At the root of the gateway nothing was cut off. An empty path is none there, and one
+			// that begins with // needs a host in front of it.
 			want := strings.Replace(test.want, "GW/gh", "GW", 1)
 			if want = strings.TrimPrefix(want, "/gh"); strings.HasSuffix(want, "//GW") {
 				want += "/"
@@ -300,7 +301,7 @@ func TestLinks(t *testing.T) {
 			}
 		}
 	}
-	// What would be read as a host stays what it was, which leads to the API.
+	// What would be read as a host stays unchanged, and leads to the API.
 	answer.set(rig.Response("200 OK", "Location: /v1/public//evil.test/x\r\n", "ok"))
 	for _, target := range []string{"/x", "//evil.test/x", "/%5cevil.test/x", `/\evil.test/x`} {
 		got := c.do(request{target: target}).header.Get("Location")

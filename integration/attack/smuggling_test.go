@@ -34,8 +34,8 @@ func oneConnection(api *rig.API) string {
 	return "authenticated_api http://" + api.Addr + "/v1/public {\nauth bearer ours\ntransport http {\nmax_conns_per_host 1\nkeepalive 1m\n}\n}"
 }
 
-// wantUndisturbed sends another user's request and checks that the API and that user get what is
-// theirs.
+// wantUndisturbed sends another user's request, and checks that the API receives that request and
+// the user that answer.
 func wantUndisturbed(t *testing.T, api *rig.API, c client) {
 	t.Helper()
 	r := c.do(request{target: "/second", fields: [][2]string{{"x-user", "second"}}})
@@ -50,19 +50,19 @@ func wantUndisturbed(t *testing.T, api *rig.API, c client) {
 		s.wantFraming(t)
 		s.wantOne(t, "Authorization", "Bearer ours")
 		s.wantOne(t, "Host", api.Addr)
-		// What the gateway has read as a second request of the attacker's is one: below the base path
-		// like any other.
+		// What the gateway has read as a second request of the attacker's is one: below the base
+		// path like any other.
 		if leaves(s.path()) {
 			t.Errorf("the API got %q:\n%s", s.target, s.raw)
 		}
 	}
-	// The attacker's second one may come before or after, on a connection of its own.
+	// The attacker's second request may come before or after, on a connection of its own.
 	if !slices.ContainsFunc(got, func(s sent) bool { return s.target == "/v1/public/second" }) {
 		t.Errorf("the API got %q", got)
 	}
 }
 
-// TestSmuggling sends requests whose end servers disagree about (H1 to H3), each followed by a
+// TestSmuggling sends requests whose end servers disagree about, each followed by a
 // second user's request.
 func TestSmuggling(t *testing.T) {
 	const smuggled = "GET /v1/smuggled HTTP/1.1\r\nHost: x\r\nX-User: smuggled\r\n\r\n"
@@ -132,7 +132,7 @@ func TestSmuggling(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			// The attacker stays connected, and hopes for the rest.
+			// The attacker stays connected, and waits for the rest.
 			if _, err := io.WriteString(conn, raw); err != nil {
 				t.Fatal(err)
 			}
@@ -153,7 +153,7 @@ func TestSmuggling(t *testing.T) {
 }
 
 // TestSmugglingHTTP2 says in HTTP/2 and HTTP/3 what would be a second request when it is written
-// as HTTP/1.1 (H4).
+// as HTTP/1.1.
 func TestSmugglingHTTP2(t *testing.T) {
 	const smuggled = "GET /v1/smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 	api := rig.NewAPI(t, echoUser)
@@ -228,7 +228,7 @@ func TestSmugglingHTTP2(t *testing.T) {
 }
 
 // TestUpgrade tries to get a tunnel to the API that is good for more than the one request that
-// the gateway has looked at (H6). A WebSocket is the twin.
+// the gateway has looked at. A WebSocket is the twin.
 func TestUpgrade(t *testing.T) {
 	for _, form := range forms[:2] {
 		t.Run(form.name, func(t *testing.T) {
@@ -269,7 +269,7 @@ func TestUpgrade(t *testing.T) {
 			got := theRequest(t, api)
 			wantEverything(t, got)
 			got.wantOne(t, "Upgrade", "websocket")
-			// After 101 the bytes go to the API as they are, which is what a WebSocket is.
+			// After 101 the bytes go to the API unchanged, as in every WebSocket.
 			if _, err := io.WriteString(c.conn, "GET /tunnel HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 				t.Fatal(err)
 			}

@@ -95,7 +95,7 @@ func (g *gateway) wantNoCallbackLogged(t testing.TB) {
 	}
 }
 
-// TestReload: a callback that is asked for again says that all is well, and calls nobody.
+// TestReload checks that a repeated callback says that all is well, and asks no server.
 func TestReload(t *testing.T) {
 	g := newGateway(t, time.Minute, nil)
 	b := g.visitor(t, "ann")
@@ -122,7 +122,7 @@ func TestReload(t *testing.T) {
 	other.wantState(t, shared, "Connected")
 }
 
-// TestBack: who goes back after connecting, and presses things again, does no harm.
+// TestBack checks that going back after connecting, and pressing buttons again, does no harm.
 func TestBack(t *testing.T) {
 	g := newGateway(t, time.Minute, nil)
 	b := g.visitor(t, "ann")
@@ -156,8 +156,8 @@ func TestBack(t *testing.T) {
 	}
 }
 
-// TestDeny: who denies is told so in plain words, and whatever else comes back is told in fixed
-// words.
+// TestDeny checks that a user who denies access is told so in plain words, and that every other
+// error is told in fixed words.
 func TestDeny(t *testing.T) {
 	g := newGateway(t, time.Minute, nil)
 	b := g.visitor(t, "ann")

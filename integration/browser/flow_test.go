@@ -140,8 +140,8 @@ func TestFlow(t *testing.T) {
 	}
 }
 
-// TestForeign: a callback of one browser does nothing in another one, whoever is signed in there,
-// and does what it should in its own.
+// TestForeign checks that a callback of one browser does nothing in another browser, no matter who
+// is signed in there, and works in its own.
 func TestForeign(t *testing.T) {
 	g := newGateway(t, time.Minute, nil)
 	bob := g.visitor(t, "bob")
@@ -149,7 +149,8 @@ func TestForeign(t *testing.T) {
 	bob.begin(t, perUser)
 	callback := g.provider.Login(t, nil, g.authorizationURL(t), "eve") // and stays there
 	if status, _, err := g.send("", strings.TrimPrefix(callback, g.url)); err != nil || status != http.StatusUnauthorized {
-		t.Errorf("nobody is answered with %d, %v", status, err) // by basic_auth, in front of the console
+		// basic_auth in front of the console answers this request.
+		t.Errorf("nobody is answered with %d, %v", status, err)
 	}
 	for _, user := range []string{"ann", "bob"} {
 		b := g.visitor(t, user)
@@ -162,7 +163,7 @@ func TestForeign(t *testing.T) {
 		b.open(t, g.console)
 		b.wantState(t, perUser, "Not connected")
 	}
-	// Ann in bob's browser: another user than the one who has begun.
+	// Ann uses bob's browser, so she is not the user who has begun the flow.
 	ann := g.visitor(t, "ann")
 	c := g.flow(t, bob)
 	ann.open(t, g.console)

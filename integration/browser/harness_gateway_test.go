@@ -65,7 +65,8 @@ func newGateway(t testing.TB, life time.Duration, change func(*gateway)) *gatewa
 	find(t) // without a browser the test is skipped
 	p := provider.New(t, life)
 	p.Issuer.Store(true)
-	dir, err := os.MkdirTemp("", "browser") // not t.TempDir: what is stored last may come when the test is over
+	// Not t.TempDir, because the last write may come when the test is over.
+	dir, err := os.MkdirTemp("", "browser")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +128,7 @@ func (g *gateway) datasource(name, more string) string {
 func (g *gateway) log() string { return filepath.Join(g.dir, "caddy.log") }
 
 // visitor returns a browser in which a user is signed in to the gateway, or nobody if user is "".
-// What the browser writes to its console is looked at when the test ends.
+// When the test ends, it checks what the browser has written to its console.
 func (g *gateway) visitor(t testing.TB, user string) *tab {
 	t.Helper()
 	b := newBrowser(t)

@@ -14,8 +14,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// scheme has the pages of the tab shown as to a reader who prefers the dark colours, or the light
-// ones.
+// scheme shows the tab's pages as to a reader who prefers dark colours, or light ones.
 func (b *tab) scheme(t testing.TB, dark bool) {
 	t.Helper()
 	value := "light"
@@ -24,7 +23,8 @@ func (b *tab) scheme(t testing.TB, dark bool) {
 	}
 	_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
 		{Name: "prefers-color-scheme", Value: value},
-		{Name: "prefers-reduced-motion", Value: "reduce"}, // or colours are looked at that are on their way to others
+		// Otherwise colours would be checked in the middle of a transition.
+		{Name: "prefers-reduced-motion", Value: "reduce"},
 	}})
 	if err != nil {
 		t.Fatal(err)

@@ -103,7 +103,7 @@ func TestProvider(t *testing.T) {
 	b.wantText(t, "Back")
 }
 
-// query returns the parameters of the URL of the page, which must be that one.
+// query returns the parameters of the page's URL, and fails the test if the page is another one.
 func query(t *testing.T, b *tab, want string) url.Values {
 	t.Helper()
 	u, err := url.Parse(b.location(t))

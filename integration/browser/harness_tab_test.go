@@ -181,7 +181,7 @@ func (b *tab) fill(t testing.TB, selector, text string) {
 	}
 }
 
-// labelled returns the expression of what one can click on with that text.
+// labelled returns the expression for the element with that text that can be clicked.
 func labelled(text string) string {
 	return fmt.Sprintf("[...document.querySelectorAll('button, a, summary, label')].find(e => e.checkVisibility() && e.innerText.trim() == %s)", quoted(text))
 }
@@ -228,8 +228,8 @@ func (b *tab) where(t testing.TB, element string) (x, y float64) {
 // asks for it again if not.
 func (b *tab) back(t testing.TB) {
 	t.Helper()
-	// chromedp's own way back waits for a response, which does not come for a page that the browser
-	// has kept.
+	// chromedp's own way back waits for a response, which does not come for a page that the
+	// browser has kept.
 	history, err := chromedp.Call(b.ctx, page.GetNavigationHistory, cdp.Empty{})
 	if err != nil || history.CurrentIndex < 1 {
 		t.Fatalf("there is no page to go back to, %v", err)
@@ -317,9 +317,8 @@ func (b *tab) trust(t testing.TB) {
 	}
 }
 
-// login answers the questions of servers for a user and a password (HTTP Basic) from now on, in
-// this tab. The browser remembers for each server what it accepted, so another user needs another
-// browser.
+// login answers servers' requests for a user and a password (HTTP Basic) from now on, in this tab.
+// The browser remembers for each server what it accepted, so another user needs another browser.
 func (b *tab) login(t testing.TB, user, password string) {
 	t.Helper()
 	b.mu.Lock()

@@ -15,7 +15,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// secure makes a gateway one with https, and a certificate that nobody has signed.
+// secure gives a gateway https, with a certificate that no authority has signed.
 func secure(t testing.TB) func(*gateway) {
 	return func(g *gateway) {
 		t.Helper()

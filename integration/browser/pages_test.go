@@ -108,7 +108,7 @@ func TestPages(t *testing.T) {
 	ann.show(t, "disconnected-not-revoked")
 }
 
-// TestLinkPages looks at the pages of who has a link.
+// TestLinkPages looks at the pages that a person with a link sees.
 func TestLinkPages(t *testing.T) {
 	g := newGateway(t, time.Minute, func(g *gateway) { g.open = true })
 	b := g.visitor(t, "")

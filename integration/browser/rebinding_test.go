@@ -68,8 +68,8 @@ func (s *stranger) pass(conn net.Conn) {
 	_, _ = io.Copy(conn, to)
 }
 
-// attempts are what a page can do to read or write at its own origin. Each comes to what it got,
-// as a text.
+// attempts are what a page can do to read or write at its own origin. Each returns its result as a
+// text.
 var attempts = map[string]string{
 	"GET":            "fetch('/x').then(r => r.text())",
 	"without traces": "fetch('/x', {referrerPolicy: 'no-referrer', credentials: 'omit', headers: {'User-Agent': 'curl/8', 'Accept-Language': '*', 'Accept': '*/*'}}).then(r => r.text())",
@@ -130,7 +130,7 @@ func TestRebinding(t *testing.T) {
 				t.Errorf("the API has got %q", requests)
 			}
 
-			// The twin: a page of the gateway's own, by a name that is nobody else's.
+			// The twin: a page of the gateway's own, at a name that belongs to the gateway.
 			_, port, _ := net.SplitHostPort(gateway)
 			b.open(t, "http://localhost:"+port+"/x")
 			b.wantText(t, "secret")

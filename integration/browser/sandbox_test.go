@@ -13,8 +13,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// hostile is what the script of an API's document tries beside the console. It leaves in
-// window.result what it has got.
+// hostile is the script of an API's document, which attacks the console. It leaves its result in
+// window.result.
 const hostile = `(async () => {
 	const got = {}
 	const attempt = async (name, f) => { try { got[name] = String(await f()) } catch (e) { got[name] = '' } }
@@ -96,8 +96,8 @@ func newHostile(t *testing.T, option string) (*gateway, *atomic.Pointer[string])
 	return g, answer
 }
 
-// TestHostileDocument: a document of an API, which somebody looks at who is an operator, uses
-// neither the console nor another API, in whatever form it comes.
+// TestHostileDocument checks that a document of an API, opened by an operator, can use neither the
+// console nor another API, in whatever form it comes.
 func TestHostileDocument(t *testing.T) {
 	g, answer := newHostile(t, "")
 	b := g.visitor(t, "ann")
@@ -121,8 +121,8 @@ func TestHostileDocument(t *testing.T) {
 	b.wantState(t, shared, "Connected")
 }
 
-// TestHostileDocumentAllowed is the twin: with sandbox off the same script does all of that, so
-// the test above sees what it looks for.
+// TestHostileDocumentAllowed is the twin: with sandbox off the same script does all of that. So
+// the test above would notice a success.
 func TestHostileDocumentAllowed(t *testing.T) {
 	g, answer := newHostile(t, "sandbox off")
 	b := g.visitor(t, "ann")

@@ -11,7 +11,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
 )
 
-// TestDoubleClick: an impatient user is connected all the same, and no code is redeemed twice.
+// TestDoubleClick checks that an impatient user is connected too, and that no code is redeemed
+// twice.
 func TestDoubleClick(t *testing.T) {
 	for name, delay := range map[string]time.Duration{"fast provider": 0, "slow provider": 500 * time.Millisecond} {
 		t.Run(name, func(t *testing.T) {
@@ -70,7 +71,8 @@ func TestTwentyTabs(t *testing.T) {
 	for i := range tabs {
 		tabs[i] = g.tab(t, b)
 		tabs[i].open(t, g.console)
-		eval[any](t, tabs[i], "document.querySelector(\"form[action='orders/connect'] button\").click()") // a mouse is slow in hidden tabs
+		// A real mouse click is slow in hidden tabs.
+		eval[any](t, tabs[i], "document.querySelector(\"form[action='orders/connect'] button\").click()")
 		tabs[i].wantText(t, "Test provider")
 	}
 	if n := len(g.flows(t, b)); n != len(tabs) {

@@ -39,7 +39,7 @@ func (g *gateway) ticket(t testing.TB, datasource, connection string) string {
 	return answer.URL
 }
 
-// TestTicket: who has a link connects an account without being a user, once.
+// TestTicket checks that a person with a link, who is no user, can connect an account once.
 func TestTicket(t *testing.T) {
 	g := newGateway(t, time.Minute, func(g *gateway) { g.open = true })
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "authenticated-api", "connect", shared, "--address", g.admin) //nolint:gosec // G204: this binary
@@ -71,8 +71,8 @@ func TestTicket(t *testing.T) {
 	b.reload(t)
 	b.wantText(t, "The account is connected")
 
-	// It is used now, and so is another one that was made before the account was connected, in any
-	// browser.
+	// The link is used now. So is another link that was made before the account was connected, in
+	// any browser.
 	other := g.visitor(t, "")
 	for _, used := range []string{link, second} {
 		for _, b := range []*tab{b, other} {
@@ -110,8 +110,8 @@ func TestTicketTwice(t *testing.T) {
 	g.wantServed(t, "ann", shared, "bob")
 }
 
-// TestTicketForUser: a link for a user's own account, opened behind a sign-in by somebody else,
-// connects that user's.
+// TestTicketForUser checks that a link for a user's own account connects that user's account, even
+// if another user is signed in.
 func TestTicketForUser(t *testing.T) {
 	g := newGateway(t, time.Minute, nil)
 	b := g.visitor(t, "bob")

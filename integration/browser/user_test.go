@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// TestUsers: each user connects an account of their own, is served with that, and sees nothing of
-// another's.
+// TestUsers checks that each user connects an account of their own, is served with that account,
+// and sees nothing of another user's.
 func TestUsers(t *testing.T) {
 	g := newGateway(t, time.Minute, nil)
 	ann, bob := g.visitor(t, "ann"), g.visitor(t, "bob")
@@ -33,7 +33,8 @@ func TestUsers(t *testing.T) {
 	g.connect(t, bob, perUser, "bob")
 	g.wantServed(t, "bob", perUser, "bob")
 	g.wantServed(t, "ann", perUser, "ann")
-	if text := ann.text(t); strings.Contains(text, "bob") { // an operator is nothing but a user here
+	// An operator is an ordinary user here.
+	if text := ann.text(t); strings.Contains(text, "bob") {
 		t.Errorf("ann sees %q", text)
 	}
 	bob.clickCSS(t, "form[action='mail/disconnect'] button")
@@ -45,8 +46,8 @@ func TestUsers(t *testing.T) {
 	}
 }
 
-// TestOperators: who is no operator sees the state of the shared account and can do nothing with
-// it, and a form that they make themselves does nothing either.
+// TestOperators checks that a user who is no operator sees the state of the shared account and can
+// do nothing with it, not even with a form of their own.
 func TestOperators(t *testing.T) {
 	g := newGateway(t, time.Minute, nil)
 	ann, bob := g.visitor(t, "ann"), g.visitor(t, "bob")
@@ -69,7 +70,7 @@ func TestOperators(t *testing.T) {
 	}
 	g.provider.WantRequests(t, before)
 	g.wantServed(t, "bob", shared, "eve")
-	// The twin: the same form of an operator.
+	// The twin: the same form, sent by an operator.
 	ann.open(t, g.console)
 	eval[any](t, ann, "document.querySelector('form').action = 'orders/disconnect'; null")
 	ann.clickCSS(t, "form button")
@@ -92,8 +93,8 @@ func TestCrossOrigin(t *testing.T) {
 	b.wantState(t, shared, "Connected")
 }
 
-// TestReauthorize: when the account's owner has withdrawn the grant at the provider, the console
-// says so, and one press of its button mends it.
+// TestReauthorize checks that the console says when the account's owner has withdrawn the grant at
+// the provider, and that one press of its button repairs the connection.
 func TestReauthorize(t *testing.T) {
 	const life = 3 * time.Second
 	g := newGateway(t, life, nil)
@@ -105,7 +106,9 @@ func TestReauthorize(t *testing.T) {
 	g.wantRefused(t, b, int(res.Status), http.StatusConflict, "The token could not be refreshed", "press Connect again")
 	b.click(t, "To the connected accounts")
 	b.wantState(t, shared, "Connected")
-	time.Sleep(life) // until then the gateway sends the token that it has, and leaves it to the API to refuse it
+	// Until then the gateway sends the token that it has, and the API decides whether to refuse
+	// it.
+	time.Sleep(life)
 	g.wantUnauthorized(t, "bob", shared, http.StatusServiceUnavailable)
 	b.open(t, g.console)
 	b.wantState(t, shared, "Must be connected again")

@@ -61,7 +61,7 @@ func anthropic(t *testing.T) http.Handler {
 		answerJSON(w, page)
 	})
 	mux.HandleFunc("GET /v1/messages/batches/batch_1", func(w http.ResponseWriter, r *http.Request) {
-		// The SDK goes where this says, with its key: the URL in this body is the API's own.
+		// The SDK follows this URL with its key: the URL in this body is the API's own.
 		answerJSON(w, map[string]any{
 			"id": "batch_1", "processing_status": "ended",
 			"results_url": "http://" + r.Host + "/v1/messages/batches/batch_1/results",

@@ -92,8 +92,8 @@ func useCurl(t *testing.T, curl string, w way) transcript {
 	return tr
 }
 
-// answersOf is what curl -i prints, with the fields of each head sorted, without those that any
-// proxy writes anew, and without Location: the URL that curl makes of it stands at the end.
+// answersOf returns what curl -i prints, with the fields of each head sorted, without the fields
+// that any proxy rewrites, and without Location: the URL that curl makes of it is at the end.
 func answersOf(out string) string {
 	var b strings.Builder
 	for strings.HasPrefix(out, "HTTP/") {
@@ -184,7 +184,7 @@ func anything(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// echo answers with the request, but for its Host.
+// echo answers with the request, except for its Host.
 func echo(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	target := strings.TrimPrefix(r.RequestURI, "/v1")

@@ -43,7 +43,7 @@ var answerToSentinel = regexp.MustCompile(`HTTP/1\.1 200 OK\r\nServer: Caddy\r\n
 
 // TestDifferential sends odd requests, and has odd answers to them, through Caddy's own
 // reverse_proxy with the credential in a header_up, and through this module. The bytes that the
-// API gets and those that the client gets are the same, but for the differences in the tables of
+// API and the client get must be the same, except for the differences in the tables of
 // docs/clients.md.
 func TestDifferential(t *testing.T) {
 	var answer atomic.Pointer[string]
@@ -78,8 +78,8 @@ func TestDifferential(t *testing.T) {
 		}
 		var first, second exchange
 		var unexplained []string
-		// A difference is one that shows each time. A request that meets a connection which the API is
-		// just closing gets a 502, from stock Caddy a POST does.
+		// Only a difference that shows each time counts. A request on a connection that the API is
+		// just closing gets a 502. From stock Caddy, a POST gets one.
 		for range 3 {
 			first, second, unexplained = run(stock), run(ours), nil
 			for _, difference := range first.compared(second) {
@@ -195,7 +195,7 @@ func (e exchange) compared(other exchange) []string {
 	return all
 }
 
-// wire is a message: its first line, its fields by name as they stand there, and the bytes behind
+// wire is a message: its first line, its fields by name as they were sent, and the bytes after
 // them.
 type wire struct {
 	line   string
@@ -240,8 +240,8 @@ func answers(raw string) []wire {
 	return append(all, last)
 }
 
-// join makes one chunk of all, and none of nothing: how an answer of unknown length is cut is a
-// matter of time.
+// join makes one chunk of all chunks, and no chunk of nothing, because timing decides how an
+// answer of unknown length is cut.
 func (m *wire) join() {
 	if !slices.Equal(m.fields["Transfer-Encoding"], []string{" chunked"}) {
 		return

@@ -145,7 +145,7 @@ func serverStream(ctx context.Context, client pb.TestServiceClient, tr *transcri
 	tr.note("a server's stream", strings.Join(got, " "), err)
 }
 
-// pingPong sends each message when the answer to the one before has come.
+// pingPong sends each message after the answer to the previous message has come.
 func pingPong(ctx context.Context, client pb.TestServiceClient, tr *transcript) {
 	stream, err := client.FullDuplexCall(ctx)
 	if err != nil {

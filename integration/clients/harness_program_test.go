@@ -25,7 +25,8 @@ const patience = time.Minute
 func program(t *testing.T, name, remedy string) string {
 	t.Helper()
 	rig.Long(t, "programs take their time")
-	places, _ := filepath.Glob(installed(t, "bin/*/"+name)) // make clients installs each version into a folder of its own
+	// `make clients` installs each version into a folder of its own.
+	places, _ := filepath.Glob(installed(t, "bin/*/"+name))
 	for _, place := range append(places, name, "/usr/sbin/"+name) {
 		if path, err := exec.LookPath(place); err == nil {
 			return path

@@ -48,7 +48,7 @@ func hostOf(address string) string {
 	return u.Host
 }
 
-// service is an API, and how the gateway is told of it.
+// service is an API, and the gateway's configuration for it.
 type service struct {
 	// start runs the API until the test ends, with nothing in it, and returns its base URL.
 	start func(t *testing.T) string
@@ -80,7 +80,7 @@ var (
 )
 
 // gateway runs a Caddy in front of an API until the test ends, and returns the way through it.
-// The gateway has another host name than the API, localhost in the place of 127.0.0.1.
+// The gateway has another host name than the API, localhost in place of 127.0.0.1.
 func (s service) gateway(t *testing.T, f form, api string) way {
 	t.Helper()
 	directive := fmt.Sprintf("authenticated_api %s {\n%s\n}", api, s.lines)
@@ -109,8 +109,8 @@ func startApart(t *testing.T, config string) string {
 }
 
 // compare has a client use an API directly, and then through the gateway in each form, each time
-// with a new API. A step whose result differs fails the test, unless docs/clients.md has the row
-// of it for that client.
+// with a new API. A step whose result differs fails the test, unless docs/clients.md has a row
+// about it for that client.
 func compare(t *testing.T, client string, s service, use func(t *testing.T, w way) transcript) {
 	t.Helper()
 	var direct transcript

@@ -41,7 +41,8 @@ func verdaccio(t *testing.T) string {
 func useNPM(t *testing.T, npm string, w way) transcript {
 	c := newWorld(t)
 	place := strings.TrimPrefix(w.url, "http:")
-	credential := fmt.Sprintf("%s/:_authToken=%s\n", place, unused) // npm publishes nothing without one
+	// npm publishes nothing without a token.
+	credential := fmt.Sprintf("%s/:_authToken=%s\n", place, unused)
 	if w.direct() {
 		credential = fmt.Sprintf("%s/:_auth=%s\n", place, strings.TrimPrefix(basic("ann", key), "Basic "))
 	}

@@ -17,9 +17,9 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// apache is Debian's Apache with mod_dav, for whoever is ann. Multistatus bodies name resources
-// by their paths, which the gateway does not look into: the route has the path that they have at
-// the API.
+// apache is Debian's Apache with mod_dav, for the user ann. Multistatus bodies name resources by
+// their paths, which the gateway does not map. So the route has the path that the resources have
+// at the API.
 func apache(t *testing.T) service {
 	path := program(t, "apache2", "Debian's package apache2-bin has it")
 	return service{

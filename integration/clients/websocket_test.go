@@ -30,7 +30,7 @@ func TestWebSocket(t *testing.T) {
 	t.Run("gorilla", func(t *testing.T) { compare(t, "gorilla/websocket", s, useGorilla) })
 }
 
-// echoSocket sends back what comes, and closes when it is told to.
+// echoSocket sends back every message, and closes the connection after the message "close".
 func echoSocket(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != "/echo" {
 		http.NotFound(w, r)

@@ -13,9 +13,9 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// TestTwoPeople: two people with two accounts use one route through three nodes, a node is killed
-// in the middle of a refresh, and neither notices: no request fails, and none waits for a lease,
-// since a token is renewed so long before its end.
+// TestTwoPeople has two people with two accounts use one route through three nodes. A node is
+// killed in the middle of a refresh, and neither person notices: no request fails, and none waits
+// for a lease, because tokens are renewed long before they expire.
 func TestTwoPeople(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

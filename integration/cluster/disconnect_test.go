@@ -14,9 +14,9 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// TestDisconnected disconnects an account on one node: the others stop within 30 seconds, whether
-// they get many requests, few, or one. When it is connected again on one, the others serve it at
-// once.
+// TestDisconnected disconnects an account on one node. The other nodes stop using it within 30
+// seconds, whether they get many requests, few, or one. When the account is connected again on one
+// node, the other nodes serve it at once.
 func TestDisconnected(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t, time.Hour, provider.RotateStrict)

@@ -17,7 +17,7 @@ import (
 )
 
 // once returns a function for intercept that calls do with the first redemption. answer says
-// whether that one is answered.
+// whether that redemption is answered.
 func once(answer bool, do func(node string)) func(connection, node string) bool {
 	var done atomic.Bool
 	return func(_, node string) bool {
@@ -100,8 +100,8 @@ func ask(t *testing.T, n *node, connection string, happened <-chan struct{}) {
 	t.Fatalf("%s does not refresh %s", n.name, connection)
 }
 
-// TestFlowOutlivesItsNode: the node on which somebody has pressed Connect ends, or is killed,
-// while they are at the provider. Another one finishes what it has begun.
+// TestFlowOutlivesItsNode ends or kills the node on which a user has pressed Connect, while the
+// user is at the provider. Another node finishes the flow.
 func TestFlowOutlivesItsNode(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t, time.Hour, provider.RotateStrict)
@@ -120,9 +120,9 @@ func TestFlowOutlivesItsNode(t *testing.T) {
 	a.wantUnharmed(t)
 }
 
-// TestStorageDownUntilTheEnd: the storage fails when a token has come, and until the node has
-// ended. The token is served from memory, left in a file of the machine, sealed, and stored when
-// a node starts there again.
+// TestStorageDownUntilTheEnd has a storage that fails from the moment a token has come until the
+// node has ended. The node serves the token from memory, and leaves it sealed in a file of the
+// machine. It is stored when a node starts there again.
 func TestStorageDownUntilTheEnd(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t, 3*time.Second, provider.RotateStrict)

@@ -23,8 +23,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
 )
 
-// authority is an authorization server, and the API behind it. It knows of which connection each
-// token is, and lets a test step in while a refresh token is redeemed.
+// authority is an authorization server, and the API behind it. It knows to which connection each
+// token belongs, and lets a test intervene while a refresh token is redeemed.
 type authority struct {
 	*provider.Provider
 	api string // the API's URL
@@ -112,7 +112,7 @@ func (a *authority) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(rec.Body.Bytes())
 }
 
-// committed notes of which connection the tokens of an answer are.
+// committed records to which connection the tokens of an answer belong.
 func (a *authority) committed(connection, node string, refresh bool, rec *httptest.ResponseRecorder) {
 	var answer struct {
 		Access  string `json:"access_token"`
@@ -180,7 +180,7 @@ func (a *authority) twice() (n int) {
 }
 
 // wantUnharmed fails the test if a grant was destroyed, a refresh token redeemed twice, or a
-// token used for somebody else.
+// token used for another user.
 func (a *authority) wantUnharmed(t testing.TB) {
 	t.Helper()
 	if n := a.Revoked(); n != 0 {
@@ -192,7 +192,7 @@ func (a *authority) wantUnharmed(t testing.TB) {
 	a.wantNobodyElses(t)
 }
 
-// wantNobodyElses fails the test if a token was used for somebody else.
+// wantNobodyElses fails the test if a token was used for another user.
 func (a *authority) wantNobodyElses(t testing.TB) {
 	t.Helper()
 	a.mu.Lock()

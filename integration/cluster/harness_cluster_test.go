@@ -25,8 +25,8 @@ import (
 // publicURL is what people have in their browsers. Which node that leads to, a balancer decides.
 const publicURL = "http://gateway.localhost"
 
-// tokenTimeout is the option timeout, unless a test has another one: that it is less than Caddy's
-// default makes the tests shorter. The lease of a claim is so much longer.
+// tokenTimeout is the option timeout, unless a test sets another value. It is shorter than the
+// default, which makes the tests shorter: the lease of a claim grows with it.
 const (
 	tokenTimeout = 3 * time.Second
 	leaseMore    = 7 * time.Second
@@ -53,7 +53,8 @@ type cluster struct {
 func newCluster(t testing.TB, nodes int, storage func(c *cluster) func(*node) string, sources map[string]*authority) *cluster {
 	t.Helper()
 	rig.Long(t, "nodes wait for the leases of others")
-	dir, err := os.MkdirTemp("", "cluster") // not t.TempDir: a process that is killed may leave a file a moment later
+	// Not t.TempDir, because a process that is killed may leave a file a moment later.
+	dir, err := os.MkdirTemp("", "cluster")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,14 +160,14 @@ func users() []string {
 	return list
 }
 
-// connect connects an account: somebody presses the button on one node, and comes back from the
-// provider to another one.
+// connect connects an account: a user presses the button on one node, and comes back from the
+// provider to another node.
 func (c *cluster) connect(t testing.TB, connection string, begin, finish *node) {
 	t.Helper()
 	c.finishFlow(t, c.beginFlow(t, connection, begin), finish)
 }
 
-// flow is somebody who is at the provider.
+// flow is a user who is at the provider.
 type flow struct {
 	connection string
 	authority  *authority
@@ -211,7 +212,7 @@ func (c *cluster) connectAll(t testing.TB, connections []string) {
 	}
 }
 
-// names returns connections of a datasource: those of the first n users.
+// names returns the connections of a datasource that belong to the first n users.
 func names(datasource string, n int) (list []string) {
 	for i := range n {
 		list = append(list, datasource+"/u"+strconv.Itoa(i))

@@ -58,8 +58,8 @@ func newNode(t testing.TB, dir, name string, keys []string) *node {
 	return n
 }
 
-// stop stops the process, and returns when it stands still: a signal takes a while to come to all
-// threads of a process, and one of them might deal with an answer in the meantime.
+// stop stops the process, and returns when all its threads have stopped. A signal takes a while to
+// reach all threads, and one of them might handle an answer in the meantime.
 func (n *node) stop() error {
 	n.Signal(syscall.SIGSTOP)
 	tasks := fmt.Sprintf("/proc/%d/task/*/stat", n.PID())
@@ -71,7 +71,8 @@ func (n *node) stop() error {
 		stopped := 0
 		for _, file := range files {
 			text, _ := os.ReadFile(file)
-			if _, state, ok := strings.Cut(string(text), ") "); !ok || strings.HasPrefix(state, "T") { // "pid (name) state …"; a thread may have ended
+			// The file is "pid (name) state …". A thread may have ended.
+			if _, state, ok := strings.Cut(string(text), ") "); !ok || strings.HasPrefix(state, "T") {
 				stopped++
 			}
 		}
@@ -98,7 +99,7 @@ func (n *node) control(t testing.TB, name, text string) {
 	}
 }
 
-// held reports whether the node stands still at a write of a datasource's record.
+// held reports whether the node is stopped at a write of a datasource's record.
 func (n *node) held(datasource string) bool {
 	_, err := os.Stat(filepath.Join(n.Dir, "control", "held-"+datasource))
 	return err == nil

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// records watches the records of a folder: their generations stand in front of what is sealed.
+// records watches the records of a folder. A record's generation is in front of its sealed part.
 type records struct {
 	finish func()
 
@@ -52,9 +52,9 @@ func (r *records) wentBack() []string {
 	return r.back
 }
 
-// behind says of each record that has an older generation now than it had before. In between that
-// may be: a node that an overloaded machine has held up may write its claim over a newer
-// generation, which it notices, and others mend.
+// behind lists each record that has an older generation now than before. For a while this may
+// happen: a node that an overloaded machine has delayed may write its claim over a newer
+// generation. It notices that, and other nodes repair the record.
 func (r *records) behind() (list []string) {
 	r.finish()
 	for file, newest := range r.newest {

@@ -30,8 +30,8 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// number returns the number in an environment variable by which a longer form is asked for, or
-// the one of make test.
+// number returns the number in an environment variable that asks for a longer run, or the number
+// of make test.
 func number(t testing.TB, name string, otherwise int) int {
 	t.Helper()
 	text := os.Getenv(name)

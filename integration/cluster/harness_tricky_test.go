@@ -32,14 +32,14 @@ const (
 	lockKept  = "kept"  // a lock is never given back
 )
 
-// tricky is a file storage with another locker, which the test can have stop, fail, or look
-// elsewhere, by files in a folder of the node:
+// tricky is a file storage with another locker. Files in a folder of the node make it stop, fail,
+// or use another folder:
 //
 //	hold   "before 2": the second write of each record from now on never begins;
 //	       "after 2": it never returns
 //	slow   how long each write takes
 //	down   nothing works
-//	apart  the folder that is used in the place of the shared one
+//	apart  the folder that is used in place of the shared one
 type tricky struct {
 	Path    string `json:"path"`
 	Control string `json:"control"`

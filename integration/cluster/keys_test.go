@@ -17,9 +17,9 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 )
 
-// TestKeysExchanged exchanges the key of three nodes under load, one after the other: the new one
-// behind, then in front, then alone. No request fails, and no connection is lost: neither those
-// in use nor those that nobody uses.
+// TestKeysExchanged replaces the key of three nodes under load, one node after the other: the new
+// key comes second, then first, then alone. No request fails, and no connection is lost, whether
+// it is in use or not.
 func TestKeysExchanged(t *testing.T) {
 	t.Parallel()
 	a, slow := newAuthority(t, time.Hour, provider.RotateStrict), newAuthority(t, time.Hour, provider.RotateStrict)

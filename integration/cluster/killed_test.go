@@ -17,8 +17,8 @@ type death struct {
 	at   time.Time
 }
 
-// TestNodesKilled kills one node after the other at random and starts it again, under load. No
-// request fails but for connections that are lost, and only those are lost whose provider is
+// TestNodesKilled kills one node after the other at random and starts it again, under load.
+// Requests fail only for connections that are lost. A connection is lost only if its provider is
 // strict, and has redeemed a refresh token for a node that was killed before it could store the
 // answer.
 func TestNodesKilled(t *testing.T) {
@@ -46,7 +46,8 @@ func nodesKilled(t *testing.T, storage func(*cluster) func(*node) string) {
 	for _, a := range sources {
 		a.SetLife(3 * time.Second)
 		a.Delay.Store(int64(20 * time.Millisecond))
-		a.intercept(nil, func(string, string) bool { time.Sleep(20 * time.Millisecond); return true }) // the answer is on its way
+		// Here the answer is on its way.
+		a.intercept(nil, func(string, string) bool { time.Sleep(20 * time.Millisecond); return true })
 	}
 	c.connectAll(t, connections)
 	records := c.watchRecords(t)

@@ -14,8 +14,9 @@ import (
 )
 
 // TestPaused stops the node that refreshes, as a hypervisor does, while its token request is at
-// the provider, and lets it go on later. The others go on in the meantime; only the connection
-// that it was about may come to harm, and only if the pause was longer than the lease.
+// the provider, and lets it go on later. The other nodes go on in the meantime. Only the
+// connection that the node was refreshing may be harmed, and only if the pause was longer than the
+// lease.
 func TestPaused(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -103,9 +104,9 @@ func (n *node) fallAsleep(t *testing.T, a *authority, connection string) {
 	ask(t, n, connection, asleep)
 }
 
-// TestDisconnectedWhilePaused disconnects an account on one node while another one, that was
-// stopped, has a new token of it on its way. When that goes on it must not bring the connection
-// back.
+// TestDisconnectedWhilePaused disconnects an account on one node while another node is stopped and
+// has a new token of that account on its way. When the stopped node goes on, it must not bring the
+// connection back.
 func TestDisconnectedWhilePaused(t *testing.T) {
 	t.Parallel()
 	const connection = "crm/u0"
@@ -116,7 +117,8 @@ func TestDisconnectedWhilePaused(t *testing.T) {
 	a.SetLife(4 * time.Second)
 	c.nodes[0].fallAsleep(t, a, connection)
 	a.SetLife(time.Hour)
-	c.nodes[1].act(t, connection, "disconnect", newJar()) // it waits for the lease of the sleeper's claim
+	// This waits until the lease of the paused node's claim has expired.
+	c.nodes[1].act(t, connection, "disconnect", newJar())
 	gone := time.Now()
 	c.nodes[0].Signal(syscall.SIGCONT)
 	time.Sleep(2 * time.Second)

@@ -21,9 +21,9 @@ func (c *cluster) slowWrites(t testing.TB, takes time.Duration) {
 	}
 }
 
-// TestSlowWrites: the storage takes long for a write, and tokens have ended when they are asked
-// for. A node that is alone, also after a restart, has the next one after its writes and the
-// time that a claim must stand: it does not wait for others. Two nodes do, and redeem each
+// TestSlowWrites has a storage with slow writes, and tokens that have expired when a request needs
+// them. A node that is alone, also after a restart, has the next token after its writes and the
+// time that a claim must settle: it does not wait for other nodes. Two nodes wait, and redeem each
 // refresh token once.
 func TestSlowWrites(t *testing.T) {
 	t.Parallel()
@@ -36,7 +36,9 @@ func TestSlowWrites(t *testing.T) {
 			c.start(t)
 			n := c.nodes[0]
 			c.connect(t, "crm/u0", n, n)
-			most := 4*takes + 2*time.Second // of which one second is of the protocol, and one write of the entry after a restart
+			// One of the seconds belongs to the claim protocol, and one of the writes is that of
+			// the entry after a restart.
+			most := 4*takes + 2*time.Second
 			for i := range 4 {
 				time.Sleep(2 * time.Second)
 				if i == 2 {

@@ -13,9 +13,9 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
 )
 
-// TestSplitBrain parts the storages of two nodes for a while: both can be written, and neither
-// node sees what the other one writes. Connections that both have redeemed are lost, which no
-// client can help, and say so; the others are as before.
+// TestSplitBrain separates the storages of two nodes for a while: both can be written, and neither
+// node sees what the other writes. Connections whose refresh token both nodes have redeemed are
+// lost, which no client can prevent, and say so. All other connections are as before.
 func TestSplitBrain(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t, 4*time.Second, provider.RotateStrict)
@@ -39,16 +39,16 @@ func TestSplitBrain(t *testing.T) {
 		side := &cluster{nodes: []*node{n}, sources: c.sources}
 		return side.startTraffic(t, connections, 50*time.Millisecond)
 	}
-	// A connection that one side uses alone is not redeemed by the other one.
+	// The other side does not redeem a connection that one side uses alone.
 	one, two := only(c.nodes[0], append(append([]string{left}, both...), idle...)...), only(c.nodes[1], append(append([]string{right}, both...), idle...)...)
 	time.Sleep(seconds(t, "CLUSTER_SPLIT_SECONDS", 60))
 	lost := func(connection string) bool { return connection == both[0] || connection == both[1] }
 	one.finish(t, lost)
 	two.finish(t, lost)
 	c.nodes[1].control(t, "apart", "")
-	// What the second node has written while it was apart is not in the shared storage. It is until
-	// the node looks again, or redeems the next refresh token; if the first one needs a token of
-	// such a connection before, it redeems a spent one.
+	// What the second node has written while it was apart is not in the shared storage until that
+	// node reads the record again, or redeems the next refresh token. If the first node needs a
+	// token of such a connection before that, it redeems a spent refresh token.
 	one, two = only(c.nodes[0], append([]string{left}, idle...)...), only(c.nodes[1], append([]string{right}, idle...)...)
 	time.Sleep(11 * time.Second)
 	one.finish(t, nil)

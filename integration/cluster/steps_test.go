@@ -41,8 +41,8 @@ var modes = []struct {
 	rotation provider.Rotation
 }{{"never", provider.RotateNever}, {"grace", provider.RotateGrace}, {"strict", provider.RotateStrict}}
 
-// stepsBed is a cluster in which node i stands still at step i, with one connection of each mode:
-// that of user i.
+// stepsBed is a cluster in which node i stops at step i, with one connection of each mode, which
+// belongs to user i.
 type stepsBed struct {
 	*cluster
 	stuck   sync.Map // the connections that stand still at the provider
@@ -51,8 +51,8 @@ type stepsBed struct {
 
 // TestKilledAtEachStep kills a node at each step of a refresh, with each kind of provider, and
 // asks another node for the next token. A connection is lost only if the provider is strict and
-// has redeemed the refresh token for somebody who could not store the answer, and then that is
-// what its state says.
+// has redeemed the refresh token for a node that could not store the answer, and then its state
+// says so.
 func TestKilledAtEachStep(t *testing.T) {
 	t.Parallel()
 	bed := &stepsBed{release: make(chan struct{})}
@@ -87,7 +87,7 @@ func TestKilledAtEachStep(t *testing.T) {
 
 func (*stepsBed) connection(mode string, i int) string { return fmt.Sprintf("%s/u%d", mode, i) }
 
-// stop stands still if that is the step of the connection.
+// stop stops the node if this is the connection's step.
 func (bed *stepsBed) stop(at, connection string) bool {
 	_, user := split(connection)
 	var i int
@@ -100,7 +100,7 @@ func (bed *stepsBed) stop(at, connection string) bool {
 	return false
 }
 
-// strand sends requests until each node stands still with each of its connections.
+// strand sends requests until each node is stopped with each of its connections.
 func (bed *stepsBed) strand(t *testing.T) {
 	t.Helper()
 	var waiting sync.WaitGroup

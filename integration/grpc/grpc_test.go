@@ -16,8 +16,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// TestRefused: a call that the API refuses before it has sent anything is made again with a fresh
-// credential, and nobody notices.
+// TestRefused checks that a call which the API refuses before it has sent anything is repeated
+// with a fresh credential, and that the client does not notice.
 func TestRefused(t *testing.T) {
 	both(t, func(t *testing.T, api *server, secret string, conn *grpc.ClientConn) {
 		for i, call := range []func(*testing.T, *grpc.ClientConn) error{one, many} {

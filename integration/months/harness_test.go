@@ -37,13 +37,14 @@ func TestMain(m *testing.M) { os.Exit(rig.Main(m, nil)) }
 // returns the file.
 func inVirtualTime(t *testing.T, test func(t *testing.T, storage string)) (log string) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "months") // not t.TempDir: what is under way when the test ends may still write
+	// Not t.TempDir, because operations that are under way when the test ends may still write.
+	dir, err := os.MkdirTemp("", "months")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	log = filepath.Join(dir, "caddy.log")
-	// Nobody asks this Caddy for anything: the code of this module logs where it does.
+	// No request comes to this Caddy: the module's code logs through its logger.
 	rig.Start(t, fmt.Sprintf("{\nadmin off\npersist_config off\nauto_https off\ngrace_period 1s\n"+
 		"log {\noutput file %s {\nroll_disabled\n}\nformat json\nlevel DEBUG\n}\n}\nhttp://GATEWAY {\nrespond 200\n}\n", log))
 	storage := rig.StorageDir(t)
@@ -62,8 +63,8 @@ func wantNoErrors(t *testing.T, log string) {
 	}
 }
 
-// world is a provider and the product's code in a bubble of virtual time: no Caddy, but all that
-// Caddy does with the code.
+// world is a provider and this module's code in a bubble of virtual time. There is no Caddy, but
+// the code is used as Caddy uses it.
 type world struct {
 	t       *testing.T
 	p       *provider.Provider
@@ -93,11 +94,12 @@ type failedAt struct {
 
 const worldRedirect = "http://gateway.localhost/connect/callback"
 
-// newWorld makes one. Its tokens live for life, and each refresh token is good once: who redeems
-// one again loses the grant.
+// newWorld makes a world. Its tokens live for life, and each refresh token is valid once:
+// redeeming it again loses the grant.
 func newWorld(t *testing.T, name, storage string, life time.Duration, perUser bool) *world {
 	t.Helper()
-	t.Cleanup(func() { time.Sleep(10 * time.Second) }) // certmagic sees only then that a lock is given back
+	// Only then does certmagic notice that a lock is released.
+	t.Cleanup(func() { time.Sleep(10 * time.Second) })
 	w := &world{t: t, network: rig.NewNetwork(), storage: &certmagic.FileStorage{Path: storage}, name: name, perUser: perUser}
 	w.p = provider.NewOn(t, w.network, "http://provider.localhost", life)
 	w.p.Register(provider.ClientID, provider.ClientSecret, worldRedirect)
@@ -119,10 +121,10 @@ func newWorld(t *testing.T, name, storage string, life time.Duration, perUser bo
 // load loads a configuration, as Caddy does: a new one runs before the old one is cleaned up.
 func (w *world) load() {
 	w.t.Helper()
-	m := &oauth.Method{
+	m := &oauth.Method{Options: oauth.Options{
 		Grant: "authorization_code", TokenURL: w.p.TokenURL(), AuthorizationURL: w.p.AuthorizationURL(), RedirectURL: worldRedirect,
 		ClientID: provider.ClientID, ClientSecret: provider.ClientSecret, Scopes: []string{"read", "offline_access"},
-	}
+	}}
 	if w.perUser {
 		m.Connection = "{http.auth.user.id}"
 	}
@@ -177,7 +179,7 @@ func (w *world) connect(key, user string) {
 	}
 }
 
-// request is a request of a user, who is that of the connection, or ann for the shared one.
+// request is a request of a user: the owner of the connection, or ann for the shared connection.
 func (w *world) request(key string) {
 	source := w.method.Source(key)
 	valid, begin := source.Current() != nil, time.Now()

@@ -12,9 +12,9 @@ import (
 
 const day = 24 * time.Hour
 
-// TestMonth: a month of one-hour tokens passes, with a reload each day, a restart each week, and
-// weekends when nobody works, and no request fails, none waits but for a token that nobody has
-// needed for a weekend, and no refresh token comes twice.
+// TestMonth passes a month of one-hour tokens, with a reload each day, a restart each week, and
+// weekends without requests. No request fails, no request waits except for a token that was not
+// used for a weekend, and no refresh token comes twice.
 func TestMonth(t *testing.T) {
 	rig.Long(t, "a month of virtual time takes a while")
 	log := inVirtualTime(t, func(t *testing.T, storage string) {
@@ -41,7 +41,8 @@ func TestMonth(t *testing.T) {
 		w.wantFailures(0)
 		redeemed := w.check("")
 		t.Logf("%d requests, of which %d have waited; %d redemptions, %d reloads, %d restarts", w.served, w.waited, redeemed, reloads, restarts)
-		if w.waited > 5*14 { // the first ones after a weekend, with the herd that may be around them
+		// These are the first calls after a weekend, and calls that may come at the same time.
+		if w.waited > 5*14 {
 			t.Errorf("%d requests have waited for a token", w.waited)
 		}
 		// 20 days with a token for each 53 to 54 minutes, and one for each day of a weekend.
@@ -117,7 +118,8 @@ func TestShortTokens(t *testing.T) {
 		begin := time.Now()
 		reloads := 0
 		for time.Since(begin) < day {
-			time.Sleep(time.Duration(rand.Int64N(int64(50 * time.Second)))) // the margin is a minute
+			// The margin is one minute.
+			time.Sleep(time.Duration(rand.Int64N(int64(50 * time.Second))))
 			w.requests("")
 			if int(time.Since(begin)/time.Hour) > reloads {
 				if reloads++; reloads%7 == 0 {
@@ -130,8 +132,8 @@ func TestShortTokens(t *testing.T) {
 		w.wantFailures(0)
 		redeemed := w.check("")
 		t.Logf("%d requests, of which %d have waited; %d redemptions", w.served, w.waited, redeemed)
-		// A restart within a second sends no refresh whose answer it could not wait for, so the first
-		// request after it may have to.
+		// A restart within a second sends no refresh whose answer it could not wait for, so the
+		// first request after it may have to.
 		if restarts := reloads / 7; w.waited > restarts || redeemed < 288 || redeemed > 370 {
 			t.Errorf("%d requests have waited, %d redemptions, %d restarts", w.waited, redeemed, restarts)
 		}

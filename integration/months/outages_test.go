@@ -26,9 +26,9 @@ func TestShortOutages(t *testing.T) {
 	})
 }
 
-// TestOutageWithinMargin: the provider goes down just when a token is to be renewed, and is back
-// a minute before it expires. Nobody notices: the back-off, which has grown to five minutes by
-// then, must not sleep over the end of the token.
+// TestOutageWithinMargin: the provider goes down just when a token is to be renewed, and is back a
+// minute before it expires. No caller notices: the back-off, which has grown to five minutes by
+// then, must not go beyond the token's expiry.
 func TestOutageWithinMargin(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, storage string) {
 		w := newWorld(t, "margin", storage, time.Hour, false)
@@ -51,9 +51,9 @@ func TestOutageWithinMargin(t *testing.T) {
 	})
 }
 
-// TestLongOutages: each day the provider is down for longer than the margin. Just those requests
-// fail that come when the token has expired and the provider is down, or was a moment ago; they
-// are told when to come again. No grant is lost.
+// TestLongOutages has a provider that is down each day for longer than the margin. Requests fail
+// only when the token has expired and the provider is down, or was down a moment ago. The answers
+// say when to try again. No grant is lost.
 func TestLongOutages(t *testing.T) {
 	rig.Long(t, "ten days of virtual time take a while")
 	inVirtualTime(t, func(t *testing.T, storage string) {

@@ -16,7 +16,7 @@ import (
 )
 
 // wantRefused fails the test unless a callback was refused in fixed words, and nothing came of
-// it: no token request, no grant, and no cookie but one that is taken away.
+// it: no token request, no grant, and no cookie except one that is removed.
 func (v *visited) wantRefused(p *provider.Provider, status int, title string) {
 	v.t.Helper()
 	v.is(status)
@@ -52,7 +52,7 @@ func TestLoginCSRF(t *testing.T) {
 	at, _ := url.Parse("http://" + b.addr + "/")
 	planted.c.Jar.SetCookies(at, eve.c.Jar.Cookies(at))
 	planted.come(ofEve).wantRefused(p, 400, somebodyElse)
-	// Nor does it help who is not signed in.
+	// Nor does it help a browser that is not signed in.
 	nobody := b.browser("")
 	nobody.c.Jar.SetCookies(at, eve.c.Jar.Cookies(at))
 	nobody.come(ofEve).is(401) // by basic_auth
@@ -66,8 +66,8 @@ func TestLoginCSRF(t *testing.T) {
 	eve.wantServed("own")
 }
 
-// TestState: a callback with another state than that of a flow in the browser is refused, and the
-// flow can still end.
+// TestState checks that a callback is refused if its state belongs to no flow in the browser, and
+// that the flow can still end.
 func TestState(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	b, _ := startBed(t, p, "")
@@ -97,7 +97,8 @@ func TestState(t *testing.T) {
 		}
 		v.wantNothing()
 	}
-	ann.send("POST", b.redirect(), callback[strings.Index(callback, "?")+1:]).is(405).wantNothing() // form_post
+	// This is the response mode form_post.
+	ann.send("POST", b.redirect(), callback[strings.Index(callback, "?")+1:]).is(405).wantNothing()
 	ann.send("GET", callback, "", "Early-Data", "1").is(425).wantNothing()
 	p.WantRequests(t, 0)
 
@@ -105,7 +106,8 @@ func TestState(t *testing.T) {
 	ann.come(other).is(303)
 	p.WantRequests(t, 2)
 	ann.wantServed("shared")
-	// The replay of a state tells that all is done, and asks nobody; with another code too.
+	// The replay of a state, also with another code, gets the answer that all is done. The
+	// provider is not asked.
 	for _, again := range []string{callback, withParam(t, callback, "code", "x"), withParam(t, callback, "code", param(t, other, "code"))} {
 		if v := ann.come(again).is(200); v.title() != "The account is connected" {
 			t.Errorf("the page says %q", v.title())
@@ -117,8 +119,8 @@ func TestState(t *testing.T) {
 	}
 }
 
-// TestFlowCookie: a flow ends with its own cookie only, unharmed, in the hands of who has begun
-// it.
+// TestFlowCookie checks that a flow ends only with its own unchanged cookie, for the user who has
+// begun the flow.
 func TestFlowCookie(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	b, _ := startBed(t, p, "")
@@ -160,7 +162,7 @@ func TestFlowCookie(t *testing.T) {
 			}
 		}
 	}
-	// Two of the name, the first of which a neighbour has planted.
+	// There are two cookies of that name, and a neighbour has planted the first.
 	try("ann", cookie.Name, other.Value+"; "+cookie.Name+"="+cookie.Value).is(303)
 }
 
@@ -206,15 +208,15 @@ func TestIssuer(t *testing.T) {
 	p.SetIssuer(p.URL)
 	ann.connect("shared")
 	ann.wantServed("shared")
-	// Without the option nobody looks at it.
+	// Without the option it is ignored.
 	p.SetIssuer("https://evil.example")
 	b.more = ""
 	g.load(t, b.site())
 	ann.connect("shared")
 }
 
-// TestDoubleCallback: the callback comes ten times at once, as from a double click: one code, one
-// token request, all are told that it is done.
+// TestDoubleCallback sends the callback ten times at once, as a double click does. One code leads
+// to one token request, and all ten answers say that it is done.
 func TestDoubleCallback(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	b, _ := startBed(t, p, "")
@@ -248,8 +250,8 @@ func TestDoubleCallback(t *testing.T) {
 	ann.wantServed("shared")
 }
 
-// TestCallbackLeaves: the browser leaves while the code is redeemed. The code is spent, so the
-// account is connected all the same.
+// TestCallbackLeaves has the browser leave while the code is redeemed. The code is spent, so the
+// account is connected nevertheless.
 func TestCallbackLeaves(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	b, _ := startBed(t, p, "")

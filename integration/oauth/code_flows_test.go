@@ -47,7 +47,8 @@ func TestTabs(t *testing.T) {
 	p.WantRequests(t, 20)
 }
 
-// TestManyTabs: of more flows than a browser can hold the oldest are dropped, and no other one.
+// TestManyTabs checks that the oldest flows are dropped, and no others, if there are more than a
+// browser can hold.
 func TestManyTabs(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	b, _ := startBed(t, p, "")
@@ -112,7 +113,7 @@ func TestFlowSurvives(t *testing.T) {
 }
 
 // TestFlowExpires: ten minutes after it has begun a flow cannot be ended, and a moment before it
-// can. Nor can one that begins in the future, or is another user's or of another datasource.
+// can. Nor can a flow that begins in the future, or that belongs to another user or datasource.
 func TestFlowExpires(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	g := newGateway(t)
@@ -189,8 +190,8 @@ func TestChangedBetween(t *testing.T) {
 	ann.wantServed("shared")
 }
 
-// TestOtherNode: a flow that has begun on one node ends on another one with the same key and
-// storage, and both serve then. Without the key it does not end.
+// TestOtherNode begins a flow on one node and ends it on another node with the same key and
+// storage. Then both nodes serve. Without the key the flow does not end.
 func TestOtherNode(t *testing.T) {
 	t.Parallel()
 	rig.Long(t, "it waits for the other node")
@@ -256,7 +257,9 @@ func TestHosts(t *testing.T) { //nolint:tparallel // there is one Caddy in this 
 	console := strings.TrimSuffix(b.redirect(), "callback")
 	for i, lie := range lies {
 		t.Run(strings.Join(lie, " "), func(t *testing.T) {
-			t.Parallel() // each connects an account, which takes more than a second, so each has a user of its own
+			// Each test connects an account, which takes more than a second, so each has a user of
+			// its own.
+			t.Parallel()
 			ann := b.browser(fmt.Sprintf("u%d", i))
 			ann.t, ann.word = t, "ann"
 			v := ann.press("own", "connect", lie...).is(303)
@@ -291,7 +294,7 @@ func TestHosts(t *testing.T) { //nolint:tparallel // there is one Caddy in this 
 	}
 }
 
-// TestRedirects: there is no return path. Whatever stands in a query, a form, a path or a field,
+// TestRedirects: there is no return path. Whatever is in a query, a form, a path or a field,
 // the browser is sent to the provider or to the console itself.
 func TestRedirects(t *testing.T) {
 	p := provider.New(t, time.Hour)
@@ -351,7 +354,7 @@ func TestRedirects(t *testing.T) {
 	t.Logf("%d strings, %d requests", len(openRedirects()), n)
 }
 
-// openRedirects are strings by which open redirects were found elsewhere: 600 and more.
+// openRedirects are more than 600 strings with which open redirects were found elsewhere.
 func openRedirects() (list []string) {
 	schemes := []string{
 		"http://", "https://", "//", "///", "////", `/\`, `\/`, `\\`, `/\/`, `\/\/`, "http:", "https:", "http:/", `http:\\`, "/%09/", "/%5c", "/%2f%2f",

@@ -51,8 +51,8 @@ func wantNotLogged(t testing.TB, file string, secrets ...string) {
 	}
 }
 
-// TestCodeLeaks: whoever reads logs, the storage, the admin API, pages and problems learns no
-// secret of a connection. The scan itself finds each of them where they must be.
+// TestCodeLeaks checks that the logs, the storage, the admin API, pages and problems show no
+// secret of a connection. The scan itself finds each secret where it must be.
 func TestCodeLeaks(t *testing.T) {
 	p := provider.New(t, 3*time.Second)
 	p.SetRotation(provider.RotateStrict, 0)
@@ -222,9 +222,9 @@ func accessed(t *testing.T, log, last string) map[string]bool {
 	return seen
 }
 
-// TestAccessLogBehindAuth: nor are they there when the authentication in front refuses them, as
-// it does with the first request of a browser, if the site says so, as the README does: the
-// console never sees such a request.
+// TestAccessLogBehindAuth checks that secrets in URLs are not in the access log either if the
+// authentication in front refuses the request, as it refuses a browser's first request. The site
+// must say so, as the README does, because the console never sees such a request.
 func TestAccessLogBehindAuth(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	g := newGateway(t)
@@ -244,8 +244,8 @@ func TestAccessLogBehindAuth(t *testing.T) {
 	}
 }
 
-// TestTicket: a link of the admin API lets somebody connect one connection once, who is no user
-// of the gateway.
+// TestTicket checks that a link of the admin API lets a person who is no user of the gateway
+// connect one connection once.
 func TestTicket(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	g := newGateway(t)
@@ -304,8 +304,8 @@ func TestTicket(t *testing.T) {
 	bob := b.browser("bob")
 	bob.wantServed("own")
 	p.WantRequests(t, 1)
-	// Both tickets were of one connection, and that has changed: who was slower is told so before a
-	// code is spent.
+	// Both tickets were for one connection, and that has changed. The slower person is told so
+	// before a code is spent.
 	if v := other.come(late).is(400); v.title() != "This link has been used" {
 		t.Errorf("the page says %q", v.title())
 	}

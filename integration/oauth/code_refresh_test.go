@@ -52,7 +52,8 @@ func status(t testing.TB, admin, datasource string) map[string]any {
 }
 
 // TestRotation: more than twenty tokens of two seconds expire under load, with a provider that
-// revokes a grant whose refresh token comes twice: no request fails, and none comes twice.
+// revokes a grant whose refresh token comes twice. No request fails, and no refresh token comes
+// twice.
 func TestRotation(t *testing.T) {
 	t.Parallel()
 	rig.Long(t, "it waits for tokens to expire")
@@ -66,8 +67,8 @@ func TestRotation(t *testing.T) {
 	rig.Wait(t, "twenty tokens", 60*time.Second, func() bool { return p.Answered.Load() > 20 })
 	l.finish(t)
 	t.Logf("%d redemptions", wantRedeemedOnce(t, p))
-	// On a busy machine a token is under way for a good part of its life. What is refused for that
-	// is sent again.
+	// On a busy machine a token is under way for a good part of its life. A request that is
+	// refused because of that is sent again.
 	t.Logf("the API has refused %d requests", b.api.refused.Load())
 }
 
@@ -88,9 +89,9 @@ func TestCodeReloads(t *testing.T) {
 	t.Logf("%d redemptions", wantRedeemedOnce(t, p))
 }
 
-// TestLostAnswer: the answer with the next tokens is lost on its way. A provider that takes the
-// old refresh token for a while is asked once more, and the connection lives; with a strict one
-// it is lost, and everybody who asks is told why.
+// TestLostAnswer loses the answer with the next tokens on its way. A provider that accepts the old
+// refresh token for a while is asked once more, and the connection lives. With a strict provider
+// the connection is lost, and every answer says why.
 func TestLostAnswer(t *testing.T) {
 	t.Parallel()
 	for _, strict := range []bool{false, true} {
@@ -114,7 +115,8 @@ func TestLostAnswer(t *testing.T) {
 				}
 				return p.Requests.Load() == 3 && p.Answered.Load() == 2
 			})
-			time.Sleep(1500 * time.Millisecond) // the record is read once more before the grant is given up
+			// The record is read once more before the grant is given up.
+			time.Sleep(1500 * time.Millisecond)
 			got := status(t, admin, "shared")
 			if !strict {
 				if got["state"] != "connected" || got["generation"] != 2.0 || got["last_error"] != "" {
@@ -124,8 +126,8 @@ func TestLostAnswer(t *testing.T) {
 				ann.wantServed("shared")
 				return
 			}
-			// The provider has revoked the access token too, so until it expires the API's own refusal
-			// passes.
+			// The provider has revoked the access token too, so until it expires the API's own
+			// refusal passes.
 			waitFor(t, "the token to expire", func() bool { return ann.call("shared").status == 503 })
 			ann.wantUnconnected("shared")
 			if got = status(t, admin, "shared"); got["state"] != "reauthorization_required" || got["last_error"] != "lost_in_crash" {
@@ -143,19 +145,23 @@ func TestLostAnswer(t *testing.T) {
 	}
 }
 
-// TestWithdrawn: the provider refuses the refresh token. Callers are served to the end of the
-// access token, and then told where to connect again, whatever the provider's words are.
+// TestWithdrawn has a provider that refuses the refresh token. Callers are served until the access
+// token expires, and then told where to connect again, whatever the provider's words are.
 func TestWithdrawn(t *testing.T) {
 	t.Parallel()
 	for code, body := range map[string]string{
-		"invalid_grant":       `{"error":"invalid_grant","error_description":"AADSTS70043: the cause"}`,
-		"invalid_request":     `{"error":"invalid_request","error_description":"AADSTS70043: the cause"}`,     // Dex
-		"unauthorized_client": `{"error":"unauthorized_client","error_description":"AADSTS70043: the cause"}`, // Gitea
-		"status_400":          `{"status":"BAD_REFRESH_TOKEN","message":"c4nary-of-the-provider"}`,            // HubSpot
+		"invalid_grant": `{"error":"invalid_grant","error_description":"AADSTS70043: the cause"}`,
+		// Dex answers so.
+		"invalid_request": `{"error":"invalid_request","error_description":"AADSTS70043: the cause"}`,
+		// Gitea answers so.
+		"unauthorized_client": `{"error":"unauthorized_client","error_description":"AADSTS70043: the cause"}`,
+		// HubSpot answers so.
+		"status_400": `{"status":"BAD_REFRESH_TOKEN","message":"c4nary-of-the-provider"}`,
 	} {
 		t.Run(code, func(t *testing.T) {
 			t.Parallel()
-			p := provider.New(t, 10*time.Second) // a renewal begins two seconds before, which is time enough on a slow machine
+			// A renewal begins two seconds before expiry, which is enough on a slow machine.
+			p := provider.New(t, 10*time.Second)
 			p.SetRotation(provider.RotateStrict, 0)
 			options, admin := withAdmin(t)
 			b, proc := newCodeProcess(t, p, "", options)
@@ -191,7 +197,8 @@ func TestWithdrawn(t *testing.T) {
 			if code == "invalid_grant" {
 				ann.connect("shared")
 			} else {
-				ann.press("shared", "refresh").is(303) // the record is there, and one success clears it
+				// The record is still there, and one success clears the error.
+				ann.press("shared", "refresh").is(303)
 			}
 			ann.wantServed("shared")
 			wantNoSecret(t, proc.log, "c4nary-of-the-provider")
@@ -204,14 +211,15 @@ func TestWithdrawn(t *testing.T) {
 	}
 }
 
-// TestEnded: a Caddy is told to end while a refresh is under way at a slow provider. It stores
-// what comes before it ends, and the next one goes on with that.
+// TestEnded tells a Caddy to end while a refresh is under way at a slow provider. Caddy stores the
+// answer before it ends, and the next Caddy goes on with it.
 func TestEnded(t *testing.T) {
 	t.Parallel()
 	rig.Long(t, "it waits for tokens to expire")
 	p := provider.New(t, 4*time.Second)
 	p.SetRotation(provider.RotateStrict, 0)
-	b, proc := newCodeProcess(t, p, "", "grace_period 10s") // nothing is waited for that takes longer
+	// So nothing that takes longer is waited for.
+	b, proc := newCodeProcess(t, p, "", "grace_period 10s")
 	proc.start(t)
 	ann := b.browser("ann")
 	ann.connect("shared")
@@ -247,7 +255,8 @@ func TestStorageFailsCode(t *testing.T) {
 	p.Delay.Store(int64(500 * time.Millisecond))
 	p.SetLife(time.Minute)
 	waitFor(t, "a renewal", func() bool { ann.wantServed("shared"); return p.Requests.Load() == 2 })
-	// The folder is replaced by a file while the provider thinks: not even root can write below that.
+	// The folder is replaced by a file while the provider thinks: not even root can write below
+	// that.
 	folder := filepath.Join(g.storage, "authenticated_api")
 	aside := folder + ".aside"
 	if err := errors.Join(os.Rename(folder, aside), os.WriteFile(folder, nil, 0o600)); err != nil {

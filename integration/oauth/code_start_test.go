@@ -111,8 +111,8 @@ func TestOthersConnection(t *testing.T) {
 	bob.wantUnconnected("own")
 }
 
-// TestNoOperators: without operators nobody may do anything with the shared connection, and with
-// one they may.
+// TestNoOperators checks that without operators nobody may do anything with the shared connection.
+// An operator may.
 func TestNoOperators(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	b, g := startBed(t, p, "")

@@ -20,7 +20,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// endpoint is a provider that keeps what it is told, and accepts everything.
+// endpoint is a provider that records requests, and accepts all of them.
 type endpoint struct {
 	*httptest.Server
 
@@ -103,7 +103,7 @@ func wantForm(t *testing.T, what string, got, want url.Values) {
 	}
 }
 
-// plus returns parameters with others; one that is empty is taken away.
+// plus returns parameters with others added. A parameter that is empty is removed.
 func plus(values url.Values, more ...string) url.Values {
 	values = maps.Clone(values)
 	added := make(map[string]bool)

@@ -17,8 +17,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 )
 
-// TestChangedConfig: a token is never used for something else than what it was issued for,
-// neither after a reload nor after a restart. What does not change that does not drop it.
+// TestChangedConfig checks that a token is never used for anything but what it was issued for,
+// neither after a reload nor after a restart. Other changes do not drop the token.
 func TestChangedConfig(t *testing.T) {
 	t.Setenv("OTHER_SECRET", "another")
 	p := provider.New(t, time.Hour)
@@ -345,8 +345,9 @@ func TestKeyRotation(t *testing.T) {
 	}
 }
 
-// TestKeyRotationOverExpiries: the same with tokens that expire in the meantime. Even a key that
-// was replaced at once, the old one nowhere, fails no request of a process that has a token.
+// TestKeyRotationOverExpiries is TestKeyRotation with tokens that expire in the meantime. No
+// request of a process that has a token fails, even if a key is replaced at once and the old key
+// is gone.
 func TestKeyRotationOverExpiries(t *testing.T) {
 	rig.Long(t, "it waits for tokens to expire")
 	p := provider.New(t, 2*time.Second)

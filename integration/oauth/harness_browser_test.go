@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// browser is one of a user, who is signed in at the gateway with Basic.
+// browser is the browser of a user who is signed in at the gateway with Basic.
 type browser struct {
 	t    testing.TB
 	b    *bed
@@ -45,8 +45,8 @@ type visited struct {
 	body   string
 }
 
-// send sends a request with header fields, names and values in turn; an empty value leaves one
-// out that stands there otherwise.
+// send sends a request with header fields, names and values in turn. An empty value omits a field
+// that is sent by default.
 func (br *browser) send(method, target, body string, fields ...string) *visited {
 	br.t.Helper()
 	v, err := br.try(method, target, body, fields...)
@@ -107,7 +107,7 @@ func (v *visited) is(status int) *visited {
 	return v
 }
 
-// title is the heading of a page, or the body of what is none.
+// title returns the heading of a page, or the body of an answer that is no page.
 func (v *visited) title() string {
 	_, rest, _ := strings.Cut(v.body, "<h1>")
 	if title, _, ok := strings.Cut(rest, "</h1>"); ok {
@@ -148,7 +148,7 @@ func (br *browser) come(callback string) *visited {
 	return br.send(http.MethodGet, callback, "")
 }
 
-// connect connects an account of the user, or ann's for who is not one of the provider's.
+// connect connects an account of the user, or ann's if the provider does not know the user.
 func (br *browser) connect(name string) {
 	br.t.Helper()
 	v := br.come(br.consent(br.begin(name), br.user)).is(http.StatusSeeOther)

@@ -14,8 +14,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 )
 
-// people may sign in at the gateway; a password is the user's name. The cost of the hashes is the
-// lowest, since that of others is felt in each request.
+// people may sign in at the gateway. A password is the user's name. The hashes have the lowest
+// cost, because a higher cost would slow down each request.
 const people = `basic_auth {
 ann $2a$04$tT7nb41dIQX.FTQ3YAxBYuE2MgQSbgJL7OO5t4b4AKy.j4eGaIQkW
 bob $2a$04$VcJ8Hmyvd3Db533IohTjp.D4MdrGT36g2VhqiLThAEBYT4UDe4Ize
@@ -47,7 +47,7 @@ type bed struct {
 	site      func() string
 }
 
-// newBed makes one for a gateway at an address; what it takes to run it is the caller's.
+// newBed makes a bed for a gateway at an address. The caller runs the gateway.
 func newBed(t testing.TB, addr string, p *provider.Provider) *bed {
 	t.Helper()
 	b := &bed{t: t, p: p, api: newAPI(t, p), addr: addr, operators: "ann"}
@@ -97,8 +97,8 @@ func (g *gateway) loadAnyHost(t testing.TB, b *bed) {
 	}
 }
 
-// newCodeProcess makes a bed with a Caddy in a process of its own, which does not run yet.
-// storage may be that of another one.
+// newCodeProcess makes a bed with a Caddy in a process of its own, which does not run yet. storage
+// may be another bed's.
 func newCodeProcess(t *testing.T, p *provider.Provider, storage, options string) (*bed, *process) {
 	t.Helper()
 	if storage == "" {

@@ -25,7 +25,8 @@ type load struct {
 	took     []time.Duration
 	failures []string
 	again    int
-	stalled  time.Duration // the longest that this machine has let a goroutine wait that had nothing to wait for
+	// stalled is the longest time for which this machine has kept a runnable goroutine waiting.
+	stalled time.Duration
 }
 
 // startLoad sends requests from n clients, each a pause after the other, until finish is called.

@@ -58,7 +58,7 @@ func searchSecrets(t testing.TB, root string, secrets []string) (files int) {
 	return files
 }
 
-// forms returns the ways in which a secret could stand somewhere.
+// forms returns the forms in which a secret could appear.
 func forms(secret string) []string {
 	all := []string{secret, url.QueryEscape(secret), url.PathEscape(secret), hex.EncodeToString([]byte(secret))}
 	for shift := range 3 {

@@ -52,7 +52,7 @@ func TestManyExpiries(t *testing.T) {
 	}
 }
 
-// TestReloads: 50 reloads under load, some of which fall into a renewal, cost nothing: no
+// TestReloads checks that 50 reloads under load, some of them during a renewal, cost nothing: no
 // failure, no token request, no goroutine, no waiting.
 func TestReloads(t *testing.T) {
 	rig.Long(t, "it reloads fifty times")
@@ -88,9 +88,10 @@ func TestReloads(t *testing.T) {
 		t.Errorf("the API has refused %d requests", got)
 	}
 	c.CloseIdleConnections()
-	// What was under way during a reload leaves Caddy's connection to the API idle for two minutes.
+	// What was under way during a reload leaves Caddy's connection to the API idle for two
+	// minutes.
 	a.CloseClientConnections()
-	// A reload leaves as many as there were, but for a connection or two that are being closed.
+	// A reload leaves as many as there were, except for a connection or two that are being closed.
 	if after := settled(); after > before+4 {
 		var sb strings.Builder
 		_ = pprof.Lookup("goroutine").WriteTo(&sb, 1)

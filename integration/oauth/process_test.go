@@ -16,8 +16,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// TestKilled: whenever a Caddy is killed while it renews a token, or is told to end, the one that
-// is started next serves the first request.
+// TestKilled kills a Caddy at different moments of a renewal, or tells it to end. The next Caddy
+// always serves the first request.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	rig.Long(t, "it waits for tokens to expire")
@@ -28,8 +28,8 @@ func TestKilled(t *testing.T) {
 			a := newAPI(t, p)
 			proc := newProcess(t, a, p)
 			c := newClient(t)
-			// Nothing is stored yet, and the answer is on its way: the request that waits is lost, the
-			// next one is not.
+			// Nothing is stored yet, and the answer is on its way: the request that waits is lost,
+			// the next one is not.
 			p.Delay.Store(int64(300 * time.Millisecond))
 			proc.start(t)
 			go func() { _, _, _ = get(c, "http://"+proc.Addr+"/x") }()
@@ -39,8 +39,9 @@ func TestKilled(t *testing.T) {
 			wantServed(t, c, proc.Addr)
 
 			for round := range 4 {
-				// In the margin a request starts a renewal in the background. It is killed somewhere on the
-				// way: before the answer, with the answer, while it stores it, or after that.
+				// In the margin a request starts a renewal in the background. It is killed
+				// somewhere on the way: before the answer, with the answer, while it stores it, or
+				// after that.
 				before := p.Requests.Load()
 				waitFor(t, "a renewal", func() bool {
 					wantServed(t, c, proc.Addr)
@@ -61,7 +62,8 @@ func TestKilled(t *testing.T) {
 			if a.refused.Load() > 0 {
 				t.Errorf("the API has refused %d requests", a.refused.Load())
 			}
-			// Besides the record a kill may have left a file that was being written; nothing reads it.
+			// Besides the record a kill may have left a file that was being written; nothing reads
+			// it.
 			wantNoSecret(t, proc.storage, secret)
 			for _, damaged := range rig.Logged(t, proc.log, "damaged") {
 				t.Errorf("a record is damaged: %v", damaged)
@@ -70,10 +72,10 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// TestProviderAway is what the whole engine is for: the provider is away for most of a token's
-// life, Caddy is restarted twice in between, once killed and once told to end, and the only trace
-// is a line in the log. Then the token expires with the provider away, and the answer says so and
-// when to come again.
+// TestProviderAway has a provider that is away for most of a token's life. Caddy is restarted
+// twice in between, once killed and once told to end, and the only trace is a line in the log.
+// Then the token expires while the provider is away, and the answer says so, and when to try
+// again.
 func TestProviderAway(t *testing.T) {
 	t.Parallel()
 	rig.Long(t, "it waits for tokens to expire")
@@ -93,7 +95,9 @@ func TestProviderAway(t *testing.T) {
 	at(0.2)
 	proc.End(syscall.SIGTERM)
 	proc.start(t)
-	at(0.82) // in the margin: what is stored is all that there is, and it is tried in vain to renew it
+	// This is within the margin: the stored token is all that there is, and attempts to renew it
+	// fail.
+	at(0.82)
 	proc.End(syscall.SIGKILL)
 	proc.start(t)
 	at(0.9)
@@ -152,8 +156,8 @@ func TestProviderFails(t *testing.T) {
 	}
 }
 
-// TestAlwaysRefused: whoever finds a path that always answers 401 makes the gateway ask for a
-// token once in ten seconds, not with each request, and harms nobody else.
+// TestAlwaysRefused checks that a path which always answers 401 makes the gateway ask for a token
+// once in ten seconds, not with each request, and that other users are not harmed.
 func TestAlwaysRefused(t *testing.T) {
 	t.Parallel()
 	rig.Long(t, "it waits for tokens to expire")
@@ -199,7 +203,7 @@ func TestWrongSecret(t *testing.T) {
 	}
 	proc.wantNoSecret(t, secret)
 
-	// The provider learns the secret: the next attempt is served, without a restart.
+	// Now the provider accepts the secret. The next attempt is served, without a restart.
 	p.Register("gateway", secret)
 	waitFor(t, "the next attempt", func() bool {
 		status, _, err := get(newClient(t), "http://"+proc.Addr+"/x")

@@ -26,8 +26,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
 )
 
-// TestRevoked: the API refuses a token that is not expired. One renewal and one replay, with the
-// body, mend that, and the caller sees nothing of it.
+// TestRevoked has an API that refuses a token which is not expired. One renewal and one replay,
+// with the body, repair that, and the caller notices nothing.
 func TestRevoked(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	a := newAPI(t, p)
@@ -38,7 +38,8 @@ func TestRevoked(t *testing.T) {
 	}{
 		{"no body", nil, "served 0"},
 		{"known length", strings.NewReader(strings.Repeat("b", 50_000)), "served 50000"},
-		// Of an io.Reader that net/http does not know it cannot tell the length, so it sends chunks.
+		// Of an io.Reader that net/http does not know it cannot tell the length, so it sends
+		// chunks.
 		{"chunks", io.MultiReader(strings.NewReader(strings.Repeat("b", 30_000)), strings.NewReader("end")), "served 30003"},
 		{"filling the window", strings.NewReader(strings.Repeat("b", 64<<10)), "served 65536"},
 	} {
@@ -75,8 +76,8 @@ func TestRevoked(t *testing.T) {
 	}
 }
 
-// TestRevokedHerd: when a token is withdrawn under load, one renewal mends it for all, and nobody
-// sees a 401.
+// TestRevokedHerd withdraws a token under load. One renewal is enough for all requests, and no
+// caller sees a 401.
 func TestRevokedHerd(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	a := newAPI(t, p)

@@ -17,8 +17,9 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// TestReloadWhileFetching: a token request that is under way survives a reload. Who waits for it
-// is served, and so is who comes to the new configuration, all with the one token.
+// TestReloadWhileFetching checks that a token request which is under way survives a reload.
+// Requests that wait for it are served, and so are requests to the new configuration, all with the
+// one token.
 func TestReloadWhileFetching(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	p.Delay.Store(int64(700 * time.Millisecond))
@@ -43,8 +44,8 @@ func TestReloadWhileFetching(t *testing.T) {
 	p.WantRequests(t, 1)
 }
 
-// TestFailedReload: a configuration that does not load takes nothing away from the one that goes
-// on.
+// TestFailedReload checks that a configuration which does not load takes nothing away from the
+// running one.
 func TestFailedReload(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	a := newAPI(t, p)
@@ -66,8 +67,8 @@ func TestFailedReload(t *testing.T) {
 	p.WantRequests(t, 2)
 }
 
-// TestCallerLeaves: the caller that has made the gateway ask for a token leaves; those who wait
-// with it are served.
+// TestCallerLeaves has the caller leave whose request made the gateway ask for a token. The other
+// callers that wait for it are served.
 func TestCallerLeaves(t *testing.T) {
 	p := provider.New(t, time.Hour)
 	p.Delay.Store(int64(500 * time.Millisecond))
@@ -127,7 +128,7 @@ func TestOwnProxy(t *testing.T) {
 			if err != nil || (status == 200) != test.replayed || !test.replayed && status != 401 {
 				t.Errorf("the client got %d, %v", status, err)
 			}
-			// The token is renewed all the same, so that the next request is served.
+			// The token is renewed nevertheless, so that the next request is served.
 			for deadline := time.Now().Add(10 * time.Second); status != 200; {
 				if status, _, err = get(c, "http://"+g.addr+"/x"); err != nil || time.Now().After(deadline) {
 					t.Fatalf("afterwards the client got %d, %v", status, err)

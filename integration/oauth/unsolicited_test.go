@@ -27,8 +27,8 @@ var peerCanaries = map[string]string{
 	"CANARY_ACCESS": "Acc3ssTokenPu4Gy8Oa2Zi5Kv",
 }
 
-// unsolicited are answers that cannot be read, and such behind which a peer sends what nobody has
-// asked for.
+// unsolicited are answers that cannot be read, and answers after which a peer sends unsolicited
+// bytes.
 var unsolicited = map[string]string{
 	"body":   "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: LENGTH\r\n\r\nBODYBEHIND",
 	"chunks": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nHEX\r\nBODY\r\n0\r\n\r\nBEHIND",
@@ -48,8 +48,8 @@ func answerWith(kind, body, request string) string {
 		Replace(unsolicited[kind])
 }
 
-// newNoisy returns a Caddy that does not run yet, with an API and a provider that send what nobody
-// has asked for; and its configuration.
+// newNoisy returns a Caddy that does not run yet, with an API and a provider that send unsolicited
+// bytes, and its configuration.
 func newNoisy(t *testing.T) (*process, []byte) {
 	t.Helper()
 	for name, secret := range peerCanaries {

@@ -41,7 +41,7 @@ func TestFirstRequest(t *testing.T) {
 	g.load(t, directive("http://"+a.Addr+"/v2", p, "scopes read,write profile"))
 	p.WantRequests(t, 0) // a token is fetched when it is first needed
 
-	// What the client sends in the place of the credential does not count.
+	// What the client sends in place of the credential does not count.
 	res := rig.Get(t, g.addr, "/x?a=1", "User-Agent: test\r\nAccept: */*\r\nAuthorization: Bearer evil\r\nauthorization: Basic ZTpl\r\n")
 	if res.StatusCode != 200 || res.Text != "ok" {
 		t.Fatalf("the client got %d %q", res.StatusCode, res.Text)
@@ -57,7 +57,7 @@ func TestFirstRequest(t *testing.T) {
 		t.Error("the client got the token")
 	}
 
-	// The twin: the API does not take everything.
+	// The twin: the API does not accept everything.
 	p.RevokeAccess()
 	p.Stop()
 	if res := rig.Get(t, g.addr, "/x", ""); res.StatusCode != 401 {

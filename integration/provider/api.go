@@ -21,8 +21,8 @@ type API struct {
 	Refused atomic.Int64
 }
 
-// NewAPI runs an API on a port of its own until the test ends. An API that is served by somebody
-// else is &API{Provider: p}.
+// NewAPI runs an API on a port of its own until the test ends. For an API with another server, use
+// &API{Provider: p}.
 func NewAPI(t testing.TB, p *Provider) *API {
 	t.Helper()
 	a := &API{Provider: p}
@@ -34,7 +34,7 @@ func NewAPI(t testing.TB, p *Provider) *API {
 
 // ServeHTTP implements http.Handler.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	// All of them, so that a token that stands beside another one is not accepted.
+	// All values are compared, so that a token beside another token is not accepted.
 	text, found := strings.CutPrefix(strings.Join(r.Header["Authorization"], ", "), "Bearer ")
 	user, ok := a.Provider.Accepts(text)
 	w.Header().Set("Content-Type", "application/json")

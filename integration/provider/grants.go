@@ -50,7 +50,7 @@ type refreshToken struct {
 	redeemed int
 }
 
-// authRequest is a request as zitadel's server gets it: a copy, which nobody changes while it is
+// authRequest is a request as zitadel's server gets it: a copy, which does not change while it is
 // read.
 type authRequest struct {
 	*oidc.AuthRequest
@@ -75,7 +75,7 @@ func (r *authRequest) GetCodeChallenge() *oidc.CodeChallenge {
 	return &oidc.CodeChallenge{Challenge: r.CodeChallenge, Method: r.CodeChallengeMethod}
 }
 
-// refreshRequest is what a refresh token stands for.
+// refreshRequest is the grant of a refresh token.
 type refreshRequest struct {
 	family *family
 	scopes []string
@@ -113,7 +113,7 @@ func (s *store) AuthRequestByID(_ context.Context, id string) (op.AuthRequest, e
 	return nil, errors.New("no such request, or it is done")
 }
 
-// allow notes who has logged in and allowed what a request asks for.
+// allow records who has logged in and granted what a request asks for.
 func (s *store) allow(id, user string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -178,8 +178,8 @@ func (s *store) redeemCode(id string) (*family, error) {
 	return a.family, nil
 }
 
-// DeleteAuthRequest implements op.AuthStorage. The codes remain, to recognize one that comes
-// again.
+// DeleteAuthRequest implements op.AuthStorage. The codes remain, so that a repeated code is
+// recognized.
 func (s *store) DeleteAuthRequest(_ context.Context, id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -198,8 +198,8 @@ func (s *store) TokenRequestByRefreshToken(_ context.Context, text string) (op.R
 	return &refreshRequest{family: t.family, scopes: t.family.scopes}, nil
 }
 
-// redeemable returns a refresh token that may be redeemed, and revokes the family of one that may
-// not because it was. s.mu is held.
+// redeemable returns a refresh token that may be redeemed. If the token was redeemed before, its
+// family is revoked. s.mu is held.
 func (s *store) redeemable(text string) (*refreshToken, error) {
 	t := s.refresh[text]
 	switch {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package provider is the authorization server of the tests: zitadel's certified one, which
-// nobody here wrote, run in the process of the test, with a storage that a test can look into, a
-// login page, and switches by which it misbehaves as servers do.
+// Package provider is the authorization server of the tests. It is zitadel's certified server,
+// written independently of this project, and runs in the process of the test. It has a storage
+// that a test can inspect, a login page, and switches that make it misbehave as real servers do.
 //
-// It logs what it refuses by slog's default logger; a test binary that makes it refuse discards
-// that.
+// It logs what it refuses with slog's default logger. A test binary that makes it refuse requests
+// discards that log.
 package provider
 
 import (
@@ -50,15 +50,17 @@ type Provider struct {
 	Answered    atomic.Int64 // token requests that have been answered
 	Revocations atomic.Int64 // revocation requests that have come
 
-	Delay        atomic.Int64 // before a token request is looked at, in nanoseconds
-	Status       atomic.Int64 // what every token request gets, unprocessed; 0: what the server answers
+	Delay atomic.Int64 // before a token request is looked at, in nanoseconds
+	// Status is the status of every answer to a token request, which is then not processed. With 0
+	// the server answers.
+	Status       atomic.Int64
 	RevokeStatus atomic.Int64 // the same for revocation requests
 
-	// Issuer makes the server send iss with its authorization responses (RFC 9207), which zitadel's
-	// does not by itself.
+	// Issuer makes the server send iss with its authorization responses (RFC 9207), which
+	// zitadel's does not by itself.
 	Issuer atomic.Bool
-	// OmitRefreshToken makes it answer a refresh without a refresh token: the one that the client
-	// has remains valid.
+	// OmitRefreshToken makes the server answer a refresh without a refresh token. The client's
+	// refresh token remains valid.
 	OmitRefreshToken atomic.Bool
 
 	store  *store
@@ -100,8 +102,8 @@ func NewTLS(t testing.TB, life time.Duration, config *tls.Config) *Provider {
 	return p
 }
 
-// NewOn runs one on a listener, which may be one in memory, until the test ends. base is the URL
-// by which it is reached.
+// NewOn runs a provider on a listener, which may be in memory, until the test ends. base is the
+// provider's URL.
 func NewOn(t testing.TB, ln net.Listener, base string, life time.Duration) *Provider {
 	t.Helper()
 	p := NewHandler(t, base, life)
@@ -111,8 +113,7 @@ func NewOn(t testing.TB, ln net.Listener, base string, life time.Duration) *Prov
 	return p
 }
 
-// NewHandler returns one that is served by somebody else, as an http.Handler at the root of a
-// server.
+// NewHandler returns a provider that another server serves, as an http.Handler at its root.
 func NewHandler(t testing.TB, base string, life time.Duration) *Provider {
 	t.Helper()
 	p := &Provider{URL: base, iss: base, store: newStore()}
@@ -140,7 +141,7 @@ func (p *Provider) Serve(ln net.Listener) {
 	go func() { _ = server.Serve(ln) }()
 }
 
-// Stop takes the server off the network: who connects is refused. What it has issued stays valid.
+// Stop takes the server off the network: connections are refused. What it has issued stays valid.
 func (p *Provider) Stop() {
 	p.mu.Lock()
 	server := p.running

@@ -26,7 +26,8 @@ import (
 const callback = "http://127.0.0.1:1/callback"
 
 func TestMain(m *testing.M) {
-	slog.SetDefault(slog.New(slog.DiscardHandler)) // zitadel's server reports the errors that it is made to have
+	// zitadel's server logs the errors that these tests cause.
+	slog.SetDefault(slog.New(slog.DiscardHandler))
 	os.Exit(m.Run())
 }
 

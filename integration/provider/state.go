@@ -69,8 +69,8 @@ func (p *Provider) Introspects(ctx context.Context, text string) (bool, error) {
 	return answer.Active, err
 }
 
-// RevokeAccess makes all access tokens invalid that have been issued so far. Nobody is told;
-// refresh tokens stay valid.
+// RevokeAccess makes all access tokens invalid that have been issued so far, without telling
+// anybody. Refresh tokens stay valid.
 func (p *Provider) RevokeAccess() {
 	p.store.mu.Lock()
 	defer p.store.mu.Unlock()
@@ -119,8 +119,8 @@ func (p *Provider) count(n *int) int {
 }
 
 // Redemptions returns how often each refresh token that was issued has been redeemed, by its
-// Digest: successfully, or in vain because it was spent. One that came when its grant had been
-// revoked already is not counted.
+// Digest: successfully, or without success because it was spent. Redemptions after the grant was
+// revoked are not counted.
 func (p *Provider) Redemptions() map[string]int {
 	p.store.mu.Lock()
 	defer p.store.mu.Unlock()

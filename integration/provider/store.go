@@ -17,9 +17,9 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
 
-// store is the storage of the server: its clients, and what it has issued. It has what the grants
-// client_credentials, authorization_code and refresh_token, introspection and revocation ask for;
-// a call of any other function would end the test, by the nil of op.Storage.
+// store is the storage of the server: its clients, and what it has issued. It implements what the
+// grants client_credentials, authorization_code and refresh_token, introspection and revocation
+// need. Any other call would end the test with a panic, because op.Storage is nil.
 type store struct {
 	op.Storage
 
@@ -75,7 +75,8 @@ func (s *store) valid(id string) *token {
 // newToken makes an access token. s.mu is held.
 func (s *store) newToken(t *token) (id string, expires time.Time) {
 	id = rand.Text()
-	// The server tells whole seconds of what is left, so a token lives a little longer than it says.
+	// The server tells whole seconds of what is left, so a token lives a little longer than it
+	// says.
 	t.expires = time.Now().Add(time.Duration(s.life.Load()) + 200*time.Millisecond)
 	s.tokens[id] = t
 	return id, t.expires

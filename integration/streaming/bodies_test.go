@@ -142,7 +142,8 @@ func TestCompression(t *testing.T) {
 			res = rig.Get(t, gateway, "/x", "")
 			var want []string
 			if version == "3" {
-				want = []string{"identity"} // else Caddy's HTTP/3 client asks for gzip, and decodes it
+				// Otherwise Caddy's HTTP/3 client asks for gzip, and decodes it.
+				want = []string{"identity"}
 			}
 			if got := rig.Receive(t, asked, "the request"); !slices.Equal(got, want) {
 				t.Errorf("the API was asked for %q, which nobody has asked for", got)

@@ -86,8 +86,8 @@ func TestMixedUp(t *testing.T) {
 			}))
 			gateway := startFor(t, base+"/v2", "auth bearer {file."+rig.Save(t, "k1\n")+"}\nheader X-Id {http.request.header.X-Client}\n"+options)
 			client := clientFor(t, 1, nil)
-			// One connection to the API is there: where the caller who dials it goes away, all who wait
-			// for it fail.
+			// There is one connection to the API. If the caller whose request dials it goes away,
+			// all callers that wait for it fail.
 			if res := rig.Do(t, gateway, "POST", "/warm?id=warm", "X-Client: warm\r\n", ""); res.StatusCode != 200 {
 				t.Fatalf("the first request is answered with %d", res.StatusCode)
 			}

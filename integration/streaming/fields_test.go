@@ -55,9 +55,9 @@ func TestResponseTrailers(t *testing.T) {
 	for _, version := range rig.Versions {
 		t.Run(version, func(t *testing.T) {
 			base, options := newAPIOf(t, version, guarded(func(w http.ResponseWriter, r *http.Request) {
-				// A GET of HTTP/3 may have a body for all that its head says. An API that leaves it unread
-				// has HTTP/2 reset the stream, and then Caddy's own wrapper of bodies is closed while it is
-				// read, which is a data race.
+				// A GET of HTTP/3 may have a body for all that its head says. An API that leaves
+				// it unread has HTTP/2 reset the stream, and then Caddy's own wrapper of bodies is
+				// closed while it is read, which is a data race.
 				_, _ = io.Copy(io.Discard, r.Body)
 				w.Header().Set("Trailer", "X-Sum, Set-Cookie, Access-Control-Allow-Origin")
 				_, _ = io.WriteString(w, "body")
@@ -110,7 +110,8 @@ func TestRequestTrailers(t *testing.T) {
 							"Cookie": {"a=b"}, "X-Forwarded-For": {"mine"},
 						}
 						if major == 2 {
-							delete(req.Trailer, "Authorization") // at which a server of HTTP/2 resets the stream
+							// An HTTP/2 server resets the stream if this trailer is there.
+							delete(req.Trailer, "Authorization")
 						}
 						res := do(t, clientFor(t, major, config), req)
 						if res.StatusCode != 200 {
@@ -161,7 +162,8 @@ func TestExpectContinue(t *testing.T) {
 				t.Fatal(err)
 			}
 			res, err := http.ReadResponse(r, nil)
-			for err == nil && res.StatusCode == 100 { // the API's own, which passes as any interim response
+			// This 100 is the API's own, which passes like any interim response.
+			for err == nil && res.StatusCode == 100 {
 				res, err = http.ReadResponse(r, nil)
 			}
 			if err != nil {

@@ -39,8 +39,8 @@ func both(t *testing.T) map[string]string {
 	return map[string]string{"fixed": "auth bearer k1", "renewable": "auth bearer {file." + rig.Save(t, "k1\n") + "}"}
 }
 
-// newHTTPAPI runs an API of HTTP/1.1 without TLS until the test ends, that serves nobody without
-// the credential.
+// newHTTPAPI runs an API that speaks HTTP/1.1 without TLS until the test ends. It serves nobody
+// without the credential.
 func newHTTPAPI(t *testing.T, handler http.HandlerFunc) (addr string) {
 	t.Helper()
 	server := httptest.NewServer(guarded(handler))

@@ -205,8 +205,8 @@ func converse(t *testing.T, res *http.Response, feed *io.PipeWriter) {
 		}
 	}
 	_ = feed.Close()
-	// To the end: Caddy says good-bye to the WebSockets that it finds open when it stops, beside
-	// what it still copies.
+	// Read to the end: when Caddy stops it sends a close message to open WebSockets, while it
+	// still copies data.
 	if rest := readAll(t, r); rest != "" {
 		t.Errorf("the rest is %q", rest)
 	}

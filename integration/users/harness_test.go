@@ -21,7 +21,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-// hashes are those of the users' passwords, which are their names: bcrypt at its lowest cost.
+// hashes are the hashes of the users' passwords, which are their names: bcrypt at its lowest cost.
 var hashes = map[string]string{
 	"ann": "$2a$04$kv4UKRLBD6qcU2AWPhVuCu5CM6B5rUaLGZjJfTx2vz1n8I3Ct0piO", "bob": "$2a$04$fEs9MYbrkBYiEdgMYtVz7O62ohkppvtXGNpxHbQ8YWAdKEhWWKTnq",
 }

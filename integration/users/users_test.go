@@ -17,9 +17,9 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// TestNeverMeet: with tokens that live for seconds, reloads all the time, a herd on each path,
-// and a shared cache in front, nobody gets what is another's. The cache is one that works: it
-// keeps what the API says without the gateway.
+// TestNeverMeet has tokens that live for seconds, constant reloads, many users on each path, and a
+// shared cache in front. Nobody gets another user's data. The cache does work: without the gateway
+// it keeps what the API allows.
 func TestNeverMeet(t *testing.T) {
 	p := provider.New(t, 3*time.Second)
 	p.SetRotation(provider.RotateStrict, 0)
@@ -59,8 +59,8 @@ func TestNeverMeet(t *testing.T) {
 	}
 }
 
-// provesItself: the cache in front of the API itself keeps the answer, so it could have kept one
-// of the gateway.
+// provesItself checks that the cache in front of the API itself keeps the answer. So it could have
+// kept an answer of the gateway.
 func provesItself(t *testing.T, base string) {
 	t.Helper()
 	for _, want := range []string{"MISS", "HIT"} {

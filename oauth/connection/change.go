@@ -11,15 +11,17 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
-// Disconnect forgets the tokens of the connection, here and in the storage, and revokes them at
-// the provider if there is a revocation_url. A connection that is not there is no error. If the
-// provider could not be told it returns a *RevocationError: the connection is gone all the
-// same.
+// Disconnect forgets the tokens of the connection, in memory and in the storage, and revokes
+// them at the provider if there is a revocation_url. It is no error if nothing is connected. If
+// the provider could not be told, Disconnect returns a *RevocationError; the connection is gone
+// nevertheless.
 func (s *Source) Disconnect(ctx context.Context) error {
 	if !s.set.Interactive {
 		return errors.New("there is nothing to disconnect: tokens of client_credentials can be had again at any time")
 	}
-	var gone []*record.Token // what was stored, and what nodes that had not seen the disconnect have stored in its place; the newest last
+	// The stored token, and the tokens of nodes that had not seen the disconnect; the newest is
+	// the last.
+	var gone []*record.Token
 	err := s.exclusively(ctx, func(ctx context.Context) error {
 		base, _, err := s.claims.settled(ctx)
 		if err != nil {
@@ -28,10 +30,12 @@ func (s *Source) Disconnect(ctx context.Context) error {
 		if base.Generation == 0 || base.End.Reason == record.ReasonDisconnected || base.OtherClient {
 			return nil
 		}
-		others := base.Redeemable() // or nobody else writes but who connects an account, and sees to it that it stays
+		// If there is nothing to redeem, the only other writer is a node that connects an
+		// account, and Install makes sure that the account stays.
+		mayWrite := base.Redeemable()
 		for {
-			// What is left is no token, but a mark by which a node that was redeeming one knows
-			// that it came too late.
+			// The mark has no token in it. By the mark, a node that was redeeming the refresh
+			// token knows that its answer came too late.
 			mark := &record.Token{
 				Generation: base.Generation + 1, Identity: s.records.store.Identity, Grant: base.Grant, Connected: base.Connected,
 				Changed: time.Now(), End: record.End{Reason: record.ReasonDisconnected},
@@ -41,11 +45,12 @@ func (s *Source) Disconnect(ctx context.Context) error {
 			}
 			s.conn.startOver()
 			gone = append(gone, base)
-			if !others {
+			if !mayWrite {
 				return nil
 			}
 			by, err := s.claims.displaced(ctx, mark)
-			if by == nil || err != nil || !by.SameGrant(base) { // another account was connected after that
+			if by == nil || err != nil || !by.SameGrant(base) {
+				// Another account was connected since.
 				return nil //nolint:nilerr // the storage fails now; the mark is there
 			}
 			base = by
@@ -54,16 +59,18 @@ func (s *Source) Disconnect(ctx context.Context) error {
 	if len(gone) == 0 {
 		return err
 	}
-	// With an error too: what is behind a mark is used by nobody any more.
+	// The tokens are revoked after an error too: where a mark was stored, no node uses them any
+	// more.
 	if failed := s.records.revokeAll(context.WithoutCancel(ctx), gone); failed != nil && err == nil {
 		return &RevocationError{failed}
 	}
 	return err
 }
 
-// Install puts the token of a new grant into the place of whatever is there, unless one of the checks refuses that. Every node
-// must have been able to see it before it counts: another one may connect an account, or use the one before, at the same time.
-// Of two accounts the one that was written last counts. It returns ErrOvertaken if that is not this one.
+// Install stores the token of a new grant in place of whatever the connection has, unless one of
+// the checks refuses that. The token counts once every node can see it, because another node may
+// connect an account, or use the account before, at the same time. Of two accounts, the account
+// that was written last counts. Install returns ErrOvertaken if that is another account.
 func (s *Source) Install(ctx context.Context, token *record.Token, checks ...func(base *record.Token) error) error {
 	return s.exclusively(ctx, func(ctx context.Context) error {
 		base, _, err := s.claims.settled(ctx)
@@ -75,8 +82,9 @@ func (s *Source) Install(ctx context.Context, token *record.Token, checks ...fun
 		switch {
 		case base != nil:
 			token.Generation = base.Generation + 1
-		case err != nil: // the storage fails; whatever it has must be older than this
-			token.Generation = uint64(time.Now().Unix())
+		case err != nil:
+			// The storage fails; the clock is above any generation that the storage can have.
+			token.Generation = record.ClockGeneration(time.Now())
 		}
 		token.Grant = rand.Text()
 		s.conn.startOver()
@@ -84,21 +92,38 @@ func (s *Source) Install(ctx context.Context, token *record.Token, checks ...fun
 		for {
 			s.records.saveAndUse(ctx, token)
 			if s.conn.owing() {
-				return nil // the storage fails now; the token is in use, and stored when that is possible
+				// The storage fails now; the token is in use, and stored as soon as the storage
+				// works.
+				return nil
 			}
 			by, err := s.claims.displaced(ctx, token)
 			switch {
 			case by == nil || err != nil:
-				return nil //nolint:nilerr // the same
+				return nil //nolint:nilerr // the token stands, or the storage fails now
 			case by.Generation >= token.Generation && by.End.Reason != record.ReasonDisconnected && (base == nil || !by.SameGrant(base)):
 				s.conn.noteGrant("")
-				_, _ = s.records.latest(ctx) // that one is in use from now on
+				_, _ = s.records.latest(ctx) // the other account is in use from now on
 				return ErrOvertaken
 			}
 			next := max(token.Generation, by.Generation) + 1
 			token = token.With(func(t *record.Token) { t.Generation = next })
 		}
 	})
+}
+
+// Connect puts the account of token in the place of whatever is there, unless check refuses what
+// is there. It returns ErrOvertaken if another account counts that was connected at the same time.
+// What is not connected is revoked.
+func (s *Source) Connect(ctx context.Context, token *record.Token, check func(base *record.Token) error) error {
+	var refused error
+	err := s.Install(ctx, token, func(base *record.Token) error {
+		refused = check(base)
+		return refused
+	})
+	if refused != nil || errors.Is(err, ErrOvertaken) {
+		_ = s.set.Revoke(ctx, token.Without(s.Token()))
+	}
+	return err
 }
 
 // Latest reads the record, and returns the newest token that is known now.

@@ -9,26 +9,28 @@ import (
 	"strconv"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
-	"go.uber.org/zap"
 )
 
-// A refresh token can be redeemed once where a provider rotates refresh tokens, and a provider that sees
-// one twice may withdraw the whole grant (RFC 9700 §4.14.2). No lock of a storage can be trusted: some
-// storages lock nothing, and others lose a lock or never give it back. So a node that wants to redeem
-// writes a claim into the record, waits until every node can see the claim, and reads the record again;
-// the claim that was written last wins. A node that sees another node's claim waits for the next
-// generation, for as long as the owner of the claim may live. A node takes the storage's lock as well,
-// but nothing relies on it.
+// A refresh token can be redeemed once where a provider rotates refresh tokens, and a provider
+// that sees one twice may withdraw the whole grant (RFC 9700 §4.14.2). No lock of a storage can
+// be trusted: some storages lock nothing, and others lose a lock or never give it back. So a
+// node that wants to redeem writes a claim into the record, waits until every node can see the
+// claim, and reads the record again; the claim that was written last wins. A node that sees
+// another node's claim waits for the next generation, for as long as the owner of the claim may
+// live. A node takes the storage's lock as well, but nothing relies on it.
 const (
-	// settleTime is how long a claim must stand before it counts. A node whose reading is a little stale
-	// may not have seen our claim and may still write its own, and that claim must be visible here before
-	// we rely on ours: settleTime is twice the lag of a read (200 ms) and lateAfter.
+	// settleTime is how long a claim must stand before it counts. A node whose reading is a
+	// little stale may not have seen our claim and may still write its own, and that claim must
+	// be visible here before we rely on ours: settleTime is twice the lag of a read (200 ms) and
+	// lateAfter.
 	settleTime = 700 * time.Millisecond
 
-	// lateAfter is the longest that a claim may follow the reading on which it rests. A slower claim may
-	// have overwritten one that its owner has confirmed already.
+	// lateAfter is the longest that a claim may follow the reading on which it rests. A slower
+	// claim may have overwritten one that its owner has confirmed already.
 	lateAfter = 300 * time.Millisecond
 
 	// pollInterval is how often the record is read while another node renews the token.
@@ -40,14 +42,15 @@ const (
 	// lockPatience bounds the wait for the storage's lock.
 	lockPatience = 5 * time.Second
 
-	// leaseSlack is by how much a lease is longer than the wait for the lock and the token request.
+	// leaseSlack is by how much a lease is longer than the wait for the lock and the token
+	// request.
 	leaseSlack = 2 * time.Second
 
 	// ClockSkew is how far apart the clocks of nodes may be.
 	ClockSkew = time.Minute
 
-	// longDead is how old a claim may be beyond its lease. An older claim is ignored at once, even if the
-	// clocks of nodes differ.
+	// longDead is how old a claim may be beyond its lease. An older claim is ignored at once,
+	// even if the clocks of nodes differ.
 	longDead = 10 * time.Minute
 )
 
@@ -56,15 +59,15 @@ var (
 	errLeaseLost = errors.New("the storage was so slow that the claim was over before it could be marked again")
 )
 
-// watch is what a node has seen of other nodes' claims. The clocks of other nodes may be wrong, so a claim
-// grows old by our own clock.
+// watch is what a node has seen of other nodes' claims. The clocks of other nodes may be wrong,
+// so a claim grows old by our own clock.
 type watch struct {
 	claim record.Claim
 	since time.Time
 }
 
-// expired reports whether a claim need not be respected: there is none, it is our own, its owner has
-// abandoned it, or its owner must have died.
+// expired reports whether a claim need not be respected: there is none, it is our own, its owner
+// has abandoned it, or its owner must have died.
 func (w *watch) expired(c *record.Claim, self string, lease time.Duration, now time.Time) bool {
 	if c == nil || c.Owner == self || c.Abandoned {
 		return true
@@ -85,8 +88,8 @@ type claimer struct {
 	records *replica
 }
 
-// take claims the generation of base, which was read at a time, and marks the refresh token as sent. It
-// returns nil if another node has the claim.
+// take claims the generation of base, which was read at a time, and marks the refresh token as
+// sent. It returns nil if another node has the claim.
 func (c *claimer) take(ctx context.Context, base *record.Token, read time.Time) (*record.Token, error) {
 	mine, until, err := c.claim(ctx, base, read)
 	if mine == nil || err != nil {
@@ -101,8 +104,9 @@ func (c *claimer) take(ctx context.Context, base *record.Token, read time.Time) 
 	return mine, nil
 }
 
-// claim claims the generation of base, which was read at a time. It returns the token as the record has it
-// then, or nil if another node has won. Until the time until no node takes the claim for a dead node's.
+// claim claims the generation of base, which was read at a time. It returns the token as the
+// record has it then, or nil if another node has won. Until the time until no node takes the
+// claim for a dead node's.
 //
 // A claim also proves that the storage can be written, before the refresh token is spent.
 func (c *claimer) claim(ctx context.Context, base *record.Token, read time.Time) (mine *record.Token, until time.Time, err error) {
@@ -159,8 +163,8 @@ func (c *claimer) markSent(ctx context.Context, mine *record.Token) (*record.Tok
 	return sent, nil
 }
 
-// markAgain marks a claim for another attempt, so that other nodes respect it for a whole lease more. If
-// the write fails, the claim that it returns may be in the storage anyway.
+// markAgain marks a claim for another attempt, so that other nodes respect it for a whole lease
+// more. If the write fails, the claim that it returns may be in the storage anyway.
 func (c *claimer) markAgain(ctx context.Context, mine *record.Token) (*record.Token, error) {
 	again := mine.With(func(t *record.Token) {
 		marked := *mine.Claim
@@ -171,10 +175,10 @@ func (c *claimer) markAgain(ctx context.Context, mine *record.Token) (*record.To
 	return again, c.save(ctx, again)
 }
 
-// prolong renews our claim, but only while its lease still runs; afterwards another node may own the
-// refresh token. If the write fails, the claim that prolong returns may be in the storage anyway.
-// errLeaseLost means that it may have overwritten another node's claim. It must stay then: a node that
-// sees no claim would redeem the refresh token a second time.
+// prolong renews our claim, but only while its lease still runs; afterwards another node may own
+// the refresh token. If the write fails, the claim that prolong returns may be in the storage
+// anyway. errLeaseLost means that it may have overwritten another node's claim. It must stay
+// then: a node that sees no claim would redeem the refresh token a second time.
 func (c *claimer) prolong(ctx context.Context, mine *record.Token) (*record.Token, error) {
 	if mine.Claim.Age() > c.set.lease {
 		return mine, errTooSlow
@@ -197,9 +201,9 @@ func (c *claimer) holds(ctx context.Context, mine *record.Token) (bool, error) {
 		stored.Claim.Owner == mine.Claim.Owner && stored.Claim.Attempt == mine.Claim.Attempt, nil
 }
 
-// holdsStill is holds for a claim that is about to be used. It tries three times, so that a storage that
-// fails for a moment does not end what has begun. If the storage was so slow that the rest of the lease
-// is too short for a token request, it prolongs the claim.
+// holdsStill is holds for a claim that is about to be used. It tries three times, so that a
+// storage that fails for a moment does not end what has begun. If the storage was so slow that
+// the rest of the lease is too short for a token request, it prolongs the claim.
 func (c *claimer) holdsStill(ctx context.Context, mine *record.Token) (_ *record.Token, held bool, err error) {
 	for range 3 {
 		if held, err = c.holds(ctx, mine); err == nil || sleep(ctx, pollInterval) != nil {
@@ -219,9 +223,9 @@ func (c *claimer) holdsStill(ctx context.Context, mine *record.Token) (_ *record
 	return mine, held, err
 }
 
-// release takes our claim out of the record after a failure, unless another node has claimed or written
-// the record since: this process may have been suspended. It returns err, or nil if there is a newer
-// token.
+// release takes our claim out of the record after a failure, unless another node has claimed or
+// written the record since: this process may have been suspended. It returns err, or nil if
+// there is a newer token.
 func (c *claimer) release(ctx context.Context, mine *record.Token, doubtful bool, err error) error {
 	stored, e := c.records.load(ctx)
 	held := e == nil && stored != nil && stored.Generation == mine.Generation && stored.Claim != nil &&
@@ -241,9 +245,9 @@ func (c *claimer) release(ctx context.Context, mine *record.Token, doubtful bool
 	return err
 }
 
-// lock takes the storage's lock for a generation, if it comes within a few seconds. The lock is a hint and
-// nothing else. Its name has the generation in it, so that a lock that is never given back harms no later
-// generation.
+// lock takes the storage's lock for a generation, if it comes within a few seconds. The lock is
+// a hint and nothing else. Its name has the generation in it, so that a lock that is never given
+// back harms no later generation.
 func (c *claimer) lock(ctx context.Context, generation uint64) (unlock func()) {
 	name := c.lockName(generation)
 	lockCtx, cancel := context.WithTimeout(ctx, lockPatience)

@@ -18,9 +18,9 @@ type redemption struct {
 	err  error // may be read when done is closed
 }
 
-// RedeemOnce runs redeem for a flow, once in this process, and returns its error to everybody who asks for
-// that flow. sent says that the code was sent before; if this process has not sent it, it returns ErrSent.
-// A code is good once, so the end of ctx does not end redeem.
+// RedeemOnce runs redeem for a flow, once in this process, and returns its error to everybody
+// who asks for that flow. sent says that the code was sent before; if this process has not sent
+// it, it returns ErrSent. A code is good once, so the end of ctx does not end redeem.
 func (set *Set) RedeemOnce(ctx context.Context, flow string, sent bool, redeem func(context.Context) error) error {
 	r, first := set.pool.redemption(flow, sent)
 	if r == nil {
@@ -40,8 +40,8 @@ func (set *Set) RedeemOnce(ctx context.Context, flow string, sent bool, redeem f
 	}
 }
 
-// redemption returns the redemption of a flow, and whether it is a new one. It returns nil if another
-// process has sent the code.
+// redemption returns the redemption of a flow, and whether it is a new one. It returns nil if
+// another process has sent the code.
 func (p *Pool) redemption(flow string, sent bool) (r *redemption, first bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -8,19 +8,21 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
-// repairAfter is how long a storage may go on to answer with an older record after a newer one was stored.
-// Within that time an older record is a stale answer; later it is a record that must be repaired.
+// repairAfter is how long a storage may go on to answer with an older record after a newer one
+// was stored. Within that time an older record is a stale answer; later it is a record that must
+// be repaired.
 const repairAfter = 5 * time.Second
 
 // decision says what is done after a reading of a record.
 type decision int
 
 const (
-	// saveUnsaved stores the token that could not be stored when it came, unless the record counts more.
+	// saveUnsaved stores the token that could not be stored when it came, unless the record
+	// counts more.
 	saveUnsaved decision = iota
 
-	// useFirst uses the record, or the token that an earlier process has left in the spool: nothing is
-	// known in memory.
+	// useFirst uses the record, or the token that an earlier process has left in the spool:
+	// nothing is known in memory.
 	useFirst
 
 	// useNone forgets the connection: another node has deleted its record.
@@ -32,7 +34,8 @@ const (
 	// keepStored goes on with the token in memory, of which the record has the newest claim.
 	keepStored
 
-	// keepCurrent goes on with the token in memory: the storage lags behind, or there is nothing to know.
+	// keepCurrent goes on with the token in memory: the storage lags behind, or there is nothing
+	// to know.
 	keepCurrent
 
 	// repair writes the token in memory over an older record: a write was lost, or the storage was
@@ -49,9 +52,9 @@ type reading struct {
 	age     time.Duration // how long current has been known
 }
 
-// decide returns what counts of a record and of memory. The newer generation counts, and a record of the
-// same generation if it differs. A placeholder in memory, which stands for a record of which nothing can
-// be used, counts for nothing.
+// decide returns what counts of a record and of memory. The newer generation counts, and a
+// record of the same generation if it differs. A placeholder in memory, which stands for a
+// record of which nothing can be used, counts for nothing.
 func decide(r reading) decision {
 	switch {
 	case r.unsaved:

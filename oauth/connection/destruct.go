@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// destructPatience is how long a process that ends waits at most for what would be lost with it.
+// destructPatience is the longest that a process which ends waits for what would be lost with it.
 const destructPatience = 30 * time.Second
 
-// mustEnd sets by when everything must have ended if no other configuration goes on with the
-// connections; zero: destructPatience says.
+// mustEnd sets the time by which everything must have ended, if no other configuration goes on
+// with the connections. The zero time leaves that to destructPatience.
 func (p *Pool) mustEnd(by time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.endBy = by
 }
 
-// Destruct implements caddy.Destructor: it is called when no configuration uses the connections
-// any more. On their way may be answers with refresh tokens that exist nowhere else, and they are
-// waited for, but no longer than Caddy waits for requests.
+// Destruct implements caddy.Destructor: Caddy calls it when no configuration uses the
+// connections any more. Answers with refresh tokens that exist nowhere else may be on their way,
+// so Destruct waits for them, but no longer than Caddy waits for requests.
 func (p *Pool) Destruct() error {
 	p.mu.RLock()
 	end := p.endBy
@@ -40,34 +40,34 @@ func (p *Pool) Destruct() error {
 	return err
 }
 
-// spool leaves what could not be stored for the next process.
+// spool leaves unsaved tokens in the spool for the next process.
 func (p *Pool) spool() error {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	var errs []error
-	for _, st := range p.connections {
-		st.mu.Lock()
-		token := st.unsaved
-		st.mu.Unlock()
+	for _, conn := range p.connections {
+		conn.mu.Lock()
+		token := conn.unsaved
+		conn.mu.Unlock()
 		if token != nil {
-			errs = append(errs, st.source.Load().records.store.Leave(token))
+			errs = append(errs, conn.source.Load().records.store.Leave(token))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// endsIn reports whether nobody will wait for what takes so long.
+// endsIn reports whether the process will have ended after a time.
 func (p *Pool) endsIn(d time.Duration) bool {
 	ends := p.ends.Load()
 	return ends != 0 && time.Now().Add(d).UnixNano() > ends
 }
 
-// pending reports whether something is under way that cannot be had again.
+// pending reports whether something is under way that cannot be repeated.
 func (p *Pool) pending() bool {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	for _, st := range p.connections {
-		if st.pending() {
+	for _, conn := range p.connections {
+		if conn.pending() {
 			return true
 		}
 	}
@@ -81,10 +81,10 @@ func (p *Pool) pending() bool {
 	return false
 }
 
-// pending reports whether a token is under way, or not stored yet, that a human being has granted.
-// One of client_credentials is asked for again.
-func (st *Connection) pending() bool {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	return st.operation != nil && st.operation.by.set.Interactive || st.unsaved != nil
+// pending reports whether a token that a person has granted is under way, or not stored yet. A
+// token of client_credentials does not count: the gateway can ask for it again.
+func (c *Connection) pending() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.operation != nil && c.operation.by.set.Interactive || c.unsaved != nil
 }

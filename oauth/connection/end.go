@@ -14,14 +14,14 @@ const (
 	// endJitter spreads the nodes' requests when an access token has ended.
 	endJitter = 5 * time.Second
 
-	// endAgain is when the provider is asked again about an access token that has ended, if the first
-	// request brings no answer. It doubles each time.
+	// endAgain is when the provider is asked again about an access token that has ended, if the
+	// first request brings no answer. It doubles each time.
 	endAgain = time.Minute
 )
 
-// askAtEnd has the provider asked again when the access token of a generation ends, because it has refused
-// the refresh token before that end. So a grant that has truly ended is noticed even if nobody uses the
-// connection.
+// askAtEnd has the provider asked again when the access token of a generation ends, because it
+// has refused the refresh token before that end. So a grant that has truly ended is noticed even
+// if nobody uses the connection.
 func (r *replica) askAtEnd(token *record.Token) {
 	if token = r.conn.inUse(token); token.Expiry.IsZero() {
 		return
@@ -40,15 +40,15 @@ func (r *replica) askIn(wait time.Duration, generation uint64, again time.Durati
 	jitter := time.Duration(weakrand.Int64N(int64(endJitter))) //nolint:gosec // G404: a jitter is no secret
 	time.AfterFunc(wait+jitter, func() {
 		if set := r.set.pool.successor(r.set); set != nil {
-			set.Source(r.store.Connection).askEnded(generation, again)
+			askEnded(set.Source(r.store.Connection), generation, again)
 		}
 	})
 }
 
-// askEnded renews the token of a generation once that has ended, if there is no newer one. It comes again
-// until the provider has said something of the refresh token.
-func (s *Source) askEnded(generation uint64, again time.Duration) {
-	done, wait := s.askOnce(generation, again)
+// askEnded renews the token of a generation once the token has ended, if there is no newer token.
+// It comes again until the provider has said something about the refresh token.
+func askEnded(s *Source, generation uint64, again time.Duration) {
+	done, wait := askOnce(s, generation, again)
 	if !done {
 		s.records.askIn(wait, generation, min(2*again, forcedLongest))
 		return
@@ -60,8 +60,9 @@ func (s *Source) askEnded(generation uint64, again time.Duration) {
 	}
 }
 
-// askOnce is one round of askEnded. It reports whether it was the last one, or else when to come again.
-func (s *Source) askOnce(generation uint64, again time.Duration) (done bool, wait time.Duration) {
+// askOnce is one attempt of askEnded. It reports whether that was the last attempt, or how long to
+// wait for the next.
+func askOnce(s *Source, generation uint64, again time.Duration) (done bool, wait time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), record.StorageTimeout)
 	defer cancel()
 	base, err := s.records.latest(ctx)

@@ -15,15 +15,16 @@ var (
 	// ErrSent says that another process has sent a code, and knows what came of it.
 	ErrSent = errors.New("the code was sent to the provider by another gateway, or before a restart")
 
-	// ErrOvertaken says that another account was connected at the same time, on another node, and counts.
+	// ErrOvertaken says that another account was connected at the same time, on another node,
+	// and counts.
 	ErrOvertaken = errors.New("another account was connected at the same time, and is in use; this one was given back")
 
 	// errEnded says that a provider has issued a token that ends at once.
 	errEnded = errors.New("the token has expired already when it came")
 )
 
-// EarlyRefusalError says that the provider has refused to renew a token that is valid. Nothing has ended:
-// the provider is asked again when the token has.
+// EarlyRefusalError says that the provider has refused to renew a token that is valid. Nothing
+// has ended: the provider is asked again when the token has.
 type EarlyRefusalError struct{ Err *provider.Error }
 
 // Error implements error.

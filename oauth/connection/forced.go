@@ -12,19 +12,20 @@ const (
 	// forcedInterval is the least time between two renewals that refusals of the API have caused.
 	forcedInterval = 10 * time.Second
 
-	// forcedLongest is the longest such time.
+	// forcedLongest is the longest that this time becomes.
 	forcedLongest = time.Hour
 )
 
-// forced brakes the renewals that refusals of the API cause. Whoever reaches a path that always answers 401 could
-// make the gateway ask for a token with each request otherwise, for ever. So each renewal doubles the time
-// until the next one, and only one that has helped makes that short again.
+// forced brakes the renewals that refusals of the API cause. Otherwise a caller of a path that
+// always answers 401 could make the gateway ask for a token with each request, for ever. Each
+// renewal doubles the time until the next one, and only a renewal that has helped makes the time
+// short again.
 type forced struct {
-	at   time.Time
-	wait time.Duration
+	at   time.Time     // when the last such renewal began
+	wait time.Duration // the time until the next one
 }
 
-// begin reports whether a refusal may cause a renewal now, and notes it.
+// begin reports whether a refusal may cause a renewal now, and notes the renewal.
 func (f *forced) begin(now time.Time) bool {
 	quiet := now.Sub(f.at)
 	switch {
@@ -39,7 +40,8 @@ func (f *forced) begin(now time.Time) bool {
 	return true
 }
 
-// Confirm implements auth.Confirmer.
+// Confirm implements auth.Confirmer: the API has accepted a credential that a forced renewal has
+// brought.
 func (s *Source) Confirm(*auth.Credential) {
 	s.conn.mu.Lock()
 	defer s.conn.mu.Unlock()

@@ -11,8 +11,9 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
-// keepInTime has the keeper look at the records when the refresh token of a token is to be used. It looks up to half of the
-// margin later, so that nodes do not all do so at once, and so that those of many connections are used together.
+// keepInTime has the keeper start a round when the refresh token of a token must be used. The
+// round starts later by up to half of the margin, so that not all nodes start at once, and so
+// that the refresh tokens of many connections are used in one round.
 func (set *Set) keepInTime(token *record.Token) {
 	idle := set.KeepAlive
 	if idle <= 0 || token.RefreshEnd.IsZero() || !token.Redeemable() {
@@ -25,21 +26,22 @@ func (set *Set) keepInTime(token *record.Token) {
 	}
 }
 
-// keepInTime is that of the method whose configuration runs: another one may keep the records by now.
+// keepInTime calls Set.keepInTime of the set whose configuration runs now.
 func (r *replica) keepInTime(token *record.Token) {
-	if m := r.set.pool.successor(r.set); m != nil {
-		m.keepInTime(token)
+	if set := r.set.pool.successor(r.set); set != nil {
+		set.keepInTime(token)
 	}
 }
 
-// keeperClock tells the keeper when the records are to be looked at, if that is earlier than it would by itself.
+// keeperClock tells the keeper when the next round starts, if that is earlier than the keeper's
+// own plan.
 type keeperClock struct {
 	mu      sync.Mutex
 	due     time.Time     // zero: there is no such time
 	earlier chan struct{} // closed when due becomes earlier
 }
 
-// wakeBy sets a time, unless there is an earlier one.
+// wakeBy has the next round start at a time, unless an earlier time is set.
 func (c *keeperClock) wakeBy(at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -53,8 +55,8 @@ func (c *keeperClock) wakeBy(at time.Time) {
 	}
 }
 
-// next returns when to look next, by a time at the latest, and what is closed when that becomes earlier. A time that has passed is
-// forgotten.
+// next returns when the next round starts, which is never after latest, and a channel that is
+// closed when the time becomes earlier. It forgets a time that has passed.
 func (c *keeperClock) next(latest time.Time) (at time.Time, earlier <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -71,7 +73,7 @@ func (c *keeperClock) next(latest time.Time) (at time.Time, earlier <-chan struc
 	return at, c.earlier
 }
 
-// rest waits until it is time to look. It returns an error if ctx ends before.
+// rest waits until the next round starts. It returns an error if ctx ends before.
 func (c *keeperClock) rest(ctx context.Context, wait time.Duration) error {
 	latest := time.Now().Add(wait)
 	for {

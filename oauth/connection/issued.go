@@ -7,8 +7,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
-// IssuedBy returns what a provider has issued in an answer. It joins the two packages, which do not know
-// each other.
+// IssuedBy returns what a provider has issued in an answer. It joins the two packages, which do
+// not know each other.
 func IssuedBy(a *provider.Answer) record.Issued {
 	return record.Issued{
 		Access: a.AccessToken, ID: a.IDToken, Refresh: a.RefreshToken,

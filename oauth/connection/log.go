@@ -6,16 +6,17 @@ import (
 	"errors"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
-	"go.uber.org/zap"
 )
 
-// log tells the operator what has failed and what to do. It shows of the provider's text what
-// Error.Description has.
-func (s *Source) log(err error, wait time.Duration) {
+// logFailure tells the operator what has failed and what to do. Of the provider's text it shows
+// only provider.Error.Description.
+func logFailure(set *Set, token *record.Token, err error, wait time.Duration) {
 	if e, ok := errors.AsType[*record.AuthorizationError](err); ok {
-		s.logAuthorization(e)
+		logAuthorization(set, token, e)
 		return
 	}
 	fields := []zap.Field{zap.Duration("next_attempt_in", wait.Round(time.Millisecond))}
@@ -27,26 +28,26 @@ func (s *Source) log(err error, wait time.Duration) {
 	} else {
 		fields = append(fields, zap.Error(err))
 	}
-	if token := s.conn.token.Load(); token.Valid(time.Now()) {
-		s.set.Logger.Warn("renewing the token failed; the old one is still valid", fields...)
+	if token.Valid(time.Now()) {
+		set.Logger.Warn("renewing the token failed; the old one is still valid", fields...)
 		return
 	}
-	s.set.Logger.Error("there is no valid token, and none could be obtained", fields...)
+	set.Logger.Error("there is no valid token, and none could be obtained", fields...)
 }
 
-// logAuthorization tells the operator that a human being is needed. It is no news that nobody has connected
-// an account yet.
-func (s *Source) logAuthorization(e *record.AuthorizationError) {
+// logAuthorization tells the operator that a person must connect the account again. It says
+// nothing if nobody has connected an account yet: that is no news.
+func logAuthorization(set *Set, token *record.Token, e *record.AuthorizationError) {
 	if e.Reason == record.ReasonNotConnected || e.Reason == record.ReasonDisconnected {
 		return
 	}
-	fields := []zap.Field{zap.String("reason", string(e.Reason)), zap.String("oauth_error", e.Code), zap.String("console", s.set.Console)}
+	fields := []zap.Field{zap.String("reason", string(e.Reason)), zap.String("oauth_error", e.Code), zap.String("console", set.Console)}
 	if e.Description != "" {
 		fields = append(fields, zap.String("error_description", e.Description))
 	}
-	if s.conn.token.Load().Valid(time.Now()) {
-		s.set.Logger.Warn("the account must be connected again before the token expires", fields...)
+	if token.Valid(time.Now()) {
+		set.Logger.Warn("the account must be connected again before the token expires", fields...)
 		return
 	}
-	s.set.Logger.Error("the account must be connected again", fields...)
+	set.Logger.Error("the account must be connected again", fields...)
 }

@@ -7,13 +7,15 @@ import (
 	"errors"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
-	"go.uber.org/zap"
 )
 
-// machine is the grant client_credentials (RFC 6749 §4.4). The gateway itself gets its tokens, at any time,
-// so the record is a cache: it saves a token request after a restart and on other nodes.
+// machine is the grant client_credentials (RFC 6749 §4.4). The gateway itself gets its tokens,
+// at any time, so the record is a cache: it saves a token request after a restart and on other
+// nodes.
 type machine struct {
 	conn    *Connection
 	set     *Set
@@ -42,8 +44,8 @@ func (g *machine) renew(ctx context.Context, _ *record.Token) error {
 	return nil
 }
 
-// takeStored takes over a newer token that another node, or an earlier process, has stored. If there is
-// none it returns the last token that is known, and its generation.
+// takeStored takes over a newer token that another node, or an earlier process, has stored. If
+// there is none it returns the last token that is known, and its generation.
 func (g *machine) takeStored(ctx context.Context, now time.Time) (before *record.Token, generation uint64, taken bool) {
 	stored, err := g.records.load(ctx)
 	switch {
@@ -57,7 +59,7 @@ func (g *machine) takeStored(ctx context.Context, now time.Time) (before *record
 	case before != nil:
 		generation = before.Generation
 	case errors.Is(err, record.ErrKeyMissing):
-		generation = uint64(now.Unix()) // above that of the record, should its key come back
+		generation = record.ClockGeneration(now) // above the record's, should its key come back
 	}
 	if stored == nil {
 		return before, generation, false
@@ -67,8 +69,8 @@ func (g *machine) takeStored(ctx context.Context, now time.Time) (before *record
 			zap.Uint64("stored", stored.Generation), zap.Uint64("in_memory", generation))
 	}
 	if stored.Generation > generation && stored.Valid(now) {
-		// A token near its end is taken too: nobody must wait for the provider, and the next request
-		// renews it in the background.
+		// A token near its end is taken too: nobody must wait for the provider, and the next
+		// request renews it in the background.
 		g.conn.token.Store(stored)
 		return nil, 0, true
 	}
@@ -89,7 +91,8 @@ func (*machine) renewable(*record.Token) bool { return true }
 // finished implements grant.
 func (*machine) finished(*record.Token) error { return nil }
 
-// refusedBy implements grant. What the provider refuses is the client, and only the operator can mend that.
+// refusedBy implements grant. What the provider refuses is the client, and only the operator can
+// correct that.
 func (*machine) refusedBy(error) bool { return false }
 
 // explain implements grant.

@@ -21,8 +21,8 @@ type operation struct {
 	done  chan struct{}
 	err   error // may be read when done is closed
 
-	// renewal says that the operation gets a new token, or fails to. What became of other operations says
-	// nothing of renewals.
+	// renewal says that the operation gets a new token, or fails to. What became of other
+	// operations says nothing of renewals.
 	renewal bool
 }
 
@@ -42,17 +42,13 @@ func (s *Source) start(renewal bool, do func(context.Context) error) *operation 
 	return op
 }
 
-// exclusively runs do as an operation, after the one that is under way. It returns the error of do, or
-// that ctx has ended before do could start.
+// exclusively runs do as an operation, after the one that is under way. It returns the error of
+// do, or that ctx has ended before do could start.
 func (s *Source) exclusively(ctx context.Context, do func(context.Context) error) error {
 	return s.runNext(ctx, false, do)
 }
 
-// renewNow waits for a renewal of its own, whatever is known of the token in use.
-func (s *Source) renewNow(ctx context.Context) error {
-	return s.runNext(ctx, true, func(ctx context.Context) error { return s.renewToken(ctx, nil) })
-}
-
+// runNext is exclusively, and renewal says whether the operation is a renewal.
 func (s *Source) runNext(ctx context.Context, renewal bool, do func(context.Context) error) error {
 	for {
 		s.conn.mu.Lock()
@@ -72,8 +68,8 @@ func (s *Source) runNext(ctx context.Context, renewal bool, do func(context.Cont
 	}
 }
 
-// run runs an operation. No context of a request ends it, nor one of a configuration: on a reload Caddy
-// cancels the old configuration's context while requests go on.
+// run runs an operation. No context of a request ends it, nor one of a configuration: on a
+// reload Caddy cancels the old configuration's context while requests go on.
 func (s *Source) run(op *operation, do func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.set.life)
 	defer cancel()
@@ -91,23 +87,24 @@ func (s *Source) run(op *operation, do func(context.Context) error) {
 	conn.mu.Unlock()
 	close(op.done)
 	if op.renewal && err != nil {
-		s.log(err, wait)
+		logFailure(s.set, conn.token.Load(), err, wait)
 	}
 }
 
-// noteRenewal notes what became of a renewal, and returns how long none starts. The caller holds conn.mu.
+// noteRenewal notes what became of a renewal, and returns how long none starts. The caller holds
+// conn.mu.
 func (s *Source) noteRenewal(op *operation, err error) time.Duration {
 	conn, now := s.conn, time.Now()
 	conn.lastErr = err
 	conn.retryAt, conn.retryAfter = time.Time{}, time.Time{}
 	if _, human := errors.AsType[*record.AuthorizationError](err); err == nil || human {
-		conn.failures = 0 // only a human being can help now, so the provider is not asked again
+		conn.failures = 0 // only a person can help now, so the provider is not asked again
 		return 0
 	}
 	conn.failures++
-	conn.retryAt = now.Add(s.pause(err, op.began, conn.failures, now))
+	conn.retryAt = now.Add(conn.pause(s.grant, err, op.began, now))
 	if e, ok := errors.AsType[*provider.Error](err); ok {
-		if later := s.retryAfter(e, now); later.After(conn.retryAt) {
+		if later := conn.retryTime(s.grant, e, now); later.After(conn.retryAt) {
 			conn.retryAt, conn.retryAfter = later, later
 		}
 		e.Retry = conn.retryAt
@@ -115,12 +112,13 @@ func (s *Source) noteRenewal(op *operation, err error) time.Duration {
 	return conn.retryAt.Sub(now)
 }
 
-// safely runs do and turns a panic into an error. A panic of a storage module would end Caddy here, since
-// no server's recover stands above.
+// safely runs do and turns a panic into an error. A panic of a storage module would end Caddy
+// here, since no server's recover stands above.
 func safely(ctx context.Context, do func(context.Context) error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = &provider.Error{Err: fmt.Errorf("renewing the token panicked with a %T", r)} // its value may hold anything
+			// Its value may hold anything.
+			err = &provider.Error{Err: fmt.Errorf("renewing the token panicked with a %T", r)}
 		}
 	}()
 	return do(ctx)

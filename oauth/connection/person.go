@@ -9,13 +9,14 @@ import (
 	"net/http"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
-	"go.uber.org/zap"
 )
 
-// person is a grant that a person has given (authorization_code, RFC 6749 §4.1). Its refresh token is the
-// only way to the next token, and may be redeemed once in a whole cluster.
+// person is a grant that a person has given (authorization_code, RFC 6749 §4.1). Its refresh
+// token is the only way to the next token, and may be redeemed once in a whole cluster.
 type person struct {
 	conn    *Connection
 	set     *Set
@@ -35,7 +36,9 @@ func (g *person) renew(ctx context.Context, refused *record.Token) error {
 		now := time.Now()
 		switch {
 		case base.Valid(now) && (began == nil || base.Generation > began.Generation):
-			return nil // another node has renewed it; one near its end is taken too, so that nobody waits
+			// Another node has renewed it. A token near its end is taken too, so that nobody
+			// waits.
+			return nil
 		case !base.Redeemable():
 			if base.Valid(now) && refused == nil {
 				return nil
@@ -48,7 +51,8 @@ func (g *person) renew(ctx context.Context, refused *record.Token) error {
 			}
 			continue
 		}
-		if !g.set.presence.isAnnounced() { // announcing may take a while, so the record is read again
+		if !g.set.presence.isAnnounced() {
+			// Announcing may take a while, so the record is read again.
 			if err := g.set.presence.announce(ctx); err != nil {
 				return fmt.Errorf("claiming the refresh token: %w", err)
 			}
@@ -66,9 +70,9 @@ func (g *person) renew(ctx context.Context, refused *record.Token) error {
 	}
 }
 
-// redeem redeems the refresh token of a generation that this node has claimed. refused is the token that
-// the API has refused, if that is the reason. It returns false if another node has the claim by now: the
-// wait for the lock was too long.
+// redeem redeems the refresh token of a generation that this node has claimed. refused is the
+// token that the API has refused, if that is the reason. It returns false if another node has
+// the claim by now: the wait for the lock was too long.
 func (g *person) redeem(ctx context.Context, mine, refused *record.Token) (held bool, err error) {
 	unlock := g.claims.lock(ctx, mine.Generation)
 	defer unlock()
@@ -103,9 +107,9 @@ func (g *person) redeem(ctx context.Context, mine, refused *record.Token) (held 
 	return true, g.redeemed(ctx, mine, answer)
 }
 
-// claimAgain prolongs the claim of mine, so that the provider can be asked once more. If that may not be
-// done (again is false) it returns what redeem returns: err is the provider's first answer, and remains
-// the only one.
+// claimAgain prolongs the claim of mine, so that the provider can be asked once more. If that
+// may not be done (again is false) it returns what redeem returns: err is the provider's first
+// answer, and remains the only one.
 func (g *person) claimAgain(ctx context.Context, mine *record.Token, doubtful bool, err error) (_ *record.Token, again, held bool, _ error) {
 	held, e := g.claims.holds(ctx, mine)
 	if e == nil && !held {
@@ -123,12 +127,13 @@ func (g *person) claimAgain(ctx context.Context, mine *record.Token, doubtful bo
 	return mine, false, true, g.claims.release(ctx, mine, doubtful, err)
 }
 
-// asksAgain reports whether the provider is asked once more, and how long that waits. Most providers accept
-// a refresh token again for a while if their answer to it was lost; with the rest it is lost anyway. For
-// refusals see consequences.
+// asksAgain reports whether the provider is asked once more, and how long that waits. Most
+// providers accept a refresh token again for a while if their answer to it was lost; with the
+// rest it is lost anyway. For refusals see consequences.
 func (g *person) asksAgain(mine *record.Token, answer *provider.Answer, err error, refused bool) (wait time.Duration, asks bool) {
 	switch {
-	case err == nil || answer != nil && answer.RefreshToken != "": // the next refresh token is in the answer
+	case err == nil || answer != nil && answer.RefreshToken != "":
+		// The next refresh token is in the answer.
 		return 0, false
 	case deliveryOf(err) == provider.Lost:
 		return 0, true
@@ -136,8 +141,8 @@ func (g *person) asksAgain(mine *record.Token, answer *provider.Answer, err erro
 		return 0, false
 	}
 	g.conn.noteRefusal(mine.Generation)
-	// What another node has got may be on its way to the storage. The clock may have been set since the
-	// end of the access token, so the wait is bounded.
+	// What another node has got may be on its way to the storage. The clock may have been set
+	// since the end of the access token, so the wait is bounded.
 	return min(max(settleTime, time.Until(g.conn.inUse(mine).Expiry.Add(endSettle))), endSettle), true
 }
 
@@ -174,9 +179,10 @@ func (g *person) answered(mine *record.Token, answer *provider.Answer) *record.T
 	return token
 }
 
-// unlessOvertaken returns the token to store for an answer, or nil if a token counts that another node has
-// stored. If this process was suspended with the answer in its hands, its lease may have expired, so it
-// reads the record first. Otherwise the answer is stored without another read.
+// unlessOvertaken returns the token to store for an answer, or nil if a token counts that
+// another node has stored. If this process was suspended with the answer in its hands, its lease
+// may have expired, so it reads the record first. Otherwise the answer is stored without another
+// read.
 func (g *person) unlessOvertaken(ctx context.Context, mine, token *record.Token) *record.Token {
 	if time.Since(time.UnixMilli(mine.Claim.At)) <= g.set.lease/2 {
 		return token
@@ -192,8 +198,8 @@ func (g *person) unlessOvertaken(ctx context.Context, mine, token *record.Token)
 		}
 		return nil
 	case stored.Claim == nil || stored.Claim.Owner != mine.Claim.Owner:
-		// Another node has sent the same refresh token meanwhile, and the provider may hold that against
-		// the token of this answer.
+		// Another node has sent the same refresh token meanwhile, and the provider may hold that
+		// against the token of this answer.
 		return token.Released(true)
 	default:
 		return token

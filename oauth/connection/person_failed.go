@@ -11,7 +11,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
-// failed deals with a refresh that was refused or has failed. Only a success ever replaces a token.
+// failed deals with a refresh that was refused or has failed. Only a success ever replaces a
+// token.
 func (g *person) failed(ctx context.Context, mine *record.Token, answer *provider.Answer, err error, doubtful, refused bool) error {
 	if answer != nil && answer.RefreshToken != "" {
 		g.saveRefreshToken(ctx, mine, answer)
@@ -41,8 +42,8 @@ func (g *person) failed(ctx context.Context, mine *record.Token, answer *provide
 	return g.end(ctx, mine, err, doubtful)
 }
 
-// saveRefreshToken stores the refresh token of an answer of which nothing else can be used: it has taken
-// the place of the spent one.
+// saveRefreshToken stores the refresh token of an answer of which nothing else can be used: it
+// has taken the place of the spent one.
 func (g *person) saveRefreshToken(ctx context.Context, mine *record.Token, answer *provider.Answer) {
 	token := mine.Released(false).With(func(t *record.Token) {
 		t.Refresh, t.Generation, t.Refused, t.RefreshEnd = answer.RefreshToken, mine.Generation+1, nil, time.Time{}
@@ -55,7 +56,8 @@ func (g *person) saveRefreshToken(ctx context.Context, mine *record.Token, answe
 	}
 }
 
-// tell has callers told that the provider refuses the refresh token of mine, until an attempt succeeds.
+// tell has callers told that the provider refuses the refresh token of mine, until an attempt
+// succeeds.
 func (g *person) tell(ctx context.Context, mine *record.Token, err error, doubtful bool) error {
 	g.conn.noteRefusal(mine.Generation)
 	err = g.claims.release(ctx, mine, doubtful, err)
@@ -66,8 +68,8 @@ func (g *person) tell(ctx context.Context, mine *record.Token, err error, doubtf
 	return err
 }
 
-// end ends the connection: the provider has said twice that the refresh token is no good. Where it may
-// have been spent under an earlier claim, the answer to that was lost.
+// end ends the connection: the provider has said twice that the refresh token is no good. Where
+// it may have been spent under an earlier claim, the answer to that was lost.
 func (g *person) end(ctx context.Context, mine *record.Token, err error, doubtful bool) error {
 	e, _ := errors.AsType[*provider.Error](err)
 	reason := record.ReasonRevoked
@@ -83,9 +85,9 @@ func (g *person) end(ctx context.Context, mine *record.Token, err error, doubtfu
 	return &record.AuthorizationError{Reason: reason, Code: e.Code, Description: e.Description}
 }
 
-// follows returns what follows from a failed refresh of mine. refused says that the API has refused the
-// access token. Such a refusal may be of one path only, so it ends nothing, unless the access token's end
-// is not known: then there is no other sign of it.
+// follows returns what follows from a failed refresh of mine. refused says that the API has
+// refused the access token. Such a refusal may be of one path only, so it ends nothing, unless
+// the access token's end is not known: then there is no other sign of it.
 func (g *person) follows(mine *record.Token, err error, refused bool) consequence {
 	token := g.conn.inUse(mine)
 	valid := token.Valid(time.Now()) && (!refused || !token.Expiry.IsZero())

@@ -13,14 +13,14 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// Pool has the connections of one datasource that are in memory. It outlives reloads: the sets of all
-// configurations share it.
+// Pool has the connections of one datasource that are in memory. It outlives reloads: the sets
+// of all configurations share it.
 type Pool struct {
 	mu          sync.RWMutex
 	connections map[string]*Connection // by name
 	flows       map[string]*redemption // by the ID of the flow
-	sets        []*Set                 // those whose configuration has not ended, the newest one last
-	endBy       time.Time              // by when the last configuration wants everything to have ended; zero: unknown
+	sets        []*Set                 // of running configurations, the newest last
+	endBy       time.Time              // when everything must have ended; zero: unknown
 
 	keeper        keeperClock
 	node          string    // names this process's entry; see presence
@@ -28,7 +28,7 @@ type Pool struct {
 	configuration any       // of which presence is
 
 	unknownKeys atomic.Bool  // there are records that no key here opens
-	ends        atomic.Int64 // when nobody waits any more for what is under way, in Unix ns; 0 while in use
+	ends        atomic.Int64 // when Destruct stops waiting, in Unix ns; 0 while in use
 }
 
 // pools has the pools of all datasources.
@@ -71,8 +71,8 @@ func (p *Pool) known(name string) *Connection {
 	return p.connections[name]
 }
 
-// retain puts a connection back that was forgotten while a request still had it: what its renewal brings
-// must be known when the process ends.
+// retain puts a connection back that was forgotten while a request still had it: what its
+// renewal brings must be known when the process ends.
 func (p *Pool) retain(name string, conn *Connection) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -81,9 +81,9 @@ func (p *Pool) retain(name string, conn *Connection) {
 	}
 }
 
-// forget drops connections that have not been used lately and in which nothing is under way, until there
-// is room for another one. The storage has what they knew. It is the clock algorithm with a random hand,
-// since an iteration over a map of Go begins anywhere. The caller holds mu.
+// forget drops connections that have not been used lately and in which nothing is under way,
+// until there is room for another one. The storage has what they knew. It is the clock algorithm
+// with a random hand, since an iteration over a map of Go begins anywhere. The caller holds mu.
 func (p *Pool) forget(limit int) {
 	probes := 0
 	for name, conn := range p.connections {

@@ -15,39 +15,41 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
-// A claim that was written late may lie over what another node has written, so it is trusted
-// only when that node had the time to mend it. A node that is alone need not wait for that, and
-// whether it is alone stands in the storage:
+// A slow write of a claim may land on top of what another node has written, so a node trusts
+// such a claim only when the other node has had time to repair the record. A node that is alone
+// need not wait for that. The storage says whether a node is alone:
 //
-//   - Each node has an entry beside the records, and begins no write of a record while that is
-//     not there, or is older than announcedFor. So who has written to a record has had an entry
-//     before that.
-//   - Whoever was late lists the entries after that, when every node can see what came before.
-//     If there is no other one, nothing can lie below: a node whose entry comes later has read
-//     the record later than that, or is late itself, and sees this one's.
-//   - An entry stays, or what was written in the meantime could not be told from nothing. A
-//     node that ends says so in it, and one that dies is silent. Either counts as gone for a
-//     reading only that began when all of its writes had completed.
+//   - Each node has an entry beside the records. A node begins no write of a record while its
+//     entry is missing, or older than announcedFor. So a node that has written to a record had
+//     an entry before that.
+//   - A node whose write was slow lists the entries after that write, when every node can see
+//     what was written before. If there is no entry of another node, nothing can lie below the
+//     claim: a node whose entry comes later has read the record later too, or is slow itself and
+//     sees our entry.
+//   - An entry stays when its node ends; otherwise nobody could tell whether the node has
+//     written in the meantime. A node that ends says so in its entry, and a node that dies falls
+//     silent. Both count as gone only for a reading that began after all of the node's writes
+//     had completed.
 //
-// What is missing or cannot be read, a list without the own entry, and a record whose last
-// writer had none, as those of earlier versions, speak for others. No clock of another node is
-// believed.
+// An entry that is missing or cannot be read, a list without our own entry, and a record whose
+// last writer had no entry (as in earlier versions) all mean that there may be another node. No
+// clock of another node is trusted.
 const (
-	// announceEvery is how often an entry is written.
+	// announceEvery is how often a node writes its entry.
 	announceEvery = time.Minute
 
 	// announcedFor is how old an entry may be when its node begins to write a record.
 	announcedFor = 3 * time.Minute
 
-	// silentAfter is how long an entry must have been the same for all writes of its node to
-	// have completed.
+	// silentAfter is how long an entry must have been unchanged before all writes of its node have
+	// completed.
 	silentAfter = announcedFor + record.StorageTimeout + 5*time.Second
 
-	// forgetAfter is how old an entry is that is removed, by its own clock too.
+	// forgetAfter is the age, also by its own clock, at which an entry is removed.
 	forgetAfter = time.Hour
 
-	// maxEntries is how many entries are looked at. More are of processes that die all the
-	// time, and speak for others.
+	// maxEntries is how many entries are read at most. A folder with more entries belongs to
+	// processes that die all the time, and means that there may be another node.
 	maxEntries = 64
 
 	// leavePatience bounds the wait for the last entry of a process that ends.
@@ -58,23 +60,23 @@ const (
 type presence struct {
 	storage record.Bounded
 	folder  string
-	name    string // of the own entry
+	name    string // of our own entry
 
-	mu        sync.Mutex
-	announced time.Time  // when the writing of the own entry began, which is there; zero: it is not
-	writing   *operation // that is under way
-	beat      int
-	others    map[string]*sighting
+	mu        sync.Mutex           // guards what follows
+	announced time.Time            // when our own entry was written; zero: there is none
+	writing   *operation           // the write of our own entry that is under way; nil if none is
+	beat      int                  // of our own entry
+	others    map[string]*sighting // the entries of other nodes, by name
 }
 
-// entry is what is stored. It differs each time.
+// entry is the content of an entry. Each write of it differs.
 type entry struct {
-	Beat int   `json:"beat"`
-	At   int64 `json:"at"` // Unix time in milliseconds
+	Beat int   `json:"beat"` // counts the writes
+	At   int64 `json:"at"`   // Unix time in milliseconds
 	Gone bool  `json:"gone,omitempty"`
 }
 
-// sighting is an entry of another node, and since when it has been seen as it is.
+// sighting is an entry of another node, and since when it has been unchanged.
 type sighting struct {
 	text  string
 	entry entry
@@ -82,14 +84,15 @@ type sighting struct {
 }
 
 func newPresence(storage record.Bounded, datasource, name string) *presence {
-	// No datasource has such a name. In its own folder the file storage's list would have this
-	// one as a file that was left behind.
+	// No datasource has a name with this ending, so the folder is free. In the folder of the
+	// datasource itself, a list of the file storage would show the entries' folder as a record
+	// that was left behind.
 	return &presence{
 		storage: storage, folder: path.Join("authenticated_api", datasource+".nodes"), name: name, others: make(map[string]*sighting),
 	}
 }
 
-// own returns the name of the own entry, or "".
+// own returns the name of our own entry, or "".
 func (p *presence) own() string {
 	if p == nil {
 		return ""
@@ -107,8 +110,8 @@ func (p *presence) isAnnounced() bool {
 	return p.fresh(announcedFor)
 }
 
-// announce returns when the own entry is there and new enough for a write to begin, which it
-// nearly always is.
+// announce returns once our own entry is there, and new enough for a write to begin. It nearly
+// always is.
 func (p *presence) announce(ctx context.Context) error {
 	if p == nil {
 		return nil
@@ -116,50 +119,54 @@ func (p *presence) announce(ctx context.Context) error {
 	return p.announceWithin(ctx, announcedFor)
 }
 
+// announceWithin returns once our own entry is there, and younger than age.
 func (p *presence) announceWithin(ctx context.Context, age time.Duration) error {
 	p.mu.Lock()
 	if p.fresh(age) {
 		p.mu.Unlock()
 		return nil
 	}
-	f := p.writing
-	if f == nil {
-		f = &operation{done: make(chan struct{})}
-		p.writing = f
-		go p.write(f) //nolint:contextcheck,gosec // G118: others wait for it too
+	op := p.writing
+	if op == nil {
+		op = &operation{done: make(chan struct{})}
+		p.writing = op
+		go p.write(op) //nolint:contextcheck,gosec // G118: other callers wait for it too
 	}
 	p.mu.Unlock()
 	select {
-	case <-f.done:
-		return f.err
+	case <-op.done:
+		return op.err
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
 
-// fresh reports whether the own entry is there, and not older. A machine that was suspended may
-// know that by one of its two clocks alone. mu is held.
+// fresh reports whether our own entry is there, and younger than age. After a suspension of the
+// machine, one of its two clocks alone may show the age, so both must agree. The caller holds
+// mu.
 func (p *presence) fresh(age time.Duration) bool {
 	now := time.Now()
 	return !p.announced.IsZero() && now.Sub(p.announced) < age && now.Round(0).Sub(p.announced.Round(0)).Abs() < age
 }
 
-func (p *presence) write(f *operation) {
-	// Who has gone before a process begins must be known to have when it reads its first record.
+// write writes our own entry.
+func (p *presence) write(op *operation) {
+	// The process must know which nodes had gone before it began, when it reads its first record.
 	ctx, cancel := context.WithTimeout(context.Background(), recheckPatience)
 	p.look(ctx)
 	cancel()
 	began := time.Now()
-	f.err = p.put(context.Background(), record.StorageTimeout, false)
+	op.err = p.put(context.Background(), record.StorageTimeout, false)
 	p.mu.Lock()
 	p.writing = nil
-	if f.err == nil {
+	if op.err == nil {
 		p.announced = began
 	}
 	p.mu.Unlock()
-	close(f.done)
+	close(op.done)
 }
 
+// put stores our own entry. gone says that this process ends.
 func (p *presence) put(ctx context.Context, patience time.Duration, gone bool) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -177,8 +184,8 @@ func (p *presence) put(ctx context.Context, patience time.Duration, gone bool) e
 	return nil
 }
 
-// leave says in the own entry that this process writes nothing any more. It says nothing while
-// a write hangs, which may land yet.
+// leave says in our own entry that this process writes nothing any more. It says nothing while a
+// write hangs, since that write may still land.
 func (p *presence) leave() {
 	p.mu.Lock()
 	there := !p.announced.IsZero() && p.writing == nil && !p.storage.Slots.Writing()
@@ -189,13 +196,14 @@ func (p *presence) leave() {
 	}
 }
 
-// alone reports whether no other node can have written to a record since a reading of it began.
-// What was written in the meantime must have been there for as long as a read may lag behind.
+// alone reports whether no other node can have written to a record since read, when a reading of
+// the record began. The caller must have waited for as long as a read may lag behind, so that
+// all entries can be seen.
 func (p *presence) alone(ctx context.Context, read time.Time) bool {
 	return p != nil && !read.IsZero() && p.othersGone(read) && p.look(ctx) && p.othersGone(read)
 }
 
-// othersGone reports whether all nodes that are known had gone when a reading began.
+// othersGone reports whether all nodes that this process knows had gone when a reading began.
 func (p *presence) othersGone(read time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -207,7 +215,8 @@ func (p *presence) othersGone(read time.Time) bool {
 	return true
 }
 
-// gone reports whether all writes of a node had completed when a reading began, and could be seen.
+// gone reports whether all writes of the entry's node had completed, and could be seen, when a
+// reading began.
 func (o *sighting) gone(read time.Time) bool {
 	if o.entry.Gone {
 		return read.Sub(o.since) > lateAfter
@@ -215,7 +224,7 @@ func (o *sighting) gone(read time.Time) bool {
 	return read.Sub(o.since) > silentAfter
 }
 
-// look looks at the entries of others. It reports whether all of them were seen.
+// look reads the entries of other nodes. It reports whether it has seen all of them.
 func (p *presence) look(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, record.StorageTimeout)
 	defer cancel()
@@ -231,7 +240,7 @@ func (p *presence) look(ctx context.Context) bool {
 		}
 		raw, err := p.storage.Load(ctx, path.Join(p.folder, name))
 		switch {
-		case errors.Is(err, fs.ErrNotExist): // what is known of it counts
+		case errors.Is(err, fs.ErrNotExist): // the earlier sighting counts
 		case err != nil:
 			return false
 		default:
@@ -250,21 +259,21 @@ func (p *presence) see(name, text string) {
 	}
 	seen := &sighting{text: text, since: time.Now()}
 	if json.Unmarshal([]byte(text), &seen.entry) != nil {
-		seen.entry = entry{} // it was seen while it was written
+		seen.entry = entry{} // the node was about to write it
 	}
 	p.others[name] = seen
 }
 
-// keep writes the own entry and looks at those of others, now and then, until ctx ends.
+// keep writes our own entry and reads the entries of other nodes, now and then, until ctx ends.
 func (p *presence) keep(ctx context.Context) {
-	for wait := keepDelay; sleep(ctx, wait) == nil; wait = announceEvery {
+	for wait := maintainDelay; sleep(ctx, wait) == nil; wait = announceEvery {
 		if p.announceWithin(ctx, announceEvery/2) == nil && p.look(ctx) {
 			p.forget(ctx)
 		}
 	}
 }
 
-// forget removes entries of nodes that have been gone for long.
+// forget removes the entries of nodes that have long been gone.
 func (p *presence) forget(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, record.StorageTimeout)
 	defer cancel()

@@ -6,13 +6,14 @@ import (
 	"context"
 	"time"
 
-	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 	"go.uber.org/zap"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
-// A recheck reads a record again, because another node may have written it. The times bound how old our
-// knowledge of a record may be: a connection that was disconnected on another node must not be served here
-// half a minute later.
+// A recheck reads a record again, because another node may have written it. The times bound how
+// old our knowledge of a record may be: a connection that was disconnected on another node must
+// not be served here half a minute later.
 const (
 	// recheckInterval is the age at which a request starts a recheck, in the background.
 	recheckInterval = 20 * time.Second
@@ -20,18 +21,19 @@ const (
 	// recheckDeadline is the age at which a request waits for the recheck.
 	recheckDeadline = 25 * time.Second
 
-	// recheckAbsent is recheckInterval for a connection that cannot be served: another node may have
-	// made it.
+	// recheckAbsent is recheckInterval for a connection that cannot be served: another node may
+	// have made it.
 	recheckAbsent = time.Second
 
-	// recheckPatience is how long a request waits. A storage that hangs must not stop requests that have
-	// a valid token.
+	// recheckPatience is how long a request waits. A storage that hangs must not stop requests
+	// that have a valid token.
 	recheckPatience = time.Second
 )
 
-// recheckAfter is when a node reads a record again that it has written. A slow write of a claim that
-// another node began before it saw our record may land on top and bring the older generation back. That
-// node waits for us to repair the record (see waitOutRivals), so the repair must not depend on traffic.
+// recheckAfter is when a node reads a record again that it has written. A slow write of a claim
+// that another node began before it saw our record may land on top and bring the older
+// generation back. That node waits for us to repair the record (see waitOutRivals), so the
+// repair must not depend on traffic.
 var recheckAfter = [...]time.Duration{8 * time.Second, 16 * time.Second, 24 * time.Second}
 
 // recheckAfterSave schedules the rechecks of a record that was just written.
@@ -54,8 +56,8 @@ func (r *replica) recheckAfterSave() {
 
 // recheck reads the record again if its time has come, and returns the token that is known then.
 func (r *replica) recheck(ctx context.Context, now time.Time, token *record.Token) *record.Token {
-	st := r.conn
-	late := now.Sub(time.Unix(0, st.recheckAt.Load()))
+	conn := r.conn
+	late := now.Sub(time.Unix(0, conn.recheckAt.Load()))
 	if late < 0 {
 		return token
 	}
@@ -69,24 +71,24 @@ func (r *replica) recheck(ctx context.Context, now time.Time, token *record.Toke
 	case <-op.done:
 	case <-ctx.Done():
 	case <-patience.C:
-		st.mu.Lock()
-		st.storageDownUntil = now.Add(recheckInterval)
-		st.mu.Unlock()
+		conn.mu.Lock()
+		conn.storageDownUntil = now.Add(recheckInterval)
+		conn.mu.Unlock()
 	}
-	return st.token.Load()
+	return conn.token.Load()
 }
 
-// startRecheck starts a recheck, unless one is under way. It reports whether the storage is down, so that
-// nobody should wait for the recheck.
+// startRecheck starts a recheck, unless one is under way. It reports whether the storage is
+// down, so that nobody should wait for the recheck.
 func (r *replica) startRecheck(now time.Time) (op *operation, down bool) {
-	st := r.conn
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if st.rechecking == nil {
-		st.rechecking = &operation{done: make(chan struct{})}
-		go r.runRecheck(st.rechecking)
+	conn := r.conn
+	conn.mu.Lock()
+	defer conn.mu.Unlock()
+	if conn.rechecking == nil {
+		conn.rechecking = &operation{done: make(chan struct{})}
+		go r.runRecheck(conn.rechecking)
 	}
-	return st.rechecking, now.Before(st.storageDownUntil)
+	return conn.rechecking, now.Before(conn.storageDownUntil)
 }
 
 func (r *replica) runRecheck(op *operation) {

@@ -6,8 +6,9 @@ import (
 	"context"
 	"time"
 
-	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 	"go.uber.org/zap"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // replica keeps a connection's memory in this process and its record in step.
@@ -17,16 +18,16 @@ type replica struct {
 	store *record.Store
 }
 
-// latest reads the record and returns the newest token that is known now, with the claim that the record
-// has. An older record is repaired.
+// latest reads the record and returns the newest token that is known now, with the claim that
+// the record has. An older record is repaired.
 func (r *replica) latest(ctx context.Context) (*record.Token, error) {
 	token, _, err := r.read(ctx)
 	return token, err
 }
 
-// read is latest that also returns when its last reading of the record began. A claim rests on that
-// reading, and only what follows it can make the claim late: not the wait for others who use the record,
-// nor for one that seemed damaged.
+// read is latest that also returns when its last reading of the record began. A claim rests on
+// that reading, and only what follows it can make the claim late: not the wait for others who
+// use the record, nor for one that seemed damaged.
 func (r *replica) read(ctx context.Context) (token *record.Token, began time.Time, err error) {
 	if err := r.conn.records.lock(ctx); err != nil {
 		r.scheduleRecheck(r.conn.token.Load())
@@ -47,8 +48,8 @@ func (r *replica) read(ctx context.Context) (token *record.Token, began time.Tim
 	return token, began, err
 }
 
-// apply does what decide says of a record and of the token in memory, and returns the token that counts.
-// The caller holds conn.records.
+// apply does what decide says of a record and of the token in memory, and returns the token that
+// counts. The caller holds conn.records.
 func (r *replica) apply(ctx context.Context, stored, current *record.Token) (*record.Token, error) {
 	r.conn.mu.Lock()
 	unsaved := r.conn.unsaved
@@ -89,9 +90,9 @@ func (r *replica) use(token *record.Token) {
 	r.keepInTime(token)
 }
 
-// yield gives an account back that this process has connected, if the record of another node has taken its
-// place. That node had not seen the account, and its record came too late for Install to notice: it has the
-// same generation, and comes of another consent.
+// yield gives an account back that this process has connected, if the record of another node has
+// taken its place. That node had not seen the account, and its record came too late for Install
+// to notice: it has the same generation, and comes of another consent.
 func (r *replica) yield(current, stored *record.Token) {
 	r.conn.mu.Lock()
 	mine := current.Grant != "" && r.conn.connectedHere == current.Grant
@@ -103,8 +104,8 @@ func (r *replica) yield(current, stored *record.Token) {
 	go r.revokeQuietly(current.Without(stored))
 }
 
-// fromSpool saves the token that an earlier process has left in the spool if it is newer than stored, and
-// returns the one of the two that counts. The caller holds conn.records.
+// fromSpool saves the token that an earlier process has left in the spool if it is newer than
+// stored, and returns the one of the two that counts. The caller holds conn.records.
 func (r *replica) fromSpool(ctx context.Context, stored *record.Token) *record.Token {
 	left, remove := r.store.Left()
 	if left != nil && stored != nil {
@@ -130,9 +131,9 @@ func (r *replica) fromSpool(ctx context.Context, stored *record.Token) *record.T
 	return stored
 }
 
-// undamaged reads a damaged record again, since the storage may have been in the midst of writing it, and
-// repairs it from memory if it is still damaged. It returns what is stored then, and when its last reading
-// began. The caller holds conn.records.
+// undamaged reads a damaged record again, since the storage may have been in the midst of
+// writing it, and repairs it from memory if it is still damaged. It returns what is stored then,
+// and when its last reading began. The caller holds conn.records.
 func (r *replica) undamaged(ctx context.Context, stored, current *record.Token) (_ *record.Token, began time.Time, _ error) {
 	if err := sleep(ctx, settleTime); err != nil {
 		return nil, time.Now(), err

@@ -9,12 +9,13 @@ import (
 	"go.uber.org/zap"
 )
 
-// resealDelay is how long a configuration must have run before records are moved to its first key. One that fails to start
-// must not take them away from the one that goes on.
+// resealDelay is how long a configuration must have run before its records are moved to its
+// first key. A configuration that fails to start must not take records away from the
+// configuration that goes on.
 const resealDelay = 250 * time.Millisecond
 
-// reseal moves the record to the first key of the ring, so that the others can be taken out of the configuration even if
-// nobody has needed a new token in the meantime.
+// reseal moves the record to the first key of the ring, so that the operator can remove the
+// older keys even if nobody has needed a new token in the meantime.
 func (s *Source) reseal(ctx context.Context) {
 	select {
 	case <-ctx.Done():

@@ -6,12 +6,13 @@ import (
 	"context"
 	"errors"
 
-	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 	"go.uber.org/zap"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
-// revokeAll revokes the tokens of one grant. The refresh tokens before the newest one are
-// spent, but the access tokens may live on.
+// revokeAll revokes the tokens of one grant; the last is the newest. The older refresh tokens
+// are spent, but the older access tokens may still be valid.
 func (r *replica) revokeAll(ctx context.Context, tokens []*record.Token) error {
 	newest := tokens[len(tokens)-1]
 	var older error
@@ -26,8 +27,8 @@ func (r *replica) revokeAll(ctx context.Context, tokens []*record.Token) error {
 	return nil
 }
 
-// discard revokes what came too late to be stored: the account was disconnected meanwhile, so
-// nobody else does.
+// discard revokes a token that came too late to be stored, if stored says that the account was
+// disconnected meanwhile: nobody else revokes it.
 func (r *replica) discard(token, stored *record.Token) {
 	if stored.End.Reason != record.ReasonDisconnected || token.Access == "" {
 		return
@@ -35,7 +36,7 @@ func (r *replica) discard(token, stored *record.Token) {
 	go r.revokeQuietly(token)
 }
 
-// revokeQuietly is revoke for tokens that nobody waits for.
+// revokeQuietly revokes a token, and logs an error that nobody waits for.
 func (r *replica) revokeQuietly(token *record.Token) {
 	err := safely(context.Background(), func(ctx context.Context) error { return r.set.Revoke(ctx, token) })
 	if err != nil {
@@ -43,8 +44,8 @@ func (r *replica) revokeQuietly(token *record.Token) {
 	}
 }
 
-// RevocationError says that tokens could not be revoked at the provider (RFC 7009). They are
-// forgotten here.
+// RevocationError says that tokens could not be revoked at the provider (RFC 7009). The gateway
+// has forgotten them.
 type RevocationError struct{ Err error }
 
 // Error implements error.
@@ -52,5 +53,5 @@ func (e *RevocationError) Error() string {
 	return "revoking the tokens at the provider: " + e.Err.Error()
 }
 
-// Unwrap returns what lies below.
+// Unwrap returns the cause.
 func (e *RevocationError) Unwrap() error { return e.Err }

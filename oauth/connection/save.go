@@ -6,15 +6,16 @@ import (
 	"context"
 	"time"
 
-	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 	"go.uber.org/zap"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // saveInterval is how often a token is offered to the storage that could not be stored.
 const saveInterval = time.Second
 
-// saveAndUse stores a token and puts it to use. A token that cannot be stored is used from memory, and
-// stored as soon as the storage works: there is no other one.
+// saveAndUse stores a token and puts it to use. A token that cannot be stored is used from
+// memory, and stored as soon as the storage works: there is no other one.
 func (r *replica) saveAndUse(ctx context.Context, token *record.Token) {
 	conn := r.conn
 	conn.records.Lock() //nolint:contextcheck // what is stored here must not be lost
@@ -39,8 +40,8 @@ func (r *replica) saveAndUse(ctx context.Context, token *record.Token) {
 	}
 }
 
-// retrySave stores the unsaved token, however long that takes. The process waits for it before it ends
-// (Pool.Destruct).
+// retrySave stores the unsaved token, however long that takes. The process waits for it before
+// it ends (Pool.Destruct).
 func (r *replica) retrySave() {
 	for {
 		time.Sleep(saveInterval)
@@ -59,8 +60,8 @@ func (r *replica) retrySave() {
 	}
 }
 
-// storeUnsaved stores the unsaved token, unless the record counts more by now; then it uses the record.
-// The caller holds conn.records.
+// storeUnsaved stores the unsaved token, unless the record counts more by now; then it uses the
+// record. The caller holds conn.records.
 func (r *replica) storeUnsaved(ctx context.Context, unsaved, stored *record.Token) error {
 	token := unsaved.NewerOf(stored)
 	if token != stored {

@@ -6,31 +6,35 @@ import (
 	"context"
 	"time"
 
+	"github.com/caddyserver/certmagic"
+	"go.uber.org/zap"
+
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
-	"github.com/caddyserver/certmagic"
-	"go.uber.org/zap"
 )
 
 // Config is what a configuration says of a datasource's connections.
 type Config struct {
-	// Configuration is the same for all sets of one configuration, and another one for those of the next.
-	// One datasource may stand in several routes: what failed with one of its sets would fail with the
-	// other, too.
+	// Configuration identifies the configuration of Caddy: all sets of one configuration have
+	// the same value, and the sets of the next have another. A datasource may stand in several
+	// routes, each with a set: what has failed with one set would fail with another set of the
+	// same configuration too.
 	Configuration any
 
 	// Datasource is the name of the datasource.
 	Datasource string
 
-	// Identity is of what tokens are issued for. A token of another identity is not used.
+	// Identity is what tokens are issued for, as a digest. A token of another identity is not
+	// used.
 	Identity string
 
 	// Grant is the name of the grant.
 	Grant string
 
-	// Interactive says that people grant the tokens, so that they cannot be had again without them.
+	// Interactive says that people grant the tokens, so that the gateway cannot get them again
+	// by itself.
 	Interactive bool
 
 	// PerUser says that each user has a connection, in place of a shared one.
@@ -42,26 +46,27 @@ type Config struct {
 	// Keys returns the key ring, and makes a key if there is none.
 	Keys func() (*seal.Ring, error)
 
-	// Spool is a folder of this machine for tokens that could not be stored before the process ended; "": none.
+	// Spool is a folder of this machine for tokens that could not be stored before the process
+	// ended; "" for none.
 	Spool string
 
 	// Term says how long tokens are used.
 	Term record.Term
 
-	// CacheSize bounds the connections that are kept in memory; 0 stands for DefaultCacheSize.
+	// CacheSize bounds the connections that stay in memory; 0 stands for DefaultCacheSize.
 	CacheSize int
 
-	// KeepAlive is how long a refresh token may be idle; 0: for ever.
+	// KeepAlive is how long a refresh token may be idle; 0 for no limit.
 	KeepAlive time.Duration
 
-	// SweepAfter is how long a dead connection is remembered; 0: for ever.
+	// SweepAfter is how long the record of a dead connection stays; 0 for no limit.
 	SweepAfter time.Duration
 
 	// Timeout bounds one token request.
 	Timeout time.Duration
 
-	// EndBy returns by when everything must have ended. It is called when the configuration has ended.
-	// nil: that is not known.
+	// EndBy returns the time by which everything must have ended. It is called when the
+	// configuration has ended. It is nil if nobody knows that time.
 	EndBy func() time.Time
 
 	// Console is the public address of the console, "" if there is none.
@@ -70,20 +75,22 @@ type Config struct {
 	// Build makes the credential of a token.
 	Build func(*record.Token) *auth.Credential
 
-	// Fetch gets a token by client credentials. before is the token in whose place it comes, or nil.
+	// Fetch gets a token by client credentials. before is the token that it replaces, or nil.
 	// known returns the tokens that no description may show.
 	Fetch func(ctx context.Context, known func() []string, before *record.Token) (*record.Token, error)
 
-	// Redeem redeems a refresh token. An answer that comes together with an error may have the next one.
+	// Redeem redeems a refresh token. An answer that comes together with an error may have the
+	// next refresh token.
 	Redeem func(ctx context.Context, known func() []string, refreshToken string) (*provider.Answer, error)
 
-	// Revoke tells the provider that a token is of no use any more.
+	// Revoke tells the provider that a token is not used any more.
 	Revoke func(context.Context, *record.Token) error
 
 	Logger *zap.Logger
 }
 
-// DefaultCacheSize is how many connections of a datasource are kept in memory. The storage has all of them.
+// DefaultCacheSize is how many connections of a datasource stay in memory. The storage has all
+// of them.
 const DefaultCacheSize = 100_000
 
 // Set has the connections of a datasource, for one configuration.
@@ -92,13 +99,14 @@ type Set struct {
 
 	pool     *Pool
 	slots    record.Slots
-	presence *presence // nil where nobody claims anything
+	presence *presence // nil for client_credentials, which needs no claims
 	shared   *Source
 	lease    time.Duration // how long another node's claim is respected
 	life     time.Duration // the longest that an operation can take
 }
 
-// NewSet returns the connections of a datasource. What is known of them from earlier configurations goes on.
+// NewSet returns the connections of a datasource. It takes over what earlier configurations have
+// left in memory.
 func NewSet(cfg Config) *Set {
 	pool, _ := pools.LoadOrStore(poolKey(cfg), new(Pool))
 	return pool.(*Pool).NewSet(cfg)
@@ -118,12 +126,13 @@ func (p *Pool) NewSet(cfg Config) *Set {
 	if cfg.Interactive {
 		set.presence = p.presenceOf(set)
 		set.lease = lockPatience + cfg.Timeout + leaseSlack
-		set.life = 2*set.lease + recheckDeadline + 2*cfg.Timeout + 4*record.StorageTimeout // another's claim, and then the own
+		// An operation may have to wait for another node's claim before its own.
+		set.life = 2*set.lease + recheckDeadline + 2*cfg.Timeout + 4*record.StorageTimeout
 	}
 	set.shared = set.newSource("", p.connection("", cfg.CacheSize))
 	set.shared.conn.source.Store(set.shared)
 	set.shared.conn.clearFailures()
-	p.bind(set) // at the end: others use it from now on
+	p.bind(set) // at the end: timers of other sets may use this set from now on
 	return set
 }
 
@@ -142,7 +151,8 @@ func (set *Set) Close() {
 func (set *Set) newSource(connection string, conn *Connection) *Source {
 	store := &record.Store{
 		Storage: set.Storage, Slots: set.slots, Keys: set.Keys, Datasource: set.Datasource, Connection: connection,
-		Identity: set.Identity, Term: set.Term, Person: set.Interactive, Announce: set.presence.announce, Node: set.presence.own(), Spool: set.Spool, Logger: set.Logger,
+		Identity: set.Identity, Term: set.Term, Person: set.Interactive,
+		Announce: set.presence.announce, Node: set.presence.own(), Spool: set.Spool, Logger: set.Logger,
 	}
 	if connection != "" {
 		store.UnknownKeys = set.pool.unknownKeys.Load
@@ -159,9 +169,10 @@ func (set *Set) newSource(connection string, conn *Connection) *Source {
 	return s
 }
 
-// Reseal has what is stored sealed with the first key of the ring, in the background, unless ctx ends very soon.
+// Reseal has the stored token of client_credentials sealed with the first key of the ring, in the
+// background, unless ctx ends very soon.
 func (set *Set) Reseal(ctx context.Context) {
-	if !set.Interactive { // else Keep does it
+	if !set.Interactive { // otherwise Keep does this
 		go set.shared.reseal(ctx)
 	}
 }
@@ -172,29 +183,30 @@ func (set *Set) Shared() *Source { return set.shared }
 // Secrets returns the tokens of a connection that are in memory.
 func (set *Set) Secrets(name string) []string { return set.pool.known(name).current().Secrets() }
 
-// Source returns the source of a connection. key is "" for the shared one.
+// Source returns the source of a connection. key is "" for the shared connection.
 func (set *Set) Source(key string) *Source {
 	if key == "" {
 		return set.shared
 	}
-	st := set.pool.connection(key, set.CacheSize)
-	before := st.source.Load()
+	conn := set.pool.connection(key, set.CacheSize)
+	before := conn.source.Load()
 	if before != nil && before.set.configuredWith(set) {
 		return before
 	}
-	s := set.newSource(key, st)
-	if st.source.CompareAndSwap(before, s) && before != nil {
-		st.clearFailures()
+	s := set.newSource(key, conn)
+	if conn.source.CompareAndSwap(before, s) && before != nil {
+		conn.clearFailures()
 	}
 	return s
 }
 
-// configuredWith reports whether two methods of one datasource are of one configuration, so that they are the same.
+// configuredWith reports whether two sets of one datasource belong to one configuration, so that
+// either can serve for the other.
 func (set *Set) configuredWith(other *Set) bool {
 	return set == other || set.Configuration != nil && set.Configuration == other.Configuration
 }
 
-// storeOf returns the store of a connection, to know its names only.
+// storeOf returns a store that knows the names of a connection's record, and nothing else.
 func (set *Set) storeOf(connection string) *record.Store {
 	return &record.Store{Datasource: set.Datasource, Connection: connection}
 }

@@ -18,7 +18,7 @@ type Source struct {
 	conn    *Connection
 	set     *Set
 	records *replica
-	claims  *claimer // nil for client_credentials: nobody claims what can be had again
+	claims  *claimer // nil for client_credentials: it needs no claims
 	grant   grant
 
 	prepared atomic.Pointer[prepared]
@@ -30,9 +30,9 @@ type prepared struct {
 	credential *auth.Credential
 }
 
-// Credential returns the credential of a request. While the token is fresh that takes three atomic
-// loads and a look at the clock. Near the token's end a renewal starts in the background and the token
-// still serves. A request waits only if there is no valid token.
+// Credential returns the credential of a request. While the token is fresh that takes three
+// atomic loads and a look at the clock. Near the token's end a renewal starts in the background
+// and the token still serves. A request waits only if there is no valid token.
 func (s *Source) Credential(ctx context.Context) (*auth.Credential, error) {
 	now := time.Now()
 	token := s.conn.token.Load()
@@ -112,8 +112,9 @@ func (s *Source) Current() *auth.Credential {
 	return nil
 }
 
-// Refresh renews the token of which the API has refused the credential, unless somebody has since: a late
-// refusal of an old token says nothing of the new one. It returns refused if there is no newer credential.
+// Refresh renews the token of which the API has refused the credential, unless somebody has
+// since: a late refusal of an old token says nothing of the new one. It returns refused if there
+// is no newer credential.
 func (s *Source) Refresh(ctx context.Context, refused *auth.Credential) (*auth.Credential, error) {
 	for {
 		now := time.Now()
@@ -123,7 +124,8 @@ func (s *Source) Refresh(ctx context.Context, refused *auth.Credential) (*auth.C
 		}
 		if !s.grant.renewable(token) {
 			if token.Valid(now) && token.End.Reason != "" {
-				// Provider and API say the same, so callers are told what to do from the next request on.
+				// Provider and API say the same, so callers are told what to do from the next
+				// request on.
 				s.conn.token.CompareAndSwap(token, token.With(func(t *record.Token) { t.Expire(now) }))
 			}
 			return refused, nil // nothing renews it; the API's own answer tells the caller
@@ -159,8 +161,8 @@ func (s *Source) other(token *record.Token, refused *auth.Credential) *auth.Cred
 	return nil
 }
 
-// prepare returns the credential of a token. The same token has the same credential, by which Refresh
-// knows the token.
+// prepare returns the credential of a token. The same token has the same credential, by which
+// Refresh knows the token.
 func (s *Source) prepare(token *record.Token) *prepared {
 	for {
 		p := s.prepared.Load()
@@ -182,24 +184,24 @@ func (s *Source) prepare(token *record.Token) *prepared {
 	}
 }
 
-// renew returns the operation that is under way, or starts a renewal. refused is the token that the API
-// has refused, nil if that is not the reason. It returns the last error during a back-off, and nil, nil
-// if the API's refusal comes too soon after another one (see forced).
+// renew returns the operation that is under way, or starts a renewal. refused is the token that
+// the API has refused, nil if that is not the reason. It returns the last error during a
+// back-off, and nil, nil if the API's refusal comes too soon after another one (see forced).
 func (s *Source) renew(now time.Time, refused *record.Token) (*operation, error) {
-	st := s.conn
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if st.operation != nil {
-		return st.operation, nil
+	conn := s.conn
+	conn.mu.Lock()
+	defer conn.mu.Unlock()
+	if conn.operation != nil {
+		return conn.operation, nil
 	}
-	if token := st.token.Load(); refused == nil && token.Fresh(now) || refused != nil && token != refused {
+	if token := conn.token.Load(); refused == nil && token.Fresh(now) || refused != nil && token != refused {
 		return completed, nil // the renewal has ended since the caller looked
 	}
-	if now.Before(st.retryAt) {
-		return nil, st.lastErr
+	if now.Before(conn.retryAt) {
+		return nil, conn.lastErr
 	}
 	if refused.Fresh(now) { // a token near its end would be renewed anyway
-		if !st.forced.begin(now) {
+		if !conn.forced.begin(now) {
 			return nil, nil
 		}
 	}
@@ -215,13 +217,13 @@ func (s *Source) renewToken(ctx context.Context, refused *record.Token) error {
 	return err
 }
 
-// Renew asks the provider for a new token now, whatever is known of the one in use. Its errors are those
-// of Credential.
+// Renew asks the provider for a new token now, whatever is known of the one in use. Its errors
+// are those of Credential.
 func (s *Source) Renew(ctx context.Context) error {
 	if err := s.checkRenewable(ctx); err != nil {
 		return err
 	}
-	err := s.renewNow(ctx)
+	err := s.runNext(ctx, true, func(ctx context.Context) error { return s.renewToken(ctx, nil) })
 	if !s.conn.token.Load().Valid(time.Now()) {
 		return s.grant.explain(err)
 	}

@@ -16,28 +16,28 @@ import (
 
 // The states of a connection.
 const (
-	// StateConnected is that of a connection that is in use.
+	// StateConnected says that the connection is in use.
 	StateConnected = "connected"
 
-	// StateReauthorize is that of a connection whose account must be connected again.
+	// StateReauthorize says that the account must be connected again.
 	StateReauthorize = "reauthorization_required"
 
-	// StateNone is that of a connection that nobody has made, or that was disconnected.
+	// StateNone says that nobody has connected an account, or that the account was disconnected.
 	StateNone = "not_connected"
 )
 
-// Status is what people and programs may know of a connection. No secret is in it.
+// Status is what people and programs may know of a connection. It has no secret in it.
 type Status struct {
 	Datasource string `json:"datasource"`
 
-	// Connection is whose it is: a value of the option connection. It is empty for the shared one.
+	// Connection is a value of the option connection. It is empty for the shared connection.
 	Connection string `json:"connection,omitempty"`
 
 	Grant      string `json:"grant"`
 	State      string `json:"state"`
 	Generation uint64 `json:"generation"`
 
-	// ConnectedAt is when the account was connected; not known for client_credentials.
+	// ConnectedAt is when the account was connected; nil for client_credentials.
 	ConnectedAt *time.Time `json:"connected_at,omitempty"`
 
 	// ExpiresAt is when the access token expires; nil if that is not known.
@@ -46,17 +46,17 @@ type Status struct {
 	// RefreshedAt is when the access token was issued.
 	RefreshedAt *time.Time `json:"refreshed_at,omitempty"`
 
-	// Renewable says that a new token can be had without a human being.
+	// Renewable says that the gateway can get a new token without a person.
 	Renewable bool `json:"-"`
 
 	// LastError is an OAuth error code or a few fixed words, never a provider's text.
 	LastError string `json:"last_error"`
 
-	// LastDescription is what the provider has written of that, for operators; see Error.
+	// LastDescription is the provider's text about LastError, for operators; see provider.Error.
 	LastDescription string `json:"last_error_description,omitempty"`
 }
 
-// Status returns what is known of the connection, here and in the storage.
+// Status returns what memory and storage know of the connection.
 func (s *Source) Status(ctx context.Context) (*Status, error) {
 	if !s.set.Interactive {
 		token := s.conn.token.Load()
@@ -66,26 +66,28 @@ func (s *Source) Status(ctx context.Context) (*Status, error) {
 				return nil, err
 			}
 		}
-		return s.status(token), nil
+		return s.set.status(s.records.store.Connection, token, s.conn.lastError()), nil
 	}
 	token, err := s.records.latest(ctx)
 	if token == nil && err != nil {
 		return nil, err
 	}
 	if current := s.conn.token.Load(); current != nil && current.Is(token) {
-		token = current.With(func(t *record.Token) { t.Refused = token.Refused }) // it may be known here that it has ended
+		// This process alone may know that the token has ended.
+		token = current.With(func(t *record.Token) { t.Refused = token.Refused })
 	}
-	return s.status(token), nil // what is in memory is served, so it is what counts if the storage fails
+	// If the storage fails, the token in memory counts: requests are served with it.
+	return s.set.status(s.records.store.Connection, token, s.conn.lastError()), nil
 }
 
-func (s *Source) status(token *record.Token) *Status {
-	s.conn.mu.Lock()
-	err := s.conn.lastErr
-	s.conn.mu.Unlock()
-	return s.set.status(s.records.store.Connection, token, err)
+// lastError returns the error of the last renewal, or nil.
+func (c *Connection) lastError() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lastErr
 }
 
-// status returns that of a connection with that token, err being the last error.
+// status returns the status of a connection with a token. err is its last error.
 func (set *Set) status(connection string, token *record.Token, err error) *Status {
 	st := &Status{Datasource: set.Datasource, Connection: connection, Grant: set.Grant, State: StateNone, LastError: words(err), LastDescription: describedBy(err)}
 	if token == nil {
@@ -96,7 +98,7 @@ func (set *Set) status(connection string, token *record.Token, err error) *Statu
 	now := time.Now()
 	finished, _ := errors.AsType[*record.AuthorizationError](token.Finished())
 	refused := judge(err).refusal()
-	if err == nil && token.Refused != nil { // as another process has heard, or an earlier one
+	if err == nil && token.Refused != nil { // another process, or an earlier one, has heard it
 		refused, st.LastError, st.LastDescription = true, token.Refused.Code, token.Refused.Description
 	}
 	switch {
@@ -118,7 +120,7 @@ func (set *Set) status(connection string, token *record.Token, err error) *Statu
 	return st
 }
 
-// describedBy returns what the provider has written of an error, or "".
+// describedBy returns the provider's text about an error, or "".
 func describedBy(err error) string {
 	if e, ok := errors.AsType[*provider.Error](err); ok {
 		return e.Description
@@ -129,7 +131,7 @@ func describedBy(err error) string {
 	return ""
 }
 
-// words says in a word what an error is.
+// words returns the code of an error, as LastError has it.
 func words(err error) string {
 	switch e, ok := errors.AsType[*provider.Error](err); {
 	case err == nil:
@@ -160,7 +162,8 @@ func pointer(t time.Time) *time.Time {
 	return &t
 }
 
-// Statuses returns what is known of all connections of the datasource that have a record, in order of Connection.
+// Statuses returns the status of each connection of the datasource that has a record, ordered by
+// Connection.
 func (set *Set) Statuses(ctx context.Context) ([]*Status, error) {
 	var statuses []*Status
 	if !set.PerUser {
@@ -179,7 +182,7 @@ func (set *Set) Statuses(ctx context.Context) ([]*Status, error) {
 			if known.Is(token) {
 				known = known.With(func(t *record.Token) { t.Refused = token.Refused })
 			}
-			st = set.Source(key).status(known)
+			st = set.status(key, known, set.Source(key).conn.lastError())
 		}
 		if st.State != StateNone {
 			statuses = append(statuses, st)
@@ -187,7 +190,8 @@ func (set *Set) Statuses(ctx context.Context) ([]*Status, error) {
 		return nil
 	})
 	slices.SortFunc(statuses, func(a, b *Status) int {
-		return cmp.Or(cmp.Compare(a.Connection, b.Connection), cmp.Compare(b.Generation, a.Generation)) // of two keys' the newer one
+		// Two keys may have sealed a record each: the newer record comes first, and is kept.
+		return cmp.Or(cmp.Compare(a.Connection, b.Connection), cmp.Compare(b.Generation, a.Generation))
 	})
 	statuses = slices.CompactFunc(statuses, func(a, b *Status) bool { return a.Connection == b.Connection })
 	return statuses, err

@@ -10,28 +10,30 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
-// verdict is what the answer to a refresh says of the refresh token.
+// verdict is what the answer to a refresh says about the refresh token.
 type verdict int
 
 const (
-	// verdictNone says nothing: there was no answer, or one of a server that fails or limits requests,
-	// or one that nobody can read.
+	// verdictNone says nothing: there was no answer, or the server failed or limited requests,
+	// or nobody can read the answer.
 	verdictNone verdict = iota
 
-	// verdictClient refuses the client or its configuration. Only the operator can mend that, and the
-	// grant is as good as before.
+	// verdictClient refuses the client or its configuration. Only the operator can correct that,
+	// and the grant is as good as before.
 	verdictClient
 
-	// verdictRefused refuses the refresh token in words of the provider's own. Those of HubSpot, Strava,
-	// Twitch, UAA, Zoho and others have nothing in common but the status, so no list of words is complete.
+	// verdictRefused refuses the refresh token in the provider's own words. The words of
+	// HubSpot, Strava, Twitch, UAA, Zoho and more have nothing in common but the status, so no
+	// list of words is complete.
 	verdictRefused
 
-	// verdictRejected is invalid_grant: the refresh token "is invalid, expired, revoked" (RFC 6749 §5.2).
+	// verdictRejected is invalid_grant: the refresh token "is invalid, expired, revoked" (RFC
+	// 6749 §5.2).
 	verdictRejected
 )
 
-// clientErrors are the error codes that name the client or its configuration. The second and the third
-// are GitHub's and Slack's words for the first.
+// clientErrors are the error codes that name the client or its configuration. GitHub says
+// incorrect_client_credentials, and Slack bad_client_secret, in place of invalid_client.
 var clientErrors = []string{
 	"invalid_client", "incorrect_client_credentials", "bad_client_secret",
 	"unsupported_grant_type", "invalid_scope", "invalid_target",
@@ -61,28 +63,32 @@ func (v verdict) refusal() bool { return v >= verdictRefused }
 type consequence int
 
 const (
-	// tryLater leaves the connection as it is. The back-off of failures says when it is tried again.
+	// tryLater leaves the connection as it is. The back-off of failures says when the next
+	// attempt is.
 	tryLater consequence = iota
 
-	// waitForEnd leaves the connection as it is, too: the access token is good. The provider is asked
-	// again, ever more rarely, and once more when the access token has ended.
+	// waitForEnd leaves the connection as it is too: the access token is good. The provider is
+	// asked again, ever more rarely, and once more when the access token has ended.
 	waitForEnd
 
 	// askAgain asks the provider once more, under the same claim.
 	askAgain
 
-	// tellCallers says to callers that the account must be connected again, until an attempt succeeds.
+	// tellCallers tells callers that the account must be connected again, until an attempt
+	// succeeds.
 	tellCallers
 
-	// endGrant ends the connection. The record says so, and nobody asks the provider again.
+	// endGrant ends the connection. The record says so, and no node asks the provider again.
 	endGrant
 )
 
-// consequences is the table of docs/reliability.md, "When a grant ends". The columns are: the access token
-// is valid; it has ended, and this is the first refusal since; it has ended, and this is another one.
+// consequences is the table of docs/reliability.md, "When a grant ends". The columns are: the
+// access token is valid; the access token has ended, and this is the first refusal since; the
+// access token has ended, and this is another refusal.
 //
-// One rule stands behind it: a connection ends when its access token has ended and the provider has refused
-// the refresh token twice since. A single refusal, early or by mistake, never costs a person's consent.
+// The rule behind the table: a connection ends when its access token has ended and the provider
+// has refused the refresh token twice since. A single refusal, early or by mistake, never costs
+// a person's consent.
 var consequences = map[verdict][3]consequence{
 	verdictNone:     {tryLater, tryLater, tryLater},
 	verdictClient:   {tryLater, tryLater, tryLater},
@@ -90,8 +96,8 @@ var consequences = map[verdict][3]consequence{
 	verdictRejected: {waitForEnd, askAgain, endGrant},
 }
 
-// follows returns what follows from a verdict. before says that the provider has refused the same refresh
-// token since the access token ended.
+// follows returns what follows from a verdict. before says that the provider has refused the
+// same refresh token since the access token ended.
 func (v verdict) follows(valid, before bool) consequence {
 	switch {
 	case valid:
@@ -103,7 +109,8 @@ func (v verdict) follows(valid, before bool) consequence {
 	}
 }
 
-// endSettle is how long after the end of an access token the second refusal must come to count. Lifetimes
-// are whole seconds, so the provider may take the token for valid a second longer than the gateway does; and
-// some providers refuse to renew a token that is still valid (hh.ru: "token not expired").
+// endSettle is how long after the end of an access token the second refusal must come, or it
+// does not count. Lifetimes are whole seconds, so the provider may take the token for valid a
+// second longer than the gateway does, and some providers refuse to renew a token that is still
+// valid (hh.ru: "token not expired").
 const endSettle = 2 * time.Second

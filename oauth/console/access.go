@@ -28,30 +28,18 @@ func placeholders(text string) (names []string) {
 	}
 }
 
-// forgeable returns the first placeholder in a text that stands for something which a client sends as it likes, or "" (T3).
-// A client certificate and an address are of another kind.
-func forgeable(text string) string {
-	for _, name := range placeholders(text) {
-		rest, ok := strings.CutPrefix(name, "http.request.")
-		if ok && !strings.HasPrefix(rest, "tls.") && !strings.HasPrefix(rest, "remote") && !strings.HasPrefix(rest, "local") {
-			return name
-		}
-	}
-	return ""
-}
-
-// permission is what somebody may do with a connection.
+// permission is what a user may do with a connection.
 type permission int
 
 const (
 	permissionNone  permission = iota
 	permissionLook             // see that it is there, and its state
-	permissionNoKey            // a datasource with a connection for each user, and this one has none
+	permissionNoKey            // none: the request does not say which connection is this user's
 	permissionAct              // connect, refresh, disconnect
 )
 
-// permission returns what the user may do with the connection of a datasource that the request uses, and whose that is. An
-// operator has no right to the connection of somebody else: it acts for that person.
+// permission returns what the user may do with the connection of a datasource that the request
+// uses, and the key of that connection. An operator has no right to another user's connection.
 func (v *visit) permission(ds datasource) (permission, string) {
 	operator := v.h.operators[v.user]
 	switch {
@@ -72,8 +60,8 @@ func (v *visit) permission(ds datasource) (permission, string) {
 	}
 }
 
-// crossOrigin reports whether a page of another origin sends the request (T31). The console's own address counts as ours
-// even where a proxy in front has rewritten the Host. ds may be nil.
+// crossOrigin reports whether a page of another origin sends the request. The console's own
+// address counts as ours even if a proxy in front has rewritten the Host. ds may be nil.
 func (v *visit) crossOrigin(ds datasource) bool {
 	if len(v.r.Header["Origin"]) > 1 || len(v.r.Header["Sec-Fetch-Site"]) > 1 {
 		return true
@@ -88,16 +76,18 @@ func (v *visit) crossOrigin(ds datasource) bool {
 	return protection.Check(v.r) != nil
 }
 
-// comesBack reports whether a provider would send the browser back to a console: the one that it has been at, whose address may begin
-// with what a proxy in front strips or adds, or another one of this configuration.
+// comesBack reports whether a provider would send the browser back to a console. That is either
+// the console at which the user has pressed the button, to whose address a proxy in front may have
+// added or from it stripped a prefix, or another console of this configuration.
 func (v *visit) comesBack(ds datasource) bool {
 	public := console(ds).Path
-	here := strings.TrimSuffix(v.path, ds.Datasource()+"/"+actionConnect)
+	here := strings.TrimSuffix(v.address.sent, ds.Datasource()+"/"+actionConnect)
 	return strings.HasSuffix(public, here) || strings.HasSuffix(here, public) || v.h.leads(ds.Redirect())
 }
 
-// elsewhere reports whether the page that sends the request is not at the console's public address: the browser would keep
-// the cookie of the flow for the page's host, and not send it to the callback. Cookies do not know ports (RFC 6265 §8.5).
+// elsewhere reports whether the page that sends the request is not at the console's public
+// address. The browser would keep the flow's cookie for the page's host, and would not send it to
+// the callback. Cookies do not know ports (RFC 6265 §8.5).
 func (v *visit) elsewhere(ds datasource) bool {
 	from := v.r.Header.Get("Origin")
 	if from == "" {

@@ -3,14 +3,19 @@
 package console
 
 import (
-	"crypto/tls"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
 )
 
-// TestNobody checks that without a user every route answers 403, and tells nothing (O1–O3).
+// TestNobody checks that without a user every route answers 403, and tells nothing.
 func TestNobody(t *testing.T) {
 	ds := &fake{name: "crm"}
 	g := newBed(t, ds)
@@ -31,7 +36,8 @@ func TestNobody(t *testing.T) {
 	ds.called(t, "")
 }
 
-// TestUnresolvedUser checks that a user of which a part is not known is nobody, rather than the part that is known.
+// TestUnresolvedUser checks that a request has no user if one of two placeholders is not known.
+// The known part alone is no user.
 func TestUnresolvedUser(t *testing.T) {
 	g := newBed(t, &fake{name: "crm"})
 	g.User = "{http.auth.user.id}@{test.account}"
@@ -42,7 +48,8 @@ func TestUnresolvedUser(t *testing.T) {
 	g.do(ask{user: "ann", account: "x", method: "POST", path: "/connect/crm/connect"}).is(303)
 }
 
-// TestWhoMay presses each button as an operator and as somebody else. What is not there and what is not theirs looks the same.
+// TestWhoMay presses each button as an operator and as another user. A datasource that does not
+// exist and one that the user may not see look the same.
 func TestWhoMay(t *testing.T) {
 	shared, mine, machine := &fake{name: "shared"}, &fake{name: "mine", perUser: true}, &fake{name: "machine", machine: true}
 	g := newBed(t, shared, mine, machine)
@@ -86,7 +93,7 @@ func TestWhoMay(t *testing.T) {
 	}
 }
 
-// TestCrossOrigin presses buttons from other sites' pages (O17).
+// TestCrossOrigin presses buttons from other sites' pages.
 func TestCrossOrigin(t *testing.T) {
 	ds := &fake{name: "crm"}
 	g := newBed(t, ds)
@@ -127,7 +134,8 @@ func TestCrossOrigin(t *testing.T) {
 	}
 }
 
-// TestElsewhere opens the console at another address than the one that the provider sends back to: the cookie would be lost.
+// TestElsewhere opens the console at an address to which the provider does not send browsers back:
+// the cookie would be lost.
 func TestElsewhere(t *testing.T) {
 	for name, test := range map[string]struct {
 		base, origin string
@@ -155,46 +163,66 @@ func TestElsewhere(t *testing.T) {
 					t.Errorf("there is no link: %s", a.Body)
 				}
 			}
-			// The rest needs no cookie.
+			// The other buttons need no cookie.
 			g.do(ask{user: "ann", method: "POST", path: "/connect/crm/disconnect", header: header}).is(303)
 		})
 	}
 }
 
-// TestEarlyData checks every route (RFC 8470).
-func TestEarlyData(t *testing.T) {
-	ds := &fake{name: "crm"}
-	g := newBed(t, ds)
-	for _, method := range []string{"GET", "HEAD", "POST"} {
-		for _, path := range []string{"/connect/", "/connect/?ticket=ticket-for-crm", "/connect/crm/connect", "/connect/crm/disconnect", "/connect/callback", "/connect/none"} {
-			for _, user := range []string{"", "ann"} {
-				g.do(ask{user: user, method: method, path: path, tls: new(tls.ConnectionState)}).is(425)
-				g.do(ask{user: user, method: method, path: path, header: http.Header{"Early-Data": {"1"}}}).is(425)
-			}
+// TestUserThatClientsChoose checks that a log line warns of a user that a client makes up, for
+// each placeholder that the option connection of oauth2 refuses.
+func TestUserThatClientsChoose(t *testing.T) {
+	for text, want := range map[string]string{
+		"{http.auth.user.id}":                                    "",
+		"{http.request.tls.client.subject}":                      "",
+		"{http.request.remote.host}":                             "",
+		"{http.request.header.X-User}":                           "{http.request.header.X-User}",
+		"{http.request.uri.query.user}":                          "{http.request.uri.query.user}",
+		"{http.request.cookie.user}":                             "{http.request.cookie.user}",
+		"{http.request.tls.server_name}":                         "{http.request.tls.…}",
+		"{http.request.local.host}":                              "{http.request.…}",
+		"{http.regexp.1}":                                        "{http.…}",
+		"{http.auth.user.id}/{http.request.cookie.user}":         "{http.request.cookie.user}",
+		"{http.request.header.X-User}{http.request.cookie.user}": "{http.request.header.X-User}",
+	} {
+		core, logs := observer.New(zapcore.DebugLevel)
+		h := &Handler{User: text, logger: zap.New(core)}
+		h.warnOfUser()
+		var got string
+		for _, entry := range logs.All() {
+			got += entry.ContextMap()["placeholder"].(string)
+		}
+		if got != want {
+			t.Errorf("user %s: the warning is of %q, want %q", text, got, want)
 		}
 	}
-	ds.called(t, "")
-	complete := &tls.ConnectionState{HandshakeComplete: true}
-	g.do(ask{user: "ann", path: "/connect/", tls: complete}).is(200)
-	g.do(ask{user: "ann", path: "/connect/", tls: complete, header: http.Header{"Early-Data": {"0"}}}).is(200)
 }
 
-func TestForgeable(t *testing.T) {
-	for text, want := range map[string]string{
-		"{http.auth.user.id}":                         "",
-		"{http.request.tls.client.subject}":           "",
-		"{http.request.remote.host}":                  "",
-		"{http.request.header.X-User}":                "http.request.header.X-User",
-		"{http.request.uri.query.user}":               "http.request.uri.query.user",
-		"{http.request.cookie.user}":                  "http.request.cookie.user",
-		"{http.auth.user.id}/{http.request.cookie.u}": "http.request.cookie.u",
-		"plain": "", "{": "", "}{": "", "{}": "",
-	} {
-		if got := forgeable(text); got != want {
-			t.Errorf("forgeable(%q) = %q, want %q", text, got, want)
-		}
-	}
+func TestPlaceholders(t *testing.T) {
 	if got := placeholders("{a}{}b{c}{d"); !slices.Equal(got, []string{"a", "c"}) {
 		t.Errorf("placeholders: %q", got)
+	}
+	for _, text := range []string{"plain", "{", "}{", "{}"} {
+		if got := placeholders(text); len(got) > 0 {
+			t.Errorf("placeholders(%q): %q", text, got)
+		}
+	}
+}
+
+// TestOrigin checks origins against what browsers send (RFC 6454 §6.1).
+func TestOrigin(t *testing.T) {
+	for from, want := range map[string]string{
+		"https://GW.example:443/connect/": "https://gw.example",
+		"http://gw.example:80/":           "http://gw.example",
+		"https://gw.example:80/":          "https://gw.example:80",
+		"https://BÜCHER.example:8443/":    "https://xn--bcher-kva.example:8443",
+		"https://a_b.example/":            "https://a_b.example",
+		"http://[::1]:8080/":              "http://[::1]:8080",
+		"http://127.0.0.1/":               "http://127.0.0.1",
+	} {
+		public := console(&fake{base: from})
+		if got := wire.Origin(public.Scheme, public.Host); got != want {
+			t.Errorf("the origin of %s is %s, want %s", from, got, want)
+		}
 	}
 }

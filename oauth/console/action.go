@@ -16,15 +16,22 @@ import (
 )
 
 const (
-	// actionTimeout is how long somebody waits for a provider.
+	// actionTimeout is how long a browser waits for a provider.
 	actionTimeout = 20 * time.Second
 
-	// maxForm is how large a form can be. The only field that a form has is a ticket.
+	// maxForm is the largest body of a form. The only field that a form has is a ticket.
 	maxForm = 8 << 10
 )
 
-// act does what a button asks for. Whether a datasource is not there, or is not for this user to see, is answered in the same
-// way (T42).
+// action is what a button does with one connection, for a user who may do it.
+type action struct {
+	visit *visit
+	ds    datasource
+	key   string // the connection's, "" for the one that all callers share
+}
+
+// act does what a button asks for. A datasource that is not there and one that this user may not
+// see get the same answer.
 func (v *visit) act() error {
 	ds := find(v.datasources, v.route.name)
 	may, key := permissionNone, ""
@@ -44,13 +51,14 @@ func (v *visit) act() error {
 	case may == permissionLook:
 		return v.refuse(&messageOperatorsOnly)
 	}
+	a := action{v, ds, key}
 	switch v.route.action {
 	case actionConnect:
-		return v.connect(ds, key)
+		return a.connect()
 	case actionRefresh:
-		return v.refresh(ds, key)
+		return a.refresh()
 	default:
-		return v.disconnect(ds, key)
+		return a.disconnect()
 	}
 }
 
@@ -67,73 +75,78 @@ func (v *visit) form() *message {
 	return nil
 }
 
-func (v *visit) connect(ds datasource, key string) error {
-	if v.elsewhere(ds) {
-		return v.refuse(messageElsewhere(ds))
+func (a action) connect() error {
+	v := a.visit
+	if v.elsewhere(a.ds) {
+		return v.refuse(messageElsewhere(a.ds))
 	}
-	if !v.comesBack(ds) {
+	if !v.comesBack(a.ds) {
 		v.logger.Error("no authenticated_api_console is where redirect_url leads; put a console there, or correct redirect_url",
-			zap.String("datasource", ds.Datasource()), zap.String("redirect_url", ds.Redirect()), zap.String("path", v.path))
-		return v.show(messageNowhere(ds))
+			zap.String("datasource", a.ds.Datasource()), zap.String("redirect_url", a.ds.Redirect()), zap.String("path", v.address.sent))
+		return v.show(messageNowhere(a.ds))
 	}
-	flow, to, err := ds.Begin(key, v.user)
+	flow, to, err := a.ds.Begin(a.key, v.user)
 	if err != nil {
-		return v.cannotBegin(ds, err)
+		return a.cannotBegin(err)
 	}
-	return v.depart(ds, flow, to)
+	return a.depart(flow, to)
 }
 
-func (v *visit) cannotBegin(ds datasource, err error) error {
-	v.logger.Error("an account cannot be connected", because(ds, err)...)
-	return v.show(&messageCannotBegin)
+func (a action) cannotBegin(err error) error {
+	a.visit.logger.Error("an account cannot be connected", because(a.ds, err)...)
+	return a.visit.show(&messageCannotBegin)
 }
 
 // depart sends the browser to the provider, with a cookie for the way back.
-func (v *visit) depart(ds datasource, flow *oauth.Flow, to string) error {
+func (a action) depart(flow *oauth.Flow, to string) error {
+	v := a.visit
 	ring, err := v.h.ring()
 	if err != nil {
-		return v.cannotBegin(ds, err)
+		return a.cannotBegin(err)
 	}
 	text, err := flow.Seal(ring)
 	if err != nil {
-		return v.cannotBegin(ds, err)
+		return a.cannotBegin(err)
 	}
-	v.dropCookies(ring, time.Now())
-	v.setCookie(ds, flow.ID(), text, oauth.FlowLifetime)
-	v.logger.Info("connecting an account", zap.String("datasource", ds.Datasource()), zap.Bool("ticket", flow.Ticket))
-	v.w.Header().Set("Referrer-Policy", "no-referrer")          // the provider need not know a page of ours
-	caddyhttp.SetVar(v.r.Context(), caddyhttp.LogSkipVar, true) // access logs have the Location, which has the state in it
+	v.cookies.makeRoom(ring, time.Now())
+	v.cookies.set(a.ds, flow.ID(), text, oauth.FlowLifetime)
+	v.logger.Info("connecting an account", zap.String("datasource", a.ds.Datasource()), zap.Bool("ticket", flow.Ticket))
+	v.w.Header().Set("Referrer-Policy", "no-referrer") // the provider need not know a page of ours
+	// Access logs have the Location, which has the state in it.
+	caddyhttp.SetVar(v.r.Context(), caddyhttp.LogSkipVar, true)
 	return v.seeOther(to)
 }
 
-func (v *visit) refresh(ds datasource, key string) error {
+func (a action) refresh() error {
+	v := a.visit
 	ctx, cancel := context.WithTimeout(v.r.Context(), actionTimeout)
 	defer cancel()
-	err := ds.Renew(ctx, key)
+	err := a.ds.Renew(ctx, a.key)
 	if errors.Is(err, connection.ErrNotRenewable) { // an old page, which still has the button
 		return v.refuse(&messageNotRenewable)
 	}
 	if err != nil {
-		v.logger.Warn("refreshing a connection failed", because(ds, err)...)
+		v.logger.Warn("refreshing a connection failed", because(a.ds, err)...)
 		return v.showFailure(messageOf("The token could not be refreshed", err), err)
 	}
-	v.logger.Info("refreshed a connection", zap.String("datasource", ds.Datasource()))
-	return v.seeOther(v.home())
+	v.logger.Info("refreshed a connection", zap.String("datasource", a.ds.Datasource()))
+	return v.seeOther(v.route.home())
 }
 
-func (v *visit) disconnect(ds datasource, key string) error {
+func (a action) disconnect() error {
+	v := a.visit
 	// A browser that leaves must not leave a connection that is half gone.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(v.r.Context()), actionTimeout)
 	defer cancel()
-	err := ds.Disconnect(ctx, key)
+	err := a.ds.Disconnect(ctx, a.key)
 	if _, kept := errors.AsType[*connection.RevocationError](err); kept {
-		v.logger.Warn("disconnected, but the provider could not be told", zap.String("datasource", ds.Datasource()), zap.Error(err))
+		v.logger.Warn("disconnected, but the provider could not be told", zap.String("datasource", a.ds.Datasource()), zap.Error(err))
 		return v.showFailure(&messageNotRevoked, err)
 	}
 	if err != nil {
-		v.logger.Error("disconnecting failed", because(ds, err)...)
+		v.logger.Error("disconnecting failed", because(a.ds, err)...)
 		return v.showFailure(messageOf("The account could not be disconnected", err), err)
 	}
-	v.logger.Info("disconnected an account", zap.String("datasource", ds.Datasource()))
-	return v.seeOther(v.home())
+	v.logger.Info("disconnected an account", zap.String("datasource", a.ds.Datasource()))
+	return v.seeOther(v.route.home())
 }

@@ -15,7 +15,7 @@ const directiveName = "authenticated_api_console"
 
 func init() {
 	httpcaddyfile.RegisterHandlerDirective(directiveName, parseDirective)
-	// Behind basic_auth and forward_auth, which stand much earlier.
+	// So it runs after basic_auth and forward_auth, which come much earlier.
 	httpcaddyfile.RegisterDirectiveOrder(directiveName, httpcaddyfile.Before, "reverse_proxy")
 }
 

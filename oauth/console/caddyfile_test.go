@@ -8,9 +8,6 @@ import (
 	"testing"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
-	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
-	"github.com/authenticated-api/caddy-authenticated-api/oauth"
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
@@ -44,7 +41,8 @@ func TestUnmarshalCaddyfile(t *testing.T) {
 	}
 }
 
-// TestOrder checks that users are known before the console is asked, and that a proxy behind it does not get its requests.
+// TestOrder checks that authentication runs before the console, and that a proxy after it does not
+// get the console's requests.
 func TestOrder(t *testing.T) {
 	config, err := rig.Adapt(":1 {\nreverse_proxy localhost:2\nauthenticated_api_console /connect/* {\noperators ann\n}\nbasic_auth {\nann " +
 		"$2a$10$SI7bp/WxnML15vrnGTp9fuqLzMdsFjy5NTmkpEs318ry5HrymLoA2\n}\n}")
@@ -60,55 +58,3 @@ func TestOrder(t *testing.T) {
 		t.Errorf("the options are lost: %s", text)
 	}
 }
-
-// testApp stands for the app, which another package has.
-type testApp struct{}
-
-func (*testApp) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "authenticated_api", New: func() caddy.Module { return new(testApp) }}
-}
-func (*testApp) Start() error               { return nil }
-func (*testApp) Stop() error                { return nil }
-func (*testApp) OAuth() []*oauth.Method     { return nil }
-func (*testApp) LeadsToConsole(string) bool { return false }
-func (*testApp) Ring() (*seal.Ring, error)  { return nil, nil }
-
-func TestProvision(t *testing.T) {
-	caddy.RegisterModule(new(testApp))
-	t.Setenv("CONSOLE_TEST_OPERATOR", "ann")
-	ctx, err := caddy.ProvisionContext(new(caddy.Config))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for text, want := range map[string]string{
-		`{"operators": ["{env.CONSOLE_TEST_OPERATOR}", "bob"]}`: "",
-		`{"user": "{http.request.header.X-User}"}`:              "", // and a warning
-		`{"user": "ann"}`:                    "user: takes a placeholder",
-		`{"operators": [""]}`:                "operators: ",
-		`{"operators": ["{env.NOT_THERE}"]}`: "operators: ",
-		`{"operators": ["{http.nothing}"]}`:  "operators: ",
-		`{"opreators": ["ann"]}`:             "opreators",
-	} {
-		module, err := ctx.LoadModuleByID("http.handlers.authenticated_api_console", json.RawMessage(text))
-		switch {
-		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
-			t.Errorf("%s: %v, want %s", text, err, want)
-		case want == "" && err != nil:
-			t.Errorf("%s: %v", text, err)
-		case want == "":
-			h := module.(*Handler)
-			if len(h.operators) != len(h.Operators) || len(h.Operators) > 0 && (!h.operators["ann"] || !h.operators["bob"]) {
-				t.Errorf("%s: the operators are %v", text, h.operators)
-			}
-			if len(h.datasources()) != 0 || h.User == "" {
-				t.Errorf("%s: %+v", text, h)
-			}
-		}
-	}
-}
-
-// Interface guards
-var (
-	_ App       = (*testApp)(nil)
-	_ caddy.App = (*testApp)(nil)
-)

@@ -4,7 +4,6 @@ package console
 
 import (
 	"context"
-	"crypto/subtle"
 	"errors"
 	"net/http"
 	"net/url"
@@ -17,11 +16,24 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
 
-// finishTimeout is how long somebody waits for the redemption of a code. It goes on after that.
+// finishTimeout is how long a browser waits for the redemption of a code. The redemption itself
+// goes on after that.
 const finishTimeout = 30 * time.Second
 
-// callback answers a browser that comes back from a provider. It believes nothing of what the request says until the flow
-// in the browser's cookie fits it: the callback is a GET that any page can send a browser to (T5, T6, T9).
+// callback is a browser that comes back from a provider.
+type callback struct {
+	visit *visit
+	reply reply
+
+	// flow and ds are what the reply is for, nil as long as that is not known. Any page can send a
+	// browser here with a reply that fits no flow.
+	flow *oauth.Flow
+	ds   datasource
+}
+
+// callback answers a browser that comes back from a provider. It believes nothing in the request
+// until a flow in the browser's cookies fits it: the callback is a GET, and any page can send a
+// browser to it.
 func (v *visit) callback() error {
 	v.w.Header().Set("Referrer-Policy", "no-referrer") // the URL has a code in it
 	switch v.r.Method {
@@ -31,43 +43,68 @@ func (v *visit) callback() error {
 		if v.user == "" {
 			return v.refuse(&messageForm)
 		}
-		return v.turnAway(reply{}, nil, &messageForm)
+		c := &callback{visit: v}
+		return c.turnAway(&messageForm)
 	default: // a HEAD of a link scanner must not use up the code
 		return v.methodNotAllowed("GET")
 	}
-	reply := readReply(v.r.URL.RawQuery)
-	flow, ds := v.flow(reply.state)
-	if v.user == "" && (flow == nil || !flow.Ticket) {
+	c := &callback{visit: v, reply: readReply(v.r.URL.RawQuery)}
+	c.findFlow()
+	return c.answer()
+}
+
+// findFlow finds the flow of the reply's state among those that this browser has begun and that
+// may end at this path.
+func (c *callback) findFlow() {
+	if c.reply.state == "" {
+		return
+	}
+	ring, err := c.visit.h.ring()
+	if err != nil {
+		c.visit.logger.Error("a flow cannot be opened", zap.Error(err))
+		return
+	}
+	c.flow, c.ds = c.visit.cookies.find(ring, c.reply.state, c.visit.route.callbacks)
+}
+
+// answer checks the reply, and connects the account if nothing is wrong with it.
+func (c *callback) answer() error {
+	v := c.visit
+	if v.user == "" && (c.flow == nil || !c.flow.Ticket) {
 		return v.refuse(&messageNobody)
 	}
-	if reply.unclear != "" || flow == nil {
-		m := misfit(reply)
+	if c.reply.unclear != "" || c.flow == nil {
+		c.flow, c.ds = nil, nil // an unclear reply belongs to no flow
+		m := misfit(c.reply)
 		if v.user != "" {
 			m.Link = v.route.callbacks[0].Console()
 		}
-		return v.turnAway(reply, nil, &m)
+		return c.turnAway(&m)
 	}
-	if flow.Expired(time.Now()) {
-		return v.turnAway(reply, ds, messageLate.to(flow, ds))
+	if c.flow.Expired(time.Now()) {
+		return c.turnAway(c.linked(messageLate))
 	}
-	if wrong := v.checkUser(flow, ds); wrong != nil {
-		return v.turnAway(reply, ds, wrong)
+	if wrong := c.checkUser(); wrong != nil {
+		return c.turnAway(wrong)
 	}
-	if flow.Done { // the back button, a reload, a link scanner; RFC 6749 §4.1.2 has a provider revoke tokens for that
-		return v.show(messageDone.to(flow, ds))
+	// The back button, a reload or a link scanner repeats a callback. A provider revokes the
+	// tokens of a code that it sees twice (RFC 6749 §4.1.2).
+	if c.flow.Done {
+		return v.show(c.linked(messageDone))
 	}
-	// Another provider could have sent the browser here, to be shown the code of this one (RFC 9207 §2.4).
-	if iss := ds.IssuedBy(); iss != "" && reply.iss != iss {
-		return v.turnAway(reply, ds, messageIssuer.to(flow, ds))
+	// Another provider could have sent the browser here, to be shown this provider's code
+	// (RFC 9207 §2.4).
+	if iss := c.ds.IssuedBy(); iss != "" && c.reply.iss != iss {
+		return c.turnAway(c.linked(messageIssuer))
 	}
-	if reply.err != "" {
-		v.expireCookie(flow.ID(), isSecure(ds))
-		return v.turnAway(reply, ds, messageOfDenial(reply.err).to(flow, ds))
+	if c.reply.err != "" {
+		c.forget()
+		return c.turnAway(c.linked(messageOfDenial(c.reply.err)))
 	}
-	if reply.code == "" {
-		return v.turnAway(reply, ds, messageNoCode.to(flow, ds))
+	if c.reply.code == "" {
+		return c.turnAway(c.linked(messageNoCode))
 	}
-	return v.finish(flow, ds, reply.code)
+	return c.finish()
 }
 
 // misfit says what is wrong with a reply that fits no flow, or cannot be read.
@@ -86,149 +123,132 @@ func misfit(reply reply) message {
 	}
 }
 
-// turnAway answers who comes back and is not connected. The log says why: it is the only trace of it, since callbacks are not in
-// the access logs. ds is nil where it is not known whose answer that was; any page can make such a one.
-func (v *visit) turnAway(reply reply, ds datasource, m *message) error {
+// linked returns a message with a link to the datasource's console, unless a ticket stands for the
+// user.
+func (c *callback) linked(m message) *message { return m.to(c.flow, c.ds) }
+
+// turnAway answers a browser whose account is not connected. The log says why. It is the only
+// trace, because callbacks are not in the access logs.
+func (c *callback) turnAway(m *message) error {
 	fields := []zap.Field{zap.Int("status", m.Status), zap.String("reason", m.Title)}
-	if ds != nil {
-		fields = append(fields, zap.String("datasource", ds.Datasource()))
+	if c.ds != nil {
+		fields = append(fields, zap.String("datasource", c.ds.Datasource()))
 	}
-	if reply.unclear != "" {
-		fields = append(fields, zap.String("parameter", reply.unclear))
+	if c.reply.unclear != "" {
+		fields = append(fields, zap.String("parameter", c.reply.unclear))
 	}
-	if reply.err == "" {
-		v.logger.Info("a callback did not connect an account", fields...)
-		return v.show(m)
+	if c.reply.err == "" {
+		c.visit.logger.Info("a callback did not connect an account", fields...)
+		return c.visit.show(m)
 	}
-	fields = append(fields, zap.String("error", loggedDenial(reply.err)))
-	if text := v.describe(reply, ds); text != "" {
+	fields = append(fields, zap.String("error", loggedDenial(c.reply.err)))
+	if text := c.description(); text != "" {
 		fields = append(fields, zap.String("error_description", text))
 	}
-	v.logger.Info("the provider did not connect an account", fields...)
-	return v.show(m)
+	c.visit.logger.Info("the provider did not connect an account", fields...)
+	return c.visit.show(m)
 }
 
-// describe returns the description in a reply as the log may have it. No page shows it, not to operators either: it comes by the
-// address, which anybody can make (T13). Where nobody knows whose reply it is, it is without the secrets of each datasource whose
-// it may be.
-func (v *visit) describe(reply reply, ds datasource) string {
-	list := v.route.callbacks
-	if ds != nil {
-		list = []datasource{ds}
+// description returns the reply's error_description as the log may have it. No page shows it, not
+// even to operators: it comes in the address, which anybody can make up. If the reply fits no
+// flow, the secrets of every datasource that it may be for are taken out.
+func (c *callback) description() string {
+	list := c.visit.route.callbacks
+	if c.ds != nil {
+		list = []datasource{c.ds}
 	}
-	text := reply.description
+	text := c.reply.description
 	for _, ds := range list {
-		text = ds.Describe("", text, reply.state, reply.code)
+		text = ds.Describe("", text, c.reply.state, c.reply.code)
 	}
 	return text
 }
 
-// flow returns the flow of a state that this browser has begun, and its datasource; nil if there is none that could end at
-// this path.
-func (v *visit) flow(state string) (*oauth.Flow, datasource) {
-	if state == "" {
-		return nil, nil
+// checkUser reports why the user may not end the flow: because another user has begun it, or
+// because the rights or the configuration have changed in the meantime. A flow that a ticket has
+// begun is bound to the browser alone.
+func (c *callback) checkUser() *message {
+	if c.ds.PerUser() != (c.flow.Connection != "") { // the configuration has changed
+		return c.linked(messageNoFlow)
 	}
-	ring, err := v.h.ring()
-	if err != nil {
-		v.logger.Error("a flow cannot be opened", zap.Error(err))
-		return nil, nil
-	}
-	id := oauth.FlowID(state)
-	for _, cookie := range v.r.Cookies() {
-		found, secure, ok := flowOfCookie(cookie.Name)
-		if !ok || found != id {
-			continue
-		}
-		flow, err := oauth.OpenFlow(ring, id, cookie.Value)
-		if err != nil || subtle.ConstantTimeCompare([]byte(flow.State), []byte(state)) != 1 {
-			continue
-		}
-		// A cookie that plain http could have set does not count for a flow on https.
-		ds := find(v.route.callbacks, flow.Datasource)
-		if ds != nil && isSecure(ds) == secure {
-			return flow, ds
-		}
-	}
-	return nil, nil
-}
-
-// checkUser reports why whoever comes back is not who has begun the flow, or may not end it any more. A ticket's flow is
-// bound to the browser alone.
-func (v *visit) checkUser(flow *oauth.Flow, ds datasource) *message {
-	if ds.PerUser() != (flow.Connection != "") { // the configuration has changed in the meantime
-		return messageNoFlow.to(flow, ds)
-	}
-	if flow.Ticket {
+	if c.flow.Ticket {
 		return nil
 	}
-	if flow.User != v.user {
-		return messageOtherUser.to(flow, ds)
+	if c.flow.User != c.visit.user {
+		return c.linked(messageOtherUser)
 	}
-	may, key := v.permission(ds)
+	may, key := c.visit.permission(c.ds)
 	switch {
-	case ds.PerUser() && (may != permissionAct || key != flow.Connection):
-		return messageOtherUser.to(flow, ds)
+	case c.ds.PerUser() && (may != permissionAct || key != c.flow.Connection):
+		return c.linked(messageOtherUser)
 	case may != permissionAct:
-		return messageNoOperator.to(flow, ds)
+		return c.linked(messageNoOperator)
 	}
 	return nil
 }
 
-// finish redeems the code and sends the browser on, to an address without a code in it that is taken from the
-// configuration: never from the request (T11).
-func (v *visit) finish(flow *oauth.Flow, ds datasource, code string) error {
-	// The browser may leave; the code is spent all the same.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(v.r.Context()), finishTimeout)
+// finish redeems the code and sends the browser on to an address that has no code in it. The
+// address comes from the configuration, never from the request.
+func (c *callback) finish() error {
+	// The browser may leave. The code is spent nevertheless.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.visit.r.Context()), finishTimeout)
 	defer cancel()
-	if err := ds.Finish(ctx, flow, code); err != nil {
-		return v.notFinished(ctx, flow, ds, err)
+	if err := c.ds.Finish(ctx, c.flow, c.reply.code); err != nil {
+		return c.notFinished(ctx, err)
 	}
-	v.logger.Info("connected an account", zap.String("datasource", ds.Datasource()), zap.Bool("ticket", flow.Ticket))
-	v.mark(flow, ds, func(f *oauth.Flow) { f.Done = true })
-	to := ds.Console()
-	if flow.Ticket { // who has a ticket may not see the console
-		to += "callback?" + url.Values{"state": {flow.State}}.Encode()
+	c.visit.logger.Info("connected an account", zap.String("datasource", c.ds.Datasource()), zap.Bool("ticket", c.flow.Ticket))
+	c.mark(func(f *oauth.Flow) { f.Done = true })
+	to := c.ds.Console()
+	if c.flow.Ticket { // whoever has a ticket may not be allowed to see the console
+		to += "callback?" + url.Values{"state": {c.flow.State}}.Encode()
 	}
-	return v.seeOther(to)
+	return c.visit.seeOther(to)
 }
 
 // notFinished says why there is no connection, or none yet.
-func (v *visit) notFinished(ctx context.Context, flow *oauth.Flow, ds datasource, err error) error {
+func (c *callback) notFinished(ctx context.Context, err error) error {
+	v := c.visit
 	_, failed := errors.AsType[*provider.Error](err)
-	late := ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded) && !failed // the datasource's own timeout may be longer
+	// The datasource's own timeout may be longer than ours.
+	late := ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded) && !failed
 	if late || errors.Is(err, connection.ErrSent) {
-		v.logger.Warn("the provider has not answered yet; the account may still be connected", because(ds, err)...)
-		// A reload tells how it ended, where that is known; another gateway must not send the code again (RFC 6749 §4.1.2).
-		v.mark(flow, ds, func(f *oauth.Flow) { f.Sent = true })
+		v.logger.Warn("the provider has not answered yet; the account may still be connected", because(c.ds, err)...)
+		// A reload tells how the redemption ended, if that is known. Another gateway must not send
+		// the code again (RFC 6749 §4.1.2).
+		c.mark(func(f *oauth.Flow) { f.Sent = true })
 		m := messageNoAnswerYet
-		if flow.Ticket {
+		if c.flow.Ticket {
 			m.Hint = "Ask the operator of the gateway in a minute whether it is."
 		}
-		return v.show(m.to(flow, ds))
+		return v.show(c.linked(m))
 	}
-	v.expireCookie(flow.ID(), isSecure(ds))
-	v.logger.Warn("connecting an account failed", because(ds, err)...)
+	c.forget()
+	v.logger.Warn("connecting an account failed", because(c.ds, err)...)
 	switch {
 	case errors.Is(err, oauth.ErrTicketUsed):
 		return v.show(&messageTicketUsedUp)
 	case errors.Is(err, connection.ErrOvertaken):
-		return v.show(messageOvertaken.to(flow, ds))
+		return v.show(c.linked(messageOvertaken))
 	}
-	return v.showFailure(messageOfFinish(err).to(flow, ds), err)
+	return v.showFailure(c.linked(messageOfFinish(err)), err)
 }
 
-// mark leaves the cookie for what remains of its time, with what is known now, so that a repeat is known as one on any node.
-func (v *visit) mark(flow *oauth.Flow, ds datasource, change func(*oauth.Flow)) {
-	marked := *flow
+// forget makes the browser forget the flow.
+func (c *callback) forget() { c.visit.cookies.expire(c.flow.ID(), isSecure(c.ds)) }
+
+// mark writes what is known now into the flow's cookie, for the rest of its lifetime. So every
+// node recognizes a repetition of the callback.
+func (c *callback) mark(change func(*oauth.Flow)) {
+	marked := *c.flow
 	change(&marked)
-	ring, err := v.h.ring()
+	ring, err := c.visit.h.ring()
 	if err == nil {
 		var text string
 		if text, err = marked.Seal(ring); err == nil {
-			v.setCookie(ds, marked.ID(), text, min(time.Until(flow.Began.Add(oauth.FlowLifetime)), oauth.FlowLifetime))
+			left := min(time.Until(c.flow.Began.Add(oauth.FlowLifetime)), oauth.FlowLifetime)
+			c.visit.cookies.set(c.ds, marked.ID(), text, left)
 			return
 		}
 	}
-	v.logger.Error("a flow cannot be marked", zap.String("datasource", ds.Datasource()), zap.Error(err))
+	c.visit.logger.Error("a flow cannot be marked", zap.String("datasource", c.ds.Datasource()), zap.Error(err))
 }

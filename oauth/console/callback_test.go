@@ -14,7 +14,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 )
 
-// TestCallback has, for each attack on the callback, a twin without the attack that succeeds (O4–O16).
+// TestCallback has, for each attack on the callback, a twin without the attack that succeeds.
 func TestCallback(t *testing.T) {
 	const console = "https://gw.example/connect/"
 	tests := map[string]struct {
@@ -230,7 +230,7 @@ func TestCallback(t *testing.T) {
 	}
 }
 
-// TestLate is for a flow of which the ten minutes are over: 400, and nobody is called.
+// TestLate ends a flow after its ten minutes: the answer is 400, and the provider is not asked.
 func TestLate(t *testing.T) {
 	for _, test := range []struct {
 		age    time.Duration
@@ -254,17 +254,8 @@ func TestLate(t *testing.T) {
 	}
 }
 
-// sealed returns the cookie of a flow.
-func sealed(t testing.TB, g *bed, flow *oauth.Flow) *http.Cookie {
-	t.Helper()
-	text, err := flow.Seal(g.keys)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &http.Cookie{Name: cookieName(flow.ID(), true), Value: text}
-}
-
-// TestForeignFlow is for flows of datasources that are gone, are of another kind now, or have another callback.
+// TestForeignFlow ends flows whose datasource is gone, has another grant now, or has another
+// callback.
 func TestForeignFlow(t *testing.T) {
 	for name, test := range map[string]struct {
 		flow   oauth.Flow
@@ -300,8 +291,8 @@ func TestForeignFlow(t *testing.T) {
 	}
 }
 
-// TestRedirectTarget has requests say where they would like to be sent to; there is one place, and it is in the configuration
-// (O14, O15).
+// TestRedirectTarget sends callbacks that name a place to be sent on to. The only place is the one
+// in the configuration.
 func TestRedirectTarget(t *testing.T) {
 	for _, target := range []string{
 		"https://evil.example/", "//evil.example", `/\evil.example`, "/\tevil.example", "%2f%2fevil.example", "javascript:alert(1)",
@@ -327,7 +318,8 @@ func TestRedirectTarget(t *testing.T) {
 	}
 }
 
-// TestPlainHTTP is the flow of a console on http, such as a developer's: the cookie is neither Secure nor __Host-.
+// TestPlainHTTP runs a flow on plain http, as developers do: the cookie is neither Secure nor
+// __Host-.
 func TestPlainHTTP(t *testing.T) {
 	ds, safe := &fake{name: "crm", base: "http://gw.example:8080/connect/"}, &fake{name: "safe"}
 	g := newBed(t, ds, safe)
@@ -340,7 +332,7 @@ func TestPlainHTTP(t *testing.T) {
 	a.cookies = []*http.Cookie{cookie}
 	g.do(a).goesTo("http://gw.example:8080/connect/")
 
-	// The other datasource has the same path, on https.
+	// The other datasource has the same path on https.
 	state, cookie = g.connect("ann", "", "safe")
 	a.path, a.cookies = back(state, "code", "c"), []*http.Cookie{{Name: strings.TrimPrefix(cookie.Name, "__Host-"), Value: cookie.Value}}
 	g.do(a).is(400)
@@ -348,8 +340,8 @@ func TestPlainHTTP(t *testing.T) {
 	g.do(a).goesTo("https://gw.example/connect/")
 }
 
-// TestCallbackPath checks that the callback is told by its whole path: as it was sent, or as rewrites have made it, or as what a
-// proxy in front has left of it.
+// TestCallbackPath checks that the callback is recognized by its whole path: as the client has
+// sent it, as rewrites have made it, or as a proxy in front has left it.
 func TestCallbackPath(t *testing.T) {
 	ds := &fake{name: "crm", base: "https://gw.example/other/mount/"}
 	g := newBed(t, ds)
@@ -373,7 +365,8 @@ func TestCallbackPath(t *testing.T) {
 	}
 }
 
-// TestCallbackOfAnother: a path that is one provider's own does not count as the end of another's.
+// TestCallbackOfAnother checks that the whole path of one provider's callback does not pass for
+// the end of another provider's path.
 func TestCallbackOfAnother(t *testing.T) {
 	long, short := &fake{name: "long", base: "https://gw.example/gw/connect/"}, &fake{name: "short", base: "https://gw.example/connect/"}
 	for path, want := range map[string]*fake{"/gw/connect/callback": long, "/connect/callback": short} {

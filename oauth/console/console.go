@@ -1,16 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package console is the page on which people connect accounts to OAuth datasources in a browser, and the callback route
-// that providers send them back to (RFC 6749 §4.1).
+// Package console is the page on which people connect accounts to OAuth datasources in a browser,
+// and the callback to which providers send them back (RFC 6749 §4.1).
 //
-// It keeps nothing: what is under way is in a sealed cookie of the browser, one for each flow. So a flow survives reloads
-// and may end on another node, and nobody can fill a memory or a storage with flows that never end.
+// It stores nothing on the server. A flow that is under way is in a sealed cookie of the browser,
+// one cookie for each flow. So a flow survives reloads and may end on another node, and nobody can
+// fill the memory or a storage with flows that never end.
+//
+// It knows nothing about tokens, records and how a connection is renewed: an [oauth.Method] does
+// all of that. One file is one concept: route.go says what a request is for, access.go who may do
+// what, page.go, action.go, ticket.go and callback.go answer the four kinds of requests, cookie.go
+// holds the flows, render.go writes the answers, and messages.go has their words.
 package console
 
 import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"go.uber.org/zap"
@@ -26,27 +33,29 @@ func init() { caddy.RegisterModule(new(Handler)) }
 
 const defaultUser = "{http.auth.user.id}"
 
-// Handler is the console: a page that shows the OAuth datasources of this configuration and lets people connect, refresh
-// and disconnect accounts, and the callback that providers send a browser back to. It has no JavaScript and loads nothing
-// from elsewhere.
+// Handler is the console: a page that shows the OAuth datasources of this configuration and lets
+// people connect, refresh and disconnect accounts, and the callback that providers send a browser
+// back to. It has no JavaScript and loads nothing from elsewhere.
 //
-// Nobody gets in without a user. Put a handler that knows the users in front, such as `authentication`, and mount both
-// where the `redirect_url` of the datasources points to: for `https://gateway.example/connect/callback` that is
-// `/connect/*`.
+// Nobody gets in without a user. Put a handler that knows the users in front, such as
+// `authentication`, and mount both where the `redirect_url` of the datasources points to: for
+// `https://gateway.example/connect/callback` that is `/connect/*`.
 type Handler struct {
-	// Who is asking: a placeholder that an authentication handler in front has set. Where it is empty or not known the
-	// request has no user, and is refused. Default: `{http.auth.user.id}`.
+	// Who is asking: a placeholder that an authentication handler in front has set. Where it is
+	// empty or not known the request has no user, and is refused. Default: `{http.auth.user.id}`.
 	User string `json:"user,omitempty"`
 
-	// The users who may connect, refresh and disconnect the connections that all callers share. They are compared byte
-	// by byte with the user. Default: nobody. A datasource with a connection of its own for each user needs none:
-	// there everybody may do that with their own connection, and nobody with another's.
+	// The users who may connect, refresh and disconnect the connections that all callers share.
+	// They are compared byte by byte with the user. Default: nobody. A datasource with a
+	// connection for each user needs no operators: everybody may connect, refresh and disconnect
+	// their own connection, and nobody may do so with another user's.
 	Operators []string `json:"operators,omitempty"`
 
 	operators map[string]bool
 	logger    *zap.Logger
 
-	// What the app gives. Functions, since tests have datasources that need no provider.
+	// These come from the app. They are functions because tests have datasources without a
+	// provider.
 	datasources func() []datasource
 	leads       func(redirectURL string) bool
 	ring        func() (*seal.Ring, error)
@@ -78,10 +87,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		}
 		h.operators[user] = true
 	}
-	if name := forgeable(h.User); name != "" {
-		h.logger.Warn("user is made from what a client sends: whoever can reach this route chooses who they are, "+
-			"unless a proxy in front sets it for everybody", zap.String("placeholder", value.ShowPlaceholder(name)))
-	}
+	h.warnOfUser()
 	module, err := ctx.App("authenticated_api")
 	if err != nil {
 		return fmt.Errorf("loading the authenticated_api app: %w", err)
@@ -95,6 +101,17 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.ring = app.Ring
 	h.openTicket = oauth.OpenTicket
 	return nil
+}
+
+// warnOfUser logs a warning if clients choose a part of the user themselves.
+func (h *Handler) warnOfUser() {
+	names := placeholders(h.User)
+	i := slices.IndexFunc(names, value.ClientChosen)
+	if i < 0 {
+		return
+	}
+	h.logger.Warn("user is made from what a client sends: whoever can reach this route chooses who they are, "+
+		"unless a proxy in front sets it for everybody", zap.String("placeholder", value.ShowPlaceholder(names[i])))
 }
 
 // Validate implements caddy.Validator.
@@ -115,7 +132,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 	if v.route.kind == routeCallback {
 		return v.callback()
 	}
-	// A ticket stands for the user, for two requests: the page with its one button, and that button.
+	// A ticket stands for the user in two requests: for the page with its one button, and for the
+	// button itself.
 	if v.route.kind == routePage && r.URL.Query().Has("ticket") && isRead(r) {
 		return v.ticketPage()
 	}
@@ -144,8 +162,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 
 func isRead(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
 
-// early reports whether a request may be a replay of TLS early data, which an attacker can send again (RFC 8470 §5.2).
-// Caddy takes 0-RTT over HTTP/3 by default; a proxy in front says so in a header field (§5.1).
+// early reports whether a request is TLS early data, which an attacker can send again (RFC 8470
+// §5.2). Caddy accepts 0-RTT over HTTP/3 by default. A proxy in front marks early data with a
+// header field (§5.1).
 func early(r *http.Request) bool {
 	return r.TLS != nil && !r.TLS.HandshakeComplete || strings.TrimSpace(r.Header.Get("Early-Data")) == "1"
 }

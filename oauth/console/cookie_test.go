@@ -12,7 +12,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 )
 
-// TestCookie checks what the cookie of a flow is like.
+// TestCookie checks the attributes of a flow's cookie.
 func TestCookie(t *testing.T) {
 	ds := &fake{name: "crm"}
 	g := newBed(t, ds)
@@ -30,8 +30,8 @@ func TestCookie(t *testing.T) {
 	}
 }
 
-// TestTooManyFlows checks that the 25th flow at once costs the oldest one, and that cookies which are good for nothing are
-// cleared away.
+// TestTooManyFlows checks that a 25th flow removes the oldest one, and that cookies which cannot
+// be opened are removed.
 func TestTooManyFlows(t *testing.T) {
 	for _, test := range []struct{ live, want int }{{0, 0}, {23, 0}, {24, 1}, {30, 7}} {
 		g := newBed(t, &fake{name: "crm"})
@@ -65,5 +65,22 @@ func TestTooManyFlows(t *testing.T) {
 				t.Errorf("browsers do not take %s", cookie)
 			}
 		}
+	}
+}
+
+// TestTwentyTabs begins twenty flows in one browser, and ends them in another order.
+func TestTwentyTabs(t *testing.T) {
+	ds := &fake{name: "crm"}
+	g := newBed(t, ds)
+	var jar []*http.Cookie
+	var states []string
+	for range 20 {
+		state, cookie := g.connect("ann", "", "crm", jar...)
+		jar, states = append(jar, cookie), append(states, state)
+	}
+	ds.take()
+	for i := range states {
+		g.do(ask{user: "ann", path: back(states[(i*7)%20], "code", "c"), cookies: jar}).goesTo("https://gw.example/connect/")
+		ds.called(t, `finish "" "c"`)
 	}
 }

@@ -16,20 +16,21 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// App is what the console needs of the app authenticated_api.
+// App is what the console needs from the app authenticated_api.
 type App interface {
-	// OAuth returns the OAuth datasources of the configuration, by name. They are known when all handlers have been
-	// provisioned, so it is called for each request.
+	// OAuth returns the OAuth datasources of the configuration, sorted by name. They are known
+	// only when all handlers have been provisioned, so it is called for each request.
 	OAuth() []*oauth.Method
 
-	// LeadsToConsole reports whether a redirect URL leads to a console of this configuration, as far as its routes tell.
+	// LeadsToConsole reports whether a redirect URL leads to a console of this configuration, as
+	// far as its routes tell.
 	LeadsToConsole(redirectURL string) bool
 
 	// Ring returns the keys that flows and tickets are sealed with.
 	Ring() (*seal.Ring, error)
 }
 
-// datasource is what the console needs of an [oauth.Method], which documents it.
+// datasource is what the console needs from an [oauth.Method], which documents the methods.
 type datasource interface {
 	Datasource() string
 	Interactive() bool
@@ -51,7 +52,7 @@ type datasource interface {
 	Disconnect(ctx context.Context, connection string) error
 }
 
-// method makes a datasource of an oauth.Method.
+// method turns an [oauth.Method] into a datasource.
 type method struct{ *oauth.Method }
 
 func adapt(methods []*oauth.Method) []datasource {
@@ -87,8 +88,8 @@ func find(list []datasource, name string) datasource {
 	return nil
 }
 
-// console returns the console's public address as the configuration of a datasource has it, never as a request has it
-// (T12). Its host is spelt as browsers spell it.
+// console returns the console's public address. It comes from the configuration of a datasource,
+// never from a request. Its host is spelt as browsers spell it.
 func console(ds datasource) *url.URL {
 	u, err := url.Parse(ds.Console())
 	if err != nil {
@@ -98,8 +99,8 @@ func console(ds datasource) *url.URL {
 	return u
 }
 
-// ascii returns a host name as browsers and the DNS have it: in lower case, and in Punycode if it is an internationalized one
-// (RFC 5891 §5). What is no such name, for instance an IPv6 address, stays as it is.
+// ascii returns a host name as browsers and the DNS write it: in lower case, and in Punycode if it
+// is internationalized (RFC 5891 §5). Anything else, such as an IPv6 address, stays as it is.
 func ascii(host string) string {
 	if name, err := idna.Lookup.ToASCII(host); err == nil {
 		return name
@@ -107,11 +108,12 @@ func ascii(host string) string {
 	return strings.ToLower(host)
 }
 
-// ofHost returns the datasources that a console serves which was asked under that Host: those whose redirect_url is there, so
-// that who is known to one site of a Caddy does not come to the datasources of another one (T42). If none is there a proxy
-// in front has rewritten the Host, and nothing can be told by it.
+// ofHost returns the datasources whose redirect_url has the request's host, so that the users of
+// one site cannot reach the datasources of another. Datasources without a redirect_url are among
+// them. If no redirect_url has this host, a proxy in front has rewritten it, and all are returned.
 func ofHost(list []datasource, host string) []datasource {
-	name, _, err := net.SplitHostPort(host) // as Caddy's host matcher does, whatever stands there for a port
+	// Like Caddy's host matcher, this does not ask what the port looks like.
+	name, _, err := net.SplitHostPort(host)
 	if err != nil {
 		name = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 	}

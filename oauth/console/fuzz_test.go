@@ -18,7 +18,7 @@ func fuzzFlow() *oauth.Flow {
 	return &oauth.Flow{State: "the-state", Verifier: "the-verifier", Datasource: "crm", User: "ann", Began: time.Now()}
 }
 
-// mustFit checks, when a code was redeemed, that it was that of the flow which this browser has begun.
+// mustFit checks that no code was redeemed except for the flow that this browser has begun.
 func mustFit(t *testing.T, ds *fake, r *http.Request, cookie *http.Cookie) {
 	t.Helper()
 	if len(ds.flows) == 0 {
@@ -37,7 +37,8 @@ func mustFit(t *testing.T, ds *fake, r *http.Request, cookie *http.Cookie) {
 	t.Fatalf("a code was redeemed for the cookies %v", r.Cookies())
 }
 
-// FuzzCallback sends any request at all. The handler never panics, and never redeems a code unless cookie and state fit.
+// FuzzCallback sends arbitrary requests. The handler never panics, and redeems a code only if
+// cookie and state fit.
 func FuzzCallback(f *testing.F) {
 	ds := &fake{name: "crm"}
 	g := newBed(f, ds)
@@ -62,7 +63,7 @@ func FuzzCallback(f *testing.F) {
 		}
 		ds := &fake{name: "crm"}
 		g := newBed(t, ds)
-		cookie := cookie // of another process, if the corpus has it; any that opens is as good
+		cookie := cookie // it may be another process's, from the corpus: any that opens will do
 		for _, c := range r.Cookies() {
 			if flow, err := oauth.OpenFlow(g.keys, oauth.FlowID("the-state"), c.Value); err == nil && flow.State == "the-state" {
 				cookie = &http.Cookie{Name: cookie.Name, Value: c.Value}
@@ -79,7 +80,8 @@ func FuzzCallback(f *testing.F) {
 	})
 }
 
-// FuzzCookie gives the callback any value of the flow's cookie: only what was sealed is one.
+// FuzzCookie gives the callback arbitrary values of the flow's cookie. Only the sealed flow is
+// accepted.
 func FuzzCookie(f *testing.F) {
 	cookie := sealed(f, newBed(f), fuzzFlow())
 	f.Add(cookie.Value)
@@ -91,7 +93,7 @@ func FuzzCookie(f *testing.F) {
 		ds := &fake{name: "crm"}
 		g := newBed(t, ds)
 		a := g.do(ask{user: "ann", path: back("the-state", "code", "c"), cookies: []*http.Cookie{{Name: cookie.Name, Value: value}}})
-		// net/http drops what no cookie can hold.
+		// net/http drops bytes that a cookie cannot hold.
 		r := http.Request{Header: http.Header{}}
 		r.AddCookie(&http.Cookie{Name: cookie.Name, Value: value})
 		good := false
@@ -108,7 +110,7 @@ func FuzzCookie(f *testing.F) {
 	})
 }
 
-// FuzzState gives the callback any state: only that of the flow is one.
+// FuzzState gives the callback arbitrary states. Only the flow's own is accepted.
 func FuzzState(f *testing.F) {
 	cookie := sealed(f, newBed(f), fuzzFlow())
 	for _, state := range []string{"the-state", "the-state ", "THE-STATE", "", "the-state\x00", "x"} {
@@ -118,7 +120,7 @@ func FuzzState(f *testing.F) {
 		ds := &fake{name: "crm"}
 		g := newBed(t, ds)
 		query := url.Values{"state": {state}, "code": {"c"}}
-		// Under its own name, and under the one that the state would have.
+		// The cookie has its own name once, and once the name that belongs to the state.
 		other := &http.Cookie{Name: cookieName(oauth.FlowID(state), true), Value: cookie.Value}
 		a := g.do(ask{user: "ann", path: "/connect/callback?" + query.Encode(), cookies: []*http.Cookie{cookie, other}})
 		if good := state == "the-state"; good != (a.Code == http.StatusSeeOther) || good != (len(ds.flows) == 1) {

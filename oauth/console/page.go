@@ -19,11 +19,17 @@ import (
 // statusTimeout is how long the page waits for the storage, for all datasources together.
 const statusTimeout = 10 * time.Second
 
+// page is the list of connected accounts, for one user.
+type page struct {
+	visit *visit
+	now   time.Time
+}
+
 // pageView is what the page shows.
 type pageView struct {
 	Connections []connectionView
 	Operator    bool
-	Operators   string // who may press buttons, to somebody who may not
+	Operators   string // who may press buttons, for a user who may not
 }
 
 // connectionView is what the page shows of one connection.
@@ -31,19 +37,19 @@ type connectionView struct {
 	Name  string
 	Whose string
 
-	State string // what the style knows: good, again, none, unknown
+	State string // the class in the style sheet: good, again, none, unknown
 	Words string // the state, for people
 
 	Since    *moment
 	Expires  string
 	Renewed  *moment
 	Problem  string // the last error, in plain words
-	Code     string // and as the provider has called it
-	Says     string // and what it has written of it, for operators
-	Redirect string // the URL to register
+	Code     string // the last error's code, as the provider writes it
+	Says     string // what the provider has written about the last error, for operators
+	Redirect string // the URL to register at the provider
 	Note     string
 
-	Connect    string // what the button says; "": there is no such button
+	Connect    string // the words on the button, "" for no button
 	Refresh    bool
 	Disconnect bool
 }
@@ -51,7 +57,7 @@ type connectionView struct {
 // moment is a point in time.
 type moment struct {
 	At   string // for programs
-	Text string // for people; without JavaScript nobody knows their time zone
+	Text string // for people, in UTC: without JavaScript nobody knows their time zone
 	Ago  string
 }
 
@@ -68,23 +74,29 @@ func momentOf(at *time.Time, now time.Time) *moment {
 
 // page shows the datasources that the user may know of.
 func (v *visit) page() error {
-	if to, lacking := v.withSlash(); lacking {
+	if to, lacking := v.address.withSlash(); lacking {
 		return v.seeOther(to)
 	}
 	ctx, cancel := context.WithTimeout(v.r.Context(), statusTimeout)
 	defer cancel()
-	content := pageView{Operator: v.h.operators[v.user], Operators: v.whoOperates()}
-	now := time.Now()
-	for _, ds := range v.datasources {
-		if may, key := v.permission(ds); may != permissionNone {
-			content.Connections = append(content.Connections, v.connection(ctx, ds, may, key, now))
-		}
-	}
-	return v.render(http.StatusOK, "page.html", "Connected accounts", content)
+	return v.render(http.StatusOK, "page.html", "Connected accounts", page{v, time.Now()}.view(ctx))
 }
 
-// whoOperates tells somebody why there are no buttons beside an account that all callers share; "" if there is no such account.
-func (v *visit) whoOperates() string {
+func (p page) view(ctx context.Context) pageView {
+	v := p.visit
+	content := pageView{Operator: v.h.operators[v.user], Operators: p.whoOperates()}
+	for _, ds := range v.datasources {
+		if may, key := v.permission(ds); may != permissionNone {
+			content.Connections = append(content.Connections, p.connection(ctx, ds, may, key))
+		}
+	}
+	return content
+}
+
+// whoOperates tells a user why there are no buttons beside an account that all callers share. It
+// returns "" if there is no such account.
+func (p page) whoOperates() string {
+	v := p.visit
 	if !slices.ContainsFunc(v.datasources, func(ds datasource) bool {
 		may, _ := v.permission(ds)
 		return may == permissionLook
@@ -105,8 +117,9 @@ func (v *visit) whoOperates() string {
 	return said
 }
 
-// connection returns what is shown of a connection.
-func (v *visit) connection(ctx context.Context, ds datasource, may permission, key string, now time.Time) connectionView {
+// connection returns what the page shows of a connection.
+func (p page) connection(ctx context.Context, ds datasource, may permission, key string) connectionView {
+	v := p.visit
 	c := connectionView{Name: ds.Datasource(), Whose: "One account for all callers"}
 	switch {
 	case ds.PerUser():
@@ -127,7 +140,7 @@ func (v *visit) connection(ctx context.Context, ds datasource, may permission, k
 		c.unreadable(err)
 		v.logger.Error("the state of a connection cannot be read", because(ds, err)...)
 	} else {
-		c.facts(ds, status, now)
+		c.facts(ds, status, p.now)
 	}
 	if !v.h.operators[v.user] {
 		c.Says = ""
@@ -140,7 +153,7 @@ func (v *visit) connection(ctx context.Context, ds datasource, may permission, k
 	return c
 }
 
-// unreadable is for a connection of which nothing is known.
+// unreadable fills in a connection whose record cannot be read.
 func (c *connectionView) unreadable(err error) {
 	c.State, c.Words = "unknown", "State not known"
 	c.Problem = "What is stored cannot be read now. The gateway's log says why."
@@ -149,7 +162,7 @@ func (c *connectionView) unreadable(err error) {
 	}
 }
 
-// facts says what is known of a connection.
+// facts fills in what is known about a connection.
 func (c *connectionView) facts(ds datasource, status *connection.Status, now time.Time) {
 	c.Problem, c.Code = problem(status.LastError)
 	c.Says = status.LastDescription
@@ -178,7 +191,7 @@ func (c *connectionView) facts(ds datasource, status *connection.Status, now tim
 	}
 }
 
-// expiry says that nobody has to do anything: people worry when they see a token expire.
+// expiry says when a token expires, and that nobody has to do anything: people worry about expiry.
 func expiry(status *connection.Status, now time.Time) string {
 	switch at := status.ExpiresAt; {
 	case at == nil:
@@ -194,7 +207,7 @@ func expiry(status *connection.Status, now time.Time) string {
 	}
 }
 
-// buttons says which buttons make sense.
+// buttons fills in which buttons make sense.
 func (c *connectionView) buttons(ds datasource, renewable bool) {
 	c.Refresh = renewable || !ds.Interactive()
 	if !ds.Interactive() {

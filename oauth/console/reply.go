@@ -7,18 +7,20 @@ import (
 	"strings"
 )
 
-// reply is what a provider has put into the address of the callback (RFC 6749 §4.1.2, RFC 9207 §2).
+// reply is what a provider has put into the address of the callback (RFC 6749 §4.1.2, RFC 9207
+// §2).
 //
-// One rule: what is needed must be readable, and there once; what is not needed is skipped, however it is encoded (§4.1.2: "the
-// client MUST ignore unrecognized response parameters"). Many providers put text of people into a description, or lists into
-// scope, as they stand.
+// A parameter that is needed must be readable and must not be repeated. A parameter that is not
+// needed is skipped, however it is encoded (§4.1.2: "the client MUST ignore unrecognized response
+// parameters"). Many providers put a text written by people into error_description, or a list into
+// scope, without encoding it.
 type reply struct {
 	state, code, iss string
 	err              string // the error, "" if there is none
-	description      string // error_description, as it came: whoever shows it cleans it first
+	description      string // error_description as it came; it must be cleaned before it is shown
 
-	// unclear is the name of a parameter that is badly encoded or there twice, "" if there is none: it may not mean one thing
-	// here and another to whoever has looked at it before (§3.1).
+	// unclear is the name of a needed parameter that is badly encoded or repeated, "" if there is
+	// none. Such a parameter could mean one thing here and another to a server in front (§3.1).
 	unclear string
 }
 
@@ -41,7 +43,8 @@ func readReply(query string) reply {
 			continue
 		}
 		val, err := url.QueryUnescape(rawValue)
-		if err != nil || strings.Contains(pair, ";") || seen[name] { // ";" separates pairs, to some
+		// Some servers take ";" for a separator of pairs.
+		if err != nil || strings.Contains(pair, ";") || seen[name] {
 			r.unclear = name
 		}
 		if !seen[name] {
@@ -51,7 +54,7 @@ func readReply(query string) reply {
 	return r
 }
 
-// needed returns where a parameter goes that counts, or nil.
+// needed returns the field of a parameter that is needed, or nil.
 func (r *reply) needed(name string) *string {
 	switch name {
 	case "state":
@@ -67,7 +70,8 @@ func (r *reply) needed(name string) *string {
 	}
 }
 
-// lenient decodes text for people, of which nothing but the words count: what is no escape stands for itself.
+// lenient decodes a text for people. Only its words matter, so a % that begins no escape stands
+// for itself.
 func lenient(raw string) string {
 	if text, err := url.QueryUnescape(raw); err == nil {
 		return text

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// TestUnneededParameters: what nobody needs is skipped, however it is encoded.
+// TestUnneededParameters checks that parameters which are not needed are skipped, however they are
+// encoded.
 func TestUnneededParameters(t *testing.T) {
 	for _, more := range []string{
 		"&scope=a;b", "&session_info=100%", "&session%zz=1", "&a=%zz", "&;", "&%", "&=", "&&", "&scope=a&scope=b", "&x=%C3%28", "&;state=other",
@@ -32,7 +33,8 @@ func TestUnneededParameters(t *testing.T) {
 	}
 }
 
-// TestWhatHappened: the page and the log say what has happened to who comes back without a code, whatever is wrong beside it.
+// TestWhatHappened checks that the page and the log say why a browser comes back without a code,
+// even if something else is wrong too.
 func TestWhatHappened(t *testing.T) {
 	const provider, gateway = "the provider did not connect an account", "a callback did not connect an account"
 	for query, test := range map[string]struct{ title, text, log, err string }{
@@ -65,7 +67,7 @@ func TestWhatHappened(t *testing.T) {
 				t.Errorf("the log has %v", fields)
 			}
 			g.silent(state)
-			// Nobody in particular writes nothing to the log.
+			// A request without a user writes nothing to the log.
 			g = newBed(t, &fake{name: "crm"})
 			g.do(ask{path: path}).is(403)
 			if n := g.logs.FilterMessage(test.log).Len(); n != 0 {

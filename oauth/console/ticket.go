@@ -11,14 +11,14 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 )
 
-// ticketView is what the page for who has a ticket shows: one datasource, and nothing else.
+// ticketView is what the page for the holder of a ticket shows: one datasource, and nothing else.
 type ticketView struct {
 	Datasource string
 	Connection string
 	Ticket     string
 }
 
-// checkTicket returns what a ticket is for, or why it is good for nothing.
+// checkTicket returns what a ticket is for, or why it is not valid.
 func (v *visit) checkTicket(text string) (*oauth.Ticket, datasource, *message) {
 	ring, err := v.h.ring()
 	if err != nil {
@@ -36,7 +36,7 @@ func (v *visit) checkTicket(text string) (*oauth.Ticket, datasource, *message) {
 	if err := ds.CheckTicket(v.r.Context(), ticket); err != nil {
 		if !errors.Is(err, oauth.ErrTicketUsed) && !errors.Is(err, oauth.ErrTicketExpired) {
 			v.logger.Error("a ticket cannot be checked", because(ds, err)...)
-			return nil, nil, &messageCannotBegin // the link may be good all the same
+			return nil, nil, &messageCannotBegin // the link may still be good
 		}
 		return nil, nil, messageOfTicket(err)
 	}
@@ -55,9 +55,9 @@ func messageOfTicket(err error) *message {
 	}
 }
 
-// ticketPage answers who opens the link that the command line has made.
+// ticketPage answers a browser that opens a link which the command line has made.
 func (v *visit) ticketPage() error {
-	if to, ok := v.withSlash(); ok {
+	if to, ok := v.address.withSlash(); ok {
 		return v.seeOther(to)
 	}
 	tickets := v.r.URL.Query()["ticket"]
@@ -68,7 +68,8 @@ func (v *visit) ticketPage() error {
 	if wrong != nil {
 		return v.refuse(wrong)
 	}
-	// A ticket is in the URL. With same-origin, as elsewhere, a request for /favicon.ico would carry it into a log.
+	// A ticket is in the URL. With same-origin, as on the other pages, a request for /favicon.ico
+	// would carry it into a log.
 	v.w.Header().Set("Referrer-Policy", "strict-origin")
 	return v.render(http.StatusOK, "ticket.html", "Connect "+ds.Datasource(), ticketView{
 		Datasource: ds.Datasource(),
@@ -77,7 +78,7 @@ func (v *visit) ticketPage() error {
 	})
 }
 
-// connectByTicket answers a form that has a ticket in it. It returns false if it has none.
+// connectByTicket answers a form that has a ticket in it. It returns false if the form has none.
 func (v *visit) connectByTicket() (answered bool, err error) {
 	if wrong := v.form(); wrong != nil {
 		if v.user == "" {
@@ -103,9 +104,10 @@ func (v *visit) connectByTicket() (answered bool, err error) {
 	case v.elsewhere(ds):
 		return true, v.refuse(&messageTicketElsewhere)
 	}
+	a := action{v, ds, ticket.Connection}
 	flow, to, err := ds.BeginWithTicket(ticket)
 	if err != nil {
-		return true, v.cannotBegin(ds, err)
+		return true, a.cannotBegin(err)
 	}
-	return true, v.depart(ds, flow, to)
+	return true, a.depart(flow, to)
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
-// TestTicket is the whole way of somebody who has no user, only a link.
+// TestTicket is the whole way of a person who has no user, only a link.
 func TestTicket(t *testing.T) {
 	ds, other := &fake{name: "crm", issuer: "https://provider.example"}, &fake{name: "other"}
 	g := newBed(t, ds, other)
@@ -54,7 +54,8 @@ func TestTicket(t *testing.T) {
 	g.silent(text, state, cookie.Value)
 }
 
-// TestTicketRefused has tickets that are good for nothing, and what a good one is not good for.
+// TestTicketRefused has tickets that are not valid, and requests for which a valid ticket does not
+// count.
 func TestTicketRefused(t *testing.T) {
 	crm, mine, machine := &fake{name: "crm"}, &fake{name: "mine", perUser: true}, &fake{name: "machine", machine: true}
 	used := &fake{name: "used", usedUp: oauth.ErrTicketUsed}
@@ -65,7 +66,7 @@ func TestTicketRefused(t *testing.T) {
 		"expired":             messageTicketExpired.Title,
 		"ticket-for-used":     messageTicketUsed.Title,
 		"ticket-for-none":     messageTicketBad.Title,
-		"ticket-for-mine":     messageTicketBad.Title, // the shared one, which is no more
+		"ticket-for-mine":     messageTicketBad.Title, // of the shared connection, which is no more
 		"ticket-for-crm/ann":  messageTicketBad.Title,
 		"ticket-for-machine":  messageTicketBad.Title,
 		"ticket-for-crm":      "",
@@ -121,7 +122,7 @@ func TestTicketRefused(t *testing.T) {
 	crm.called(t, "")
 }
 
-// TestTicketUnchecked is for a ticket of which nobody can say now whether it is good: that is not the link's fault.
+// TestTicketUnchecked has a ticket that cannot be checked now. The page does not blame the link.
 func TestTicketUnchecked(t *testing.T) {
 	for name, test := range map[string]struct {
 		err    error

@@ -2,12 +2,17 @@
 
 package record
 
+import "time"
+
 // The ways in which two tokens of one connection are compared stand side by side here.
 
 // clockGenerations is where generations begin that are Unix times, in seconds, and no counts. A
 // node takes the time if it cannot read the stored generation when an account is connected;
 // counting never comes so far.
 const clockGenerations = 100_000_000
+
+// ClockGeneration returns the generation to take at a time if the stored one cannot be read.
+func ClockGeneration(now time.Time) uint64 { return uint64(now.Unix()) }
 
 // fromClock reports whether the generation is a Unix time and no count.
 func (t *Token) fromClock() bool { return t.Generation >= clockGenerations }

@@ -167,7 +167,7 @@ func (s *Store) damaged(raw []byte) *Token {
 	if !s.Person {
 		return nil
 	}
-	generation := uint64(time.Now().Unix())
+	generation := ClockGeneration(time.Now())
 	if len(raw) >= head {
 		if written := binary.BigEndian.Uint64(raw[1:head]); written < generation {
 			generation = written

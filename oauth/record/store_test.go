@@ -11,9 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyserver/certmagic"
+
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
-	"github.com/caddyserver/certmagic"
 )
 
 // TestRoundTrip: what is stored comes back, and nobody can read it in the storage.

@@ -67,6 +67,9 @@ func (*Token) String() string { return "[token]" }
 // GoString is String for %#v.
 func (t *Token) GoString() string { return t.String() }
 
+// MarshalText keeps the tokens out of JSON and of reflecting loggers.
+func (t *Token) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
 // Secrets returns the tokens.
 func (t *Token) Secrets() []string {
 	if t == nil {

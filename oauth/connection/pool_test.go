@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package connection
+
+import (
+	"fmt"
+	"net/http"
+	"runtime"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
+)
+
+// TestUsersApart: names that a file system, or Unicode, might take for one have records of their
+// own.
+func TestUsersApart(t *testing.T) {
+	bubble(t, &issuer{life: time.Hour}, func(t *testing.T, w *world) {
+		g := w.gateway(&web{p: w.p}, perUser)
+		users := []string{
+			"Alice", "alice", "a/b", "ab", "a\\b", "日本", "日本 ", "../crm", "%2e", "é", "e\u0301", "a:b", "nul", "", "x\x00y", "x",
+		}
+		for i, user := range users {
+			if user != "" {
+				g.connect(t, user, fmt.Sprint("good-", i))
+			}
+		}
+		if n := w.disk.Count(); n != len(users)-1 {
+			t.Fatalf("%d records for %d users", n, len(users)-1)
+		}
+		after := w.gateway(&web{p: w.p}, perUser)
+		for i, user := range users {
+			if user == "" {
+				continue // the empty name is the shared connection, which there is none of
+			}
+			if got, err := after.serves(t, user); got != fmt.Sprint("of-good-", i) {
+				t.Errorf("%q is sent with %s, %v", user, got, err)
+			}
+		}
+	})
+}
+
+// TestCacheSize: memory is bounded, and what must not be lost is not dropped.
+func TestCacheSize(t *testing.T) {
+	const limit = 1000
+	c := new(Pool)
+	busy := []*Connection{c.connection("operation", limit), c.connection("looking", limit), c.connection("unsaved", limit)}
+	busy[0].operation, busy[1].rechecking, busy[2].unsaved = new(operation), new(operation), new(record.Token)
+	shared := c.connection("", limit)
+	most := 0
+	for i := range manyUsers {
+		c.connection(strconv.Itoa(i), limit)
+		most = max(most, len(c.connections))
+	}
+	if most > limit+limit/10 {
+		t.Errorf("%d states at a time", most)
+	}
+	for i, key := range []string{"operation", "looking", "unsaved", ""} {
+		if st := c.known(key); st == nil || i < 3 && st != busy[i] || i == 3 && st != shared {
+			t.Errorf("%q was dropped", key)
+		}
+	}
+	// After a time in which nothing could be dropped, or with a smaller limit, it shrinks again.
+	for i := range 1000 {
+		c.connection("more"+strconv.Itoa(i), limit/10)
+	}
+	if n := len(c.connections); n > limit/10+70 {
+		t.Errorf("%d states with the smaller limit", n)
+	}
+}
+
+// TestIdleMemory measures what a user costs who is in memory and does nothing.
+func TestIdleMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it measures")
+	}
+	const users = 20_000
+	w := newWorld(t, &issuer{life: time.Hour}, nil)
+	g := w.gateway(&web{p: w.p}, func(o *options) {
+		o.PerUser = true
+		o.CacheSize = 2 * users
+	})
+	heap := func() uint64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	for i := range users {
+		s := g.Source("user" + strconv.Itoa(i))
+		token := newToken(&provider.Answer{AccessToken: fmt.Sprintf("%040d", i), RefreshToken: fmt.Sprintf("%040d", i), Lifetime: time.Hour}, time.Now(), record.Term{}, nil)
+		token.Generation, token.Connected = 1, time.Now()
+		s.conn.token.Store(token)
+		s.records.scheduleRecheck(token)
+		if _, err := s.Credential(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	each := (heap() - before) / users
+	t.Logf("%d bytes for each user", each)
+	if each > 4096 {
+		t.Errorf("%d bytes for each user", each)
+	}
+	runtime.KeepAlive(g)
+}
+
+// TestReloadOfUsers: a new configuration may have mended what was wrong, so users' connections are
+// tried again at once, too.
+func TestReloadOfUsers(t *testing.T) {
+	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
+		s := &web{p: w.p}
+		g := w.gateway(s, perUser)
+		g.connect(t, "ann", "good")
+		w.p.fate = func(int) fate {
+			return fate{err: &provider.Error{Status: http.StatusUnauthorized, Code: "invalid_client"}}
+		}
+		for range 300 {
+			time.Sleep(time.Second)
+			_, _ = g.serves(t, "ann")
+		}
+		w.p.fate = nil
+		again := w.gateway(s, perUser)
+		again.pool = g.pool
+		if got, err := again.serves(t, "ann"); err != nil {
+			t.Errorf("%s, %v", got, err)
+		}
+	})
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package console
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
+	"github.com/caddyserver/caddy/v2"
+)
+
+// fake is a datasource without a provider. It records what it is asked to do.
+type fake struct {
+	name     string
+	machine  bool   // client_credentials
+	perUser  bool   // the connection is {test.account}
+	base     string // the console's address; default https://gw.example/connect/
+	issuer   string
+	status   *connection.Status
+	readErr  error                     // of Status
+	err      error                     // of Begin, Finish, Renew and Disconnect
+	usedUp   error                     // of CheckTicket
+	finished func(ctx context.Context) // called in Finish
+
+	mu    sync.Mutex
+	begun int
+	calls []string
+	flows []*oauth.Flow // the arguments of Finish
+}
+
+func (f *fake) call(format string, args ...any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls = append(f.calls, fmt.Sprintf(format, args...))
+}
+
+// take returns the calls since the last time.
+func (f *fake) take() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := strings.Join(f.calls, "; ")
+	f.calls = nil
+	return s
+}
+
+func (f *fake) Datasource() string { return f.name }
+
+func (f *fake) Interactive() bool { return !f.machine }
+
+func (f *fake) PerUser() bool { return f.perUser }
+
+func (f *fake) IssuedBy() string { return f.issuer }
+
+// Describe cuts the secrets in more out of the text.
+func (f *fake) Describe(_, text string, more ...string) string {
+	for _, secret := range more {
+		if secret != "" {
+			text = strings.ReplaceAll(text, secret, "")
+		}
+	}
+	return text
+}
+
+func (f *fake) Key(repl *caddy.Replacer) (string, bool) {
+	if !f.perUser {
+		return "", true
+	}
+	return repl.GetString("test.account")
+}
+
+func (f *fake) Console() string {
+	switch {
+	case f.machine:
+		return ""
+	case f.base != "":
+		return f.base
+	default:
+		return "https://gw.example/connect/"
+	}
+}
+
+func (f *fake) Redirect() string {
+	if f.machine {
+		return ""
+	}
+	return f.Console() + "callback"
+}
+
+func (f *fake) begin(flow *oauth.Flow) (*oauth.Flow, string, error) {
+	if f.err != nil {
+		return nil, "", f.err
+	}
+	f.mu.Lock()
+	f.begun++
+	flow.State = fmt.Sprintf("state-%s-%d-%s", f.name, f.begun, seal.NewKey())
+	f.mu.Unlock()
+	flow.Verifier, flow.Datasource, flow.Began = "the-verifier", f.name, time.Now()
+	return flow, "https://provider.example/authorize?state=" + url.QueryEscape(flow.State), nil
+}
+
+func (f *fake) Begin(connection, user string) (*oauth.Flow, string, error) {
+	f.call("begin %q %q", connection, user)
+	return f.begin(&oauth.Flow{Connection: connection, User: user})
+}
+
+func (f *fake) BeginWithTicket(t *oauth.Ticket) (*oauth.Flow, string, error) {
+	f.call("begin with ticket %q", t.Connection)
+	return f.begin(&oauth.Flow{Connection: t.Connection, Ticket: true})
+}
+
+func (f *fake) CheckTicket(context.Context, *oauth.Ticket) error { return f.usedUp }
+
+func (f *fake) Finish(ctx context.Context, flow *oauth.Flow, code string) error {
+	f.call("finish %q %q", flow.Connection, code)
+	f.mu.Lock()
+	f.flows = append(f.flows, flow)
+	f.mu.Unlock()
+	if f.finished != nil {
+		f.finished(ctx)
+	}
+	return f.err
+}
+
+func (f *fake) Status(_ context.Context, name string) (*connection.Status, error) {
+	f.call("status %q", name)
+	if f.readErr != nil {
+		return nil, f.readErr
+	}
+	if f.status != nil {
+		return f.status, nil
+	}
+	return &connection.Status{Datasource: f.name, Connection: name, State: connection.StateNone}, nil
+}
+
+func (f *fake) Renew(_ context.Context, connection string) error {
+	f.call("renew %q", connection)
+	return f.err
+}
+
+func (f *fake) Disconnect(_ context.Context, connection string) error {
+	f.call("disconnect %q", connection)
+	return f.err
+}
+
+// called checks what a datasource was asked to do since the last time.
+func (f *fake) called(t testing.TB, want string) {
+	t.Helper()
+	if got := f.take(); got != want {
+		t.Errorf("%s was asked to %q, want %q", f.name, got, want)
+	}
+}

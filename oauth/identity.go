@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+)
+
+// identity returns a digest of what tokens are issued for: a token of another identity is not
+// used. The client's secret is not part of it, since a rotated secret must not drop a valid
+// token.
+func (opts *Options) identity(to *provider.Config) string {
+	if opts.Interactive() {
+		// Other scopes must not drop what people have granted: a grant goes on as it was until the
+		// account is connected again.
+		return digest(opts.Grant, to.TokenURL, to.ClientID)
+	}
+	// An answer that was good without an ID token has no ID token to send.
+	field := cmp.Or(opts.TokenField, fieldAccessToken)
+	parts := []string{opts.Grant, to.TokenURL, to.ClientID, to.Audience, strings.Join(to.Scopes, " ")}
+	parts = append(parts, field, strconv.Itoa(len(to.Resource)))
+	parts = append(parts, to.Resource...)
+	for _, name := range slices.Sorted(maps.Keys(to.TokenParams)) {
+		parts = append(parts, name, to.TokenParams[name])
+	}
+	return digest(parts...)
+}
+
+// digest hashes parts. Each has its length before it, so that no two lists have the same digest.
+func digest(parts ...string) string {
+	h := sha256.New()
+	for _, part := range parts {
+		fmt.Fprintf(h, "%d:%s", len(part), part)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}

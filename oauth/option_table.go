@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"slices"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+// methodOption is one option of auth oauth2.
+type methodOption struct {
+	name string
+	code bool // the option belongs to the grant authorization_code
+	many bool // the option may be given more than once
+
+	// text returns the field of an option that takes one text. It is nil for any other option.
+	text func(*Options) *string
+
+	// oneOf are the texts that are possible; nil stands for any text.
+	oneOf []string
+
+	// config returns where the text goes when its placeholders are resolved. It is nil if the text
+	// has no placeholders.
+	config func(*provider.Config) *string
+
+	// parse reads an option that does not take one text.
+	parse func(opts *Options, d *caddyfile.Dispenser) error
+
+	// given reports whether such an option is set. Only the options of authorization_code have it.
+	given func(*Options) bool
+}
+
+// options are all options, in the order in which errors name them. The parser, the checks, and
+// unseal and resolve are loops over this table.
+var options = []methodOption{
+	{
+		name: "token_url", text: func(opts *Options) *string { return &opts.TokenURL },
+		config: func(c *provider.Config) *string { return &c.TokenURL },
+	},
+	{
+		name: "authorization_url", code: true, text: func(opts *Options) *string { return &opts.AuthorizationURL },
+		config: func(c *provider.Config) *string { return &c.AuthorizationURL },
+	},
+	{
+		name: "redirect_url", code: true, text: func(opts *Options) *string { return &opts.RedirectURL },
+		config: func(c *provider.Config) *string { return &c.RedirectURL },
+	},
+	{
+		name: "issuer", code: true, text: func(opts *Options) *string { return &opts.Issuer },
+		config: func(c *provider.Config) *string { return &c.Issuer },
+	},
+	{
+		name: "revocation_url", code: true, text: func(opts *Options) *string { return &opts.RevocationURL },
+		config: func(c *provider.Config) *string { return &c.RevocationURL },
+	},
+	{name: "insecure_http", parse: func(opts *Options, d *caddyfile.Dispenser) error {
+		return unmarshalSwitch(d, "insecure_http", &opts.InsecureHTTP)
+	}},
+	{
+		name: "client_id", text: func(opts *Options) *string { return &opts.ClientID },
+		config: func(c *provider.Config) *string { return &c.ClientID },
+	},
+	{
+		name: "client_secret", text: func(opts *Options) *string { return &opts.ClientSecret },
+		config: func(c *provider.Config) *string { return &c.ClientSecret },
+	},
+	{name: "client_auth", parse: func(opts *Options, d *caddyfile.Dispenser) error {
+		return unmarshalClientAuth(d, "client_auth", &opts.ClientAuth, &opts.ClientAuthOptions)
+	}},
+	{
+		name: "refresh_client_auth", code: true,
+		given: func(opts *Options) bool { return opts.RefreshClientAuth != "" || opts.RefreshClientAuthOptions != nil },
+		parse: func(opts *Options, d *caddyfile.Dispenser) error {
+			return unmarshalClientAuth(d, "refresh_client_auth", &opts.RefreshClientAuth, &opts.RefreshClientAuthOptions)
+		},
+	},
+	{
+		name: "token_request", text: func(opts *Options) *string { return &opts.TokenRequest },
+		oneOf: []string{"form", tokenRequestJSON},
+	},
+	{name: "scopes", many: true, parse: unmarshalScopes},
+	{
+		name: "send_scope_on_refresh", code: true, given: func(opts *Options) bool { return opts.SendScopeOnRefresh },
+		parse: func(opts *Options, d *caddyfile.Dispenser) error {
+			return unmarshalSwitch(d, "send_scope_on_refresh", &opts.SendScopeOnRefresh)
+		},
+	},
+	{
+		name: "audience", text: func(opts *Options) *string { return &opts.Audience },
+		config: func(c *provider.Config) *string { return &c.Audience },
+	},
+	{name: "resource", many: true, parse: unmarshalResource},
+	{
+		name: "authorization_param", code: true, many: true,
+		given: func(opts *Options) bool { return len(opts.AuthorizationParams) > 0 },
+		parse: func(opts *Options, d *caddyfile.Dispenser) error {
+			return unmarshalParam(d, "authorization_param", &opts.AuthorizationParams)
+		},
+	},
+	{name: "token_param", many: true, parse: func(opts *Options, d *caddyfile.Dispenser) error {
+		return unmarshalParam(d, "token_param", &opts.TokenParams)
+	}},
+	{name: "expires_in", parse: func(opts *Options, d *caddyfile.Dispenser) error {
+		return unmarshalDuration(d, "expires_in", &opts.ExpiresIn)
+	}},
+	{name: "refresh_before", parse: unmarshalRefreshBefore},
+	{name: "add_token_to", parse: unmarshalPlace},
+	{name: "header_prefix", parse: unmarshalHeaderPrefix},
+	{
+		name: "token_field", text: func(opts *Options) *string { return &opts.TokenField },
+		oneOf: []string{fieldAccessToken, fieldIDToken},
+	},
+	{
+		name: "connection", code: true, given: func(opts *Options) bool { return opts.Connection != "" },
+		parse: unmarshalConnection,
+	},
+	{name: "pkce", code: true, text: func(opts *Options) *string { return &opts.PKCE }, oneOf: []string{"S256", pkceOff}},
+	{name: "self_signed_cert", text: func(opts *Options) *string { return &opts.SelfSignedCert }},
+	{name: "network_proxy", parse: (*Options).unmarshalProxy},
+	{name: "timeout", parse: func(opts *Options, d *caddyfile.Dispenser) error {
+		return unmarshalDuration(d, "timeout", &opts.Timeout)
+	}},
+}
+
+// optionNamed returns an option, or nil.
+func optionNamed(name string) *methodOption {
+	i := slices.IndexFunc(options, func(o methodOption) bool { return o.name == name })
+	if i < 0 {
+		return nil
+	}
+	return &options[i]
+}
+
+// isGiven reports whether an option of authorization_code is set.
+func (o *methodOption) isGiven(opts *Options) bool {
+	if o.text != nil {
+		return *o.text(opts) != ""
+	}
+	return o.given(opts)
+}
+
+// optionNames returns the names of the options that the grant has.
+func optionNames(opts *Options) []string {
+	var names []string
+	for _, o := range options {
+		if opts.Interactive() || !o.code {
+			names = append(names, o.name)
+		}
+	}
+	return names
+}

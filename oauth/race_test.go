@@ -1,8 +1,0 @@
-// SPDX-License-Identifier: Apache-2.0
-
-//go:build race
-
-package oauth
-
-// manyUsers is how many users there are where that takes no time worth speaking of: the race detector takes ten times as long.
-const manyUsers = 100_000

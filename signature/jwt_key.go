@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signature
+
+import (
+	"fmt"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/signingkey"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
+)
+
+// minSecret is the length that RFC 7518 §3.2 demands for HS256, and Appsmith for any secret.
+const minSecret = 32
+
+func (s *signing) loadKey(t *texts, algorithm string) error {
+	if t.secret != "" {
+		return s.loadSecret(t.secret, algorithm)
+	}
+	return s.loadKeyFile(t.keyFile, algorithm)
+}
+
+func (s *signing) loadSecret(text, alg string) error {
+	secret, err := value.Resolve("signature: secret", text)
+	if err != nil {
+		return err
+	}
+	if err := checkSecret(secret); err != nil {
+		return err
+	}
+	if alg == "" {
+		alg = secretAlgorithm(secret)
+	}
+	s.key, s.method = []byte(secret), jwt.GetSigningMethod(alg)
+	return nil
+}
+
+func checkSecret(secret string) error {
+	if err := value.CheckSecret("signature: secret", secret); err != nil {
+		return err
+	}
+	if len(secret) < minSecret {
+		return fmt.Errorf("signature: secret: it has %d bytes and needs %d at least; `openssl rand -hex 32` makes a good one",
+			len(secret), minSecret)
+	}
+	return nil
+}
+
+func (s *signing) loadKeyFile(text, algorithm string) error {
+	const option = "signature: key_file"
+	text, err := value.ResolvePEM(option, text)
+	if err != nil {
+		return err
+	}
+	key, err := signingkey.ParsePEM(text)
+	if err != nil {
+		return fmt.Errorf("%s: %w", option, err)
+	}
+	alg, err := keyAlgorithm(key, algorithm)
+	if err != nil {
+		return fmt.Errorf("%s: %w", option, err)
+	}
+	s.key, s.method = key, jwt.GetSigningMethod(alg)
+	return nil
+}
