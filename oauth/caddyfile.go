@@ -24,7 +24,9 @@ import (
 //	    client_id             <id>
 //	    client_secret         <secret>
 //	    client_auth           client_secret_basic|client_secret_basic_raw|client_secret_post|none
-//	    refresh_client_auth   client_secret_basic|client_secret_basic_raw|client_secret_post|none
+//	    client_auth           private_key_jwt|client_secret_jwt|tls_client_auth { <option> … }
+//	    client_auth           assertion_file <path>
+//	    refresh_client_auth   <as client_auth>
 //	    token_request         form|json
 //	    scopes                <scope...>
 //	    send_scope_on_refresh

@@ -41,6 +41,7 @@ func (opts *Options) Literals() []string {
 	if value.IsLiteral(opts.ClientSecret) {
 		found = append(found, "auth oauth2: client_secret")
 	}
+	found = append(found, literalKeys(opts)...)
 	for _, name := range secretParams {
 		if value.IsLiteral(opts.TokenParams[name]) {
 			found = append(found, "auth oauth2: token_param "+name)

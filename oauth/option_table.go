@@ -66,10 +66,15 @@ var options = []methodOption{
 		name: "client_secret", text: func(opts *Options) *string { return &opts.ClientSecret },
 		config: func(c *provider.Config) *string { return &c.ClientSecret },
 	},
-	{name: "client_auth", text: func(opts *Options) *string { return &opts.ClientAuth }, oneOf: provider.ClientAuths()},
+	{name: "client_auth", parse: func(opts *Options, d *caddyfile.Dispenser) error {
+		return unmarshalClientAuth(d, "client_auth", &opts.ClientAuth, &opts.ClientAuthOptions)
+	}},
 	{
-		name: "refresh_client_auth", code: true, text: func(opts *Options) *string { return &opts.RefreshClientAuth },
-		oneOf: provider.ClientAuths(),
+		name: "refresh_client_auth", code: true,
+		given: func(opts *Options) bool { return opts.RefreshClientAuth != "" || opts.RefreshClientAuthOptions != nil },
+		parse: func(opts *Options, d *caddyfile.Dispenser) error {
+			return unmarshalClientAuth(d, "refresh_client_auth", &opts.RefreshClientAuth, &opts.RefreshClientAuthOptions)
+		},
 	},
 	{
 		name: "token_request", text: func(opts *Options) *string { return &opts.TokenRequest },

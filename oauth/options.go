@@ -44,6 +44,9 @@ type Options struct {
 	// `client_auth`.
 	RefreshClientAuth string `json:"refresh_client_auth,omitempty"`
 
+	// As `client_auth_options`, for `refresh_client_auth`.
+	RefreshClientAuthOptions *ClientAuthOptions `json:"refresh_client_auth_options,omitempty"`
+
 	// Whether `scope` is sent with refresh requests. Default: `false`.
 	SendScopeOnRefresh bool `json:"send_scope_on_refresh,omitempty"`
 
@@ -78,9 +81,14 @@ type Options struct {
 	ClientSecret string `json:"client_secret,omitempty"`
 
 	// How the client authenticates: `client_secret_basic` (RFC 6749 §2.3.1: id and secret are
-	// form-encoded first), `client_secret_basic_raw` (they are not), `client_secret_post` or
+	// form-encoded first), `client_secret_basic_raw` (they are not), `client_secret_post`,
+	// `client_secret_jwt` or `private_key_jwt` (RFC 7523 §2.2: a signed assertion),
+	// `tls_client_auth` (RFC 8705), `assertion_file` (an assertion that a platform has made) or
 	// `none`. Default: `client_secret_basic`.
 	ClientAuth string `json:"client_auth,omitempty"`
+
+	// What `client_auth` needs beside the client's identifier and secret.
+	ClientAuthOptions *ClientAuthOptions `json:"client_auth_options,omitempty"`
 
 	// How token requests are encoded: `form` or `json`. Default: `form`.
 	TokenRequest string `json:"token_request,omitempty"`
@@ -133,10 +141,11 @@ type Options struct {
 
 	// What loading the configuration has made of the options; see provision.
 	texts      provider.Config // the options with their sealed values opened, not resolved yet
+	clientAuth [2]clientAuth   // of ClientAuth and RefreshClientAuth
 	connection *value.Template // of Connection; nil: all requests share a connection
 	redirect   string          // RedirectURL, resolved
 	issuer     string          // Issuer, resolved
-	tls        *tls.Config     // of SelfSignedCert
+	tls        *tls.Config     // of SelfSignedCert and tls_client_auth
 	proxy      networkProxy
 }
 

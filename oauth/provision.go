@@ -44,6 +44,9 @@ func (opts *Options) provision(ctx caddy.Context, logger *zap.Logger) error {
 		}
 		opts.tls = t.Config()
 	}
+	if err := opts.presentCertificate(); err != nil {
+		return err
+	}
 	return opts.loadProxy(ctx)
 }
 

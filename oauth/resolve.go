@@ -38,6 +38,9 @@ func (opts *Options) unseal(ctx caddy.Context) error {
 	if err := value.UnsealAll(ctx, "auth oauth2", texts...); err != nil {
 		return err
 	}
+	if err := opts.unsealClientAuth(ctx); err != nil {
+		return err
+	}
 	if err := unsealParams(ctx, "token_param", c.TokenParams); err != nil {
 		return err
 	}
@@ -101,6 +104,9 @@ func (opts *Options) resolve() (*provider.Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := opts.resolveClientAuth(c); err != nil {
+		return nil, err
+	}
 	return c, checkURLs(opts, c)
 }
 
@@ -139,6 +145,8 @@ func checkEndpoint(opts *Options, option, text string) error {
 		return errors.New(option + ": a user name or password cannot stand in it; see client_id and client_secret")
 	case u.Fragment != "":
 		return errors.New(option + ": a fragment (#…) is never sent to a server; remove it")
+	case u.Scheme == "http" && option != "auth oauth2: authorization_url" && presentsCertificate(opts):
+		return errors.New(option + ": client_auth tls_client_auth needs https; only TLS presents the client certificate")
 	case u.Scheme == "http" && !isLoopback(u.Hostname()) && !opts.InsecureHTTP:
 		return errors.New(option + ": http sends secrets in clear; write https, or insecure_http if you must")
 	}

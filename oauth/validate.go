@@ -27,7 +27,11 @@ var reservedParams = []string{
 // Validate implements caddy.Validator. It checks what can be checked without resolving
 // placeholders.
 func (opts *Options) Validate() error {
-	errs := []error{checkOneOf("grant", opts.Grant, grantClientCredentials, grantAuthorizationCode)}
+	errs := []error{
+		checkOneOf("grant", opts.Grant, grantClientCredentials, grantAuthorizationCode),
+		checkOneOf("client_auth", opts.ClientAuth, provider.ClientAuths()...),
+		checkOneOf("refresh_client_auth", opts.RefreshClientAuth, provider.ClientAuths()...),
+	}
 	for _, o := range options {
 		if o.oneOf != nil {
 			errs = append(errs, checkOneOf(o.name, *o.text(opts), o.oneOf...))
@@ -43,10 +47,8 @@ func (opts *Options) Validate() error {
 		return errors.New("auth oauth2: token_url is missing; it is the URL of the provider's token endpoint")
 	case opts.ClientID == "":
 		return errors.New("auth oauth2: client_id is missing")
-	case opts.ClientSecret == "" && opts.ClientAuth != provider.ClientAuthNone:
-		return errors.New("auth oauth2: client_secret is missing; best write {env.NAME} (or client_auth none, for a client without a secret)")
-	case opts.ClientSecret != "" && opts.ClientAuth == provider.ClientAuthNone && (opts.RefreshClientAuth == "" || opts.RefreshClientAuth == provider.ClientAuthNone):
-		return errors.New("auth oauth2: client_secret is of no use with client_auth none; remove one")
+	case checkClientSecret(opts) != nil:
+		return checkClientSecret(opts)
 	case opts.ExpiresIn < 0 || time.Duration(opts.ExpiresIn) > provider.MaxLifetime:
 		return errors.New("auth oauth2: expires_in: it is not between 0 and ten years")
 	case opts.RefreshBefore != nil && *opts.RefreshBefore < 0:
@@ -65,6 +67,9 @@ func (opts *Options) Validate() error {
 		if strings.ContainsAny(scope, " ,\"\\") || scope == "" {
 			return fmt.Errorf("auth oauth2: scopes: %s is no scope (RFC 6749 §3.3)", value.Shape(scope))
 		}
+	}
+	if err := checkClientAuth(opts); err != nil {
+		return err
 	}
 	if err := checkWritten(opts); err != nil {
 		return err
@@ -105,7 +110,7 @@ func checkAuthorization(opts *Options) error {
 	case opts.RedirectURL == "":
 		return errors.New("auth oauth2: redirect_url is missing; it is the public URL of authenticated_api_console's route and /callback, " +
 			"such as https://gateway.example.com/connect/callback")
-	case opts.ClientSecret == "" && opts.RefreshClientAuth != "" && opts.RefreshClientAuth != provider.ClientAuthNone:
+	case opts.ClientSecret == "" && opts.RefreshClientAuth != "" && needsSecret(opts.RefreshClientAuth):
 		return fmt.Errorf("auth oauth2: refresh_client_auth: %s needs a client_secret", opts.RefreshClientAuth)
 	}
 	for _, name := range slices.Sorted(maps.Keys(opts.AuthorizationParams)) {

@@ -3,15 +3,11 @@
 package signature
 
 import (
-	"crypto"
-	"crypto/x509"
-	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
 
-	"github.com/authenticated-api/caddy-authenticated-api/internal/pemfile"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/signingkey"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 )
 
@@ -57,7 +53,7 @@ func (s *signing) loadKeyFile(text, algorithm string) error {
 	if err != nil {
 		return err
 	}
-	key, err := parsePrivateKey(text)
+	key, err := signingkey.ParsePEM(text)
 	if err != nil {
 		return fmt.Errorf("%s: %w", option, err)
 	}
@@ -67,40 +63,4 @@ func (s *signing) loadKeyFile(text, algorithm string) error {
 	}
 	s.key, s.method = key, jwt.GetSigningMethod(alg)
 	return nil
-}
-
-// parsePrivateKey returns the first private key in a PEM text.
-func parsePrivateKey(text string) (crypto.Signer, error) {
-	blocks, err := pemfile.Blocks(text)
-	if err != nil {
-		return nil, err
-	}
-	for _, block := range blocks {
-		if strings.HasSuffix(block.Type, "PRIVATE KEY") {
-			if err := pemfile.CheckKey(block); err != nil {
-				return nil, err
-			}
-		}
-		var key any
-		switch block.Type {
-		case "RSA PRIVATE KEY":
-			key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
-		case "EC PRIVATE KEY":
-			key, err = x509.ParseECPrivateKey(block.Bytes)
-		case "PRIVATE KEY":
-			key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
-		default:
-			continue // EC PARAMETERS or a certificate
-		}
-		if err != nil {
-			return nil, fmt.Errorf("its %s cannot be read; make it again with `openssl pkey`", block.Type)
-		}
-		signer, ok := key.(crypto.Signer)
-		if !ok {
-			return nil, errors.New("its key is of a kind that cannot sign; RSA, EC P-256 and Ed25519 can")
-		}
-		return signer, nil
-	}
-	return nil, errors.New("there is no private key in it; it must be a PEM with a PRIVATE KEY block " +
-		"(`openssl genpkey -algorithm ed25519` makes one)")
 }

@@ -70,8 +70,12 @@ func (b *bed) redirect() string { return "http://" + b.addr + "/connect/callback
 
 // method is the option auth.
 func (b *bed) method(more string) string {
+	secret := "client_secret {env.CLIENT_SECRET}\n"
+	if strings.Contains(b.more, "client_auth private_key_jwt") {
+		secret = ""
+	}
 	return fmt.Sprintf("auth oauth2 authorization_code {\nauthorization_url %s\ntoken_url %s\nredirect_url %s\nclient_id gateway\n"+
-		"client_secret {env.CLIENT_SECRET}\nscopes read offline_access\n%s\n%s\n}", b.p.AuthorizationURL(), b.p.TokenURL(), b.redirect(), b.more, more)
+		secret+"scopes read offline_access\n%s\n%s\n}", b.p.AuthorizationURL(), b.p.TokenURL(), b.redirect(), b.more, more)
 }
 
 func (b *bed) caddyfile() string {

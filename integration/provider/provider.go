@@ -124,8 +124,9 @@ func NewHandler(t testing.TB, base string, life time.Duration) *Provider {
 	var key [32]byte
 	_, _ = rand.Read(key[:])
 	var err error
-	p.server, err = op.NewProvider(&op.Config{CryptoKey: key, AuthMethodPost: true, CodeMethodS256: true, GrantTypeRefreshToken: true},
-		p.store, op.StaticIssuer(base), op.WithAllowInsecure())
+	p.server, err = op.NewProvider(&op.Config{
+		CryptoKey: key, AuthMethodPost: true, AuthMethodPrivateKeyJWT: true, CodeMethodS256: true, GrantTypeRefreshToken: true,
+	}, p.store, op.StaticIssuer(base), op.WithAllowInsecure())
 	if err != nil {
 		t.Fatal(err)
 	}

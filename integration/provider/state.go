@@ -4,6 +4,7 @@ package provider
 
 import (
 	"context"
+	"crypto"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -11,6 +12,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
 // SetLife sets how long new access tokens live.
@@ -30,6 +33,13 @@ func (p *Provider) Register(id, secret string, redirects ...string) {
 	p.store.mu.Lock()
 	defer p.store.mu.Unlock()
 	p.store.clients[id] = &client{id: id, secret: secret, redirects: redirects}
+}
+
+// RegisterKey makes a client known that has a key in place of a secret (private_key_jwt).
+func (p *Provider) RegisterKey(id, keyID string, key crypto.PublicKey, redirects ...string) {
+	p.store.mu.Lock()
+	defer p.store.mu.Unlock()
+	p.store.clients[id] = &client{id: id, redirects: redirects, key: &jose.JSONWebKey{Key: key, KeyID: keyID, Use: "sig"}}
 }
 
 // Accepts reports whether an access token is one that the server has issued, and that has neither

@@ -170,6 +170,17 @@ func (s *store) KeySet(context.Context) ([]op.Key, error) {
 	return []op.Key{publicKey{s.key}}, nil
 }
 
+// GetKeyByIDAndClientID implements op.OPStorage.
+func (s *store) GetKeyByIDAndClientID(_ context.Context, keyID, clientID string) (*jose.JSONWebKey, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.clients[clientID]
+	if c == nil || c.key == nil || c.key.KeyID != keyID {
+		return nil, errors.New("the client has no such key")
+	}
+	return c.key, nil
+}
+
 // Health implements op.Storage.
 func (*store) Health(context.Context) error { return nil }
 
@@ -193,6 +204,7 @@ func (k publicKey) Key() any                         { return &k.key.PublicKey }
 type client struct {
 	id, secret string
 	redirects  []string
+	key        *jose.JSONWebKey // of a client that authenticates with private_key_jwt
 }
 
 func (c *client) GetID() string                        { return c.id }
@@ -217,6 +229,9 @@ func (*client) GrantTypes() []oidc.GrantType {
 }
 
 func (c *client) AuthMethod() oidc.AuthMethod {
+	if c.key != nil {
+		return oidc.AuthMethodPrivateKeyJWT
+	}
 	if c.secret == "" {
 		return oidc.AuthMethodNone
 	}

@@ -29,6 +29,7 @@ var places = []place{
 	{"auth oauth2", strings.Fields("token_url authorization_url redirect_url issuer revocation_url insecure_http client_id client_secret client_auth " +
 		"refresh_client_auth token_request scopes send_scope_on_refresh audience resource authorization_param token_param expires_in refresh_before network_proxy " +
 		"add_token_to header_prefix token_field connection pkce self_signed_cert timeout")},
+	{"client_auth private_key_jwt", strings.Fields("key key_id algorithm certificate audience lifetime")},
 	{"auth api_key", strings.Fields("in prefix")},
 	{"signature", strings.Fields("header algorithm key_file key_id issuer audience lifetime claim")},
 	{"authenticated_api_console", strings.Fields("user operators")},

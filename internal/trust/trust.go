@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package trust reads the PEM of the option self_signed_cert: the certificates that one server is
-// trusted by, in place of the system's, and the client certificate that may come with them. It
-// knows no transport.
+// Package trust reads certificates. Those of the option self_signed_cert are what one server is
+// trusted by, in place of the system's, with the client certificate that may come with them. Other
+// options have a client certificate alone. It knows no transport.
 package trust
 
 import (

@@ -72,6 +72,9 @@ func (s *Source) Disconnect(ctx context.Context) error {
 // connect an account, or use the account before, at the same time. Of two accounts, the account
 // that was written last counts. Install returns ErrOvertaken if that is another account.
 func (s *Source) Install(ctx context.Context, token *record.Token, checks ...func(base *record.Token) error) error {
+	if !s.set.Interactive {
+		return errors.New("there is nothing to connect: the gateway itself gets the tokens of client_credentials")
+	}
 	return s.exclusively(ctx, func(ctx context.Context) error {
 		base, _, err := s.claims.settled(ctx)
 		for _, check := range checks {

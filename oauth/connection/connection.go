@@ -32,7 +32,7 @@ type Connection struct {
 
 	// records is held while the record is read, which may move the record, and while it is
 	// written.
-	records turn
+	storing turn
 	seen    time.Time // since when the token is known; records guards it
 
 	mu               sync.Mutex    // guards what follows

@@ -47,6 +47,7 @@ func (g *machine) renew(ctx context.Context, _ *record.Token) error {
 // takeStored takes over a newer token that another node, or an earlier process, has stored. If
 // there is none it returns the last token that is known, and its generation.
 func (g *machine) takeStored(ctx context.Context, now time.Time) (before *record.Token, generation uint64, taken bool) {
+	before = g.conn.token.Load()
 	stored, err := g.records.load(ctx)
 	switch {
 	case errors.Is(err, record.ErrKeyMissing):
@@ -54,7 +55,6 @@ func (g *machine) takeStored(ctx context.Context, now time.Time) (before *record
 	case err != nil:
 		g.set.Logger.Warn("the stored token cannot be read; asking the provider", zap.Error(err))
 	}
-	before = g.conn.token.Load()
 	switch {
 	case before != nil:
 		generation = before.Generation

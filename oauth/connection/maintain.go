@@ -53,10 +53,10 @@ func (set *Set) dead(token *record.Token, now time.Time) bool {
 func (set *Set) forget(ctx context.Context, name, key string, token *record.Token) error {
 	s := set.Source(key)
 	return s.exclusively(ctx, func(ctx context.Context) error {
-		if err := s.conn.records.lock(ctx); err != nil {
+		if err := s.conn.storing.lock(ctx); err != nil {
 			return err
 		}
-		defer s.conn.records.Unlock()
+		defer s.conn.storing.Unlock()
 		ring, err := s.records.store.Keys()
 		if err != nil {
 			return err

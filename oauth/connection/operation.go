@@ -26,7 +26,8 @@ type operation struct {
 	renewal bool
 }
 
-// completed is an operation that has ended.
+// completed is an operation that has ended: it stands for a renewal that somebody else has made
+// since the caller looked, so whoever waits for it looks again.
 var completed = func() *operation {
 	op := &operation{done: make(chan struct{})}
 	close(op.done)

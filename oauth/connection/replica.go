@@ -29,11 +29,11 @@ func (r *replica) latest(ctx context.Context) (*record.Token, error) {
 // that reading, and only what follows it can make the claim late: not the wait for others who
 // use the record, nor for one that seemed damaged.
 func (r *replica) read(ctx context.Context) (token *record.Token, began time.Time, err error) {
-	if err := r.conn.records.lock(ctx); err != nil {
+	if err := r.conn.storing.lock(ctx); err != nil {
 		r.scheduleRecheck(r.conn.token.Load())
 		return r.conn.token.Load(), time.Now(), err
 	}
-	defer r.conn.records.Unlock()
+	defer r.conn.storing.Unlock()
 	began = time.Now()
 	stored, err := r.store.Load(ctx)
 	current := r.conn.token.Load()
@@ -49,7 +49,7 @@ func (r *replica) read(ctx context.Context) (token *record.Token, began time.Tim
 }
 
 // apply does what decide says of a record and of the token in memory, and returns the token that
-// counts. The caller holds conn.records.
+// counts. The caller holds conn.storing.
 func (r *replica) apply(ctx context.Context, stored, current *record.Token) (*record.Token, error) {
 	r.conn.mu.Lock()
 	unsaved := r.conn.unsaved
@@ -76,6 +76,7 @@ func (r *replica) apply(ctx context.Context, stored, current *record.Token) (*re
 	case useStored:
 	}
 	r.use(stored)
+	r.keepInTime(stored)
 	if current != nil {
 		r.conn.forgive()
 		r.yield(current, stored) //nolint:contextcheck // what is revoked belongs to no request
@@ -83,11 +84,10 @@ func (r *replica) apply(ctx context.Context, stored, current *record.Token) (*re
 	return stored, nil
 }
 
-// use puts a token to use that the storage has. The caller holds conn.records.
+// use puts a token to use that the storage has. The caller holds conn.storing.
 func (r *replica) use(token *record.Token) {
 	r.conn.token.Store(token)
 	r.conn.seen = time.Now()
-	r.keepInTime(token)
 }
 
 // yield gives an account back that this process has connected, if the record of another node has
@@ -105,7 +105,7 @@ func (r *replica) yield(current, stored *record.Token) {
 }
 
 // fromSpool saves the token that an earlier process has left in the spool if it is newer than
-// stored, and returns the one of the two that counts. The caller holds conn.records.
+// stored, and returns the one of the two that counts. The caller holds conn.storing.
 func (r *replica) fromSpool(ctx context.Context, stored *record.Token) *record.Token {
 	left, remove := r.store.Left()
 	if left != nil && stored != nil {
@@ -133,7 +133,7 @@ func (r *replica) fromSpool(ctx context.Context, stored *record.Token) *record.T
 
 // undamaged reads a damaged record again, since the storage may have been in the midst of
 // writing it, and repairs it from memory if it is still damaged. It returns what is stored then,
-// and when its last reading began. The caller holds conn.records.
+// and when its last reading began. The caller holds conn.storing.
 func (r *replica) undamaged(ctx context.Context, stored, current *record.Token) (_ *record.Token, began time.Time, _ error) {
 	if err := sleep(ctx, settleTime); err != nil {
 		return nil, time.Now(), err
@@ -148,7 +148,7 @@ func (r *replica) undamaged(ctx context.Context, stored, current *record.Token) 
 	return repaired, began, r.repair(ctx, stored, repaired)
 }
 
-// repair writes the token in memory over an older record. The caller holds conn.records.
+// repair writes the token in memory over an older record. The caller holds conn.storing.
 func (r *replica) repair(ctx context.Context, stored, current *record.Token) error {
 	var generation uint64
 	if stored != nil {
@@ -169,18 +169,18 @@ func (r *replica) repair(ctx context.Context, stored, current *record.Token) err
 
 // load reads the record, and changes nothing in memory.
 func (r *replica) load(ctx context.Context) (*record.Token, error) {
-	if err := r.conn.records.lock(ctx); err != nil {
+	if err := r.conn.storing.lock(ctx); err != nil {
 		return nil, err
 	}
-	defer r.conn.records.Unlock()
+	defer r.conn.storing.Unlock()
 	return r.store.Load(ctx)
 }
 
 // save writes the record, and changes nothing in memory.
 func (r *replica) save(ctx context.Context, token *record.Token) error {
-	if err := r.conn.records.lock(ctx); err != nil {
+	if err := r.conn.storing.lock(ctx); err != nil {
 		return err
 	}
-	defer r.conn.records.Unlock()
+	defer r.conn.storing.Unlock()
 	return r.store.Save(ctx, token)
 }

@@ -72,8 +72,8 @@ func TestReadingBegins(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		n := w.connected(1)[0]
 		time.Sleep(time.Minute)
-		n.conn.records.Lock()
-		time.AfterFunc(2*time.Second, n.conn.records.Unlock)
+		n.conn.storing.Lock()
+		time.AfterFunc(2*time.Second, n.conn.storing.Unlock)
 		n.mustHaveAfter(t, "access-1", 4*time.Second)
 	})
 }

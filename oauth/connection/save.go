@@ -18,11 +18,12 @@ const saveInterval = time.Second
 // memory, and stored as soon as the storage works: there is no other one.
 func (r *replica) saveAndUse(ctx context.Context, token *record.Token) {
 	conn := r.conn
-	conn.records.Lock() //nolint:contextcheck // what is stored here must not be lost
+	conn.storing.Lock() //nolint:contextcheck // what is stored here must not be lost
 	err := r.store.Save(context.WithoutCancel(ctx), token)
 	r.use(token)
 	r.scheduleRecheck(token)
-	conn.records.Unlock()
+	conn.storing.Unlock()
+	r.keepInTime(token)
 	r.recheckAfterSave() //nolint:contextcheck // it belongs to no request
 
 	conn.mu.Lock()
@@ -45,23 +46,23 @@ func (r *replica) saveAndUse(ctx context.Context, token *record.Token) {
 func (r *replica) retrySave() {
 	for {
 		time.Sleep(saveInterval)
-		r.conn.records.Lock()
+		r.conn.storing.Lock()
 		r.conn.mu.Lock()
 		token := r.conn.unsaved
 		r.conn.mu.Unlock()
 		if token == nil {
-			r.conn.records.Unlock()
+			r.conn.storing.Unlock()
 			return
 		}
 		if stored, err := r.store.Load(context.Background()); err == nil {
 			_ = r.storeUnsaved(context.Background(), token, stored)
 		}
-		r.conn.records.Unlock()
+		r.conn.storing.Unlock()
 	}
 }
 
 // storeUnsaved stores the unsaved token, unless the record counts more by now; then it uses the
-// record. The caller holds conn.records.
+// record. The caller holds conn.storing.
 func (r *replica) storeUnsaved(ctx context.Context, unsaved, stored *record.Token) error {
 	token := unsaved.NewerOf(stored)
 	if token != stored {
@@ -71,6 +72,7 @@ func (r *replica) storeUnsaved(ctx context.Context, unsaved, stored *record.Toke
 	}
 	r.use(token)
 	r.scheduleRecheck(token)
+	r.keepInTime(token)
 	r.conn.mu.Lock()
 	if r.conn.unsaved == unsaved {
 		r.conn.unsaved = nil
@@ -91,10 +93,10 @@ func (r *replica) storeUnsaved(ctx context.Context, unsaved, stored *record.Toke
 
 // replace stores a token, and puts it to use only if the storage has it.
 func (r *replica) replace(ctx context.Context, token *record.Token) error {
-	if err := r.conn.records.lock(ctx); err != nil {
+	if err := r.conn.storing.lock(ctx); err != nil {
 		return err
 	}
-	defer r.conn.records.Unlock()
+	defer r.conn.storing.Unlock()
 	if err := r.store.Save(ctx, token); err != nil {
 		return err
 	}

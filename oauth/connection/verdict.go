@@ -109,8 +109,8 @@ func (v verdict) follows(valid, before bool) consequence {
 	}
 }
 
-// endSettle is how long after the end of an access token the second refusal must come, or it
-// does not count. Lifetimes are whole seconds, so the provider may take the token for valid a
-// second longer than the gateway does, and some providers refuse to renew a token that is still
-// valid (hh.ru: "token not expired").
+// endSettle is the least time from the end of an access token to the second refusal: an earlier
+// refusal does not count. Lifetimes are whole seconds, so the provider may take the token for
+// valid a second longer than the gateway does, and some providers refuse to renew a token that is
+// still valid (hh.ru: "token not expired").
 const endSettle = 2 * time.Second

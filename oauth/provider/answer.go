@@ -240,3 +240,12 @@ func errorCode(code string, given bool) string {
 	}
 	return sb.String()
 }
+
+// String keeps what is secret out of logs and errors.
+func (*Answer) String() string { return "[answer]" }
+
+// GoString is String for %#v.
+func (a *Answer) GoString() string { return a.String() }
+
+// MarshalText keeps what is secret out of JSON and of reflecting loggers.
+func (a *Answer) MarshalText() ([]byte, error) { return []byte(a.String()), nil }

@@ -46,13 +46,13 @@ func New(config *tls.Config, dial func(ctx context.Context, network, address str
 func (c *Client) CloseIdleConnections() { c.Transport.CloseIdleConnections() }
 
 // token makes one token request. Its errors are *Error.
-func (c *Client) token(ctx context.Context, cfg *Config, way string, form url.Values) (*Answer, error) {
+func (c *Client) token(ctx context.Context, cfg *Config, auth clientAuth, form url.Values) (*Answer, error) {
 	ctx, cancel := withTimeout(ctx, cfg.Timeout)
 	defer cancel()
-	a := &attempt{cfg: cfg, endpoint: cfg.TokenURL, form: form, header: make(http.Header)}
+	a := &attempt{cfg: cfg, auth: auth, endpoint: cfg.TokenURL, form: form, header: make(http.Header)}
 	a.header.Set("Accept", "application/json")
 	a.header.Set("Accept-Encoding", "identity")
-	if err := a.authenticate(way); err != nil {
+	if err := a.authenticate(); err != nil {
 		return nil, a.failed(err)
 	}
 	req, err := a.request(ctx, cfg.JSON)
@@ -63,12 +63,14 @@ func (c *Client) token(ctx context.Context, cfg *Config, way string, form url.Va
 }
 
 // failed returns the error of an attempt that was not sent.
-func (a *attempt) failed(err error) *Error { return &Error{Host: host(a.endpoint), Err: err} }
+func (a *attempt) failed(err error) *Error {
+	return &Error{Host: host(a.endpoint), ClientAuth: a.auth.name, Err: err}
+}
 
 // outcome returns what a token endpoint has said. An answer that comes together with an error
 // holds what is believed of it nevertheless.
 func (a *attempt) outcome(t roundTrip) (*Answer, error) {
-	fail := &Error{Host: host(a.endpoint), Delivery: t.delivery()}
+	fail := &Error{Host: host(a.endpoint), ClientAuth: a.auth.name, Delivery: t.delivery()}
 	if t.err != nil {
 		fail.Err = networkError(t.err)
 		return nil, fail

@@ -174,15 +174,20 @@ func (a *attempt) describe(got *Answer) string {
 }
 
 // sentSecrets are the parameters of a request that no description may show.
-var sentSecrets = []string{"client_secret", "code", "code_verifier", "refresh_token", "token"}
+var sentSecrets = []string{"client_secret", "client_assertion", "code", "code_verifier", "refresh_token", "token"}
 
-// secrets returns what no description may show: the client's secret, also as Basic has it, and
-// what the caller knows.
+// secrets returns what no description may show: the client's secret, also as Basic has it, the
+// assertions of files, and what the caller knows.
 func (cfg *Config) secrets() []string {
 	all := slices.Clone(cfg.Secrets)
 	if cfg.ClientSecret != "" {
 		all = append(all, cfg.ClientSecret, basic(cfg.ClientID, cfg.ClientSecret),
 			basic(url.QueryEscape(cfg.ClientID), url.QueryEscape(cfg.ClientSecret)))
+	}
+	for _, assertion := range []*Assertion{cfg.Assertion, cfg.RefreshAssertion} {
+		if assertion != nil && assertion.Text != "" {
+			all = append(all, assertion.Text)
+		}
 	}
 	if cfg.Tokens != nil {
 		all = append(all, cfg.Tokens()...)

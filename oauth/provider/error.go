@@ -32,6 +32,9 @@ type Error struct {
 	// Retry says when another attempt makes sense.
 	Retry time.Time
 
+	// ClientAuth is how the client has authenticated, one of ClientAuths.
+	ClientAuth string
+
 	// Delivery says what became of the request.
 	Delivery Delivery
 
@@ -118,8 +121,7 @@ func (e *Error) Remedy() string {
 	switch e.Code {
 	case "invalid_client",
 		"incorrect_client_credentials", "bad_client_secret": // GitHub's and Slack's
-		return "check client_id and client_secret, and try the other ways of client_auth: client_secret_basic, " +
-			"client_secret_basic_raw, client_secret_post"
+		return clientAuthRemedy(e.ClientAuth)
 	case "invalid_scope":
 		return "check scopes against what the provider knows, and has granted to this client"
 	case "invalid_target":

@@ -31,6 +31,9 @@ type Config struct {
 	ClientAuth        string // a name of ClientAuths; "" stands for client_secret_basic
 	RefreshClientAuth string // the same for refresh requests; "" stands for ClientAuth
 
+	Assertion        *Assertion // what ClientAuth needs beside the secret; nil if it needs nothing
+	RefreshAssertion *Assertion // what RefreshClientAuth needs
+
 	Scopes         []string
 	ScopeOnRefresh bool // refresh requests name the scopes, too
 	Audience       string
@@ -55,7 +58,7 @@ type Config struct {
 func (c *Client) Credentials(ctx context.Context, cfg *Config) (*Answer, error) {
 	form := cfg.form("client_credentials")
 	cfg.addScope(form)
-	return c.token(ctx, cfg, cfg.ClientAuth, form)
+	return c.token(ctx, cfg, cfg.clientAuth(), form)
 }
 
 // Exchange redeems an authorization code (RFC 6749 §4.1.3). verifier is that of PKCE, "" for none.
@@ -70,7 +73,7 @@ func (c *Client) Exchange(ctx context.Context, cfg *Config, code, verifier strin
 	if verifier != "" {
 		form.Set("code_verifier", verifier)
 	}
-	return c.token(ctx, cfg, cfg.ClientAuth, form)
+	return c.token(ctx, cfg, cfg.clientAuth(), form)
 }
 
 // Refresh redeems a refresh token (RFC 6749 §6). An answer that comes together with an error is of
@@ -81,11 +84,7 @@ func (c *Client) Refresh(ctx context.Context, cfg *Config, refreshToken string) 
 	if cfg.ScopeOnRefresh {
 		cfg.addScope(form)
 	}
-	way := cfg.RefreshClientAuth
-	if way == "" {
-		way = cfg.ClientAuth
-	}
-	return c.token(ctx, cfg, way, form)
+	return c.token(ctx, cfg, cfg.refreshClientAuth(), form)
 }
 
 // form returns the parameters that each token request of a grant type has.
@@ -108,3 +107,12 @@ func (cfg *Config) addScope(form url.Values) {
 		form.Set("scope", strings.Join(cfg.Scopes, " "))
 	}
 }
+
+// String keeps what is secret out of logs and errors.
+func (*Config) String() string { return "[configuration]" }
+
+// GoString is String for %#v.
+func (cfg *Config) GoString() string { return cfg.String() }
+
+// MarshalText keeps what is secret out of JSON and of reflecting loggers.
+func (cfg *Config) MarshalText() ([]byte, error) { return []byte(cfg.String()), nil }

@@ -52,10 +52,10 @@ func (c *Client) revoke(ctx context.Context, cfg *Config, token, hint string) er
 	ctx, cancel := withTimeout(ctx, cfg.Timeout)
 	defer cancel()
 	a := &attempt{
-		cfg: cfg, endpoint: cfg.RevocationURL, header: make(http.Header),
+		cfg: cfg, auth: cfg.clientAuth(), endpoint: cfg.RevocationURL, header: make(http.Header),
 		form: url.Values{"token": {token}, "token_type_hint": {hint}},
 	}
-	if err := a.authenticate(cfg.ClientAuth); err != nil {
+	if err := a.authenticate(); err != nil {
 		return a.failed(err)
 	}
 	req, err := a.request(ctx, false)
@@ -63,7 +63,7 @@ func (c *Client) revoke(ctx context.Context, cfg *Config, token, hint string) er
 		return a.failed(networkError(err))
 	}
 	t := c.send(req)
-	fail := &Error{Host: host(a.endpoint), Delivery: t.delivery()}
+	fail := &Error{Host: host(a.endpoint), ClientAuth: a.auth.name, Delivery: t.delivery()}
 	if t.err != nil {
 		fail.Err = networkError(t.err)
 		return fail

@@ -14,8 +14,8 @@ const clockGenerations = 100_000_000
 // ClockGeneration returns the generation to take at a time if the stored one cannot be read.
 func ClockGeneration(now time.Time) uint64 { return uint64(now.Unix()) }
 
-// fromClock reports whether the generation is a Unix time and no count.
-func (t *Token) fromClock() bool { return t.Generation >= clockGenerations }
+// fromClock reports whether a generation is a Unix time and no count.
+func fromClock(generation uint64) bool { return generation >= clockGenerations }
 
 // Is reports whether the record has this token, whatever claim the record has.
 func (t *Token) Is(stored *Token) bool {
@@ -44,7 +44,7 @@ func (t *Token) NewerOf(stored *Token) *Token {
 		return t
 	case t.Is(stored): // the record has the newest claim
 		return stored
-	case t.fromClock() && t.disconnectedBy(stored):
+	case fromClock(t.Generation) && t.disconnectedBy(stored):
 		return stored
 	case stored.Generation < t.Generation || stored.Generation == t.Generation && stored.Access == t.Access && !stored.OtherClient:
 		return t

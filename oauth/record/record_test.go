@@ -15,7 +15,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 )
 
-// A record that the version wrote which kept records in package oauth, and its key. Both are made up.
+// A record that the version wrote which kept records in package oauth, and its key. Both are made
+// up.
 const (
 	oldKey  = "ztpUdtewzsDRKyKGoEtEc+745QD9LR52UGKvpiS1VRk="
 	oldName = "71d155f19f0955c535e7d4f4371c2b7244f4db750af1a419825a5917fd1167d7"

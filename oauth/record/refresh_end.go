@@ -21,7 +21,7 @@ const (
 // setRefreshEnd sets the end of the refresh token of an answer. before is the token that t
 // replaces, or nil. A refresh token that stays keeps its end, unless the provider gives it another
 // one.
-func (t *Token) setRefreshEnd(a Issued, before *Token) {
+func setRefreshEnd(t *Token, a Issued, before *Token) {
 	switch {
 	case a.RefreshLifetime > 0:
 		t.RefreshEnd = t.Obtained.Add(a.RefreshLifetime)

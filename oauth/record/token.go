@@ -50,7 +50,7 @@ func New(a Issued, term Term, before *Token) *Token {
 	if before != nil && t.Refresh == "" {
 		t.Refresh = before.Refresh // RFC 6749 §6
 	}
-	t.setRefreshEnd(a, before)
+	setRefreshEnd(t, a, before)
 	if before != nil && t.ID == "" {
 		t.ID = before.ID // OpenID Connect Core 1.0 §12.2 allows an answer without an ID token
 	}

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/signingkey"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/trust"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/caddyserver/caddy/v2"
+)
+
+// clientAuth is a way of client authentication with its options.
+type clientAuth struct {
+	prefix  string            // of errors
+	way     string            // "" for none
+	options ClientAuthOptions // with the sealed values opened, and not resolved yet
+
+	key         atomic.Pointer[parsed[*provider.ClientKey]]
+	certificate atomic.Pointer[parsed[*tls.Certificate]]
+}
+
+// parsed is what was made of a text. The files are read for each request; what has not changed is
+// not parsed again, which takes a millisecond for an RSA key.
+type parsed[T any] struct {
+	text string
+	val  T
+}
+
+// remember returns what parse makes of a text, or has made of it the last time.
+func remember[T any](last *atomic.Pointer[parsed[T]], text string, parse func() (T, error)) (T, error) {
+	if known := last.Load(); known != nil && known.text == text {
+		return known.val, nil
+	}
+	val, err := parse()
+	if err == nil {
+		last.Store(&parsed[T]{text, val})
+	}
+	return val, err
+}
+
+// unsealClientAuth opens the sealed values of both ways of client authentication.
+func (opts *Options) unsealClientAuth(ctx caddy.Context) error {
+	for i, way := range []string{opts.ClientAuth, opts.RefreshClientAuth} {
+		c := &opts.clientAuth[i]
+		c.way = way
+		c.prefix = "auth oauth2: " + []string{"client_auth ", "refresh_client_auth "}[i] + way
+		if o := []*ClientAuthOptions{opts.ClientAuthOptions, opts.RefreshClientAuthOptions}[i]; o != nil {
+			c.options = *o
+		}
+		for _, name := range []string{"key", "key_id", "certificate", "audience", "assertion_file"} {
+			text := c.options.text(name)
+			var err error
+			if *text, err = value.Unseal(ctx, c.prefix+": "+name, *text); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// resolveClientAuth resolves what the client authenticates with as of now.
+func (opts *Options) resolveClientAuth(to *provider.Config) (err error) {
+	if to.Assertion, err = opts.clientAuth[0].assertion(); err != nil {
+		return err
+	}
+	to.RefreshAssertion, err = opts.clientAuth[1].assertion()
+	return err
+}
+
+// assertion returns what the way needs, or nil.
+func (c *clientAuth) assertion() (*provider.Assertion, error) {
+	a := &provider.Assertion{Algorithm: c.options.Algorithm, Lifetime: time.Duration(c.options.Lifetime)}
+	var err error
+	switch c.way {
+	case provider.PrivateKeyJWT:
+		a.Key, err = c.clientKey()
+	case provider.AssertionFile:
+		a.Text, err = readAssertion(c.prefix, c.options.AssertionFile)
+	case provider.TLSClientAuth:
+		_, err = c.clientCertificate()
+	case provider.ClientSecretJWT:
+	default:
+		return nil, nil //nolint:nilnil // there is none
+	}
+	if err == nil && c.options.Audience != "" {
+		a.Audience, err = value.ResolveLine(c.prefix+": audience", c.options.Audience)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// clientKey returns the key that signs assertions.
+func (c *clientAuth) clientKey() (*provider.ClientKey, error) {
+	keyText, err := resolveKey(c.prefix+": key", c.options.Key)
+	if err != nil {
+		return nil, err
+	}
+	var id, certText string
+	if c.options.KeyID != "" {
+		if id, err = value.ResolveLine(c.prefix+": key_id", c.options.KeyID); err != nil {
+			return nil, err
+		}
+	}
+	if c.options.Certificate != "" {
+		if certText, err = value.ResolvePEM(c.prefix+": certificate", c.options.Certificate); err != nil {
+			return nil, err
+		}
+	}
+	return remember(&c.key, keyText+"\x00"+id+"\x00"+certText, func() (*provider.ClientKey, error) {
+		return c.parseKey(keyText, id, certText)
+	})
+}
+
+func (c *clientAuth) parseKey(keyText, id, certText string) (*provider.ClientKey, error) {
+	key, err := signingkey.Parse(keyText)
+	if err != nil {
+		return nil, fmt.Errorf("%s: key: %w", c.prefix, err)
+	}
+	alg, err := signingkey.AlgorithmFor(key.Signer, cmp.Or(c.options.Algorithm, key.Algorithm))
+	if err != nil {
+		return nil, fmt.Errorf("%s: key: %w", c.prefix, err)
+	}
+	parsed := &provider.ClientKey{Signer: key.Signer, ID: cmp.Or(id, key.ID), Algorithm: alg}
+	if certText == "" {
+		return parsed, nil
+	}
+	cert, err := trust.ParseCertificateOf(certText, key.Signer)
+	if err != nil {
+		return nil, fmt.Errorf("%s: certificate: %w", c.prefix, err)
+	}
+	thumbprint := sha256.Sum256(cert.Raw)
+	parsed.Thumbprint = base64.RawURLEncoding.EncodeToString(thumbprint[:])
+	return parsed, nil
+}
+
+// clientCertificate returns the certificate that TLS presents.
+func (c *clientAuth) clientCertificate() (*tls.Certificate, error) {
+	text, err := value.ResolvePEM(c.prefix+": certificate", c.options.Certificate)
+	if err != nil {
+		return nil, err
+	}
+	return remember(&c.certificate, text, func() (*tls.Certificate, error) {
+		cert, err := trust.ParseClient(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: certificate: %w", c.prefix, err)
+		}
+		return cert, nil
+	})
+}
+
+// presentsCertificate reports whether a client certificate authenticates the client.
+func presentsCertificate(opts *Options) bool {
+	return opts.ClientAuth == provider.TLSClientAuth || opts.RefreshClientAuth == provider.TLSClientAuth
+}
+
+// presentCertificate has TLS present the certificate of tls_client_auth. What the provider is
+// trusted by stays as it is.
+func (opts *Options) presentCertificate() error {
+	if !presentsCertificate(opts) {
+		return nil
+	}
+	c := &opts.clientAuth[0]
+	if c.way != provider.TLSClientAuth {
+		c = &opts.clientAuth[1]
+	}
+	if opts.tls == nil {
+		opts.tls = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	if len(opts.tls.Certificates) > 0 {
+		return errors.New(c.prefix + ": the PEM of self_signed_cert has a private key, and so a client certificate too; remove the key from it")
+	}
+	opts.tls.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		return c.clientCertificate()
+	}
+	return nil
+}
+
+// resolveKey returns the text of a private key. The value is the text itself, or the name of its
+// file. A JSON Web Key has braces that are no placeholder's.
+func resolveKey(option, text string) (string, error) {
+	if signingkey.IsJWK(text) {
+		return text, nil
+	}
+	resolved, err := value.Resolve(option, text)
+	if err != nil || signingkey.IsJWK(resolved) {
+		return resolved, err
+	}
+	return value.ResolvePEM(option, text)
+}
+
+// maxAssertion bounds the file of an assertion. Those of platforms have some 2 kB.
+const maxAssertion = 64 << 10
+
+// readAssertion reads the file of an assertion. Errors show its name only if it is a path: it may
+// be the assertion itself.
+func readAssertion(option, text string) (string, error) {
+	name, err := value.ResolveLine(option, text)
+	if err != nil {
+		return "", err
+	}
+	if !filepath.IsAbs(name) {
+		return "", errors.New(option + ": it is not the absolute path of a file; write the path itself, as in assertion_file /var/run/secrets/token")
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", option, err)
+	}
+	defer file.Close()
+	content, err := io.ReadAll(io.LimitReader(file, maxAssertion+1))
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", option, err)
+	}
+	assertion := strings.TrimSpace(string(content))
+	if len(content) > maxAssertion || !isJWT(assertion) {
+		return "", fmt.Errorf("%s: there is no JSON Web Token in %s; it must have the assertion alone, as the platform writes it", option, name)
+	}
+	return assertion, nil
+}
+
+// isJWT reports whether a text has the form of a signed JSON Web Token (RFC 7515 §3.1).
+func isJWT(text string) bool {
+	return strings.Count(text, ".") == 2 && !strings.ContainsFunc(text, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.'
+	})
+}
