@@ -67,14 +67,16 @@ func TestToCallerByRoute(t *testing.T) {
 		change    func(r *link.Route)
 		ref, want string
 	}{
-		"the prefix is not known":       {change: func(r *link.Route) { r.Known = false }, ref: item, want: item},
-		"the origin is not known":       {change: func(r *link.Route) { r.Origin = "" }, ref: item, want: "/crm/items"},
-		"a proxy in front, URL":         {change: func(r *link.Route) { r.Outer = "/team" }, ref: item, want: "https://gw.example.com/team/crm/items"},
-		"a proxy in front, path":        {change: func(r *link.Route) { r.Outer = "/team" }, ref: path, want: "/team/crm/items"},
-		"the base URL with a slash":     {change: func(r *link.Route) { r.Path, r.Sent = "", &url.URL{Path: "/v2/"} }, ref: "8", want: "/crm/8"},
-		"the API has the public host":   {change: func(r *link.Route) { r.Names[0] = "gw.example.com" }, ref: "https://gw.example.com/v2/items", want: "https://gw.example.com/crm/items"},
-		"the API has the public prefix": {change: func(r *link.Route) { r.Names[0] = "gw.example.com" }, ref: "https://gw.example.com/crm/v2", want: "https://gw.example.com/crm/v2"},
-		"a path of no valid URL":        {change: func(r *link.Route) { r.Path, r.Sent = "/a|/b", &url.URL{Opaque: "/v2/a|/b"} }, ref: "../c", want: "/crm/c"},
+		"the prefix is not known":     {change: func(r *link.Route) { r.Known = false }, ref: item, want: item},
+		"the origin is not known":     {change: func(r *link.Route) { r.Origin = "" }, ref: item, want: "/crm/items"},
+		"a proxy in front, URL":       {change: func(r *link.Route) { r.Outer = "/team" }, ref: item, want: "https://gw.example.com/team/crm/items"},
+		"a proxy in front, path":      {change: func(r *link.Route) { r.Outer = "/team" }, ref: path, want: "/team/crm/items"},
+		"the base URL with a slash":   {change: func(r *link.Route) { r.Path, r.Sent = "", &url.URL{Path: "/v2/"} }, ref: "8", want: "/crm/8"},
+		"the API has the public host": {change: func(r *link.Route) { r.Names[0] = "gw.example.com" }, ref: "https://gw.example.com/v2/items", want: "https://gw.example.com/crm/items"},
+		"the API has the public prefix": {change: func(r *link.Route) {
+			r.Base, r.Names[0] = baseURL(t, "https://api.example.com"), "gw.example.com"
+		}, ref: "https://gw.example.com/crm/v2", want: "https://gw.example.com/crm/v2"},
+		"a path of no valid URL": {change: func(r *link.Route) { r.Path, r.Sent = "/a|/b", &url.URL{Opaque: "/v2/a|/b"} }, ref: "../c", want: "/crm/c"},
 	} {
 		r := newRoute(t, "/crm", "/items/7")
 		test.change(r)
