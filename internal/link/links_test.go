@@ -116,8 +116,16 @@ func TestFollows(t *testing.T) {
 		status int
 		want   bool
 	}{
-		{http.MethodGet, 301, true}, {http.MethodHead, 302, true}, {http.MethodGet, 303, true}, {http.MethodPost, 301, false}, {http.MethodPost, 302, false},
-		{http.MethodPut, 303, false}, {http.MethodPost, 307, true}, {http.MethodPut, 308, true}, {http.MethodGet, 304, false}, {http.MethodGet, 201, false},
+		{http.MethodGet, 301, true},
+		{http.MethodHead, 302, true},
+		{http.MethodGet, 303, true},
+		{http.MethodPost, 301, false},
+		{http.MethodPost, 302, false},
+		{http.MethodPut, 303, false},
+		{http.MethodPost, 307, true},
+		{http.MethodPut, 308, true},
+		{http.MethodGet, 304, false},
+		{http.MethodGet, 201, false},
 	} {
 		if got := link.Follows(test.method, test.status); got != test.want {
 			t.Errorf("%s at a %d: %t", test.method, test.status, got)
@@ -161,8 +169,8 @@ func TestToAPI(t *testing.T) {
 	}
 }
 
-// TestToAPIOuter has a proxy in front that has cut its own prefix off the path, and perhaps off the
-// header field.
+// TestToAPIOuter has a proxy in front that has cut its own prefix off the path, and perhaps off
+// the header field.
 func TestToAPIOuter(t *testing.T) {
 	r := newRoute(t, "/crm", "/items/7")
 	r.Outer = "/team"

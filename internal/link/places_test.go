@@ -80,16 +80,17 @@ func TestMapPlacesTwice(t *testing.T) {
 }
 
 func TestMapPlacesExempt(t *testing.T) {
-	h := http.Header{"x_ms_copy_source": {"https://files.example.net/f"}}
+	const field = "X_ms_copy_source" // as net/http writes a name with underscores
+	h := http.Header{field: {"https://files.example.net/f"}}
 	exempt := func(name string) bool { return name == "X-Ms-Copy-Source" }
-	if got, err := newRoute(t, "/crm", "/items/7").MapPlaces(h, exempt); err != nil || got["x_ms_copy_source"][0] != "https://files.example.net/f" {
+	if got, err := newRoute(t, "/crm", "/items/7").MapPlaces(h, exempt); err != nil || got[field][0] != "https://files.example.net/f" {
 		t.Errorf("an exempt field: %v, %v", got, err)
 	}
 }
 
 func TestNamesPlace(t *testing.T) {
 	for _, name := range []string{
-		"Destination", "If", "Upload-Concat", "X-Copy-From", "X-Copy-From-Account", "X-Symlink-Target", "X-Amz-Copy-Source", "x_amz_copy_source",
+		"Destination", "If", "Upload-Concat", "X-Copy-From", "X-Copy-From-Account", "X-Symlink-Target", "X-Amz-Copy-Source", "X_amz_copy_source",
 		"X-Goog-Copy-Source", "X-Ms-Rename-Source", "X-Upyun-Move-Source", "X-New-Move-Destination", "X-Versions-Location",
 	} {
 		if !link.NamesPlace(name) || !link.NamesPlaces(http.Header{"Accept": {"a"}, name: {"b"}}) {
