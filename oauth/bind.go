@@ -97,7 +97,7 @@ func (m *Method) Keep(ctx context.Context) { m.set.Keep(ctx) }
 func (m *Method) Reseal(ctx context.Context) { m.set.Reseal(ctx) }
 
 // Statuses returns the status of each connection of the datasource that has a record, ordered by
-// Connection.
+// Connection. If there is none, it returns one status all the same, which says so.
 func (m *Method) Statuses(ctx context.Context) ([]*connection.Status, error) {
 	return m.set.Statuses(ctx)
 }
