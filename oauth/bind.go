@@ -102,5 +102,8 @@ func (m *Method) Statuses(ctx context.Context) ([]*connection.Status, error) {
 	return m.set.Statuses(ctx)
 }
 
+// Healthy reports whether nothing fails and nobody has to do anything.
+func (m *Method) Healthy(ctx context.Context) bool { return m.set.Healthy(ctx) }
+
 // Datasource returns the name of the datasource that the method is bound to.
 func (m *Method) Datasource() string { return m.environment.Datasource }
