@@ -60,8 +60,8 @@ func TestHealthOfSite(t *testing.T) {
 	}
 }
 
-// TestHealthShared: a request takes the answer of a look that has begun since it came, and no older
-// one.
+// TestHealthShared: a request takes the answer of a look that has begun since it came, and none
+// that is older.
 func TestHealthShared(t *testing.T) {
 	ds := &fake{name: "crm", status: &connection.Status{State: connection.StateConnected}}
 	g := newBed(t, ds)
