@@ -57,6 +57,7 @@ func (ds *datasource) newExchange(r *http.Request) (*exchange, *problem.Problem,
 		if source, ok = ds.users.SourceFor(r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)); !ok {
 			return nil, problem.Identity, errNoIdentity
 		}
+		logConnection(r, source)
 	}
 	credential, err := source.Credential(r.Context())
 	if err != nil {

@@ -97,6 +97,7 @@ const statusClientClosedRequest = 499
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	logDatasource(r, h.ds.name)
 	w, verdict := h.ds.crossOrigin.Check(w, r)
 	if verdict == crossorigin.Answered {
 		return nil

@@ -24,12 +24,14 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, p *problem.Prob
 	return p.Write(w, r, h.ds.name)
 }
 
-// setProblem sets the placeholders that say which problem a request has.
+// setProblem sets the placeholders, and the field of the access log, that say which problem a
+// request has.
 func setProblem(r *http.Request, datasource string, p *problem.Problem) {
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Set("http.authenticated_api.datasource", datasource)
 		repl.Set("http.authenticated_api.error_code", p.Code())
 	}
+	logProblem(r, p)
 }
 
 var errNoIdentity = errors.New("the option connection has no value for the request")

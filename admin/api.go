@@ -60,6 +60,7 @@ func (*api) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
 		{Pattern: basePath + "seal", Handler: caddy.AdminHandlerFunc(serveSeal)},
 		{Pattern: basePath + "connections", Handler: caddy.AdminHandlerFunc(serveConnections)},
+		{Pattern: basePath + "health", Handler: caddy.AdminHandlerFunc(serveHealth)},
 		{Pattern: basePath + "refresh", Handler: connectionHandler(serveRefresh)},
 		{Pattern: basePath + "disconnect", Handler: connectionHandler(serveDisconnect)},
 		{Pattern: basePath + "connect", Handler: connectionHandler(serveConnect)},
@@ -78,8 +79,13 @@ func checkMethod(method string, w http.ResponseWriter, r *http.Request) error {
 // answerJSON writes an answer. No cache may keep it: it says what is true now, and a link to
 // connect is a secret.
 func answerJSON(w http.ResponseWriter, answer any) error {
+	return answerJSONWith(w, http.StatusOK, answer)
+}
+
+func answerJSONWith(w http.ResponseWriter, status int, answer any) error {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
 	return json.NewEncoder(w).Encode(answer)
 }
 

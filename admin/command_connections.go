@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"time"
 	"unicode/utf8"
 
@@ -16,61 +15,6 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 )
-
-func statusCommand() *cobra.Command {
-	var address string
-	var raw bool
-	cmd := &cobra.Command{
-		Use:   "status [<name>] [--json] [--address <admin>]",
-		Short: "Shows the OAuth connections of the running Caddy",
-		Long: `
-Shows the connections of all datasources with auth oauth2, or of the one that is
-named: their state, when the token expires and was issued, and what failed last.
-The state is connected, reauthorization_required (the account must be connected
-again) or unknown (it could not be read: the exit status says so too, and Caddy's
-log says why). Accounts that nobody has connected are not listed.
-
-It shows no secret. With --json it prints what the admin endpoint answers.`,
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			path := "connections"
-			if len(args) == 1 {
-				if args[0] == "" { // the admin endpoint would list all datasources
-					return errors.New("the name of the datasource is empty")
-				}
-				path += "?datasource=" + url.QueryEscape(args[0])
-			}
-			answer, err := ask(address, http.MethodGet, path, nil)
-			if err != nil {
-				return err
-			}
-			var statuses []*connection.Status
-			if err := json.Unmarshal(answer, &statuses); err != nil {
-				return fmt.Errorf("reading the running Caddy's answer: %w", err)
-			}
-			switch {
-			case raw:
-				err = printJSON(cmd.OutOrStdout(), answer)
-			case len(statuses) == 0:
-				fmt.Fprintln(cmd.ErrOrStderr(), "There is no connection.")
-			default:
-				err = printStatuses(cmd.OutOrStdout(), statuses, time.Now())
-			}
-			if err != nil {
-				return err
-			}
-			for _, status := range statuses {
-				if status.State == stateUnknown {
-					return errors.New("not all connections could be read; Caddy's log says why")
-				}
-			}
-			return nil
-		},
-	}
-	addressFlag(cmd, &address)
-	cmd.Flags().BoolVar(&raw, "json", false, "Print JSON")
-	return cmd
-}
 
 func connectCommand() *cobra.Command {
 	cmd := connectionCommand("connect", func(cmd *cobra.Command, name string, answer []byte) error {

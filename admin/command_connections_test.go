@@ -36,7 +36,7 @@ func TestCommandsAsk(t *testing.T) {
 		"status of one": {
 			args: "status a&b=c", answer: "[" + crm + "]", request: "GET /authenticated_api/connections?datasource=a%26b%3Dc", out: []string{"crm"},
 		},
-		"status of none": {args: "status", answer: "[]\n", request: "GET /authenticated_api/connections", err: []string{"no connection"}},
+		"status of none": {args: "status", answer: "[]\n", request: "GET /authenticated_api/connections", err: []string{"There is no datasource with auth oauth2."}},
 		"status as JSON": {
 			args: "status --json", answer: "[" + crm + "]\n", request: "GET /authenticated_api/connections",
 			out: []string{strings.ReplaceAll("["+crm+"]\n", "\u009b", `\u009b`)},
@@ -156,7 +156,7 @@ func TestCommandsRunning(t *testing.T) {
 		}
 		return out
 	}
-	run("status", false, "There is no connection.")
+	run("status", false, "crm ", "files ", "robot ", " not_connected ")
 	run("status nobody", true, `"crm", "files", "robot"`)
 	run("refresh crm", true, `the connection of datasource "crm" must be connected`)
 	run("refresh robot", false, " connected ", " in ")
@@ -180,5 +180,5 @@ func TestCommandsRunning(t *testing.T) {
 	}
 	provider.answers(rig.Response("500 Internal Server Error", "", adminToken))
 	run("disconnect crm", true, "crm is disconnected here.", "could not be told")
-	run("status crm", false, "There is no connection.")
+	run("status crm", false, " not_connected ")
 }

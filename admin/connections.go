@@ -57,7 +57,7 @@ const warnNotRevoked = "the tokens are forgotten here, but the provider could no
 	"withdraw the access in the account's settings at the provider"
 
 // serveConnections lists the connections of all datasources, or of the one that the parameter
-// datasource names.
+// datasource names. A datasource that has none is listed once.
 func serveConnections(w http.ResponseWriter, r *http.Request) error {
 	if err := checkMethod(http.MethodGet, w, r); err != nil {
 		return err
@@ -94,7 +94,10 @@ func statusesOf(ctx context.Context, method *oauth.Method) []*connection.Status 
 	if errors.Is(err, record.ErrKeyMissing) {
 		text = "key_missing"
 	}
-	return []*connection.Status{{Datasource: method.Datasource(), Grant: method.Grant, State: stateUnknown, LastError: text}}
+	return []*connection.Status{{
+		Datasource: method.Datasource(), Grant: method.Grant, PerUser: method.PerUser(), State: stateUnknown, LastError: text,
+		NeedsAction: text == "key_missing",
+	}}
 }
 
 // connectionHandler returns an admin handler for requests about one connection. serve gets the

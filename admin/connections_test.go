@@ -90,9 +90,9 @@ func TestAdminConnections(t *testing.T) {
 		}
 	}
 
-	list("")
-	list("?datasource=robot")
-	list("?datasource=files")
+	list("", "crm/=not_connected", "files/=not_connected", "robot/=not_connected")
+	list("?datasource=robot", "robot/=not_connected")
+	list("?datasource=files", "files/=not_connected")
 	for _, name := range []string{"nobody", "plain"} {
 		if status, text := askAdmin(t, admin, "GET", "connections?datasource="+name, ""); status != 404 || !strings.Contains(text, name) {
 			t.Errorf("%s: %d %s", name, status, text)
@@ -145,12 +145,12 @@ func TestAdminConnections(t *testing.T) {
 	check("disconnect", `{"datasource":"files","connection":"ann"}`, 404, "is not there")
 	list("?datasource=files", "files/zoe=connected")
 	check("disconnect", `{"datasource":"crm"}`, 200, `{"revoked":true}`)
-	list("?datasource=crm")
+	list("?datasource=crm", "crm/=not_connected")
 
 	connect(t, "crm", "")
 	provider.answers(rig.Response("500 Internal Server Error", "", adminToken))
 	check("disconnect", `{"datasource":"crm"}`, 200, `"revoked":false`, `"warning":"`)
-	list("?datasource=crm")
+	list("?datasource=crm", "crm/=not_connected")
 }
 
 // TestAdminRefreshFails: what is said of a refresh that a provider refuses, or cannot do.
@@ -215,10 +215,10 @@ func TestAdminKeyMissing(t *testing.T) {
 	admin := startConnections(t, provider, storage)
 	status, text := askAdmin(t, admin, "GET", "connections", "")
 	var list []*connection.Status
-	if err := json.Unmarshal([]byte(text), &list); err != nil || status != 200 || len(list) != 1 {
+	if err := json.Unmarshal([]byte(text), &list); err != nil || status != 200 || len(list) != 3 {
 		t.Fatalf("%d %s %v", status, text, err)
 	}
-	if robot := list[0]; robot.Datasource != "robot" || robot.State == connection.StateConnected || !strings.Contains(robot.LastError, "key") {
+	if robot := list[2]; !robot.NeedsAction || robot.Datasource != "robot" || robot.State == connection.StateConnected || !strings.Contains(robot.LastError, "key") {
 		t.Errorf("listed as %+v", robot)
 	}
 	// It only caches a token that can be had again.

@@ -19,15 +19,37 @@ import (
 // printStatuses prints a table of connections.
 func printStatuses(w io.Writer, statuses []*connection.Status, now time.Time) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "DATASOURCE\tCONNECTION\tGRANT\tSTATE\tEXPIRES\tREFRESHED\tLAST ERROR")
+	fmt.Fprintln(table, "DATASOURCE\tCONNECTION\tGRANT\tSTATE\tEXPIRES\tREFRESHED\tSTORED\tSINCE\tNEXT ATTEMPT\tLAST ERROR")
 	for _, s := range statuses {
-		cells := []string{s.Datasource, s.Connection, s.Grant, s.State, relative(s.ExpiresAt, now), relative(s.RefreshedAt, now), s.LastError}
+		cells := []string{
+			s.Datasource, s.Connection, s.Grant, s.State, relative(s.ExpiresAt, now), relative(s.RefreshedAt, now),
+			yesOrNo(s.Stored), relative(s.LastErrorSince, now), relative(s.NextAttemptAt, now), lastError(s),
+		}
 		for i, cell := range cells {
 			cells[i] = cmp.Or(printable(cell), "-")
 		}
 		fmt.Fprintln(table, strings.Join(cells, "\t"))
 	}
 	return table.Flush()
+}
+
+// lastError returns what has failed last, with the provider's words for it.
+func lastError(s *connection.Status) string {
+	if s.LastDescription == "" {
+		return s.LastError
+	}
+	return s.LastError + ": " + s.LastDescription
+}
+
+func yesOrNo(is *bool) string {
+	switch {
+	case is == nil:
+		return ""
+	case *is:
+		return "yes"
+	default:
+		return "no"
+	}
 }
 
 // relative says how far away a time is, in two units at most. (The package go-humanize, which the

@@ -97,10 +97,13 @@ func (m *Method) Keep(ctx context.Context) { m.set.Keep(ctx) }
 func (m *Method) Reseal(ctx context.Context) { m.set.Reseal(ctx) }
 
 // Statuses returns the status of each connection of the datasource that has a record, ordered by
-// Connection.
+// Connection. If there is none, it returns one status all the same, which says so.
 func (m *Method) Statuses(ctx context.Context) ([]*connection.Status, error) {
 	return m.set.Statuses(ctx)
 }
+
+// Healthy reports whether nothing fails and nobody has to do anything.
+func (m *Method) Healthy(ctx context.Context) bool { return m.set.Healthy(ctx) }
 
 // Datasource returns the name of the datasource that the method is bound to.
 func (m *Method) Datasource() string { return m.environment.Datasource }

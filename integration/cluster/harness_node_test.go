@@ -155,7 +155,7 @@ type state struct {
 	LastError  string `json:"last_error"`
 }
 
-// states returns what the node says of all connections.
+// states returns what the node says of all connections, but not of datasources without one.
 func (n *node) states(t testing.TB) map[string]state {
 	t.Helper()
 	res, err := adminClient.Get("http://" + n.admin + "/authenticated_api/connections")
@@ -169,6 +169,9 @@ func (n *node) states(t testing.TB) map[string]state {
 	}
 	states := make(map[string]state)
 	for _, s := range list {
+		if s.State == "not_connected" {
+			continue
+		}
 		name := s.Datasource
 		if s.Connection != "" {
 			name += "/" + s.Connection

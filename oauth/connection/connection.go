@@ -43,6 +43,7 @@ type Connection struct {
 	retryAt          time.Time     // the earliest time of the next renewal
 	retryAfter       time.Time     // the same, if the provider has named it (Retry-After)
 	lastErr          error         // the error of the last renewal
+	failedSince      time.Time     // when the first of the renewals failed that have failed since a success
 	forced           forced        // brakes the renewals that the API's refusals cause
 	endAwaited       uint64        // the generation for whose end a timer runs; 0: none
 	unsaved          *record.Token // a token that the storage does not have yet
@@ -109,7 +110,8 @@ func (c *Connection) clearFailures() {
 func (c *Connection) startOver() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.lastErr, c.failures, c.retryAt, c.retryAfter, c.refusedGeneration = nil, 0, time.Time{}, time.Time{}, 0
+	c.lastErr, c.failedSince, c.failures, c.refusedGeneration = nil, time.Time{}, 0, 0
+	c.retryAt, c.retryAfter = time.Time{}, time.Time{}
 }
 
 // forgive forgets the failures of this process: another node has succeeded.
@@ -117,7 +119,7 @@ func (c *Connection) forgive() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.operation == nil {
-		c.lastErr, c.failures, c.retryAt = nil, 0, time.Time{}
+		c.lastErr, c.failedSince, c.failures, c.retryAt = nil, time.Time{}, 0, time.Time{}
 		c.notBefore.Store(0)
 	}
 }

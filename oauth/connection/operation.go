@@ -96,6 +96,12 @@ func (s *Source) run(op *operation, do func(context.Context) error) {
 // conn.mu.
 func (s *Source) noteRenewal(op *operation, err error) time.Duration {
 	conn, now := s.conn, time.Now()
+	switch {
+	case err == nil:
+		conn.failedSince = time.Time{}
+	case conn.lastErr == nil:
+		conn.failedSince = now
+	}
 	conn.lastErr = err
 	conn.retryAt, conn.retryAfter = time.Time{}, time.Time{}
 	if _, human := errors.AsType[*record.AuthorizationError](err); err == nil || human {

@@ -24,6 +24,10 @@ type Source struct {
 	prepared atomic.Pointer[prepared]
 }
 
+// Connection returns whose connection it is: the value of the option connection, "" for the shared
+// one.
+func (s *Source) Connection() string { return s.records.store.Connection }
+
 // prepared is a token with the credential that is made of it.
 type prepared struct {
 	token      *record.Token

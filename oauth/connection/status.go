@@ -19,6 +19,10 @@ const (
 	// StateConnected says that the connection is in use.
 	StateConnected = "connected"
 
+	// StateFailing says that there is no valid token, and that the last attempt to get one has
+	// failed. Requests are refused until one succeeds.
+	StateFailing = "failing"
+
 	// StateReauthorize says that the account must be connected again.
 	StateReauthorize = "reauthorization_required"
 
@@ -30,8 +34,12 @@ const (
 type Status struct {
 	Datasource string `json:"datasource"`
 
-	// Connection is a value of the option connection. It is empty for the shared connection.
+	// Connection is a value of the option connection. It is empty for the shared connection, and
+	// for the one status of a datasource with a connection for each user that has none yet.
 	Connection string `json:"connection,omitempty"`
+
+	// PerUser says that the datasource has a connection for each user.
+	PerUser bool `json:"per_user,omitempty"`
 
 	Grant      string `json:"grant"`
 	State      string `json:"state"`
@@ -54,6 +62,30 @@ type Status struct {
 
 	// LastDescription is the provider's text about LastError, for operators; see provider.Error.
 	LastDescription string `json:"last_error_description,omitempty"`
+
+	// LastErrorSince is since when that has been so; nil without an error, or if it is not known.
+	LastErrorSince *time.Time `json:"last_error_since,omitempty"`
+
+	// NextAttemptAt is when a token may be asked for again after a failure; nil if nothing stands
+	// in the way.
+	NextAttemptAt *time.Time `json:"next_attempt_at,omitempty"`
+
+	// Stored says whether the storage has the token. It is nil without a token, and for
+	// client_credentials, which need no storage.
+	Stored *bool `json:"stored,omitempty"`
+
+	// NeedsAction says that a human being must do something: connect an account, or correct the
+	// configuration.
+	NeedsAction bool `json:"needs_action"`
+}
+
+// Needed reports whether somebody should look at the connection: a human being must do something,
+// or requests are refused.
+func (st *Status) Needed() bool { return st.NeedsAction || st.State == StateFailing }
+
+// Healthy reports whether nothing fails and nobody has to do anything.
+func (st *Status) Healthy() bool {
+	return !st.NeedsAction && (st.State == StateConnected || st.State == StateNone) && (st.Stored == nil || *st.Stored)
 }
 
 // Status returns what memory and storage know of the connection.
@@ -62,11 +94,11 @@ func (s *Source) Status(ctx context.Context) (*Status, error) {
 		token := s.conn.token.Load()
 		if token == nil {
 			var err error
-			if token, err = s.records.load(ctx); err != nil {
+			if token, err = s.records.load(ctx); err != nil && s.conn.failure().err == nil {
 				return nil, err
 			}
 		}
-		return s.set.status(s.records.store.Connection, token, s.conn.lastError()), nil
+		return s.set.status(s.records.store.Connection, token, s.conn.failure()), nil
 	}
 	token, err := s.records.latest(ctx)
 	if token == nil && err != nil {
@@ -77,47 +109,104 @@ func (s *Source) Status(ctx context.Context) (*Status, error) {
 		token = current.With(func(t *record.Token) { t.Refused = token.Refused })
 	}
 	// If the storage fails, the token in memory counts: requests are served with it.
-	return s.set.status(s.records.store.Connection, token, s.conn.lastError()), nil
+	return s.set.status(s.records.store.Connection, token, s.conn.failure()), nil
 }
 
-// lastError returns the error of the last renewal, or nil.
-func (c *Connection) lastError() error {
+// failure is what is known of the renewals that have failed since one has succeeded.
+type failure struct {
+	err    error // of the last one; nil if none has failed
+	since  time.Time
+	next   time.Time // when the next one may start
+	unsafe bool      // the token in use is not stored yet, whatever has failed
+}
+
+// failure returns what is known of the last failures.
+func (c *Connection) failure() failure {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.lastErr
+	return failure{c.lastErr, c.failedSince, c.retryAt, c.unsaved != nil}
 }
 
-// status returns the status of a connection with a token. err is its last error.
-func (set *Set) status(connection string, token *record.Token, err error) *Status {
-	st := &Status{Datasource: set.Datasource, Connection: connection, Grant: set.Grant, State: StateNone, LastError: words(err), LastDescription: describedBy(err)}
-	if token == nil {
-		return st
+// status returns the status of a connection with a token.
+func (set *Set) status(connection string, token *record.Token, failed failure) *Status {
+	st := &Status{
+		Datasource: set.Datasource, Connection: connection, PerUser: set.PerUser, Grant: set.Grant, State: StateNone,
+		LastError: words(failed.err), LastDescription: describedBy(failed.err),
 	}
+	if st.LastError != "" {
+		st.LastErrorSince = pointer(failed.since)
+	}
+	now := time.Now()
+	switch {
+	case token != nil:
+		set.judged(st, token, failed, now)
+	case st.LastError != "" && !set.Interactive:
+		st.State = StateFailing
+	}
+	if st.LastError != "" && st.State != StateReauthorize && failed.next.After(now) {
+		st.NextAttemptAt = pointer(failed.next)
+	}
+	st.NeedsAction = set.needsAction(st, failed.err)
+	return st
+}
+
+// judged completes the status of a connection that has a token.
+func (set *Set) judged(st *Status, token *record.Token, failed failure, now time.Time) {
 	st.Generation, st.Renewable = token.Generation, !set.Interactive || token.Redeemable()
 	st.ConnectedAt, st.RefreshedAt, st.ExpiresAt = pointer(token.Connected), pointer(token.Obtained), pointer(token.Expiry)
-	now := time.Now()
-	finished, _ := errors.AsType[*record.AuthorizationError](token.Finished())
-	refused := judge(err).refusal()
-	if err == nil && token.Refused != nil { // another process, or an earlier one, has heard it
+	if set.Interactive {
+		stored := !failed.unsafe
+		st.Stored = &stored
+	}
+	refused := judge(failed.err).refusal()
+	if failed.err == nil && token.Refused != nil { // another process, or an earlier one, has heard it
 		refused, st.LastError, st.LastDescription = true, token.Refused.Code, token.Refused.Description
+		st.LastErrorSince = pointer(time.UnixMilli(token.Refused.At))
 	}
 	switch {
 	case token.Access == "" && token.End.Reason != record.ReasonDamaged:
-		st.ConnectedAt, st.LastError, st.LastDescription = nil, "", ""
+		st.ConnectedAt, st.LastError, st.LastDescription, st.LastErrorSince, st.Stored = nil, "", "", nil, nil
+	case !token.Valid(now) && failed.err != nil && (!set.Interactive || token.Redeemable() && !refused):
+		st.State = StateFailing
 	case !set.Interactive || token.Redeemable() && (token.Valid(now) || !refused):
 		st.State = StateConnected
 	case token.End.Reason == "" && token.Valid(now):
 		st.State = StateConnected // without a refresh token, but good until it expires
 	default:
 		st.State = StateReauthorize
-		if finished != nil {
-			st.LastError, st.LastDescription = cmp.Or(finished.Code, string(finished.Reason)), finished.Description
-			if finished.Reason == record.ReasonLost {
-				st.LastError = string(finished.Reason)
-			}
-		}
+		st.ended(token)
 	}
-	return st
+}
+
+// ended says why a connection has ended, if the record has it.
+func (st *Status) ended(token *record.Token) {
+	finished, ok := errors.AsType[*record.AuthorizationError](token.Finished())
+	if !ok {
+		return
+	}
+	st.LastError, st.LastDescription = cmp.Or(finished.Code, string(finished.Reason)), finished.Description
+	if finished.Reason == record.ReasonLost {
+		st.LastError = string(finished.Reason)
+	}
+	switch {
+	case token.End.Reason == "":
+		st.LastErrorSince = pointer(token.Expiry)
+	case !token.Changed.IsZero():
+		st.LastErrorSince = pointer(token.Changed)
+	}
+}
+
+// needsAction reports whether a human being must do something about a connection. A connection
+// that users make for themselves needs nobody until it is there. What a provider has said of the
+// client, or of the grant (invalid_grant), does not mend itself.
+func (set *Set) needsAction(st *Status, err error) bool {
+	if st.State == StateReauthorize || st.State == StateNone && set.Interactive && !set.PerUser {
+		return true
+	}
+	e, ok := errors.AsType[*provider.Error](err)
+	verdict := judge(err)
+	return ok && (e.Rejected() || verdict == verdictClient || verdict == verdictRejected) ||
+		err == nil && st.LastError == "invalid_grant"
 }
 
 // describedBy returns the provider's text about an error, or "".
@@ -163,7 +252,7 @@ func pointer(t time.Time) *time.Time {
 }
 
 // Statuses returns the status of each connection of the datasource that has a record, ordered by
-// Connection.
+// Connection. If there is none, it returns one status all the same, which says so.
 func (set *Set) Statuses(ctx context.Context) ([]*Status, error) {
 	var statuses []*Status
 	if !set.PerUser {
@@ -171,18 +260,15 @@ func (set *Set) Statuses(ctx context.Context) ([]*Status, error) {
 		if err != nil {
 			return nil, err
 		}
-		if st.State == StateNone {
-			return nil, nil
-		}
 		return []*Status{st}, nil
 	}
 	_, err := set.shared.records.store.Each(ctx, set.PerUser, func(_, key string, token *record.Token) error {
-		st := set.status(key, token, nil)
+		st := set.status(key, token, failure{})
 		if known := set.pool.known(key).current(); known != nil && (known.Is(token) || known.Generation > token.Generation && !known.Placeholder()) {
 			if known.Is(token) {
 				known = known.With(func(t *record.Token) { t.Refused = token.Refused })
 			}
-			st = set.status(key, known, set.Source(key).conn.lastError())
+			st = set.status(key, known, set.Source(key).conn.failure())
 		}
 		if st.State != StateNone {
 			statuses = append(statuses, st)
@@ -194,5 +280,8 @@ func (set *Set) Statuses(ctx context.Context) ([]*Status, error) {
 		return cmp.Or(cmp.Compare(a.Connection, b.Connection), cmp.Compare(b.Generation, a.Generation))
 	})
 	statuses = slices.CompactFunc(statuses, func(a, b *Status) bool { return a.Connection == b.Connection })
+	if err == nil && len(statuses) == 0 {
+		statuses = append(statuses, set.status("", nil, failure{}))
+	}
 	return statuses, err
 }

@@ -122,3 +122,97 @@ func TestStatusWithoutStorage(t *testing.T) {
 		}
 	})
 }
+
+// TestStatusFailing: what fails is told from what nobody has used and from what a person must
+// mend, with since when and until when.
+func TestStatusFailing(t *testing.T) {
+	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
+		n := w.connected(1)[0]
+		status := func() *Status {
+			t.Helper()
+			st, err := n.Status(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return st
+		}
+		if st := status(); !st.Healthy() || st.Needed() || st.LastErrorSince != nil || st.NextAttemptAt != nil || st.Stored == nil || !*st.Stored {
+			t.Errorf("while all is well: %+v", st)
+		}
+		w.p.fate = func(int) fate { return fate{err: &provider.Error{Status: http.StatusServiceUnavailable}} }
+		if err := n.Renew(t.Context()); err == nil {
+			t.Fatal("it is renewed")
+		}
+		since := time.Now().UTC().Truncate(time.Second)
+		if st := status(); st.State != StateConnected || st.Needed() || st.NextAttemptAt == nil || !st.LastErrorSince.Equal(since) {
+			t.Errorf("while the token is valid: %+v", st)
+		}
+		time.Sleep(2 * time.Minute)
+		if _, err := n.Credential(t.Context()); err == nil {
+			t.Fatal("it is served")
+		}
+		st := status()
+		if st.State != StateFailing || st.Healthy() || !st.Needed() || st.NeedsAction || st.LastError != "status_503" ||
+			!st.LastErrorSince.Equal(since) || st.NextAttemptAt == nil {
+			t.Errorf("when the token has ended: %+v", st)
+		}
+		time.Sleep(2 * time.Minute)
+		if st := status(); st.State != StateFailing || st.NextAttemptAt != nil {
+			t.Errorf("when the next request asks again: %+v", st)
+		}
+		w.p.fate = nil
+		if _, err := n.Credential(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if st := status(); !st.Healthy() || st.LastError != "" || st.LastErrorSince != nil {
+			t.Errorf("when it works again: %+v", st)
+		}
+	})
+}
+
+// TestStatusNotStored: a token that only the memory has is connected, and not healthy.
+func TestStatusNotStored(t *testing.T) {
+	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
+		n := w.connected(1)[0]
+		w.p.fate = func(int) fate { n.fail(errDown); return fate{} }
+		if err := n.Renew(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if st, err := n.Status(t.Context()); err != nil || st.State != StateConnected || st.Stored == nil || *st.Stored || st.Healthy() || st.NeedsAction {
+			t.Errorf("%+v, %v", st, err)
+		}
+		n.fail(nil)
+		time.Sleep(time.Minute)
+		if st, err := n.Status(t.Context()); err != nil || !*st.Stored || !st.Healthy() {
+			t.Errorf("%+v, %v", st, err)
+		}
+	})
+}
+
+// TestStatusNeedsAction: what nobody but a human being can mend.
+func TestStatusNeedsAction(t *testing.T) {
+	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
+		for code, want := range map[string]bool{"invalid_client": true, "invalid_grant": true, "slow_down": false} {
+			n := w.connected(1)[0]
+			w.p.fate = func(int) fate { return fate{err: &provider.Error{Status: http.StatusBadRequest, Code: code}} }
+			if err := n.Renew(t.Context()); err == nil {
+				t.Fatal("it is renewed")
+			}
+			if st, err := n.Status(t.Context()); err != nil || st.State != StateConnected || st.LastError != code || st.NeedsAction != want {
+				t.Errorf("%s: %+v, %v", code, st, err)
+			}
+		}
+		if st, err := w.node().Status(t.Context()); err != nil || st.Stored == nil {
+			t.Errorf("%+v, %v", st, err)
+		}
+	})
+	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
+		if st, err := w.node().Status(t.Context()); err != nil || st.State != StateNone || !st.NeedsAction || st.Stored != nil {
+			t.Errorf("a shared account that nobody has connected: %+v, %v", st, err)
+		}
+		list, err := w.gateway(&web{p: w.p}, perUser).Statuses(t.Context())
+		if err != nil || len(list) != 1 || list[0].State != StateNone || list[0].NeedsAction || !list[0].PerUser || list[0].Connection != "" {
+			t.Errorf("accounts of users that nobody has connected: %+v, %v", list, err)
+		}
+	})
+}

@@ -10,7 +10,8 @@
 // It knows nothing about tokens, records and how a connection is renewed: an [oauth.Method] does
 // all of that. One file is one concept: route.go says what a request is for, access.go who may do
 // what, page.go, action.go, ticket.go and callback.go answer the four kinds of requests, cookie.go
-// holds the flows, render.go writes the answers, and messages.go has their words.
+// holds the flows, health.go answers whether all is well, render.go writes the answers, and
+// messages.go has their words.
 package console
 
 import (
@@ -39,7 +40,8 @@ const defaultUser = "{http.auth.user.id}"
 //
 // Nobody gets in without a user. Put a handler that knows the users in front, such as
 // `authentication`, and mount both where the `redirect_url` of the datasources points to: for
-// `https://gateway.example/connect/callback` that is `/connect/*`.
+// `https://gateway.example/connect/callback` that is `/connect/*`. Only `health` below that path
+// needs no user: it answers 200 or 503, and nothing else.
 type Handler struct {
 	// Who is asking: a placeholder that an authentication handler in front has set. Where it is
 	// empty or not known the request has no user, and is refused. Default: `{http.auth.user.id}`.
@@ -53,6 +55,7 @@ type Handler struct {
 
 	operators map[string]bool
 	logger    *zap.Logger
+	health    health
 
 	// These come from the app. They are functions because tests have datasources without a
 	// provider.
@@ -126,6 +129,9 @@ func (h *Handler) Validate() error {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	v := h.visit(w, r)
 	v.keepOutOfLogs()
+	if v.route.kind == routeHealth && isRead(r) {
+		return v.health()
+	}
 	if early(r) {
 		return v.refuse(&messageEarly)
 	}
@@ -149,7 +155,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 	switch {
 	case v.route.kind == routePage && isRead(r):
 		return v.page()
-	case v.route.kind == routePage:
+	case v.route.kind == routePage || v.route.kind == routeHealth:
 		return v.methodNotAllowed("GET, HEAD")
 	case v.route.kind == routeAction && r.Method == http.MethodPost:
 		return v.act()

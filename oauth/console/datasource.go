@@ -48,6 +48,7 @@ type datasource interface {
 	Finish(ctx context.Context, flow *oauth.Flow, code string) error
 
 	Status(ctx context.Context, connection string) (*connection.Status, error)
+	Healthy(ctx context.Context) bool
 	Renew(ctx context.Context, connection string) error
 	Disconnect(ctx context.Context, connection string) error
 }

@@ -129,6 +129,11 @@ func (f *fake) Finish(ctx context.Context, flow *oauth.Flow, code string) error 
 	return f.err
 }
 
+func (f *fake) Healthy(ctx context.Context) bool {
+	st, err := f.Status(ctx, "")
+	return err == nil && st.Healthy()
+}
+
 func (f *fake) Status(_ context.Context, name string) (*connection.Status, error) {
 	f.call("status %q", name)
 	if f.readErr != nil {

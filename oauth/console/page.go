@@ -179,6 +179,11 @@ func (c *connectionView) facts(ds datasource, status *connection.Status, now tim
 		if ds.PerUser() {
 			c.Note = "Your calls are refused until you connect your account again."
 		}
+	case status.State == connection.StateFailing:
+		c.State, c.Words = "again", "Failing"
+		c.Since = momentOf(status.ConnectedAt, now)
+		c.Renewed = momentOf(status.RefreshedAt, now)
+		c.Note = "Callers are refused until the gateway gets a token. It goes on trying."
 	case ds.Interactive():
 		c.State, c.Words = "none", "Not connected"
 		c.Note = "Callers are refused until somebody connects an account."

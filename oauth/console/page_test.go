@@ -84,6 +84,17 @@ func TestPage(t *testing.T) {
 			ds:  &fake{readErr: record.ErrKeyMissing},
 			ann: []string{"a key that this gateway lacks"},
 		},
+		"failing": {
+			ds: &fake{status: &connection.Status{
+				State: connection.StateFailing, Renewable: true, LastError: "status_503", ConnectedAt: since(49 * time.Hour), ExpiresAt: since(time.Minute),
+			}},
+			both: []string{"Failing<", "2 days ago", "It goes on trying"},
+			ann:  []string{"<code>status_503</code>", ">Connect again<", `action="x/refresh"`, `action="x/disconnect"`}, annNot: []string{"renewed by itself"},
+		},
+		"client_credentials, failing": {
+			ds:  &fake{machine: true, status: &connection.Status{State: connection.StateFailing, LastError: "invalid_client"}},
+			ann: []string{"Failing<", `action="x/refresh"`}, annNot: []string{"Not used yet"}, hidden: true,
+		},
 		"client_credentials, not used yet": {ds: &fake{machine: true}, ann: []string{`action="x/refresh"`, "Not used yet"}, hidden: true},
 		"client_credentials": {
 			ds:     &fake{machine: true, status: &connection.Status{State: connection.StateConnected, Renewable: true, ExpiresAt: since(-time.Hour)}},

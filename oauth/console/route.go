@@ -19,6 +19,7 @@ const (
 	routePage
 	routeAction
 	routeCallback
+	routeHealth
 )
 
 const (
@@ -106,6 +107,8 @@ func routeOf(below string) route {
 	switch {
 	case rest == "":
 		to.kind = routePage
+	case rest == "health":
+		to.kind = routeHealth
 	case len(parts) == 2 && parts[0] != "" && isAction(parts[1]):
 		to.kind, to.name, to.action = routeAction, parts[0], parts[1]
 	}
