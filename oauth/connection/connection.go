@@ -30,6 +30,8 @@ type Connection struct {
 
 	used atomic.Bool // since the pool last looked for connections to forget
 
+	endTold atomic.Bool // that the account must be connected again; see tellEnd
+
 	// records is held while the record is read, which may move the record, and while it is
 	// written.
 	records turn
@@ -110,12 +112,14 @@ func (c *Connection) startOver() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lastErr, c.failures, c.retryAt, c.retryAfter, c.refusedGeneration = nil, 0, time.Time{}, time.Time{}, 0
+	c.endTold.Store(false)
 }
 
 // forgive forgets the failures of this process: another node has succeeded.
 func (c *Connection) forgive() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.endTold.Store(false)
 	if c.operation == nil {
 		c.lastErr, c.failures, c.retryAt = nil, 0, time.Time{}
 		c.notBefore.Store(0)
