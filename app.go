@@ -69,9 +69,13 @@ type App struct {
 	// endBy is when everything must have ended. It is nil while the configuration runs.
 	endBy atomic.Pointer[time.Time]
 
+	started  atomic.Bool
 	registry registry
 	keys     keyring
 	literals literals
+	metering metering
+
+	announcer *announcer
 }
 
 // CaddyModule returns the Caddy module information.
@@ -86,7 +90,10 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.logger = ctx, ctx.Logger()
 	peer.GuardLog()
-	if err := a.watchEnd(ctx); err != nil {
+	if err := a.watchEvents(ctx); err != nil {
+		return err
+	}
+	if err := register(ctx.GetMetricsRegistry(), a); err != nil {
 		return err
 	}
 	if a.CacheSize < 0 {
@@ -142,6 +149,7 @@ func (a *App) Start() error {
 		return err
 	}
 	a.keepAccounts()
+	a.started.Store(true)
 	return nil
 }
 

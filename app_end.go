@@ -13,15 +13,19 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// watchEnd has the app told when its configuration ends. Caddy stops its apps one after the
-// other, in no order, and the app http may take the whole grace period before this one is asked
-// to stop; the event comes before all of them.
-func (a *App) watchEnd(ctx caddy.Context) error {
-	events, err := ctx.App("events")
+// watchEvents has the app told when its configuration has started, and when it ends. Caddy stops
+// its apps one after the other, in no order, and the app http may take the whole grace period
+// before this one is asked to stop; the event comes before all of them.
+func (a *App) watchEvents(ctx caddy.Context) error {
+	app, err := ctx.App("events")
 	if err != nil {
 		return fmt.Errorf("loading the events app: %w", err)
 	}
-	return events.(*caddyevents.App).On("stopping", a)
+	events := app.(*caddyevents.App)
+	if a.announcer, err = newAnnouncer(ctx, events); err != nil {
+		return err
+	}
+	return events.On("stopping", a)
 }
 
 // Handle implements caddyevents.Handler: from now on Caddy waits for requests as long as
@@ -62,7 +66,7 @@ func (*App) Stop() error { return nil }
 
 // Cleanup implements caddy.CleanerUpper. The end of a configuration with a log sink has set the
 // log package's output.
-func (*App) Cleanup() error {
+func (a *App) Cleanup() error {
 	peer.GuardLog()
-	return nil
+	return a.metering.release()
 }

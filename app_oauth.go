@@ -58,6 +58,7 @@ func (a *App) attach(ds *datasource) error {
 	return m.Bind(oauth.Environment{
 		Configuration: a, Datasource: ds.name, Storage: a.storage, Keys: a.keys.get, Dial: rule.Dialer(), CacheSize: a.CacheSize,
 		KeepAlive: a.keepAlive(), SweepAfter: a.sweepAfter(), Spool: spoolFolder(), EndBy: a.mustEndBy,
+		Observer: observer{newTokenMeter(ds.name, m.Grant), a.announcer},
 	})
 }
 

@@ -169,6 +169,7 @@ type datasource struct {
 	served atomic.Bool
 
 	refusals refusalTrace
+	meter    *meter
 
 	// account is what callers and the operator are told of the account that the credential is of.
 	account account
@@ -213,6 +214,7 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 		return nil, fmt.Errorf("loading the authenticated_api app: %w", err)
 	}
 	ds.site.app = app.(*App)
+	ds.meter = ds.site.app.metering.of(ds.name)
 	if err := app.(*App).registry.add(ds, string(config), d.Name != ""); err != nil {
 		return nil, err
 	}
@@ -302,6 +304,12 @@ func (ds *datasource) sign(h http.Header, repl *caddy.Replacer) error {
 	}
 	h[ds.signer.Header()] = values
 	return nil
+}
+
+// reject returns the answer to a request that is not sent to the API, or whose answer cannot pass.
+func (ds *datasource) reject(req *http.Request, p *problem.Problem) *http.Response {
+	ds.meter.reject(p)
+	return respond(req, ds.name, p)
 }
 
 // unsigned returns the problem that a request could not be signed. What a client has brought is no

@@ -16,6 +16,7 @@ import (
 
 // answer answers a request with a problem, or hands the problem to Caddy's error routes.
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, p *problem.Problem) error {
+	h.ds.meter.reject(p)
 	setProblem(r, h.ds.name, p)
 	if h.Errors == "caddy" {
 		p.Hints(w.Header(), h.ds.name)

@@ -40,8 +40,10 @@ func (r *refusalTrace) due(now time.Time) (before int64, due bool) {
 // it.
 func (ds *datasource) tellRefusal(logger *zap.Logger, status int, h http.Header, refused bool) {
 	if !refused && status != http.StatusUnauthorized && !refusesToken(status, h) || ds.carriesNothing() {
+		ds.meter.answered(status)
 		return
 	}
+	ds.meter.refuse(status, refused)
 	before, due := ds.refusals.due(time.Now())
 	if !due {
 		return

@@ -21,6 +21,7 @@ func (t *Transport) replay(
 ) (*http.Response, *sentRequest, error) {
 	if t.window == 0 || !body.replayable() || maybeDone(req, x.ds, refusal, sent) {
 		// This request cannot be sent again, but the next request shall be served.
+		x.ds.meter.notReplayable.Inc()
 		x.renewal(req.Context(), t.logger)()
 		return refusal, sent, nil
 	}
@@ -29,20 +30,31 @@ func (t *Transport) replay(
 		x.ds.notRenewed(t.logger, err)
 	}
 	if fresh == x.credential && values == x.values {
+		x.ds.meter.notRenewed.Inc()
 		return refusal, sent, nil
 	}
 	if err := values.evaluate(x, req); err != nil {
+		x.ds.meter.notRenewed.Inc()
 		x.ds.notRenewed(t.logger, err)
 		return refusal, sent, nil
 	}
 	again, ok := body.again()
 	if !ok {
+		x.ds.meter.notReplayable.Inc()
 		return refusal, sent, nil
 	}
 	if c := t.logger.Check(zapcore.DebugLevel, "sending a request again with a fresh credential"); c != nil {
 		c.Write(zap.String("datasource", x.ds.name), zap.Int("status", refusal.StatusCode))
 	}
 	res, resent, err := t.resend(req, x, body, again, fresh, refusal, sent)
+	switch {
+	case err != nil:
+		x.ds.meter.unanswered.Inc()
+	case t.refused(res):
+		x.ds.meter.refusedAgain.Inc()
+	default:
+		x.ds.meter.served.Inc()
+	}
 	if confirmer, ok := x.source.(auth.Confirmer); ok && fresh != x.credential && err == nil && !t.refused(res) {
 		confirmer.Confirm(fresh)
 	}

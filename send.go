@@ -26,21 +26,29 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			return t.healthCheck(req)
 		}
 		t.logger.Error("a request came by no authenticated_api handler; put one in front of this proxy")
-		return respond(req, t.Datasource, problem.NoSession), nil
+		return t.noSession(req), nil
 	}
 	if t.Datasource != "" && x.ds.name != t.Datasource {
 		t.logger.Error("a request came from the handler of another datasource",
 			zap.String("datasource", t.Datasource), zap.String("handler", x.ds.name))
-		return respond(req, t.Datasource, problem.NoSession), nil
+		return t.noSession(req), nil
 	}
 	if res := t.refuseInClear(req, x.ds); res != nil {
 		return res, nil
 	}
 	// The proxy's own rewrite may have changed the path since the handler looked.
 	if wire.EscapesBase(wire.EscapedPath(req.URL)) {
-		return respond(req, x.ds.name, problem.BadPath), nil
+		return x.ds.reject(req, problem.BadPath), nil
 	}
 	return t.send(req, x)
+}
+
+// noSession answers a request that the handler of the datasource has not seen.
+func (t *Transport) noSession(req *http.Request) *http.Response {
+	if t.bound != nil {
+		return t.bound.reject(req, problem.NoSession)
+	}
+	return respond(req, t.Datasource, problem.NoSession)
 }
 
 // send sends the request, and once more if the credential was refused and a fresh credential can
@@ -88,7 +96,7 @@ func (t *Transport) tell(x *exchange, out *http.Request) {
 
 // unsigned answers a request that could not be signed.
 func (t *Transport) unsigned(req *http.Request, ds *datasource, err error) *http.Response {
-	return respond(req, ds.name, ds.unsigned(t.logger, err))
+	return ds.reject(req, ds.unsigned(t.logger, err))
 }
 
 // outgoing returns a clone of req, which has the body of req still, that carries all that the

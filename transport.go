@@ -215,7 +215,7 @@ func (t *Transport) refuseInClear(req *http.Request, ds *datasource) *http.Respo
 	}
 	t.logger.Error("the base URL is https, and this transport would send the credential in clear; see tls_except_ports",
 		zap.String("datasource", ds.name), zap.String("port", req.URL.Port()))
-	return respond(req, ds.name, problem.NoSession)
+	return ds.reject(req, problem.NoSession)
 }
 
 func (t *Transport) onlyHTTP3() bool { return slices.Equal(t.Versions, []string{"3"}) }

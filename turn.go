@@ -69,7 +69,7 @@ func (t *Transport) turn(
 		return res, sent, nil // what follows is another request
 	}
 	drain(res.Body)
-	return respond(req, x.ds.name, problem.Redirect), sent, nil
+	return x.ds.reject(req, problem.Redirect), sent, nil
 }
 
 // mayBeAnswer reports whether a redirect may answer a request that was carried out. Then what

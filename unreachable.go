@@ -34,6 +34,7 @@ func (h *Handler) unreachable(w http.ResponseWriter, r *http.Request, x *exchang
 	upstream, _ := repl.GetString("http.reverse_proxy.upstream.hostport")
 	h.logger.Error("the API cannot be reached, or has given no answer", zap.String("datasource", h.ds.name), zap.String("upstream", upstream),
 		zap.Int("status", e.StatusCode), zap.Error(e.Err), zap.String("remedy", remedy(e.Err)))
+	h.ds.meter.reject(problem.Unreachable)
 	setProblem(r, h.ds.name, problem.Unreachable)
 	if h.Errors == "caddy" || h.ds.site.catches(r, err) {
 		return err

@@ -50,6 +50,9 @@ type Environment struct {
 	// configuration has ended. It is nil if nobody knows that time.
 	EndBy func() time.Time
 
+	// Observer is told of token requests, and of what becomes of connections. It may be nil.
+	Observer connection.Observer
+
 	// Spool is a folder of this machine for tokens that could not be stored before the process
 	// ended; "" for none.
 	Spool string
@@ -81,7 +84,7 @@ func (m *Method) config() connection.Config {
 		Storage: env.Storage, Keys: env.Keys, Spool: env.Spool, Term: m.term(), CacheSize: env.CacheSize,
 		KeepAlive: env.KeepAlive, SweepAfter: env.SweepAfter, Timeout: time.Duration(m.Timeout), EndBy: env.EndBy,
 		Console: m.Console(), Build: m.build, Revoke: m.revoke,
-		Fetch: m.fetch, Redeem: m.redeem,
+		Fetch: m.fetch, Redeem: m.redeem, Observer: env.Observer,
 		Logger: m.logger,
 	}
 }

@@ -5,6 +5,7 @@ package oauth
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
@@ -36,13 +37,26 @@ func checkUnchanged(m *Method, to *provider.Config) error {
 	return nil
 }
 
+// requested sends a token request, and tells the observer what came of it.
+func requested(m *Method, send func() (*provider.Answer, error)) (*provider.Answer, error) {
+	began := time.Now()
+	answer, err := send()
+	if m.environment.Observer != nil {
+		m.environment.Observer.Requested(time.Since(began), err)
+	}
+	return answer, err
+}
+
+// TallyOf returns what metrics say of the connections of a method.
+func TallyOf(m *Method) connection.Tally { return m.set.Tally() }
+
 // fetch asks for a token by client credentials. before is the token that it replaces, or nil.
 func (m *Method) fetch(ctx context.Context, known func() []string, before *record.Token) (*record.Token, error) {
 	to, err := configuration(m, known)
 	if err != nil {
 		return nil, err
 	}
-	a, err := m.client.Credentials(ctx, to)
+	a, err := requested(m, func() (*provider.Answer, error) { return m.client.Credentials(ctx, to) })
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +69,7 @@ func exchange(ctx context.Context, m *Method, code, verifier string) (*record.To
 	if err != nil {
 		return nil, err
 	}
-	a, err := m.client.Exchange(ctx, to, code, verifier)
+	a, err := requested(m, func() (*provider.Answer, error) { return m.client.Exchange(ctx, to, code, verifier) })
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +83,7 @@ func (m *Method) redeem(ctx context.Context, known func() []string, refreshToken
 	if err != nil {
 		return nil, err
 	}
-	return m.client.Refresh(ctx, to, refreshToken)
+	return requested(m, func() (*provider.Answer, error) { return m.client.Refresh(ctx, to, refreshToken) })
 }
 
 // revoke tells the provider that the tokens are not used any more.

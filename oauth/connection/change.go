@@ -59,6 +59,7 @@ func (s *Source) Disconnect(ctx context.Context) error {
 	if len(gone) == 0 {
 		return err
 	}
+	s.set.happened(EventDisconnected, s.records.store.Connection, "")
 	// The tokens are revoked after an error too: where a mark was stored, no node uses them any
 	// more.
 	if failed := s.records.revokeAll(context.WithoutCancel(ctx), gone); failed != nil && err == nil {
@@ -125,6 +126,9 @@ func (s *Source) Connect(ctx context.Context, token *record.Token, check func(ba
 	})
 	if refused != nil || errors.Is(err, ErrOvertaken) {
 		_ = s.set.Revoke(ctx, token.Without(s.Token()))
+	}
+	if err == nil {
+		s.set.happened(EventConnected, s.records.store.Connection, "")
 	}
 	return err
 }

@@ -30,10 +30,12 @@ type Connection struct {
 
 	used atomic.Bool // since the pool last looked for connections to forget
 
-	// records is held while the record is read, which may move the record, and while it is
+	endTold atomic.Bool // that the account must be connected again; see tellEnd
+
+	// storing is held while the record is read, which may move the record, and while it is
 	// written.
 	storing turn
-	seen    time.Time // since when the token is known; records guards it
+	seen    time.Time // since when the token is known; storing guards it
 
 	mu               sync.Mutex    // guards what follows
 	operation        *operation    // the work that is under way, such as a renewal; or nil
@@ -112,12 +114,14 @@ func (c *Connection) startOver() {
 	defer c.mu.Unlock()
 	c.lastErr, c.failedSince, c.failures, c.refusedGeneration = nil, time.Time{}, 0, 0
 	c.retryAt, c.retryAfter = time.Time{}, time.Time{}
+	c.endTold.Store(false)
 }
 
 // forgive forgets the failures of this process: another node has succeeded.
 func (c *Connection) forgive() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.endTold.Store(false)
 	if c.operation == nil {
 		c.lastErr, c.failedSince, c.failures, c.retryAt = nil, time.Time{}, 0, time.Time{}
 		c.notBefore.Store(0)

@@ -105,7 +105,9 @@ func (set *Set) maintainAll(ctx context.Context) (round, error) {
 	}
 	m := &maintenance{set: set, ring: ring}
 	m.workers.SetLimit(keepers)
+	counting := set.pool.tally.begin()
 	unknown, err := store.Each(ctx, set.PerUser, func(name, key string, token *record.Token) error {
+		set.pool.tally.found(counting, key, set.stateStored(key, token))
 		return m.inspect(ctx, name, key, token)
 	})
 	_ = m.workers.Wait() // each connection's error is logged, and ends nothing else
@@ -115,6 +117,7 @@ func (set *Set) maintainAll(ctx context.Context) (round, error) {
 	if err != nil {
 		return round{records: m.records, renewed: m.renewed}, err
 	}
+	set.pool.tally.finish(counting)
 	sweepCtx, cancel := context.WithTimeout(ctx, record.ListTimeout)
 	defer cancel()
 	store.Sweep(sweepCtx)

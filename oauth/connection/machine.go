@@ -41,6 +41,7 @@ func (g *machine) renew(ctx context.Context, _ *record.Token) error {
 	if err := g.records.save(ctx, token); err != nil {
 		g.set.Logger.Error("storing a new token failed; it is used all the same, and asked for again after a restart", zap.Error(err))
 	}
+	g.set.happened(EventRefreshed, g.records.store.Connection, "")
 	return nil
 }
 

@@ -86,7 +86,11 @@ func (s *Source) run(op *operation, do func(context.Context) error) {
 	}
 	conn.notBefore.Store(unixNano(conn.retryAt))
 	conn.mu.Unlock()
+	s.set.pool.tally.note(s.records.store.Connection, stateInMemory(s))
 	close(op.done)
+	if op.renewal {
+		tellRenewal(s, err)
+	}
 	if op.renewal && err != nil {
 		logFailure(s.set, conn.token.Load(), err, wait)
 	}

@@ -155,6 +155,7 @@ func (g *person) redeemed(ctx context.Context, mine *record.Token, answer *provi
 	g.records.saveAndUse(ctx, token)
 	switch {
 	case token.Valid(time.Now()):
+		g.set.happened(EventRefreshed, g.records.store.Connection, "")
 		return nil
 	case g.records.store.Term.IDToken && answer.IDToken == "":
 		return &provider.Error{

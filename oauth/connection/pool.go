@@ -22,6 +22,7 @@ type Pool struct {
 	sets        []*Set                 // of running configurations, the newest last
 	endBy       time.Time              // when everything must have ended; zero: unknown
 
+	tally         tally
 	keeper        keeperClock
 	node          string    // names this process's entry; see presence
 	presence      *presence // of the configuration that was bound last

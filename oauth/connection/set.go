@@ -86,6 +86,9 @@ type Config struct {
 	// Revoke tells the provider that a token is not used any more.
 	Revoke func(context.Context, *record.Token) error
 
+	// Observer is told what becomes of the connections. It may be nil.
+	Observer Observer
+
 	Logger *zap.Logger
 }
 
@@ -118,6 +121,9 @@ func poolKey(cfg Config) string { return cfg.Datasource + "\x00" + cfg.Identity 
 func (p *Pool) NewSet(cfg Config) *Set {
 	if cfg.CacheSize == 0 {
 		cfg.CacheSize = DefaultCacheSize
+	}
+	if cfg.Observer == nil {
+		cfg.Observer = silent{}
 	}
 	set := &Set{
 		Config: cfg, pool: p, life: cfg.Timeout + 2*record.StorageTimeout,

@@ -55,6 +55,7 @@ func (s *Source) Credential(ctx context.Context) (*auth.Credential, error) {
 		return s.prepare(token).credential, nil
 	}
 	if err := s.grant.finished(token); err != nil {
+		tellEnd(s, err)
 		return nil, err
 	}
 	return s.wait(ctx, now)

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authenticatedapi
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/caddyserver/caddy/v2"
+)
+
+// Caddy makes a registry for each configuration. What is counted here is registered with each of
+// them, so counters go on after a reload. A datasource that no configuration has any more takes
+// its series with it.
+
+const (
+	metricsNamespace = "caddy"
+	metricsSubsystem = "authenticated_api"
+)
+
+var (
+	tokenRequestsTotal = newCounters("token_requests_total", "Requests to token endpoints.", "grant", "outcome")
+	replaysTotal       = newCounters("replays_total",
+		"Requests whose credential the API has refused, and that were to be sent again.", "outcome")
+	rejectionsTotal = newCounters("requests_rejected_total", "Requests that the gateway has answered itself, with a problem.", "code")
+	refusalsTotal   = newCounters("refusals_total",
+		"Answers passed to callers by which the API refuses the credential.", "status")
+	tokenDurations = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: metricsNamespace, Subsystem: metricsSubsystem, Name: "token_request_duration_seconds",
+		Help: "How long requests to token endpoints have taken.", Buckets: prometheus.DefBuckets,
+	}, []string{"datasource", "grant"})
+)
+
+func newCounters(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: metricsNamespace, Subsystem: metricsSubsystem, Name: name, Help: help,
+	}, append([]string{"datasource"}, labels...))
+}
+
+// register has a configuration's registry show the metrics.
+func register(registry *prometheus.Registry, a *App) error {
+	for _, c := range []prometheus.Collector{tokenRequestsTotal, tokenDurations, replaysTotal, rejectionsTotal, refusalsTotal, &gauges{a}} {
+		if err := registry.Register(c); err != nil {
+			return fmt.Errorf("registering the metrics: %w", err)
+		}
+	}
+	return nil
+}
+
+// meter counts what happens to the requests of one datasource. Its series are found once, when the
+// configuration loads.
+type meter struct {
+	name string
+
+	rejected, refused *prometheus.CounterVec // what remains is the code, or the status
+
+	// What became of requests that were to be sent again.
+	served, refusedAgain, unanswered, notRenewed, notReplayable prometheus.Counter
+
+	lastSuccess atomic.Int64 // when the API has last taken a request, in Unix seconds
+}
+
+// meters has the meter of each datasource of a configuration.
+var meters = caddy.NewUsagePool()
+
+func newMeter(name string) *meter {
+	again := func(outcome string) prometheus.Counter { return replaysTotal.WithLabelValues(name, outcome) }
+	of := prometheus.Labels{"datasource": name}
+	return &meter{
+		name: name, rejected: rejectionsTotal.MustCurryWith(of), refused: refusalsTotal.MustCurryWith(of),
+		served: again("served"), refusedAgain: again("refused"), unanswered: again("unanswered"),
+		notRenewed: again("not_renewed"), notReplayable: again("not_replayable"),
+	}
+}
+
+// Destruct implements caddy.Destructor: no configuration has the datasource any more.
+func (m *meter) Destruct() error {
+	of := prometheus.Labels{"datasource": m.name}
+	for _, c := range []*prometheus.CounterVec{tokenRequestsTotal, replaysTotal, rejectionsTotal, refusalsTotal} {
+		c.DeletePartialMatch(of)
+	}
+	tokenDurations.DeletePartialMatch(of)
+	return nil
+}
+
+// metering has the meters that a configuration uses, by the names of their datasources.
+type metering struct {
+	mu sync.Mutex
+	by map[string]*meter
+}
+
+// of returns the meter of a datasource.
+func (m *metering) of(name string) *meter {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if known := m.by[name]; known != nil {
+		return known
+	}
+	if m.by == nil {
+		m.by = make(map[string]*meter)
+	}
+	used, _, _ := meters.LoadOrNew(name, func() (caddy.Destructor, error) { return newMeter(name), nil })
+	m.by[name] = used.(*meter)
+	return m.by[name]
+}
+
+// release says that the configuration has ended.
+func (m *metering) release() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var failed error
+	for name := range m.by {
+		_, err := meters.Delete(name)
+		failed = errors.Join(failed, err)
+	}
+	m.by = nil
+	return failed
+}
+
+// reject counts a request that is answered with a problem.
+func (m *meter) reject(p *problem.Problem) { m.rejected.WithLabelValues(p.Code()).Inc() }
+
+// refuse counts an answer by which the API refuses the credential. named says that refresh_on has
+// its status. A status of the API's own choice is no label.
+func (m *meter) refuse(status int, named bool) {
+	label := "other"
+	switch status {
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden:
+		named = true
+	}
+	if named {
+		label = strconv.Itoa(status)
+	}
+	m.refused.WithLabelValues(label).Inc()
+}
+
+// answered notes an answer that refuses nothing.
+func (m *meter) answered(status int) {
+	if status >= http.StatusBadRequest {
+		return
+	}
+	if now := time.Now().Unix(); m.lastSuccess.Load() != now {
+		m.lastSuccess.Store(now)
+	}
+}
+
+// tokenMeter counts the token requests of a datasource.
+type tokenMeter struct {
+	success, refused, failed prometheus.Counter
+	took                     prometheus.Observer
+}
+
+func newTokenMeter(datasource, grant string) *tokenMeter {
+	of := func(outcome string) prometheus.Counter {
+		return tokenRequestsTotal.WithLabelValues(datasource, grant, outcome)
+	}
+	return &tokenMeter{of("success"), of("refused"), of("failed"), tokenDurations.WithLabelValues(datasource, grant)}
+}
+
+// Requested counts a token request.
+func (m *tokenMeter) Requested(took time.Duration, err error) {
+	m.took.Observe(took.Seconds())
+	e, ok := errors.AsType[*provider.Error](err)
+	switch {
+	case err == nil:
+		m.success.Inc()
+	case ok && !e.Inconclusive() && (e.Status >= http.StatusBadRequest || e.Code != ""):
+		m.refused.Inc()
+	default:
+		m.failed.Inc()
+	}
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package connection
+
+import (
+	"hash/maphash"
+	"sync"
+	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
+)
+
+// stateFailing says that the last attempt to get a token has failed, and that no person can mend
+// that by connecting the account again.
+const stateFailing = "failing"
+
+// Tally is what metrics say of a datasource's connections. It is made without asking the storage.
+type Tally struct {
+	// Cached is how many connections are in memory.
+	Cached int
+
+	// States has how many connections are in each state.
+	States map[string]int
+
+	// Expiry is when the token of the shared connection expires; zero if that is not known.
+	Expiry time.Time
+}
+
+// Tally returns what is known of the connections of the datasource.
+func (set *Set) Tally() Tally {
+	t := Tally{States: map[string]int{StateConnected: 0, stateFailing: 0, StateReauthorize: 0}}
+	counted := set.pool.tally.count()
+	if set.PerUser {
+		for state := range t.States {
+			t.States[state] = counted[state]
+		}
+		t.Cached = set.pool.size() - 1 // without the shared one, which nobody uses
+		return t
+	}
+	t.States[StateNone] = 0
+	token := set.shared.conn.token.Load()
+	if token != nil && token.Access != "" {
+		t.Cached, t.Expiry = 1, token.Expiry
+	}
+	state := stateInMemory(set.shared)
+	for stored := range counted {
+		if token == nil && state == StateNone {
+			state = stored // nobody has used the connection yet
+		}
+	}
+	t.States[state] = 1
+	return t
+}
+
+// tally knows the states of connections, those in memory and those in the storage. The keeper's
+// rounds look at all of them, and this process says what it does to one in between. The names are
+// kept as hashes, since there may be a million of them.
+type tally struct {
+	mu     sync.Mutex
+	states map[uint64]string
+	round  *tallyRound // that is under way, or nil
+}
+
+// tallyRound is what a round has found so far.
+type tallyRound struct{ states map[uint64]string }
+
+var tallySeed = maphash.MakeSeed()
+
+func tallyKey(connection string) uint64 { return maphash.String(tallySeed, connection) }
+
+// begin begins a round.
+func (t *tally) begin() *tallyRound {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.round = &tallyRound{make(map[uint64]string)}
+	return t.round
+}
+
+// found notes the state in which a round has found a connection. If this process has said
+// something of the connection since the round began, that counts.
+func (t *tally) found(r *tallyRound, connection, state string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if key := tallyKey(connection); r.states[key] == "" {
+		r.states[key] = state
+	}
+}
+
+// finish takes over what a round has found.
+func (t *tally) finish(r *tallyRound) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.states = r.states
+	if t.round == r {
+		t.round = nil
+	}
+}
+
+// note notes the state of a connection, of which this process knows.
+func (t *tally) note(connection, state string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.states == nil {
+		t.states = make(map[uint64]string)
+	}
+	t.states[tallyKey(connection)] = state
+	if t.round != nil {
+		t.round.states[tallyKey(connection)] = state
+	}
+}
+
+// count returns how many connections are in each state but StateNone.
+func (t *tally) count() map[string]int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := make(map[string]int)
+	for _, state := range t.states {
+		if state != StateNone {
+			n[state]++
+		}
+	}
+	return n
+}
+
+// size returns how many connections are in memory.
+func (p *Pool) size() int {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return len(p.connections)
+}
+
+// stateInMemory returns the state of a connection, as memory knows it.
+func stateInMemory(s *Source) string {
+	return s.set.stateOf(s.conn.token.Load(), s.conn.lastError())
+}
+
+// stateOf returns the state of a connection with a token. err is its last error.
+func (set *Set) stateOf(token *record.Token, err error) string {
+	st := set.status("", token, err)
+	if st.State != StateReauthorize && words(err) != "" {
+		return stateFailing
+	}
+	return st.State
+}
+
+// stateStored returns the state of the connection of a record. What is in memory counts more.
+func (set *Set) stateStored(connection string, stored *record.Token) string {
+	if conn := set.pool.known(connection); conn.current() != nil {
+		return set.stateOf(conn.current(), conn.lastError())
+	}
+	return set.stateOf(stored, nil)
+}
