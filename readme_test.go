@@ -66,7 +66,7 @@ func TestReadmeQuickstart(t *testing.T) {
 	for _, block := range blocks {
 		for line := range strings.Lines(block) {
 			line = strings.TrimSpace(line)
-			if file, ok := strings.CutPrefix(line, command); ok {
+			if file, ok := strings.CutPrefix(line, command); ok && example == "" {
 				example = file
 			}
 			if url, ok := strings.CutPrefix(line, "curl "); ok {
