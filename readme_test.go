@@ -66,7 +66,7 @@ func TestReadmeQuickstart(t *testing.T) {
 	for _, block := range blocks {
 		for line := range strings.Lines(block) {
 			line = strings.TrimSpace(line)
-			if file, ok := strings.CutPrefix(line, command); ok {
+			if file, ok := strings.CutPrefix(line, command); ok && example == "" {
 				example = file
 			}
 			if url, ok := strings.CutPrefix(line, "curl "); ok {
@@ -81,14 +81,15 @@ func TestReadmeQuickstart(t *testing.T) {
 
 	home := t.TempDir()
 	for _, name := range []string{"HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "AppData"} {
-		t.Setenv(name, home) // it stores a token, and the key that seals it
+		t.Setenv(name, home) // it stores the key that seals the token
 	}
 
 	// The ports of the example may be taken on the machine that runs this.
 	config := read(t, example)
 	gateway, api := rig.Free(t), rig.Free(t)
 	move := strings.NewReplacer("http://localhost:8080", "http://"+gateway, "http://localhost:9000", "http://"+api)
-	if err := rig.Load(move.Replace(config)[strings.Index(move.Replace(config), "{\n"):]); err != nil {
+	_, config, _ = strings.Cut(move.Replace(config), "\n{\n") // global options come first
+	if err := rig.Load("{\nstorage file_system " + rig.StorageDir(t) + "\n" + config); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = caddy.Stop() }()

@@ -18,6 +18,15 @@ import (
 // redis runs a Redis of the test's own until the test ends, and returns the storage that uses it.
 func redis(t *testing.T) func(*cluster) func(*node) string {
 	t.Helper()
+	addr := runRedis(t)
+	return func(*cluster) func(*node) string {
+		return func(*node) string { return "storage redis {\naddress " + addr + "\n}" }
+	}
+}
+
+// runRedis runs a Redis of the test's own until the test ends, and returns its address.
+func runRedis(t *testing.T, more ...string) string {
+	t.Helper()
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
 		if os.Getenv("CI") == "true" {
@@ -27,7 +36,8 @@ func redis(t *testing.T) func(*cluster) func(*node) string {
 	}
 	addr := rig.Free(t)
 	_, port, _ := net.SplitHostPort(addr)
-	cmd := exec.Command(path, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir())
+	args := []string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir()}
+	cmd := exec.Command(path, append(args, more...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -43,7 +53,5 @@ func redis(t *testing.T) func(*cluster) func(*node) string {
 		}
 		return err == nil
 	})
-	return func(*cluster) func(*node) string {
-		return func(*node) string { return "storage redis {\naddress " + addr + "\n}" }
-	}
+	return addr
 }

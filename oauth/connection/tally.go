@@ -10,10 +10,6 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
-// stateFailing says that the last attempt to get a token has failed, and that no person can mend
-// that by connecting the account again.
-const stateFailing = "failing"
-
 // Tally is what metrics say of a datasource's connections. It is made without asking the storage.
 type Tally struct {
 	// Cached is how many connections are in memory.
@@ -28,7 +24,7 @@ type Tally struct {
 
 // Tally returns what is known of the connections of the datasource.
 func (set *Set) Tally() Tally {
-	t := Tally{States: map[string]int{StateConnected: 0, stateFailing: 0, StateReauthorize: 0}}
+	t := Tally{States: map[string]int{StateConnected: 0, StateFailing: 0, StateReauthorize: 0}}
 	counted := set.pool.tally.count()
 	if set.PerUser {
 		for state := range t.States {
@@ -131,22 +127,18 @@ func (p *Pool) size() int {
 
 // stateInMemory returns the state of a connection, as memory knows it.
 func stateInMemory(s *Source) string {
-	return s.set.stateOf(s.conn.token.Load(), s.conn.lastError())
+	return s.set.stateOf(s.conn.token.Load(), s.conn.failure())
 }
 
-// stateOf returns the state of a connection with a token. err is its last error.
-func (set *Set) stateOf(token *record.Token, err error) string {
-	st := set.status("", token, err)
-	if st.State != StateReauthorize && words(err) != "" {
-		return stateFailing
-	}
-	return st.State
+// stateOf returns the state of a connection with a token, after the last failures.
+func (set *Set) stateOf(token *record.Token, failed failure) string {
+	return set.status("", token, failed).State
 }
 
 // stateStored returns the state of the connection of a record. What is in memory counts more.
 func (set *Set) stateStored(connection string, stored *record.Token) string {
 	if conn := set.pool.known(connection); conn.current() != nil {
-		return set.stateOf(conn.current(), conn.lastError())
+		return set.stateOf(conn.current(), conn.failure())
 	}
-	return set.stateOf(stored, nil)
+	return set.stateOf(stored, failure{})
 }
