@@ -14,11 +14,10 @@ import (
 	"sync/atomic"
 	"testing"
 
+	authenticatedapi "github.com/authenticated-api/caddy-authenticated-api"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/caddyserver/caddy/v2"
-
-	authenticatedapi "github.com/authenticated-api/caddy-authenticated-api"
 )
 
 // metricsCanary is in each secret of the tests of metrics and events: in tokens, client secrets,
