@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package packaging_test looks at the files by which this is built, run and watched elsewhere: what
-// cannot be run everywhere is at least read as its reader will read it.
+// Package packaging_test looks at the files by which this is built, run and watched elsewhere:
+// what cannot be run everywhere is at least read as its reader will read it.
 package packaging_test
 
 import (

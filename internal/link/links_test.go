@@ -183,8 +183,8 @@ func TestToAPIOuter(t *testing.T) {
 	}
 }
 
-// withSigns escapes each percent sign that begins no escape. Browsers take such a sign as it is, and
-// Go takes the URL for none.
+// withSigns escapes each percent sign that begins no escape. Browsers take such a sign as it is,
+// and Go takes the URL for none.
 func withSigns(ref string) string {
 	var sb strings.Builder
 	for i := range len(ref) {

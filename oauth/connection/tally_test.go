@@ -28,8 +28,8 @@ func TestTallyRounds(t *testing.T) {
 	want(&tl, "during a round", map[string]int{StateConnected: 2, StateReauthorize: 1})
 	tl.finish(r)
 	want(&tl, "ann's record is gone", map[string]int{StateConnected: 1, StateReauthorize: 1})
-	tl.note("ben", stateFailing)
-	want(&tl, "after the round", map[string]int{StateConnected: 1, stateFailing: 1})
+	tl.note("ben", StateFailing)
+	want(&tl, "after the round", map[string]int{StateConnected: 1, StateFailing: 1})
 
 	given, late := tl.begin(), tl.begin() // the configuration of the first has ended
 	tl.note("ann", StateConnected)
