@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// staleFailure is how long after its next attempt was possible a failure of a user's own connection
-// still counts: if nobody has asked since, nobody is refused either.
+// staleFailure is how long after its next attempt was possible a failure of a user's own
+// connection still counts: if nobody has asked since, nobody is refused either.
 const staleFailure = 10 * time.Minute
 
 // Healthy reports whether nothing fails and nobody has to do anything. Of connections that users
-// have made for themselves it looks at those in memory only, and a user who must connect again does
-// not count: that user is told, and among many there is always one.
+// have made for themselves it looks at those in memory only, and a user who must connect again
+// does not count: that user is told, and among many there is always one.
 func (set *Set) Healthy(ctx context.Context) bool {
 	if !set.PerUser {
 		st, err := set.shared.Status(ctx)
