@@ -33,6 +33,9 @@ type exchange struct {
 	// written says that the handler has put all this on the request already: see own_proxy.go.
 	written bool
 
+	// explained says that the request is explained, and not sent.
+	explained *explanation
+
 	failed error // why the last attempt has no answer
 
 	clone   // what is sent first; a request that is sent again has a clone of its own

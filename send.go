@@ -60,6 +60,11 @@ func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error)
 	if err != nil {
 		return t.unsigned(req, x.ds, err), nil
 	}
+	if x.explained != nil {
+		t.SetScheme(out)
+		x.explained.sends(x, out)
+		return nil, errExplained
+	}
 	out.Body, out.GetBody = body.first, body.getBody()
 	t.tell(x, out)
 	res, err := t.roundTrip(out)

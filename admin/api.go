@@ -8,6 +8,7 @@
 package admin
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,6 +39,9 @@ type App interface {
 	// or without.
 	HasDatasource(name string) bool
 
+	// Explain says what would become of a request. It sends nothing.
+	Explain(ctx context.Context, q Question) (*Explanation, error)
+
 	// Ring returns the keys that values are sealed with. If there is no key, it makes one.
 	Ring() (*seal.Ring, error)
 }
@@ -61,6 +65,7 @@ func (*api) Routes() []caddy.AdminRoute {
 		{Pattern: basePath + "seal", Handler: caddy.AdminHandlerFunc(serveSeal)},
 		{Pattern: basePath + "connections", Handler: caddy.AdminHandlerFunc(serveConnections)},
 		{Pattern: basePath + "health", Handler: caddy.AdminHandlerFunc(serveHealth)},
+		{Pattern: basePath + "explain", Handler: caddy.AdminHandlerFunc(serveExplain)},
 		{Pattern: basePath + "refresh", Handler: connectionHandler(serveRefresh)},
 		{Pattern: basePath + "disconnect", Handler: connectionHandler(serveDisconnect)},
 		{Pattern: basePath + "connect", Handler: connectionHandler(serveConnect)},

@@ -28,7 +28,7 @@ disconnects them.
 Makes keys, and seals secrets with them, so that a configuration can hold a
 secret that is of no use to whoever reads it.`,
 		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(statusCommand(), connectCommand(), refreshCommand(), disconnectCommand(), keygenCommand(), sealCommand())
+			cmd.AddCommand(statusCommand(), explainCommand(), connectCommand(), refreshCommand(), disconnectCommand(), keygenCommand(), sealCommand())
 		},
 	})
 }

@@ -14,8 +14,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 )
 
 // exitAttention is the exit status of `status --check` if somebody must look after a connection.
@@ -49,20 +50,9 @@ It is 1 if Caddy cannot be asked, and otherwise 0.
 It shows no secret. With --json it prints what the admin endpoint answers.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			path := "connections"
-			if len(args) == 1 {
-				if args[0] == "" { // the admin endpoint would list all datasources
-					return errors.New("the name of the datasource is empty")
-				}
-				path += "?datasource=" + url.QueryEscape(args[0])
-			}
-			answer, err := ask(address, http.MethodGet, path, nil)
+			answer, statuses, err := askStatuses(address, args)
 			if err != nil {
 				return err
-			}
-			var statuses []*connection.Status
-			if err := json.Unmarshal(answer, &statuses); err != nil {
-				return fmt.Errorf("reading the running Caddy's answer: %w", err)
 			}
 			if raw {
 				err = printJSON(cmd.OutOrStdout(), answer)
@@ -85,6 +75,25 @@ It shows no secret. With --json it prints what the admin endpoint answers.`,
 	cmd.Flags().BoolVar(&raw, "json", false, "Print JSON")
 	cmd.Flags().BoolVar(&check, "check", false, "Exit with 2 if anything needs a human being")
 	return cmd
+}
+
+// askStatuses returns the connections of the running Caddy, and the answer that has them. args is
+// the name of a datasource, or empty for all.
+func askStatuses(address string, args []string) (answer []byte, statuses []*connection.Status, err error) {
+	path := "connections"
+	if len(args) == 1 {
+		if args[0] == "" { // the admin endpoint would list all datasources
+			return nil, nil, errors.New("the name of the datasource is empty")
+		}
+		path += "?datasource=" + url.QueryEscape(args[0])
+	}
+	if answer, err = ask(address, http.MethodGet, path, nil); err != nil {
+		return nil, nil, err
+	}
+	if err := json.Unmarshal(answer, &statuses); err != nil {
+		return nil, nil, fmt.Errorf("reading the running Caddy's answer: %w", err)
+	}
+	return answer, statuses, nil
 }
 
 func showStatuses(out, errOut io.Writer, statuses []*connection.Status) error {

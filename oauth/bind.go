@@ -71,12 +71,12 @@ func (m *Method) Bind(env Environment) error {
 	m.logger = m.logger.With(zap.String("datasource", env.Datasource))
 	m.client = provider.New(m.tls, env.Dial)
 	m.client.Transport.Proxy = m.proxy.of
-	m.set = connection.NewSet(m.config())
+	m.set = connection.NewSet(configOf(m))
 	return nil
 }
 
-// config returns the configuration of the datasource's connections.
-func (m *Method) config() connection.Config {
+// configOf returns the configuration of the datasource's connections.
+func configOf(m *Method) connection.Config {
 	env := m.environment
 	return connection.Config{
 		Configuration: env.Configuration, Datasource: env.Datasource, Identity: m.bound,

@@ -152,7 +152,7 @@ func (w *world) gateway(s *web, change func(*Method)) *gateway {
 		w.t.Fatal(err)
 	}
 	m.bound = m.identity(to)
-	m.set = g.pool.NewSet(m.config())
+	m.set = g.pool.NewSet(configOf(m))
 	return g
 }
 

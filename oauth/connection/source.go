@@ -210,14 +210,14 @@ func (s *Source) renew(now time.Time, refused *record.Token) (*operation, error)
 			return nil, nil
 		}
 	}
-	return s.start(true, func(ctx context.Context) error { return s.renewToken(ctx, refused) }), nil
+	return s.start(true, func(ctx context.Context) error { return renewToken(ctx, s.grant, refused) }), nil
 }
 
 // renewToken has the grant get a token, and once more if the new one has ended already.
-func (s *Source) renewToken(ctx context.Context, refused *record.Token) error {
-	err := s.grant.renew(ctx, refused)
+func renewToken(ctx context.Context, g grant, refused *record.Token) error {
+	err := g.renew(ctx, refused)
 	if errors.Is(err, errEnded) && sleep(ctx, record.LastSecond) == nil {
-		err = s.grant.renew(ctx, refused)
+		err = g.renew(ctx, refused)
 	}
 	return err
 }
@@ -228,7 +228,7 @@ func (s *Source) Renew(ctx context.Context) error {
 	if err := s.checkRenewable(ctx); err != nil {
 		return err
 	}
-	err := s.runNext(ctx, true, func(ctx context.Context) error { return s.renewToken(ctx, nil) })
+	err := s.runNext(ctx, true, func(ctx context.Context) error { return renewToken(ctx, s.grant, nil) })
 	if !s.conn.token.Load().Valid(time.Now()) {
 		return s.grant.explain(err)
 	}
