@@ -55,7 +55,7 @@ func TestEventsOfRefusals(t *testing.T) {
 			t.Error("the renewal has succeeded")
 		}
 		d.want(t, "an early refusal", "token_refresh_failed invalid_grant")
-		if got := n.set.Tally().States; got[StateFailing] != 1 {
+		if got := n.set.Tally().States; got[StateConnected] != 1 { // it is served still
 			t.Errorf("after an early refusal the states are %v", got)
 		}
 		time.Sleep(w.p.life + time.Hour)
