@@ -29,7 +29,7 @@ could not be translated.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			format, name := args[0], args[1]
-			var file io.Reader = cmd.InOrStdin()
+			file := cmd.InOrStdin()
 			if name != "-" {
 				opened, err := os.Open(name)
 				if err != nil {

@@ -43,6 +43,28 @@ func TestImport(t *testing.T) {
 	}
 }
 
+// TestImportServes: what is printed serves, once its variables are set.
+func TestImportServes(t *testing.T) {
+	api := rig.NewAPI(t, nil)
+	collection := `{"info": {"name": "Pets", "schema": "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"},
+		"auth": {"type": "apikey", "apikey": [{"key": "key", "value": "X-Api-Key"}, {"key": "value", "value": "canary"}]},
+		"variable": [{"key": "baseUrl", "value": "http://` + api.Addr + `/v1?format=json"}],
+		"item": [{"name": "all", "request": {"method": "GET", "url": "{{baseUrl}}/pets"}}]}`
+	text, err := output(t, collection, "import", "postman", "-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PETS_API_KEY", "the-key-that-is-set")
+	gateway := rig.Start(t, strings.ReplaceAll(text, "http://localhost:8080", "http://GATEWAY"))
+	rig.Get(t, gateway, "/pets/list", "")
+	got := one(t, api)
+	for _, want := range []string{"GET /v1/list?format=json HTTP/1.1", "X-Api-Key: the-key-that-is-set"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the API got\n%s\nwithout %s", got, want)
+		}
+	}
+}
+
 // TestImportFails: an error says what is wrong, nothing is printed, and the exit status says so.
 func TestImportFails(t *testing.T) {
 	for _, tt := range []struct {

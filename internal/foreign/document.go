@@ -99,7 +99,7 @@ func article(val string) string {
 
 // wanted names what a Go type reads.
 func wanted(t reflect.Type) string {
-	switch t.Kind() {
+	switch t.Kind() { //nolint:exhaustive // files have these kinds, and texts
 	case reflect.Slice:
 		return "a list"
 	case reflect.Map, reflect.Struct, reflect.Pointer:

@@ -170,6 +170,7 @@ func plainYAML(node *yaml.Node, nodes *int, depth int) (any, error) {
 			object[node.Content[i].Value] = val
 		}
 		return object, nil
+	case yaml.ScalarNode:
 	}
 	switch node.Tag {
 	case "!!null":

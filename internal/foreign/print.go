@@ -54,14 +54,14 @@ func (d *draft) print() string {
 
 // print writes the route of an API.
 func (a *api) print(out *strings.Builder) {
-	about := []string{strings.ToUpper(a.label[:1]) + a.label[1:] + "."}
+	about := strings.ToUpper(a.label[:1]) + a.label[1:] + "."
 	if a.comment != "" {
-		about[0] += " " + a.comment
+		about += " " + a.comment
 	}
+	remark(out, 1, about)
 	for _, note := range a.notes {
-		about = append(about, "Not translated: "+note+".")
+		remark(out, 1, "Not translated: "+note+".")
 	}
-	remark(out, 1, about...)
 	directive := line{
 		words: []string{"authenticated_api", a.url},
 		block: append([]line{{words: []string{"name", a.name}}}, a.lines...),
