@@ -20,15 +20,18 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "authenticated-api",
-		Short: "Connections, keys and sealed values of authenticated APIs",
+		Short: "Connections, keys, sealed values and imports of authenticated APIs",
 		Long: `
 Shows the OAuth connections of the running Caddy, and connects, refreshes and
 disconnects them.
 
 Makes keys, and seals secrets with them, so that a configuration can hold a
-secret that is of no use to whoever reads it.`,
+secret that is of no use to whoever reads it.
+
+Turns what other programs have stored about APIs into a Caddyfile.`,
 		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(statusCommand(), explainCommand(), connectCommand(), refreshCommand(), disconnectCommand(), keygenCommand(), sealCommand())
+			cmd.AddCommand(statusCommand(), explainCommand(), connectCommand(), refreshCommand(), disconnectCommand(),
+				keygenCommand(), sealCommand(), importCommand())
 		},
 	})
 }
