@@ -9,7 +9,7 @@ FAKE_GCS_VERSION      := v1.56.1
 CONFIG    ?= examples/quickstart.caddyfile
 # A number of inputs and no time: before Go 1.27 a target fails now and then when its time is over,
 # with "context deadline exceeded" and no failing input (golang/go#75804).
-FUZZTIME  ?= 3000x
+FUZZTIME  ?= 500x
 TIMEOUT   ?= 40m
 BENCH     ?= .
 BENCHTIME ?= 1s
@@ -44,7 +44,7 @@ test: ## Run the tests that need nothing but Go and end in minutes
 # The race detector allocates on its own account, so allocations are counted without it, and a
 # million users are too many for it.
 .PHONY: test-all
-test-all: ## Run all tests with the race detector (TIMEOUT=40m), and each fuzz target for a moment (FUZZTIME=3000x)
+test-all: ## Run all tests with the race detector (TIMEOUT=40m), and each fuzz target for a moment (FUZZTIME=500x)
 	@set -e; for module in $(MODULES); do \
 		echo "go test -race ./... ($$module)"; \
 		(cd "$$module" && "$(CURDIR)/.ci/race" -timeout $(TIMEOUT) ./...); \
@@ -54,7 +54,7 @@ test-all: ## Run all tests with the race detector (TIMEOUT=40m), and each fuzz t
 
 # A fuzz target is a function FuzzXxx(f *testing.F) in any test file of any module here.
 .PHONY: fuzz
-fuzz: ## Run each fuzz target for FUZZTIME (3000x)
+fuzz: ## Run each fuzz target for FUZZTIME (500x)
 	@set -e; find . -path ./.cache -prune -o -name '*_test.go' -print | sort | while read -r file; do \
 		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*\*testing\.F).*/\1/p' "$$file"); do \
 			echo "go test -fuzz $$target $$(dirname "$$file")"; \

@@ -91,6 +91,10 @@ func (a *api) baseURL(raw string) {
 		a.unknownURL("that of the file cannot be used: " + err.Error())
 		return
 	}
+	if port := u.Port(); place.Scheme == "http" && port == "443" || place.Scheme == "https" && port == "80" {
+		a.unknownURL("that of the file has the port of the other scheme, which Caddy refuses: " + place.Scheme + " and " + port)
+		return
+	}
 	if slices.ContainsFunc(strings.Split(u.Path, "/"), opaque.MatchString) {
 		a.unknownURL("that of the file has a part that may be a secret")
 		return
