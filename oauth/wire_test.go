@@ -3,13 +3,8 @@
 package oauth
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,53 +12,14 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 )
 
-// wire is a token endpoint that keeps the raw bytes of each request. It speaks one request a
-// connection.
-type wire struct {
-	addr     string
-	requests chan string
-}
-
-func newWire(t *testing.T) *wire {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &wire{l.Addr().String(), make(chan string, 100)}
-	done := make(chan struct{})
-	t.Cleanup(func() { l.Close(); <-done })
-	go func() {
-		defer close(done)
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			var raw bytes.Buffer
-			req, err := http.ReadRequest(bufio.NewReader(io.TeeReader(conn, &raw)))
-			if err == nil {
-				_, _ = io.Copy(io.Discard, req.Body)
-			}
-			w.requests <- raw.String()
-			const body = `{"access_token":"t","expires_in":3600,"token_type":"bearer"}`
-			fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(body), body)
-			conn.Close()
-		}
-	}()
-	return w
-}
-
-func (w *wire) url() string { return "http://" + w.addr + "/token" }
-
-// want is a whole token request. authorization is "" for none.
-func (w *wire) want(path, authorization, contentType, body string) string {
+// wholeRequest is a whole token request. authorization is "" for none.
+func wholeRequest(w *oauthtest.Wire, path, authorization, contentType, body string) string {
 	if authorization != "" {
 		authorization = "Authorization: " + authorization + "\r\n"
 	}
 	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: Go-http-client/1.1\r\nContent-Length: %d\r\n"+
 		"Accept: application/json\r\nAccept-Encoding: identity\r\n%sContent-Type: %s\r\n\r\n%s",
-		path, w.addr, len(body), authorization, contentType, body)
+		path, w.Addr, len(body), authorization, contentType, body)
 }
 
 const (
@@ -73,7 +29,7 @@ const (
 
 // TestTokenRequest compares whole requests, byte for byte: what is not in them is not sent.
 func TestTokenRequest(t *testing.T) {
-	w := newWire(t)
+	w := oauthtest.NewWire(t)
 	t.Setenv("TEST_ID", "id from env")
 	secretFile := filepath.Join(t.TempDir(), "secret")
 	write(t, secretFile, "from/file+\n")
@@ -137,7 +93,7 @@ func TestTokenRequest(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m, _ := provision(t, "token_url "+w.url()+"\n"+tt.block)
+			m, _ := provision(t, "token_url "+w.URL()+"\n"+tt.block)
 			token, err := m.fetch(t.Context(), nil, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -145,24 +101,24 @@ func TestTokenRequest(t *testing.T) {
 			if token.Access != "t" {
 				t.Errorf("the token is %q", token.Access)
 			}
-			if got, want := <-w.requests, w.want("/token", tt.auth, tt.contentType, tt.body); got != want {
+			if got, want := <-w.Requests, wholeRequest(w, "/token", tt.auth, tt.contentType, tt.body); got != want {
 				t.Errorf("got\n%q\nwant\n%q", got, want)
 			}
 		})
 	}
-	if len(w.requests) != 0 {
-		t.Errorf("%d requests more than calls: %q", len(w.requests), <-w.requests)
+	if len(w.Requests) != 0 {
+		t.Errorf("%d requests more than calls: %q", len(w.Requests), <-w.Requests)
 	}
 }
 
 // TestTokenURLQuery: a query of the token URL belongs to it.
 func TestTokenURLQuery(t *testing.T) {
-	w := newWire(t)
-	m, _ := provision(t, "token_url "+w.url()+"?tenant=a%2Fb&x\nclient_id i\nclient_secret s")
+	w := oauthtest.NewWire(t)
+	m, _ := provision(t, "token_url "+w.URL()+"?tenant=a%2Fb&x\nclient_id i\nclient_secret s")
 	if _, err := m.fetch(t.Context(), nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := <-w.requests, w.want("/token?tenant=a%2Fb&x", "Basic aTpz", form, "grant_type=client_credentials"); got != want {
+	if got, want := <-w.Requests, wholeRequest(w, "/token?tenant=a%2Fb&x", "Basic aTpz", form, "grant_type=client_credentials"); got != want {
 		t.Errorf("got\n%q\nwant\n%q", got, want)
 	}
 }
@@ -170,18 +126,18 @@ func TestTokenURLQuery(t *testing.T) {
 // TestRotatedSecret: what placeholders stand for is read at each token call, since files and their
 // secrets are rotated.
 func TestRotatedSecret(t *testing.T) {
-	w := newWire(t)
+	w := oauthtest.NewWire(t)
 	file := filepath.Join(t.TempDir(), "secret")
 	write(t, file, "one")
 	t.Setenv("TEST_AUDIENCE", "first")
-	m, _ := provision(t, "token_url "+w.url()+"\nclient_id i\nclient_secret {file."+file+"}\n"+
+	m, _ := provision(t, "token_url "+w.URL()+"\nclient_id i\nclient_secret {file."+file+"}\n"+
 		"client_auth client_secret_post\naudience {env.TEST_AUDIENCE}\ntoken_param pin {file."+file+"}")
 	call := func(want string) {
 		t.Helper()
 		if _, err := m.fetch(context.Background(), nil, nil); err != nil {
 			t.Fatal(err)
 		}
-		if _, body, _ := strings.Cut(<-w.requests, "\r\n\r\n"); body != want {
+		if _, body, _ := strings.Cut(<-w.Requests, "\r\n\r\n"); body != want {
 			t.Errorf("got %q, want %q", body, want)
 		}
 	}
@@ -195,8 +151,8 @@ func TestRotatedSecret(t *testing.T) {
 	if _, err := m.fetch(context.Background(), nil, nil); err == nil || !strings.Contains(err.Error(), "client_secret") {
 		t.Errorf("with an empty file: %v", err)
 	}
-	if len(w.requests) != 0 {
-		t.Errorf("with an empty file there is a request all the same: %q", <-w.requests)
+	if len(w.Requests) != 0 {
+		t.Errorf("with an empty file there is a request all the same: %q", <-w.Requests)
 	}
 }
 

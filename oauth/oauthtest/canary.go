@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package oauthtest has what the tests of oauth's packages share: canaries and a scanner for them,
-// logs, keys and a storage in memory, into which a test can put faults.
+// logs, keys, token endpoints, and a storage in memory, into which a test can put faults.
 package oauthtest
 
 import (

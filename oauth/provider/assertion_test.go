@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 )
 
 // waysOfAssertion are the ways of client authentication that send an assertion.
@@ -24,7 +26,7 @@ func assertionFor(way, tokenURL string) (*Assertion, *judge) {
 	j := &judge{id: "my id", audience: tokenURL, lifetime: time.Minute}
 	switch way {
 	case ClientSecretJWT:
-		j.alg, j.key = "HS256", []byte(clientSecret+"-of-32-bytes")
+		j.alg, j.key = "HS256", []byte(oauthtest.ClientSecret+"-of-32-bytes")
 		return new(Assertion), j
 	case PrivateKeyJWT:
 		key := signers()["ES256"]
@@ -38,7 +40,7 @@ func assertionFor(way, tokenURL string) (*Assertion, *judge) {
 // TestAssertionWire compares whole requests, byte for byte, and has each assertion verified: no
 // request has one that another had, and nothing else authenticates the client.
 func TestAssertionWire(t *testing.T) {
-	w := newWire(t)
+	w := oauthtest.NewWire(t)
 	const (
 		top   = " HTTP/1.1\r\nHost: HOST\r\nUser-Agent: Go-http-client/1.1\r\nContent-Length: LENGTH\r\n"
 		asks  = "Accept: application/json\r\nAccept-Encoding: identity\r\n"
@@ -46,10 +48,10 @@ func TestAssertionWire(t *testing.T) {
 		proof = "client_assertion=ASSERTION&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer&client_id=my+id"
 	)
 	for _, way := range waysOfAssertion {
-		tokenURL := w.url() + "?tenant=a"
+		tokenURL := w.URL() + "?tenant=a"
 		assertion, judge := assertionFor(way, tokenURL)
 		cfg := &Config{
-			TokenURL: tokenURL, RevocationURL: "http://" + w.addr + "/revoke", ClientID: "my id", ClientSecret: clientSecret + "-of-32-bytes",
+			TokenURL: tokenURL, RevocationURL: "http://" + w.Addr + "/revoke", ClientID: "my id", ClientSecret: oauthtest.ClientSecret + "-of-32-bytes",
 			ClientAuth: way, Assertion: assertion, Scopes: []string{"a"}, Timeout: 10 * time.Second,
 		}
 		client := New(nil, nil)
@@ -82,8 +84,8 @@ func TestAssertionWire(t *testing.T) {
 				if err := request.send(); err != nil {
 					t.Fatalf("%s, %s: %v", way, request.name, err)
 				}
-				got, sent := cutAssertion(t, <-w.requests)
-				if want := strings.Replace(request.want, "HOST", w.addr, 1); got != want {
+				got, sent := cutAssertion(t, <-w.Requests)
+				if want := strings.Replace(request.want, "HOST", w.Addr, 1); got != want {
 					t.Errorf("%s, %s: got\n%q\nwant\n%q", way, request.name, got, want)
 				}
 				if judge != nil {
@@ -98,15 +100,15 @@ func TestAssertionWire(t *testing.T) {
 
 // TestAssertionJSON: the same parameters as a JSON object.
 func TestAssertionJSON(t *testing.T) {
-	w := newWire(t)
-	assertion, judge := assertionFor(PrivateKeyJWT, w.url())
+	w := oauthtest.NewWire(t)
+	assertion, judge := assertionFor(PrivateKeyJWT, w.URL())
 	client := New(nil, nil)
 	t.Cleanup(client.CloseIdleConnections)
-	cfg := &Config{TokenURL: w.url(), ClientID: "my id", ClientAuth: PrivateKeyJWT, Assertion: assertion, JSON: true, Timeout: 10 * time.Second}
+	cfg := &Config{TokenURL: w.URL(), ClientID: "my id", ClientAuth: PrivateKeyJWT, Assertion: assertion, JSON: true, Timeout: 10 * time.Second}
 	if _, err := client.Refresh(t.Context(), cfg, "r"); err != nil {
 		t.Fatal(err)
 	}
-	header, body, _ := strings.Cut(<-w.requests, "\r\n\r\n")
+	header, body, _ := strings.Cut(<-w.Requests, "\r\n\r\n")
 	var got map[string]string
 	if err := json.Unmarshal([]byte(body), &got); err != nil {
 		t.Fatal(err)
@@ -123,13 +125,13 @@ func TestAssertionJSON(t *testing.T) {
 // own. The provider takes the first for used.
 func TestAssertionAfterFailure(t *testing.T) {
 	for name, fail := range map[string]http.HandlerFunc{
-		"refused":  respond(400, `{"error":"invalid_client"}`),
-		"broken":   respond(503, ""),
+		"refused":  oauthtest.Respond(400, `{"error":"invalid_client"}`),
+		"broken":   oauthtest.Respond(503, ""),
 		"no reply": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 	} {
 		var mu sync.Mutex
 		var sent []string
-		url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		url := oauthtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 			mu.Lock()
 			sent = append(sent, r.PostFormValue("client_assertion"))
 			n := len(sent)
@@ -164,16 +166,16 @@ func TestAssertionAfterFailure(t *testing.T) {
 
 // TestAssertionOfBothRevocations: two tokens are revoked with an assertion each.
 func TestAssertionOfBothRevocations(t *testing.T) {
-	w := newWire(t)
-	assertion, judge := assertionFor(PrivateKeyJWT, w.url())
-	cfg := &Config{TokenURL: w.url(), RevocationURL: w.url(), ClientID: "my id", ClientAuth: PrivateKeyJWT, Assertion: assertion, Timeout: 10 * time.Second}
+	w := oauthtest.NewWire(t)
+	assertion, judge := assertionFor(PrivateKeyJWT, w.URL())
+	cfg := &Config{TokenURL: w.URL(), RevocationURL: w.URL(), ClientID: "my id", ClientAuth: PrivateKeyJWT, Assertion: assertion, Timeout: 10 * time.Second}
 	client := New(nil, nil)
 	t.Cleanup(client.CloseIdleConnections)
 	if err := client.Revoke(t.Context(), cfg, "a", "r"); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		_, sent := cutAssertion(t, <-w.requests)
+		_, sent := cutAssertion(t, <-w.Requests)
 		judge.verify(t, sent)
 	}
 }
@@ -181,9 +183,9 @@ func TestAssertionOfBothRevocations(t *testing.T) {
 // TestAudience: what is configured counts, then the issuer, then the token endpoint. It is so for
 // revocation, too.
 func TestAudience(t *testing.T) {
-	w := newWire(t)
-	assertion, judge := assertionFor(PrivateKeyJWT, w.url())
-	cfg := &Config{TokenURL: w.url(), RevocationURL: w.url() + "/revoke", ClientID: "my id", ClientAuth: PrivateKeyJWT, Assertion: assertion, Timeout: 10 * time.Second}
+	w := oauthtest.NewWire(t)
+	assertion, judge := assertionFor(PrivateKeyJWT, w.URL())
+	cfg := &Config{TokenURL: w.URL(), RevocationURL: w.URL() + "/revoke", ClientID: "my id", ClientAuth: PrivateKeyJWT, Assertion: assertion, Timeout: 10 * time.Second}
 	client := New(nil, nil)
 	t.Cleanup(client.CloseIdleConnections)
 	for _, step := range []func(){
@@ -199,7 +201,7 @@ func TestAudience(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 2 {
-			_, sent := cutAssertion(t, <-w.requests)
+			_, sent := cutAssertion(t, <-w.Requests)
 			judge.verify(t, sent)
 		}
 	}
@@ -222,13 +224,13 @@ func TestAssertionErrors(t *testing.T) {
 		"another key":      {PrivateKeyJWT, "i", "", &Assertion{Key: &ClientKey{Signer: ec, Algorithm: "RS256"}}, []string{PrivateKeyJWT, "signing with RS256"}},
 		"another curve":    {PrivateKeyJWT, "i", "", &Assertion{Key: &ClientKey{Signer: signers()["ES384"], Algorithm: "ES256"}}, []string{PrivateKeyJWT, "signing with ES256"}},
 		"no secret":        {ClientSecretJWT, "i", "", nil, []string{"client_secret is missing"}},
-		"secret, ES256":    {ClientSecretJWT, "i", clientSecret, &Assertion{Algorithm: "ES256"}, []string{"algorithm", "HS256"}},
-		"secret, none":     {ClientSecretJWT, "i", clientSecret, &Assertion{Algorithm: "none"}, []string{"algorithm", "HS256"}},
+		"secret, ES256":    {ClientSecretJWT, "i", oauthtest.ClientSecret, &Assertion{Algorithm: "ES256"}, []string{"algorithm", "HS256"}},
+		"secret, none":     {ClientSecretJWT, "i", oauthtest.ClientSecret, &Assertion{Algorithm: "none"}, []string{"algorithm", "HS256"}},
 		"empty file":       {AssertionFile, "i", "", new(Assertion), []string{AssertionFile, "JSON Web Token"}},
 		"mutual TLS, http": {TLSClientAuth, "i", "", nil, []string{TLSClientAuth, "https"}},
 	} {
 		asked := false
-		cfg := configOf(serve(t, func(http.ResponseWriter, *http.Request) { asked = true }))
+		cfg := configOf(oauthtest.Serve(t, func(http.ResponseWriter, *http.Request) { asked = true }))
 		cfg.ClientID, cfg.ClientSecret, cfg.ClientAuth, cfg.Assertion = test.id, test.secret, test.way, test.assertion
 		client := New(nil, nil)
 		_, err := client.Credentials(t.Context(), cfg)
@@ -238,7 +240,7 @@ func TestAssertionErrors(t *testing.T) {
 		if err := client.Revoke(t.Context(), cfg, "a", ""); err == nil || asked {
 			t.Errorf("%s: revocation: %v", name, err)
 		}
-		if err != nil && leaks(anyText(err)+logged(t, err)) != nil {
+		if err != nil && oauthtest.Leaks(oauthtest.AnyText(err)+logged(t, err)) != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -248,7 +250,7 @@ func TestAssertionErrors(t *testing.T) {
 func TestAssertionIsNotShown(t *testing.T) {
 	for _, way := range waysOfAssertion {
 		var sent string
-		url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		url := oauthtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 			sent = r.PostFormValue("client_assertion")
 			w.WriteHeader(401)
 			text, _ := json.Marshal("wrong assertion " + sent)

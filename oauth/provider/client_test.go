@@ -16,11 +16,13 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 )
 
 // TestEndless: what is too long is not read to its end.
 func TestEndless(t *testing.T) {
-	chunk := bytes.Repeat([]byte(bodyText), 1000)
+	chunk := bytes.Repeat([]byte(oauthtest.BodyText), 1000)
 	var zipped, deflated bytes.Buffer
 	zip := gzip.NewWriter(&zipped)
 	small, _ := flate.NewWriter(&deflated, flate.BestCompression)
@@ -43,20 +45,20 @@ func TestEndless(t *testing.T) {
 		handler http.HandlerFunc
 		want    string
 	}{
-		"endless body":                {endless(bodyText), "longer than 1048576 bytes"},
+		"endless body":                {endless(oauthtest.BodyText), "longer than 1048576 bytes"},
 		"endless JSON string":         {endless(`{"access_token":"`), "longer than 1048576 bytes"},
 		"endless behind the document": {endless(`{"access_token":"t"} `), "longer than 1048576 bytes"},
-		"gzip bomb":                   {respond(200, zipped.String(), "Content-Encoding", "gzip"), "longer than 1048576 bytes"},
-		"no gzip":                     {respond(200, bodyText, "Content-Encoding", "gzip"), "is not"},
-		"half a gzip":                 {respond(200, zipped.String()[:200], "Content-Encoding", "gzip"), "reading the answer"},
-		"deflate":                     {respond(200, deflated.String(), "Content-Encoding", "deflate"), "not asked for"},
-		"brotli":                      {respond(200, bodyText, "Content-Encoding", "br"), "not asked for"},
-		"gzip twice":                  {respond(200, zipped.String(), "Content-Encoding", "gzip, gzip"), "not asked for"},
-		"one byte too many":           {respond(200, `{"access_token":"t"}`+strings.Repeat(" ", maxAnswer-19)), "longer than 1048576 bytes"},
+		"gzip bomb":                   {oauthtest.Respond(200, zipped.String(), "Content-Encoding", "gzip"), "longer than 1048576 bytes"},
+		"no gzip":                     {oauthtest.Respond(200, oauthtest.BodyText, "Content-Encoding", "gzip"), "is not"},
+		"half a gzip":                 {oauthtest.Respond(200, zipped.String()[:200], "Content-Encoding", "gzip"), "reading the answer"},
+		"deflate":                     {oauthtest.Respond(200, deflated.String(), "Content-Encoding", "deflate"), "not asked for"},
+		"brotli":                      {oauthtest.Respond(200, oauthtest.BodyText, "Content-Encoding", "br"), "not asked for"},
+		"gzip twice":                  {oauthtest.Respond(200, zipped.String(), "Content-Encoding", "gzip, gzip"), "not asked for"},
+		"one byte too many":           {oauthtest.Respond(200, `{"access_token":"t"}`+strings.Repeat(" ", maxAnswer-19)), "longer than 1048576 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			written.Store(0)
-			err := attemptAt(t, serve(t, tt.handler))
+			err := attemptAt(t, oauthtest.Serve(t, tt.handler))
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
@@ -72,11 +74,11 @@ func TestEndless(t *testing.T) {
 	io.WriteString(zip, `{"access_token":"t"}`)
 	zip.Close()
 	for name, handler := range map[string]http.HandlerFunc{
-		"gzip":         respond(200, good.String(), "Content-Encoding", "gzip"),
-		"no coding":    respond(200, `{"access_token":"t"}`, "Content-Encoding", "UTF-8"),
-		"the very end": respond(200, `{"access_token":"t"}`+strings.Repeat(" ", maxAnswer-20)),
+		"gzip":         oauthtest.Respond(200, good.String(), "Content-Encoding", "gzip"),
+		"no coding":    oauthtest.Respond(200, `{"access_token":"t"}`, "Content-Encoding", "UTF-8"),
+		"the very end": oauthtest.Respond(200, `{"access_token":"t"}`+strings.Repeat(" ", maxAnswer-20)),
 	} {
-		if err := attemptAt(t, serve(t, handler)); err != nil {
+		if err := attemptAt(t, oauthtest.Serve(t, handler)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -90,17 +92,17 @@ func TestRedirects(t *testing.T) {
 		elsewhere.Add(1)
 		io.WriteString(w, `{"access_token":"theirs"}`)
 	}
-	other := serve(t, count)
+	other := oauthtest.Serve(t, count)
 	for _, status := range []int{300, 301, 302, 303, 305, 307, 308} {
-		for _, target := range []string{other, "/elsewhere", "//" + strings.TrimPrefix(other, "http://"), "::" + bodyText, ""} {
+		for _, target := range []string{other, "/elsewhere", "//" + strings.TrimPrefix(other, "http://"), "::" + oauthtest.BodyText, ""} {
 			mux := http.NewServeMux()
 			mux.HandleFunc("/token", func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Location", target)
 				w.WriteHeader(status)
-				io.WriteString(w, `{"access_token":"theirs","error_description":"`+bodyText+`"}`)
+				io.WriteString(w, `{"access_token":"theirs","error_description":"`+oauthtest.BodyText+`"}`)
 			})
 			mux.HandleFunc("/elsewhere", count)
-			err, ok := attemptAt(t, serve(t, mux.ServeHTTP)).(*Error) //nolint:errorlint // it is what requests return
+			err, ok := attemptAt(t, oauthtest.Serve(t, mux.ServeHTTP)).(*Error) //nolint:errorlint // it is what requests return
 			if !ok || err.Status != status || err.Rejected() || !strings.Contains(err.Remedy(), "redirects") {
 				t.Errorf("%d to %q: %v", status, target, err)
 			}
@@ -128,12 +130,12 @@ func TestSlow(t *testing.T) {
 		}
 	}
 	half := func(w http.ResponseWriter, r *http.Request) {
-		io.WriteString(w, `{"access_token":"`+bodyText)
+		io.WriteString(w, `{"access_token":"`+oauthtest.BodyText)
 		w.(http.Flusher).Flush()
 		<-r.Context().Done()
 	}
 	for name, handler := range map[string]http.HandlerFunc{"headers": wait, "body": drip, "half a body": half} {
-		err := attemptAt(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+		err := attemptAt(t, oauthtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body) // else the server does not notice that the client has gone
 			handler(w, r)
 		}))
@@ -146,19 +148,19 @@ func TestSlow(t *testing.T) {
 // TestNoHTTP: what net/http says of bytes that are no HTTP quotes them.
 func TestNoHTTP(t *testing.T) {
 	for _, raw := range []string{
-		bodyText + "\r\n\r\n",
+		oauthtest.BodyText + "\r\n\r\n",
 		"",
-		"HTTP/1.1 " + bodyText + "\r\n\r\n",
-		"HTTP/1.1 200 OK\r\n" + bodyText + "\r\n\r\n",
-		"HTTP/1.1 200 OK\r\n " + bodyText + "\r\n\r\n",
-		"HTTP/1.1 200 OK\r\nContent-Length: " + bodyText + "\r\n\r\n",
-		"HTTP/1.1 200 OK\r\nTransfer-Encoding: " + bodyText + "\r\n\r\n",
-		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + bodyText + "\r\n",
-		"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{" + bodyText,
-		"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n{\"access_token\":\"" + bodyText + "\"}",
-		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n" + bodyText + "\r\n\r\n",
+		"HTTP/1.1 " + oauthtest.BodyText + "\r\n\r\n",
+		"HTTP/1.1 200 OK\r\n" + oauthtest.BodyText + "\r\n\r\n",
+		"HTTP/1.1 200 OK\r\n " + oauthtest.BodyText + "\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: " + oauthtest.BodyText + "\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: " + oauthtest.BodyText + "\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + oauthtest.BodyText + "\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{" + oauthtest.BodyText,
+		"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n{\"access_token\":\"" + oauthtest.BodyText + "\"}",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n" + oauthtest.BodyText + "\r\n\r\n",
 		strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 10_000),
-		"HTTP/1.1 200 OK\r\n" + strings.Repeat("X-Long: "+bodyText+"\r\n", 10_000),
+		"HTTP/1.1 200 OK\r\n" + strings.Repeat("X-Long: "+oauthtest.BodyText+"\r\n", 10_000),
 	} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {

@@ -5,6 +5,8 @@ package provider
 import (
 	"net/http"
 	"testing"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 )
 
 // TestDelivery: what became of a request that has failed, and what is believed of its answer.
@@ -21,23 +23,23 @@ func TestDelivery(t *testing.T) {
 		want    Delivery
 		refresh string // the refresh token that comes with the error
 	}{
-		"refused":               {respond(400, `{"error":"invalid_grant"}`), Answered, ""},
-		"the server fails":      {respond(503, ""), Answered, ""},
-		"a proxy answers":       {respond(502, `{"error":"x"}`), Unsure, ""},
-		"a proxy waits":         {respond(504, ""), Unsure, ""},
-		"Cloudflare answers":    {respond(524, ""), Unsure, ""},
-		"unreadable":            {respond(200, "<html>"), Unsure, ""},
-		"unreadable, no":        {respond(400, "<html>"), Answered, ""},
-		"without a token":       {respond(200, `{"message":"no"}`), Answered, ""},
-		"with a refresh token":  {respond(200, `{"access_token":"\n","refresh_token":"r"}`), Answered, "r"},
-		"an echo":               {respond(400, `{"refresh_token":"****"}`), Answered, ""},
+		"refused":               {oauthtest.Respond(400, `{"error":"invalid_grant"}`), Answered, ""},
+		"the server fails":      {oauthtest.Respond(503, ""), Answered, ""},
+		"a proxy answers":       {oauthtest.Respond(502, `{"error":"x"}`), Unsure, ""},
+		"a proxy waits":         {oauthtest.Respond(504, ""), Unsure, ""},
+		"Cloudflare answers":    {oauthtest.Respond(524, ""), Unsure, ""},
+		"unreadable":            {oauthtest.Respond(200, "<html>"), Unsure, ""},
+		"unreadable, no":        {oauthtest.Respond(400, "<html>"), Answered, ""},
+		"without a token":       {oauthtest.Respond(200, `{"message":"no"}`), Answered, ""},
+		"with a refresh token":  {oauthtest.Respond(200, `{"access_token":"\n","refresh_token":"r"}`), Answered, "r"},
+		"an echo":               {oauthtest.Respond(400, `{"refresh_token":"****"}`), Answered, ""},
 		"no answer":             {hangUp, Lost, ""},
 		"half an answer":        {half(200), Lost, ""},
 		"half a refusal":        {half(400), Answered, ""},
 		"half a proxy's answer": {half(502), Unsure, ""},
 	} {
 		client := New(nil, nil)
-		a, err := client.Refresh(t.Context(), configOf(serve(t, tt.handler)), "old")
+		a, err := client.Refresh(t.Context(), configOf(oauthtest.Serve(t, tt.handler)), "old")
 		client.CloseIdleConnections()
 		e, ok := err.(*Error) //nolint:errorlint // it is what requests return
 		if !ok || e.Delivery != tt.want || e.Delivery.Uncertain() != (tt.want == Unsure || tt.want == Lost) {

@@ -7,19 +7,21 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 )
 
 // TestBodies: what is no token answer is an error, whatever it is labelled as.
 func TestBodies(t *testing.T) {
 	for _, body := range []string{
-		"", "<html>" + bodyText + "</html>", "<?xml version='1.0'?><a>" + bodyText + "</a>", bodyText, "[1," + bodyText + "]",
-		`{"access_token":"` + bodyText + `\r\n"}`, `{"Access_Token":"` + bodyText + `"}`,
-		`{"access_token":["` + bodyText + `"]}`, `{"` + bodyText + `":1}`, `{"access_token":` + nested(10_001) + `}`,
-		`{"error":"invalid_client","error_description":"` + bodyText + `","refresh_token":"` + bodyText + `"}`,
+		"", "<html>" + oauthtest.BodyText + "</html>", "<?xml version='1.0'?><a>" + oauthtest.BodyText + "</a>", oauthtest.BodyText, "[1," + oauthtest.BodyText + "]",
+		`{"access_token":"` + oauthtest.BodyText + `\r\n"}`, `{"Access_Token":"` + oauthtest.BodyText + `"}`,
+		`{"access_token":["` + oauthtest.BodyText + `"]}`, `{"` + oauthtest.BodyText + `":1}`, `{"access_token":` + nested(10_001) + `}`,
+		`{"error":"invalid_client","error_description":"` + oauthtest.BodyText + `","refresh_token":"` + oauthtest.BodyText + `"}`,
 	} {
 		for _, contentType := range []string{"application/json", "text/html; charset=utf-16", "text/plain", formType, "", ";", "multipart/mixed"} {
 			for _, status := range []int{200, 201, 400, 404, 500} {
-				if err := attemptAt(t, serve(t, respond(status, body, "Content-Type", contentType))); err == nil {
+				if err := attemptAt(t, oauthtest.Serve(t, oauthtest.Respond(status, body, "Content-Type", contentType))); err == nil {
 					t.Errorf("%d %q %.60s: no error", status, contentType, body)
 				}
 			}
@@ -27,13 +29,13 @@ func TestBodies(t *testing.T) {
 	}
 	// A wrong label does not lose a good token.
 	for _, contentType := range []string{"application/json", "text/html", "text/plain", formType, "", ";", "application/problem+json"} {
-		if err := attemptAt(t, serve(t, respond(200, `{"access_token":"t","expires_in":"x"}`, "Content-Type", contentType))); err != nil {
+		if err := attemptAt(t, oauthtest.Serve(t, oauthtest.Respond(200, `{"access_token":"t","expires_in":"x"}`, "Content-Type", contentType))); err != nil {
 			t.Errorf("%q: %v", contentType, err)
 		}
 	}
 	// But a failure's status is one, though there is a token.
 	for _, status := range []int{204, 206, 400, 401, 403, 404, 418, 429, 500, 503} {
-		err := attemptAt(t, serve(t, respond(status, `{"access_token":"t"}`)))
+		err := attemptAt(t, oauthtest.Serve(t, oauthtest.Respond(status, `{"access_token":"t"}`)))
 		if failed := err != nil; failed != (status != 206) {
 			t.Errorf("%d with a token: %v", status, err)
 		}
@@ -51,8 +53,8 @@ func TestOAuthErrors(t *testing.T) {
 	for _, status := range []int{200, 400, 401, 403, 429, 500, 503} {
 		for _, code := range codes {
 			const said = "AADSTS7000215: the cause"
-			body := fmt.Sprintf(`{"error":%q,"error_description":%q,"error_uri":%q}`, code, said, "https://x/"+bodyText)
-			err, ok := attemptAt(t, serve(t, respond(status, body, "WWW-Authenticate", `Basic realm="`+bodyText+`"`))).(*Error) //nolint:errorlint // it is what requests return
+			body := fmt.Sprintf(`{"error":%q,"error_description":%q,"error_uri":%q}`, code, said, "https://x/"+oauthtest.BodyText)
+			err, ok := attemptAt(t, oauthtest.Serve(t, oauthtest.Respond(status, body, "WWW-Authenticate", `Basic realm="`+oauthtest.BodyText+`"`))).(*Error) //nolint:errorlint // it is what requests return
 			switch {
 			case !ok:
 				t.Errorf("%d %s: no *Error", status, code)
@@ -62,7 +64,7 @@ func TestOAuthErrors(t *testing.T) {
 				t.Errorf("%d %s: it says %q", status, code, err.Description)
 			case err.Rejected() != (slices.Contains(final, code) && status < 429):
 				t.Errorf("%d %s: rejected: %v", status, code, err.Rejected())
-			case leaks(err.Remedy()) != nil || err.Remedy() == "":
+			case oauthtest.Leaks(err.Remedy()) != nil || err.Remedy() == "":
 				t.Errorf("%d %s: the remedy is %q", status, code, err.Remedy())
 			}
 		}

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 )
 
 // script is what a provider does with a connection: it writes, and returns when the connection is
@@ -174,7 +176,7 @@ func ends(t *testing.T, what string, c *Client, cfg *Config, send func(context.C
 	if took := time.Since(begin); took > hostileTimeout+leaveAfter+2*time.Second { // the machine may be busy
 		t.Errorf("%s: it ended after %v with %v", what, took, err)
 	}
-	if err != nil && leaks(anyText(err)) != nil {
+	if err != nil && oauthtest.Leaks(oauthtest.AnyText(err)) != nil {
 		t.Errorf("%s: the error shows a secret: %v", what, err)
 	}
 }
@@ -245,9 +247,11 @@ func TestEveryConnectionEnds(t *testing.T) {
 		"settings": frames(func(f *http2.Framer, n int) error {
 			return f.WriteSettings(http2.Setting{ID: http2.SettingMaxFrameSize, Val: 16384})
 		}),
-		"pings":   frames(func(f *http2.Framer, n int) error { return f.WritePing(false, [8]byte{1}) }),
-		"go away": frames(func(f *http2.Framer, n int) error { return f.WriteGoAway(1<<31-1, http2.ErrCodeNo, []byte(bodyText)) }),
-		"reset":   frames(func(f *http2.Framer, n int) error { return f.WriteRSTStream(1, http2.ErrCodeRefusedStream) }),
+		"pings": frames(func(f *http2.Framer, n int) error { return f.WritePing(false, [8]byte{1}) }),
+		"go away": frames(func(f *http2.Framer, n int) error {
+			return f.WriteGoAway(1<<31-1, http2.ErrCodeNo, []byte(oauthtest.BodyText))
+		}),
+		"reset": frames(func(f *http2.Framer, n int) error { return f.WriteRSTStream(1, http2.ErrCodeRefusedStream) }),
 		"headers": frames(func(f *http2.Framer, n int) error {
 			return f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x88}})
 		}),
@@ -289,7 +293,7 @@ func TestEveryConnectionEnds(t *testing.T) {
 func TestDeafTransport(t *testing.T) {
 	for name, do := range map[string]func() (*http.Response, error){
 		"deaf":   func() (*http.Response, error) { select {} },
-		"panics": func() (*http.Response, error) { panic(bodyText) },
+		"panics": func() (*http.Response, error) { panic(oauthtest.BodyText) },
 		"deaf body": func() (*http.Response, error) {
 			return &http.Response{StatusCode: 200, Header: make(http.Header), Body: deafBody{make(chan struct{})}}, nil
 		},

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 )
 
 const formType = "application/x-www-form-urlencoded"
@@ -16,7 +18,7 @@ const formType = "application/x-www-form-urlencoded"
 // TestWire compares whole requests, byte for byte, for each way of client authentication: what is
 // not in them is not sent.
 func TestWire(t *testing.T) {
-	w := newWire(t)
+	w := oauthtest.NewWire(t)
 	const (
 		id, secret = "my id:/é", "p% w+:&=\""
 		encoded    = "Basic bXkraWQlM0ElMkYlQzMlQTk6cCUyNSt3JTJCJTNBJTI2JTNEJTIy" // my+id%3A%2F%C3%A9:p%25+w%2B%3A%26%3D%22
@@ -36,7 +38,7 @@ func TestWire(t *testing.T) {
 	const asks = "Accept: application/json\r\nAccept-Encoding: identity\r\n"
 	for name, want := range ways {
 		cfg := &Config{
-			TokenURL: "http://" + w.addr + "/token?tenant=a", RevocationURL: "http://" + w.addr + "/revoke", RedirectURL: "https://g/callback",
+			TokenURL: "http://" + w.Addr + "/token?tenant=a", RevocationURL: "http://" + w.Addr + "/revoke", RedirectURL: "https://g/callback",
 			ClientID: id, ClientSecret: secret, ClientAuth: name, Scopes: []string{"a", "b"}, Audience: "aud", Resource: []string{"r1", "r2"},
 			TokenParams: map[string]string{"k": "v"}, Timeout: 10 * time.Second,
 		}
@@ -47,7 +49,7 @@ func TestWire(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
-			return <-w.requests
+			return <-w.Requests
 		}
 		// whole returns a request; the form's parameters are in order of their names.
 		whole := func(path, accept string, params ...string) string {
@@ -61,7 +63,7 @@ func TestWire(t *testing.T) {
 				header = "Authorization: " + want.header + "\r\n"
 			}
 			return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: Go-http-client/1.1\r\nContent-Length: %d\r\n%s%sContent-Type: %s\r\n\r\n%s",
-				path, w.addr, len(body), accept, header, formType, body)
+				path, w.Addr, len(body), accept, header, formType, body)
 		}
 		all := []string{"audience=aud", "k=v", "resource=r1", "resource=r2"}
 		ctx := context.Background()
@@ -112,23 +114,23 @@ func TestWire(t *testing.T) {
 		}
 	}
 	client := New(nil, nil)
-	if _, err := client.Credentials(context.Background(), &Config{TokenURL: "http://" + w.addr, ClientAuth: "x", Timeout: time.Second}); err == nil {
+	if _, err := client.Credentials(context.Background(), &Config{TokenURL: "http://" + w.Addr, ClientAuth: "x", Timeout: time.Second}); err == nil {
 		t.Error("an unknown way of client authentication has sent a request")
 	}
 }
 
 // TestJSON: the same parameters as a JSON object.
 func TestJSON(t *testing.T) {
-	w := newWire(t)
-	cfg := configOf(w.url())
+	w := oauthtest.NewWire(t)
+	cfg := configOf(w.URL())
 	cfg.JSON, cfg.ClientAuth, cfg.Resource = true, "client_secret_post", []string{"r1", "r2"}
 	client := New(nil, nil)
 	t.Cleanup(client.CloseIdleConnections)
 	if _, err := client.Refresh(t.Context(), cfg, "r"); err != nil {
 		t.Fatal(err)
 	}
-	header, body, _ := strings.Cut(<-w.requests, "\r\n\r\n")
-	const want = `{"client_id":"i","client_secret":"` + clientSecret + `","grant_type":"refresh_token","refresh_token":"r","resource":["r1","r2"]}`
+	header, body, _ := strings.Cut(<-w.Requests, "\r\n\r\n")
+	const want = `{"client_id":"i","client_secret":"` + oauthtest.ClientSecret + `","grant_type":"refresh_token","refresh_token":"r","resource":["r1","r2"]}`
 	if body != want || !strings.Contains(header, "\r\nContent-Type: application/json") {
 		t.Errorf("got %q, want %q", body, want)
 	}
