@@ -140,11 +140,11 @@ func (r *Rule) adminReason(ip netip.Addr, port uint16) string {
 }
 
 // isLocal reports whether an address belongs to this machine.
-func (r *Rule) isLocal(ip netip.Addr) bool {
+func isLocal(ip netip.Addr) bool {
 	if ip.IsLoopback() {
 		return true
 	}
-	addrs, err := r.addresses()
+	addrs, err := net.InterfaceAddrs()
 	if err != nil {
 		return true
 	}

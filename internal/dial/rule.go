@@ -24,7 +24,7 @@ type Rule struct {
 	denyPrivate bool
 	allowed     Allowed
 	admin       []endpoint
-	addresses   func() ([]net.Addr, error) // of this machine
+	isLocal     func(netip.Addr) bool // whether an address belongs to this machine
 }
 
 // NewRule returns the rule for the configuration that ctx belongs to. adminAddress is an address
@@ -35,7 +35,7 @@ func NewRule(ctx caddy.Context, adminAddress string, denyPrivate bool, allowed A
 	if err != nil {
 		return nil, err
 	}
-	return &Rule{denyPrivate: denyPrivate, allowed: allowed, admin: endpoints, addresses: net.InterfaceAddrs}, nil
+	return &Rule{denyPrivate: denyPrivate, allowed: allowed, admin: endpoints, isLocal: isLocal}, nil
 }
 
 // deniedError says that an address must not be dialled.
