@@ -27,7 +27,7 @@ MODULES := . $(patsubst %/go.mod,%,$(wildcard integration/go.mod benchmarks/go.m
 
 .PHONY: help
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' Makefile | while IFS='	' read -r name text; do printf '  %-8s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' Makefile | while IFS='	' read -r name text; do printf '  %-12s %s\n' "$$name" "$$text"; done
 
 .PHONY: run
 run: ## Run Caddy with this module (CONFIG=examples/quickstart.caddyfile)
@@ -99,6 +99,14 @@ bench: ## Run the benchmarks (BENCH=., BENCHTIME=1s)
 	@set -e; for module in $(MODULES); do \
 		(cd "$$module" && go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem ./...); \
 	done
+
+# Peers that Debian has are installed where that is possible; Traefik and KrakenD are measured if they are on PATH.
+.PHONY: bench-peers
+bench-peers: ## Measure this module beside its peers, in one run (Linux; PEERS="-rounds 3 -connections 32")
+	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends nginx-light libnginx-mod-http-lua haproxy || true; \
+	fi
+	cd benchmarks && go run ./peers $(PEERS)
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters and check the formatting
