@@ -49,7 +49,7 @@ test-all: ## Run all tests with the race detector (TIMEOUT=40m), and each fuzz t
 		echo "go test -race ./... ($$module)"; \
 		(cd "$$module" && "$(CURDIR)/.ci/race" -timeout $(TIMEOUT) ./...); \
 	done
-	go test -run '^TestAllocs|^TestCacheSize' -timeout $(TIMEOUT) . ./oauth ./oauth/connection
+	go test -run '^TestAllocs|^TestCacheSize' -timeout $(TIMEOUT) . ./oauth ./oauth/connection ./signature
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=$(FUZZTIME)
 
 # A fuzz target is a function FuzzXxx(f *testing.F) in any test file of any module here.

@@ -39,17 +39,20 @@ type JWT struct {
 	// The header field of the token. Default: `X-Appsmith-Signature`.
 	HeaderName string `json:"header,omitempty"`
 
-	// One of `HS256`, `HS384`, `HS512` (with `secret`), `RS256`, `PS256`, `ES256`, `EdDSA` (with
-	// `key_file`). Default: by the secret's length, as Appsmith does: below 48 bytes `HS256`,
-	// below 64 bytes `HS384`, else `HS512`; or by the key's type: `RS256`, `ES256`, `EdDSA`.
+	// `HS256`, `HS384`, `HS512` with `secret`; with `key_file` `RS256`, `RS384`, `RS512`,
+	// `PS256`, `PS384`, `PS512`, `ES256`, `ES384`, `ES512`, `EdDSA`. Default: by the secret's
+	// length, as Appsmith does: below 48 bytes `HS256`, below 64 bytes `HS384`, else `HS512`; or
+	// what a JSON Web Key says; or by the key's type: `RS256`, `ES256`, `ES384` or `ES512` by the
+	// curve, `EdDSA`.
 	Algorithm string `json:"algorithm,omitempty"`
 
-	// A PEM file with the private key, in place of `secret`: PKCS#1, PKCS#8 or SEC 1, not
-	// encrypted. The text of such a file is possible too. Global placeholders are resolved when
-	// the configuration loads.
+	// A file with the private key, in place of `secret`: a PEM in PKCS#1, PKCS#8 or SEC 1, not
+	// encrypted, or a JSON Web Key. The text of such a PEM is possible too. Global placeholders
+	// are resolved when the configuration loads.
 	KeyFile string `json:"key_file,omitempty"`
 
-	// The `kid` in the token's header, by which a verifier finds the key. Default: none.
+	// The `kid` in the token's header, by which a verifier finds the key. Default: that of a
+	// JSON Web Key, else none.
 	KeyID string `json:"key_id,omitempty"`
 
 	// The `iss` claim. Default: `Appsmith`. Global placeholders are resolved when the

@@ -3,6 +3,7 @@
 package signature
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -53,14 +54,14 @@ func (s *signing) loadKeyFile(text, algorithm string) error {
 	if err != nil {
 		return err
 	}
-	key, err := signingkey.ParsePEM(text)
+	key, err := signingkey.Parse(text)
 	if err != nil {
 		return fmt.Errorf("%s: %w", option, err)
 	}
-	alg, err := keyAlgorithm(key, algorithm)
+	alg, err := signingkey.AlgorithmFor(key.Signer, cmp.Or(algorithm, key.Algorithm))
 	if err != nil {
 		return fmt.Errorf("%s: %w", option, err)
 	}
-	s.key, s.method = key, jwt.GetSigningMethod(alg)
+	s.key, s.keyID, s.method = key.Signer, key.ID, jwt.GetSigningMethod(alg)
 	return nil
 }
