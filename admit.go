@@ -26,7 +26,10 @@ func (ds *datasource) admit(r *http.Request) (*http.Request, *problem.Problem) {
 	if p := ds.limits.tooMany(ds.cleaner, r); p != nil {
 		return r, p
 	}
-	return ds.mapPlaces(r)
+	if ds.keyInPath {
+		return r, nil // the places of the API are known when the credential is
+	}
+	return ds.mapPlaces(r, ds.base)
 }
 
 // checkRequest refuses methods and paths that are never sent to an API.

@@ -127,7 +127,8 @@ func TestAllocsPerRequest(t *testing.T) {
 			headerUp.mallocs-plain.mallocs, headerUp.bytes-plain.bytes)
 		for _, block := range []string{
 			"auth bearer token", "auth basic user pass", "auth api_key X-Api-Key key", "auth api_key key value {\nin query\n}",
-			"auth bearer token\nsignature 0123456789abcdef0123456789abcdef",
+			"auth bearer token\nsignature 0123456789abcdef0123456789abcdef", "auth api_key sid key {\nin cookie\n}",
+			"auth bearer token\nauth api_key X-Api-Key key\nauth api_key key value {\nin query\n}",
 		} {
 			ours := measure(t, "http://GATEWAY {\nauthenticated_api http://"+api+" {\n"+block+"\n}\n}", header)
 			mallocs, size := ours.mallocs-plain.mallocs, ours.bytes-plain.bytes

@@ -41,8 +41,8 @@ func (c *account) useProxy(proxy func(*http.Request) (*url.URL, error)) {
 
 // attach gives the method of a datasource what it works in, if it stores tokens.
 func (a *App) attach(ds *datasource) error {
-	m, ok := ds.method.(*oauth.Method)
-	if !ok {
+	m := oauthOf(ds)
+	if m == nil {
 		return nil
 	}
 	rule, err := dial.NewRule(a.ctx, a.admin, a.DenyPrivate, a.allowed)
@@ -60,6 +60,16 @@ func (a *App) attach(ds *datasource) error {
 		KeepAlive: a.keepAlive(), SweepAfter: a.sweepAfter(), Spool: spoolFolder(), EndBy: a.mustEndBy,
 		Observer: observer{newTokenMeter(ds.name, m.Grant), a.announcer},
 	})
+}
+
+// oauthOf returns the method of a datasource that stores tokens, or nil.
+func oauthOf(ds *datasource) *oauth.Method {
+	for _, method := range ds.methods {
+		if m, ok := method.(*oauth.Method); ok {
+			return m
+		}
+	}
+	return nil
 }
 
 // keepAccounts keeps the stored tokens alive while the configuration runs.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/edit"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/option"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
@@ -34,7 +35,7 @@ func init() {
 type directive struct {
 	handler    Handler
 	transport  transportOptions
-	method     string // the name of the auth method
+	methods    []auth.Method // of auth
 	given      map[string]bool
 	firstOther string // the first subdirective that is reverse_proxy's, or unknown
 }
@@ -87,7 +88,7 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 	if err != nil {
 		return nil, err
 	}
-	if opts.method == "oauth2" {
+	if slices.ContainsFunc(opts.methods, dials) {
 		opts.handler.AdminAddress = adminAddress(h) // for the token endpoint
 	}
 	if len(args) == 0 {
@@ -154,7 +155,7 @@ func splitBlock(
 // take reads a subdirective of the directive's block, if it is ours.
 func (opts *directive) take(word string, d *caddyfile.Dispenser, segment caddyfile.Segment) (bool, error) {
 	parse, ours := subdirectives[word]
-	if (ours && word != "header" && word != "query" || word == "transport") && opts.given[word] {
+	if (ours && word != "header" && word != "query" && word != "auth" || word == "transport") && opts.given[word] {
 		return false, d.Errf("%s: given twice; a datasource has one", word)
 	}
 	opts.given[word] = true
@@ -366,24 +367,6 @@ func parseList(d *caddyfile.Dispenser, list *[]string) error {
 	if len(*list) == 0 || d.NextBlock(0) {
 		return d.Errf("%s: takes one value or more", word)
 	}
-	return nil
-}
-
-func (opts *directive) parseAuth(d *caddyfile.Dispenser) error {
-	const namespace = "http.authenticated_api.auth"
-	if !d.NextArg() {
-		return d.Errf("auth: a method is missing; there are %s", strings.Join(moduleNames(namespace), ", "))
-	}
-	name := d.Val()
-	if err := checkModule("auth", "method", namespace, name); err != nil {
-		return d.WrapErr(err)
-	}
-	guest, err := caddyfile.UnmarshalModule(d, namespace+"."+name)
-	if err != nil {
-		return err
-	}
-	opts.method = name
-	opts.handler.AuthRaw = caddyconfig.JSONModuleObject(guest, "method", name, nil)
 	return nil
 }
 

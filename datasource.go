@@ -49,6 +49,10 @@ type Datasource struct {
 	// How requests are authenticated. Default: `none`.
 	AuthRaw json.RawMessage `json:"auth,omitempty" caddy:"namespace=http.authenticated_api.auth inline_key=method"`
 
+	// More methods, whose credentials requests carry besides, each in a place of its own: a key and
+	// a token, say. Default: none.
+	MoreAuthRaw []json.RawMessage `json:"more_auth,omitempty" caddy:"namespace=http.authenticated_api.auth inline_key=method"`
+
 	// How requests are signed. Default: not at all.
 	SignatureRaw json.RawMessage `json:"signature,omitempty" caddy:"namespace=http.authenticated_api.signers inline_key=signer"`
 
@@ -141,7 +145,8 @@ type datasource struct {
 	name    string
 	config  string        // what was configured, as text
 	base    *wire.BaseURL // nil: the proxy behind the handler knows where the API is
-	method  auth.Method
+	method  auth.Method   // all that methods are
+	methods []auth.Method
 	users   auth.PerRequest  // the method, if each user has a connection of their own; else nil
 	signer  signature.Signer // nil: requests are not signed
 	cleaner *clean.Requests
@@ -152,6 +157,7 @@ type datasource struct {
 	reading sync.Mutex              // held while the files are read again
 
 	response    *clean.Responses
+	keyInPath   bool // the credential is a part of the path
 	crossOrigin *crossorigin.Rule
 	mapLinks    bool
 	site        site
@@ -224,20 +230,32 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 
 // loadCleaners makes what removes the gateway's own from requests and answers.
 func (ds *datasource) loadCleaners(d *Datasource) error {
-	place := ds.method.Placement()
-	own := []string{place.Header}
+	carried := clean.Carried{Secrets: ds.values.Load().secrets}
+	for _, place := range auth.PlacementsOf(ds.method) {
+		switch {
+		case place.Header != "":
+			carried.Fields = append(carried.Fields, place.Header)
+		case place.Query != "":
+			carried.Params = append(carried.Params, place.Query)
+		case place.Cookie != "":
+			carried.Cookies = append(carried.Cookies, place.Cookie)
+		case place.Path != "":
+			carried.InPath, ds.keyInPath = true, true
+		}
+	}
+	if ds.keyInPath && ds.base == nil {
+		return errors.New("auth: in path: a key in the path takes a base URL, since it stands right behind that; give one")
+	}
 	if ds.signer != nil {
-		if ds.signer.Header() == place.Header {
+		if slices.Contains(carried.Fields, ds.signer.Header()) || len(carried.Cookies) > 0 && ds.signer.Header() == "Cookie" {
 			return fmt.Errorf("signature: header: %s carries the credential of auth already; give another field", ds.signer.Header())
 		}
-		own = append(own, ds.signer.Header())
+		carried.Fields = append(carried.Fields, ds.signer.Header())
 	}
 	ds.cleaner = clean.NewRequests(clean.Own{
-		Fields: slices.Concat(own, d.Headers.Names()), Params: append(d.Query.Names(), place.Query),
+		Fields: slices.Concat(carried.Fields, d.Headers.Names()), Params: slices.Concat(d.Query.Names(), carried.Params),
 	}, d.PassRequestHeader)
-	ds.response = clean.NewResponses(clean.Carried{
-		Fields: own, Param: place.Query, Secrets: ds.values.Load().secrets,
-	}, ds.cleaner, d.PassResponseHeader)
+	ds.response = clean.NewResponses(carried, ds.cleaner, d.PassResponseHeader)
 	return nil
 }
 
@@ -252,43 +270,6 @@ func (ds *datasource) host() string {
 
 // demandsTLS reports whether the credential must not go out in clear.
 func (ds *datasource) demandsTLS() bool { return ds.base != nil && ds.base.TLS() }
-
-func (ds *datasource) loadGuests(ctx caddy.Context, d *Datasource) error {
-	ds.method = new(auth.None)
-	raw := d.AuthRaw
-	if raw == nil {
-		raw = json.RawMessage(`{"method":"none"}`)
-	}
-	d.AuthRaw = raw
-	if err := checkRawModule("auth", "http.authenticated_api.auth", "method", raw); err != nil {
-		return err
-	}
-	guest, err := ctx.LoadModule(d, "AuthRaw")
-	if err != nil {
-		return fmt.Errorf("loading the auth method: %w", err)
-	}
-	method, ok := guest.(auth.Method)
-	if !ok {
-		return fmt.Errorf("auth: %T is not a method", guest)
-	}
-	ds.method = method
-	if m, ok := method.(auth.PerRequest); ok && m.PerUser() {
-		ds.users = m
-	}
-	if d.SignatureRaw == nil {
-		return nil
-	}
-	if err := checkRawModule("signature", "http.authenticated_api.signers", "signer", d.SignatureRaw); err != nil {
-		return err
-	}
-	if guest, err = ctx.LoadModule(d, "SignatureRaw"); err != nil {
-		return fmt.Errorf("loading the signer: %w", err)
-	}
-	if ds.signer, ok = guest.(signature.Signer); !ok {
-		return fmt.Errorf("signature: %T is not a signer", guest)
-	}
-	return nil
-}
 
 // perUser reports whether what the API answers is one user's own.
 func (ds *datasource) perUser() bool { return ds.users != nil }

@@ -33,7 +33,6 @@ type explanation struct {
 	rec   *recorder
 	as    string
 	query string // of the request, before anything was removed or added
-	fetch bool   // there is no token, and a request would have one fetched
 }
 
 // errExplained ends a request that is explained. The proxy takes it for a client that has left, so
@@ -126,6 +125,9 @@ func (e *explanation) source(ds *datasource, r *http.Request) (auth.Source, bool
 	if !ok && e.as != "" && ds.account.method != nil {
 		// The user's name comes from something in front that was not run.
 		source, ok = ds.account.method.Source(e.as), true
+		if several, joined := ds.method.(*auth.Several); joined {
+			source = several.With(source)
+		}
 	}
 	if named, is := source.(interface{ Connection() string }); ok && is {
 		e.Connection = named.Connection()
@@ -154,9 +156,8 @@ func (e *explanation) credential(ctx context.Context, ds *datasource, source aut
 			e.Notes = append(e.Notes, "the last attempt to get a token has failed: "+status.LastError)
 		}
 	}
-	e.fetch = true
 	e.Notes = append(e.Notes, "there is no valid token, so one would be fetched first")
-	return auth.NewCredential(ds.method.Placement(), "token"), nil
+	return auth.StandIn(ds.method, notFetched), nil
 }
 
 // removed fills in what would not be sent of a request.
@@ -169,8 +170,10 @@ func (e *explanation) removed(ds *datasource, r *http.Request) {
 		}
 	}
 	names := []string{"Authorization", "Cookie", "Forwarded", "Origin", "Proxy-Authorization", "Referer", "X-Forwarded-For", "X-Real-Ip"}
-	if own := ds.method.Placement().Header; own != "" && !slices.Contains(names, own) {
-		names = append(names, own)
+	for _, place := range auth.PlacementsOf(ds.method) {
+		if own := place.Header; own != "" && !slices.Contains(names, own) {
+			names = append(names, own)
+		}
 	}
 	for _, name := range names {
 		if ds.cleaner.Drops(name) {
@@ -188,15 +191,17 @@ func (e *explanation) sends(x *exchange, out *http.Request) {
 		e.Upstream, u.Host = u.Host, cmp.Or(out.Host, u.Host)
 		e.Headers = append(e.Headers, "Host")
 	}
-	e.URL = u.String()
+	e.URL = shownURL(&u, x.credential)
 	if query := e.shownQuery(out.URL); query != "" {
 		e.URL += "?" + query
 	}
 	for _, name := range slices.Sorted(maps.Keys(out.Header)) {
 		switch values := out.Header[name]; {
 		case len(values) == 0, name == "User-Agent" && values[0] == "": // so that net/http adds none
-		case name == x.ds.method.Placement().Header:
+		case slices.Contains(auth.PlacementsOf(x.ds.method), auth.Placement{Header: name}):
 			e.Headers = append(e.Headers, name+": "+e.shownCredential(name, values[0]))
+		case name == "Cookie" && x.credential.InCookie():
+			e.Headers = append(e.Headers, name+": "+e.shownCookies(x.ds.method, values))
 		case x.ds.signer != nil && name == x.ds.signer.Header():
 			e.Headers = append(e.Headers, name+": "+hidden(strings.Join(values, "")))
 		default:
@@ -205,18 +210,34 @@ func (e *explanation) sends(x *exchange, out *http.Request) {
 	}
 }
 
+// notFetched stands for a token that there is not yet.
+const notFetched = "(not fetched yet)"
+
 // shownCredential returns the value of the credential's field with the secret's length in its
 // place. A scheme is no secret.
 func (e *explanation) shownCredential(name, value string) string {
 	scheme, secret, ok := strings.Cut(value, " ")
 	switch {
-	case e.fetch:
+	case strings.HasSuffix(value, notFetched):
 		return "•••• (not fetched yet)"
 	case ok && name == "Authorization":
 		return scheme + " " + hidden(secret)
 	default:
 		return hidden(value)
 	}
+}
+
+// shownCookies returns cookies with lengths in the place of those of the credential.
+func (e *explanation) shownCookies(m auth.Method, values []string) string {
+	pairs := strings.Split(strings.Join(values, "; "), "; ")
+	for i, pair := range pairs {
+		name, val, _ := strings.Cut(pair, "=")
+		pairs[i] = name
+		if slices.Contains(auth.PlacementsOf(m), auth.Placement{Cookie: name}) {
+			pairs[i] += "=" + e.shownCredential("Cookie", val)
+		}
+	}
+	return strings.Join(pairs, "; ")
 }
 
 // shownQuery returns a query with lengths in the place of the values that the client has not sent.

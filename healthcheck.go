@@ -8,7 +8,9 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -62,6 +64,26 @@ func withoutBadLocation(res *http.Response) *http.Response {
 	return res
 }
 
+// healthURL returns the URL of a health check with what of the credential belongs there. What the
+// configuration says is a path of the API; if it is below the base URL, a credential in the path
+// stands where it does in requests.
+func healthURL(base *wire.BaseURL, u *url.URL, credential *auth.Credential) *url.URL {
+	if credential.InPath() && base != nil {
+		if rest, below := base.Below(wire.EscapedPath(u)); below {
+			withPath := *u
+			withPath.RawPath = credential.Base(base).EscapedPath() + rest
+			withPath.Path = wire.Unescape(withPath.RawPath, false)
+			u = &withPath
+		}
+	}
+	if query := credential.SetQuery(u.RawQuery); query != u.RawQuery {
+		withQuery := *u
+		withQuery.RawQuery = query
+		u = &withQuery
+	}
+	return u
+}
+
 // ownHealthCheck sends a health check to where the proxy's configuration says.
 func (t *Transport) ownHealthCheck(req *http.Request) (*http.Response, error) {
 	if t.bound == nil {
@@ -77,11 +99,7 @@ func (t *Transport) ownHealthCheck(req *http.Request) (*http.Response, error) {
 	out := new(http.Request)
 	*out = *req
 	out.Header = req.Header.Clone()
-	if query := credential.SetQuery(req.URL.RawQuery); query != req.URL.RawQuery {
-		u := *req.URL
-		u.RawQuery = query
-		out.URL = &u
-	}
+	out.URL = healthURL(t.bound.base, req.URL, credential)
 	if host := t.bound.host(); host != "" && req.Host == req.URL.Host {
 		out.Host = host
 	}

@@ -119,6 +119,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return h.refuse(w, r, p, err)
 	}
 	defer x.release()
+	if h.ds.keyInPath {
+		if r, p = h.ds.mapPlaces(r, x.credential.Base(h.ds.base)); p != nil {
+			return h.refuse(w, r, p, nil)
+		}
+	}
 	if h.ds.base == nil {
 		return h.serveOwnProxy(w, r, x, next) //nolint:contextcheck // what it renews is for the next request
 	}

@@ -36,7 +36,7 @@ func (r *registry) add(ds *datasource, config string, given bool) error {
 		}
 		r.given[ds.name] = config
 	}
-	if _, ok := ds.method.(*oauth.Method); ok {
+	if oauthOf(ds) != nil {
 		if before := r.oauth[ds.name]; before != nil && before.config != config {
 			return fmt.Errorf("name: two different OAuth datasources are called %q, and would share "+
 				"a token; give one of them another name", ds.name)
@@ -70,7 +70,7 @@ func (r *registry) methods() []*oauth.Method {
 	defer r.mu.Unlock()
 	methods := make([]*oauth.Method, 0, len(r.oauth))
 	for _, name := range slices.Sorted(maps.Keys(r.oauth)) {
-		methods = append(methods, r.oauth[name].method.(*oauth.Method))
+		methods = append(methods, oauthOf(r.oauth[name]))
 	}
 	return methods
 }

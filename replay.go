@@ -78,7 +78,7 @@ func (t *Transport) resend(
 		out.GetBody = body.getBody()
 	}
 	drain(answer.Body)
-	t.tell(x, out)
+	t.tell(x, out, credential)
 	res, err := t.roundTrip(out)
 	return res, resent, err
 }

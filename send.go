@@ -66,7 +66,7 @@ func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error)
 		return nil, errExplained
 	}
 	out.Body, out.GetBody = body.first, body.getBody()
-	t.tell(x, out)
+	t.tell(x, out, x.credential)
 	res, err := t.roundTrip(out)
 	if err == nil {
 		res, sent, err = t.turn(req, x, body, res, sent)
@@ -77,6 +77,7 @@ func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error)
 		}
 	}
 	body.finish()
+	err = withoutPath(err, x.credential)
 	x.failed = err
 	if err == nil {
 		x.ds.tellRefusal(t.logger, statusOf(res.StatusCode, res.Header), res.Header, t.refused(res))
@@ -89,13 +90,13 @@ func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error)
 
 // tell writes the URL that an attempt goes to into the debug log: the proxy's own log has the URL
 // before it was joined to the base URL. The query is left out, since the credential and other
-// secrets may be there.
-func (t *Transport) tell(x *exchange, out *http.Request) {
+// secrets may be there; a credential in the path is cut.
+func (t *Transport) tell(x *exchange, out *http.Request, credential *auth.Credential) {
 	if c := t.logger.Check(zapcore.DebugLevel, "sending a request"); c != nil {
 		u := *out.URL
 		t.SetScheme(&http.Request{URL: &u})
 		u.Host, u.RawQuery, u.User = cmp.Or(out.Host, u.Host), "", nil
-		c.Write(zap.String("datasource", x.ds.name), zap.String("method", out.Method), zap.String("url", u.String()), zap.String("upstream", out.URL.Host))
+		c.Write(zap.String("datasource", x.ds.name), zap.String("method", out.Method), zap.String("url", shownURL(&u, credential)), zap.String("upstream", out.URL.Host))
 	}
 }
 
@@ -117,7 +118,7 @@ func (t *Transport) outgoing(req *http.Request, x *exchange, credential *auth.Cr
 			target = &u
 		}
 	}
-	out, sent := x.cloneFor(req, x.join(target))
+	out, sent := x.cloneFor(req, x.join(target, credential))
 	if host := x.ds.host(); host != "" {
 		if _, kept := t.headerUp["Host"]; !kept {
 			out.Host = host
