@@ -23,6 +23,11 @@ func (ds *datasource) admit(r *http.Request) (*http.Request, *problem.Problem) {
 	if p := checkRequest(r); p != nil {
 		return r, p
 	}
+	if ds.mcp {
+		if p := checkMCP(r); p != nil {
+			return r, p
+		}
+	}
 	if p := ds.limits.tooMany(ds.cleaner, r); p != nil {
 		return r, p
 	}

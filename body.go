@@ -31,8 +31,9 @@ func newBody(req, caller *http.Request, ds *datasource, window int, again bool) 
 		b.first = &trailerCleaner{b.first, func() { ds.limits.cleanTrailer(ds.cleaner, req.Trailer) }}
 	}
 	// If the credential cannot be renewed, the window is only for another connection, and a body
-	// that does not fit into the window has no use for it.
-	if window > 0 && (again || ds.renewable() || req.ContentLength <= int64(window)) {
+	// that does not fit into the window has no use for it. A refusal by an MCP server is answered
+	// with the id in the body.
+	if window > 0 && (again || ds.renewable() || ds.mcp || req.ContentLength <= int64(window)) {
 		if b.trailer = req.Trailer; len(b.trailer) > 0 {
 			b.announced = b.trailer.Clone()
 		}

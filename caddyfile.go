@@ -54,6 +54,7 @@ type directive struct {
 //	    allow_origin         <origin...>
 //	    pass_request_header  <field...>
 //	    pass_response_header <field...>
+//	    mcp
 //	    map_links            off
 //	    sandbox              off
 //	    max_header_fields    <number>|off
@@ -277,6 +278,7 @@ var subdirectives = map[string]func(*directive, *caddyfile.Dispenser) error{
 		return parseEdit(d, &opts.handler.Query)
 	},
 	"auth":      (*directive).parseAuth,
+	"mcp":       (*directive).parseMCP,
 	"signature": (*directive).parseSignature,
 	"pass_request_header": func(opts *directive, d *caddyfile.Dispenser) error {
 		return parseList(d, &opts.handler.PassRequestHeader)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -80,6 +81,12 @@ type Datasource struct {
 	// requests, WebSockets and preflights. Default: none.
 	AllowOrigin []string `json:"allow_origin,omitempty"`
 
+	// Whether the API is a server of the Model Context Protocol. Then no client is led into an
+	// OAuth of its own: challenges of the API and the status 401 do not pass, and a request that
+	// cannot be served is answered as JSON-RPC, with the link where an account can be connected.
+	// Default: `false`.
+	MCP bool `json:"mcp,omitempty"`
+
 	// How many header fields a client may send, of those that the API gets; the cookies of a
 	// Cookie that is passed and announced trailers count too. More get 431: some servers stop
 	// reading at a number of fields, and miss what the gateway sets. `0`: any number. Default:
@@ -132,6 +139,9 @@ func (d *Datasource) check() error {
 			return err
 		}
 	}
+	if d.MCP && slices.ContainsFunc(d.PassResponseHeader, func(name string) bool { return strings.EqualFold(name, "WWW-Authenticate") }) {
+		return errors.New("pass_response_header: WWW-Authenticate would lead MCP clients into an OAuth of their own; remove it, or mcp")
+	}
 	for _, origin := range d.AllowOrigin {
 		if err := crossorigin.CheckOrigin(origin); err != nil {
 			return err
@@ -160,6 +170,7 @@ type datasource struct {
 	keyInPath   bool // the credential is a part of the path
 	crossOrigin *crossorigin.Rule
 	mapLinks    bool
+	mcp         bool
 	site        site
 	limits      limits
 
@@ -209,7 +220,7 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 	if err := ds.loadCleaners(d); err != nil {
 		return nil, err
 	}
-	ds.mapLinks = d.MapLinks == nil || *d.MapLinks
+	ds.mapLinks, ds.mcp = d.MapLinks == nil || *d.MapLinks, d.MCP
 	ds.site.sandbox = d.Sandbox == nil || *d.Sandbox
 	if ds.crossOrigin, err = crossorigin.New(d.AllowOrigin); err != nil {
 		return nil, err
@@ -230,7 +241,7 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 
 // loadCleaners makes what removes the gateway's own from requests and answers.
 func (ds *datasource) loadCleaners(d *Datasource) error {
-	carried := clean.Carried{Secrets: ds.values.Load().secrets}
+	carried := clean.Carried{Secrets: ds.values.Load().secrets, Challenges: d.MCP}
 	for _, place := range auth.PlacementsOf(ds.method) {
 		switch {
 		case place.Header != "":
@@ -289,6 +300,9 @@ func (ds *datasource) sign(h http.Header, repl *caddy.Replacer) error {
 
 // reject returns the answer to a request that is not sent to the API, or whose answer cannot pass.
 func (ds *datasource) reject(req *http.Request, p *problem.Problem) *http.Response {
+	if ds.mcp {
+		p = p.WithoutChallenge()
+	}
 	ds.meter.reject(p)
 	return respond(req, ds.name, p)
 }

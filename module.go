@@ -110,6 +110,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return h.refuse(w, r, p, nil)
 	}
 	x, p, err := h.ds.newExchange(r)
+	if err != nil && h.ds.mcp {
+		x, p, err = h.awaitConsent(r, p, err)
+	}
 	if err != nil && r.Context().Err() != nil {
 		w.WriteHeader(statusClientClosedRequest)
 		return nil

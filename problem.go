@@ -18,6 +18,12 @@ import (
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, p *problem.Problem) error {
 	h.ds.meter.reject(p)
 	setProblem(r, h.ds.name, p)
+	if h.ds.mcp {
+		if answered, err := h.answerMCP(w, r, p); answered {
+			return err
+		}
+		p = p.WithoutChallenge()
+	}
 	if h.Errors == "caddy" {
 		p.Hints(w.Header(), h.ds.name)
 		return caddyhttp.Error(p.Status(), p.Err())

@@ -76,6 +76,12 @@ func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error)
 			res, sent, err = t.turn(req, x, body, res, sent)
 		}
 	}
+	if err == nil && x.ds.mcp && res.StatusCode == http.StatusUnauthorized {
+		x.ds.tellRefusal(t.logger, res.StatusCode, res.Header, t.refused(res))
+		res = notAuthorized(req, x, body, res)
+		body.finish()
+		return res, nil
+	}
 	body.finish()
 	err = withoutPath(err, x.credential)
 	x.failed = err

@@ -54,6 +54,7 @@ type Responses struct {
 	prefixes   []string                 // of what is dropped besides
 	pass       []string                 // of that, what passes
 	challenges bool                     // whether WWW-Authenticate is filtered
+	bearer     bool                     // whether the challenges of OAuth are withheld too
 	params     wire.ParamNames          // the query parameters of the credential
 	cookies    wire.ParamNames          // the cookies of the credential
 	secrets    atomic.Pointer[[]string] // that every request carries, besides its own
@@ -66,12 +67,15 @@ type Carried struct {
 	Cookies []string // the cookies of the credential
 	InPath  bool     // a path is the place of a credential
 	Secrets []string // values besides the credential that no answer may show
+
+	// Challenges says that clients must see no challenge that leads to OAuth.
+	Challenges bool
 }
 
 // NewResponses returns Responses for answers to requests that are cleaned by requests and carry
 // carried. pass are names of withheld fields that the caller may see.
 func NewResponses(carried Carried, requests *Requests, pass []string) *Responses {
-	c := &Responses{pass: slices.Clone(passedResponse)}
+	c := &Responses{pass: slices.Clone(passedResponse), bearer: carried.Challenges}
 	c.SetSecrets(carried.Secrets)
 	for _, name := range pass {
 		c.pass = append(c.pass, http.CanonicalHeaderKey(name))
@@ -167,7 +171,11 @@ func (c *Responses) Header(h http.Header) {
 	if !ok {
 		return
 	}
-	if values = keepChallenges(values); len(values) > 0 {
+	if c.bearer {
+		values = keepChallenges(values, oauthSchemes)
+		values = slices.DeleteFunc(values, leadsToOAuth)
+	}
+	if values = keepChallenges(values, askingSchemes); len(values) > 0 {
 		h["Www-Authenticate"] = values
 	} else {
 		delete(h, "Www-Authenticate")

@@ -21,6 +21,11 @@ var (
 		detail: "A header field that is made from this request would have a control character " +
 			"in it, or a signed claim would not be UTF-8.",
 	}
+	FieldTwice = &Problem{
+		code: "field-twice", status: http.StatusBadRequest, title: "A header field stands there twice",
+		detail: "Of Mcp-Method, Mcp-Name and MCP-Protocol-Version the gateway and the server " +
+			"could take different values. Send each once.",
+	}
 	TooManyFields = &Problem{
 		code: "too-many-fields", status: http.StatusRequestHeaderFieldsTooLarge,
 		title: "The request has too many header fields",
@@ -65,6 +70,12 @@ var (
 	}
 )
 
+// The route is to an MCP server, and a client looks for OAuth there.
+var NoMetadata = &Problem{
+	code: "no-oauth", status: http.StatusNotFound, title: "There is no OAuth here for callers",
+	detail: "The gateway signs in to the API itself. Call the API without a token.",
+}
+
 // There is no credential for the request.
 var (
 	TokenUnavailable = &Problem{
@@ -100,6 +111,7 @@ var (
 		code: "authorization-required", status: http.StatusUnauthorized,
 		title:  "Your account is not connected",
 		detail: "Connect your account of the API at connect_url.",
+		own:    true,
 	}
 	Signature = &Problem{
 		code: "signature", status: http.StatusBadGateway, title: "The request could not be signed",
@@ -123,6 +135,11 @@ var (
 		detail: "The API sends this request to where the gateway has sent it already: to https or " +
 			"to another host of its own, mostly. Its operator has to write that into the base " +
 			"URL; the gateway's log says more.",
+	}
+	Refused = &Problem{
+		code: "credential-refused", status: http.StatusBadGateway,
+		title:  "The API refuses the gateway's credential",
+		detail: "A fresh one has not helped, or could not be had. The gateway's log says more.",
 	}
 	Unreachable = &Problem{
 		code: "api-unreachable", status: http.StatusBadGateway, title: "The API does not answer",

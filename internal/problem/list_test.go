@@ -36,6 +36,9 @@ var all = map[string]struct {
 	"NoSession":        {NoSession, "no-session", 502},
 	"NoProxy":          {NoProxy, "no-session", 502},
 	"Redirect":         {Redirect, "redirect", 502},
+	"FieldTwice":       {FieldTwice, "field-twice", 400},
+	"Refused":          {Refused, "credential-refused", 502},
+	"NoMetadata":       {NoMetadata, "no-oauth", 404},
 	"Unreachable":      {Unreachable, "api-unreachable", 502},
 }
 

@@ -47,7 +47,7 @@ var pageTemplate = template.Must(template.New("page").Parse(`<!doctype html>
 func (p *Problem) page(h http.Header, datasource string) []byte {
 	title := datasource + " is not connected"
 	text, link := "An operator of this gateway must connect an account before the API can be used.", "To the connected accounts"
-	if p.status == http.StatusUnauthorized {
+	if p.own {
 		title = "Your account for " + datasource + " is not connected"
 		text, link = "Connect it once; then come back to this page.", "Connect"
 	}

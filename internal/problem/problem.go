@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 )
 
 // Problem is why a request is not served. A Problem does not change: its With methods return
@@ -25,6 +26,7 @@ type Problem struct {
 	oauthError string // the OAuth error that the provider has named
 	connectURL string // where a person can connect the account
 	retryAfter int    // in seconds; 0: unknown
+	own        bool   // it is about the caller's own account, not about one that all share
 }
 
 // Code is the end of the problem's type. Logs and placeholders have it too.
@@ -32,6 +34,25 @@ func (p *Problem) Code() string { return p.code }
 
 // Status is the status of the answer.
 func (p *Problem) Status() int { return p.status }
+
+// ConnectURL is where a person can connect the account, or "".
+func (p *Problem) ConnectURL() string { return p.connectURL }
+
+// Text says the problem in words, without the address where an account can be connected.
+func (p *Problem) Text() string {
+	return p.title + ". " + strings.ReplaceAll(p.detail, " at connect_url", "")
+}
+
+// LinkedText is Text with that address.
+func (p *Problem) LinkedText() string {
+	if p.connectURL == "" {
+		return p.Text()
+	}
+	return p.Text() + " Open " + p.connectURL + " to connect it."
+}
+
+// Data returns the problem as a JSON object.
+func (p *Problem) Data(datasource string) []byte { return bytes.TrimSpace(p.body(datasource)) }
 
 // Err returns the problem as an error, for the error routes of a server.
 func (p *Problem) Err() error { return errors.New(p.code + ": " + p.detail) }
@@ -41,6 +62,19 @@ func (p *Problem) WithStatus(status int) *Problem {
 	q := *p
 	q.status = status
 	return &q
+}
+
+// WithoutChallenge returns the problem with a status that asks for no authentication: some clients
+// begin an OAuth of their own at a 401, and some at a 403 too.
+func (p *Problem) WithoutChallenge() *Problem {
+	switch {
+	case p.status != http.StatusUnauthorized:
+		return p
+	case p.code == Identity.code:
+		return p.WithStatus(http.StatusBadRequest)
+	default:
+		return p.WithStatus(http.StatusServiceUnavailable)
+	}
 }
 
 // WithCause returns the problem with a cause in front of its detail. The cause is shown to the
