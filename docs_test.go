@@ -88,15 +88,19 @@ func TestDocsOptions(t *testing.T) {
 		return ":1 {\nauthenticated_api https://api.example.com {\n" + option + " {\nno_such_word\n}\n}\n}"
 	}
 	machine := optionsOf(t, block("auth oauth2 client_credentials"))
-	person := optionsOf(t, block("auth oauth2 authorization_code"))
-	maps.DeleteFunc(person, func(option string, _ bool) bool { return machine[option] })
+	own := func(grant string) map[string]bool {
+		all := optionsOf(t, block("auth oauth2 "+grant))
+		maps.DeleteFunc(all, func(option string, _ bool) bool { return machine[option] })
+		return all
+	}
 	for _, tt := range []struct {
 		heading string
 		want    map[string]bool
 	}{
 		{"The directive", optionsOf(t, ":1 {\nauthenticated_api https://api.example.com {\nno_such_word\n}\n}")},
-		{"Options of both grants", machine},
-		{"Options of `authorization_code`", person},
+		{"Options of every grant", machine},
+		{"Options of `authorization_code`", own("authorization_code")},
+		{"Options of `password`", own("password")},
 		{"Signature", optionsOf(t, block("signature 0123456789abcdef0123456789abcdef"))},
 		{"In front of your own reverse_proxy", transportOptions()},
 		{"The console's options", optionsOf(t, ":1 {\nauthenticated_api_console {\nno_such_word\n}\n}")},

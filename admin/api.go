@@ -68,6 +68,7 @@ func (*api) Routes() []caddy.AdminRoute {
 		{Pattern: basePath + "explain", Handler: caddy.AdminHandlerFunc(serveExplain)},
 		{Pattern: basePath + "refresh", Handler: connectionHandler(serveRefresh)},
 		{Pattern: basePath + "disconnect", Handler: connectionHandler(serveDisconnect)},
+		{Pattern: basePath + "adopt", Handler: caddy.AdminHandlerFunc(serveAdopt)},
 		{Pattern: basePath + "connect", Handler: connectionHandler(serveConnect)},
 	}
 }

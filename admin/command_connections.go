@@ -87,6 +87,14 @@ If the datasource has a connection for each user, --connection says whose.`
 // connectionCommand returns a command that sends a request about one connection. show prints the
 // answer, unless the user wants JSON.
 func connectionCommand(verb string, show func(cmd *cobra.Command, name string, answer []byte) error) *cobra.Command {
+	return connectionCommandWith(verb, func(_ *cobra.Command, req connectionRequest) (any, error) { return req, nil }, show)
+}
+
+// connectionCommandWith is connectionCommand for a request that has more in it.
+func connectionCommandWith(
+	verb string, complete func(*cobra.Command, connectionRequest) (any, error),
+	show func(cmd *cobra.Command, name string, answer []byte) error,
+) *cobra.Command {
 	var address, connection string
 	var raw bool
 	cmd := &cobra.Command{
@@ -106,7 +114,11 @@ func connectionCommand(verb string, show func(cmd *cobra.Command, name string, a
 				req.Connection = &connection
 				name += ", connection " + connection
 			}
-			body, err := json.Marshal(req)
+			whole, err := complete(cmd, req)
+			if err != nil {
+				return err
+			}
+			body, err := json.Marshal(whole)
 			if err != nil {
 				return fmt.Errorf("encoding the request: %w", err)
 			}

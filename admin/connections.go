@@ -107,62 +107,70 @@ func connectionHandler(serve func(ctx context.Context, method *oauth.Method, key
 		if err := checkMethod(http.MethodPost, w, r); err != nil {
 			return err
 		}
-		req, err := readConnectionRequest(w, r)
-		if err != nil {
+		const want = `{"datasource": "…"}, and with it "connection": "…" if each user has one`
+		var req connectionRequest
+		if err := readJSON(w, r, &req, want); err != nil {
 			return err
 		}
-		method, err := findMethod(req.Datasource)
-		if err != nil {
-			return err
+		if req.Datasource == "" {
+			return badRequest("datasource: it is missing; send " + want)
 		}
-		key, err := findKey(method, req.Connection)
-		if err != nil {
-			return err
-		}
-		answer, err := serve(r.Context(), method, key)
-		if err != nil {
-			return connectionError(w.Header(), connectionName(method, key), err)
-		}
-		return answerJSON(w, answer)
+		return serveConnection(w, r, req, serve)
 	})
 }
 
-// readConnectionRequest reads the body of a request. The request must say that the body is JSON.
-// A form of another site's page, which a browser sends without asking, cannot say that.
-func readConnectionRequest(w http.ResponseWriter, r *http.Request) (*connectionRequest, error) {
+// serveConnection serves a request about a connection.
+func serveConnection(
+	w http.ResponseWriter, r *http.Request, req connectionRequest, serve func(context.Context, *oauth.Method, string) (any, error),
+) error {
+	method, err := findMethod(req.Datasource)
+	if err != nil {
+		return err
+	}
+	key, err := findKey(method, req.Connection)
+	if err != nil {
+		return err
+	}
+	answer, err := serve(r.Context(), method, key)
+	if err != nil {
+		return connectionError(w.Header(), connectionName(method, key), err)
+	}
+	return answerJSON(w, answer)
+}
+
+func badRequest(format string, args ...any) error {
+	return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: fmt.Errorf(format, args...)}
+}
+
+// readJSON reads the body of a request. The request must say that the body is JSON. A form of
+// another site's page, which a browser sends without asking, cannot say that. want shows what the
+// body should be.
+func readJSON(w http.ResponseWriter, r *http.Request, to any, want string) error {
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		return nil, caddy.APIError{
+		return caddy.APIError{
 			HTTPStatus: http.StatusUnsupportedMediaType,
 			Err:        errors.New("the body must be JSON; send it with Content-Type: application/json"),
 		}
 	}
-	bad := func(format string, args ...any) error {
-		return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: fmt.Errorf(format, args...)}
-	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxConnectionRequest))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return nil, bad("the body is more than %d bytes", maxConnectionRequest)
+		return badRequest("the body is more than %d bytes", maxConnectionRequest)
 	}
 	if err != nil {
-		return nil, bad("reading the body: %w", err)
+		return badRequest("reading the body: %w", err)
 	}
 	if !utf8.Valid(body) { // the decoder would replace the bytes, and so name another connection
-		return nil, bad("the body is not UTF-8")
+		return badRequest("the body is not UTF-8")
 	}
-	const want = `; send {"datasource": "…"}, and with it "connection": "…" if each user has one`
 	dec := json.NewDecoder(strings.NewReader(string(body)))
 	dec.DisallowUnknownFields()
-	var req connectionRequest
-	if err := dec.Decode(&req); err != nil {
-		return nil, bad("the body: %w"+want, err)
+	if err := dec.Decode(to); err != nil {
+		return badRequest("the body: %w; send %s", err, want)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, bad("the body: something follows the object" + want)
+		return badRequest("the body: something follows the object; send %s", want)
 	}
-	if req.Datasource == "" {
-		return nil, bad("datasource: it is missing" + want)
-	}
-	return &req, nil
+	return nil
 }
 
 // findMethod returns the OAuth method of a datasource of the running configuration.

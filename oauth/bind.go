@@ -78,13 +78,17 @@ func (m *Method) Bind(env Environment) error {
 // configOf returns the configuration of the datasource's connections.
 func configOf(m *Method) connection.Config {
 	env := m.environment
+	var seed func() (string, error)
+	if m.RefreshToken != "" {
+		seed = func() (string, error) { return seedOf(m) }
+	}
 	return connection.Config{
 		Configuration: env.Configuration, Datasource: env.Datasource, Identity: m.bound,
 		Grant: m.Grant, Interactive: m.Interactive(), PerUser: m.PerUser(),
 		Storage: env.Storage, Keys: env.Keys, Spool: env.Spool, Term: m.term(), CacheSize: env.CacheSize,
 		KeepAlive: env.KeepAlive, SweepAfter: env.SweepAfter, Timeout: time.Duration(m.Timeout), EndBy: env.EndBy,
 		Console: m.Console(), Build: m.build, Revoke: m.revoke,
-		Fetch: m.fetch, Redeem: m.redeem, Observer: env.Observer,
+		Fetch: m.fetch, Redeem: m.redeem, Seed: seed, Observer: env.Observer,
 		Logger: m.logger,
 	}
 }

@@ -14,8 +14,9 @@ import (
 
 // UnmarshalCaddyfile sets up the method from Caddyfile tokens. Syntax:
 //
-//	auth oauth2 client_credentials|authorization_code {
+//	auth oauth2 client_credentials|authorization_code|password {
 //	    token_url             <url>
+//	    refresh_url           <url>
 //	    authorization_url     <url>
 //	    redirect_url          <url>
 //	    issuer                <url>
@@ -26,6 +27,7 @@ import (
 //	    client_auth           client_secret_basic|client_secret_basic_raw|client_secret_post|none
 //	    client_auth           private_key_jwt|client_secret_jwt|tls_client_auth { <option> … }
 //	    client_auth           assertion_file <path>
+//	    refresh_token         <token>
 //	    refresh_client_auth   <as client_auth>
 //	    token_request         form|json
 //	    scopes                <scope...>
@@ -34,13 +36,17 @@ import (
 //	    resource              <uri...>
 //	    authorization_param   <key> <value>
 //	    token_param           <key> <value>
+//	    token_header          <field> <value>
+//	    answer                { access_token|refresh_token|id_token|expires_in <path> … }
+//	    username              <name>
+//	    password              <password>
 //	    expires_in            <duration>
 //	    refresh_before        <duration> | never
 //	    add_token_to          header [<field>] | query [<key>]
 //	    header_prefix         <prefix>
 //	    token_field           access_token|id_token
 //	    connection            <placeholder> [trusted]
-//	    pkce                  S256|off
+//	    pkce                  S256|plain|off
 //	    self_signed_cert      <pem>
 //	    network_proxy         none | url <url> | <module> ...
 //	    timeout               <duration>
@@ -48,7 +54,7 @@ import (
 func (opts *Options) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the method's name
 	if !d.AllArgs(&opts.Grant) {
-		return d.Errf("auth oauth2: takes a grant, client_credentials or authorization_code: auth oauth2 client_credentials { … }")
+		return d.Errf("auth oauth2: takes a grant, one of %s: auth oauth2 client_credentials { … }", strings.Join(grants, ", "))
 	}
 	given := make(map[string]bool)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
@@ -73,7 +79,7 @@ func (opts *Options) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // isParam reports whether a parameter belongs to the protocol, or to many providers, so that
 // errors may name it.
 func isParam(name string) bool {
-	return slices.Contains(reservedParams, name) || slices.Contains(protocolParams, name) ||
+	return slices.Contains(reservedParams, name) || slices.Contains(overridable, name) || slices.Contains(protocolParams, name) ||
 		slices.Contains([]string{"access_type", "login_hint", "prompt", "response_mode", "account_id", "tenant"}, name)
 }
 

@@ -156,7 +156,7 @@ func needsSecret(way string) bool {
 // checkClientSecret reports a client_secret that is missing, or that nothing uses.
 func checkClientSecret(opts *Options) error {
 	switch {
-	case opts.ClientSecret == "" && needsSecret(opts.ClientAuth):
+	case opts.ClientSecret == "" && !nameless(opts) && needsSecret(opts.ClientAuth):
 		return errors.New("auth oauth2: client_secret is missing; best write {env.NAME} (or client_auth none, for a client without a secret)")
 	case opts.ClientSecret != "" && !needsSecret(opts.ClientAuth) && (opts.RefreshClientAuth == "" || !needsSecret(opts.RefreshClientAuth)):
 		return fmt.Errorf("auth oauth2: client_secret is of no use with client_auth %s; remove one", opts.ClientAuth)

@@ -101,6 +101,9 @@ func (m *Method) BeginWithTicket(t *Ticket) (flow *Flow, authorizationURL string
 }
 
 func begin(m *Method, f *Flow) (*Flow, string, error) {
+	if !m.Connectable() {
+		return nil, "", errNoConsent
+	}
 	to, err := m.resolve()
 	if err == nil {
 		err = checkUnchanged(m, to)

@@ -29,6 +29,9 @@ func (opts *Options) identity(to *provider.Config) string {
 	parts := []string{opts.Grant, to.TokenURL, to.ClientID, to.Audience, strings.Join(to.Scopes, " ")}
 	parts = append(parts, field, strconv.Itoa(len(to.Resource)))
 	parts = append(parts, to.Resource...)
+	if to.Username != "" {
+		parts = append(parts, "username", to.Username)
+	}
 	for _, name := range slices.Sorted(maps.Keys(to.TokenParams)) {
 		parts = append(parts, name, to.TokenParams[name])
 	}

@@ -58,6 +58,10 @@ func (opts *Options) warn(logger *zap.Logger, to *provider.Config) {
 	if u, err := url.Parse(to.TokenURL); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
 		logger.Warn("the token endpoint is http: the client's secret and the tokens go there in clear", zap.String("token_endpoint", u.Host))
 	}
+	if opts.Grant == grantPassword {
+		logger.Warn("the grant password hands a user's password to the gateway, and breaks where the provider wants a second factor " +
+			"(RFC 9700 §2.4 says not to use it); use client_credentials or authorization_code where the provider has them")
+	}
 	encoded := url.QueryEscape(to.ClientID) != to.ClientID || url.QueryEscape(to.ClientSecret) != to.ClientSecret
 	if encoded && (opts.ClientAuth == "" || opts.ClientAuth == provider.ClientSecretBasic) {
 		logger.Warn("client_id or client_secret has characters that client_secret_basic form-encodes (RFC 6749 §2.3.1); " +

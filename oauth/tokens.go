@@ -50,13 +50,14 @@ func requested(m *Method, send func() (*provider.Answer, error)) (*provider.Answ
 // TallyOf returns what metrics say of the connections of a method.
 func TallyOf(m *Method) connection.Tally { return m.set.Tally() }
 
-// fetch asks for a token by client credentials. before is the token that it replaces, or nil.
+// fetch asks for a token by a grant that needs no person. before is the token that it replaces, or
+// nil.
 func (m *Method) fetch(ctx context.Context, known func() []string, before *record.Token) (*record.Token, error) {
 	to, err := configuration(m, known)
 	if err != nil {
 		return nil, err
 	}
-	a, err := requested(m, func() (*provider.Answer, error) { return m.client.Credentials(ctx, to) })
+	a, err := requested(m, func() (*provider.Answer, error) { return ask(ctx, m, to) })
 	if err != nil {
 		return nil, err
 	}

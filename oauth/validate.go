@@ -21,14 +21,18 @@ import (
 // reservedParams are parameters of token requests that have an option of their own, or belong to
 // the protocol.
 var reservedParams = []string{
-	"grant_type", "client_id", "client_secret", "scope", "audience", "resource", "refresh_token", "code", "redirect_uri", "code_verifier",
+	"client_secret", "audience", "resource", "refresh_token", "code", "redirect_uri", "code_verifier",
 }
+
+// overridable are parameters of token requests that belong to the protocol too, and that some
+// providers want otherwise.
+var overridable = []string{"grant_type", "scope", "client_id"}
 
 // Validate implements caddy.Validator. It checks what can be checked without resolving
 // placeholders.
 func (opts *Options) Validate() error {
 	errs := []error{
-		checkOneOf("grant", opts.Grant, grantClientCredentials, grantAuthorizationCode),
+		checkOneOf("grant", opts.Grant, grants...),
 		checkOneOf("client_auth", opts.ClientAuth, provider.ClientAuths()...),
 		checkOneOf("refresh_client_auth", opts.RefreshClientAuth, provider.ClientAuths()...),
 	}
@@ -45,7 +49,7 @@ func (opts *Options) Validate() error {
 		return errors.New("auth oauth2: the grant is missing; write auth oauth2 client_credentials { … } or auth oauth2 authorization_code { … }")
 	case opts.TokenURL == "":
 		return errors.New("auth oauth2: token_url is missing; it is the URL of the provider's token endpoint")
-	case opts.ClientID == "":
+	case opts.ClientID == "" && !nameless(opts):
 		return errors.New("auth oauth2: client_id is missing")
 	case checkClientSecret(opts) != nil:
 		return checkClientSecret(opts)
@@ -62,6 +66,9 @@ func (opts *Options) Validate() error {
 		if slices.Contains(reservedParams, name) || name == "" {
 			return fmt.Errorf("auth oauth2: token_param: %q has an option of its own, or belongs to the protocol", name)
 		}
+	}
+	if err := errors.Join(checkTokenHeader(opts), opts.Answer.check(), checkGrant(opts)); err != nil {
+		return err
 	}
 	for _, scope := range opts.Scopes {
 		if strings.ContainsAny(scope, " ,\"\\") || scope == "" {
@@ -96,15 +103,20 @@ var protocolParams = []string{
 
 // checkAuthorization checks the options of the grant authorization_code.
 func checkAuthorization(opts *Options) error {
-	if !opts.Interactive() {
-		for _, o := range options {
-			if o.code && o.isGiven(opts) {
-				return fmt.Errorf("auth oauth2: %s: it belongs to the grant authorization_code; remove it, or change the grant", o.name)
-			}
+	for _, o := range options {
+		if !o.belongsTo(opts.Grant) && o.isGiven(opts) {
+			return fmt.Errorf("auth oauth2: %s: it belongs to the grant %s; remove it, or change the grant", o.name, o.owners())
 		}
+	}
+	if !opts.Interactive() {
 		return nil
 	}
 	switch {
+	case opts.RefreshToken != "" && opts.PerUser():
+		return errors.New("auth oauth2: refresh_token: it is for the connection that all requests share, and connection gives each user one; " +
+			"remove one, or use `caddy authenticated-api adopt <name> --connection <user>`")
+	case opts.RefreshToken != "" && opts.AuthorizationURL == "" && opts.RedirectURL == "":
+		return nil // nobody connects an account in a browser
 	case opts.AuthorizationURL == "":
 		return errors.New("auth oauth2: authorization_url is missing; it is the URL of the provider's page where people give their consent")
 	case opts.RedirectURL == "":

@@ -33,6 +33,9 @@ func (g *person) renew(ctx context.Context, refused *record.Token) error {
 		if err != nil {
 			return fmt.Errorf("reading the stored connection: %w", err)
 		}
+		if planted, err := g.plant(ctx, base); planted || err != nil {
+			return err
+		}
 		now := time.Now()
 		switch {
 		case base.Valid(now) && (began == nil || base.Generation > began.Generation):
@@ -174,6 +177,7 @@ func (g *person) answered(mine *record.Token, answer *provider.Answer) *record.T
 			"or send the access token")
 	}
 	token.Generation, token.Identity, token.Grant, token.Connected = mine.Generation+1, mine.Identity, mine.Grant, mine.Connected
+	token.Seed = mine.Seed
 	if answer.Truncated {
 		return token.Released(true) // the next refresh token may have stood behind the break
 	}
@@ -223,8 +227,14 @@ func (g *person) recheck(ctx context.Context, now time.Time, token *record.Token
 // renewable implements grant.
 func (*person) renewable(token *record.Token) bool { return token.Redeemable() }
 
-// finished implements grant.
-func (*person) finished(token *record.Token) error { return token.Finished() }
+// finished implements grant. Where nothing is stored, the operator's refresh token can bring a
+// token.
+func (g *person) finished(token *record.Token) error {
+	if g.sowable(token) {
+		return nil
+	}
+	return token.Finished()
+}
 
 // refusedBy implements grant.
 func (*person) refusedBy(err error) bool { return judge(err).refusal() }

@@ -4,6 +4,7 @@ package connection
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/certmagic"
@@ -83,6 +84,10 @@ type Config struct {
 	// next refresh token.
 	Redeem func(ctx context.Context, known func() []string, refreshToken string) (*provider.Answer, error)
 
+	// Seed returns the refresh token that the operator has written for the shared connection. It is
+	// nil if there is none.
+	Seed func() (string, error)
+
 	// Revoke tells the provider that a token is not used any more.
 	Revoke func(context.Context, *record.Token) error
 
@@ -106,6 +111,8 @@ type Set struct {
 	shared   *Source
 	lease    time.Duration // how long another node's claim is respected
 	life     time.Duration // the longest that an operation can take
+
+	refusedSeed atomic.Pointer[string] // the digest of a seed that the provider has refused
 }
 
 // NewSet returns the connections of a datasource. It takes over what earlier configurations have

@@ -140,7 +140,7 @@ func (set *Set) status(connection string, token *record.Token, failed failure) *
 	switch {
 	case token != nil:
 		set.judged(st, token, failed, now)
-	case st.LastError != "" && !set.Interactive:
+	case st.LastError != "" && (!set.Interactive || set.Seed != nil):
 		st.State = StateFailing
 	}
 	if st.LastError != "" && st.State != StateReauthorize && failed.next.After(now) {
@@ -164,6 +164,8 @@ func (set *Set) judged(st *Status, token *record.Token, failed failure, now time
 		st.LastErrorSince = pointer(time.UnixMilli(token.Refused.At))
 	}
 	switch {
+	case token.Generation == 0 && set.Seed != nil && st.LastError != "":
+		st.State, st.ConnectedAt, st.Stored = StateFailing, nil, nil
 	case token.Access == "" && token.End.Reason != record.ReasonDamaged:
 		st.ConnectedAt, st.LastError, st.LastDescription, st.LastErrorSince, st.Stored = nil, "", "", nil, nil
 	case !token.Valid(now) && failed.err != nil && (!set.Interactive || token.Redeemable() && !refused):

@@ -34,6 +34,7 @@ type App interface {
 type datasource interface {
 	Datasource() string
 	Interactive() bool
+	Connectable() bool
 	PerUser() bool
 	Key(*caddy.Replacer) (key string, ok bool)
 
@@ -122,9 +123,9 @@ func ofHost(list []datasource, host string) []datasource {
 	var here []datasource
 	some := false
 	for _, ds := range list {
-		at := ds.Interactive() && strings.TrimSuffix(console(ds).Hostname(), ".") == name
+		at := ds.Connectable() && strings.TrimSuffix(console(ds).Hostname(), ".") == name
 		some = some || at
-		if at || !ds.Interactive() {
+		if at || !ds.Connectable() {
 			here = append(here, ds)
 		}
 	}

@@ -55,6 +55,9 @@ func (f *fake) Datasource() string { return f.name }
 
 func (f *fake) Interactive() bool { return !f.machine }
 
+// Connectable implements datasource.
+func (f *fake) Connectable() bool { return f.Interactive() }
+
 func (f *fake) PerUser() bool { return f.perUser }
 
 func (f *fake) IssuedBy() string { return f.issuer }

@@ -218,9 +218,12 @@ func (c *connectionView) buttons(ds datasource, renewable bool) {
 	if !ds.Interactive() {
 		return
 	}
+	c.Disconnect = c.State != "none"
+	if !ds.Connectable() {
+		return
+	}
 	c.Connect = "Connect again"
 	if c.State == "none" {
 		c.Connect = "Connect"
 	}
-	c.Disconnect = c.State != "none"
 }

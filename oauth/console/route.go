@@ -88,7 +88,7 @@ func (a address) callbacks(list []datasource) []datasource {
 	} {
 		var found []datasource
 		for _, ds := range list {
-			if u, err := url.Parse(ds.Redirect()); err == nil && ds.Interactive() && is(u.Path) {
+			if u, err := url.Parse(ds.Redirect()); err == nil && ds.Connectable() && is(u.Path) {
 				found = append(found, ds)
 			}
 		}
@@ -126,7 +126,7 @@ func isAction(s string) bool {
 func (a address) mounted(list []datasource) (below []string) {
 	var mounts, ends []string
 	for _, ds := range list {
-		if !ds.Interactive() {
+		if !ds.Connectable() {
 			continue
 		}
 		mount := console(ds).Path

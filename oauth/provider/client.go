@@ -3,6 +3,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -45,17 +46,18 @@ func New(config *tls.Config, dial func(ctx context.Context, network, address str
 // CloseIdleConnections closes the connections that no request uses.
 func (c *Client) CloseIdleConnections() { c.Transport.CloseIdleConnections() }
 
-// token makes one token request. Its errors are *Error.
-func (c *Client) token(ctx context.Context, cfg *Config, auth clientAuth, form url.Values) (*Answer, error) {
-	ctx, cancel := withTimeout(ctx, cfg.Timeout)
+// token makes one token request, at the token endpoint if the attempt names no other one. Its
+// errors are *Error.
+func (c *Client) token(ctx context.Context, a *attempt) (*Answer, error) {
+	ctx, cancel := withTimeout(ctx, a.cfg.Timeout)
 	defer cancel()
-	a := &attempt{cfg: cfg, auth: auth, endpoint: cfg.TokenURL, form: form, header: make(http.Header)}
-	a.header.Set("Accept", "application/json")
-	a.header.Set("Accept-Encoding", "identity")
+	a.endpoint = cmp.Or(a.endpoint, a.cfg.TokenURL)
+	a.header = http.Header{"Accept": {"application/json"}, "Accept-Encoding": {"identity"}}
 	if err := a.authenticate(); err != nil {
 		return nil, a.failed(err)
 	}
-	req, err := a.request(ctx, cfg.JSON)
+	a.override()
+	req, err := a.request(ctx, a.cfg.JSON)
 	if err != nil {
 		return nil, a.failed(networkError(err))
 	}
@@ -80,7 +82,7 @@ func (a *attempt) outcome(t roundTrip) (*Answer, error) {
 		fail.Err = t.cut
 		return nil, fail
 	}
-	got, err := parseAnswer(t.body)
+	got, err := a.parse(t.body)
 	if err != nil {
 		fail.Err = err
 		if isSuccess(fail.Status) {

@@ -73,6 +73,7 @@ type attempt struct {
 	endpoint string // the URL that the request goes to
 	form     url.Values
 	header   http.Header
+	refresh  bool // a refresh token is redeemed
 }
 
 // authenticate adds what the way of client authentication needs. Token, refresh and revocation

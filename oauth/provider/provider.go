@@ -12,6 +12,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"net/url"
 	"strings"
@@ -22,6 +23,7 @@ import (
 type Config struct {
 	AuthorizationURL string
 	TokenURL         string
+	RefreshURL       string // of refresh requests; "" stands for TokenURL
 	RevocationURL    string // "" if the provider has none
 	RedirectURL      string
 	Issuer           string // that a callback must name (RFC 9207), "" if it need not name one
@@ -39,14 +41,24 @@ type Config struct {
 	Audience       string
 	Resource       []string // RFC 8707
 
-	TokenParams         map[string]string // further parameters of token requests
+	TokenParams         map[string]string // parameters of token requests, in the place of ours too
+	TokenHeader         map[string]string // header fields of token requests, in the place of ours too
 	AuthorizationParams map[string]string // further parameters of authorization requests
+
+	RefreshToken string // that the operator has written, "" for none
+
+	Username string // of the grant password
+	Password string // of the grant password
+
+	Answer    AnswerPaths // where an answer has what it brings
+	PKCEPlain bool        // the challenge of PKCE is the verifier itself (RFC 7636 §4.2)
 
 	JSON    bool          // token requests are JSON, not a form
 	IDToken bool          // an answer must have an ID token, and need not have an access token
 	Timeout time.Duration // of one request
 
-	// Secrets are values that no description shows. ClientSecret is one without being named here.
+	// Secrets are values that no description shows. Those of the fields above are secrets
+	// without being named here.
 	Secrets []string
 
 	// Tokens returns further values that no description shows: the tokens that are known when the
@@ -58,7 +70,7 @@ type Config struct {
 func (c *Client) Credentials(ctx context.Context, cfg *Config) (*Answer, error) {
 	form := cfg.form("client_credentials")
 	cfg.addScope(form)
-	return c.token(ctx, cfg, cfg.clientAuth(), form)
+	return c.token(ctx, &attempt{cfg: cfg, auth: cfg.clientAuth(), form: form})
 }
 
 // Exchange redeems an authorization code (RFC 6749 §4.1.3). verifier is that of PKCE, "" for none.
@@ -73,7 +85,7 @@ func (c *Client) Exchange(ctx context.Context, cfg *Config, code, verifier strin
 	if verifier != "" {
 		form.Set("code_verifier", verifier)
 	}
-	return c.token(ctx, cfg, cfg.clientAuth(), form)
+	return c.token(ctx, &attempt{cfg: cfg, auth: cfg.clientAuth(), form: form})
 }
 
 // Refresh redeems a refresh token (RFC 6749 §6). An answer that comes together with an error is of
@@ -84,7 +96,9 @@ func (c *Client) Refresh(ctx context.Context, cfg *Config, refreshToken string) 
 	if cfg.ScopeOnRefresh {
 		cfg.addScope(form)
 	}
-	return c.token(ctx, cfg, cfg.refreshClientAuth(), form)
+	return c.token(ctx, &attempt{
+		cfg: cfg, auth: cfg.refreshClientAuth(), endpoint: cmp.Or(cfg.RefreshURL, cfg.TokenURL), form: form, refresh: true,
+	})
 }
 
 // form returns the parameters that each token request of a grant type has.
@@ -95,9 +109,6 @@ func (cfg *Config) form(grantType string) url.Values {
 	}
 	if len(cfg.Resource) > 0 {
 		form["resource"] = cfg.Resource
-	}
-	for name, val := range cfg.TokenParams {
-		form.Set(name, val)
 	}
 	return form
 }
