@@ -75,6 +75,19 @@ type Confirmer interface {
 	Confirm(fresh *Credential)
 }
 
+// Rereader is a Method whose credentials may come from files.
+type Rereader interface {
+	Method
+
+	// Files returns the names of the files. It is constant once the method is provisioned.
+	Files() []string
+
+	// Reread is called when a file has changed, and not by requests. It takes over what is in the
+	// files, and reports whether anything is another than before. After an error what was read
+	// before stays in use.
+	Reread() (changed bool, err error)
+}
+
 // Placement is the place of a credential on a request: a header field or a query parameter. Both
 // are empty for a method that puts nothing on requests.
 type Placement struct {

@@ -101,7 +101,7 @@ func (m *Method) BeginWithTicket(t *Ticket) (flow *Flow, authorizationURL string
 }
 
 func begin(m *Method, f *Flow) (*Flow, string, error) {
-	to, err := m.resolve()
+	to, err := latestConfig(&m.Options)
 	if err == nil {
 		err = checkUnchanged(m, to)
 	}
