@@ -164,6 +164,7 @@ type datasource struct {
 	values  atomic.Pointer[values]
 	load    func() (*values, error) // reads the values again; nil: none of them comes from a file
 	renewer signature.Renewer       // the signer, if what it signs with can come from a file
+	files   []string                // of header, query and signature
 	reading sync.Mutex              // held while the files are read again
 
 	response    *clean.Responses
@@ -236,7 +237,8 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 		return nil, err
 	}
 	ds.site.app.literals.warnOf(ctx.Logger(), ds, d)
-	return ds, app.(*App).attach(ds)
+	watchFiles(ds.site.app.watcher, ds)
+	return ds, ds.site.app.attach(ds)
 }
 
 // loadCleaners makes what removes the gateway's own from requests and answers.

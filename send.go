@@ -58,7 +58,7 @@ func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error)
 	body := newBody(req, x.caller, x.ds, t.window, itself)
 	out, sent, err := t.outgoing(req, x, x.credential)
 	if err != nil {
-		return t.unsigned(req, x.ds, err), nil
+		return x.ds.reject(req, x.ds.unsigned(t.logger, err)), nil
 	}
 	if x.explained != nil {
 		t.SetScheme(out)
@@ -104,11 +104,6 @@ func (t *Transport) tell(x *exchange, out *http.Request, credential *auth.Creden
 		u.Host, u.RawQuery, u.User = cmp.Or(out.Host, u.Host), "", nil
 		c.Write(zap.String("datasource", x.ds.name), zap.String("method", out.Method), zap.String("url", shownURL(&u, credential)), zap.String("upstream", out.URL.Host))
 	}
-}
-
-// unsigned answers a request that could not be signed.
-func (t *Transport) unsigned(req *http.Request, ds *datasource, err error) *http.Response {
-	return ds.reject(req, ds.unsigned(t.logger, err))
 }
 
 // outgoing returns a clone of req, which has the body of req still, that carries all that the

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -48,9 +49,9 @@ type Transport struct {
 	Datasource string `json:"datasource,omitempty"`
 
 	// Certificates to trust for this API, in the place of the system's: the path of a PEM file, or
-	// the text of one. Global placeholders are resolved when the configuration loads. A PEM that
-	// also holds a private key is presented as client certificate too. Default: the system's
-	// roots.
+	// the text of one. Global placeholders are resolved when the configuration loads, and again
+	// when the file has changed. A PEM that also holds a private key is presented as client
+	// certificate too. Default: the system's roots.
 	SelfSignedCert string `json:"self_signed_cert,omitempty"`
 
 	// How many bytes of a request's body are kept while it streams, so that the request can be
@@ -75,6 +76,10 @@ type Transport struct {
 	rewrites bool // the proxy rewrites URLs, after the handler has cleaned them
 	guard    *dial.Guard
 	logger   *zap.Logger
+
+	// replaced is what sends in the place of the embedded transport since the certificates of
+	// self_signed_cert have changed; nil as long as they have not.
+	replaced atomic.Pointer[reverseproxy.HTTPTransport]
 }
 
 // CaddyModule returns the Caddy module information.
@@ -157,7 +162,7 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	if isLiteralKey(t.SelfSignedCert) {
 		app.(*App).literals.warn(t.logger, t.Datasource, certOption)
 	}
-	tr, err := loadTrust(ctx, t)
+	certificate, tr, err := loadTrust(ctx, t)
 	if err != nil {
 		return err
 	}
@@ -178,6 +183,7 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	t.guard = rule.Guard(t.HTTPTransport)
 	t.HTTPTransport.Transport.DialContext = peer.Dial(t.HTTPTransport.Transport.DialContext)
 	t.HTTPTransport.Transport.OnProxyConnectResponse = peer.ProxyAnswer
+	watchTrust(app.(*App).watcher, t, certificate, tr)
 	return present(tr, t.HTTPTransport)
 }
 
@@ -244,7 +250,7 @@ func (t *Transport) roundTrip(out *http.Request) (*http.Response, error) {
 		}
 	}
 	peer.GuardLog()
-	res, err := t.HTTPTransport.RoundTrip(out)
+	res, err := senderOf(t).RoundTrip(out)
 	if err == nil && peer.Switched(out, res) {
 		// A health check would read it without end, and a client would get an empty 200.
 		_ = res.Body.Close()

@@ -31,7 +31,7 @@ type APIKey struct {
 	Key string `json:"key,omitempty"`
 
 	// The key itself. Global placeholders such as `{env.NAME}` and `{file./path}` are resolved
-	// when the configuration loads; `{file.*}` is read again when the API refuses the credential.
+	// when the configuration loads; `{file.*}` is read again when it has changed.
 	Value string `json:"value,omitempty"`
 
 	// Where the key goes: `header`, `query`, `cookie` or `path`. Prefer a header: URLs end up in

@@ -70,3 +70,16 @@ type Confirmer interface {
 	// refused. It must not wait.
 	Confirm(fresh *Credential)
 }
+
+// Rereader is a Method whose credentials may come from files.
+type Rereader interface {
+	Method
+
+	// Files returns the names of the files. It is constant once the method is provisioned.
+	Files() []string
+
+	// Reread is called when a file has changed, and not by requests. It takes over what is in the
+	// files, and reports whether anything is another than before. After an error what was read
+	// before stays in use.
+	Reread() (changed bool, err error)
+}

@@ -23,7 +23,7 @@ func init() { caddy.RegisterModule(new(Basic)) }
 type Basic struct {
 	// The user name, without a colon. Empty where the API wants the password alone. Global
 	// placeholders such as `{env.NAME}` and `{file./path}` are resolved when the configuration
-	// loads; `{file.*}` is read again when the API refuses the credential. A placeholder that is
+	// loads; `{file.*}` is read again when it has changed. A placeholder that is
 	// empty is an error.
 	Username string `json:"username,omitempty"`
 

@@ -21,7 +21,7 @@ func init() { caddy.RegisterModule(new(Bearer)) }
 // <token>`.
 type Bearer struct {
 	// The token. Global placeholders such as `{env.NAME}` and `{file./path}` are resolved when the
-	// configuration loads; `{file.*}` is read again when the API refuses the credential.
+	// configuration loads; `{file.*}` is read again when it has changed.
 	Token string `json:"token,omitempty"`
 
 	static

@@ -14,6 +14,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // Environment is what a Method works in.
@@ -63,7 +64,7 @@ func (m *Method) Bind(env Environment) error {
 	if env.Datasource == "" {
 		return errors.New("name: an OAuth datasource without a base URL needs one; it names the stored token")
 	}
-	to, err := m.resolve()
+	to, err := latestConfig(&m.Options)
 	if err != nil {
 		return err
 	}
@@ -87,8 +88,9 @@ func configOf(m *Method) connection.Config {
 		Grant: m.Grant, Interactive: m.Interactive(), PerUser: m.PerUser(),
 		Storage: env.Storage, Keys: env.Keys, Spool: env.Spool, Term: m.term(), CacheSize: env.CacheSize,
 		KeepAlive: env.KeepAlive, SweepAfter: env.SweepAfter, Timeout: time.Duration(m.Timeout), EndBy: env.EndBy,
-		Console: m.Console(), Build: m.build, Revoke: m.revoke,
-		Fetch: m.fetch, Redeem: m.redeem, Seed: seed, Observer: env.Observer,
+		Console: m.Console(), Build: m.build,
+		Revoke: func(ctx context.Context, token *record.Token) error { return revoke(ctx, m, token) },
+		Fetch:  m.fetch, Redeem: m.redeem, Seed: seed, Observer: env.Observer,
 		Logger: m.logger,
 	}
 }

@@ -149,7 +149,7 @@ func (c *clientAuth) parseKey(keyText, id, certText string) (*provider.ClientKey
 	return parsed, nil
 }
 
-// clientCertificate returns the certificate that TLS presents.
+// clientCertificate returns the certificate that TLS presents, as it is in its file now.
 func (c *clientAuth) clientCertificate() (*tls.Certificate, error) {
 	text, err := value.ResolvePEM(c.prefix+": certificate", c.options.Certificate)
 	if err != nil {
@@ -164,31 +164,45 @@ func (c *clientAuth) clientCertificate() (*tls.Certificate, error) {
 	})
 }
 
+// latestCertificate is clientCertificate, or the certificate before it if the file cannot be used
+// now.
+func (c *clientAuth) latestCertificate() (*tls.Certificate, error) {
+	cert, err := c.clientCertificate()
+	if known := c.certificate.Load(); err != nil && known != nil {
+		return known.val, nil
+	}
+	return cert, err
+}
+
 // presentsCertificate reports whether a client certificate authenticates the client.
 func presentsCertificate(opts *Options) bool {
 	return opts.ClientAuth == provider.TLSClientAuth || opts.RefreshClientAuth == provider.TLSClientAuth
 }
 
-// presentCertificate has TLS present the certificate of tls_client_auth. What the provider is
-// trusted by stays as it is.
-func (opts *Options) presentCertificate() error {
+// newTLS returns the configuration of connections to the provider, or nil for that of the system.
+// tls_client_auth changes nothing of what the provider is trusted by.
+func (opts *Options) newTLS(trusted *trust.Trust) (*tls.Config, error) {
+	var config *tls.Config
+	if trusted != nil {
+		config = trusted.Config()
+	}
 	if !presentsCertificate(opts) {
-		return nil
+		return config, nil
 	}
 	c := &opts.clientAuth[0]
 	if c.way != provider.TLSClientAuth {
 		c = &opts.clientAuth[1]
 	}
-	if opts.tls == nil {
-		opts.tls = &tls.Config{MinVersion: tls.VersionTLS12}
+	if config == nil {
+		config = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
-	if len(opts.tls.Certificates) > 0 {
-		return errors.New(c.prefix + ": the PEM of self_signed_cert has a private key, and so a client certificate too; remove the key from it")
+	if len(config.Certificates) > 0 {
+		return nil, errors.New(c.prefix + ": the PEM of self_signed_cert has a private key, and so a client certificate too; remove the key from it")
 	}
-	opts.tls.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-		return c.clientCertificate()
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		return c.latestCertificate()
 	}
-	return nil
+	return config, nil
 }
 
 // resolveKey returns the text of a private key. The value is the text itself, or the name of its

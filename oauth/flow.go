@@ -104,7 +104,7 @@ func begin(m *Method, f *Flow) (*Flow, string, error) {
 	if !m.Connectable() {
 		return nil, "", errNoConsent
 	}
-	to, err := m.resolve()
+	to, err := latestConfig(&m.Options)
 	if err == nil {
 		err = checkUnchanged(m, to)
 	}

@@ -173,6 +173,7 @@ type Options struct {
 	issuer     string          // Issuer, resolved
 	tls        *tls.Config     // of SelfSignedCert and tls_client_auth
 	proxy      networkProxy
+	files      files
 }
 
 // Place is where a token goes: one of its fields is set.

@@ -9,7 +9,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/authenticated-api/caddy-authenticated-api/internal/trust"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/caddyserver/caddy/v2"
@@ -26,7 +25,7 @@ func (opts *Options) provision(ctx caddy.Context, logger *zap.Logger) error {
 	if err := opts.unseal(ctx); err != nil {
 		return err
 	}
-	to, err := opts.resolve()
+	to, err := latestConfig(opts)
 	if err != nil {
 		return err
 	}
@@ -37,14 +36,13 @@ func (opts *Options) provision(ctx caddy.Context, logger *zap.Logger) error {
 			return err
 		}
 	}
-	if opts.SelfSignedCert != "" {
-		t, err := trust.Load(ctx, "auth oauth2: self_signed_cert", opts.SelfSignedCert)
-		if err != nil {
-			return err
-		}
-		opts.tls = t.Config()
+	if opts.files.certificate, err = value.Unseal(ctx, certificateOption, opts.SelfSignedCert); err != nil {
+		return err
 	}
-	if err := opts.presentCertificate(); err != nil {
+	if opts.files.used, err = readFiles(opts); err != nil {
+		return err
+	}
+	if opts.tls, err = opts.newTLS(opts.files.used.trust); err != nil {
 		return err
 	}
 	return opts.loadProxy(ctx)

@@ -16,7 +16,7 @@ import (
 // tokens of the connection, which no description may show; it may be nil. The errors of
 // configuration are *provider.Error.
 func configuration(m *Method, known func() []string) (*provider.Config, error) {
-	to, err := m.resolve()
+	to, err := latestConfig(&m.Options)
 	if err != nil {
 		return nil, &provider.Error{Err: err}
 	}
@@ -88,8 +88,8 @@ func (m *Method) redeem(ctx context.Context, known func() []string, refreshToken
 }
 
 // revoke tells the provider that the tokens are not used any more.
-func (m *Method) revoke(ctx context.Context, token *record.Token) error {
-	to, err := m.resolve()
+func revoke(ctx context.Context, m *Method, token *record.Token) error {
+	to, err := latestConfig(&m.Options)
 	if err != nil {
 		return &provider.Error{Err: err}
 	}
@@ -114,7 +114,7 @@ func (m *Method) Describe(name, text string, more ...string) string {
 	if text == "" {
 		return ""
 	}
-	to, err := m.resolve()
+	to, err := latestConfig(&m.Options)
 	if err != nil {
 		return "" // nobody knows which parts of the text are secret
 	}

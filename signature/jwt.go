@@ -33,7 +33,7 @@ const (
 type JWT struct {
 	// The secret of an HMAC signature: 32 bytes or more of UTF-8. Global placeholders such as
 	// `{env.NAME}` and `{file./path}` are resolved when the configuration loads. All files that a
-	// signature reads are read again when the API refuses a request.
+	// signature reads are read again when one has changed.
 	Secret string `json:"secret,omitempty"`
 
 	// The header field of the token. Default: `X-Appsmith-Signature`.
@@ -72,11 +72,11 @@ type JWT struct {
 	// which a claim is not UTF-8 is refused. `iss`, `iat` and `exp` are not possible here.
 	Claims map[string]string `json:"claims,omitempty"`
 
-	header    string
-	lifetime  time.Duration
-	plain     *texts
-	renewable bool
-	current   atomic.Pointer[signing]
+	header   string
+	lifetime time.Duration
+	plain    *texts
+	files    []string // that newSigning reads
+	current  atomic.Pointer[signing]
 }
 
 // token is a signature that is used for more than one request.
@@ -122,17 +122,20 @@ func (j *JWT) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	j.plain, j.renewable = t, t.readFile()
+	j.plain, j.files = t, t.files()
 	j.current.Store(s)
 	return nil
 }
 
 // Renewable implements Renewer.
-func (j *JWT) Renewable() bool { return j.renewable }
+func (j *JWT) Renewable() bool { return len(j.files) > 0 }
+
+// Files implements Renewer.
+func (j *JWT) Files() []string { return j.files }
 
 // Renew implements Renewer.
 func (j *JWT) Renew() (changed bool, err error) {
-	if !j.renewable {
+	if !j.Renewable() {
 		return false, nil
 	}
 	s, err := j.newSigning(j.plain)
@@ -152,12 +155,10 @@ type texts struct {
 	claims                                   map[string]string
 }
 
-// readFile reports whether any of the values comes from a file, and so may change without a
-// reload.
-func (t *texts) readFile() bool {
-	return t.keyFile != "" && value.NamesFile(t.keyFile) ||
-		slices.ContainsFunc([]string{t.secret, t.keyID, t.issuer, t.audience}, value.ReadsFile) ||
-		slices.ContainsFunc(slices.Collect(maps.Values(t.claims)), value.ReadsFile)
+// files returns the files that values come from, which may change without a reload.
+func (t *texts) files() []string {
+	names := value.Files(append(slices.Collect(maps.Values(t.claims)), t.secret, t.keyID, t.issuer, t.audience)...)
+	return append(names, value.PEMFiles(t.keyFile)...)
 }
 
 func (j *JWT) unseal(ctx caddy.Context) (*texts, error) {

@@ -41,9 +41,12 @@ type Renewer interface {
 	// provisioned.
 	Renewable() bool
 
-	// Renew is called when the API has refused a signed request. It reads the files again, and
-	// reports whether requests are signed in another way from now on. After an error they are
-	// signed as before.
+	// Files returns the names of the files. It is constant once the signer is provisioned.
+	Files() []string
+
+	// Renew is called when the API has refused a signed request, and when a file has changed. It
+	// reads the files again, and reports whether requests are signed in another way from now on.
+	// After an error they are signed as before.
 	Renew() (changed bool, err error)
 }
 

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/peer"
@@ -24,12 +25,15 @@ const maxAnswerHeader = 64 << 10
 type Client struct {
 	// Transport sends the requests. New has hardened it; callers may give it a proxy.
 	Transport *http.Transport
+
+	// replaced is the transport that Trust has put in the place of Transport; nil if there is none.
+	replaced atomic.Pointer[http.Transport]
 }
 
 // New returns a client that connects with dial, or as net/http does if dial is nil. Its proxy is
 // that of the environment.
 func New(config *tls.Config, dial func(ctx context.Context, network, address string) (net.Conn, error)) *Client {
-	return &Client{&http.Transport{
+	return &Client{Transport: &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            peer.Dial(dial),
 		TLSClientConfig:        config,
@@ -44,7 +48,25 @@ func New(config *tls.Config, dial func(ctx context.Context, network, address str
 }
 
 // CloseIdleConnections closes the connections that no request uses.
-func (c *Client) CloseIdleConnections() { c.Transport.CloseIdleConnections() }
+func (c *Client) CloseIdleConnections() { c.transport().CloseIdleConnections() }
+
+// Trust has all connections from now on use another configuration. net/http reads that of a
+// transport whenever it dials, so it must not be changed.
+func (c *Client) Trust(config *tls.Config) {
+	before := c.transport()
+	next := before.Clone()
+	next.TLSClientConfig = config
+	c.replaced.Store(next)
+	before.CloseIdleConnections()
+}
+
+// transport returns the transport in use.
+func (c *Client) transport() *http.Transport {
+	if replaced := c.replaced.Load(); replaced != nil {
+		return replaced
+	}
+	return c.Transport
+}
 
 // token makes one token request, at the token endpoint if the attempt names no other one. Its
 // errors are *Error.
