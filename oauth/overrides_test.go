@@ -75,7 +75,7 @@ func TestPassword(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m.warn(m.logger, to)
+		warn(&m.Options, m.logger, to)
 		if got := logs.String(); !strings.Contains(got, "the grant password hands a user's password") || strings.Contains(got, "p<w> d") {
 			t.Errorf("it logs %s", got)
 		}

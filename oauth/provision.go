@@ -29,7 +29,7 @@ func (opts *Options) provision(ctx caddy.Context, logger *zap.Logger) error {
 	if err != nil {
 		return err
 	}
-	opts.warn(logger, to)
+	warn(opts, logger, to)
 	opts.redirect, opts.issuer = to.RedirectURL, to.Issuer
 	if opts.Connection != "" {
 		if opts.connection, err = value.Parse("auth oauth2: connection", opts.Connection); err != nil {
@@ -49,7 +49,7 @@ func (opts *Options) provision(ctx caddy.Context, logger *zap.Logger) error {
 }
 
 // warn logs settings that are allowed but may be a mistake.
-func (opts *Options) warn(logger *zap.Logger, to *provider.Config) {
+func warn(opts *Options, logger *zap.Logger, to *provider.Config) {
 	if u, err := url.Parse(to.RedirectURL); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
 		logger.Warn("redirect_url is http: authorization codes come in clear, and most providers refuse it", zap.String("redirect_url", to.RedirectURL))
 	}
