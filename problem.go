@@ -10,6 +10,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
+	"github.com/authenticated-api/caddy-authenticated-api/signature"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -46,6 +47,9 @@ var errNoIdentity = errors.New("the option connection has no value for the reque
 // problemOf returns the problem that an error leads to. The error says why there is no
 // credential.
 func (c *account) problemOf(err error, now time.Time) *problem.Problem {
+	if errors.Is(err, signature.ErrNotUTF8) {
+		return problem.BadValue
+	}
 	if errors.Is(err, record.ErrKeyMissing) {
 		return problem.KeyMissing
 	}

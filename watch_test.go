@@ -69,6 +69,7 @@ func TestWatchedSecrets(t *testing.T) {
 		"in-url":  "auth api_key key {file." + file("key") + "} {\nin query\n}",
 		"basic":   "auth basic {file." + file("user") + "} {file." + file("password") + "}",
 		"both":    "auth bearer {file." + file("bearer") + "}\nauth api_key sid {file." + file("key") + "} {\nin cookie\n}",
+		"jwt":     "auth jwt {file." + file("secret") + "}",
 		"edits":   "header X-Tenant \"a {file." + file("header") + "}\"\nquery pin {file." + file("query") + "}",
 		"hmac":    "signature {file." + file("secret") + "}",
 		"signed":  "signature {\nkey_file " + file("pem") + "\n}",
@@ -79,7 +80,7 @@ func TestWatchedSecrets(t *testing.T) {
 
 	requests := func() map[string]string {
 		sent := make(map[string]string)
-		for _, path := range []string{"bearer", "api-key", "in-url", "basic", "both", "edits", "hmac", "signed"} {
+		for _, path := range []string{"bearer", "api-key", "in-url", "basic", "both", "jwt", "edits", "hmac", "signed"} {
 			if res := rig.Get(t, gateway, "/"+path, ""); res.StatusCode != 200 {
 				t.Fatalf("%s: %d %s", path, res.StatusCode, res.Text)
 			}
@@ -94,14 +95,14 @@ func TestWatchedSecrets(t *testing.T) {
 			strings.Contains(sent["basic"], "Authorization: Basic "+basicOf(round+"-canary-user", round+"-canary-password")+"\r\n") &&
 			strings.Contains(sent["both"], "Authorization: Bearer "+round+"-canary-bearer\r\n") && strings.Contains(sent["both"], "Cookie: sid="+round+"-canary-key\r\n") &&
 			strings.Contains(sent["edits"], "X-Tenant: a "+round+"-canary-header\r\n") && strings.Contains(sent["edits"], "?pin="+round+"-canary-query ") &&
-			signedBy(sent["hmac"], []byte(round+long)) && signedBy(sent["signed"], &key.PublicKey)
+			signedBy(sent["hmac"], []byte(round+long)) && signedBy(sent["jwt"], []byte(round+long)) && signedBy(sent["signed"], &key.PublicKey)
 	}
 	if sent := requests(); !carries(sent, "one", signing[0]) {
 		t.Fatalf("before: %q", sent)
 	}
 	fill("two", pems[1])
 	waitFor(t, "the new secrets on the wire", func() bool { return carries(requests(), "two", signing[1]) })
-	all := []string{"api-key auth", "basic auth", "bearer auth", "both auth", "both auth", "edits header and query", "hmac signature", "in-url auth", "signed signature"}
+	all := []string{"api-key auth", "basic auth", "bearer auth", "both auth", "both auth", "edits header and query", "hmac signature", "in-url auth", "jwt auth", "signed signature"}
 	waitFor(t, "a line for each", func() bool { return slices.Equal(told(t, log, "took over"), all) })
 
 	for _, name := range []string{"bearer", "key", "password", "header"} {
@@ -140,7 +141,10 @@ func newECKey(t *testing.T) (*ecdsa.PrivateKey, string) {
 
 // signedBy reports whether the signature of a request is of a key.
 func signedBy(request string, key any) bool {
-	_, rest, _ := strings.Cut(request, "X-Appsmith-Signature: ")
+	_, rest, found := strings.Cut(request, "X-Appsmith-Signature: ")
+	if !found {
+		_, rest, _ = strings.Cut(request, "Authorization: Bearer ")
+	}
 	token, _, _ := strings.Cut(rest, "\r\n")
 	_, err := jwt.Parse(token, func(*jwt.Token) (any, error) { return key, nil })
 	return err == nil

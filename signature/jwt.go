@@ -72,6 +72,9 @@ type JWT struct {
 	// which a claim is not UTF-8 is refused. `iss`, `iat` and `exp` are not possible here.
 	Claims map[string]string `json:"claims,omitempty"`
 
+	bare bool // the token is a credential: see TokenOptions
+	hex  bool // the secret is written in hexadecimal digits
+
 	header   string
 	lifetime time.Duration
 	plain    *texts

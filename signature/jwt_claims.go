@@ -54,14 +54,19 @@ type claim struct {
 
 func (s *signing) encodeClaims(t *texts) error {
 	issuer := defaultIssuer
+	if s.bare {
+		issuer = ""
+	}
 	if t.issuer != "" {
 		var err error
 		if issuer, err = value.ResolveLine("signature: issuer", t.issuer); err != nil {
 			return err
 		}
 	}
-	if err := s.fix("iss", issuer); err != nil {
-		return err
+	if issuer != "" {
+		if err := s.fix("iss", issuer); err != nil {
+			return err
+		}
 	}
 	if t.audience != "" {
 		audience, err := value.ResolveLine("signature: audience", t.audience)

@@ -35,7 +35,10 @@ const maxKeptToken = 8 << 10
 // two bytes of the claims are left over for each token.
 func (s *signing) prepare() {
 	claims := append([]byte{'{'}, s.fixed...)
-	claims = append(claims, `,"iat":`...)
+	if len(s.fixed) > 0 {
+		claims = append(claims, ',')
+	}
+	claims = append(claims, `"iat":`...)
 	whole := len(claims) / 3 * 3
 	s.begin = base64.RawURLEncoding.AppendEncode([]byte(s.prefix), claims[:whole])
 	s.rest = claims[whole:]
@@ -51,6 +54,9 @@ func (s *signing) prepare() {
 // sign returns a new token. It is what golang-jwt would make of the same claims.
 func (s *signing) sign(now time.Time, lifetime time.Duration, repl *caddy.Replacer) ([]string, error) {
 	e := s.encoders.Get().(*encoder)
+	if s.bare {
+		now = now.Add(-min(lifetime/10, maxBackdate))
+	}
 	if err := s.appendClaims(e, now.Unix(), int64(lifetime/time.Second), repl); err != nil {
 		return nil, err
 	}

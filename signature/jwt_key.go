@@ -4,7 +4,10 @@ package signature
 
 import (
 	"cmp"
+	"encoding/hex"
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
 
@@ -27,7 +30,16 @@ func (s *signing) loadSecret(text, alg string) error {
 	if err != nil {
 		return err
 	}
-	if err := checkSecret(secret); err != nil {
+	if s.hex {
+		raw, err := hex.DecodeString(strings.TrimSpace(secret))
+		if err != nil {
+			return errors.New("signature: secret: it is not made of pairs of hexadecimal digits, as secret_encoding hex says")
+		}
+		secret = string(raw)
+		if len(secret) < minSecret {
+			return fmt.Errorf("signature: secret: its digits stand for %d bytes, and %d at least are needed", len(secret), minSecret)
+		}
+	} else if err := checkSecret(secret); err != nil {
 		return err
 	}
 	if alg == "" {

@@ -21,6 +21,8 @@ import (
 // signing is what tokens are made with: the values of a JWT's options, as of the last reading of
 // their files. It never changes, except for the token that is used again.
 type signing struct {
+	bare   bool // see TokenOptions
+	hex    bool // the secret is written in hexadecimal digits
 	method jwt.SigningMethod
 	key    any
 	keyID  string // of a JSON Web Key
@@ -37,7 +39,7 @@ type signing struct {
 
 // newSigning resolves the values, and reads their files, as of now.
 func (j *JWT) newSigning(t *texts) (*signing, error) {
-	s := new(signing)
+	s := &signing{bare: j.bare, hex: j.hex}
 	if err := s.loadKey(t, j.Algorithm); err != nil {
 		return nil, err
 	}
@@ -66,12 +68,16 @@ func sameKey(a, b any) bool {
 	return ok && key.Equal(b)
 }
 
-// encodeHeader makes the first part of all tokens. There is no "typ", as in Appsmith's tokens.
+// encodeHeader makes the first part of all tokens. Appsmith's tokens have no "typ".
 func (s *signing) encodeHeader(t *texts) error {
 	header := struct {
 		Alg string `json:"alg"`
 		Kid string `json:"kid,omitempty"`
+		Typ string `json:"typ,omitempty"`
 	}{Alg: s.method.Alg(), Kid: s.keyID}
+	if s.bare {
+		header.Typ = "JWT"
+	}
 	if t.keyID != "" {
 		kid, err := value.ResolveLine("signature: key_id", t.keyID)
 		if err != nil {

@@ -24,7 +24,8 @@ var floors = [][]string{
 	{"oauth"},
 	{"oauth/connection"},
 	{"oauth/provider", "oauth/record", "oauth/oauthtest"},
-	{"auth", "signature"},
+	{"auth"},
+	{"signature"},
 	{lowest},
 }
 
