@@ -69,6 +69,8 @@ func (*api) Routes() []caddy.AdminRoute {
 		{Pattern: basePath + "refresh", Handler: connectionHandler(serveRefresh)},
 		{Pattern: basePath + "disconnect", Handler: connectionHandler(serveDisconnect)},
 		{Pattern: basePath + "connect", Handler: connectionHandler(serveConnect)},
+		{Pattern: basePath + "connect/begin", Handler: caddy.AdminHandlerFunc(serveBeginLocal)},
+		{Pattern: basePath + "connect/finish", Handler: caddy.AdminHandlerFunc(serveFinishLocal)},
 	}
 }
 

@@ -5,7 +5,6 @@ package admin
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -127,9 +126,26 @@ func connectionHandler(serve func(ctx context.Context, method *oauth.Method, key
 	})
 }
 
-// readConnectionRequest reads the body of a request. The request must say that the body is JSON.
-// A form of another site's page, which a browser sends without asking, cannot say that.
+// readConnectionRequest reads the body of a request about a connection.
 func readConnectionRequest(w http.ResponseWriter, r *http.Request) (*connectionRequest, error) {
+	const want = `; send {"datasource": "…"}, and with it "connection": "…" if each user has one`
+	body, err := readJSON(w, r, maxConnectionRequest)
+	if err != nil {
+		return nil, err
+	}
+	var req connectionRequest
+	if err := decodeOne(body, &req, want); err != nil {
+		return nil, caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: err}
+	}
+	if req.Datasource == "" {
+		return nil, caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: errors.New("datasource: it is missing" + want)}
+	}
+	return &req, nil
+}
+
+// readJSON reads the body of a request. The request must say that the body is JSON. A form of
+// another site's page, which a browser sends without asking, cannot say that.
+func readJSON(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
 		return nil, caddy.APIError{
 			HTTPStatus: http.StatusUnsupportedMediaType,
@@ -139,9 +155,9 @@ func readConnectionRequest(w http.ResponseWriter, r *http.Request) (*connectionR
 	bad := func(format string, args ...any) error {
 		return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: fmt.Errorf(format, args...)}
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxConnectionRequest))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return nil, bad("the body is more than %d bytes", maxConnectionRequest)
+		return nil, bad("the body is more than %d bytes", limit)
 	}
 	if err != nil {
 		return nil, bad("reading the body: %w", err)
@@ -149,20 +165,7 @@ func readConnectionRequest(w http.ResponseWriter, r *http.Request) (*connectionR
 	if !utf8.Valid(body) { // the decoder would replace the bytes, and so name another connection
 		return nil, bad("the body is not UTF-8")
 	}
-	const want = `; send {"datasource": "…"}, and with it "connection": "…" if each user has one`
-	dec := json.NewDecoder(strings.NewReader(string(body)))
-	dec.DisallowUnknownFields()
-	var req connectionRequest
-	if err := dec.Decode(&req); err != nil {
-		return nil, bad("the body: %w"+want, err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, bad("the body: something follows the object" + want)
-	}
-	if req.Datasource == "" {
-		return nil, bad("datasource: it is missing" + want)
-	}
-	return &req, nil
+	return body, nil
 }
 
 // findMethod returns the OAuth method of a datasource of the running configuration.
