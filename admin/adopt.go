@@ -24,7 +24,7 @@ func serveAdopt(w http.ResponseWriter, r *http.Request) error {
 	}
 	const want = `{"datasource": "…", "refresh_token": "…"}, and with them "connection": "…" if each user has one`
 	req := new(adoptRequest)
-	if err := readJSON(w, r, req, want); err != nil {
+	if err := readJSON(w, r, maxConnectionRequest, req, want); err != nil {
 		return err
 	}
 	if req.Datasource == "" || req.RefreshToken == "" {

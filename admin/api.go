@@ -70,6 +70,8 @@ func (*api) Routes() []caddy.AdminRoute {
 		{Pattern: basePath + "disconnect", Handler: connectionHandler(serveDisconnect)},
 		{Pattern: basePath + "adopt", Handler: caddy.AdminHandlerFunc(serveAdopt)},
 		{Pattern: basePath + "connect", Handler: connectionHandler(serveConnect)},
+		{Pattern: basePath + "connect/begin", Handler: caddy.AdminHandlerFunc(serveBeginLocal)},
+		{Pattern: basePath + "connect/finish", Handler: caddy.AdminHandlerFunc(serveFinishLocal)},
 	}
 }
 

@@ -5,15 +5,11 @@ package admin
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"mime"
 	"net/http"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"go.uber.org/zap"
 
@@ -109,7 +105,7 @@ func connectionHandler(serve func(ctx context.Context, method *oauth.Method, key
 		}
 		const want = `{"datasource": "…"}, and with it "connection": "…" if each user has one`
 		var req connectionRequest
-		if err := readJSON(w, r, &req, want); err != nil {
+		if err := readJSON(w, r, maxConnectionRequest, &req, want); err != nil {
 			return err
 		}
 		if req.Datasource == "" {
@@ -136,41 +132,6 @@ func serveConnection(
 		return connectionError(w.Header(), connectionName(method, key), err)
 	}
 	return answerJSON(w, answer)
-}
-
-func badRequest(format string, args ...any) error {
-	return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: fmt.Errorf(format, args...)}
-}
-
-// readJSON reads the body of a request. The request must say that the body is JSON. A form of
-// another site's page, which a browser sends without asking, cannot say that. want shows what the
-// body should be.
-func readJSON(w http.ResponseWriter, r *http.Request, to any, want string) error {
-	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		return caddy.APIError{
-			HTTPStatus: http.StatusUnsupportedMediaType,
-			Err:        errors.New("the body must be JSON; send it with Content-Type: application/json"),
-		}
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxConnectionRequest))
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return badRequest("the body is more than %d bytes", maxConnectionRequest)
-	}
-	if err != nil {
-		return badRequest("reading the body: %w", err)
-	}
-	if !utf8.Valid(body) { // the decoder would replace the bytes, and so name another connection
-		return badRequest("the body is not UTF-8")
-	}
-	dec := json.NewDecoder(strings.NewReader(string(body)))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(to); err != nil {
-		return badRequest("the body: %w; send %s", err, want)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return badRequest("the body: something follows the object; send %s", want)
-	}
-	return nil
 }
 
 // findMethod returns the OAuth method of a datasource of the running configuration.

@@ -3,6 +3,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -35,6 +36,9 @@ type Flow struct {
 	Sent       bool // the code was sent, and its outcome was not known when the flow was sealed
 	Done       bool // the flow has ended in success
 
+	// Redirect is where the provider sends the browser, "" for redirect_url. A command waits there.
+	Redirect string
+
 	connected int64 // Ticket.connected of the ticket that has begun the flow
 }
 
@@ -50,6 +54,7 @@ type sealedFlow struct {
 	Sent       bool   `json:"y,omitempty"`
 	Done       bool   `json:"x,omitempty"`
 	Connected  int64  `json:"o,omitempty"`
+	Redirect   string `json:"l,omitempty"`
 }
 
 // ID names the flow. It is made from the state, and does not reveal the state.
@@ -70,22 +75,34 @@ func expired(began, now time.Time) bool {
 	return age < -connection.ClockSkew || age >= FlowLifetime
 }
 
-// Seal returns the flow as text for a cookie, which only gateways with the same key can read or
-// make.
+// Seal returns the flow as text for a cookie or a command, which only gateways with the same key
+// can read or make.
 func (f *Flow) Seal(ring *seal.Ring) (string, error) {
-	return sealText(ring, "flow\x00"+f.ID(), &sealedFlow{
-		f.State, f.Verifier, f.Datasource, []byte(f.Connection), []byte(f.User), f.Ticket, f.Began.Unix(), f.Sent, f.Done, f.connected,
+	return sealText(ring, flowContext(f.ID(), f.Redirect != ""), &sealedFlow{
+		f.State, f.Verifier, f.Datasource, []byte(f.Connection), []byte(f.User), f.Ticket, f.Began.Unix(), f.Sent, f.Done, f.connected, f.Redirect,
 	})
 }
 
-// OpenFlow opens the text that Seal has returned for the flow with an ID.
+// flowContext is what a flow is sealed for: no browser can bring the flow of a command.
+func flowContext(id string, local bool) string {
+	if local {
+		return "local\x00" + id
+	}
+	return "flow\x00" + id
+}
+
+// OpenFlow opens the text that Seal has returned for the flow of a browser with an ID.
 func OpenFlow(ring *seal.Ring, id, text string) (*Flow, error) {
+	return openFlow(ring, flowContext(id, false), text)
+}
+
+func openFlow(ring *seal.Ring, context, text string) (*Flow, error) {
 	var f sealedFlow
-	if err := openText(ring, "flow\x00"+id, text, &f); err != nil {
+	if err := openText(ring, context, text, &f); err != nil {
 		return nil, err
 	}
 	return &Flow{
-		f.State, f.Verifier, f.Datasource, string(f.Connection), string(f.User), f.Ticket, time.Unix(f.Began, 0), f.Sent, f.Done, f.Connected,
+		f.State, f.Verifier, f.Datasource, string(f.Connection), string(f.User), f.Ticket, time.Unix(f.Began, 0), f.Sent, f.Done, f.Redirect, f.Connected,
 	}, nil
 }
 
@@ -112,6 +129,7 @@ func begin(m *Method, f *Flow) (*Flow, string, error) {
 		return nil, "", &provider.Error{Err: err}
 	}
 	f.Datasource, f.Began = m.set.Datasource, time.Now()
+	to.RedirectURL = cmp.Or(f.Redirect, to.RedirectURL)
 	f.State = rand.Text() + rand.Text()[:6] // 160 bits
 	if m.PKCE != pkceOff {
 		f.Verifier = oauth2.GenerateVerifier()
@@ -143,7 +161,7 @@ func finish(ctx context.Context, m *Method, flow *Flow, code string) error {
 			return err
 		}
 	}
-	token, err := exchange(ctx, m, code, flow.Verifier)
+	token, err := exchange(ctx, m, flow, code)
 	if err != nil {
 		return err
 	}

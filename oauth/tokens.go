@@ -3,6 +3,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -64,13 +65,14 @@ func (m *Method) fetch(ctx context.Context, known func() []string, before *recor
 	return issued(m, a, to, before), nil
 }
 
-// exchange redeems an authorization code. It must not be called twice for a code.
-func exchange(ctx context.Context, m *Method, code, verifier string) (*record.Token, error) {
+// exchange redeems the authorization code of a flow. It must not be called twice for a code.
+func exchange(ctx context.Context, m *Method, flow *Flow, code string) (*record.Token, error) {
 	to, err := configuration(m, nil)
 	if err != nil {
 		return nil, err
 	}
-	a, err := requested(m, func() (*provider.Answer, error) { return m.client.Exchange(ctx, to, code, verifier) })
+	to.RedirectURL = cmp.Or(flow.Redirect, to.RedirectURL) // as in the authorization request, RFC 6749 §4.1.3
+	a, err := requested(m, func() (*provider.Answer, error) { return m.client.Exchange(ctx, to, code, flow.Verifier) })
 	if err != nil {
 		return nil, err
 	}
