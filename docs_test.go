@@ -100,6 +100,7 @@ func TestDocsOptions(t *testing.T) {
 		{"The directive", optionsOf(t, ":1 {\nauthenticated_api https://api.example.com {\nno_such_word\n}\n}")},
 		{"Options of every grant", machine},
 		{"Options of `authorization_code`", own("authorization_code")},
+		{"Options of `jwt_bearer`", own("jwt_bearer")},
 		{"Options of `password`", own("password")},
 		{"Signature", optionsOf(t, block("signature 0123456789abcdef0123456789abcdef"))},
 		{"In front of your own reverse_proxy", transportOptions()},

@@ -14,7 +14,7 @@ import (
 
 // UnmarshalCaddyfile sets up the method from Caddyfile tokens. Syntax:
 //
-//	auth oauth2 client_credentials|authorization_code|password {
+//	auth oauth2 client_credentials|authorization_code|jwt_bearer|password {
 //	    token_url             <url>
 //	    refresh_url           <url>
 //	    authorization_url     <url>
@@ -38,6 +38,9 @@ import (
 //	    token_param           <key> <value>
 //	    token_header          <field> <value>
 //	    answer                { access_token|refresh_token|id_token|expires_in <path> … }
+//	    assertion             { issuer|subject <text>; claim <name> <value>; <as private_key_jwt> }
+//	    assertion_file        <path>
+//	    service_account       <json>
 //	    username              <name>
 //	    password              <password>
 //	    expires_in            <duration>

@@ -12,13 +12,15 @@ import (
 // grants are the grants by name, in the order in which errors name them. A grant whose tokens the
 // gateway can get again at any time is a cache in the storage, and no more; those of
 // authorization_code are the only ones that people have granted.
-var grants = []string{grantClientCredentials, grantAuthorizationCode, grantPassword}
+var grants = []string{grantClientCredentials, grantAuthorizationCode, grantJWTBearer, grantPassword}
 
-// nameless reports whether the client has neither a name nor a secret, which is possible where
-// something else in the request says who asks.
+// nameless reports whether the client need not have a name, nor a secret: something else in the
+// request says who asks.
 func nameless(opts *Options) bool {
-	return opts.Grant == grantPassword && opts.ClientID == "" && opts.ClientSecret == "" &&
-		(opts.ClientAuth == "" || opts.ClientAuth == provider.ClientAuthNone)
+	if opts.ClientSecret != "" || opts.ClientAuth != "" && opts.ClientAuth != provider.ClientAuthNone {
+		return false
+	}
+	return opts.Grant == grantJWTBearer || opts.Grant == grantPassword && opts.ClientID == ""
 }
 
 // clientAuthWay returns how the client authenticates.
@@ -31,7 +33,10 @@ func clientAuthWay(opts *Options) string {
 
 // checkGrant checks the options that a grant needs, other than those of authorization_code.
 func checkGrant(opts *Options) error {
-	if opts.Grant == grantPassword && (opts.Username == "" || opts.Password == "") {
+	switch {
+	case opts.Grant == grantJWTBearer:
+		return checkJWTBearer(opts)
+	case opts.Grant == grantPassword && (opts.Username == "" || opts.Password == ""):
 		return errors.New("auth oauth2: the grant password needs username and password; best write {env.NAME} for the password")
 	}
 	return nil
@@ -39,8 +44,12 @@ func checkGrant(opts *Options) error {
 
 // ask asks for a token.
 func ask(ctx context.Context, m *Method, to *provider.Config) (*provider.Answer, error) {
-	if m.Grant == grantPassword {
+	switch m.Grant {
+	case grantJWTBearer:
+		return m.client.JWTBearer(ctx, to)
+	case grantPassword:
 		return m.client.Password(ctx, to)
+	default:
+		return m.client.Credentials(ctx, to)
 	}
-	return m.client.Credentials(ctx, to)
 }

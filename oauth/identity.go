@@ -35,6 +35,12 @@ func (opts *Options) identity(to *provider.Config) string {
 	for _, name := range slices.Sorted(maps.Keys(to.TokenParams)) {
 		parts = append(parts, name, to.TokenParams[name])
 	}
+	if a := to.Grant; a != nil {
+		parts = append(parts, "assertion", a.Issuer, a.Subject, a.Audience)
+		for _, name := range slices.Sorted(maps.Keys(a.Claims)) {
+			parts = append(parts, name, a.Claims[name])
+		}
+	}
 	return digest(parts...)
 }
 

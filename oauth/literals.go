@@ -36,6 +36,7 @@ func checkWritten(opts *Options) error {
 			err = errors.New("auth oauth2: " + o.name + ": an example's <…> stands in it; put your own value there")
 		}
 	}
+	err = cmp.Or(err, checkFileName(serviceAccountOption, opts.ServiceAccount), checkFileName("auth oauth2: assertion_file", opts.AssertionFile))
 	for _, name := range slices.Sorted(maps.Keys(opts.TokenParams)) {
 		err = cmp.Or(err, value.CheckVariable("auth oauth2: "+value.Label("token_param", name, isParam(name)), opts.TokenParams[name]))
 	}

@@ -68,6 +68,12 @@ var options = []methodOption{
 		config: func(c *provider.Config) *string { return &c.RefreshToken },
 	},
 	{
+		name: "assertion", grants: []string{grantJWTBearer}, parse: unmarshalAssertion,
+		given: func(opts *Options) bool { return opts.Assertion != nil },
+	},
+	{name: "assertion_file", grants: []string{grantJWTBearer}, text: func(opts *Options) *string { return &opts.AssertionFile }},
+	{name: "service_account", grants: []string{grantJWTBearer}, text: func(opts *Options) *string { return &opts.ServiceAccount }},
+	{
 		name: "username", grants: []string{grantPassword}, text: func(opts *Options) *string { return &opts.Username },
 		config: func(c *provider.Config) *string { return &c.Username },
 	},

@@ -19,7 +19,8 @@ import (
 // when the configuration loads, and again for each request to the provider.
 type Options struct {
 	// How tokens are obtained: `client_credentials`; `authorization_code` for accounts that people
-	// connect in a browser; `password` for a user's name and password.
+	// connect in a browser; `jwt_bearer` for an assertion; `password` for a user's name and
+	// password.
 	Grant string `json:"grant,omitempty"`
 
 	// The authorization endpoint, to which people are sent to give their consent; its own query is
@@ -124,6 +125,18 @@ type Options struct {
 	// Where an answer of the token endpoint has what it brings. Default: where RFC 6749 says.
 	Answer *AnswerPaths `json:"answer,omitempty"`
 
+	// What the assertion of the grant `jwt_bearer` is made of (RFC 7523 §2.1).
+	Assertion *AssertionOptions `json:"assertion,omitempty"`
+
+	// The path of a file with the assertion, in place of `assertion`, which is read for each
+	// request to the provider. Placeholders as in `token_url`.
+	AssertionFile string `json:"assertion_file,omitempty"`
+
+	// The key file of a Google service account: its path, or its text. It has the key, the issuer
+	// and the token endpoint of the assertion, so that `token_url` is optional; what is written
+	// out wins. Placeholders as in `token_url`.
+	ServiceAccount string `json:"service_account,omitempty"`
+
 	// The name of the user whose password the grant `password` sends. Placeholders as in
 	// `token_url`.
 	Username string `json:"username,omitempty"`
@@ -168,6 +181,7 @@ type Options struct {
 	// What loading the configuration has made of the options; see provision.
 	texts      provider.Config // the options with their sealed values opened, not resolved yet
 	clientAuth [2]clientAuth   // of ClientAuth and RefreshClientAuth
+	assertion  assertionKey    // of Assertion, AssertionFile and ServiceAccount
 	connection *value.Template // of Connection; nil: all requests share a connection
 	redirect   string          // RedirectURL, resolved
 	issuer     string          // Issuer, resolved
@@ -188,6 +202,7 @@ type Place struct {
 const (
 	grantClientCredentials = "client_credentials" // a value of the option grant
 	grantAuthorizationCode = "authorization_code" // a value of the option grant
+	grantJWTBearer         = "jwt_bearer"         // a value of the option grant
 	grantPassword          = "password"           // a value of the option grant
 
 	tokenRequestJSON = "json"  // a value of the option token_request

@@ -268,3 +268,11 @@ func TestSeedAlone(t *testing.T) {
 		}
 	})
 }
+
+// provisionError returns why a method cannot be provisioned, or nil.
+func provisionError(t *testing.T, m *Method) error {
+	t.Helper()
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
+	defer cancel()
+	return m.Provision(ctx)
+}

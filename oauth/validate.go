@@ -47,7 +47,7 @@ func (opts *Options) Validate() error {
 		return err
 	case opts.Grant == "":
 		return errors.New("auth oauth2: the grant is missing; write auth oauth2 client_credentials { … } or auth oauth2 authorization_code { … }")
-	case opts.TokenURL == "":
+	case opts.TokenURL == "" && opts.ServiceAccount == "":
 		return errors.New("auth oauth2: token_url is missing; it is the URL of the provider's token endpoint")
 	case opts.ClientID == "" && !nameless(opts):
 		return errors.New("auth oauth2: client_id is missing")

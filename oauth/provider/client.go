@@ -88,13 +88,13 @@ func (c *Client) token(ctx context.Context, a *attempt) (*Answer, error) {
 
 // failed returns the error of an attempt that was not sent.
 func (a *attempt) failed(err error) *Error {
-	return &Error{Host: host(a.endpoint), ClientAuth: a.auth.name, Err: err}
+	return &Error{Host: host(a.endpoint), ClientAuth: a.auth.name, Err: err, refused: a.refused}
 }
 
 // outcome returns what a token endpoint has said. An answer that comes together with an error
 // holds what is believed of it nevertheless.
 func (a *attempt) outcome(t roundTrip) (*Answer, error) {
-	fail := &Error{Host: host(a.endpoint), ClientAuth: a.auth.name, Delivery: t.delivery()}
+	fail := &Error{Host: host(a.endpoint), ClientAuth: a.auth.name, Delivery: t.delivery(), refused: a.refused}
 	if t.err != nil {
 		fail.Err = networkError(t.err)
 		return nil, fail

@@ -187,7 +187,7 @@ func (cfg *Config) secrets() []string {
 		all = append(all, cfg.ClientSecret, basic(cfg.ClientID, cfg.ClientSecret),
 			basic(url.QueryEscape(cfg.ClientID), url.QueryEscape(cfg.ClientSecret)))
 	}
-	for _, assertion := range []*Assertion{cfg.Assertion, cfg.RefreshAssertion} {
+	for _, assertion := range []*Assertion{cfg.Assertion, cfg.RefreshAssertion, cfg.Grant} {
 		if assertion != nil && assertion.Text != "" {
 			all = append(all, assertion.Text)
 		}

@@ -40,6 +40,8 @@ type Error struct {
 
 	// Err says more.
 	Err error
+
+	refused string // what an operator can do about invalid_grant; "" stands for connecting again
 }
 
 var (
@@ -131,6 +133,9 @@ func (e *Error) Remedy() string {
 	case "invalid_request":
 		return "check token_request, token_param, audience and resource against the provider's documentation"
 	case "invalid_grant":
+		if e.refused != "" {
+			return e.refused
+		}
 		return "connect the account again; if that fails, check redirect_url, pkce and the clock"
 	}
 	switch {

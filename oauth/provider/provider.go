@@ -36,10 +36,14 @@ type Config struct {
 	Assertion        *Assertion // what ClientAuth needs beside the secret; nil if it needs nothing
 	RefreshAssertion *Assertion // what RefreshClientAuth needs
 
-	Scopes         []string
-	ScopeOnRefresh bool // refresh requests name the scopes, too
-	Audience       string
-	Resource       []string // RFC 8707
+	// Grant is the assertion that the grant jwt_bearer gets a token for; nil for other grants.
+	Grant *Assertion
+
+	Scopes           []string
+	ScopeInAssertion bool // the assertion of Grant names the scopes, and the request need not
+	ScopeOnRefresh   bool // refresh requests name the scopes, too
+	Audience         string
+	Resource         []string // RFC 8707
 
 	TokenParams         map[string]string // parameters of token requests, in the place of ours too
 	TokenHeader         map[string]string // header fields of token requests, in the place of ours too
@@ -70,7 +74,7 @@ type Config struct {
 func (c *Client) Credentials(ctx context.Context, cfg *Config) (*Answer, error) {
 	form := cfg.form("client_credentials")
 	cfg.addScope(form)
-	return c.token(ctx, &attempt{cfg: cfg, auth: cfg.clientAuth(), form: form})
+	return c.token(ctx, &attempt{cfg: cfg, auth: cfg.clientAuth(), form: form, refused: clientAuthRemedy(cfg.clientAuth().name)})
 }
 
 // Exchange redeems an authorization code (RFC 6749 §4.1.3). verifier is that of PKCE, "" for none.
@@ -114,7 +118,7 @@ func (cfg *Config) form(grantType string) url.Values {
 }
 
 func (cfg *Config) addScope(form url.Values) {
-	if len(cfg.Scopes) > 0 {
+	if len(cfg.Scopes) > 0 && !cfg.ScopeInAssertion {
 		form.Set("scope", strings.Join(cfg.Scopes, " "))
 	}
 }
