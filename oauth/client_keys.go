@@ -183,7 +183,7 @@ func (c *clientAuth) clientCertificate() (*tls.Certificate, error) {
 // now.
 func (c *clientAuth) latestCertificate() (*tls.Certificate, error) {
 	cert, err := c.clientCertificate()
-	if known := c.certificate.Load(); err != nil && known != nil {
+	if known := c.certificate.last.Load(); err != nil && known != nil {
 		return known.val, nil
 	}
 	return cert, err

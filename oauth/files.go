@@ -82,7 +82,10 @@ func readFiles(opts *Options) (c content, err error) {
 // Files implements auth.Rereader.
 func (opts *Options) Files() []string {
 	c := &opts.texts
-	texts := slices.Concat(c.Scopes, c.Resource, slices.Collect(maps.Values(c.TokenParams)), slices.Collect(maps.Values(c.AuthorizationParams)))
+	texts := slices.Concat(c.Scopes, c.Resource)
+	for _, named := range []map[string]string{c.TokenParams, c.TokenHeader, c.AuthorizationParams} {
+		texts = slices.AppendSeq(texts, maps.Values(named))
+	}
 	for _, o := range options {
 		if o.config != nil {
 			texts = append(texts, *o.config(c))
@@ -92,7 +95,7 @@ func (opts *Options) Files() []string {
 	for i := range opts.clientAuth {
 		names = append(names, opts.clientAuth[i].files()...)
 	}
-	return append(names, value.PEMFiles(opts.files.certificate)...)
+	return slices.Concat(names, opts.assertion.files(), value.PEMFiles(opts.files.certificate))
 }
 
 // files returns the files of a way of client authentication.
@@ -104,6 +107,12 @@ func (c *clientAuth) files() []string {
 		}
 	}
 	return names
+}
+
+// files returns the files of the assertion of a grant.
+func (k *assertionKey) files() []string {
+	texts := slices.AppendSeq([]string{k.issuer, k.subject}, maps.Values(k.claims))
+	return slices.Concat(k.clientAuth.files(), value.Files(texts...), value.PEMFiles(k.file), value.PEMFiles(k.account))
 }
 
 // Reread implements auth.Rereader.

@@ -3,6 +3,8 @@
 package oauth
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"io"
 	"net/http"
@@ -74,11 +76,24 @@ func TestFilesOf(t *testing.T) {
 	pem := identity.PEM + identity.KeyPEM(t)
 	t.Setenv("TEST_KEY_FILE", save("key", pem))
 	t.Setenv("TEST_KEY_TEXT", pem)
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	google := googleAccount(t, key, "https://p.example/token")
+	account := save("account", google)
+	t.Setenv("TEST_ACCOUNT", google)
 	for _, tt := range []struct {
 		block string
 		want  []string
 	}{
 		{"client_secret s", nil},
+		{"client_secret s\ntoken_header X-Tenant {file." + save("tenant", "t") + "}", []string{"tenant"}},
+		{"jwt_bearer: assertion {\nkey " + save("signing", pem) + "\nissuer {file." + save("issuer", "i") + "}\nclaim a {file." + save("claim", "c") + "}\n}",
+			[]string{"claim", "issuer", "signing"}},
+		{"jwt_bearer: assertion_file " + save("whole", "a.b.c"), []string{"whole"}},
+		{"jwt_bearer: service_account " + account, []string{"account"}},
+		{"jwt_bearer: service_account {env.TEST_ACCOUNT}", nil},
 		{"client_secret {file." + save("secret", "s") + "}", []string{"secret"}},
 		{"client_secret s\nscopes {file." + save("scopes", "a b") + "}\naudience {file." + save("audience", "a") + "}\nresource {file." + save("resource", "r") +
 			"}\ntoken_param pin {file." + save("pin", "1") + "}", []string{"audience", "pin", "resource", "scopes"}},
@@ -88,7 +103,11 @@ func TestFilesOf(t *testing.T) {
 		{"client_auth assertion_file " + save("assertion", "a.b.c"), []string{"assertion"}},
 		{"client_secret s\nself_signed_cert " + save("trusted", rig.NewIdentity(t, nil, rig.AsCA).PEM), []string{"trusted"}},
 	} {
-		m, _ := provision(t, "token_url https://p.example/token\nclient_id i\n"+tt.block)
+		grant, block, ok := strings.Cut(tt.block, ": ")
+		if !ok {
+			grant, block = "client_credentials", "client_id i\n"+tt.block
+		}
+		m, _ := methodOf(t, "oauth2 "+grant+" {\ntoken_url https://p.example/token\n"+block+"\n}")
 		var names []string
 		for _, name := range m.Files() {
 			names = append(names, filepath.Base(name))
