@@ -94,6 +94,11 @@ $(VERSITYGW):
 $(FAKE_GCS):
 	GOBIN=$(CURDIR)/$(@D) go install github.com/fsouza/fake-gcs-server@$(FAKE_GCS_VERSION)
 
+# They are of real runs: the quickstart as the README has it, at its ports 8080 and 9000, and a console with many datasources.
+.PHONY: pictures
+pictures: ## Make the pictures of the documentation anew (needs Chromium or Chrome)
+	cd integration && PICTURES=$(CURDIR)/docs/images go test -count=1 -run '^(TestQuickstart|TestMany)$$' ./browser
+
 .PHONY: bench
 bench: ## Run the benchmarks (BENCH=., BENCHTIME=1s)
 	@set -e; for module in $(MODULES); do \

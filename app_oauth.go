@@ -56,7 +56,7 @@ func (a *App) attach(ds *datasource) error {
 		ds.account.remedy = compare + "and connect the account again if its access was taken back there"
 	}
 	return m.Bind(oauth.Environment{
-		Configuration: a, Datasource: ds.name, Storage: a.storage, Keys: a.keys.get, Dial: rule.Dialer(), CacheSize: a.CacheSize,
+		Configuration: a, Datasource: ds.name, API: ds.host(), Storage: a.storage, Keys: a.keys.get, Dial: rule.Dialer(), CacheSize: a.CacheSize,
 		KeepAlive: a.keepAlive(), SweepAfter: a.sweepAfter(), Spool: spoolFolder(), EndBy: a.mustEndBy,
 		Observer: observer{newTokenMeter(ds.name, m.Grant), a.announcer},
 	})

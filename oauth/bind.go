@@ -28,6 +28,10 @@ type Environment struct {
 	// Datasource is the name of the datasource.
 	Datasource string
 
+	// API is the host of the API, with its port if that is written out. It is empty if the proxy
+	// behind the handler knows where the API is.
+	API string
+
 	// Storage is where records are kept.
 	Storage certmagic.Storage
 
@@ -68,7 +72,7 @@ func (m *Method) Bind(env Environment) error {
 	if err != nil {
 		return err
 	}
-	m.environment, m.bound = env, m.identity(to)
+	m.environment, m.bound, m.facts = env, m.identity(to), factsOf(to, env)
 	m.logger = m.logger.With(zap.String("datasource", env.Datasource))
 	m.client = provider.New(m.tls, env.Dial)
 	m.client.Transport.Proxy = m.proxy.of

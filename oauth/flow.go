@@ -163,9 +163,10 @@ func finish(ctx context.Context, m *Method, flow *Flow, code string) error {
 	}
 	token, err := exchange(ctx, m, flow, code)
 	if err != nil {
+		connection.NoteFailedConnect(s, err)
 		return err
 	}
-	token.Connected = token.Obtained
+	token.Connected, token.By = token.Obtained, record.Connector{User: flow.User, Link: flow.Ticket}
 	err = s.Connect(ctx, token, unused)
 	if errors.Is(err, connection.ErrOvertaken) && flow.Ticket {
 		return ErrTicketUsed // by somebody who was faster on another node, with this link or another one

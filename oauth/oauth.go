@@ -62,6 +62,7 @@ type Method struct {
 	// What Bind sets.
 	environment Environment
 	bound       string // the identity that the configuration was loaded with; see identity
+	facts       Facts
 	client      *provider.Client
 	set         *connection.Set
 }

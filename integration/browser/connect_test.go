@@ -48,7 +48,7 @@ func TestConnect(t *testing.T) {
 	if n := g.provider.Requests.Load() - before; n < 1 {
 		t.Errorf("the button Refresh makes %d token requests", n)
 	}
-	b.clickCSS(t, "form[action='orders/disconnect'] button")
+	b.disconnect(t, shared)
 	b.wantState(t, shared, "Not connected")
 	if n := g.provider.Grants("eve"); n > 0 || g.provider.RevokedTokens() == 0 {
 		t.Errorf("%d grants are left, %d tokens were revoked", n, g.provider.RevokedTokens())

@@ -104,6 +104,9 @@ func TestPages(t *testing.T) {
 	g.provider.RevokeStatus.Store(http.StatusBadGateway)
 	ann.open(t, g.console)
 	ann.clickCSS(t, "form[action='mail/disconnect'] button")
+	ann.wantText(t, "Disconnect mail?", "Your calls are refused from then on")
+	ann.show(t, "disconnect")
+	ann.clickCSS(t, "form[action='disconnect'] button")
 	ann.wantText(t, "the provider could not be told")
 	ann.show(t, "disconnected-not-revoked")
 }

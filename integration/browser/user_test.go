@@ -37,7 +37,7 @@ func TestUsers(t *testing.T) {
 	if text := ann.text(t); strings.Contains(text, "bob") {
 		t.Errorf("ann sees %q", text)
 	}
-	bob.clickCSS(t, "form[action='mail/disconnect'] button")
+	bob.disconnect(t, perUser)
 	bob.wantState(t, perUser, "Not connected")
 	g.wantUnauthorized(t, "bob", perUser, http.StatusUnauthorized)
 	g.wantServed(t, "ann", perUser, "ann")

@@ -127,6 +127,18 @@ func (p *Problem) body(datasource string) []byte {
 	return append(text, '\n')
 }
 
+// answer returns the body for a request, a page for a person and JSON for a program, and sets the
+// header fields.
+func (p *Problem) answer(h http.Header, r *http.Request, datasource string) []byte {
+	body := p.body(datasource)
+	p.header(h, datasource, len(body))
+	h.Add("Vary", "Accept, Sec-Fetch-Mode")
+	if navigates(r) {
+		return p.page(h, datasource)
+	}
+	return body
+}
+
 func (p *Problem) header(h http.Header, datasource string, length int) {
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Content-Length", strconv.Itoa(length))
@@ -150,14 +162,7 @@ func (p *Problem) Hints(h http.Header, datasource string) {
 
 // Write answers a request with the problem.
 func (p *Problem) Write(w http.ResponseWriter, r *http.Request, datasource string) error {
-	body := p.body(datasource)
-	p.header(w.Header(), datasource, len(body))
-	if p.connectURL != "" {
-		w.Header().Add("Vary", "Accept, Sec-Fetch-Mode")
-		if navigates(r) {
-			body = p.page(w.Header(), datasource)
-		}
-	}
+	body := p.answer(w.Header(), r, datasource)
 	w.WriteHeader(p.status)
 	_, err := w.Write(body)
 	return err
@@ -169,18 +174,18 @@ func (p *Problem) Response(req *http.Request, datasource string) *http.Response 
 	if req.Body != nil {
 		_ = req.Body.Close()
 	}
-	body := p.body(datasource)
+	header := make(http.Header)
+	body := p.answer(header, req, datasource)
 	res := &http.Response{
 		Status:        strconv.Itoa(p.status) + " " + http.StatusText(p.status),
 		StatusCode:    p.status,
 		Proto:         "HTTP/1.1",
 		ProtoMajor:    1,
 		ProtoMinor:    1,
-		Header:        make(http.Header),
+		Header:        header,
 		Body:          io.NopCloser(bytes.NewReader(body)),
 		ContentLength: int64(len(body)),
 		Request:       req,
 	}
-	p.header(res.Header, datasource, len(body))
 	return res
 }

@@ -176,8 +176,8 @@ func (g *person) answered(mine *record.Token, answer *provider.Answer) *record.T
 		g.set.Logger.Warn("the answer to a refresh has no id_token, so the one before it is sent until it ends; ask for the scope openid, " +
 			"or send the access token")
 	}
-	token.Generation, token.Identity, token.Grant, token.Connected = mine.Generation+1, mine.Identity, mine.Grant, mine.Connected
-	token.Seed = mine.Seed
+	token.Generation, token.Identity, token.Grant = mine.Generation+1, mine.Identity, mine.Grant
+	token.Connected, token.By, token.Seed = mine.Connected, mine.By, mine.Seed
 	if answer.Truncated {
 		return token.Released(true) // the next refresh token may have stood behind the break
 	}

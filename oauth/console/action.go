@@ -42,7 +42,7 @@ func (v *visit) act() error {
 		ds = nil
 	}
 	switch {
-	case v.crossOrigin(ds):
+	case v.route.action != actionConfirm && v.crossOrigin(ds):
 		return v.refuse(&messageCrossOrigin)
 	case ds == nil || !ds.Interactive() && v.route.action != actionRefresh:
 		return v.refuse(&messageNotFound)
@@ -52,7 +52,10 @@ func (v *visit) act() error {
 		return v.refuse(&messageOperatorsOnly)
 	}
 	a := action{v, ds, key}
+	v.about = ds
 	switch v.route.action {
+	case actionConfirm:
+		return a.confirm()
 	case actionConnect:
 		return a.connect()
 	case actionRefresh:
@@ -130,7 +133,7 @@ func (a action) refresh() error {
 		return v.showFailure(messageOf("The token could not be refreshed", err), err)
 	}
 	v.logger.Info("refreshed a connection", zap.String("datasource", a.ds.Datasource()))
-	return v.seeOther(v.route.home())
+	return v.seeOther(card(v.route.home(), a.ds, didRefresh))
 }
 
 func (a action) disconnect() error {
@@ -148,5 +151,5 @@ func (a action) disconnect() error {
 		return v.showFailure(messageOf("The account could not be disconnected", err), err)
 	}
 	v.logger.Info("disconnected an account", zap.String("datasource", a.ds.Datasource()))
-	return v.seeOther(v.route.home())
+	return v.seeOther(card(v.route.home(), a.ds, didDisconnect))
 }

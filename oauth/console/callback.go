@@ -99,6 +99,7 @@ func (c *callback) answer() error {
 	}
 	if c.reply.Error != "" {
 		c.forget()
+		c.ds.Denied(c.flow.Connection, loggedDenial(c.reply.Error))
 		return c.turnAway(c.linked(messageOfDenial(c.reply.Error)))
 	}
 	if c.reply.Code == "" {
@@ -198,9 +199,9 @@ func (c *callback) finish() error {
 	}
 	c.visit.logger.Info("connected an account", zap.String("datasource", c.ds.Datasource()), zap.Bool("ticket", c.flow.Ticket))
 	c.mark(func(f *oauth.Flow) { f.Done = true })
-	to := c.ds.Console()
+	to := card(c.ds.Console(), c.ds, didConnect)
 	if c.flow.Ticket { // whoever has a ticket may not be allowed to see the console
-		to += "callback?" + url.Values{"state": {c.flow.State}}.Encode()
+		to = c.ds.Console() + "callback?" + url.Values{"state": {c.flow.State}}.Encode()
 	}
 	return c.visit.seeOther(to)
 }

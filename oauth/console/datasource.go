@@ -37,6 +37,7 @@ type datasource interface {
 	Connectable() bool
 	PerUser() bool
 	Key(*caddy.Replacer) (key string, ok bool)
+	Facts() oauth.Facts
 
 	Console() string
 	Redirect() string
@@ -47,6 +48,7 @@ type datasource interface {
 	BeginWithTicket(*oauth.Ticket) (*oauth.Flow, string, error)
 	CheckTicket(context.Context, *oauth.Ticket) error
 	Finish(ctx context.Context, flow *oauth.Flow, code string) error
+	Denied(connection, code string)
 
 	Status(ctx context.Context, connection string) (*connection.Status, error)
 	Healthy(ctx context.Context) bool
@@ -69,6 +71,12 @@ func adapt(methods []*oauth.Method) []datasource {
 func (m method) Status(ctx context.Context, connection string) (*connection.Status, error) {
 	return m.Source(connection).Status(ctx)
 }
+
+// Facts implements datasource.
+func (m method) Facts() oauth.Facts { return oauth.FactsOf(m.Method) }
+
+// Denied implements datasource.
+func (m method) Denied(name, code string) { connection.NoteDenied(m.Source(name), code) }
 
 // Renew implements datasource.
 func (m method) Renew(ctx context.Context, connection string) error {

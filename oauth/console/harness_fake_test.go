@@ -24,6 +24,7 @@ type fake struct {
 	perUser  bool   // the connection is {test.account}
 	base     string // the console's address; default https://gw.example/connect/
 	issuer   string
+	facts    *oauth.Facts // nil: of an API and a provider
 	status   *connection.Status
 	readErr  error                     // of Status
 	err      error                     // of Begin, Finish, Renew and Disconnect
@@ -130,6 +131,15 @@ func (f *fake) Finish(ctx context.Context, flow *oauth.Flow, code string) error 
 		f.finished(ctx)
 	}
 	return f.err
+}
+
+func (f *fake) Denied(name, code string) { f.call("denied %q %q", name, code) }
+
+func (f *fake) Facts() oauth.Facts {
+	if f.facts != nil {
+		return *f.facts
+	}
+	return oauth.Facts{API: "api.example", Provider: "provider.example", Scopes: []string{"orders.read"}}
 }
 
 func (f *fake) Healthy(ctx context.Context) bool {

@@ -26,6 +26,9 @@ const (
 	actionConnect    = "connect"
 	actionRefresh    = "refresh"
 	actionDisconnect = "disconnect"
+
+	// actionConfirm is a GET of actionDisconnect: the page that asks before it.
+	actionConfirm = "confirm"
 )
 
 // route is what a request is for.

@@ -47,6 +47,8 @@ type Record struct {
 	Connected int64  `json:"connected_at,omitempty"`
 	RefreshBy int64  `json:"refresh_by,omitempty"` // when the refresh token ends; older versions do not know it
 	Changed   int64  `json:"changed_at,omitempty"`
+	By        []byte `json:"connected_by,omitempty"` // the user, in exact bytes
+	ByLink    bool   `json:"connected_by_link,omitempty"`
 	Grant     string `json:"grant,omitempty"` // names the consent that the tokens come of
 	Seed      string `json:"seed,omitempty"`  // a digest of the refresh token that the operator had written last
 	Node      string `json:"node,omitempty"`  // which node has written the record, if it has an entry
@@ -69,6 +71,7 @@ func (s *Store) seal(ring *seal.Ring, name string, token *Token) ([]byte, error)
 		Access: token.Access, ID: token.ID, Refresh: token.Refresh,
 		Obtained: Millis(token.Obtained), Expiry: Millis(token.Expiry), Connected: Millis(token.Connected),
 		RefreshBy: Millis(token.RefreshEnd), Changed: Millis(token.Changed),
+		By: []byte(token.By.User), ByLink: token.By.Link,
 		Grant: token.Grant, Seed: token.Seed, Node: s.Node, End: token.End, Claim: token.Claim, Refused: token.Refused,
 	})
 	if err != nil {
@@ -102,7 +105,7 @@ func (s *Store) Open(ring *seal.Ring, name string, raw []byte) (*Token, *Record,
 	token := &Token{
 		Access: rec.Access, ID: rec.ID, Refresh: rec.Refresh, Generation: generation, Identity: rec.Identity,
 		Obtained: unmillis(rec.Obtained), Connected: unmillis(rec.Connected), RefreshEnd: unmillis(rec.RefreshBy),
-		Changed: unmillis(rec.Changed), Grant: rec.Grant, Seed: rec.Seed, Node: rec.Node,
+		Changed: unmillis(rec.Changed), Grant: rec.Grant, Seed: rec.Seed, Node: rec.Node, By: Connector{string(rec.By), rec.ByLink},
 		End: rec.End, Claim: rec.Claim, Refused: rec.Refused,
 	}
 	expiry := s.Term.reopened(token, unmillis(rec.Expiry))

@@ -25,6 +25,7 @@ type Token struct {
 	Grant     string    // names the consent the tokens come of; "" if an older version connected the account
 	Connected time.Time // when the account was connected; zero for client_credentials
 	Seed      string    // a digest of the refresh token that the operator had written last; "" for none
+	By        Connector // who has connected it
 	Changed   time.Time // when End changed
 	End       End
 	Node      string   // which node wrote the record; "" for a token that was not read, or a node without an entry
@@ -32,6 +33,12 @@ type Token struct {
 	Refused   *Refusal // the provider's last refusal of the refresh token
 
 	OtherClient bool // the token stands for a record that was made for another client or provider
+}
+
+// Connector is who has connected an account. It is empty if an older version has connected it.
+type Connector struct {
+	User string // of the gateway
+	Link bool   // whoever had a one-time link, in place of a user
 }
 
 // Issued is what a provider has issued in one answer.
