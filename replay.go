@@ -19,9 +19,10 @@ import (
 func (t *Transport) replay(
 	req *http.Request, x *exchange, body body, refusal *http.Response, sent *sentRequest,
 ) (*http.Response, *sentRequest, error) {
+	traceRefusal(x.ds, req, statusOf(refusal.StatusCode, refusal.Header))
 	if t.window == 0 || !body.replayable() || maybeDone(req, x.ds, refusal, sent) {
 		// This request cannot be sent again, but the next request shall be served.
-		x.ds.meter.notReplayable.Inc()
+		replayed(x.ds, req, notReplayable)
 		x.renewal(req.Context(), t.logger)()
 		return refusal, sent, nil
 	}
@@ -30,17 +31,17 @@ func (t *Transport) replay(
 		x.ds.notRenewed(t.logger, err)
 	}
 	if fresh == x.credential && values == x.values {
-		x.ds.meter.notRenewed.Inc()
+		replayed(x.ds, req, notRenewed)
 		return refusal, sent, nil
 	}
 	if err := values.evaluate(x, req); err != nil {
-		x.ds.meter.notRenewed.Inc()
+		replayed(x.ds, req, notRenewed)
 		x.ds.notRenewed(t.logger, err)
 		return refusal, sent, nil
 	}
 	again, ok := body.again()
 	if !ok {
-		x.ds.meter.notReplayable.Inc()
+		replayed(x.ds, req, notReplayable)
 		return refusal, sent, nil
 	}
 	if c := t.logger.Check(zapcore.DebugLevel, "sending a request again with a fresh credential"); c != nil {
@@ -49,11 +50,11 @@ func (t *Transport) replay(
 	res, resent, err := t.resend(req, x, body, again, fresh, refusal, sent)
 	switch {
 	case err != nil:
-		x.ds.meter.unanswered.Inc()
+		replayed(x.ds, req, unanswered)
 	case t.refused(res):
-		x.ds.meter.refusedAgain.Inc()
+		replayed(x.ds, req, refusedAgain)
 	default:
-		x.ds.meter.served.Inc()
+		replayed(x.ds, req, served)
 	}
 	if confirmer, ok := x.source.(auth.Confirmer); ok && fresh != x.credential && err == nil && !t.refused(res) {
 		confirmer.Confirm(fresh)

@@ -10,6 +10,8 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -166,11 +168,18 @@ func TestWatchedCertificates(t *testing.T) {
 			clients[i] = rig.NewIdentity(t, servers[i], rig.AsClient)
 		}
 		var now atomic.Int32
+		held := make(chan struct{}, 1)
 		leaves := [2]tls.Certificate{rig.NewIdentity(t, servers[0], nil).TLS(), rig.NewIdentity(t, servers[1], nil).TLS()}
 		api := newTLSAPI(t, "127.0.0.1:0", major, &tls.Config{
 			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &leaves[now.Load()], nil },
 			ClientAuth:     tls.RequireAnyClientCert,
-		}, nil)
+		}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/held" {
+				held <- struct{}{}
+				<-r.Context().Done()
+			}
+			_, _ = io.WriteString(w, "ok")
+		}))
 		content := func(i int) string { return servers[i].PEM + clients[i].PEM + clients[i].KeyPEM(t) }
 		file := rig.Save(t, content(0))
 		global, log := watchedLog(t)
@@ -178,12 +187,17 @@ func TestWatchedCertificates(t *testing.T) {
 		if got := wantServed(t, gateway, api, major, api.addr); !got.peers[0].Equal(clients[0].Cert) {
 			t.Error("another client certificate was presented")
 		}
+		// The connection that this request is on stays open. Nothing else may go by it afterwards.
+		conn := hold(t, gateway)
+		rig.Receive(t, held, "the held request")
+		api.take()
 		now.Store(1)
 		rotate(t, file, content(1))
 		waitFor(t, "the certificates are taken over", func() bool { return slices.Equal(told(t, log, "took over"), []string{"crm self_signed_cert"}) })
 		if got := wantServed(t, gateway, api, major, api.addr); !got.peers[0].Equal(clients[1].Cert) {
 			t.Error("the old client certificate was presented, or an old connection was used")
 		}
+		_ = conn.Close()
 		rotate(t, file, servers[0].PEM+"-----BEGIN CERTIFICATE-----\nAAAA")
 		waitFor(t, "a warning", func() bool { return len(told(t, log, "cannot be used")) == 1 })
 		wantServed(t, gateway, api, major, api.addr)
@@ -191,6 +205,20 @@ func TestWatchedCertificates(t *testing.T) {
 		waitFor(t, "the certificates before are taken over", func() bool { return len(told(t, log, "took over")) == 2 })
 		wantRefused(t, gateway, api) // it is the other authority's again
 	})
+}
+
+// hold sends a request for /held, and returns its connection.
+func hold(t *testing.T, gateway string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", gateway)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if _, err := io.WriteString(conn, "GET /held HTTP/1.1\r\nHost: "+gateway+"\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	return conn
 }
 
 // TestWatchedEnds: the watcher of a configuration ends with it.

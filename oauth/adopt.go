@@ -21,7 +21,7 @@ func Adopt(ctx context.Context, m *Method, name, refreshToken string) error {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx) // the next refresh token is in the answer
-	answer, err := requested(m, func() (*provider.Answer, error) { return m.client.Refresh(ctx, to, refreshToken) })
+	answer, err := requested(ctx, m, to, func() (*provider.Answer, error) { return m.client.Refresh(ctx, to, refreshToken) })
 	if err != nil {
 		return err
 	}

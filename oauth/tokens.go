@@ -38,10 +38,12 @@ func checkUnchanged(m *Method, to *provider.Config) error {
 	return nil
 }
 
-// requested sends a token request, and tells the observer what came of it.
-func requested(m *Method, send func() (*provider.Answer, error)) (*provider.Answer, error) {
+// requested sends a token request, and tells the observer and the trace what came of it.
+func requested(ctx context.Context, m *Method, to *provider.Config, send func() (*provider.Answer, error)) (*provider.Answer, error) {
 	began := time.Now()
+	span := startSpan(ctx, m, to)
 	answer, err := send()
+	span.end(answer, err)
 	if m.environment.Observer != nil {
 		m.environment.Observer.Requested(time.Since(began), err)
 	}
@@ -58,7 +60,7 @@ func (m *Method) fetch(ctx context.Context, known func() []string, before *recor
 	if err != nil {
 		return nil, err
 	}
-	a, err := requested(m, func() (*provider.Answer, error) { return ask(ctx, m, to) })
+	a, err := requested(ctx, m, to, func() (*provider.Answer, error) { return ask(ctx, m, to) })
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +74,7 @@ func exchange(ctx context.Context, m *Method, flow *Flow, code string) (*record.
 		return nil, err
 	}
 	to.RedirectURL = cmp.Or(flow.Redirect, to.RedirectURL) // as in the authorization request, RFC 6749 §4.1.3
-	a, err := requested(m, func() (*provider.Answer, error) { return m.client.Exchange(ctx, to, code, flow.Verifier) })
+	a, err := requested(ctx, m, to, func() (*provider.Answer, error) { return m.client.Exchange(ctx, to, code, flow.Verifier) })
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +88,7 @@ func (m *Method) redeem(ctx context.Context, known func() []string, refreshToken
 	if err != nil {
 		return nil, err
 	}
-	return requested(m, func() (*provider.Answer, error) { return m.client.Refresh(ctx, to, refreshToken) })
+	return requested(ctx, m, to, func() (*provider.Answer, error) { return m.client.Refresh(ctx, to, refreshToken) })
 }
 
 // revoke tells the provider that the tokens are not used any more.

@@ -249,6 +249,10 @@ func remedyOf(err error) string {
 	return ""
 }
 
+// Code returns the code of an error, as Status.LastError has it: no text of a provider, and no
+// secret.
+func Code(err error) string { return words(err) }
+
 // words returns the code of an error, as LastError has it.
 func words(err error) string {
 	switch e, ok := errors.AsType[*provider.Error](err); {

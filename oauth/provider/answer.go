@@ -38,6 +38,7 @@ type Answer struct {
 	Truncated bool      // the document breaks off, and there is no refresh token before the break
 	Received  time.Time // when the answer came
 	Host      string    // of the token endpoint
+	Status    int       // of HTTP
 
 	errorCode   string // an error, in a 200 even
 	description string // of the error, as it came: only describe returns what may be shown

@@ -113,7 +113,7 @@ func (a *attempt) outcome(t roundTrip) (*Answer, error) {
 		return nil, fail
 	}
 	believed := got.believed(fail.Status, a.cfg.IDToken)
-	believed.Received, believed.Host = t.at, fail.Host
+	believed.Received, believed.Host, believed.Status = t.at, fail.Host, fail.Status
 	success := isSuccess(fail.Status)
 	switch {
 	case success && believed.sent(a.cfg.IDToken) != "":

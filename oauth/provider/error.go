@@ -69,6 +69,26 @@ func (e *Error) Rejected() bool {
 	return !e.Inconclusive() && slices.Contains(refusals, e.Code)
 }
 
+// The outcomes of a token request.
+const (
+	Success = "success"
+	Refused = "refused" // the provider has said no
+	Failed  = "failed"  // there was no answer, or none that says anything
+)
+
+// OutcomeOf returns the outcome of a token request that has ended with an error, or nil.
+func OutcomeOf(err error) string {
+	e, ok := errors.AsType[*Error](err)
+	switch {
+	case err == nil:
+		return Success
+	case ok && !e.Inconclusive() && (e.Status >= http.StatusBadRequest || e.Code != ""):
+		return Refused
+	default:
+		return Failed
+	}
+}
+
 // Inconclusive reports whether the answer's status says nothing of the request: 0 stands for no
 // answer, 407 is a proxy's, 408, 425 and 429 ask to come again, a redirect is not followed, and
 // 5xx is a failure of the server.
