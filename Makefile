@@ -40,6 +40,16 @@ test: ## Run the tests that need nothing but Go and end in minutes
 		echo "go test -short ./... ($$module)"; \
 		(cd "$$module" && go test -short -timeout $(TIMEOUT) ./...); \
 	done
+	@$(MAKE) --no-print-directory other-way FLAGS=-short
+
+# With a base URL the handler sends requests itself, or Caddy's proxy does (internal/rig/ways.go).
+# What is seen on the wire is tested on both ways.
+.PHONY: other-way
+other-way:
+	@echo "go test $(FLAGS) . (by Caddy's proxy)"
+	@CADDYS_PROXY=1 go test $(FLAGS) -timeout $(TIMEOUT) -skip '^(TestDocs|TestReadme|TestAdapt|TestAllocs|TestWays|Fuzz)' .
+	@echo "go test $(FLAGS) ./attack ./streaming ./grpc ./clients (by Caddy's proxy)"
+	@cd integration && CADDYS_PROXY=1 go test $(FLAGS) -timeout $(TIMEOUT) -skip '^Fuzz' ./attack ./streaming ./grpc ./clients
 
 # The race detector allocates on its own account, so allocations are counted without it, and a
 # million users are too many for it.
@@ -49,6 +59,7 @@ test-all: ## Run all tests with the race detector (TIMEOUT=40m), and each fuzz t
 		echo "go test -race ./... ($$module)"; \
 		(cd "$$module" && "$(CURDIR)/.ci/race" -timeout $(TIMEOUT) ./...); \
 	done
+	@$(MAKE) --no-print-directory other-way FLAGS=
 	go test -run '^TestAllocs|^TestCacheSize' -timeout $(TIMEOUT) . ./oauth ./oauth/connection ./signature
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=$(FUZZTIME)
 

@@ -113,6 +113,15 @@ func (a *App) Provision(ctx caddy.Context) error {
 	return a.loadStorage(ctx)
 }
 
+// appOf returns the app of the configuration that a module is provisioned for.
+func appOf(ctx caddy.Context) (*App, error) {
+	app, err := ctx.App("authenticated_api")
+	if err != nil {
+		return nil, fmt.Errorf("loading the authenticated_api app: %w", err)
+	}
+	return app.(*App), nil
+}
+
 // allowDial resolves and reads what allow_dial says.
 func allowDial(texts []string) (dial.Allowed, error) {
 	resolved := make([]string, len(texts))

@@ -227,18 +227,18 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 		return nil, err
 	}
 
-	app, err := ctx.App("authenticated_api")
+	app, err := appOf(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("loading the authenticated_api app: %w", err)
-	}
-	ds.site.app = app.(*App)
-	ds.meter = ds.site.app.metering.of(ds.name)
-	if err := app.(*App).registry.add(ds, string(config), d.Name != ""); err != nil {
 		return nil, err
 	}
-	ds.site.app.literals.warnOf(ctx.Logger(), ds, d)
-	watchFiles(ds.site.app.watcher, ds)
-	return ds, ds.site.app.attach(ds)
+	ds.site.app = app
+	ds.meter = app.metering.of(ds.name)
+	if err := app.registry.add(ds, string(config), d.Name != ""); err != nil {
+		return nil, err
+	}
+	app.literals.warnOf(ctx.Logger(), ds, d)
+	watchFiles(app.watcher, ds)
+	return ds, app.attach(ds)
 }
 
 // loadCleaners makes what removes the gateway's own from requests and answers.

@@ -40,6 +40,8 @@ type exchange struct {
 
 	clone   // what is sent first; a request that is sent again has a clone of its own
 	interim // what the hooks for interim responses need
+
+	answering answering // of a handler that serves the request itself
 }
 
 // sentRequest is what is known of a request that was sent when its answer comes.

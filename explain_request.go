@@ -78,7 +78,7 @@ func (h *Handler) explainAdmitted(e *explanation, r *http.Request, behind []cadd
 		return problem.BadValue
 	}
 	x.ds, x.source, x.credential, x.caller, x.explained = ds, source, credential, r, e
-	proxy, ours := explainedProxy(behind)
+	proxy, ours := h.explainedProxy(behind)
 	if ds.base == nil && !ours {
 		x.written = true
 		out := h.cleanCopy(r)
@@ -94,26 +94,31 @@ func (h *Handler) explainAdmitted(e *explanation, r *http.Request, behind []cadd
 	}
 	s, before := handOver(r, x)
 	defer s.put(before)
-	nothing := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
-	err := proxy.ServeHTTP(e.rec, h.clean(r), nothing)
+	err := proxy.ServeHTTP(e.rec, h.clean(r))
 	if failed, ok := errors.AsType[caddyhttp.HandlerError](err); ok && e.URL == "" {
 		return problem.Unreachable.WithStatus(failed.StatusCode)
 	}
 	return nil
 }
 
-// explainedProxy returns the proxy behind the handler, and whether it has the transport
+// explainedProxy returns the proxy of the handler, and whether it has the transport
 // authenticated_api, which sends nothing that is explained.
-func explainedProxy(behind []caddyhttp.MiddlewareHandler) (proxy *reverseproxy.Handler, ours bool) {
+func (h *Handler) explainedProxy(behind []caddyhttp.MiddlewareHandler) (proxy caddyhttp.Handler, ours bool) {
+	if h.serving != nil {
+		return h.serving, true
+	}
 	if len(behind) == 0 {
 		return nil, false
 	}
-	proxy, ok := behind[0].(*reverseproxy.Handler)
+	caddys, ok := behind[0].(*reverseproxy.Handler)
 	if !ok {
 		return nil, false
 	}
-	_, ours = proxy.Transport.(*Transport)
-	return proxy, ours
+	_, ours = caddys.Transport.(*Transport)
+	nothing := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
+	return caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+		return caddys.ServeHTTP(w, r, nothing)
+	}), ours
 }
 
 // source returns the source of the connection that a request would use.

@@ -77,7 +77,7 @@ func newMeter(name string) *meter {
 		name: name, rejected: rejectionsTotal.MustCurryWith(of), refused: refusalsTotal.MustCurryWith(of),
 		replays: make(map[string]prometheus.Counter),
 	}
-	for _, outcome := range []string{served, refusedAgain, unanswered, notRenewed, notReplayable} {
+	for _, outcome := range []string{servedAgain, refusedAgain, unanswered, notRenewed, notReplayable} {
 		m.replays[outcome] = replaysTotal.WithLabelValues(name, outcome)
 	}
 	return m
@@ -85,7 +85,7 @@ func newMeter(name string) *meter {
 
 // The outcomes of requests that were to be sent again.
 const (
-	served        = "served"
+	servedAgain   = "served"
 	refusedAgain  = "refused"
 	unanswered    = "unanswered"
 	notRenewed    = "not_renewed"

@@ -54,7 +54,7 @@ func (t *Transport) replay(
 	case t.refused(res):
 		replayed(x.ds, req, refusedAgain)
 	default:
-		replayed(x.ds, req, served)
+		replayed(x.ds, req, servedAgain)
 	}
 	if confirmer, ok := x.source.(auth.Confirmer); ok && fresh != x.credential && err == nil && !t.refused(res) {
 		confirmer.Confirm(fresh)

@@ -60,7 +60,7 @@ func checkProxies(server *caddyhttp.Server, list caddyhttp.RouteList) error {
 				}
 			}
 			h, ok := handler.(*Handler)
-			if !ok || h.ds.base == nil {
+			if !ok || h.ds.base == nil || h.serving != nil {
 				continue
 			}
 			rest := caddyhttp.RouteList{{Handlers: list[i].Handlers[n+1:]}}

@@ -127,7 +127,22 @@ func isRefusal(status int) bool {
 
 // Provision implements caddy.Provisioner.
 func (t *Transport) Provision(ctx caddy.Context) error {
-	t.logger = ctx.Logger()
+	app, err := appOf(ctx)
+	if err != nil {
+		return err
+	}
+	if err := t.bind(app); err != nil {
+		return err
+	}
+	proxy := proxyOf(ctx)
+	t.headerUp = headerUpOf(proxy)
+	t.rewrites = proxy != nil && proxy.Rewrite != nil
+	return provisionTransport(ctx, app, t)
+}
+
+// provisionTransport does what does not depend on the proxy.
+func provisionTransport(ctx caddy.Context, app *App, t *Transport) error {
+	t.logger = ctx.Logger(t)
 	if err := t.check(); err != nil {
 		return err
 	}
@@ -149,24 +164,14 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 		// Accept-Encoding, and decode.
 		t.Compression = new(bool)
 	}
-	proxy := proxyOf(ctx)
-	t.headerUp = headerUpOf(proxy)
-	t.rewrites = proxy != nil && proxy.Rewrite != nil
-	app, err := ctx.App("authenticated_api")
-	if err != nil {
-		return fmt.Errorf("loading the authenticated_api app: %w", err)
-	}
-	if err := t.bind(app.(*App)); err != nil {
-		return err
-	}
 	if isLiteralKey(t.SelfSignedCert) {
-		app.(*App).literals.warn(t.logger, t.Datasource, certOption)
+		app.literals.warn(t.logger, t.Datasource, certOption)
 	}
 	certificate, tr, err := loadTrust(ctx, t)
 	if err != nil {
 		return err
 	}
-	rule, err := dial.NewRule(ctx, cmp.Or(t.AdminAddress, app.(*App).admin), app.(*App).DenyPrivate, app.(*App).allowed)
+	rule, err := dial.NewRule(ctx, cmp.Or(t.AdminAddress, app.admin), app.DenyPrivate, app.allowed)
 	if err != nil {
 		return err
 	}
@@ -183,7 +188,7 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	t.guard = rule.Guard(t.HTTPTransport)
 	t.HTTPTransport.Transport.DialContext = peer.Dial(t.HTTPTransport.Transport.DialContext)
 	t.HTTPTransport.Transport.OnProxyConnectResponse = peer.ProxyAnswer
-	watchTrust(app.(*App).watcher, t, certificate, tr)
+	watchTrust(app.watcher, t, certificate, tr)
 	return present(tr, t.HTTPTransport)
 }
 

@@ -124,6 +124,14 @@ func (b *BaseURL) Scheme() string { return b.scheme }
 // Hostname is the host without port and brackets.
 func (b *BaseURL) Hostname() string { return b.host }
 
+// Port is the port, also if it is the scheme's own.
+func (b *BaseURL) Port() string {
+	if b.port == "" {
+		return defaultPort(b.scheme)
+	}
+	return b.port
+}
+
 // Host is the value of the Host header field.
 func (b *BaseURL) Host() string { return b.field }
 
