@@ -33,8 +33,9 @@ type Flow struct {
 	User       string // who has begun the flow; "" if a ticket has
 	Ticket     bool   // a ticket stands for the user
 	Began      time.Time
-	Sent       bool // the code was sent, and its outcome was not known when the flow was sealed
-	Done       bool // the flow has ended in success
+	Sent       bool   // the code was sent, and its outcome was not known when the flow was sealed
+	Done       bool   // the flow has ended in success
+	Return     string // the path to which the person wants to go back
 
 	// Redirect is where the provider sends the browser, "" for redirect_url. A command waits there.
 	Redirect string
@@ -55,6 +56,7 @@ type sealedFlow struct {
 	Done       bool   `json:"x,omitempty"`
 	Connected  int64  `json:"o,omitempty"`
 	Redirect   string `json:"l,omitempty"`
+	Return     string `json:"r,omitempty"`
 }
 
 // ID names the flow. It is made from the state, and does not reveal the state.
@@ -79,7 +81,7 @@ func expired(began, now time.Time) bool {
 // can read or make.
 func (f *Flow) Seal(ring *seal.Ring) (string, error) {
 	return sealText(ring, flowContext(f.ID(), f.Redirect != ""), &sealedFlow{
-		f.State, f.Verifier, f.Datasource, []byte(f.Connection), []byte(f.User), f.Ticket, f.Began.Unix(), f.Sent, f.Done, f.connected, f.Redirect,
+		f.State, f.Verifier, f.Datasource, []byte(f.Connection), []byte(f.User), f.Ticket, f.Began.Unix(), f.Sent, f.Done, f.connected, f.Redirect, f.Return,
 	})
 }
 
@@ -102,7 +104,7 @@ func openFlow(ring *seal.Ring, context, text string) (*Flow, error) {
 		return nil, err
 	}
 	return &Flow{
-		f.State, f.Verifier, f.Datasource, string(f.Connection), string(f.User), f.Ticket, time.Unix(f.Began, 0), f.Sent, f.Done, f.Redirect, f.Connected,
+		f.State, f.Verifier, f.Datasource, string(f.Connection), string(f.User), f.Ticket, time.Unix(f.Began, 0), f.Sent, f.Done, f.Return, f.Redirect, f.Connected,
 	}, nil
 }
 

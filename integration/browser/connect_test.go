@@ -260,9 +260,10 @@ func TestNavigation(t *testing.T) {
 	target := g.url + "/" + perUser + "/x"
 	b.open(t, target)
 	b.click(t, "Connect")
+	b.wantText(t, "Back to /mail/x")
 	g.connect(t, b, perUser, "bob")
-	if res := b.open(t, target); res.Status != http.StatusOK {
-		t.Errorf("the API answers %d", res.Status)
+	if res := b.click(t, "Back to /mail/x"); res.Status != http.StatusOK || b.location(t) != target {
+		t.Errorf("the way back leads to %s, which answers %d", b.location(t), res.Status)
 	}
 	b.wantText(t, `"bob"`)
 }

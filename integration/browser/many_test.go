@@ -79,7 +79,7 @@ func lookAtMany(t *testing.T, at string, n int, failing []string) {
 	if got := names(); len(got) != n || !slices.Equal(got[:len(attention)], attention) {
 		t.Errorf("the page shows %q", got)
 	}
-	b.wantText(t, fmt.Sprintf("%d of %d need attention; callers are refused by %d.", len(attention), n, len(failing)))
+	b.wantText(t, fmt.Sprintf("%d of %d need attention; callers are refused by %d.", len(attention), n, len(attention)))
 	b.show(t, fmt.Sprintf("console-%d", n))
 	if n == 30 {
 		b.picture(t, "console-many", 900)

@@ -77,5 +77,8 @@ func (p *Problem) page(h http.Header, datasource string) []byte {
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+
 		"'; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("Referrer-Policy", "no-referrer")
+	if p.connectURL != "" { // a console of the same origin offers the way back
+		h.Set("Referrer-Policy", "same-origin")
+	}
 	return page.Bytes()
 }

@@ -19,7 +19,7 @@ const (
 	// actionTimeout is how long a browser waits for a provider.
 	actionTimeout = 20 * time.Second
 
-	// maxForm is the largest body of a form. The only field that a form has is a ticket.
+	// maxForm is the largest body of a form. It has a ticket in it, or the way back.
 	maxForm = 8 << 10
 )
 
@@ -92,6 +92,7 @@ func (a action) connect() error {
 	if err != nil {
 		return a.cannotBegin(err)
 	}
+	flow.Return = wayBack(v.r.PostForm.Get("back"))
 	return a.depart(flow, to)
 }
 

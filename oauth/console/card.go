@@ -36,6 +36,7 @@ type cardView struct {
 	Done  string // what was done a moment ago
 
 	Brief string // what a closed card says of it, where something is wrong
+	Back  string // the path that the person has come from, or ""
 	Open  bool
 
 	Facts    *factsView // nil for a user who may only look

@@ -116,6 +116,7 @@ type summaryView struct {
 // summaryOf says in a sentence how the cards are.
 func summaryOf(cards []*cardView) summaryView {
 	var attention, refused, connected int
+	class := classAgain
 	for _, c := range cards {
 		switch c.group {
 		case groupAttention:
@@ -123,8 +124,11 @@ func summaryOf(cards []*cardView) summaryView {
 		case groupConnected:
 			connected++
 		}
-		if c.State == classBad {
+		if c.rank == rankRefused || c.rank == rankMissing {
 			refused++
+		}
+		if c.State == classBad {
+			class = classBad
 		}
 	}
 	unused := len(cards) - attention - connected
@@ -136,12 +140,11 @@ func summaryOf(cards []*cardView) summaryView {
 	case attention == 0:
 		return summaryView{classGood, fmt.Sprintf("All is well: %d connected, %d not in use.", connected, unused)}
 	}
-	s := summaryView{classAgain, fmt.Sprintf("%d of %d need attention", attention, len(cards))}
+	s := summaryView{class, fmt.Sprintf("%d of %d need attention", attention, len(cards))}
 	if attention == 1 {
 		s.Text = fmt.Sprintf("1 of %d needs attention", len(cards))
 	}
 	if refused > 0 {
-		s.Class = classBad
 		s.Text += fmt.Sprintf("; callers are refused by %d", refused)
 	}
 	s.Text += "."

@@ -97,7 +97,7 @@ func warning(status *connection.Status, callers callers, now time.Time) (words, 
 		return "Not stored yet", callers.served + ", and the storage does not take the token. " +
 			"If the gateway ended now, the account could be lost."
 	}
-	return "Renewal refused", served(status, callers, now) + " then they are refused, unless what the provider says is mended."
+	return "Connected, renewal refused", served(status, callers, now) + " then they are refused, unless what the provider says is mended."
 }
 
 // served says how long a token is used, and leads to what comes then.

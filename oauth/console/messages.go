@@ -42,6 +42,8 @@ func (m message) to(flow *oauth.Flow, ds datasource) *message {
 
 const hintLog = "The operator of the gateway finds in its log what to do."
 
+const hintLogMore = "The gateway's log says more."
+
 const startAgain = "Open the connected accounts and press Connect again."
 
 var (

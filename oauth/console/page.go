@@ -35,6 +35,7 @@ type pageView struct {
 	Summary   summaryView
 	Filter    *filterView // nil where there is little to choose from
 	Operators string      // who may press buttons, for a user who may not
+	Back      string      // the path that the person has come from, or ""
 	Any       bool        // there is something to show, if no filter hides it
 }
 
@@ -85,11 +86,15 @@ func (v *visit) page() error {
 
 func (p page) view(ctx context.Context, chosen choice) pageView {
 	v := p.visit
-	content := pageView{Operators: p.whoOperates()}
+	content := pageView{Operators: p.whoOperates(), Back: v.cameFrom()}
 	var cards []*cardView
 	for _, ds := range v.datasources {
 		if may, key := v.permission(ds); may != permissionNone {
-			cards = append(cards, p.card(ctx, ds, may, key))
+			c := p.card(ctx, ds, may, key)
+			if c.Back = content.Back; c.Done != "" && p.did == didConnect {
+				c.Back = v.backFrom(c.Name)
+			}
+			cards = append(cards, c)
 		}
 	}
 	slices.SortStableFunc(cards, func(a, b *cardView) int {

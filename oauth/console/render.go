@@ -117,7 +117,7 @@ func (v *visit) showFailure(m *message, err error) error {
 	if v.h.operators[v.user] {
 		shown.Says, shown.Remedy = says(err), remedy(err)
 		if shown.Remedy != "" && shown.Hint == hintLog {
-			shown.Hint = ""
+			shown.Hint = hintLogMore
 		}
 	}
 	return v.show(&shown)
