@@ -9,6 +9,7 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/dial"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -58,7 +59,8 @@ func (a *App) attach(ds *datasource) error {
 	return m.Bind(oauth.Environment{
 		Configuration: a, Datasource: ds.name, API: ds.host(), Storage: a.storage, Keys: a.keys.get, Dial: rule.Dialer(), CacheSize: a.CacheSize,
 		KeepAlive: a.keepAlive(), SweepAfter: a.sweepAfter(), Spool: spoolFolder(), EndBy: a.mustEndBy,
-		Observer: observer{newTokenMeter(ds.name, m.Grant), a.announcer},
+		Observer:    observer{newTokenMeter(ds.name, m.Grant), a.announcer},
+		LastRefusal: func() *connection.Refusal { return ds.meter.lastRefusal.Load() },
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/caddyserver/caddy/v2"
 )
@@ -66,6 +67,9 @@ type meter struct {
 	replays map[string]prometheus.Counter // by outcome; it does not change
 
 	lastSuccess atomic.Int64 // when the API has last taken a request, in Unix seconds
+
+	// lastRefusal is the last answer by which the API has refused the credential, or nil.
+	lastRefusal atomic.Pointer[connection.Refusal]
 }
 
 // meters has the meter of each datasource of a configuration.

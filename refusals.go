@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 )
 
 // refusalInterval is the least time between two lines of the log that tell of refusals of one
@@ -44,13 +45,15 @@ func (ds *datasource) tellRefusal(logger *zap.Logger, status int, h http.Header,
 		return
 	}
 	ds.meter.refuse(status, refused)
+	remedy := ds.account.refusalRemedy(status, refused)
+	ds.meter.lastRefusal.Store(&connection.Refusal{At: time.Now().UTC().Truncate(time.Second), Status: status, Remedy: remedy})
 	before, due := ds.refusals.due(time.Now())
 	if !due {
 		return
 	}
 	if c := logger.Check(zapcore.WarnLevel, "the API refuses the credential; the caller gets the API's answer"); c != nil {
 		c.Write(zap.String("datasource", ds.name), zap.Int("status", status), zap.Int64("refusals_before", before),
-			zap.String("remedy", ds.account.refusalRemedy(status, refused)))
+			zap.String("remedy", remedy))
 	}
 }
 

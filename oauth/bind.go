@@ -58,6 +58,10 @@ type Environment struct {
 	// Observer is told of token requests, and of what becomes of connections. It may be nil.
 	Observer connection.Observer
 
+	// LastRefusal returns the last answer by which the API has refused the credential, nil if there
+	// is none. It may be nil.
+	LastRefusal func() *connection.Refusal
+
 	// Spool is a folder of this machine for tokens that could not be stored before the process
 	// ended; "" for none.
 	Spool string
@@ -94,7 +98,7 @@ func configOf(m *Method) connection.Config {
 		KeepAlive: env.KeepAlive, SweepAfter: env.SweepAfter, Timeout: time.Duration(m.Timeout), EndBy: env.EndBy,
 		Console: m.Console(), Build: m.build,
 		Revoke: func(ctx context.Context, token *record.Token) error { return revoke(ctx, m, token) },
-		Fetch:  m.fetch, Redeem: m.redeem, Seed: seed, Observer: env.Observer,
+		Fetch:  m.fetch, Redeem: m.redeem, Seed: seed, Observer: env.Observer, LastRefusal: env.LastRefusal,
 		Logger: m.logger,
 	}
 }

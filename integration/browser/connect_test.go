@@ -224,10 +224,15 @@ func TestProviderFails(t *testing.T) {
 			if said := test.name != "down"; strings.Contains(b.text(t), "The provider says: Canary<b>") != said {
 				t.Errorf("the page shows %q", b.text(t))
 			}
+			b.click(t, "To the connected accounts")
+			b.wantText(t, "The last attempt to connect an account has failed")
 		})
 	}
-	b.open(t, g.console)
+	b.show(t, "console-failed-connect")
 	g.connect(t, b, shared, "eve")
+	if text := b.text(t); strings.Contains(text, "has failed") {
+		t.Errorf("the page shows %q", text)
+	}
 	g.wantServed(t, "bob", shared, "eve")
 }
 

@@ -104,6 +104,42 @@ func TestCondition(t *testing.T) {
 	}
 }
 
+// TestFailedConnectElsewhere: an account that is connected on another node counts too, and nothing
+// is told of an account that was disconnected. Who has connected an account outlives renewals.
+func TestFailedConnectElsewhere(t *testing.T) {
+	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
+		a, b := w.node(), w.node()
+		told := func(want bool) {
+			t.Helper()
+			if st, err := b.Status(t.Context()); err != nil || (st.FailedConnect != nil) != want {
+				t.Errorf("%+v, %v", st, err)
+			}
+		}
+		NoteDenied(b.Source, "access_denied")
+		told(true)
+		time.Sleep(time.Minute)
+		token := w.p.connect()
+		token.Connected, token.By = time.Now(), record.Connector{User: "zoe"}
+		if err := a.Install(t.Context(), token); err != nil {
+			t.Fatal(err)
+		}
+		told(false)
+		if err := a.Renew(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if st, err := b.Status(t.Context()); err != nil || st.ConnectedBy != "zoe" || st.Generation != 2 {
+			t.Errorf("after a renewal: %+v, %v", st, err)
+		}
+		time.Sleep(time.Minute)
+		NoteDenied(b.Source, "access_denied")
+		told(true)
+		if err := b.Disconnect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		told(false)
+	})
+}
+
 // TestFailedConnect: an attempt to connect an account that has failed is told until one succeeds.
 func TestFailedConnect(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {

@@ -94,6 +94,10 @@ type Config struct {
 	// Observer is told what becomes of the connections. It may be nil.
 	Observer Observer
 
+	// LastRefusal returns the last answer by which the API has refused the credential, nil if there
+	// is none. It may be nil.
+	LastRefusal func() *Refusal
+
 	Logger *zap.Logger
 }
 

@@ -91,9 +91,20 @@ type Status struct {
 	// connected; nil if there is none, or if another node has seen it.
 	FailedConnect *FailedConnect `json:"failed_connect,omitempty"`
 
+	// LastRefusal is the last answer by which the API has refused the datasource's credential,
+	// whoever has called; nil if there is none since Caddy was started.
+	LastRefusal *Refusal `json:"last_refusal,omitempty"`
+
 	// NeedsAction says that a human being must do something: connect an account, or correct the
 	// configuration.
 	NeedsAction bool `json:"needs_action"`
+}
+
+// Refusal is an answer by which an API refuses a credential.
+type Refusal struct {
+	At     time.Time `json:"at"`
+	Status int       `json:"status"`
+	Remedy string    `json:"remedy,omitempty"`
 }
 
 // Status returns what memory and storage know of the connection.
@@ -152,6 +163,9 @@ func (set *Set) status(connection string, token *record.Token, failed failure) *
 	}
 	if st.LastError != "" {
 		st.LastErrorSince = pointer(failed.since)
+	}
+	if set.LastRefusal != nil {
+		st.LastRefusal = set.LastRefusal()
 	}
 	now := time.Now()
 	switch {

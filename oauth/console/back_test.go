@@ -70,7 +70,7 @@ func attribute(path string) string {
 // TestWayBack: a form can bring anything.
 func TestWayBack(t *testing.T) {
 	for _, text := range []string{
-		"//evil.example", `/\evil.example`, `\\evil.example`, "https://evil.example", "javascript:alert(1)", "evil.example", "/\t/evil.example",
+		"//evil.example", "///evil.example", "//", `/\evil.example`, `\\evil.example`, "https://evil.example", "javascript:alert(1)", "evil.example", "/\t/evil.example",
 		"/\n/evil.example", " /x", "/x\x00", "/é", "/" + string(make([]byte, 600)), "/%zz",
 	} {
 		if got := wayBack(text); got != "" {

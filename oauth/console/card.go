@@ -5,6 +5,7 @@ package console
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 
@@ -46,7 +47,8 @@ type cardView struct {
 	Stored   string
 	Redirect string // the URL to register at the provider
 
-	Failed *failureView // the last failed attempt to connect an account
+	Refusal *failureView // the last answer by which the API has refused the credential, for operators
+	Failed  *failureView // the last failed attempt to connect an account
 
 	Connect    string // the words on the button, "" for no button
 	Refresh    bool
@@ -137,6 +139,10 @@ func (c *cardView) fill(ds datasource, status *connection.Status, err error, now
 		c.Stored = storedWords(status)
 		c.Facts.of(status, now)
 		c.Failed = failedConnect(status, now)
+	}
+	if operator && status != nil && status.LastRefusal != nil {
+		r := status.LastRefusal
+		c.Refusal = &failureView{Text: "With status " + strconv.Itoa(r.Status), Since: momentOf(&r.At, now), Remedy: r.Remedy}
 	}
 	if !operator {
 		c.Facts.Last.forUser()

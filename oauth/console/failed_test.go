@@ -62,3 +62,13 @@ func TestFailedConnect(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusedByTheAPI: operators, and they alone, see how the API has last refused the credential.
+func TestRefusedByTheAPI(t *testing.T) {
+	ds := &fake{name: "crm", perUser: true, status: &connection.Status{
+		State: connection.StateConnected, Valid: true, LastRefusal: &connection.Refusal{At: *since(5 * time.Minute), Status: 403, Remedy: "add it to <refresh_on>"},
+	}}
+	const title, said = "Refused by the API", "With status 403"
+	newBed(t, ds).do(ask{user: "ann", account: "a", path: "/connect/"}).is(200).shows(title, said, "5 minutes ago", "What to do: add it to &lt;refresh_on&gt;.")
+	newBed(t, ds).do(ask{user: "bob", account: "b", path: "/connect/"}).is(200).hides(title, said)
+}
