@@ -27,15 +27,15 @@ func TestRefusalInStatus(t *testing.T) {
 	gateway := rig.Start(t, "{\nadmin "+admin+"\npersist_config off\nauto_https off\nstorage file_system "+rig.StorageDir(t)+"\nauthenticated_api {\nkey "+seal.NewKey()+"\n}\n}\n"+
 		"http://GATEWAY {\nauthenticated_api http://"+api.Addr+" {\nname refused-crm\nauth oauth2 client_credentials {\ntoken_url http://"+provider.Addr+
 		"/token\nclient_id me\nclient_secret a-secret-of-mine\n}\n}\n}")
-	status := func() (list []struct {
+	type answered struct {
 		State       string
-		NeedsAction bool `json:"needs_action"`
 		LastRefusal *struct {
 			At     time.Time
 			Status int
 			Remedy string
 		} `json:"last_refusal"`
-	}, text string) {
+	}
+	status := func() (list []answered, text string) {
 		t.Helper()
 		res, err := http.Get("http://" + admin + "/authenticated_api/connections") //nolint:noctx // it is in this process
 		if err != nil {

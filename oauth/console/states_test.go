@@ -153,13 +153,9 @@ func (s situation) lies(class, words, note, group, page string) (wrong []string)
 	}
 	says := func(text string) bool { return strings.Contains(page, text) }
 	healthy := s.status().Healthy()
-	now := note
-	if i := strings.Index(note, "until the token ends"); i >= 0 { // what comes then is another matter
-		now = note[:i]
-	}
-	if i := strings.Index(now, "until the API refuses"); i >= 0 {
-		now = now[:i]
-	}
+	// What comes when the token has ended is another matter.
+	now, _, _ := strings.Cut(note, "until the token ends")
+	now, _, _ = strings.Cut(now, "until the API refuses")
 	rule(!s.served() || !strings.Contains(now, "refused"), "served is said to be refused")
 	rule(s.served() || strings.Contains(now, "refused"), "refused, and the page does not say so")
 	rule(s.served() || !strings.Contains(note, "served"), "refused is said to be served")
