@@ -5,8 +5,10 @@
 package examples
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -27,6 +29,7 @@ func TestMain(m *testing.M) { os.Exit(rig.Main(m, nil)) }
 const (
 	clientID     = "client-of-the-example"
 	clientSecret = "secret-of-the-example"
+	ghostSecret  = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 	assertion    = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln"
 
 	folder = "../../examples/"
@@ -37,8 +40,29 @@ func challenge(verifier string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
+// serviceAccount writes the file of a service account of Google.
+func serviceAccount(t *testing.T, url, key string) string {
+	t.Helper()
+	if key == "" {
+		return ""
+	}
+	pem, err := os.ReadFile(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(map[string]string{
+		"type": "service_account", "private_key_id": "key-1", "private_key": string(pem), "client_email": "gateway@p.iam.gserviceaccount.com",
+		"token_uri": url + "/oauth2.googleapis.com/token",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rig.Save(t, string(text))
+}
+
 var (
 	variable = regexp.MustCompile(`\{env\.([A-Z0-9_]+)\}`)
+	byName   = regexp.MustCompile(`\{\$(?:API_URL|SNOWFLAKE_KEY):([^}]+)\}`)
 	host     = regexp.MustCompile(`(?m)^(\s*(?:authenticated_api|token_url|authorization_url|revocation_url) )https://([^/\s]+)`)
 )
 
@@ -49,12 +73,16 @@ func load(t *testing.T, q *quirks) (gateway string, f *fake) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, cert, public := clientKey(t, q.auth)
+	key, cert, public := clientKey(t, cmp.Or(q.signed, q.signedWith, q.auth))
 	f = newFake(t, q, public)
 	for _, m := range variable.FindAllStringSubmatch(string(text), -1) {
 		value := "value-of-" + strings.ToLower(m[1])
 		switch {
-		case strings.HasSuffix(m[1], "CLIENT_ID") || strings.HasSuffix(m[1], "APPLICATION_ID") || strings.HasSuffix(m[1], "APP_KEY"):
+		case m[1] == "APP_STORE_KEY":
+			value = key
+		case m[1] == "GHOST_SECRET":
+			value = ghostSecret
+		case strings.HasSuffix(m[1], "CLIENT_ID") || strings.HasSuffix(m[1], "APPLICATION_ID") || m[1] == "DROPBOX_APP_KEY":
 			value = clientID
 		case strings.HasSuffix(m[1], "_SECRET"):
 			value = clientSecret
@@ -66,7 +94,8 @@ func load(t *testing.T, q *quirks) (gateway string, f *fake) {
 	config := strings.NewReplacer(
 		"{$GATEWAY:https://gateway.example.com}", "http://GATEWAY", "http://localhost:8080", "http://GATEWAY",
 		"/etc/caddy/client-key.pem", key, "/etc/caddy/client.pem", cert, "client_id gateway\n", "client_id "+clientID+"\n",
-	).Replace(string(text))
+		"/etc/caddy/snowflake.p8", key, "/etc/caddy/service-account.json", serviceAccount(t, f.url, key),
+	).Replace(byName.ReplaceAllString(string(text), "$1"))
 	config = host.ReplaceAllString(config, "${1}"+f.url+"/$2")
 	return rig.Start(t, "{\nadmin off\npersist_config off\nauto_https off\nstorage file_system "+rig.StorageDir(t)+"\n}\n"+config), f
 }
@@ -91,6 +120,9 @@ func TestExamples(t *testing.T) {
 				f.wants = q.static
 			}
 			want := p.call(name+q.call, 200)
+			if q.at != "" {
+				want = q.at
+			}
 			if got := strings.TrimPrefix(f.seen[len(f.seen)-1].URL.RequestURI(), "/"); got != want {
 				t.Errorf("the API got %s, want %s", got, want)
 			}

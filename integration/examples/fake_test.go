@@ -3,7 +3,9 @@
 package examples
 
 import (
+	"cmp"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -65,7 +67,14 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serveAPI answers a call with 200 if all is as the API wants it.
 func (f *fake) serveAPI(w http.ResponseWriter, r *http.Request) {
 	f.seen = append(f.seen, r)
-	if got := r.Header.Get(f.field()); got != f.wants {
+	if f.signed != "" {
+		token, ok := strings.CutPrefix(r.Header.Get(f.field()), f.prefix)
+		if why := f.verify(token, f.signed, f.claims); !ok || why != "" {
+			f.t.Errorf("the API does not take the token: %s", why)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+	} else if got := r.Header.Get(f.field()); got != f.wants {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
@@ -152,7 +161,7 @@ func (f *fake) serveToken(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	switch grant := form["grant_type"]; {
-	case f.authorize == "" && grant == "client_credentials":
+	case f.authorize == "" && grant == cmp.Or(f.grant, "client_credentials"):
 	case f.authorize != "" && grant == "authorization_code" && form["code"] == f.code && form["redirect_uri"] != "" &&
 		(f.pkceOff || challenge(form["code_verifier"]) == f.pkce):
 		f.code = "" // once
@@ -176,6 +185,10 @@ func (f *fake) issue(w http.ResponseWriter, grant string) {
 		answer["refresh_token"] = f.refresh
 	}
 	maps.Copy(answer, f.more)
+	if f.nested {
+		delete(answer, "access_token")
+		answer["authed_user"] = map[string]any{"id": "U1", "access_token": token}
+	}
 	f.carry(token)
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(answer)
@@ -218,12 +231,35 @@ func (f *fake) client(r *http.Request, form map[string]string) string {
 		if header != "" || form["client_id"] != clientID || form["client_secret"] != clientSecret {
 			return "the client is not in the body alone"
 		}
+	case "grant":
+		if header != "" || form["client_secret"] != "" {
+			return "there is more than the assertion"
+		}
+		return f.verify(form["assertion"], "RS256", f.claims)
 	case "file":
 		if form["client_assertion"] != assertion || form["client_id"] != clientID || form["client_secret"] != "" {
 			return "the assertion of the platform is missing"
 		}
 	default:
 		return f.assertion(form)
+	}
+	return ""
+}
+
+// verify says what is wrong with a signed token that has these claims.
+func (f *fake) verify(text, algorithm string, claims map[string]string) string {
+	key := f.key
+	if algorithm == "HS256" {
+		key, _ = hex.DecodeString(ghostSecret)
+	}
+	token, err := jwt.Parse(text, func(*jwt.Token) (any, error) { return key, nil }, jwt.WithValidMethods([]string{algorithm}), jwt.WithExpirationRequired())
+	if err != nil {
+		return err.Error()
+	}
+	for name, want := range claims {
+		if got := fmt.Sprint(token.Claims.(jwt.MapClaims)[name]); got != strings.ReplaceAll(want, "FAKE", f.url) && got != "["+want+"]" {
+			return name + " is " + got
+		}
 	}
 	return ""
 }

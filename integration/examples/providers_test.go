@@ -21,7 +21,11 @@ type quirks struct {
 	// Where the provider is, and what it wants.
 	authorize, token, revocation string
 	auth                         string            // basic, post, file, or the algorithm of an assertion
+	signedWith                   string            // the algorithm of an assertion that is the grant
 	keyName                      string            // of an assertion: what in its header names the key
+	grant                        string            // default: that of the kind of example
+	nested                       bool              // the token is inside authed_user
+	claims                       map[string]string // of what is signed
 	json                         bool              // token requests are documents
 	form                         map[string]string // of every token request
 	consent                      map[string]string // of the consent page
@@ -36,13 +40,18 @@ type quirks struct {
 
 	// How the API is called.
 	call           string // the path below the gateway's route
+	at             string // what the API gets; default: see wanted
 	header, prefix string // where the credential is; default Authorization
+	signed         string // the algorithm of a token that the gateway signs for the API
 	static         string // the whole value of that field, where it is no token
 	fields         map[string]string
 	noFields       []string
 }
 
-const bearer = "Bearer "
+const (
+	bearer    = "Bearer "
+	jwtBearer = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+)
 
 // wanted is what the API gets for a call, by its path at the gateway. The first segment is the
 // host.
@@ -73,6 +82,27 @@ var providers = []*quirks{
 	{
 		file: "anthropic", call: "v1/models", header: "X-Api-Key", static: "value-of-anthropic_api_key",
 		fields: map[string]string{"Anthropic-Version": "2023-06-01"}, noFields: []string{"Authorization"},
+	},
+
+	{
+		file: "datadog", call: "users", header: "DD-API-KEY", static: "value-of-dd_api_key",
+		fields: map[string]string{"DD-APPLICATION-KEY": "value-of-dd_app_key"}, at: "api.datadoghq.com/users",
+	},
+	{file: "telegram", call: "getMe", at: "api.telegram.org/botvalue-of-telegram_token/getMe"},
+
+	// Tokens that the gateway signs.
+	{
+		file: "app_store_connect", call: "v1/apps", signed: "ES256", prefix: bearer, at: "api.appstoreconnect.apple.com/v1/apps",
+		claims: map[string]string{"aud": "appstoreconnect-v1", "iss": "value-of-app_store_issuer"},
+	},
+	{
+		file: "ghost", call: "posts/", signed: "HS256", prefix: "Ghost ", at: "blog.example.com/ghost/api/admin/posts/",
+		claims: map[string]string{"aud": "/admin/"}, fields: map[string]string{"Accept-Version": "v5.0"},
+	},
+	{
+		file: "snowflake_key_pair", call: "api/v2/databases", signed: "RS256", prefix: bearer, at: "myorg-myaccount.snowflakecomputing.com/api/v2/databases",
+		claims: map[string]string{"sub": "value-of-snowflake_user", "iss": "value-of-snowflake_user.value-of-snowflake_key_fp"},
+		fields: map[string]string{"X-Snowflake-Authorization-Token-Type": "KEYPAIR_JWT"},
 	},
 
 	// Client credentials.
@@ -122,6 +152,23 @@ var providers = []*quirks{
 	{
 		file: "oauth2_smart_backend", call: "Patient", token: "fhir.example.com/auth/token", auth: "ES384", keyName: "kid", life: 300, prefix: bearer,
 		form: map[string]string{"scope": "system/Patient.read"},
+	},
+
+	{
+		file: "oauth2_zoom_server_to_server", call: "users/me", token: "zoom.us/oauth/token", auth: "basic", grant: "account_credentials", life: 3600,
+		prefix: bearer, form: map[string]string{"account_id": "value-of-zoom_account_id"}, at: "api.zoom.us/v2/users/me",
+	},
+
+	// An assertion in the place of a person.
+	{
+		file: "oauth2_google_service_account", call: "b", token: "oauth2.googleapis.com/token", auth: "grant", signedWith: "RS256", grant: jwtBearer, life: 3599,
+		prefix: bearer, at: "storage.googleapis.com/storage/v1/b", claims: map[string]string{
+			"iss": "gateway@p.iam.gserviceaccount.com", "aud": "FAKE/oauth2.googleapis.com/token", "scope": "https://www.googleapis.com/auth/devstorage.read_only",
+		},
+	},
+	{
+		file: "oauth2_salesforce_jwt", call: "limits", token: "example.my.salesforce.com/services/oauth2/token", auth: "grant", signedWith: "RS256", grant: jwtBearer,
+		prefix: bearer, claims: map[string]string{"iss": clientID, "sub": "value-of-salesforce_user", "aud": "https://login.salesforce.com"},
 	},
 
 	// Authorization codes.
@@ -196,6 +243,11 @@ var providers = []*quirks{
 		more: map[string]any{"ok": true, "token_type": "bot", "authed_user": map[string]any{"id": "U1"}},
 	},
 	{
+		file: "oauth2_code_slack_user", name: "slack", perUser: true, call: "conversations.list", authorize: "slack.com/oauth/v2/authorize",
+		token: "slack.com/api/oauth.v2.access", auth: "basic", pkceOff: true, scopeless: true, nested: true,
+		consent: map[string]string{"user_scope": "channels:read,chat:write"}, prefix: bearer, more: map[string]any{"ok": true},
+	},
+	{
 		file: "oauth2_code_spotify", name: "spotify", call: "me", authorize: "accounts.spotify.com/authorize", token: "accounts.spotify.com/api/token",
 		auth: "basic", consent: map[string]string{"scope": "playlist-read-private user-library-read"}, life: 3600, refreshes: true, keepsRefresh: true, prefix: bearer,
 	},
@@ -225,6 +277,8 @@ func clientKey(t *testing.T, algorithm string) (key, cert string, public crypto.
 	switch algorithm {
 	case "ES384":
 		signer, err = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	case "ES256":
+		signer, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	case "PS256", "RS256":
 		signer, err = rsa.GenerateKey(rand.Reader, 2048)
 	default:
