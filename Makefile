@@ -29,6 +29,10 @@ MODULES := . $(patsubst %/go.mod,%,$(wildcard integration/go.mod benchmarks/go.m
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' Makefile | while IFS='	' read -r name text; do printf '  %-12s %s\n' "$$name" "$$text"; done
 
+.PHONY: picture
+picture: ## Make the pictures in docs/operations.md anew (needs prometheus and chromium; takes six minutes)
+	packaging/monitoring/run.sh 6
+
 .PHONY: run
 run: ## Run Caddy with this module (CONFIG=examples/quickstart.caddyfile)
 	go run ./cmd/caddy run --config $(CONFIG)

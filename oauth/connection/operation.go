@@ -59,7 +59,7 @@ func (s *Source) start(ctx context.Context, renewal bool, do func(context.Contex
 	s.conn.notBefore.Store(math.MaxInt64)
 	span := trace.SpanFromContext(ctx)
 	op.span = span.SpanContext()
-	go s.run(trace.ContextWithSpan(context.Background(), span), op, do)
+	go s.run(trace.ContextWithSpan(context.Background(), span), op, do) //nolint:contextcheck // an operation belongs to no request
 	return op
 }
 
