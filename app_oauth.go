@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/dial"
+	"github.com/authenticated-api/caddy-authenticated-api/login"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/caddyserver/caddy/v2"
@@ -30,7 +31,7 @@ type account struct {
 	remedy string
 
 	// method is the method that the account belongs to.
-	method *oauth.Method
+	method connected
 }
 
 // useProxy has token requests go through the forward proxy of the datasource's transport.
@@ -42,7 +43,7 @@ func (c *account) useProxy(proxy func(*http.Request) (*url.URL, error)) {
 
 // attach gives the method of a datasource what it works in, if it stores tokens.
 func (a *App) attach(ds *datasource) error {
-	m := oauthOf(ds)
+	m := connectedOf(ds)
 	if m == nil {
 		return nil
 	}
@@ -50,37 +51,39 @@ func (a *App) attach(ds *datasource) error {
 	if err != nil {
 		return err
 	}
-	const compare = "the token is valid by its lifetime and could not be exchanged for one that the API takes; compare scopes, " +
-		"audience and resource with the API's documentation, "
-	ds.account = account{method: m, perUser: m.PerUser(), connectURL: m.Console(), remedy: compare + "and what the client is allowed there"}
-	if m.Interactive() {
-		ds.account.remedy = compare + "and connect the account again if its access was taken back there"
+	ds.account = account{method: m}
+	switch method := m.(type) {
+	case *oauth.Method:
+		ds.account.ofOAuth(method)
+	case *login.Login:
+		ds.account.remedy = "what the login answers is refused, even when it is new; compare token, add_token_to, header_prefix and also with " +
+			"the API's documentation, and what the user may do there"
 	}
-	return m.Bind(oauth.Environment{
+	return m.Bind(connection.Environment{
 		Configuration: a, Datasource: ds.name, API: ds.host(), Storage: a.storage, Keys: a.keys.get, Dial: rule.Dialer(), CacheSize: a.CacheSize,
 		KeepAlive: a.keepAlive(), SweepAfter: a.sweepAfter(), Spool: spoolFolder(), EndBy: a.mustEndBy,
-		Observer:    observer{newTokenMeter(ds.name, m.Grant), a.announcer},
+		Observer:    observer{newTokenMeter(ds.name, grantName(m)), a.announcer},
 		LastRefusal: func() *connection.Refusal { return ds.meter.lastRefusal.Load() },
 	})
 }
 
-// oauthOf returns the method of a datasource that stores tokens, or nil.
-func oauthOf(ds *datasource) *oauth.Method {
-	for _, method := range ds.methods {
-		if m, ok := method.(*oauth.Method); ok {
-			return m
-		}
+// ofOAuth says how an OAuth account is connected.
+func (c *account) ofOAuth(m *oauth.Method) {
+	const compare = "the token is valid by its lifetime and could not be exchanged for one that the API takes; compare scopes, " +
+		"audience and resource with the API's documentation, "
+	c.perUser, c.connectURL, c.remedy = m.PerUser(), m.Console(), compare+"and what the client is allowed there"
+	if m.Interactive() {
+		c.remedy = compare + "and connect the account again if its access was taken back there"
 	}
-	return nil
 }
 
 // keepAccounts keeps the stored tokens alive while the configuration runs.
 func (a *App) keepAccounts() {
-	for _, m := range a.OAuth() {
+	for _, set := range a.Connections() {
 		if len(a.Keys) > 0 {
-			m.Reseal(a.ctx)
+			set.Reseal(a.ctx)
 		}
-		go m.Keep(a.ctx)
+		go set.Keep(a.ctx)
 	}
 }
 
@@ -101,5 +104,14 @@ func durationOr(d caddy.Duration, def time.Duration) time.Duration {
 	return max(0, time.Duration(d))
 }
 
-// OAuth returns the methods that store tokens, in order of the names of their datasources.
-func (a *App) OAuth() []*oauth.Method { return a.registry.methods() }
+// OAuth implements admin.App and console.App: it returns the methods of OAuth, in order of the
+// names of their datasources.
+func (a *App) OAuth() []*oauth.Method {
+	var methods []*oauth.Method
+	for _, m := range a.registry.methods() {
+		if method, ok := m.(*oauth.Method); ok {
+			methods = append(methods, method)
+		}
+	}
+	return methods
+}

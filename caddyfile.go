@@ -63,7 +63,7 @@ type directive struct {
 //	    max_header_fields    <number>|off
 //	    max_query_params     <number>|off
 //	    replay               <size>|off
-//	    refresh_on           <status...>
+//	    refresh_on           <status>[:<location>]...
 //	    errors               caddy
 //	    proxy                reverse_proxy
 //

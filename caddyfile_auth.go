@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
-	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
@@ -41,7 +40,7 @@ func (opts *directive) parseAuth(d *caddyfile.Dispenser) error {
 
 // dials reports whether a method sends requests of its own.
 func dials(m auth.Method) bool {
-	_, ok := m.(*oauth.Method)
+	_, ok := m.(connected)
 	return ok
 }
 

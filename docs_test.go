@@ -131,7 +131,7 @@ func transportOptions() map[string]bool {
 	all := make(map[string]bool)
 	for field := range reflect.TypeFor[authenticatedapi.Transport]().Fields() {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if name != "" && name != "-" && name != "admin_address" { // which a Caddyfile has as a global option
+		if name != "" && name != "-" && name != "admin_address" && name != "refresh_on_redirect" { // a Caddyfile has a global option, and refresh_on
 			all[name] = true
 		}
 	}

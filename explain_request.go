@@ -129,7 +129,7 @@ func (e *explanation) source(ds *datasource, r *http.Request) (auth.Source, bool
 	source, ok := ds.users.SourceFor(r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer))
 	if !ok && e.as != "" && ds.account.method != nil {
 		// The user's name comes from something in front that was not run.
-		source, ok = ds.account.method.Source(e.as), true
+		source, ok = ds.account.method.Connections().Source(e.as), true
 		if several, joined := ds.method.(*auth.Several); joined {
 			source = several.With(source)
 		}
@@ -147,11 +147,12 @@ func (e *explanation) credential(ctx context.Context, ds *datasource, source aut
 		return credential, nil
 	}
 	if m := ds.account.method; m != nil {
-		status, err := m.Source(e.Connection).Status(ctx)
+		set := m.Connections()
+		status, err := set.Source(e.Connection).Status(ctx)
 		switch {
 		case err != nil:
 			return nil, ds.account.problemOf(err, time.Now())
-		case status.State == connection.StateReauthorize, status.State == connection.StateNone && m.Interactive():
+		case status.State == connection.StateReauthorize, status.State == connection.StateNone && set.Interactive:
 			return nil, ds.account.problemOf(&record.AuthorizationError{Reason: record.ReasonNotConnected}, time.Now())
 		case status.NextAttemptAt != nil && status.NeedsAction:
 			return nil, problem.TokenRejected.WithOAuthError(status.LastError)

@@ -20,7 +20,7 @@ func (t *Transport) replay(
 	req *http.Request, x *exchange, body body, refusal *http.Response, sent *sentRequest,
 ) (*http.Response, *sentRequest, error) {
 	traceRefusal(x.ds, req, statusOf(refusal.StatusCode, refusal.Header))
-	if t.window == 0 || !body.replayable() || maybeDone(req, x.ds, refusal, sent) {
+	if t.window == 0 || !body.replayable() || !redirectRefused(t, refusal) && maybeDone(req, x.ds, refusal, sent) {
 		// This request cannot be sent again, but the next request shall be served.
 		replayed(x.ds, req, notReplayable)
 		x.renewal(req.Context(), t.logger)()

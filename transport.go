@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"sync/atomic"
@@ -65,6 +66,11 @@ type Transport struct {
 	// gRPC's `UNAUTHENTICATED` counts as 401, its `PERMISSION_DENIED` as 403. Default: `401`.
 	RefreshOn []int `json:"refresh_on,omitempty"`
 
+	// Redirects that refuse a credential because of where they lead: to a login page. By status,
+	// with patterns of the path that `Location` has, or of the whole URL; `*` is any text. A
+	// redirect that leads elsewhere passes. Default: none.
+	RefreshOnRedirect map[int][]string `json:"refresh_on_redirect,omitempty"`
+
 	// The address of Caddy's admin endpoint, which is never dialled, besides the one that the
 	// configuration has. Global placeholders are resolved when the configuration loads. In a
 	// Caddyfile it is taken from the global option `admin`.
@@ -98,6 +104,13 @@ func (t *Transport) check() error {
 	for _, status := range t.RefreshOn {
 		if !isRefusal(status) {
 			return errors.New("refresh_on: one of them is no status of an error; " + refusals)
+		}
+	}
+	for _, status := range slices.Sorted(maps.Keys(t.RefreshOnRedirect)) {
+		for _, pattern := range t.RefreshOnRedirect[status] {
+			if err := checkRedirect(status, pattern); err != nil {
+				return err
+			}
 		}
 	}
 	if t.SelfSignedCert != "" && t.TLS != nil &&
@@ -150,7 +163,7 @@ func provisionTransport(ctx caddy.Context, app *App, t *Transport) error {
 	if t.Replay != nil {
 		t.window = int(*t.Replay)
 	}
-	if len(t.RefreshOn) == 0 {
+	if len(t.RefreshOn)+len(t.RefreshOnRedirect) == 0 {
 		t.RefreshOn = []int{http.StatusUnauthorized}
 	}
 	if t.KeepAlive == nil {

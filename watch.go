@@ -44,8 +44,8 @@ func watchKeys(w *watch.Watcher, a *App) {
 	w.Add(watch.Subject{Option: "key", Files: value.Files(a.Keys...), Reread: func() (bool, error) {
 		changed, err := a.keys.reread(a.Keys)
 		if changed {
-			for _, m := range a.OAuth() {
-				m.Reseal(a.ctx)
+			for _, set := range a.Connections() {
+				set.Reseal(a.ctx)
 			}
 		}
 		return changed, err

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 )
 
 // adoptRequest is a connectionRequest with a refresh token that somebody has from elsewhere.
@@ -30,8 +31,9 @@ func serveAdopt(w http.ResponseWriter, r *http.Request) error {
 	if req.Datasource == "" || req.RefreshToken == "" {
 		return badRequest("datasource or refresh_token: it is missing; send %s", want)
 	}
-	return serveConnection(w, r, req.connectionRequest, func(ctx context.Context, method *oauth.Method, key string) (any, error) {
-		if err := checkInteractive(method, "adopt"); err != nil {
+	return serveConnection(w, r, req.connectionRequest, func(ctx context.Context, set *connection.Set, key string) (any, error) {
+		method, err := findOAuth(set, "adopt")
+		if err != nil {
 			return nil, err
 		}
 		if err := oauth.Adopt(ctx, method, key, req.RefreshToken); err != nil {

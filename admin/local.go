@@ -56,15 +56,16 @@ func serveBeginLocal(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(w, r, maxConnectionRequest, &req, `{"datasource": "…", "redirect_uri": "http://127.0.0.1:…/callback"}`); err != nil {
 		return err
 	}
-	method, err := findMethod(req.Datasource)
+	set, err := findSet(req.Datasource)
 	if err != nil {
 		return err
 	}
-	key, err := findKey(method, req.Connection)
+	key, err := findKey(set, req.Connection)
 	if err != nil {
 		return err
 	}
-	if err := checkInteractive(method, "connect"); err != nil {
+	method, err := findOAuth(set, "connect")
+	if err != nil {
 		return err
 	}
 	if err := oauth.CheckLoopback(req.Redirect); err != nil {
@@ -72,7 +73,7 @@ func serveBeginLocal(w http.ResponseWriter, r *http.Request) error {
 	}
 	answer, err := beginLocal(method, key, req.Redirect)
 	if err != nil {
-		return connectionError(w.Header(), connectionName(method, key), err)
+		return connectionError(w.Header(), connectionName(set, key), err)
 	}
 	return answerJSON(w, answer)
 }
@@ -114,7 +115,7 @@ func serveFinishLocal(w http.ResponseWriter, r *http.Request) error {
 	if err := checkReply(method, flow, reply); err != nil {
 		return err
 	}
-	name := connectionName(method, flow.Connection)
+	name := connectionName(method.Connections(), flow.Connection)
 	// The command may end. The code is spent nevertheless.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), redeemTimeout)
 	defer cancel()
@@ -152,11 +153,15 @@ func openLocal(reply oauth.Reply, text string) (*oauth.Flow, *oauth.Method, erro
 	if err != nil {
 		return nil, nil, fail("the provider's answer does not belong to this attempt, or the gateway's key has changed; begin again")
 	}
-	method, err := findMethod(flow.Datasource)
+	set, err := findSet(flow.Datasource)
 	if err != nil {
 		return nil, nil, err
 	}
-	if !method.Interactive() || method.PerUser() != (flow.Connection != "") {
+	method, err := findOAuth(set, "connect")
+	if err != nil {
+		return nil, nil, err
+	}
+	if method.PerUser() != (flow.Connection != "") {
 		return nil, nil, fail("datasource %q was configured otherwise when this began; begin again", flow.Datasource)
 	}
 	return flow, method, nil

@@ -81,6 +81,14 @@ func escapePath(val string) string {
 	return strings.Join(segments, "/")
 }
 
+// Join returns a credential that is all of parts at once.
+func Join(parts ...*Credential) *Credential {
+	if len(parts) == 1 {
+		return parts[0]
+	}
+	return join(parts, 0)
+}
+
 // join returns a credential that is all of parts at once. The part at keeper remembers it, so that
 // the same parts are joined once: it is the part that changes most often.
 func join(parts []*Credential, keeper int) *Credential {

@@ -94,6 +94,9 @@ func CheckCookieName(option, name string) error {
 
 // checkCookieValue reports why a credential cannot be the value of a cookie.
 func checkCookieValue(option, val string) error {
+	if len(val) > 2 && val[0] == '"' && val[len(val)-1] == '"' {
+		val = val[1 : len(val)-1] // quotes around it are a part of it
+	}
 	i := strings.IndexFunc(val, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("\";\\", r) })
 	if i >= 0 {
 		return errors.New(option + ": it has a byte that no cookie can hold (RFC 6265 §4.1.1: a blank, \", ;, \\, or one that is not ASCII); " +

@@ -59,7 +59,7 @@ func TestSendersProxy(t *testing.T) {
 				}
 				m.UseProxy(nil) // the API's is another one
 			}
-			m.client.Transport.Proxy = m.proxy.of
+			m.client.Transport.Proxy = m.proxy.to.Of
 			seen.Store(0)
 			if err := send(t.Context(), m); err != nil || seen.Load() != 1 {
 				t.Errorf("%s, %q: %v, and the proxy has seen %d requests", name, option, err, seen.Load())

@@ -50,9 +50,6 @@ func requested(ctx context.Context, m *Method, to *provider.Config, send func() 
 	return answer, err
 }
 
-// TallyOf returns what metrics say of the connections of a method.
-func TallyOf(m *Method) connection.Tally { return m.set.Tally() }
-
 // fetch asks for a token by a grant that needs no person. before is the token that it replaces, or
 // nil.
 func (m *Method) fetch(ctx context.Context, known func() []string, before *record.Token) (*record.Token, error) {

@@ -31,6 +31,7 @@ var places = []place{
 		"add_token_to header_prefix token_field connection pkce self_signed_cert timeout")},
 	{"answer", strings.Fields("access_token refresh_token id_token expires_in")},
 	{"client_auth private_key_jwt", strings.Fields("key key_id algorithm certificate audience lifetime")},
+	{"auth login", strings.Fields("method json form basic jwt token also add_token_to header_prefix self_signed_cert insecure_http timeout expires_in")},
 	{"auth jwt", strings.Fields("secret_encoding algorithm key_file key_id issuer audience lifetime claim add_token_to header_prefix")},
 	{"auth api_key", strings.Fields("in prefix")},
 	{"signature", strings.Fields("header algorithm key_file key_id issuer audience lifetime claim")},

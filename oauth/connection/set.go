@@ -41,6 +41,9 @@ type Config struct {
 	// PerUser says that each user has a connection, in place of a shared one.
 	PerUser bool
 
+	// Each is the option connection as it is written, "" for a shared connection.
+	Each string
+
 	// Storage is where records are kept.
 	Storage certmagic.Storage
 

@@ -5,6 +5,7 @@ package connection
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync/atomic"
 	"time"
 
@@ -177,7 +178,7 @@ func (s *Source) prepare(token *record.Token) *prepared {
 			return p
 		}
 		fresh := &prepared{token: token}
-		if p != nil && p.token.Access == token.Access && p.token.ID == token.ID {
+		if p != nil && p.token.Access == token.Access && p.token.ID == token.ID && maps.Equal(p.token.Also, token.Also) {
 			fresh.credential = p.credential // requests carry nothing of what has changed
 		} else {
 			fresh.credential = s.set.Build(token)

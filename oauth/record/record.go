@@ -39,9 +39,13 @@ type Record struct {
 	// Connection is whose it is, in its exact bytes; empty for the shared one.
 	Connection []byte `json:"connection,omitempty"`
 
-	Access    string `json:"access_token,omitempty"` // "" if the connection was disconnected
-	ID        string `json:"id_token,omitempty"`
-	Refresh   string `json:"refresh_token,omitempty"`
+	Access  string `json:"access_token,omitempty"` // "" if the connection was disconnected
+	ID      string `json:"id_token,omitempty"`
+	Refresh string `json:"refresh_token,omitempty"`
+
+	// Also is what requests carry beside the token of a login, by name.
+	Also map[string]string `json:"also,omitempty"`
+
 	Obtained  int64  `json:"obtained_at"`
 	Expiry    int64  `json:"expires_at,omitempty"`
 	Connected int64  `json:"connected_at,omitempty"`
@@ -68,7 +72,7 @@ func (s *Store) context(name string, generation uint64) string {
 func (s *Store) seal(ring *seal.Ring, name string, token *Token) ([]byte, error) {
 	plain, err := json.Marshal(Record{ //nolint:gosec // G117: it is sealed next
 		Identity: cmp.Or(token.Identity, s.Identity), Connection: []byte(s.Connection),
-		Access: token.Access, ID: token.ID, Refresh: token.Refresh,
+		Access: token.Access, ID: token.ID, Refresh: token.Refresh, Also: token.Also,
 		Obtained: Millis(token.Obtained), Expiry: Millis(token.Expiry), Connected: Millis(token.Connected),
 		RefreshBy: Millis(token.RefreshEnd), Changed: Millis(token.Changed),
 		By: []byte(token.By.User), ByLink: token.By.Link,
@@ -103,7 +107,7 @@ func (s *Store) Open(ring *seal.Ring, name string, raw []byte) (*Token, *Record,
 		return nil, nil, seal.ErrDamaged
 	}
 	token := &Token{
-		Access: rec.Access, ID: rec.ID, Refresh: rec.Refresh, Generation: generation, Identity: rec.Identity,
+		Access: rec.Access, ID: rec.ID, Refresh: rec.Refresh, Also: rec.Also, Generation: generation, Identity: rec.Identity,
 		Obtained: unmillis(rec.Obtained), Connected: unmillis(rec.Connected), RefreshEnd: unmillis(rec.RefreshBy),
 		Changed: unmillis(rec.Changed), Grant: rec.Grant, Seed: rec.Seed, Node: rec.Node, By: Connector{string(rec.By), rec.ByLink},
 		End: rec.End, Claim: rec.Claim, Refused: rec.Refused,
