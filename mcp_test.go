@@ -4,7 +4,11 @@ package authenticatedapi_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -370,5 +374,82 @@ func TestMCPMetadata(t *testing.T) {
 	}
 	if n := len(m.server.Requests()); n != 3 {
 		t.Errorf("the server got %d requests, want 3", n)
+	}
+}
+
+// TestMCPStream: events reach the client one by one while the stream is open, on a GET that takes
+// a stream up again too, and a session ends by a DELETE.
+func TestMCPStream(t *testing.T) {
+	asked, next, end := make(chan *http.Request, 3), make(chan string), make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r
+		if r.Method == http.MethodDelete {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.Header().Set("Mcp-Session-Id", "s1")
+		for {
+			select {
+			case text := <-next:
+				_, _ = io.WriteString(w, text)
+				_ = http.NewResponseController(w).Flush()
+			case <-end:
+				return
+			}
+		}
+	}))
+	t.Cleanup(server.Close)
+	gateway := rig.Start(t, "{\nadmin off\npersist_config off\nauto_https off\n}\nhttp://GATEWAY {\nauthenticated_api "+server.URL+"/mcp {\nmcp\nauth bearer t\n}\n}")
+	client := newClient(t)
+	send := func(method, body string) *http.Response {
+		req, err := http.NewRequestWithContext(t.Context(), method, "http://"+gateway+"/", strings.NewReader(body))
+		if err != nil {
+			panic(err)
+		}
+		for name, val := range map[string]string{
+			"Accept": "application/json, text/event-stream", "Content-Type": "application/json", "Mcp-Session-Id": "s1", "Last-Event-ID": "e7",
+		} {
+			req.Header.Set(name, val)
+		}
+		res, err := client.Do(req)
+		if err != nil {
+			t.Error(err)
+			return &http.Response{Body: http.NoBody}
+		}
+		t.Cleanup(func() { res.Body.Close() })
+		return res
+	}
+	for _, method := range []string{http.MethodPost, http.MethodGet} {
+		got := make(chan *http.Response, 1)
+		go func() { got <- send(method, callTool) }()
+		next <- "id: e8\ndata: {}\n\n"
+		res := rig.Receive(t, got, "the head of the answer")
+		buffer := make([]byte, 100)
+		for i := range 3 {
+			n, err := res.Body.Read(buffer)
+			if text := string(buffer[:n]); err != nil || !strings.HasPrefix(text, "id: e") || !strings.HasSuffix(text, "\n\n") {
+				t.Fatalf("%s, event %d: %q, %v", method, i, text, err)
+			}
+			if i < 2 {
+				next <- fmt.Sprintf("id: e%d\ndata: {}\n\n", 9+i)
+			}
+		}
+		if res.StatusCode != 200 || res.Header.Get("Mcp-Session-Id") != "s1" || res.Header.Get("Content-Type") != "text/event-stream" {
+			t.Errorf("%d %v", res.StatusCode, res.Header)
+		}
+		if r := rig.Receive(t, asked, "the request"); r.Header.Get("Mcp-Session-Id") != "s1" || r.Header.Get("Last-Event-Id") != "e7" || r.Method != method {
+			t.Errorf("the server got %s %v", r.Method, r.Header)
+		}
+		end <- struct{}{}
+		if _, err := res.Body.Read(buffer); !errors.Is(err, io.EOF) {
+			t.Errorf("%s: the stream ends with %v", method, err)
+		}
+	}
+	if res := send(http.MethodDelete, ""); res.StatusCode != http.StatusNoContent {
+		t.Errorf("%d", res.StatusCode)
+	}
+	if r := rig.Receive(t, asked, "the request"); r.Method != http.MethodDelete || r.Header.Get("Mcp-Session-Id") != "s1" {
+		t.Errorf("the server got %s %v", r.Method, r.Header)
 	}
 }
