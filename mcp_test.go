@@ -100,21 +100,31 @@ func TestMCPRefuses(t *testing.T) {
 	m := newMCPRig(t, nil, "")
 	for name, test := range map[string]struct{ path, header, body, want string }{
 		"call": {"/own", user + legacy, callTool, `{"jsonrpc":"2.0","id":"a","result":{"content":[{"type":"text","text":"` + ownText + `"}],"isError":true}}`},
-		"call, shared": {"/shared", legacy, callTool,
-			`{"jsonrpc":"2.0","id":"a","result":{"content":[{"type":"text","text":"` + sharedText + `"}],"isError":true}}`},
+		"call, shared": {
+			"/shared", legacy, callTool,
+			`{"jsonrpc":"2.0","id":"a","result":{"content":[{"type":"text","text":"` + sharedText + `"}],"isError":true}}`,
+		},
 		"list": {"/own", user, strings.Replace(callTool, "call", "list", 1), `{"jsonrpc":"2.0","id":"a","error":{"code":-31000,"message":"` + ownText + `",` +
 			data("Your account is not connected", "Connect your account of the API at connect_url.", "own") + `}}`},
-		"2026-07-28": {"/own", user + modern, strings.Replace(modernCall, "MORE", "", 1),
+		"2026-07-28": {
+			"/own", user + modern, strings.Replace(modernCall, "MORE", "", 1),
 			`{"jsonrpc":"2.0","id":7,"result":{"resultType":"input_required","inputRequests":{"authenticated_api.own":{"method":"elicitation/create",` +
-				`"params":{"mode":"url","url":"` + mcpConsole + `","message":"Your account is not connected. Connect your account of the API."}}}}}`},
-		"2026-07-28, declined": {"/own", user + modern, strings.Replace(modernCall, "MORE", `,"inputResponses":{"authenticated_api.own":{"action":"decline"}}`, 1),
-			`{"jsonrpc":"2.0","id":7,"result":{"resultType":"complete","content":[{"type":"text","text":"` + ownText + `"}],"isError":true}}`},
+				`"params":{"mode":"url","url":"` + mcpConsole + `","message":"Your account is not connected. Connect your account of the API."}}}}}`,
+		},
+		"2026-07-28, declined": {
+			"/own", user + modern, strings.Replace(modernCall, "MORE", `,"inputResponses":{"authenticated_api.own":{"action":"decline"}}`, 1),
+			`{"jsonrpc":"2.0","id":7,"result":{"resultType":"complete","content":[{"type":"text","text":"` + ownText + `"}],"isError":true}}`,
+		},
 		"nobody": {"/own", "", callTool, `{"jsonrpc":"2.0","id":"a","result":{"content":[{"type":"text","text":"It is not known who you are. ` +
 			`Each user of this API has a connection of their own, and the request does not say whose it is. Authenticate to the gateway."}],"isError":true}}`},
-		"batch": {"/shared", "", "[" + callTool + `,{"jsonrpc":"2.0","method":"notifications/cancelled"}]`,
-			`[{"jsonrpc":"2.0","id":"a","result":{"content":[{"type":"text","text":"` + sharedText + `"}],"isError":true}}]`},
-		"charset": {"/own", user + legacy + "Content-Type: application/json; charset=utf-8\r\n", callTool,
-			`{"jsonrpc":"2.0","id":"a","result":{"content":[{"type":"text","text":"` + ownText + `"}],"isError":true}}`},
+		"batch": {
+			"/shared", "", "[" + callTool + `,{"jsonrpc":"2.0","method":"notifications/cancelled"}]`,
+			`[{"jsonrpc":"2.0","id":"a","result":{"content":[{"type":"text","text":"` + sharedText + `"}],"isError":true}}]`,
+		},
+		"charset": {
+			"/own", user + legacy + "Content-Type: application/json; charset=utf-8\r\n", callTool,
+			`{"jsonrpc":"2.0","id":"a","result":{"content":[{"type":"text","text":"` + ownText + `"}],"isError":true}}`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			res := m.post(t, test.path, test.header, test.body)
