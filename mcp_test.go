@@ -369,6 +369,35 @@ func TestMCPFieldTwice(t *testing.T) {
 	}
 }
 
+// TestMCPConsents: no more than 64 requests of a datasource wait at once. Others are asked again.
+func TestMCPConsents(t *testing.T) {
+	m := newMCPRig(t, nil, "")
+	body := strings.Replace(modernCall, "MORE", `,"inputResponses":{"authenticated_api.own":{"action":"accept"}}`, 1)
+	request := fmt.Sprintf("POST /own HTTP/1.1\r\nHost: %s\r\nX-User: ann\r\nMCP-Protocol-Version: 2026-07-28\r\n"+
+		"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", m.gateway, len(body), body)
+	answers := make(chan string, 65)
+	for range cap(answers) {
+		go func() {
+			replies, err := rig.TryExchange(m.gateway, request, 1)
+			if err != nil || len(replies) != 1 {
+				t.Error(err)
+				answers <- ""
+				return
+			}
+			answers <- replies[0].Text
+		}()
+	}
+	if got := rig.Receive(t, answers, "an answer"); !strings.Contains(got, "input_required") {
+		t.Errorf("the one too many got %q", got)
+	}
+	connectAccount(t, "own", "ann")
+	for range cap(answers) - 1 {
+		if got := rig.Receive(t, answers, "an answer"); got != "ok" {
+			t.Errorf("one that has waited got %q", got)
+		}
+	}
+}
+
 // TestMCPMetadata: who looks for OAuth at the route finds none, and the server is not asked.
 func TestMCPMetadata(t *testing.T) {
 	m := newMCPRig(t, nil, "")
