@@ -133,6 +133,7 @@ type configured struct {
 // bytes more than its plain reverse_proxy.
 var ways = []configured{
 	{"bearer", "auth bearer token", -60, -4500},
+	{"bearer, mcp", "auth bearer token\nmcp", -60, -4500},
 	{"basic", "auth basic user pass", -60, -4500},
 	{"API key in a header", "auth api_key X-Api-Key key", -60, -4500},
 	{"API key in the query", "auth api_key key value {\nin query\n}", -60, -4500},

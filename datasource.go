@@ -172,6 +172,7 @@ type datasource struct {
 	crossOrigin *crossorigin.Rule
 	mapLinks    bool
 	mcp         bool
+	consents    atomic.Int32 // requests that wait for an account to be connected, see awaitConsent
 	site        site
 	limits      limits
 

@@ -34,6 +34,9 @@ const (
 
 	// consentPoll is how often it looks. An account may be connected on another node.
 	consentPoll = time.Second
+
+	// maxConsents is how many requests of a datasource wait so at once. Each keeps its body.
+	maxConsents = 64
 )
 
 // speaksMCP reports whether a request may hold a JSON-RPC request.
@@ -70,7 +73,7 @@ func (h *Handler) answerMCP(w http.ResponseWriter, r *http.Request, p *problem.P
 	}
 	body := mcpAnswer(h.ds, w.Header(), r, messages, p)
 	w.WriteHeader(http.StatusOK)
-	_, err = w.Write(body)
+	_, err = w.Write(body) //nolint:gosec // G705: JSON, of a type that no browser takes for a page
 	return true, err
 }
 
@@ -123,6 +126,10 @@ func (h *Handler) awaitConsent(r *http.Request, p *problem.Problem, err error) (
 	}
 	r.Body = &rereadBody{bytes.NewReader(text), r.Body}
 	if unread != nil || !messages.Accepted(mcpKey(h.ds)) {
+		return nil, p, err
+	}
+	defer h.ds.consents.Add(-1)
+	if h.ds.consents.Add(1) > maxConsents {
 		return nil, p, err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), consentWait)

@@ -21,13 +21,16 @@ func notAuthorized(req *http.Request, x *exchange, body body, refusal *http.Resp
 	} else if x.ds.account.connectURL != "" {
 		p = p.WithConnectURL(x.ds.account.connectURL)
 	}
-	return refuseMCP(req, x, body, p)
+	return refuseSent(req, x, body, p)
 }
 
-// refuseMCP returns the answer to a request that was sent, and cannot be served: as JSON-RPC, if
-// its body is still there and is JSON-RPC.
-func refuseMCP(req *http.Request, x *exchange, body body, p *problem.Problem) *http.Response {
+// refuseSent returns the answer to a request that was sent, and cannot be served. To a client of
+// MCP it is JSON-RPC, if the request's body is still there and is JSON-RPC.
+func refuseSent(req *http.Request, x *exchange, body body, p *problem.Problem) *http.Response {
 	res := x.ds.reject(req, p)
+	if !x.ds.mcp {
+		return res
+	}
 	again, ok := body.again()
 	if !ok || again == nil || !speaksMCP(req) {
 		return res

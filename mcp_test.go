@@ -4,7 +4,11 @@ package authenticatedapi_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -96,21 +100,31 @@ func TestMCPRefuses(t *testing.T) {
 	m := newMCPRig(t, nil, "")
 	for name, test := range map[string]struct{ path, header, body, want string }{
 		"call": {"/own", user + legacy, callTool, `{"jsonrpc":"2.0","id":"a","result":{"content":[{"type":"text","text":"` + ownText + `"}],"isError":true}}`},
-		"call, shared": {"/shared", legacy, callTool,
-			`{"jsonrpc":"2.0","id":"a","result":{"content":[{"type":"text","text":"` + sharedText + `"}],"isError":true}}`},
+		"call, shared": {
+			"/shared", legacy, callTool,
+			`{"jsonrpc":"2.0","id":"a","result":{"content":[{"type":"text","text":"` + sharedText + `"}],"isError":true}}`,
+		},
 		"list": {"/own", user, strings.Replace(callTool, "call", "list", 1), `{"jsonrpc":"2.0","id":"a","error":{"code":-31000,"message":"` + ownText + `",` +
 			data("Your account is not connected", "Connect your account of the API at connect_url.", "own") + `}}`},
-		"2026-07-28": {"/own", user + modern, strings.Replace(modernCall, "MORE", "", 1),
+		"2026-07-28": {
+			"/own", user + modern, strings.Replace(modernCall, "MORE", "", 1),
 			`{"jsonrpc":"2.0","id":7,"result":{"resultType":"input_required","inputRequests":{"authenticated_api.own":{"method":"elicitation/create",` +
-				`"params":{"mode":"url","url":"` + mcpConsole + `","message":"Your account is not connected. Connect your account of the API."}}}}}`},
-		"2026-07-28, declined": {"/own", user + modern, strings.Replace(modernCall, "MORE", `,"inputResponses":{"authenticated_api.own":{"action":"decline"}}`, 1),
-			`{"jsonrpc":"2.0","id":7,"result":{"resultType":"complete","content":[{"type":"text","text":"` + ownText + `"}],"isError":true}}`},
+				`"params":{"mode":"url","url":"` + mcpConsole + `","message":"Your account is not connected. Connect your account of the API."}}}}}`,
+		},
+		"2026-07-28, declined": {
+			"/own", user + modern, strings.Replace(modernCall, "MORE", `,"inputResponses":{"authenticated_api.own":{"action":"decline"}}`, 1),
+			`{"jsonrpc":"2.0","id":7,"result":{"resultType":"complete","content":[{"type":"text","text":"` + ownText + `"}],"isError":true}}`,
+		},
 		"nobody": {"/own", "", callTool, `{"jsonrpc":"2.0","id":"a","result":{"content":[{"type":"text","text":"It is not known who you are. ` +
 			`Each user of this API has a connection of their own, and the request does not say whose it is. Authenticate to the gateway."}],"isError":true}}`},
-		"batch": {"/shared", "", "[" + callTool + `,{"jsonrpc":"2.0","method":"notifications/cancelled"}]`,
-			`[{"jsonrpc":"2.0","id":"a","result":{"content":[{"type":"text","text":"` + sharedText + `"}],"isError":true}}]`},
-		"charset": {"/own", user + legacy + "Content-Type: application/json; charset=utf-8\r\n", callTool,
-			`{"jsonrpc":"2.0","id":"a","result":{"content":[{"type":"text","text":"` + ownText + `"}],"isError":true}}`},
+		"batch": {
+			"/shared", "", "[" + callTool + `,{"jsonrpc":"2.0","method":"notifications/cancelled"}]`,
+			`[{"jsonrpc":"2.0","id":"a","result":{"content":[{"type":"text","text":"` + sharedText + `"}],"isError":true}}]`,
+		},
+		"charset": {
+			"/own", user + legacy + "Content-Type: application/json; charset=utf-8\r\n", callTool,
+			`{"jsonrpc":"2.0","id":"a","result":{"content":[{"type":"text","text":"` + ownText + `"}],"isError":true}}`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			res := m.post(t, test.path, test.header, test.body)
@@ -355,6 +369,35 @@ func TestMCPFieldTwice(t *testing.T) {
 	}
 }
 
+// TestMCPConsents: no more than 64 requests of a datasource wait at once. Others are asked again.
+func TestMCPConsents(t *testing.T) {
+	m := newMCPRig(t, nil, "")
+	body := strings.Replace(modernCall, "MORE", `,"inputResponses":{"authenticated_api.own":{"action":"accept"}}`, 1)
+	request := fmt.Sprintf("POST /own HTTP/1.1\r\nHost: %s\r\nX-User: ann\r\nMCP-Protocol-Version: 2026-07-28\r\n"+
+		"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", m.gateway, len(body), body)
+	answers := make(chan string, 65)
+	for range cap(answers) {
+		go func() {
+			replies, err := rig.TryExchange(m.gateway, request, 1)
+			if err != nil || len(replies) != 1 {
+				t.Error(err)
+				answers <- ""
+				return
+			}
+			answers <- replies[0].Text
+		}()
+	}
+	if got := rig.Receive(t, answers, "an answer"); !strings.Contains(got, "input_required") {
+		t.Errorf("the one too many got %q", got)
+	}
+	connectAccount(t, "own", "ann")
+	for range cap(answers) - 1 {
+		if got := rig.Receive(t, answers, "an answer"); got != "ok" {
+			t.Errorf("one that has waited got %q", got)
+		}
+	}
+}
+
 // TestMCPMetadata: who looks for OAuth at the route finds none, and the server is not asked.
 func TestMCPMetadata(t *testing.T) {
 	m := newMCPRig(t, nil, "")
@@ -370,5 +413,82 @@ func TestMCPMetadata(t *testing.T) {
 	}
 	if n := len(m.server.Requests()); n != 3 {
 		t.Errorf("the server got %d requests, want 3", n)
+	}
+}
+
+// TestMCPStream: events reach the client one by one while the stream is open, on a GET that takes
+// a stream up again too, and a session ends by a DELETE.
+func TestMCPStream(t *testing.T) {
+	asked, next, end := make(chan *http.Request, 3), make(chan string), make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r
+		if r.Method == http.MethodDelete {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.Header().Set("Mcp-Session-Id", "s1")
+		for {
+			select {
+			case text := <-next:
+				_, _ = io.WriteString(w, text)
+				_ = http.NewResponseController(w).Flush()
+			case <-end:
+				return
+			}
+		}
+	}))
+	t.Cleanup(server.Close)
+	gateway := rig.Start(t, "{\nadmin off\npersist_config off\nauto_https off\n}\nhttp://GATEWAY {\nauthenticated_api "+server.URL+"/mcp {\nmcp\nauth bearer t\n}\n}")
+	client := newClient(t)
+	send := func(method, body string) *http.Response {
+		req, err := http.NewRequestWithContext(t.Context(), method, "http://"+gateway+"/", strings.NewReader(body))
+		if err != nil {
+			panic(err)
+		}
+		for name, val := range map[string]string{
+			"Accept": "application/json, text/event-stream", "Content-Type": "application/json", "Mcp-Session-Id": "s1", "Last-Event-ID": "e7",
+		} {
+			req.Header.Set(name, val)
+		}
+		res, err := client.Do(req)
+		if err != nil {
+			t.Error(err)
+			return &http.Response{Body: http.NoBody}
+		}
+		t.Cleanup(func() { res.Body.Close() })
+		return res
+	}
+	for _, method := range []string{http.MethodPost, http.MethodGet} {
+		got := make(chan *http.Response, 1)
+		go func() { got <- send(method, callTool) }()
+		next <- "id: e8\ndata: {}\n\n"
+		res := rig.Receive(t, got, "the head of the answer")
+		buffer := make([]byte, 100)
+		for i := range 3 {
+			n, err := res.Body.Read(buffer)
+			if text := string(buffer[:n]); err != nil || !strings.HasPrefix(text, "id: e") || !strings.HasSuffix(text, "\n\n") {
+				t.Fatalf("%s, event %d: %q, %v", method, i, text, err)
+			}
+			if i < 2 {
+				next <- fmt.Sprintf("id: e%d\ndata: {}\n\n", 9+i)
+			}
+		}
+		if res.StatusCode != 200 || res.Header.Get("Mcp-Session-Id") != "s1" || res.Header.Get("Content-Type") != "text/event-stream" {
+			t.Errorf("%d %v", res.StatusCode, res.Header)
+		}
+		if r := rig.Receive(t, asked, "the request"); r.Header.Get("Mcp-Session-Id") != "s1" || r.Header.Get("Last-Event-Id") != "e7" || r.Method != method {
+			t.Errorf("the server got %s %v", r.Method, r.Header)
+		}
+		end <- struct{}{}
+		if _, err := res.Body.Read(buffer); !errors.Is(err, io.EOF) {
+			t.Errorf("%s: the stream ends with %v", method, err)
+		}
+	}
+	if res := send(http.MethodDelete, ""); res.StatusCode != http.StatusNoContent {
+		t.Errorf("%d", res.StatusCode)
+	}
+	if r := rig.Receive(t, asked, "the request"); r.Method != http.MethodDelete || r.Header.Get("Mcp-Session-Id") != "s1" {
+		t.Errorf("the server got %s %v", r.Method, r.Header)
 	}
 }
