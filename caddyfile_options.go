@@ -3,6 +3,7 @@
 package authenticatedapi
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/edit"
@@ -129,8 +130,20 @@ func parseList(d *caddyfile.Dispenser, list *[]string) error {
 }
 
 func (opts *directive) parseSignature(d *caddyfile.Dispenser) error {
+	segment := d.NewFromNextSegment()
+	segment.Next()
+	if segment.NextArg() && slices.Contains(moduleNames(signerNamespace), segment.Val()) {
+		name := segment.Val()
+		guest, err := caddyfile.UnmarshalModule(segment, signerNamespace+"."+name)
+		if err != nil {
+			return err
+		}
+		opts.handler.SignatureRaw = caddyconfig.JSONModuleObject(guest, "signer", name, nil)
+		return nil
+	}
+	segment.Reset()
 	signer := new(signature.JWT)
-	if err := signer.UnmarshalCaddyfile(d.NewFromNextSegment()); err != nil {
+	if err := signer.UnmarshalCaddyfile(segment); err != nil {
 		return err
 	}
 	opts.handler.SignatureRaw = caddyconfig.JSONModuleObject(signer, "signer", "jwt", nil)

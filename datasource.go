@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/clean"
@@ -157,8 +156,8 @@ type datasource struct {
 	base    *wire.BaseURL // nil: the proxy behind the handler knows where the API is
 	method  auth.Method   // all that methods are
 	methods []auth.Method
-	users   auth.PerRequest  // the method, if each user has a connection of their own; else nil
-	signer  signature.Signer // nil: requests are not signed
+	users   auth.PerRequest // the method, if each user has a connection of their own; else nil
+	signing *signing        // nil: requests are not signed
 	cleaner *clean.Requests
 
 	values  atomic.Pointer[values]
@@ -260,14 +259,12 @@ func (ds *datasource) loadCleaners(d *Datasource) error {
 	if ds.keyInPath && ds.base == nil {
 		return errors.New("auth: in path: a key in the path takes a base URL, since it stands right behind that; give one")
 	}
-	if ds.signer != nil {
-		if slices.Contains(carried.Fields, ds.signer.Header()) || len(carried.Cookies) > 0 && ds.signer.Header() == "Cookie" {
-			return fmt.Errorf("signature: header: %s carries the credential of auth already; give another field", ds.signer.Header())
-		}
-		carried.Fields = append(carried.Fields, ds.signer.Header())
+	if err := ds.signing.check(carried, d); err != nil {
+		return err
 	}
+	carried.Fields = append(carried.Fields, ds.signing.fields()...)
 	ds.cleaner = clean.NewRequests(clean.Own{
-		Fields: slices.Concat(carried.Fields, d.Headers.Names()), Params: slices.Concat(d.Query.Names(), carried.Params),
+		Fields: slices.Concat(carried.Fields, d.Headers.Names()), Params: slices.Concat(d.Query.Names(), carried.Params, ds.signing.params()),
 	}, d.PassRequestHeader)
 	ds.response = clean.NewResponses(carried, ds.cleaner, d.PassResponseHeader)
 	return nil
@@ -288,19 +285,6 @@ func (ds *datasource) demandsTLS() bool { return ds.base != nil && ds.base.TLS()
 // perUser reports whether what the API answers is one user's own.
 func (ds *datasource) perUser() bool { return ds.users != nil }
 
-// sign puts the signature on h, if there is one.
-func (ds *datasource) sign(h http.Header, repl *caddy.Replacer) error {
-	if ds.signer == nil {
-		return nil
-	}
-	values, err := ds.signer.Sign(repl)
-	if err != nil {
-		return err
-	}
-	h[ds.signer.Header()] = values
-	return nil
-}
-
 // reject returns the answer to a request that is not sent to the API, or whose answer cannot pass.
 func (ds *datasource) reject(req *http.Request, p *problem.Problem) *http.Response {
 	if ds.mcp {
@@ -308,17 +292,4 @@ func (ds *datasource) reject(req *http.Request, p *problem.Problem) *http.Respon
 	}
 	ds.meter.reject(p)
 	return respond(req, ds.name, p)
-}
-
-// unsigned returns the problem that a request could not be signed. What a client has brought is no
-// fault of the gateway's, so the log has it for who looks for it.
-func (ds *datasource) unsigned(logger *zap.Logger, err error) *problem.Problem {
-	level, p := zapcore.ErrorLevel, problem.Signature
-	if errors.Is(err, signature.ErrNotUTF8) {
-		level, p = zapcore.DebugLevel, problem.BadValue
-	}
-	if c := logger.Check(level, "signing failed"); c != nil {
-		c.Write(zap.String("datasource", ds.name), zap.Error(err))
-	}
-	return p
 }

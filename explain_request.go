@@ -208,7 +208,7 @@ func (e *explanation) sends(x *exchange, out *http.Request) {
 			e.Headers = append(e.Headers, name+": "+e.shownCredential(name, values[0]))
 		case name == "Cookie" && x.credential.InCookie():
 			e.Headers = append(e.Headers, name+": "+e.shownCookies(x.ds.method, values))
-		case x.ds.signer != nil && name == x.ds.signer.Header():
+		case x.ds.signing.carries(name):
 			e.Headers = append(e.Headers, name+": "+hidden(strings.Join(values, "")))
 		default:
 			e.Headers = append(e.Headers, name)

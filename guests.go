@@ -8,7 +8,6 @@ import (
 	"fmt"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
-	"github.com/authenticated-api/caddy-authenticated-api/signature"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -28,21 +27,9 @@ func (ds *datasource) loadGuests(ctx caddy.Context, d *Datasource) error {
 	if m, ok := ds.method.(auth.PerRequest); ok && m.PerUser() {
 		ds.users = m
 	}
-	if d.SignatureRaw == nil {
-		return nil
-	}
-	if err := checkRawModule("signature", "http.authenticated_api.signers", "signer", d.SignatureRaw); err != nil {
-		return err
-	}
-	guest, err := ctx.LoadModule(d, "SignatureRaw")
-	if err != nil {
-		return fmt.Errorf("loading the signer: %w", err)
-	}
-	var ok bool
-	if ds.signer, ok = guest.(signature.Signer); !ok {
-		return fmt.Errorf("signature: %T is not a signer", guest)
-	}
-	return nil
+	var err error
+	ds.signing, err = loadSigning(ctx, d)
+	return err
 }
 
 // loadMethods loads the auth methods, each by itself and all of them as the one that the rest of

@@ -11,6 +11,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
+	"github.com/authenticated-api/caddy-authenticated-api/signature"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -109,10 +110,18 @@ func (t *Transport) ownHealthCheck(req *http.Request) (*http.Response, error) {
 		}
 	}
 	repl, _ := req.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	if err := t.bound.sign(out.Header, repl); err != nil {
+	err := t.bound.signing.signClaims(out.Header, repl)
+	credential.SetHeader(out.Header)
+	if err == nil && t.bound.signing.ofRequests() {
+		u := *out.URL
+		out.URL = &u
+		_, err = t.bound.signing.request.SignRequest(&signature.Outgoing{
+			Request: out, Encrypted: encrypts(t.TLS, out), Content: func() ([]byte, error) { return nil, nil }, Replacer: repl,
+		})
+	}
+	if err != nil {
 		t.logger.Error("signing a health check failed", zap.String("datasource", t.bound.name), zap.Error(err))
 		return problem.Signature.Response(req, t.bound.name), nil
 	}
-	credential.SetHeader(out.Header)
 	return t.roundTrip(out)
 }

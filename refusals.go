@@ -59,7 +59,7 @@ func (ds *datasource) tellRefusal(logger *zap.Logger, status int, h http.Header,
 
 // carriesNothing reports whether requests carry no credential of the gateway's.
 func (ds *datasource) carriesNothing() bool {
-	return len(auth.PlacementsOf(ds.method)) == 0 && ds.signer == nil
+	return len(auth.PlacementsOf(ds.method)) == 0 && ds.signing == nil
 }
 
 // refusesToken reports whether an answer says that a token is not valid (RFC 6750 §3.1), whatever

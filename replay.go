@@ -66,15 +66,15 @@ func (t *Transport) replay(
 func (t *Transport) resend(
 	req *http.Request, x *exchange, body body, again io.ReadCloser, credential *auth.Credential, answer *http.Response, sent *sentRequest,
 ) (*http.Response, *sentRequest, error) {
-	out, resent, err := t.outgoing(req, x, credential)
+	out, resent, err := t.outgoing(req, x, credential, body)
 	if err != nil {
 		t.logger.Error("signing failed", zap.String("datasource", x.ds.name), zap.Error(err))
 		return answer, sent, nil
 	}
-	out.Body = again
 	if body.window != nil {
-		out.Body, out.Trailer = body.trailers(again)
+		again, out.Trailer = body.trailers(again)
 	}
+	out.Body = body.sent(out, again)
 	if out.Trailer == nil {
 		out.GetBody = body.getBody()
 	}

@@ -4,6 +4,7 @@ package authenticatedapi
 
 import (
 	"cmp"
+	"errors"
 	"net/http"
 
 	"go.uber.org/zap"
@@ -55,9 +56,16 @@ func (t *Transport) noSession(req *http.Request) *http.Response {
 // be had.
 func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error) {
 	itself := x.ds.isItself(x.caller, req.URL) // it may have to be sent again, see turn
-	body := newBody(req, x.caller, x.ds, t.window, itself)
-	out, sent, err := t.outgoing(req, x, x.credential)
+	body := x.bodyAhead()
+	if body.window == nil {
+		body = newBody(req, x.caller, x.ds, t.window, itself)
+	}
+	out, sent, err := t.outgoing(req, x, x.credential, body)
 	if err != nil {
+		body.finish()
+		if failed, ok := errors.AsType[*bodyError](err); ok {
+			return nil, failed // as if it had been sent
+		}
 		return x.ds.reject(req, x.ds.unsigned(t.logger, err)), nil
 	}
 	if x.explained != nil {
@@ -65,7 +73,7 @@ func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error)
 		x.explained.sends(x, out)
 		return nil, errExplained
 	}
-	out.Body, out.GetBody = body.first, body.getBody()
+	out.Body, out.GetBody = body.sent(out, body.first), body.getBody()
 	t.tell(x, out, x.credential)
 	res, err := t.roundTrip(out)
 	if err == nil {
@@ -82,7 +90,9 @@ func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error)
 		body.finish()
 		return res, nil
 	}
-	body.finish()
+	if !x.keepAhead(body, err) {
+		body.finish()
+	}
 	err = withoutPath(err, x.credential)
 	x.failed = err
 	if err == nil {
@@ -109,7 +119,9 @@ func (t *Transport) tell(x *exchange, out *http.Request, credential *auth.Creden
 // outgoing returns a clone of req, which has the body of req still, that carries all that the
 // exchange says. req itself stays as it is: the proxy logs it, and its attempts share one header
 // map.
-func (t *Transport) outgoing(req *http.Request, x *exchange, credential *auth.Credential) (*http.Request, *sentRequest, error) {
+func (t *Transport) outgoing(
+	req *http.Request, x *exchange, credential *auth.Credential, body body,
+) (*http.Request, *sentRequest, error) {
 	target := req.URL
 	if t.rewrites {
 		if query := x.ds.cleaner.Query(target.RawQuery); query != target.RawQuery {
@@ -127,15 +139,19 @@ func (t *Transport) outgoing(req *http.Request, x *exchange, credential *auth.Cr
 	}
 	t.copyHeader(out.Header, req.Header, x.ds)
 	x.edit(out)
-	if x.ds.signer != nil {
+	if x.ds.signing != nil {
 		repl, _ := req.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-		if err := x.ds.sign(out.Header, repl); err != nil {
+		if err := x.ds.signing.signClaims(out.Header, repl); err != nil {
 			return nil, nil, err
 		}
 	}
 	credential.SetHeader(out.Header)
 	out.URL.RawQuery = credential.SetQuery(out.URL.RawQuery)
-	x.answers(sent, out, credential)
+	signed, err := x.sign(out, body, encrypts(t.TLS, out))
+	if err != nil {
+		return nil, nil, err
+	}
+	x.answers(sent, out, credential, signed)
 	return out, sent, nil
 }
 

@@ -227,19 +227,21 @@ func (t *Transport) bind(app *App) error {
 // what HTTPTransport.SetScheme will make of the request. A health check has its scheme already,
 // from the port of the upstream, which need not be the port that is dialled.
 func (t *Transport) refuseInClear(req *http.Request, ds *datasource) *http.Response {
-	if !ds.demandsTLS() {
-		return nil
-	}
-	encrypted := req.URL.Scheme == "https"
-	if req.URL.Scheme == "" {
-		encrypted = t.TLS != nil && !slices.Contains(t.TLS.ExceptPorts, req.URL.Port())
-	}
-	if encrypted {
+	if !ds.demandsTLS() || encrypts(t.TLS, req) {
 		return nil
 	}
 	t.logger.Error("the base URL is https, and this transport would send the credential in clear; see tls_except_ports",
 		zap.String("datasource", ds.name), zap.String("port", req.URL.Port()))
 	return ds.reject(req, problem.NoSession)
+}
+
+// encrypts reports whether a request goes out with TLS, by what HTTPTransport.SetScheme will make
+// of it.
+func encrypts(config *reverseproxy.TLSConfig, req *http.Request) bool {
+	if req.URL.Scheme == "" {
+		return config != nil && !slices.Contains(config.ExceptPorts, req.URL.Port())
+	}
+	return req.URL.Scheme == "https"
 }
 
 func (t *Transport) onlyHTTP3() bool { return slices.Equal(t.Versions, []string{"3"}) }

@@ -38,6 +38,18 @@ var (
 		detail: "It has more parameters than the gateway passes on. Send fewer, or send them " +
 			"in several requests.",
 	}
+	TooLarge = &Problem{
+		code: "too-large", status: http.StatusRequestEntityTooLarge,
+		title: "The body is too large to be signed",
+		detail: "The API wants a signature of the body, and the gateway keeps less of it than the " +
+			"body has. Send less, or have the operator raise replay.",
+	}
+	SignedChunks = &Problem{
+		code: "signed-chunks", status: http.StatusBadRequest,
+		title: "The chunks of the body are signed already",
+		detail: "The client signs the chunks of the body (aws-chunked), and the gateway's key is " +
+			"another one. Send the body as it is, or with STREAMING-UNSIGNED-PAYLOAD-TRAILER over TLS.",
+	}
 	Method = &Problem{
 		code: "method-not-allowed", status: http.StatusMethodNotAllowed,
 		title:  "The method is not allowed",
