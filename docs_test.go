@@ -104,6 +104,7 @@ func TestDocsOptions(t *testing.T) {
 		{"Options of `password`", own("password")},
 		{"Signature", optionsOf(t, block("signature 0123456789abcdef0123456789abcdef"))},
 		{"AWS Signature Version 4", optionsOf(t, block("signature aws_sigv4"))},
+		{"HTTP Message Signatures", optionsOf(t, block("signature http_message"))},
 		{"In front of your own reverse_proxy", transportOptions()},
 		{"The console's options", optionsOf(t, ":1 {\nauthenticated_api_console {\nno_such_word\n}\n}")},
 		{"Global options", optionsOf(t, "{\nauthenticated_api {\nno_such_word\n}\n}")},

@@ -253,6 +253,26 @@ func TestAWSRefusals(t *testing.T) {
 	}
 }
 
+// TestAWSFields: what is there twice is sent as one line, as it is signed, and Host has no port
+// that belongs to the scheme, which AWS's signer does not sign.
+func TestAWSFields(t *testing.T) {
+	clearAWS(t)
+	a := &signature.AWSSigV4{Service: "s3", Region: "r", AccessKeyID: "A", SecretAccessKey: awsSecret}
+	must(0, a.Provision(caddy.Context{}))
+	for url, host := range map[string]string{"https://h:443/": "h", "http://h:80/": "h", "http://h:443/": "h:443", "https://h:8443/": "h:8443"} {
+		out := outgoing(t, "GET", url, "")
+		out.Header["X-Amz-Meta-A"] = []string{"1", "2"}
+		out.Header["X-Other"] = []string{"1", "2"}
+		must(a.SignRequest(out))
+		if got := out.Header["X-Amz-Meta-A"]; len(got) != 1 || got[0] != "1,2" || len(out.Header["X-Other"]) != 2 {
+			t.Errorf("sent %v", out.Header)
+		}
+		if out.Host != host || strings.Contains(out.Header.Get("Authorization"), "x-other") {
+			t.Errorf("%s: Host %q, %s", url, out.Host, out.Header.Get("Authorization"))
+		}
+	}
+}
+
 func TestAWSLeaks(t *testing.T) {
 	a := &signature.AWSSigV4{Service: "s3", Region: "r", AccessKeyID: "A", SecretAccessKey: awsSecret, SessionToken: awsToken}
 	must(0, a.Provision(caddy.Context{}))

@@ -57,8 +57,9 @@ type RequestSigner interface {
 	SignRequest(out *Outgoing) (secrets []string, err error)
 }
 
-// Outgoing is a request that is about to be sent. A signer may set header fields, and may write
-// URL and Host in another way that means the same to the API.
+// Outgoing is a request that is about to be sent. A signer may set header fields and the length
+// of a body that it has read, and may write URL and Host in another way that means the same to
+// the API.
 type Outgoing struct {
 	*http.Request
 
