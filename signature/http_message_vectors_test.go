@@ -173,6 +173,8 @@ func TestComponentValues(t *testing.T) {
 		{"https://www.example.com/", "cache-control", "max-age=60, must-revalidate"},
 		{"https://www.example.com/", "x-empty", ""},
 		{"https://www.example.com/", "x-missing", "-"},
+		{"https://www.example.com/", "user-agent", "agent"},
+		{"https://www.example.com/?no-agent", "user-agent", "-"},
 		{"https://www.example.com/", `example-dict;key="a"`, "1"},
 		{"https://www.example.com/", `example-dict;key="d"`, "?1"},
 		{"https://www.example.com/", `example-dict;key="b"`, "2;x=1;y=2"},
@@ -188,6 +190,10 @@ func TestComponentValues(t *testing.T) {
 		req.Header = http.Header{
 			"X-Ows-Header": {"  Leading and trailing whitespace.   "}, "Cache-Control": {"max-age=60", "   must-revalidate"}, "X-Empty": {""},
 			"Example-Dict": {"a=1,    b=2;x=1;y=2,   c=(a   b   c)", "d"}, "Example-Header": {"value, with, lots", "of, commas"},
+		}
+		req.Header["User-Agent"] = []string{"agent"}
+		if req.URL.RawQuery == "no-agent" {
+			req.Header["User-Agent"] = []string{""} // Caddy's sign for net/http
 		}
 		c, err := parseComponent(tt.component)
 		if err != nil {
