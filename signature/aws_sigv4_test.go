@@ -167,8 +167,8 @@ func TestAWSRegion(t *testing.T) {
 	}
 }
 
-// TestAWSRotation: a file that has changed counts once it is read again, and one that cannot be read
-// changes nothing. A secret may change under its id.
+// TestAWSRotation: a file that has changed counts once it is read again, and one that cannot be
+// read changes nothing. A secret may change under its id.
 func TestAWSRotation(t *testing.T) {
 	clearAWS(t)
 	file := writeFile(t, "[default]\naws_access_key_id = A\naws_secret_access_key = one\n")

@@ -79,14 +79,14 @@ type HTTPMessage struct {
 	// key. Default: none.
 	Agent string `json:"agent,omitempty"`
 
-	texts     *messageTexts
-	parts     []component
-	fields    []string
-	hash      string // of Content-Digest; "" if it is not covered
-	label     string
-	lifetime  time.Duration
-	files     []string
-	current   atomic.Pointer[messageKey]
+	texts    *messageTexts
+	parts    []component
+	fields   []string
+	hash     string // of Content-Digest; "" if it is not covered
+	label    string
+	lifetime time.Duration
+	files    []string
+	current  atomic.Pointer[messageKey]
 }
 
 // CaddyModule returns the Caddy module information.
