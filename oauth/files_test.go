@@ -89,8 +89,10 @@ func TestFilesOf(t *testing.T) {
 	}{
 		{"client_secret s", nil},
 		{"client_secret s\ntoken_header X-Tenant {file." + save("tenant", "t") + "}", []string{"tenant"}},
-		{"jwt_bearer: assertion {\nkey " + save("signing", pem) + "\nissuer {file." + save("issuer", "i") + "}\nclaim a {file." + save("claim", "c") + "}\n}",
-			[]string{"claim", "issuer", "signing"}},
+		{
+			"jwt_bearer: assertion {\nkey " + save("signing", pem) + "\nissuer {file." + save("issuer", "i") + "}\nclaim a {file." + save("claim", "c") + "}\n}",
+			[]string{"claim", "issuer", "signing"},
+		},
 		{"jwt_bearer: assertion_file " + save("whole", "a.b.c"), []string{"whole"}},
 		{"jwt_bearer: service_account " + account, []string{"account"}},
 		{"jwt_bearer: service_account {env.TEST_ACCOUNT}", nil},

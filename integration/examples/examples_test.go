@@ -160,6 +160,8 @@ func TestAllExamples(t *testing.T) {
 	others := []string{
 		"api_key_header", "api_key_query", "basic", "bearer", "mutual_tls", "none", "oauth2_private_certificate", "own_reverse_proxy",
 		"private_certificate", "quickstart", "quickstart_connect", "several_apis", "signature", "snippets", "mcp",
+		// The fake here has no page to log in at.
+		"github_app", "pihole", "unifi",
 	}
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".caddyfile")
