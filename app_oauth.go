@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/dial"
+	"github.com/authenticated-api/caddy-authenticated-api/keys"
 	"github.com/authenticated-api/caddy-authenticated-api/login"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
@@ -29,6 +30,10 @@ type account struct {
 
 	// remedy is what an operator can do if the API refuses the credential.
 	remedy string
+
+	// keys is the method if users type their keys, and send sends a request to the API.
+	keys *keys.Method
+	send func(*http.Request) (*http.Response, error)
 
 	// method is the method that the account belongs to.
 	method connected
@@ -55,13 +60,17 @@ func (a *App) attach(ds *datasource) error {
 	switch method := m.(type) {
 	case *oauth.Method:
 		ds.account.ofOAuth(method)
+	case *keys.Method:
+		if err := ofKeys(a, ds, method); err != nil {
+			return err
+		}
 	case *login.Login:
 		ds.account.remedy = "what the login answers is refused, even when it is new; compare token, add_token_to, header_prefix and also with " +
 			"the API's documentation, and what the user may do there"
 	}
 	return m.Bind(connection.Environment{
 		Configuration: a, Datasource: ds.name, API: ds.host(), Storage: a.storage, Keys: a.keys.get, Dial: rule.Dialer(), CacheSize: a.CacheSize,
-		KeepAlive: a.keepAlive(), SweepAfter: a.sweepAfter(), Spool: spoolFolder(), EndBy: a.mustEndBy,
+		KeepAlive: durationOr(a.KeepAlive, defaultKeepAlive), SweepAfter: durationOr(a.SweepAfter, defaultSweepAfter), Spool: spoolFolder(), EndBy: a.mustEndBy,
 		Observer:    observer{newTokenMeter(ds.name, grantName(m)), a.announcer},
 		LastRefusal: func() *connection.Refusal { return ds.meter.lastRefusal.Load() },
 	})
@@ -92,16 +101,24 @@ const (
 	defaultSweepAfter = 90 * 24 * time.Hour
 )
 
-func (a *App) keepAlive() time.Duration { return durationOr(a.KeepAlive, defaultKeepAlive) }
-
-func (a *App) sweepAfter() time.Duration { return durationOr(a.SweepAfter, defaultSweepAfter) }
-
 // durationOr returns d, def if it is not given, or 0 for never.
 func durationOr(d caddy.Duration, def time.Duration) time.Duration {
 	if d == 0 {
 		return def
 	}
 	return max(0, time.Duration(d))
+}
+
+// Keyed implements console.App: it returns the methods whose users type keys of their own, in
+// order of the names of their datasources.
+func (a *App) Keyed() []*keys.Method {
+	var methods []*keys.Method
+	for _, m := range a.registry.methods() {
+		if method, ok := m.(*keys.Method); ok {
+			methods = append(methods, method)
+		}
+	}
+	return methods
 }
 
 // OAuth implements admin.App and console.App: it returns the methods of OAuth, in order of the

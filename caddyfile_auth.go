@@ -40,6 +40,9 @@ func (opts *directive) parseAuth(d *caddyfile.Dispenser) error {
 
 // dials reports whether a method sends requests of its own.
 func dials(m auth.Method) bool {
+	if of, ok := m.(auth.UserKeyed); ok {
+		return of.Own() != nil
+	}
 	_, ok := m.(connected)
 	return ok
 }

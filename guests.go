@@ -61,6 +61,9 @@ func loadMethods(ctx caddy.Context, ds *datasource, d *Datasource) error {
 		if !ok {
 			return fmt.Errorf("auth: %T is not a method", guest)
 		}
+		if method, err = withOwnKeys(ctx, method); err != nil {
+			return err
+		}
 		ds.methods = append(ds.methods, method)
 		if dials(method) {
 			stored++

@@ -18,8 +18,8 @@ func notAuthorized(req *http.Request, x *exchange, body body, refusal *http.Resp
 	p := problem.Refused
 	if _, err := x.source.Credential(req.Context()); err != nil {
 		p = x.ds.account.problemOf(err, time.Now())
-	} else if x.ds.account.connectURL != "" {
-		p = p.WithConnectURL(x.ds.account.connectURL)
+	} else if x.ds.account.console() != "" {
+		p = p.WithConnectURL(x.ds.account.console())
 	}
 	return refuseSent(req, x, body, p)
 }

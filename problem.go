@@ -44,6 +44,14 @@ func setProblem(r *http.Request, datasource string, p *problem.Problem) {
 
 var errNoIdentity = errors.New("the option connection has no value for the request")
 
+// console returns where people connect an account, or type a key.
+func (c *account) console() string {
+	if c.keys != nil {
+		return c.keys.Console()
+	}
+	return c.connectURL
+}
+
 // problemOf returns the problem that an error leads to. The error says why there is no
 // credential.
 func (c *account) problemOf(err error, now time.Time) *problem.Problem {
@@ -55,9 +63,9 @@ func (c *account) problemOf(err error, now time.Time) *problem.Problem {
 	}
 	if _, ok := errors.AsType[*record.AuthorizationError](err); ok {
 		if c.perUser {
-			return problem.OwnAuthorization.WithConnectURL(c.connectURL)
+			return problem.OwnAuthorization.WithConnectURL(c.console())
 		}
-		return problem.Authorization.WithConnectURL(c.connectURL)
+		return problem.Authorization.WithConnectURL(c.console())
 	}
 	e, ok := errors.AsType[*provider.Error](err)
 	if !ok {

@@ -197,6 +197,7 @@ func provisionTransport(ctx caddy.Context, app *App, t *Transport) error {
 	}
 	if t.bound != nil {
 		t.bound.account.useProxy(t.HTTPTransport.Transport.Proxy)
+		t.bound.account.send = t.roundTrip
 	}
 	t.guard = rule.Guard(t.HTTPTransport)
 	t.HTTPTransport.Transport.DialContext = peer.Dial(t.HTTPTransport.Transport.DialContext)

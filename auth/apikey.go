@@ -42,7 +42,10 @@ type APIKey struct {
 	// Default: nothing. Global placeholders are resolved when the configuration loads.
 	Prefix string `json:"prefix,omitempty"`
 
+	OwnKeys
+
 	static
+	ownPrefix string // Prefix, resolved, for keys of users
 }
 
 // CaddyModule returns the Caddy module information.
@@ -58,6 +61,9 @@ func (k *APIKey) Provision(ctx caddy.Context) error {
 	if err := k.Validate(); err != nil {
 		return err
 	}
+	if k.Connection != "" {
+		return k.provisionOwn(ctx)
+	}
 	text, prefix := k.Value, k.Prefix
 	if err := value.UnsealAll(ctx, "auth api_key", &text, &prefix); err != nil {
 		return err
@@ -66,10 +72,23 @@ func (k *APIKey) Provision(ctx caddy.Context) error {
 	return k.load(func() (*Credential, error) { return k.credential(text, prefix) }, text, prefix)
 }
 
+// provisionOwn is Provision where each user has a key.
+func (k *APIKey) provisionOwn(ctx caddy.Context) error {
+	prefix, err := value.Unseal(ctx, "auth api_key: prefix", k.Prefix)
+	if err != nil || prefix == "" {
+		return err
+	}
+	k.ownPrefix, err = value.ResolveLine("auth api_key: prefix", prefix)
+	return err
+}
+
 // Validate implements caddy.Validator: it checks what can be checked without resolving
 // placeholders.
 func (k *APIKey) Validate() error {
 	const option = "auth api_key"
+	if err := k.check(option, k.Value); err != nil {
+		return err
+	}
 	if k.Prefix != "" && k.In != "" && k.In != inHeader {
 		return errors.New(option + ": prefix: a prefix is possible in a header only; drop it, or write in header")
 	}

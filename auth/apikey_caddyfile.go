@@ -15,6 +15,9 @@ import (
 //	auth api_key [<key>] <value> {
 //	    in     header|query|cookie [<name>]|path [<prefix>]
 //	    prefix <prefix>
+//	    connection <placeholder> [trusted]
+//	    verify     <path>
+//	    console    <url>
 //	}
 //
 // The name of a cookie and the prefix of a path may stand behind in. Then the key may be left out.
@@ -27,6 +30,11 @@ func (k *APIKey) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 	}
 	switch {
+	case k.Connection != "" && len(args) <= 1 && (len(args) == 1 || k.In == inPath || k.Key != ""):
+		if len(args) == 1 {
+			k.Key = cmp.Or(k.Key, args[0])
+		}
+		return wrapErr(d, k.Validate())
 	case len(args) == 2:
 		k.Key, k.Value = cmp.Or(k.Key, args[0]), args[1]
 	case len(args) == 1 && (k.In == inPath || k.In == inCookie && k.Key != ""):
@@ -71,6 +79,9 @@ func (k *APIKey) unmarshalOption(d *caddyfile.Dispenser) error {
 		}
 		return nil
 	default:
-		return d.Errf("auth api_key: %s", option.Unrecognized(name, "in", "prefix"))
+		if taken, err := k.OwnKeys.unmarshalOption("auth api_key", d); taken {
+			return err
+		}
+		return d.Errf("auth api_key: %s", option.Unrecognized(name, "in", "prefix", "connection", "verify", "console"))
 	}
 }

@@ -65,7 +65,7 @@ func TestCaddyfileErrors(t *testing.T) {
 		"api_key":                            "api_key <key> <value>",
 		"api_key k":                          "api_key <key> <value>",
 		"api_key k " + secret + " more":      "api_key <key> <value>",
-		"api_key k v {\n place x\n}":         "in and prefix",
+		"api_key k v {\n place x\n}":         "there are in, prefix, connection",
 		"api_key k v {\n in\n}":              "takes one of header",
 		"api_key k v {\n in header query\n}": "takes one of header",
 		"api_key k v {\n in cookie a b\n}":   "takes one of header",

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -133,42 +132,8 @@ func checkAuthorization(opts *Options) error {
 			return errors.New("auth oauth2: authorization_param: response_mode: the callback takes what stands in the query only; remove it")
 		}
 	}
-	return checkConnection(opts.Connection, opts.ConnectionTrusted)
+	return value.CheckConnection("auth oauth2: connection", opts.Connection, opts.ConnectionTrusted)
 }
-
-// checkConnection checks the option connection.
-func checkConnection(text string, trusted bool) error {
-	const option = "auth oauth2: connection"
-	if text == "" {
-		return nil
-	}
-	if err := value.CheckLine(option, text); err != nil {
-		return err
-	}
-	if !placeholder.MatchString(text) {
-		return errors.New(option + ": there is no placeholder in it, so all requests would share a connection; " +
-			"write {http.auth.user.id}, or leave it out for a shared one")
-	}
-	found := placeholder.FindAllString(text, -1)
-	shown := make([]string, len(found))
-	for i, f := range found {
-		shown[i] = value.ShowPlaceholder(f[1 : len(f)-1])
-	}
-	if len(found) > 1 && !trusted {
-		return fmt.Errorf("%s: the values of %s can run into each other, so that two users have one connection (\"ann\" and \"x1\", \"annx\" "+
-			"and \"1\"); use one placeholder, or write the word trusted behind it if that cannot be", option, strings.Join(shown, " and "))
-	}
-	for i, found := range found {
-		if value.ClientChosen(found[1:len(found)-1]) && !trusted {
-			return fmt.Errorf("%s: clients choose %s themselves, so one could take another's connection; use {http.auth.user.id}, or "+
-				"write the word trusted behind it if a proxy in front sets it and clients cannot", option, shown[i])
-		}
-	}
-	return nil
-}
-
-// placeholder matches placeholders of requests.
-var placeholder = regexp.MustCompile(`\{[^{}$]*\.[^{}]*\}`)
 
 // checkPlace checks where the token goes.
 func checkPlace(opts *Options) error {

@@ -21,7 +21,7 @@ var floors = [][]string{
 	{"."},
 	{"admin"},
 	{"oauth/console"},
-	{"oauth", "login"},
+	{"oauth", "login", "keys"},
 	{"oauth/connection"},
 	{"oauth/provider", "oauth/record", "oauth/oauthtest"},
 	{"auth"},

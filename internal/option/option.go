@@ -33,7 +33,7 @@ var places = []place{
 	{"client_auth private_key_jwt", strings.Fields("key key_id algorithm certificate audience lifetime")},
 	{"auth login", strings.Fields("method json form basic jwt token also add_token_to header_prefix self_signed_cert insecure_http timeout expires_in")},
 	{"auth jwt", strings.Fields("secret_encoding algorithm key_file key_id issuer audience lifetime claim add_token_to header_prefix")},
-	{"auth api_key", strings.Fields("in prefix")},
+	{"auth api_key", strings.Fields("in prefix verify")},
 	{"signature", strings.Fields("header algorithm key_file key_id issuer audience lifetime claim")},
 	{"authenticated_api_console", strings.Fields("user operators")},
 	{"transport http", strings.Fields("read_buffer write_buffer read_timeout write_timeout max_response_header proxy_protocol forward_proxy_url network_proxy " +

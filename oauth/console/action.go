@@ -58,6 +58,8 @@ func (v *visit) act() error {
 		return a.confirm()
 	case actionConnect:
 		return a.connect()
+	case actionKey:
+		return a.saveKey()
 	case actionRefresh:
 		return a.refresh()
 	default:

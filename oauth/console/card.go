@@ -50,7 +50,8 @@ type cardView struct {
 	Refusal *failureView // the last answer by which the API has refused the credential, for operators
 	Failed  *failureView // the last failed attempt to connect an account
 
-	Connect    string // the words on the button, "" for no button
+	Connect    string   // the words on the button, "" for no button
+	Key        *keyView // the form of a key, nil if there is none
 	Refresh    bool
 	Disconnect bool
 
@@ -232,6 +233,7 @@ func (c *cardView) buttons(ds datasource, status *connection.Status) {
 	if !ds.Interactive() {
 		return
 	}
+	c.Key = keyForm(ds, status)
 	none := status != nil && status.State == connection.StateNone
 	c.Disconnect = !none
 	switch {

@@ -6,11 +6,13 @@ import (
 	"context"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/idna"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/keys"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/caddyserver/caddy/v2"
@@ -21,6 +23,9 @@ type App interface {
 	// OAuth returns the OAuth datasources of the configuration, sorted by name. They are known
 	// only when all handlers have been provisioned, so it is called for each request.
 	OAuth() []*oauth.Method
+
+	// Keyed returns the datasources whose users type keys of their own, sorted by name.
+	Keyed() []*keys.Method
 
 	// LeadsToConsole reports whether a redirect URL leads to a console of this configuration, as
 	// far as its routes tell.
@@ -59,11 +64,15 @@ type datasource interface {
 // method turns an [oauth.Method] into a datasource.
 type method struct{ *oauth.Method }
 
-func adapt(methods []*oauth.Method) []datasource {
-	list := make([]datasource, len(methods))
-	for i, m := range methods {
-		list[i] = method{m}
+func adapt(methods []*oauth.Method, own []*keys.Method) []datasource {
+	list := make([]datasource, 0, len(methods)+len(own))
+	for _, m := range methods {
+		list = append(list, method{m})
 	}
+	for _, m := range own {
+		list = append(list, keyed{m})
+	}
+	slices.SortStableFunc(list, func(a, b datasource) int { return strings.Compare(a.Datasource(), b.Datasource()) })
 	return list
 }
 

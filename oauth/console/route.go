@@ -26,6 +26,7 @@ const (
 	actionConnect    = "connect"
 	actionRefresh    = "refresh"
 	actionDisconnect = "disconnect"
+	actionKey        = "key"
 
 	// actionConfirm is a GET of actionDisconnect: the page that asks before it.
 	actionConfirm = "confirm"
@@ -119,7 +120,7 @@ func routeOf(below string) route {
 }
 
 func isAction(s string) bool {
-	return s == actionConnect || s == actionRefresh || s == actionDisconnect
+	return s == actionConnect || s == actionKey || s == actionRefresh || s == actionDisconnect
 }
 
 // mounted returns what may be the path below the mount, the likeliest first. Candidates are what
