@@ -21,8 +21,16 @@ func MarkPrivate(h http.Header) {
 			delete(h, name)
 		}
 	}
-	h["Cache-Control"] = []string{privateOnly(h["Cache-Control"])}
-	addVary(h, "Authorization", "Cookie")
+	if lines := h["Cache-Control"]; len(lines) == 0 {
+		h["Cache-Control"] = []string{"private"}
+	} else {
+		h["Cache-Control"] = []string{privateOnly(lines)}
+	}
+	if len(h["Vary"]) == 0 {
+		h["Vary"] = []string{"Authorization", "Cookie"}
+	} else {
+		addVary(h, "Authorization", "Cookie")
+	}
 }
 
 // cacheFields are fields that tell caches in front to keep a response, besides Cache-Control and

@@ -46,6 +46,7 @@ const (
 type Key struct {
 	id     [idSize]byte
 	secret [keySize]byte
+	naming [keySize]byte // of Ring.Names, derived once: a record is named each time that it is read
 }
 
 // NewKey returns a new random key in the form that ParseKey reads.
@@ -77,6 +78,11 @@ func ParseKey(text string) (*Key, error) {
 		return nil, fmt.Errorf("deriving the key's id: %w", err)
 	}
 	k.id = [idSize]byte(id)
+	naming, err := hkdf.Key(sha256.New, k.secret[:], nil, "caddy-authenticated-api name", keySize)
+	if err != nil {
+		return nil, fmt.Errorf("deriving the key of names: %w", err)
+	}
+	k.naming = [keySize]byte(naming)
 	return k, nil
 }
 
@@ -200,11 +206,7 @@ func (r *Ring) OpenValue(text string) (string, error) {
 func (r *Ring) Names(of string) []string {
 	names := make([]string, len(r.keys))
 	for i, key := range r.keys {
-		secret, err := hkdf.Key(sha256.New, key.secret[:], nil, "caddy-authenticated-api name", keySize)
-		if err != nil {
-			panic(err) // only for a length that is impossible (RFC 5869 §2.3)
-		}
-		mac := hmac.New(sha256.New, secret)
+		mac := hmac.New(sha256.New, key.naming[:])
 		mac.Write([]byte(of))
 		names[i] = hex.EncodeToString(mac.Sum(nil))
 	}

@@ -27,10 +27,10 @@ func newStore(t testing.TB, storage certmagic.Storage, keys ...*seal.Key) (*reco
 	}
 	ring := seal.NewRing(keys[0], keys[1:]...)
 	logger, observed := oauthtest.NewLogger()
-	return &record.Store{
+	return &record.Store{Records: &record.Records{
 		Storage: storage, Keys: func() (*seal.Ring, error) { return ring, nil },
 		Datasource: "crm", Identity: "identity", Logger: logger,
-	}, observed
+	}}, observed
 }
 
 // newSource returns a source of a new connection, with an empty storage in memory.

@@ -270,7 +270,7 @@ func TestTokenFieldChanged(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 			synctest.Wait()
-			n.set.Term.IDToken = true
+			n.set.Term.IDToken, n.set.records.Term.IDToken = true, true
 			reloaded := n.set.newSource("", n.conn)
 			restarted := n.set.newSource("", new(Connection))
 			fromRecord, err := restarted.records.latest(t.Context())

@@ -94,7 +94,9 @@ func (r *replica) startRecheck(now time.Time) (op *operation, down bool) {
 func (r *replica) runRecheck(op *operation) {
 	ctx, cancel := context.WithTimeout(context.Background(), record.StorageTimeout)
 	defer cancel()
-	_, op.err = r.latest(ctx)
+	if !unchanged(ctx, r) {
+		_, op.err = r.latest(ctx)
+	}
 	r.conn.mu.Lock()
 	r.conn.rechecking = nil
 	if op.err != nil {

@@ -16,6 +16,14 @@ type replica struct {
 	conn  *Connection
 	set   *Set
 	store *record.Store
+	last  lastRead // conn.storing guards it
+}
+
+// lastRead is a record that says nothing more than what is known, and the token that was in use
+// then.
+type lastRead struct {
+	token *record.Token
+	mark  uint64 // see record.Store.Mark
 }
 
 // latest reads the record and returns the newest token that is known now, with the claim that
@@ -54,6 +62,7 @@ func (r *replica) apply(ctx context.Context, stored, current *record.Token) (*re
 	r.conn.mu.Lock()
 	unsaved := r.conn.unsaved
 	r.conn.mu.Unlock()
+	r.last = lastRead{}
 	switch decide(reading{
 		stored: stored, current: current, unsaved: unsaved != nil,
 		dead: current != nil && r.set.dead(current, time.Now()), age: time.Since(r.conn.seen),
@@ -64,6 +73,7 @@ func (r *replica) apply(ctx context.Context, stored, current *record.Token) (*re
 	case keepCurrent:
 		return current, nil
 	case keepStored:
+		r.last = lastRead{current, r.store.Mark()}
 		return stored, nil
 	case repair:
 		return current, r.repair(ctx, stored, current)
@@ -82,6 +92,21 @@ func (r *replica) apply(ctx context.Context, stored, current *record.Token) (*re
 		r.yield(current, stored) //nolint:contextcheck // what is revoked belongs to no request
 	}
 	return stored, nil
+}
+
+// unchanged reports whether the record is as it was when it said nothing new, and nothing has
+// changed here since. Then a recheck need not open it.
+func unchanged(ctx context.Context, r *replica) bool {
+	if err := r.conn.storing.lock(ctx); err != nil {
+		return false
+	}
+	defer r.conn.storing.Unlock()
+	before := r.last
+	if before.mark == 0 || before.token != r.conn.token.Load() || r.conn.owing() || !r.store.Unchanged(ctx, before.mark) {
+		return false
+	}
+	r.scheduleRecheck(before.token)
+	return true
 }
 
 // use puts a token to use that the storage has. The caller holds conn.storing.

@@ -105,7 +105,7 @@ type Config struct {
 }
 
 // DefaultCacheSize is how many connections of a datasource stay in memory. The storage has all
-// of them.
+// million of them.
 const DefaultCacheSize = 100_000
 
 // Set has the connections of a datasource, for one configuration.
@@ -116,8 +116,10 @@ type Set struct {
 	slots    record.Slots
 	presence *presence // nil for client_credentials, which needs no claims
 	shared   *Source
-	lease    time.Duration // how long another node's claim is respected
-	life     time.Duration // the longest that an operation can take
+	records  *record.Records // of the shared connection
+	ofUsers  *record.Records // of all others
+	lease    time.Duration   // how long another node's claim is respected
+	life     time.Duration   // the longest that an operation can take
 
 	refusedSeed atomic.Pointer[string] // the digest of a seed that the provider has refused
 }
@@ -149,6 +151,14 @@ func (p *Pool) NewSet(cfg Config) *Set {
 		// An operation may have to wait for another node's claim before its own.
 		set.life = 2*set.lease + recheckDeadline + 2*cfg.Timeout + 4*record.StorageTimeout
 	}
+	set.records = &record.Records{
+		Storage: set.Storage, Slots: set.slots, Keys: set.Keys, Datasource: set.Datasource,
+		Identity: set.Identity, Term: set.Term, Person: set.Interactive,
+		Announce: set.presence.announce, Node: set.presence.own(), Spool: set.Spool, Logger: set.Logger,
+	}
+	ofUsers := *set.records
+	ofUsers.UnknownKeys = p.unknownKeys.Load
+	set.ofUsers = &ofUsers
 	set.shared = set.newSource("", p.connection("", cfg.CacheSize))
 	set.shared.conn.source.Store(set.shared)
 	set.shared.conn.clearFailures()
@@ -167,26 +177,37 @@ func (set *Set) Close() {
 	}
 }
 
+// personal is a source with all that it needs, in one piece of memory, since there may be a
+// million of them.
+type personal struct {
+	Source
+
+	store   record.Store
+	replica replica
+	claimer claimer
+	person  person
+}
+
 // newSource returns the source of a connection.
 func (set *Set) newSource(connection string, conn *Connection) *Source {
-	store := &record.Store{
-		Storage: set.Storage, Slots: set.slots, Keys: set.Keys, Datasource: set.Datasource, Connection: connection,
-		Identity: set.Identity, Term: set.Term, Person: set.Interactive,
-		Announce: set.presence.announce, Node: set.presence.own(), Spool: set.Spool, Logger: set.Logger,
-	}
-	if connection != "" {
-		store.UnknownKeys = set.pool.unknownKeys.Load
-	}
 	token := conn.token.Load()
 	conn.token.CompareAndSwap(token, set.Term.Recount(token))
-	s := &Source{conn: conn, set: set, records: &replica{conn, set, store}}
-	if !set.Interactive {
-		s.grant = &machine{conn, set, s.records}
-		return s
+	records := set.ofUsers
+	if connection == "" {
+		records = set.records
 	}
-	s.claims = &claimer{conn, set, s.records}
-	s.grant = &person{conn, set, s.records, s.claims}
-	return s
+	p := &personal{store: record.Store{Records: records, Connection: connection}}
+	p.replica = replica{conn: conn, set: set, store: &p.store}
+	p.conn, p.set, p.records = conn, set, &p.replica
+	if !set.Interactive {
+		p.grant = &machine{conn, set, p.records}
+		return &p.Source
+	}
+	p.claimer = claimer{conn, set, p.records}
+	p.claims = &p.claimer
+	p.person = person{conn, set, p.records, p.claims}
+	p.grant = &p.person
+	return &p.Source
 }
 
 // Reseal has the stored token of client_credentials sealed with the first key of the ring, in the
@@ -228,5 +249,5 @@ func (set *Set) configuredWith(other *Set) bool {
 
 // storeOf returns a store that knows the names of a connection's record, and nothing else.
 func (set *Set) storeOf(connection string) *record.Store {
-	return &record.Store{Datasource: set.Datasource, Connection: connection}
+	return &record.Store{Records: &record.Records{Datasource: set.Datasource}, Connection: connection}
 }

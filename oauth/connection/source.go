@@ -33,7 +33,11 @@ func (s *Source) Connection() string { return s.records.store.Connection }
 type prepared struct {
 	token      *record.Token
 	credential *auth.Credential
+	soft       time.Time // the token's; here, since among a million tokens each look into one is slow
 }
+
+// fresh is Token.Fresh.
+func (p *prepared) fresh(now time.Time) bool { return p.soft.IsZero() || now.Before(p.soft) }
 
 // Credential returns the credential of a request. While the token is fresh that takes three
 // atomic loads and a look at the clock. Near the token's end a renewal starts in the background
@@ -41,7 +45,7 @@ type prepared struct {
 func (s *Source) Credential(ctx context.Context) (*auth.Credential, error) {
 	now := time.Now()
 	token := s.conn.token.Load()
-	if p := s.prepared.Load(); p != nil && p.token == token && token.Fresh(now) {
+	if p := s.prepared.Load(); p != nil && p.token == token && p.fresh(now) {
 		if look := s.conn.recheckAt.Load(); look == 0 || now.UnixNano() < look {
 			return p.credential, nil
 		}
@@ -177,7 +181,7 @@ func (s *Source) prepare(token *record.Token) *prepared {
 		if p != nil && p.token == token {
 			return p
 		}
-		fresh := &prepared{token: token}
+		fresh := &prepared{token: token, soft: token.Soft}
 		if p != nil && p.token.Access == token.Access && p.token.ID == token.ID && maps.Equal(p.token.Also, token.Also) {
 			fresh.credential = p.credential // requests carry nothing of what has changed
 		} else {

@@ -21,10 +21,10 @@ func newStore(t testing.TB, storage certmagic.Storage, keys ...*seal.Key) (*Stor
 	}
 	ring := seal.NewRing(keys[0], keys[1:]...)
 	logger, observed := oauthtest.NewLogger()
-	return &Store{
+	return &Store{Records: &Records{
 		Storage: storage, Keys: func() (*seal.Ring, error) { return ring, nil },
 		Datasource: "crm", Identity: "identity", Logger: logger,
-	}, observed
+	}}, observed
 }
 
 // write puts a file where it is needed.

@@ -36,11 +36,21 @@ var ErrKeyMissing = errors.New("the stored connection was sealed with a key that
 // name comes from a user, whose characters a storage might fold or drop (certmagic's
 // StorageKeys.Safe makes "a/b" and "ab" the same).
 type Store struct {
+	*Records
+
+	Connection string // "" for the shared one
+
+	mark   atomic.Uint64          // of the record that Load has read; see Mark
+	swept  atomic.Int64           // Unix time of the last sweep
+	copied atomic.Pointer[string] // the damaged record that was copied last
+}
+
+// Records are the records of a datasource: what is the same for all of them.
+type Records struct {
 	Storage    certmagic.Storage
 	Slots      Slots
 	Keys       func() (*seal.Ring, error) // makes a key on first need
 	Datasource string
-	Connection string // "" for the shared one
 
 	// Identity is of what a token was issued for. A token for another client, other scopes or
 	// another provider is not used.
@@ -66,9 +76,6 @@ type Store struct {
 	Spool string
 
 	Logger *zap.Logger
-
-	swept  atomic.Int64           // Unix time of the last sweep
-	copied atomic.Pointer[string] // the damaged record that was copied last
 }
 
 // Within returns the storage whose calls end with their contexts.
@@ -99,13 +106,18 @@ func (s *Store) Load(ctx context.Context) (*Token, error) {
 	}
 	var newest *Token
 	found, at := 0, 0
-	for i, name := range s.Names(ring) {
-		token, err := s.loadName(ctx, ring, name)
+	names := s.Names(ring)
+	s.mark.Store(0)
+	for i, name := range names {
+		token, mark, err := s.loadName(ctx, ring, name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			return nil, err
+		}
+		if len(names) == 1 {
+			s.mark.Store(mark)
 		}
 		found++
 		if token != nil && (newest == nil || token.newerThan(newest)) {
@@ -124,24 +136,24 @@ func (s *Store) Load(ctx context.Context) (*Token, error) {
 }
 
 // loadName returns the token of the record with that name, or nil if it is damaged, or not for
-// this identity.
-func (s *Store) loadName(ctx context.Context, ring *seal.Ring, name string) (*Token, error) {
+// this identity. mark is that of a record that could be read, else 0.
+func (s *Store) loadName(ctx context.Context, ring *seal.Ring, name string) (token *Token, mark uint64, err error) {
 	raw, err := s.Within().Load(ctx, name)
 	if err != nil {
-		return nil, fmt.Errorf("loading a record: %w", err)
+		return nil, 0, fmt.Errorf("loading a record: %w", err)
 	}
 	token, rec, err := s.Open(ring, path.Base(name), raw)
 	switch {
 	case errors.Is(err, seal.ErrDamaged) || isUnknownKey(err): // a key of the ring has made the name, so it has sealed the record
-		return s.damaged(raw), s.putAside(ctx, name, raw)
+		return s.damaged(raw), 0, s.putAside(ctx, name, raw)
 	case err != nil:
-		return nil, err
+		return nil, 0, err
 	case rec.Identity == s.Identity:
-		return token, nil
+		return token, markOf(raw), nil
 	case s.Person:
-		return &Token{Generation: token.Generation, Identity: s.Identity, End: End{Reason: ReasonNotConnected}, OtherClient: true}, nil
+		return &Token{Generation: token.Generation, Identity: s.Identity, End: End{Reason: ReasonNotConnected}, OtherClient: true}, 0, nil
 	default:
-		return nil, nil //nolint:nilnil // a token for something else is no token
+		return nil, 0, nil
 	}
 }
 
