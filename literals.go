@@ -40,7 +40,8 @@ func (l *literals) warn(logger *zap.Logger, datasource, option string) {
 // warnOf warns of the secrets of a datasource.
 func (l *literals) warnOf(logger *zap.Logger, ds *datasource, d *Datasource) {
 	var options []string
-	guests := []any{ds.signing.module()}
+	guests := make([]any, 0, 1+len(ds.methods))
+	guests = append(guests, ds.signing.module())
 	for _, m := range ds.methods {
 		guests = append(guests, m)
 	}

@@ -94,9 +94,10 @@ func verifyKey(ctx context.Context, ds *datasource, path string, c *auth.Credent
 		ds.logger.Warn("a key could not be verified, since the API did not answer", zap.String("datasource", ds.name), zap.Error(withoutPath(err, c)))
 		return errors.New("the API did not answer")
 	}
+	defer res.Body.Close()
 	drain(res.Body)
 	switch {
-	case res.StatusCode < 400:
+	case res.StatusCode < 300: // a redirect may lead to a login page
 		return nil
 	case res.StatusCode >= 500, res.StatusCode == http.StatusTooManyRequests, res.StatusCode == http.StatusRequestTimeout:
 		return fmt.Errorf("the API answered %d", res.StatusCode)

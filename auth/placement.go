@@ -85,7 +85,7 @@ func CheckCookieName(option, name string) error {
 	switch {
 	case strings.Contains(name, "{"):
 		return errors.New(option + ": no placeholder is possible in the name of a cookie; write it out")
-	case (&http.Cookie{Name: name}).Valid() != nil:
+	case (&http.Cookie{Name: name}).Valid() != nil: //nolint:gosec // G124: no cookie that anybody gets
 		// It is not quoted: with name and value swapped it is the secret.
 		return errors.New(option + ": it is no valid name of a cookie (RFC 6265 §4.1.1); letters, digits, - and _ are")
 	}

@@ -164,15 +164,14 @@ func unmarshalJSON(d *caddyfile.Dispenser, object map[string]any) error {
 		if _, twice := object[name]; twice {
 			return d.Errf("%s: %s: given twice", label, value.Label("json", name, isCommon(name)))
 		}
-		args := d.CountRemainingArgs()
-		switch {
-		case args == 0:
+		switch d.CountRemainingArgs() {
+		case 0:
 			inner := make(map[string]any)
 			if err := unmarshalJSON(d, inner); err != nil {
 				return err
 			}
 			object[name] = inner
-		case args == 1:
+		case 1:
 			d.NextArg()
 			object[name] = d.Val()
 		default:

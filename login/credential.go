@@ -41,7 +41,8 @@ func (opts *Options) Placement() auth.Placement {
 
 // Placements implements auth.Placed.
 func (opts *Options) Placements() []auth.Placement {
-	places := []auth.Placement{opts.Placement()}
+	places := make([]auth.Placement, 0, 1+len(opts.Also))
+	places = append(places, opts.Placement())
 	for _, name := range slices.Sorted(maps.Keys(opts.Also)) {
 		places = append(places, alsoPlace(name))
 	}

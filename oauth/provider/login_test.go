@@ -220,8 +220,12 @@ func TestParseSelector(t *testing.T) {
 // sane.
 func FuzzLoginAnswer(f *testing.F) {
 	for _, seed := range []struct{ cookie, body string }{
-		{"SID=a; Max-Age=60", `{"session":{"sid":"a1","validity":300}}`}, {"SID=\"a\"", `{"session":{"sid":"a\nb","validity":"2030-01-01T00:00:00Z"}}`},
-		{"SID=a; Expires=Thu, 01 Jan 2099 00:00:00 GMT", `{"session":[{"sid":1}]}`}, {"", `"a"`}, {"=", "a"}, {"SID=a,b", `{"session.sid":"x","session":{"validity":1e999}}`},
+		{"SID=a; Max-Age=60", `{"session":{"sid":"a1","validity":300}}`},
+		{"SID=\"a\"", `{"session":{"sid":"a\nb","validity":"2030-01-01T00:00:00Z"}}`},
+		{"SID=a; Expires=Thu, 01 Jan 2099 00:00:00 GMT", `{"session":[{"sid":1}]}`},
+		{"", `"a"`},
+		{"=", "a"},
+		{"SID=a,b", `{"session.sid":"x","session":{"validity":1e999}}`},
 		{"SID", "{\"session\":{\"validity\":1893456000000"},
 	} {
 		f.Add(seed.cookie, []byte(seed.body))
