@@ -249,7 +249,7 @@ func (r *Route) ToAPI(ref string) (string, bool) {
 		return "", false
 	}
 	path, tail := ref, ""
-	if i := strings.IndexAny(ref, "?#"); i >= 0 {
+	if i := strings.IndexAny(ref, "?#"); i >= 0 && ref[i] == '?' { // no place has a fragment behind its path
 		path, tail = ref[:i], ref[i:]
 	}
 	to, ok := r.pathToAPI(path)
@@ -259,7 +259,7 @@ func (r *Route) ToAPI(ref string) (string, bool) {
 // pathToAPI is ToAPI for a place without a query.
 func (r *Route) pathToAPI(ref string) (string, bool) {
 	switch {
-	case ref == "" || ref[0] == '\\':
+	case ref == "" || ref[0] == '#' || ref[0] == '\\':
 		return "", false
 	case strings.HasPrefix(ref, "//") || hasScheme(ref):
 		return r.absoluteToAPI(ref)
