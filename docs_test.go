@@ -101,6 +101,7 @@ func TestDocsOptions(t *testing.T) {
 		{"Options of every grant", machine},
 		{"Options of `authorization_code`", own("authorization_code")},
 		{"Options of `jwt_bearer`", own("jwt_bearer")},
+		{"Options of `token_exchange`", own("token_exchange")},
 		{"Options of `password`", own("password")},
 		{"Signature", optionsOf(t, block("signature 0123456789abcdef0123456789abcdef"))},
 		{"AWS Signature Version 4", optionsOf(t, block("signature aws_sigv4"))},

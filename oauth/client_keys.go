@@ -57,7 +57,7 @@ func (r *remembered[T]) of(text string, parse func() (T, error)) (T, error) {
 
 // unsealClientAuth opens the sealed values of both ways of client authentication, and those of the
 // assertion of a grant.
-func (opts *Options) unsealClientAuth(ctx caddy.Context) error {
+func unsealClientAuth(ctx caddy.Context, opts *Options) error {
 	for i, way := range []string{opts.ClientAuth, opts.RefreshClientAuth} {
 		c := &opts.clientAuth[i]
 		c.way = way
@@ -85,14 +85,20 @@ func (c *clientAuth) unsealOptions(ctx caddy.Context) error {
 }
 
 // resolveClientAuth resolves what the client authenticates with as of now.
-func (opts *Options) resolveClientAuth(to *provider.Config) (err error) {
+func resolveClientAuth(opts *Options, to *provider.Config) (err error) {
 	if to.Assertion, err = opts.clientAuth[0].assertion(); err != nil {
 		return err
 	}
-	if to.RefreshAssertion, err = opts.clientAuth[1].assertion(); err != nil || opts.Grant != grantJWTBearer {
+	if to.RefreshAssertion, err = opts.clientAuth[1].assertion(); err != nil {
 		return err
 	}
-	to.Grant, err = opts.assertion.resolve(to)
+	switch {
+	case opts.second: // the first leg brings the assertion
+	case opts.Grant == grantJWTBearer:
+		to.Grant, err = opts.assertion.resolve(to)
+	case opts.Grant == grantTokenExchange:
+		to.TokenExchange, err = opts.callers.resolve(opts)
+	}
 	return err
 }
 

@@ -40,6 +40,7 @@ type datasource interface {
 	Datasource() string
 	Interactive() bool
 	Connectable() bool
+	PerCaller() bool
 	PerUser() bool
 	Key(*caddy.Replacer) (key string, ok bool)
 	Facts() oauth.Facts
@@ -75,6 +76,9 @@ func adapt(methods []*oauth.Method, own []*keys.Method) []datasource {
 	slices.SortStableFunc(list, func(a, b datasource) int { return strings.Compare(a.Datasource(), b.Datasource()) })
 	return list
 }
+
+// PerUser implements datasource. Callers whose own tokens are exchanged have no connection.
+func (m method) PerUser() bool { return m.Options.PerUser() }
 
 // Status implements datasource.
 func (m method) Status(ctx context.Context, connection string) (*connection.Status, error) {

@@ -56,6 +56,9 @@ func (f *fake) Datasource() string { return f.name }
 
 func (f *fake) Interactive() bool { return !f.machine }
 
+// PerCaller implements datasource.
+func (f *fake) PerCaller() bool { return false }
+
 // Connectable implements datasource.
 func (f *fake) Connectable() bool { return f.Interactive() }
 

@@ -24,6 +24,7 @@ var errNoFlow = errors.New("users type their keys; there is no account to connec
 
 func (keyed) Interactive() bool                                { return true }
 func (keyed) Connectable() bool                                { return false }
+func (keyed) PerCaller() bool                                  { return false }
 func (keyed) Redirect() string                                 { return "" }
 func (keyed) IssuedBy() string                                 { return "" }
 func (keyed) Describe(string, string, ...string) string        { return "" }

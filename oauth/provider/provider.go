@@ -39,6 +39,8 @@ type Config struct {
 	// Grant is the assertion that the grant jwt_bearer gets a token for; nil for other grants.
 	Grant *Assertion
 
+	TokenExchange *TokenExchange // of the grant token_exchange; nil for other grants
+
 	Scopes           []string
 	ScopeInAssertion bool // the assertion of Grant names the scopes, and the request need not
 	ScopeOnRefresh   bool // refresh requests name the scopes, too
