@@ -29,6 +29,7 @@ type clientAuth struct {
 	way     string            // "" for none
 	options ClientAuthOptions // with the sealed values opened, and not resolved yet
 
+	more        []published
 	key         remembered[*provider.ClientKey]
 	certificate remembered[*tls.Certificate]
 }
@@ -81,7 +82,7 @@ func (c *clientAuth) unsealOptions(ctx caddy.Context) error {
 			return err
 		}
 	}
-	return nil
+	return c.unsealMore(ctx)
 }
 
 // resolveClientAuth resolves what the client authenticates with as of now.
@@ -158,6 +159,9 @@ func (c *clientAuth) parseKey(keyText, id, certText string) (*provider.ClientKey
 		return nil, fmt.Errorf("%s: key: %w", c.prefix, err)
 	}
 	parsed := &provider.ClientKey{Signer: key.Signer, ID: cmp.Or(id, key.ID), Algorithm: alg}
+	if parsed.ID == "" && len(c.more) > 0 { // of several keys a provider must know which one it was
+		parsed.ID = thumbprint(key.Signer)
+	}
 	if certText == "" {
 		return parsed, nil
 	}
