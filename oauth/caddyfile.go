@@ -15,6 +15,7 @@ import (
 // UnmarshalCaddyfile sets up the method from Caddyfile tokens. Syntax:
 //
 //	auth oauth2 client_credentials|authorization_code|jwt_bearer|token_exchange|password {
+//	    provider              <name> [<tenant>]
 //	    token_url             <url>
 //	    refresh_url           <url>
 //	    authorization_url     <url>
@@ -83,7 +84,7 @@ func (opts *Options) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return err
 		}
 	}
-	if err := opts.Validate(); err != nil {
+	if err := checkParsed(opts); err != nil {
 		return d.WrapErr(err)
 	}
 	return nil

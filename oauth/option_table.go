@@ -39,6 +39,7 @@ type methodOption struct {
 // options are all options, in the order in which errors name them. The parser, the checks, and
 // unseal and resolve are loops over this table.
 var options = []methodOption{
+	{name: "provider", parse: unmarshalProvider},
 	{
 		name: "token_url", text: func(opts *Options) *string { return &opts.TokenURL },
 		config: func(c *provider.Config) *string { return &c.TokenURL },

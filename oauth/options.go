@@ -23,6 +23,15 @@ type Options struct {
 	// token; `password` for a user's name and password.
 	Grant string `json:"grant,omitempty"`
 
+	// The name of a provider whose endpoints, client authentication, scope separator and consent
+	// parameters are known: `caddy authenticated-api providers` lists them. What is written out
+	// wins.
+	Provider string `json:"provider,omitempty"`
+
+	// What some providers' addresses depend on: a tenant, or a host. Placeholders as in
+	// `token_url`.
+	ProviderTenant string `json:"provider_tenant,omitempty"`
+
 	// The authorization endpoint, to which people are sent to give their consent; its own query is
 	// kept. https, or http on a loopback address. Placeholders as in `token_url`.
 	// `authorization_code` only, like all options up to `connection`. Optional with
@@ -208,6 +217,7 @@ type Options struct {
 	// What loading the configuration has made of the options; see provision.
 	texts      provider.Config // the options with their sealed values opened, not resolved yet
 	clientAuth [2]clientAuth   // of ClientAuth and RefreshClientAuth
+	separator  string          // between scopes; "" for a blank
 	second     bool            // these are the options of a second leg
 	callers    callers         // of SubjectToken and ActorToken
 	assertion  assertionKey    // of Assertion, AssertionFile and ServiceAccount

@@ -70,7 +70,7 @@ func unsealParams(ctx caddy.Context, option string, params map[string]string) er
 func (opts *Options) resolve() (*provider.Config, error) {
 	c := &provider.Config{
 		ClientAuth: clientAuthWay(opts), RefreshClientAuth: opts.RefreshClientAuth, ScopeOnRefresh: opts.SendScopeOnRefresh,
-		Answer: opts.Answer.paths(), PKCEPlain: opts.PKCE == pkcePlain,
+		ScopeSeparator: opts.separator, Answer: opts.Answer.paths(), PKCEPlain: opts.PKCE == pkcePlain,
 		JSON: opts.TokenRequest == tokenRequestJSON, IDToken: opts.TokenField == fieldIDToken, Timeout: time.Duration(opts.Timeout),
 	}
 	var err error

@@ -20,7 +20,7 @@ import (
 
 // secondLeg are the options of `then jwt_bearer`.
 var secondLeg = []string{
-	"token_url", "insecure_http", "client_id", "client_secret", "client_auth", "token_request", "scopes", "audience", "resource", "token_param",
+	"provider", "token_url", "insecure_http", "client_id", "client_secret", "client_auth", "token_request", "scopes", "audience", "resource", "token_param",
 	"token_header", "answer",
 }
 

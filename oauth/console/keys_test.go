@@ -20,7 +20,9 @@ func TestKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key := func(id string) jose.JSONWebKey { return jose.JSONWebKey{Key: public, KeyID: id, Algorithm: "EdDSA", Use: "sig"} }
+	key := func(id string) jose.JSONWebKey {
+		return jose.JSONWebKey{Key: public, KeyID: id, Algorithm: "EdDSA", Use: "sig"}
+	}
 	g := newBed(t,
 		&fake{name: "a", keys: []jose.JSONWebKey{key("1"), key("2")}}, &fake{name: "b", machine: true, keys: []jose.JSONWebKey{key("1"), key("3")}},
 		&fake{name: "c", keys: []jose.JSONWebKey{{Key: private, KeyID: "4"}}}, &fake{name: "d", machine: true, err: errors.New("no file")},
