@@ -109,6 +109,11 @@ func (c *clientAuth) files() []string {
 			names = append(names, value.PEMFiles(text)...)
 		}
 	}
+	for i := range c.more {
+		if !signingkey.IsJWK(c.more[i].Key) {
+			names = append(names, value.PEMFiles(c.more[i].Key)...)
+		}
+	}
 	return names
 }
 
