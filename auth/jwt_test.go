@@ -78,16 +78,20 @@ func TestJWT(t *testing.T) {
 		{
 			"App Store Connect", "{\nkey_file " + file + "\nkey_id 2X9R4HXF34\nissuer 57246542-96fe\naudience appstoreconnect-v1\nlifetime 15m\n}",
 			"Authorization", "Bearer ", &key.PublicKey,
-			map[string]any{"alg": "ES256", "kid": "2X9R4HXF34", "typ": "JWT"}, map[string]any{"iss": "57246542-96fe", "aud": "appstoreconnect-v1"},
+			map[string]any{"alg": "ES256", "kid": "2X9R4HXF34", "typ": "JWT"},
+			map[string]any{"iss": "57246542-96fe", "aud": "appstoreconnect-v1"},
 		},
 		{
 			"Ghost", secret + " {\nsecret_encoding hex\nalgorithm HS256\nkey_id 6489\naudience /admin/\nlifetime 5m\nheader_prefix Ghost\n}",
 			"Authorization", "Ghost ", raw,
-			map[string]any{"alg": "HS256", "kid": "6489", "typ": "JWT"}, map[string]any{"aud": "/admin/"},
+			map[string]any{"alg": "HS256", "kid": "6489", "typ": "JWT"},
+			map[string]any{"aud": "/admin/"},
 		},
 		{
 			"in a field of its own", secret + " {\nadd_token_to header X-Token\nclaim sub ann\n}",
-			"X-Token", "", []byte(secret), map[string]any{"alg": "HS512", "typ": "JWT"}, map[string]any{"sub": "ann"},
+			"X-Token", "", []byte(secret),
+			map[string]any{"alg": "HS512", "typ": "JWT"},
+			map[string]any{"sub": "ann"},
 		},
 		{"in a cookie", secret + " {\nadd_token_to cookie session\n}", "Cookie", "session=", []byte(secret), map[string]any{"alg": "HS512", "typ": "JWT"}, map[string]any{}},
 	} {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//nolint:gosec // G101: these are addresses
 package oauth
 
 import (
@@ -24,11 +25,11 @@ const (
 // presets are what providers want, by name. TENANT in a URL stands for the word behind the name.
 var presets = []preset{
 	{
-		name: "adobe", endpoint: oauth2.Endpoint{AuthURL: "https://ims-na1.adobelogin.com/ims/authorize/v2", TokenURL: "https://ims-na1.adobelogin.com/ims/token/v3"}, //nolint:gosec // G101: addresses
+		name: "adobe", endpoint: oauth2.Endpoint{AuthURL: "https://ims-na1.adobelogin.com/ims/authorize/v2", TokenURL: "https://ims-na1.adobelogin.com/ims/token/v3"},
 		clientAuth: provider.ClientSecretPost, sources: []string{fromNango},
 	},
 	{
-		name: "airtable", endpoint: oauth2.Endpoint{AuthURL: "https://airtable.com/oauth2/v1/authorize", TokenURL: "https://airtable.com/oauth2/v1/token"}, //nolint:gosec // G101: addresses
+		name: "airtable", endpoint: oauth2.Endpoint{AuthURL: "https://airtable.com/oauth2/v1/authorize", TokenURL: "https://airtable.com/oauth2/v1/token"},
 		clientAuth: provider.ClientSecretBasic, sources: []string{fromNango, fromAirtable},
 	},
 	{
@@ -36,7 +37,7 @@ var presets = []preset{
 		clientAuth: provider.ClientSecretPost, sources: []string{fromOAuth2, fromNango},
 	},
 	{
-		name: "atlassian", endpoint: oauth2.Endpoint{AuthURL: "https://auth.atlassian.com/authorize", TokenURL: "https://auth.atlassian.com/oauth/token"}, //nolint:gosec // G101: addresses
+		name: "atlassian", endpoint: oauth2.Endpoint{AuthURL: "https://auth.atlassian.com/authorize", TokenURL: "https://auth.atlassian.com/oauth/token"},
 		clientAuth: provider.ClientSecretPost, consent: map[string]string{"audience": "api.atlassian.com", "prompt": "consent"}, sources: []string{fromNango},
 	},
 	{

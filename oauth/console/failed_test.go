@@ -21,27 +21,36 @@ func TestFailedConnect(t *testing.T) {
 		"the client": {
 			connection.FailedConnect{At: *since(90 * time.Second), Error: "invalid_client", Description: said, Remedy: "replace client_secret"},
 			[]string{"1 minute ago", "does not accept the gateway&#39;s client id and secret.", "<code>invalid_client</code>"},
-			[]string{"AADSTS7000215 &lt;b&gt;", todo}, nil,
+			[]string{"AADSTS7000215 &lt;b&gt;", todo},
+			nil,
 		},
 		"the code": {
 			connection.FailedConnect{At: *since(time.Minute), Error: "invalid_grant"},
-			[]string{"does not accept the code that it has sent with you"}, nil, []string{"What to do"},
+			[]string{"does not accept the code that it has sent with you"},
+			nil,
+			[]string{"What to do"},
 		},
 		"a provider that is down": {
 			connection.FailedConnect{At: *since(time.Minute), Error: "no_answer", Remedy: "the provider fails; it is asked again"},
-			[]string{"could not be reached"}, nil, []string{"asked again"},
+			[]string{"could not be reached"},
+			nil,
+			[]string{"asked again"},
 		},
 		"declined": {
 			connection.FailedConnect{At: *since(time.Minute), Error: "access_denied", Denied: true},
-			[]string{"You declined. The provider says that access was declined", "<code>access_denied</code>"}, nil, nil,
+			[]string{"You declined. The provider says that access was declined", "<code>access_denied</code>"},
+			nil, nil,
 		},
 		"a scope": {
 			connection.FailedConnect{At: *since(time.Minute), Error: "invalid_scope", Denied: true},
-			[]string{"The operator of the gateway can mend scopes."}, nil, nil,
+			[]string{"The operator of the gateway can mend scopes."},
+			nil, nil,
 		},
 		"another reason": {
 			connection.FailedConnect{At: *since(time.Minute), Error: codeOther, Denied: true},
-			[]string{"a reason that this gateway does not know"}, nil, []string{"<code>other</code>"},
+			[]string{"a reason that this gateway does not know"},
+			nil,
+			[]string{"<code>other</code>"},
 		},
 		"long ago": {connection.FailedConnect{At: *since(25 * time.Hour), Error: "invalid_client"}, nil, nil, []string{"last attempt"}},
 	} {
