@@ -78,15 +78,22 @@ fuzz: ## Run each fuzz target for FUZZTIME (500x)
 	done
 
 # The tests of what a client can do ask the parsers that APIs use; those of npm's are these. npm ci takes the versions of the lock.
-JUDGES := .cache/judges
+JUDGES  := .cache/judges
+ISSUERS := .cache/issuers
 
 .PHONY: judges
-judges: $(JUDGES)/node_modules/.package-lock.json ## Install the JavaScript that integration/attack asks (needs npm)
+judges: $(JUDGES)/node_modules/.package-lock.json $(ISSUERS)/node_modules/.package-lock.json ## Install the JavaScript that integration/attack and integration/issuers ask (needs npm)
 
 $(JUDGES)/node_modules/.package-lock.json: integration/attack/testdata/judges/package-lock.json
 	mkdir -p $(JUDGES)
 	cp integration/attack/testdata/judges/package.json integration/attack/testdata/judges/package-lock.json $(JUDGES)/
 	npm ci --prefix $(JUDGES) --ignore-scripts --no-audit --no-fund
+	touch $@
+
+$(ISSUERS)/node_modules/.package-lock.json: integration/issuers/testdata/oidc-provider/package-lock.json
+	mkdir -p $(ISSUERS)
+	cp integration/issuers/testdata/oidc-provider/package.json integration/issuers/testdata/oidc-provider/package-lock.json $(ISSUERS)/
+	npm ci --prefix $(ISSUERS) --ignore-scripts --no-audit --no-fund
 	touch $@
 
 # The tests of real clients run the SDKs that npm has, and two servers that are Go programs. The others are Debian's packages.

@@ -25,6 +25,9 @@ type account struct {
 	// perUser says that each user has an account of their own.
 	perUser bool
 
+	// perCaller says that each caller's own token is exchanged.
+	perCaller bool
+
 	// connectURL is where people connect an account.
 	connectURL string
 
@@ -80,7 +83,8 @@ func (a *App) attach(ds *datasource) error {
 func (c *account) ofOAuth(m *oauth.Method) {
 	const compare = "the token is valid by its lifetime and could not be exchanged for one that the API takes; compare scopes, " +
 		"audience and resource with the API's documentation, "
-	c.perUser, c.connectURL, c.remedy = m.PerUser(), m.Console(), compare+"and what the client is allowed there"
+	c.perUser, c.perCaller, c.connectURL = m.PerUser(), m.PerCaller(), m.Console()
+	c.remedy = compare + "and what the client is allowed there"
 	if m.Interactive() {
 		c.remedy = compare + "and connect the account again if its access was taken back there"
 	}

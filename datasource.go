@@ -263,10 +263,29 @@ func (ds *datasource) loadCleaners(d *Datasource) error {
 		return err
 	}
 	carried.Fields = append(carried.Fields, ds.signing.fields()...)
-	ds.cleaner = clean.NewRequests(clean.Own{
-		Fields: slices.Concat(carried.Fields, d.Headers.Names()), Params: slices.Concat(d.Query.Names(), carried.Params, ds.signing.params()),
-	}, d.PassRequestHeader)
+	fields, params := slices.Concat(carried.Fields, d.Headers.Names()), slices.Concat(d.Query.Names(), carried.Params, ds.signing.params())
+	if m, ok := ds.method.(auth.Taker); ok {
+		for _, taken := range m.Takes() {
+			if err := d.checkTaken(taken); err != nil {
+				return err
+			}
+			fields, params = append(fields, taken.Header), append(params, taken.Query)
+		}
+	}
+	ds.cleaner = clean.NewRequests(clean.Own{Fields: fields, Params: params}, d.PassRequestHeader)
 	ds.response = clean.NewResponses(carried, ds.cleaner, d.PassResponseHeader)
+	return nil
+}
+
+// checkTaken reports that pass_request_header names a field whose content the auth method takes
+// from requests, and never forwards.
+func (d *Datasource) checkTaken(taken auth.Placement) error {
+	for _, name := range d.PassRequestHeader {
+		if taken.Header != "" && strings.EqualFold(name, taken.Header) {
+			return fmt.Errorf("pass_request_header: auth takes the caller's token from %s, and it is never forwarded; remove one",
+				http.CanonicalHeaderKey(name))
+		}
+	}
 	return nil
 }
 

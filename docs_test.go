@@ -22,6 +22,7 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
 	authenticatedapi "github.com/authenticated-api/caddy-authenticated-api"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 )
 
 // TestDocsBlocks adapts every Caddyfile of every page, and parses every piece of JSON.
@@ -101,6 +102,7 @@ func TestDocsOptions(t *testing.T) {
 		{"Options of every grant", machine},
 		{"Options of `authorization_code`", own("authorization_code")},
 		{"Options of `jwt_bearer`", own("jwt_bearer")},
+		{"Options of `token_exchange`", own("token_exchange")},
 		{"Options of `password`", own("password")},
 		{"Signature", optionsOf(t, block("signature 0123456789abcdef0123456789abcdef"))},
 		{"AWS Signature Version 4", optionsOf(t, block("signature aws_sigv4"))},
@@ -125,6 +127,20 @@ func TestDocsOptions(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestDocsProviders: docs/options.md names exactly the providers that there are presets for.
+func TestDocsProviders(t *testing.T) {
+	text := section(t, "docs/options.md", "Well-known providers")
+	_, list, _ := strings.Cut(text, "its date:\n")
+	list, _, _ = strings.Cut(list, ".\n")
+	var want []string
+	for _, p := range oauth.Presets() {
+		want = append(want, "`"+p.Name+"`")
+	}
+	if got := strings.Join(strings.Fields(list), " "); got != strings.Join(want, ", ") {
+		t.Errorf("docs/options.md has %s, the code %s", got, strings.Join(want, ", "))
 	}
 }
 

@@ -61,7 +61,7 @@ func (ds *datasource) newExchange(r *http.Request) (*exchange, *problem.Problem,
 	if ds.users != nil {
 		var ok bool
 		if source, ok = ds.users.SourceFor(r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)); !ok {
-			return nil, problem.Identity, errNoIdentity
+			return nil, ds.account.nobody(), errNoIdentity
 		}
 		logConnection(r, source)
 	}

@@ -127,6 +127,9 @@ func (e *explanation) source(ds *datasource, r *http.Request) (auth.Source, bool
 		return ds.method, true
 	}
 	source, ok := ds.users.SourceFor(r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer))
+	if !ok && ds.account.perCaller {
+		return ds.method, true
+	}
 	if !ok && e.as != "" && ds.account.method != nil {
 		// The user's name comes from something in front that was not run.
 		source, ok = ds.account.method.Connections().Source(e.as), true
@@ -145,6 +148,10 @@ func (e *explanation) source(ds *datasource, r *http.Request) (auth.Source, bool
 func (e *explanation) credential(ctx context.Context, ds *datasource, source auth.Source) (*auth.Credential, *problem.Problem) {
 	if credential := source.Current(); credential != nil {
 		return credential, nil
+	}
+	if ds.account.perCaller {
+		e.Notes = append(e.Notes, "the caller's own token would be exchanged first, unless that was done before")
+		return auth.StandIn(ds.method, notFetched), nil
 	}
 	if m := ds.account.method; m != nil {
 		set := m.Connections()

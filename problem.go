@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/caller"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 	"github.com/authenticated-api/caddy-authenticated-api/signature"
@@ -42,7 +43,15 @@ func setProblem(r *http.Request, datasource string, p *problem.Problem) {
 	logProblem(r, p)
 }
 
-var errNoIdentity = errors.New("the option connection has no value for the request")
+var errNoIdentity = errors.New("the option connection, or subject_token, has no value for the request")
+
+// nobody returns the problem of a request that does not say whose it is.
+func (c *account) nobody() *problem.Problem {
+	if c.perCaller {
+		return problem.NoSubject
+	}
+	return problem.Identity
+}
 
 // console returns where people connect an account, or type a key.
 func (c *account) console() string {
@@ -66,6 +75,12 @@ func (c *account) problemOf(err error, now time.Time) *problem.Problem {
 			return problem.OwnAuthorization.WithConnectURL(c.console())
 		}
 		return problem.Authorization.WithConnectURL(c.console())
+	}
+	if refused, ok := errors.AsType[*caller.SubjectError](err); ok {
+		if refused.Err == nil {
+			return problem.Subject
+		}
+		return problem.Subject.WithOAuthError(refused.Err.Code)
 	}
 	e, ok := errors.AsType[*provider.Error](err)
 	if !ok {

@@ -55,13 +55,22 @@ type Source interface {
 type PerRequest interface {
 	Method
 
-	// PerUser reports whether each user has a connection of their own, so that an answer of the
-	// API is for one user only. It is constant once the method is provisioned.
+	// PerUser reports whether each user has a connection of their own, or a credential that is
+	// made from what the request brings, so that an answer of the API is for one user only. It is
+	// constant once the method is provisioned.
 	PerUser() bool
 
 	// SourceFor returns the source of the connection that a request uses. repl has the request's
 	// placeholders. It returns false if the request does not say whose connection that is.
 	SourceFor(repl *caddy.Replacer) (source Source, ok bool)
+}
+
+// Taker is a Method that takes something from requests which is the caller's own, such as a token,
+// and which the API must never get.
+type Taker interface {
+	// Takes returns the places that are removed from requests after SourceFor has looked at them.
+	// It is constant once the method is provisioned.
+	Takes() []Placement
 }
 
 // Confirmer is a Source that wants to know which of its refreshed credentials are good.

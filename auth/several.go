@@ -76,6 +76,17 @@ func (s *Several) Refresh(ctx context.Context, refused *Credential) (*Credential
 // Confirm implements Confirmer.
 func (s *Several) Confirm(fresh *Credential) { s.shared.Confirm(fresh) }
 
+// Takes implements Taker.
+func (s *Several) Takes() []Placement {
+	var all []Placement
+	for _, m := range s.methods {
+		if taker, ok := m.(Taker); ok {
+			all = append(all, taker.Takes()...)
+		}
+	}
+	return all
+}
+
 // PerUser implements PerRequest.
 func (s *Several) PerUser() bool { return s.user >= 0 }
 

@@ -36,3 +36,25 @@ func TestAllocsConnection(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// TestAllocsExchange: finding what a caller's token was exchanged for allocates nothing.
+func TestAllocsExchange(t *testing.T) {
+	url := oauthtest.Serve(t, oauthtest.Respond(200, `{"access_token":"a","expires_in":3600}`))
+	m, _ := exchanging(t, "token_url "+url+"\nsubject_token {http.request.header.Authorization}")
+	repl := caddy.NewEmptyReplacer()
+	repl.Set(requestSubject, "Bearer "+living("ann", time.Hour))
+	ctx := t.Context()
+	ask := func() {
+		source, ok := m.SourceFor(repl)
+		if !ok {
+			t.Fatal("there is no source")
+		}
+		if c, err := source.Credential(ctx); err != nil || c == nil {
+			t.Fatal(err)
+		}
+	}
+	ask()
+	if n := testing.AllocsPerRun(1000, ask); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

@@ -31,6 +31,7 @@ func (m *Method) Bind(env Environment) error {
 	m.client = provider.New(m.tls, env.Dial)
 	m.client.Transport.Proxy = m.proxy.to.Of
 	m.set = connection.NewSet(configOf(m))
+	m.exchanges = newExchanger(m)
 	return nil
 }
 
@@ -43,12 +44,15 @@ func configOf(m *Method) connection.Config {
 	}
 	return connection.Config{
 		Configuration: env.Configuration, Datasource: env.Datasource, Identity: m.bound,
-		Grant: m.Grant, Interactive: m.Interactive(), PerUser: m.PerUser(), Each: m.Connection,
+		Grant: m.Grant, Interactive: m.Interactive(), PerUser: m.Options.PerUser(), Each: m.Connection,
 		Storage: env.Storage, Keys: env.Keys, Spool: env.Spool, Term: m.term(), CacheSize: env.CacheSize,
 		KeepAlive: env.KeepAlive, SweepAfter: env.SweepAfter, Timeout: time.Duration(m.Timeout), EndBy: env.EndBy,
 		Console: m.Console(), Build: m.build,
 		Revoke: func(ctx context.Context, token *record.Token) error { return revoke(ctx, m, token) },
-		Fetch:  m.fetch, Redeem: m.redeem, Seed: seed, Observer: env.Observer, LastRefusal: env.LastRefusal,
+		Redeem: func(ctx context.Context, known func() []string, refreshToken string) (*provider.Answer, error) {
+			return redeem(ctx, m, known, refreshToken)
+		},
+		Fetch: m.fetch, Seed: seed, Exchanges: exchangesOf(m), Observer: env.Observer, LastRefusal: env.LastRefusal,
 		Logger: m.logger,
 	}
 }
@@ -69,7 +73,9 @@ func (m *Method) Statuses(ctx context.Context) ([]*connection.Status, error) {
 }
 
 // Healthy reports whether nothing fails and nobody has to do anything.
-func (m *Method) Healthy(ctx context.Context) bool { return m.set.Healthy(ctx) }
+func (m *Method) Healthy(ctx context.Context) bool {
+	return m.set.Healthy(ctx)
+}
 
 // Datasource returns the name of the datasource that the method is bound to.
 func (m *Method) Datasource() string { return m.environment.Datasource }

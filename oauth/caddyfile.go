@@ -14,7 +14,8 @@ import (
 
 // UnmarshalCaddyfile sets up the method from Caddyfile tokens. Syntax:
 //
-//	auth oauth2 client_credentials|authorization_code|jwt_bearer|password {
+//	auth oauth2 client_credentials|authorization_code|jwt_bearer|token_exchange|password {
+//	    provider              <name> [<tenant>]
 //	    token_url             <url>
 //	    refresh_url           <url>
 //	    authorization_url     <url>
@@ -41,6 +42,13 @@ import (
 //	    assertion             { issuer|subject <text>; claim <name> <value>; <as private_key_jwt> }
 //	    assertion_file        <path>
 //	    service_account       <json>
+//	    subject_token         <placeholder>
+//	    subject_token_type    <type>
+//	    requested_token_type  <type>
+//	    actor_token           <token>
+//	    actor_token_type      <type>
+//	    on_behalf_of
+//	    then jwt_bearer       { token_url <url>; client_id <id>; client_auth …; scopes … }
 //	    username              <name>
 //	    password              <password>
 //	    expires_in            <duration>
@@ -65,6 +73,9 @@ func (opts *Options) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if o == nil {
 			return d.Errf("auth oauth2: %s", option.Unrecognized(d.Val(), optionNames(opts)...))
 		}
+		if opts.second && !slices.Contains(secondLeg, o.name) {
+			return d.Errf("auth oauth2: then: %s: a second leg has the options %s", o.name, strings.Join(secondLeg, ", "))
+		}
 		if given[o.name] && !o.many {
 			return d.Errf("auth oauth2: %s: given twice", o.name)
 		}
@@ -73,7 +84,7 @@ func (opts *Options) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return err
 		}
 	}
-	if err := opts.Validate(); err != nil {
+	if err := checkParsed(opts); err != nil {
 		return d.WrapErr(err)
 	}
 	return nil

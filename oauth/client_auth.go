@@ -30,6 +30,10 @@ type ClientAuthOptions struct {
 	// Placeholders as in `key`. Default: that of a JSON Web Key, or none.
 	KeyID string `json:"key_id,omitempty"`
 
+	// Further keys, which are published at the console's `jwks.json` as `key` is, and sign nothing:
+	// so providers know the next key before it signs, and the last one while its assertions live.
+	MoreKeys []PublishedKey `json:"more_keys,omitempty"`
+
 	// The algorithm of the assertion. For `private_key_jwt`: `RS256`, `RS384`, `RS512`, `PS256`,
 	// `PS384`, `PS512`, `ES256`, `ES384`, `ES512` or `EdDSA`; default: by the key. For
 	// `client_secret_jwt`: `HS256`, `HS384` or `HS512`; default: `HS256`.
@@ -134,6 +138,9 @@ func (o *ClientAuthOptions) unmarshalOption(d *caddyfile.Dispenser, way, prefix 
 		o.Lifetime = caddy.Duration(dur)
 		return nil
 	}
+	if name == "key" {
+		return o.unmarshalKey(d, prefix)
+	}
 	field := o.text(name)
 	if *field != "" {
 		return d.Errf("%s: %s: given twice", prefix, name)
@@ -209,6 +216,9 @@ func checkClientAuthOptions(name, way string, o *ClientAuthOptions) error {
 	if o.Lifetime != 0 && !slices.Contains(known, "lifetime") {
 		return fmt.Errorf("%s: lifetime is of no use with it; remove it", prefix)
 	}
+	if err := o.checkMoreKeys(prefix, way == provider.PrivateKeyJWT); err != nil {
+		return err
+	}
 	algorithms := signingkey.Algorithms()
 	if way == provider.ClientSecretJWT {
 		algorithms = hmacs
@@ -265,6 +275,11 @@ func literalKeys(opts *Options) []string {
 	} {
 		if each.options == nil {
 			continue
+		}
+		for _, more := range each.options.MoreKeys {
+			if isKeyText(more.Key) && !value.IsSealed(more.Key) {
+				found = append(found, "auth oauth2: "+strings.TrimSpace(each.name+" "+each.way)+": key")
+			}
 		}
 		for _, name := range []string{"key", "certificate"} {
 			text := *each.options.text(name)

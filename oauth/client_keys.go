@@ -29,6 +29,7 @@ type clientAuth struct {
 	way     string            // "" for none
 	options ClientAuthOptions // with the sealed values opened, and not resolved yet
 
+	more        []published
 	key         remembered[*provider.ClientKey]
 	certificate remembered[*tls.Certificate]
 }
@@ -57,7 +58,7 @@ func (r *remembered[T]) of(text string, parse func() (T, error)) (T, error) {
 
 // unsealClientAuth opens the sealed values of both ways of client authentication, and those of the
 // assertion of a grant.
-func (opts *Options) unsealClientAuth(ctx caddy.Context) error {
+func unsealClientAuth(ctx caddy.Context, opts *Options) error {
 	for i, way := range []string{opts.ClientAuth, opts.RefreshClientAuth} {
 		c := &opts.clientAuth[i]
 		c.way = way
@@ -81,18 +82,24 @@ func (c *clientAuth) unsealOptions(ctx caddy.Context) error {
 			return err
 		}
 	}
-	return nil
+	return c.unsealMore(ctx)
 }
 
 // resolveClientAuth resolves what the client authenticates with as of now.
-func (opts *Options) resolveClientAuth(to *provider.Config) (err error) {
+func resolveClientAuth(opts *Options, to *provider.Config) (err error) {
 	if to.Assertion, err = opts.clientAuth[0].assertion(); err != nil {
 		return err
 	}
-	if to.RefreshAssertion, err = opts.clientAuth[1].assertion(); err != nil || opts.Grant != grantJWTBearer {
+	if to.RefreshAssertion, err = opts.clientAuth[1].assertion(); err != nil {
 		return err
 	}
-	to.Grant, err = opts.assertion.resolve(to)
+	switch {
+	case opts.second: // the first leg brings the assertion
+	case opts.Grant == grantJWTBearer:
+		to.Grant, err = opts.assertion.resolve(to)
+	case opts.Grant == grantTokenExchange:
+		to.TokenExchange, err = opts.callers.resolve(opts)
+	}
 	return err
 }
 
@@ -152,6 +159,9 @@ func (c *clientAuth) parseKey(keyText, id, certText string) (*provider.ClientKey
 		return nil, fmt.Errorf("%s: key: %w", c.prefix, err)
 	}
 	parsed := &provider.ClientKey{Signer: key.Signer, ID: cmp.Or(id, key.ID), Algorithm: alg}
+	if parsed.ID == "" && len(c.more) > 0 { // of several keys a provider must know which one it was
+		parsed.ID = thumbprint(key.Signer)
+	}
 	if certText == "" {
 		return parsed, nil
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 	"github.com/caddyserver/caddy/v2"
 )
@@ -43,7 +44,10 @@ func (opts *Options) Placement() auth.Placement {
 
 // Credential implements auth.Method.
 func (m *Method) Credential(ctx context.Context) (*auth.Credential, error) {
-	if m.PerUser() {
+	switch {
+	case m.PerCaller():
+		return nil, &provider.Error{Err: errPerCaller}
+	case m.PerUser():
 		// Each connection belongs to one user; SourceFor finds it.
 		return nil, &record.AuthorizationError{Reason: record.ReasonNotConnected}
 	}
@@ -66,8 +70,19 @@ func (m *Method) Refresh(ctx context.Context, refused *auth.Credential) (*auth.C
 	return m.set.Shared().Refresh(ctx, refused)
 }
 
+// PerUser implements auth.PerRequest: each user has a connection, or each caller's own token is
+// exchanged.
+func (m *Method) PerUser() bool { return m.Options.PerUser() || m.PerCaller() }
+
 // SourceFor implements auth.PerRequest.
 func (m *Method) SourceFor(repl *caddy.Replacer) (source auth.Source, ok bool) {
+	if m.PerCaller() {
+		s, ok := m.exchanges.source(m, repl)
+		if !ok { // a nil *caller.Source would be a source that is not nil
+			return nil, false
+		}
+		return s, true
+	}
 	if !m.PerUser() {
 		return m, true
 	}

@@ -95,7 +95,10 @@ func (opts *Options) Files() []string {
 	for i := range opts.clientAuth {
 		names = append(names, opts.clientAuth[i].files()...)
 	}
-	return slices.Concat(names, opts.assertion.files(), value.PEMFiles(opts.files.certificate))
+	if opts.Then != nil {
+		names = append(names, opts.Then.Files()...)
+	}
+	return slices.Concat(names, opts.assertion.files(), value.Files(opts.callers.fixed), value.PEMFiles(opts.files.certificate))
 }
 
 // files returns the files of a way of client authentication.
@@ -104,6 +107,11 @@ func (c *clientAuth) files() []string {
 	for _, text := range []string{c.options.Key, c.options.Certificate, c.options.AssertionFile} {
 		if !signingkey.IsJWK(text) {
 			names = append(names, value.PEMFiles(text)...)
+		}
+	}
+	for i := range c.more {
+		if !signingkey.IsJWK(c.more[i].Key) {
+			names = append(names, value.PEMFiles(c.more[i].Key)...)
 		}
 	}
 	return names

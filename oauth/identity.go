@@ -41,6 +41,12 @@ func (opts *Options) identity(to *provider.Config) string {
 			parts = append(parts, name, a.Claims[name])
 		}
 	}
+	if x := to.TokenExchange; x != nil {
+		parts = append(parts, "exchange", x.SubjectType, x.RequestedType, x.ActorToken, x.ActorType, strconv.FormatBool(x.OnBehalfOf))
+		if x.Then != nil {
+			parts = append(parts, opts.Then.identity(x.Then))
+		}
+	}
 	return digest(parts...)
 }
 

@@ -50,7 +50,10 @@ func (opts *Options) Literals() []string {
 		found = append(found, "auth oauth2: client_secret")
 	}
 	found = append(found, literalKeys(opts)...)
-	for _, name := range []string{"password", "refresh_token"} {
+	if opts.Then != nil {
+		found = append(found, opts.Then.Literals()...)
+	}
+	for _, name := range []string{"actor_token", "password", "refresh_token"} {
 		if value.IsLiteral(*optionNamed(name).text(opts)) {
 			found = append(found, "auth oauth2: "+name)
 		}

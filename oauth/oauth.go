@@ -8,7 +8,8 @@
 // The packages below it: package provider makes one request to a token endpoint, and says what
 // became of it. Package record has the tokens, and the sealed records in the storage. Package
 // connection is the life of a connection among many nodes: when a token is renewed, by which
-// node, and what follows from a failure. Package console is the web page on which people connect
+// node, and what follows from a failure. Package caller has the tokens that callers' own tokens
+// were exchanged for. Package console is the web page on which people connect
 // accounts.
 //
 // The words of these packages, each with one meaning:
@@ -64,6 +65,7 @@ type Method struct {
 	bound       string // the identity that the configuration was loaded with; see identity
 	facts       Facts
 	client      *provider.Client
+	exchanges   *exchanger // of the grant token_exchange; nil for other grants
 	set         *connection.Set
 }
 

@@ -39,6 +39,7 @@ type methodOption struct {
 // options are all options, in the order in which errors name them. The parser, the checks, and
 // unseal and resolve are loops over this table.
 var options = []methodOption{
+	{name: "provider", parse: unmarshalProvider},
 	{
 		name: "token_url", text: func(opts *Options) *string { return &opts.TokenURL },
 		config: func(c *provider.Config) *string { return &c.TokenURL },
@@ -73,6 +74,19 @@ var options = []methodOption{
 	},
 	{name: "assertion_file", grants: []string{grantJWTBearer}, text: func(opts *Options) *string { return &opts.AssertionFile }},
 	{name: "service_account", grants: []string{grantJWTBearer}, text: func(opts *Options) *string { return &opts.ServiceAccount }},
+	{name: "subject_token", grants: []string{grantTokenExchange}, text: func(opts *Options) *string { return &opts.SubjectToken }},
+	{name: "subject_token_type", grants: []string{grantTokenExchange}, text: func(opts *Options) *string { return &opts.SubjectTokenType }},
+	{name: "requested_token_type", grants: []string{grantTokenExchange}, text: func(opts *Options) *string { return &opts.RequestedTokenType }},
+	{name: "actor_token", grants: []string{grantTokenExchange}, text: func(opts *Options) *string { return &opts.ActorToken }},
+	{name: "actor_token_type", grants: []string{grantTokenExchange}, text: func(opts *Options) *string { return &opts.ActorTokenType }},
+	{
+		name: "on_behalf_of", grants: []string{grantTokenExchange}, parse: unmarshalOnBehalfOf,
+		given: func(opts *Options) bool { return opts.OnBehalfOf },
+	},
+	{
+		name: "then", grants: []string{grantTokenExchange}, parse: unmarshalThen,
+		given: func(opts *Options) bool { return opts.Then != nil },
+	},
 	{
 		name: "username", grants: []string{grantPassword}, text: func(opts *Options) *string { return &opts.Username },
 		config: func(c *provider.Config) *string { return &c.Username },
@@ -173,7 +187,7 @@ func (o *methodOption) isGiven(opts *Options) bool {
 func optionNames(opts *Options) []string {
 	var names []string
 	for _, o := range options {
-		if o.belongsTo(opts.Grant) {
+		if o.belongsTo(opts.Grant) && (!opts.second || slices.Contains(secondLeg, o.name)) {
 			names = append(names, o.name)
 		}
 	}

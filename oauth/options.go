@@ -19,9 +19,18 @@ import (
 // when the configuration loads, and again for each request to the provider.
 type Options struct {
 	// How tokens are obtained: `client_credentials`; `authorization_code` for accounts that people
-	// connect in a browser; `jwt_bearer` for an assertion; `password` for a user's name and
-	// password.
+	// connect in a browser; `jwt_bearer` for an assertion; `token_exchange` for the caller's own
+	// token; `password` for a user's name and password.
 	Grant string `json:"grant,omitempty"`
+
+	// The name of a provider whose endpoints, client authentication, scope separator and consent
+	// parameters are known: `caddy authenticated-api providers` lists them. What is written out
+	// wins.
+	Provider string `json:"provider,omitempty"`
+
+	// What some providers' addresses depend on: a tenant, or a host. Placeholders as in
+	// `token_url`.
+	ProviderTenant string `json:"provider_tenant,omitempty"`
 
 	// The authorization endpoint, to which people are sent to give their consent; its own query is
 	// kept. https, or http on a loopback address. Placeholders as in `token_url`.
@@ -125,6 +134,33 @@ type Options struct {
 	// Where an answer of the token endpoint has what it brings. Default: where RFC 6749 says.
 	Answer *AnswerPaths `json:"answer,omitempty"`
 
+	// A placeholder of the request that has the caller's token, for the grant `token_exchange`
+	// (RFC 8693), such as `{http.request.header.Authorization}`. `Bearer` in front is left out. The
+	// API never gets it.
+	SubjectToken string `json:"subject_token,omitempty"`
+
+	// The type of `subject_token`: a URI, or `access_token`, `refresh_token`, `id_token`, `saml1`,
+	// `saml2`, `jwt` or `id-jag`. Default: `access_token`; with `then`, `id_token`.
+	SubjectTokenType string `json:"subject_token_type,omitempty"`
+
+	// The type of the token to ask for, as in `subject_token_type`. Default: the provider's; with
+	// `then`, `id-jag`.
+	RequestedTokenType string `json:"requested_token_type,omitempty"`
+
+	// The token of who acts for the caller: a placeholder of the request, or the gateway's own as
+	// in `token_url`.
+	ActorToken string `json:"actor_token,omitempty"`
+
+	// The type of `actor_token`, as in `subject_token_type`. Default: `access_token`.
+	ActorTokenType string `json:"actor_token_type,omitempty"`
+
+	// Exchange the caller's token as Microsoft Entra ID has it, in place of RFC 8693.
+	OnBehalfOf bool `json:"on_behalf_of,omitempty"`
+
+	// The second leg of an exchange: the client at another provider, which takes as an assertion
+	// (`jwt_bearer`) what the first one has issued.
+	Then *Options `json:"then,omitempty"`
+
 	// What the assertion of the grant `jwt_bearer` is made of (RFC 7523 §2.1).
 	Assertion *AssertionOptions `json:"assertion,omitempty"`
 
@@ -181,6 +217,9 @@ type Options struct {
 	// What loading the configuration has made of the options; see provision.
 	texts      provider.Config // the options with their sealed values opened, not resolved yet
 	clientAuth [2]clientAuth   // of ClientAuth and RefreshClientAuth
+	separator  string          // between scopes; "" for a blank
+	second     bool            // these are the options of a second leg
+	callers    callers         // of SubjectToken and ActorToken
 	assertion  assertionKey    // of Assertion, AssertionFile and ServiceAccount
 	connection *value.Template // of Connection; nil: all requests share a connection
 	redirect   string          // RedirectURL, resolved
@@ -203,6 +242,7 @@ const (
 	grantClientCredentials = "client_credentials" // a value of the option grant
 	grantAuthorizationCode = "authorization_code" // a value of the option grant
 	grantJWTBearer         = "jwt_bearer"         // a value of the option grant
+	grantTokenExchange     = "token_exchange"     // a value of the option grant
 	grantPassword          = "password"           // a value of the option grant
 
 	tokenRequestJSON = "json"  // a value of the option token_request

@@ -23,7 +23,7 @@ import (
 // senders are the places that send a request to a provider.
 var senders = map[string]func(ctx context.Context, m *Method) error{
 	"fetch":    func(ctx context.Context, m *Method) error { _, err := m.fetch(ctx, nil, nil); return err },
-	"redeem":   func(ctx context.Context, m *Method) error { _, err := m.redeem(ctx, nil, "r"); return err },
+	"redeem":   func(ctx context.Context, m *Method) error { _, err := redeem(ctx, m, nil, "r"); return err },
 	"exchange": func(ctx context.Context, m *Method) error { _, err := exchange(ctx, m, new(Flow), "code"); return err },
 	"revoke":   func(ctx context.Context, m *Method) error { return revoke(ctx, m, &record.Token{Access: "a"}) },
 }

@@ -39,7 +39,7 @@ func (opts *Options) unseal(ctx caddy.Context) error {
 	if err := value.UnsealAll(ctx, "auth oauth2", texts...); err != nil {
 		return err
 	}
-	if err := opts.unsealClientAuth(ctx); err != nil {
+	if err := unsealClientAuth(ctx, opts); err != nil {
 		return err
 	}
 	if err := unsealParams(ctx, "token_param", c.TokenParams); err != nil {
@@ -48,7 +48,10 @@ func (opts *Options) unseal(ctx caddy.Context) error {
 	if err := unsealParams(ctx, "token_header", c.TokenHeader); err != nil {
 		return err
 	}
-	return unsealParams(ctx, "authorization_param", c.AuthorizationParams)
+	if err := unsealParams(ctx, "authorization_param", c.AuthorizationParams); err != nil {
+		return err
+	}
+	return opts.callers.provision(ctx, opts)
 }
 
 func unsealParams(ctx caddy.Context, option string, params map[string]string) error {
@@ -67,7 +70,7 @@ func unsealParams(ctx caddy.Context, option string, params map[string]string) er
 func (opts *Options) resolve() (*provider.Config, error) {
 	c := &provider.Config{
 		ClientAuth: clientAuthWay(opts), RefreshClientAuth: opts.RefreshClientAuth, ScopeOnRefresh: opts.SendScopeOnRefresh,
-		Answer: opts.Answer.paths(), PKCEPlain: opts.PKCE == pkcePlain,
+		ScopeSeparator: opts.separator, Answer: opts.Answer.paths(), PKCEPlain: opts.PKCE == pkcePlain,
 		JSON: opts.TokenRequest == tokenRequestJSON, IDToken: opts.TokenField == fieldIDToken, Timeout: time.Duration(opts.Timeout),
 	}
 	var err error
@@ -107,7 +110,7 @@ func (opts *Options) resolve() (*provider.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := opts.resolveClientAuth(c); err != nil {
+	if err := resolveClientAuth(opts, c); err != nil {
 		return nil, err
 	}
 	return c, checkURLs(opts, c)

@@ -80,7 +80,7 @@ func exchange(ctx context.Context, m *Method, flow *Flow, code string) (*record.
 
 // redeem redeems a refresh token. An answer that comes together with an error may have the next
 // refresh token.
-func (m *Method) redeem(ctx context.Context, known func() []string, refreshToken string) (*provider.Answer, error) {
+func redeem(ctx context.Context, m *Method, known func() []string, refreshToken string) (*provider.Answer, error) {
 	to, err := configuration(m, known)
 	if err != nil {
 		return nil, err

@@ -30,6 +30,9 @@ var overridable = []string{"grant_type", "scope", "client_id"}
 // Validate implements caddy.Validator. It checks what can be checked without resolving
 // placeholders.
 func (opts *Options) Validate() error {
+	if err := applyPreset(opts); err != nil {
+		return err
+	}
 	errs := []error{
 		checkOneOf("grant", opts.Grant, grants...),
 		checkOneOf("client_auth", opts.ClientAuth, provider.ClientAuths()...),

@@ -22,7 +22,7 @@ var floors = [][]string{
 	{"admin"},
 	{"oauth/console"},
 	{"oauth", "login", "keys"},
-	{"oauth/connection"},
+	{"oauth/connection", "oauth/caller"},
 	{"oauth/provider", "oauth/record", "oauth/oauthtest"},
 	{"auth"},
 	{"signature"},

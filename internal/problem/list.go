@@ -112,6 +112,19 @@ var (
 		detail: "Each user of this API has a connection of their own, and the request does not " +
 			"say whose it is. Authenticate to the gateway.",
 	}
+	// NoSubject is for an API whose credential is made from the caller's own token.
+	NoSubject = &Problem{
+		code: "identity-required", status: http.StatusUnauthorized,
+		title: "The request has no token",
+		detail: "The gateway exchanges each caller's own token for one of this API, and the " +
+			"request has none. Send the token that the gateway's operator has told you of.",
+	}
+	Subject = &Problem{
+		code: "subject-token-rejected", status: http.StatusUnauthorized,
+		title: "Your token cannot be exchanged",
+		detail: "Your token has ended, or the provider of the API's tokens does not take it. " +
+			"Get a new one, and send the request again.",
+	}
 	// Authorization is for a connection that all callers share.
 	Authorization = &Problem{
 		code: "authorization-required", status: http.StatusServiceUnavailable,

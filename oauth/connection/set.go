@@ -87,6 +87,10 @@ type Config struct {
 	// next refresh token.
 	Redeem func(ctx context.Context, known func() []string, refreshToken string) (*provider.Answer, error)
 
+	// Exchanges says what is known where there are no connections, since each caller's own token is
+	// exchanged. It is nil otherwise.
+	Exchanges func() Exchanges
+
 	// Seed returns the refresh token that the operator has written for the shared connection. It is
 	// nil if there is none.
 	Seed func() (string, error)

@@ -232,6 +232,9 @@ func renewToken(ctx context.Context, g grant, refused *record.Token) error {
 // Renew asks the provider for a new token now, whatever is known of the one in use. Its errors
 // are those of Credential.
 func (s *Source) Renew(ctx context.Context) error {
+	if s.set.Exchanges != nil {
+		return &provider.Error{Err: errPerCaller}
+	}
 	if err := s.checkRenewable(ctx); err != nil {
 		return err
 	}

@@ -109,6 +109,9 @@ type Refusal struct {
 
 // Status returns what memory and storage know of the connection.
 func (s *Source) Status(ctx context.Context) (*Status, error) {
+	if s.set.Exchanges != nil {
+		return s.set.Exchanges().Status, nil
+	}
 	if !s.set.Interactive {
 		token := s.conn.token.Load()
 		if token == nil {

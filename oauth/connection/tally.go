@@ -24,6 +24,9 @@ type Tally struct {
 
 // Tally returns what is known of the connections of the datasource.
 func (set *Set) Tally() Tally {
+	if set.Exchanges != nil {
+		return set.Exchanges().tally()
+	}
 	t := Tally{States: map[string]int{StateConnected: 0, StateFailing: 0, StateReauthorize: 0}}
 	counted := set.pool.tally.count()
 	if set.PerUser {

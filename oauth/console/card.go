@@ -97,6 +97,8 @@ func (p page) card(ctx context.Context, ds datasource, may permission, key strin
 	switch {
 	case ds.PerUser():
 		c.Whose = "Your own account"
+	case ds.PerCaller():
+		c.Whose = "Each caller's own token, exchanged for one of the API"
 	case !ds.Interactive():
 		c.Whose = "The gateway's own access, without an account"
 	}
@@ -229,7 +231,7 @@ func storedWords(status *connection.Status) string {
 
 // buttons fills in which buttons make sense. status is nil if it cannot be read.
 func (c *cardView) buttons(ds datasource, status *connection.Status) {
-	c.Refresh = status != nil && status.Renewable || !ds.Interactive()
+	c.Refresh = status != nil && status.Renewable || !ds.Interactive() && !ds.PerCaller()
 	if !ds.Interactive() {
 		return
 	}

@@ -133,6 +133,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 	if v.route.kind == routeHealth && isRead(r) {
 		return v.health()
 	}
+	if v.route.kind == routeKeys && isRead(r) {
+		return v.keys()
+	}
 	if early(r) {
 		return v.refuse(&messageEarly)
 	}
@@ -156,7 +159,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 	switch {
 	case v.route.kind == routePage && isRead(r):
 		return v.page()
-	case v.route.kind == routePage || v.route.kind == routeHealth:
+	case v.route.kind == routePage || v.route.kind == routeHealth || v.route.kind == routeKeys:
 		return v.methodNotAllowed("GET, HEAD")
 	case v.route.kind == routeAction && r.Method == http.MethodPost:
 		return v.act()

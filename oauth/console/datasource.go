@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-jose/go-jose/v4"
 	"golang.org/x/net/idna"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
@@ -40,6 +41,8 @@ type datasource interface {
 	Datasource() string
 	Interactive() bool
 	Connectable() bool
+	PublicKeys() ([]jose.JSONWebKey, error)
+	PerCaller() bool
 	PerUser() bool
 	Key(*caddy.Replacer) (key string, ok bool)
 	Facts() oauth.Facts
@@ -75,6 +78,12 @@ func adapt(methods []*oauth.Method, own []*keys.Method) []datasource {
 	slices.SortStableFunc(list, func(a, b datasource) int { return strings.Compare(a.Datasource(), b.Datasource()) })
 	return list
 }
+
+// PerUser implements datasource. Callers whose own tokens are exchanged have no connection.
+func (m method) PerUser() bool { return m.Options.PerUser() }
+
+// PublicKeys implements datasource.
+func (m method) PublicKeys() ([]jose.JSONWebKey, error) { return oauth.PublicKeys(m.Method) }
 
 // Status implements datasource.
 func (m method) Status(ctx context.Context, connection string) (*connection.Status, error) {

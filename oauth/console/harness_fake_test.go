@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
@@ -26,6 +28,7 @@ type fake struct {
 	issuer   string
 	facts    *oauth.Facts // nil: of an API and a provider
 	status   *connection.Status
+	keys     []jose.JSONWebKey
 	readErr  error                     // of Status
 	err      error                     // of Begin, Finish, Renew and Disconnect
 	usedUp   error                     // of CheckTicket
@@ -55,6 +58,12 @@ func (f *fake) take() string {
 func (f *fake) Datasource() string { return f.name }
 
 func (f *fake) Interactive() bool { return !f.machine }
+
+// PerCaller implements datasource.
+func (f *fake) PerCaller() bool { return false }
+
+// PublicKeys implements datasource.
+func (f *fake) PublicKeys() ([]jose.JSONWebKey, error) { return f.keys, f.err }
 
 // Connectable implements datasource.
 func (f *fake) Connectable() bool { return f.Interactive() }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/go-jose/go-jose/v4"
 	"go.uber.org/zap"
 
 	"github.com/authenticated-api/caddy-authenticated-api/keys"
@@ -24,6 +25,7 @@ var errNoFlow = errors.New("users type their keys; there is no account to connec
 
 func (keyed) Interactive() bool                                { return true }
 func (keyed) Connectable() bool                                { return false }
+func (keyed) PerCaller() bool                                  { return false }
 func (keyed) Redirect() string                                 { return "" }
 func (keyed) IssuedBy() string                                 { return "" }
 func (keyed) Describe(string, string, ...string) string        { return "" }
@@ -38,6 +40,8 @@ func (keyed) Begin(string, string) (*oauth.Flow, string, error) { return nil, ""
 func (keyed) BeginWithTicket(*oauth.Ticket) (*oauth.Flow, string, error) {
 	return nil, "", errNoFlow
 }
+
+func (keyed) PublicKeys() ([]jose.JSONWebKey, error) { return nil, nil }
 
 func (keyed) Finish(context.Context, *oauth.Flow, string) error { return errNoFlow }
 

@@ -20,6 +20,7 @@ const (
 	routeAction
 	routeCallback
 	routeHealth
+	routeKeys
 )
 
 const (
@@ -113,6 +114,8 @@ func routeOf(below string) route {
 		to.kind = routePage
 	case rest == "health":
 		to.kind = routeHealth
+	case rest == "jwks.json":
+		to.kind = routeKeys
 	case len(parts) == 2 && parts[0] != "" && isAction(parts[1]):
 		to.kind, to.name, to.action = routeAction, parts[0], parts[1]
 	}

@@ -26,6 +26,9 @@ func (cfg *Config) AuthCodeURL(state, verifier string) string {
 	default:
 		opts = append(opts, oauth2.S256ChallengeOption(verifier))
 	}
+	if cfg.ScopeSeparator != "" && len(cfg.Scopes) > 0 {
+		opts = append(opts, oauth2.SetAuthURLParam("scope", strings.Join(cfg.Scopes, cfg.ScopeSeparator)))
+	}
 	if cfg.Audience != "" {
 		opts = append(opts, oauth2.SetAuthURLParam("audience", cfg.Audience))
 	}

@@ -39,9 +39,12 @@ type Config struct {
 	// Grant is the assertion that the grant jwt_bearer gets a token for; nil for other grants.
 	Grant *Assertion
 
+	TokenExchange *TokenExchange // of the grant token_exchange; nil for other grants
+
 	Scopes           []string
-	ScopeInAssertion bool // the assertion of Grant names the scopes, and the request need not
-	ScopeOnRefresh   bool // refresh requests name the scopes, too
+	ScopeSeparator   string // "" for a blank (RFC 6749 §3.3)
+	ScopeInAssertion bool   // the assertion of Grant names the scopes, and the request need not
+	ScopeOnRefresh   bool   // refresh requests name the scopes, too
 	Audience         string
 	Resource         []string // RFC 8707
 
@@ -119,7 +122,7 @@ func (cfg *Config) form(grantType string) url.Values {
 
 func (cfg *Config) addScope(form url.Values) {
 	if len(cfg.Scopes) > 0 && !cfg.ScopeInAssertion {
-		form.Set("scope", strings.Join(cfg.Scopes, " "))
+		form.Set("scope", strings.Join(cfg.Scopes, cmp.Or(cfg.ScopeSeparator, " ")))
 	}
 }
 
