@@ -39,6 +39,10 @@ var all = map[string]struct {
 	"FieldTwice":       {FieldTwice, "field-twice", 400},
 	"Refused":          {Refused, "credential-refused", 502},
 	"NoMetadata":       {NoMetadata, "no-oauth", 404},
+	"TooLarge":         {TooLarge, "too-large", 413},
+	"SignedChunks":     {SignedChunks, "signed-chunks", 400},
+	"NoSubject":        {NoSubject, "identity-required", 401},
+	"Subject":          {Subject, "subject-token-rejected", 401},
 	"Unreachable":      {Unreachable, "api-unreachable", 502},
 }
 
