@@ -235,8 +235,8 @@ func TestMetrics(t *testing.T) {
 	wantLines(t, got, "plain", replayed(nil, `refusals_total{DS,status="401"} 2`)...)
 }
 
-// TestMetricsOfUnreadableStorage: an account that may be there, and cannot be read, fails; it is not
-// taken for one that nobody has connected.
+// TestMetricsOfUnreadableStorage: an account that may be there, and cannot be read, fails; it is
+// not taken for one that nobody has connected.
 func TestMetricsOfUnreadableStorage(t *testing.T) {
 	r := newMetricsRig(t)
 	config := r.caddyfile(t, "", r.person("shared", rig.NewAPI(t, nil).Addr, ""))

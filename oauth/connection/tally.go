@@ -41,13 +41,13 @@ func (set *Set) Tally() Tally {
 	if token != nil && token.Access != "" {
 		t.Cached, t.Expiry = 1, token.Expiry
 	}
-	t.States[set.sharedState(token, counted)] = 1
+	t.States[sharedState(set, token, counted)] = 1
 	return t
 }
 
-// sharedState returns the state of the shared connection, whose token is in memory. counted are
-// the states that a round has found.
-func (set *Set) sharedState(token *record.Token, counted map[string]int) string {
+// sharedState returns the state of the shared connection. token is what memory has of it, and
+// counted are the states that a round has found.
+func sharedState(set *Set, token *record.Token, counted map[string]int) string {
 	failed := set.shared.conn.failure()
 	state := set.stateOf(token, failed)
 	if token != nil || state != StateNone {
