@@ -64,12 +64,10 @@ func (h *Handler) explain(e *explanation, r *http.Request, behind []caddyhttp.Mi
 // lastRefusal notes that the API has refused the credential, and has answered no request well
 // since: callers get its answer, which does not say what is wrong here.
 func (e *explanation) lastRefusal(m *meter) {
-	last := m.lastRefusal.Load()
-	if last == nil || m.lastSuccess.Load() > last.At.Unix() {
-		return
+	if last := m.standingRefusal(); last != nil {
+		e.Notes = append(e.Notes, withRemedy(fmt.Sprintf("the API has refused the credential with %d at %s",
+			last.Status, last.At.Format(time.RFC3339)), last.Remedy))
 	}
-	e.Notes = append(e.Notes, withRemedy(fmt.Sprintf("the API has refused the credential with %d at %s",
-		last.Status, last.At.Format(time.RFC3339)), last.Remedy))
 }
 
 // withRemedy puts what an operator can do behind what is wrong.
