@@ -58,6 +58,24 @@ func (h *Handler) explain(e *explanation, r *http.Request, behind []caddyhttp.Mi
 	if e.URL == "" && e.rec.status != 0 {
 		e.Refused = e.rec.refusal()
 	}
+	e.lastRefusal(ds.meter)
+}
+
+// lastRefusal notes that the API has refused the credential, and has answered no request well
+// since: callers get its answer, which does not say what is wrong here.
+func (e *explanation) lastRefusal(m *meter) {
+	if last := m.standingRefusal(); last != nil {
+		e.Notes = append(e.Notes, withRemedy(fmt.Sprintf("the API has refused the credential with %d at %s",
+			last.Status, last.At.Format(time.RFC3339)), last.Remedy))
+	}
+}
+
+// withRemedy puts what an operator can do behind what is wrong.
+func withRemedy(what, remedy string) string {
+	if remedy == "" {
+		return what
+	}
+	return what + "; " + remedy
 }
 
 // explainAdmitted explains a request that the handler would hand on, and returns the problem if
@@ -156,6 +174,9 @@ func (e *explanation) credential(ctx context.Context, ds *datasource, source aut
 	if m := ds.account.method; m != nil {
 		set := m.Connections()
 		status, err := set.Source(e.Connection).Status(ctx)
+		if err == nil && status.LastError != "" && status.State == connection.StateFailing {
+			e.Notes = append(e.Notes, withRemedy("the last attempt to get a token has failed: "+status.LastError, status.Remedy))
+		}
 		switch {
 		case err != nil:
 			return nil, ds.account.problemOf(err, time.Now())
@@ -165,8 +186,6 @@ func (e *explanation) credential(ctx context.Context, ds *datasource, source aut
 			return nil, problem.TokenRejected.WithOAuthError(status.LastError)
 		case status.NextAttemptAt != nil:
 			return nil, problem.TokenUnavailable
-		case status.State == connection.StateFailing:
-			e.Notes = append(e.Notes, "the last attempt to get a token has failed: "+status.LastError)
 		}
 	}
 	e.Notes = append(e.Notes, "there is no valid token, so one would be fetched first")
@@ -274,7 +293,11 @@ func hidden(secret string) string { return fmt.Sprintf("•••• (%d bytes)"
 
 // refusal returns what a caller would be told.
 func (rec *recorder) refusal() *admin.Refusal {
-	var told struct{ Type, Detail string }
+	var told struct {
+		Type, Detail string
+		ConnectURL   string `json:"connect_url"`
+	}
 	_ = json.Unmarshal(rec.body, &told)
-	return &admin.Refusal{Status: rec.status, Code: strings.TrimPrefix(told.Type, "urn:authenticated-api:"), Detail: told.Detail}
+	code := strings.TrimPrefix(told.Type, "urn:authenticated-api:")
+	return &admin.Refusal{Status: rec.status, Code: code, Detail: told.Detail, ConnectURL: told.ConnectURL}
 }

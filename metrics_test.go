@@ -235,6 +235,21 @@ func TestMetrics(t *testing.T) {
 	wantLines(t, got, "plain", replayed(nil, `refusals_total{DS,status="401"} 2`)...)
 }
 
+// TestMetricsOfUnreadableStorage: an account that may be there, and cannot be read, fails; it is
+// not taken for one that nobody has connected.
+func TestMetricsOfUnreadableStorage(t *testing.T) {
+	r := newMetricsRig(t)
+	config := r.caddyfile(t, "", r.person("shared", rig.NewAPI(t, nil).Addr, ""))
+	file := rig.Save(t, "no folder")
+	config = regexp.MustCompile(`storage file_system \S+`).ReplaceAllLiteralString(config, "storage file_system "+filepath.ToSlash(file))
+	gateway := rig.Start(t, config)
+	if res := rig.Get(t, gateway, "/shared/x", ""); res.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("the client got %d", res.StatusCode)
+	}
+	wantLines(t, r.scrape(t), "shared", replayed(nil, requestedTokens("authorization_code", nil, stated("failing"),
+		`requests_rejected_total{DS,code="token-unavailable"} 1`, `cached_connections{DS} 0`)...)...)
+}
+
 // wantMetricsDocumented compares the metrics, and the outcomes and states that they have, with the
 // page about them.
 func wantMetricsDocumented(t *testing.T, lines []string) {

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/authenticated-api/caddy-authenticated-api/admin"
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 )
@@ -87,4 +88,29 @@ func (c *account) refusalRemedy(status int, refused bool) string {
 		return "compare the credential, its place (a header field or a query parameter) and its prefix with the API's " +
 			"documentation, and look whether it has expired or was withdrawn there; a new one in a {file} is read by itself"
 	}
+}
+
+// Refused implements admin.App: it returns the datasources without connections whose key or
+// password the API has refused, and has answered no request well since.
+func (a *App) Refused() (list []*connection.Status) {
+	for _, name := range a.registry.names() {
+		ds := a.registry.lookup(name)
+		if last := ds.meter.standingRefusal(); last != nil && ds.account.method == nil {
+			list = append(list, &connection.Status{
+				Datasource: name, Grant: ds.method.CaddyModule().ID.Name(), State: admin.StateRefused,
+				LastRefusal: last, NeedsAction: true,
+			})
+		}
+	}
+	return list
+}
+
+// standingRefusal returns the last answer by which the API has refused the credential, or nil if
+// it has taken it since.
+func (m *meter) standingRefusal() *connection.Refusal {
+	last := m.lastRefusal.Load()
+	if last == nil || m.lastSuccess.Load() > last.At.Unix() {
+		return nil
+	}
+	return last
 }

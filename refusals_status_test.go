@@ -59,3 +59,32 @@ func TestRefusalInStatus(t *testing.T) {
 		t.Errorf("when it has refused: %s", text)
 	}
 }
+
+// TestRefusedKeyInStatus: a key that the API refuses is listed until the API has taken it.
+func TestRefusedKeyInStatus(t *testing.T) {
+	status := "401 Unauthorized"
+	api := rig.NewAPI(t, func(string) string { return rig.Response(status, "", "") })
+	admin := rig.Free(t)
+	gateway := rig.Start(t, "{\nadmin "+admin+"\npersist_config off\nauto_https off\n}\nhttp://GATEWAY {\nauthenticated_api http://"+api.Addr+
+		" {\nname refused-key\nauth api_key X-Key a-canary-key\n}\n}")
+	want := func(query string, parts ...string) {
+		t.Helper()
+		text := rig.Get(t, admin, "/authenticated_api/connections"+query, "").Text
+		for _, part := range parts {
+			if !strings.Contains(text, part) || strings.Contains(text, "canary") {
+				t.Errorf("%s: %s, want %s", query, text, part)
+			}
+		}
+	}
+	want("", "[]\n")
+	want("?datasource=refused-key", "has nothing to connect")
+	rig.Get(t, gateway, "/x", "")
+	for _, query := range []string{"", "?datasource=refused-key"} {
+		want(query, `[{"datasource":"refused-key","grant":"api_key","state":"refused"`, `"status":401,"remedy":"compare the credential`, `"needs_action":true`)
+	}
+	want("?datasource=other", "there is no")
+	time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(time.Second))) // what is noted has whole seconds
+	status = "200 OK"
+	rig.Get(t, gateway, "/x", "")
+	want("", "[]\n")
+}

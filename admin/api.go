@@ -39,6 +39,9 @@ type App interface {
 	// Connections returns the connections of all datasources that have any, by name.
 	Connections() []*connection.Set
 
+	// Refused returns the datasources without connections whose key or password the API refuses.
+	Refused() []*connection.Status
+
 	// HasDatasource reports whether the configuration has a datasource of that name, with OAuth
 	// or without.
 	HasDatasource(name string) bool

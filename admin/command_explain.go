@@ -74,6 +74,7 @@ func printExplanation(w io.Writer, e *Explanation) (err error) {
 	if e.Refused != nil {
 		line("refused", strconv.Itoa(e.Refused.Status)+" "+e.Refused.Code)
 		line("", e.Refused.Detail)
+		line("connect_url", e.Refused.ConnectURL)
 	}
 	if e.URL != "" {
 		line("sends", e.Method+" "+e.URL)

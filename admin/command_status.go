@@ -3,6 +3,7 @@
 package admin
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,10 +39,13 @@ what failed last, since when, and when the next attempt may be. The state is
                             client_credentials, no request has wanted a token yet
   failing                   there is no valid token, and the last attempt failed
   reauthorization_required  the account must be connected again
+  refused                   the API refuses a key or a password of the
+                            configuration, and has taken it from nobody since
   unknown                   it could not be read: the exit status says so too, and
                             Caddy's log says why
 
-A datasource with a connection for each user that has none yet is listed once.
+A datasource with a connection for each user that has none yet is listed once. One
+with a key or a password is listed only while it is refused.
 
 With --check the exit status is 2 if anything needs a human being: an account is to
 be connected, what the provider refuses is to be corrected, or requests are refused.
@@ -115,7 +119,7 @@ func attention(cmd *cobra.Command, statuses []*connection.Status) error {
 			if s.Connection != "" {
 				name += ", connection " + s.Connection
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", printable(name), remedyOf(s))
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", printable(name), printable(remedyOf(s)))
 		}
 	}
 	if n == 0 {
@@ -132,18 +136,20 @@ func attention(cmd *cobra.Command, statuses []*connection.Status) error {
 func remedyOf(s *connection.Status) string {
 	switch {
 	case s.State == connection.StateNone:
-		return "connect an account: caddy authenticated-api connect " + printable(s.Datasource)
+		return "connect an account: caddy authenticated-api connect " + s.Datasource
 	case s.State == connection.StateReauthorize && s.Connection != "":
 		return "the account must be connected again, by its user"
 	case s.State == connection.StateReauthorize:
-		return "the account must be connected again: caddy authenticated-api connect " + printable(s.Datasource)
+		return "the account must be connected again: caddy authenticated-api connect " + s.Datasource
+	case s.State == StateRefused && s.LastRefusal != nil:
+		return "the API refuses the credential; " + s.LastRefusal.Remedy
 	case s.State == stateUnknown:
 		return "what is stored cannot be read; Caddy's log says why"
 	case s.State == connection.StateFailing:
-		return "there is no token, and requests are refused; Caddy's log has the remedy"
+		return "there is no token, and requests are refused; " + cmp.Or(s.Remedy, "Caddy's log has the remedy")
 	case s.Stored != nil && !*s.Stored:
 		return "the token is in memory only, since the storage does not take it; Caddy's log says why"
 	default:
-		return "the provider refuses to renew the token, which is still good; Caddy's log has the remedy"
+		return "the provider refuses to renew the token, which is still good; " + cmp.Or(s.Remedy, "Caddy's log has the remedy")
 	}
 }

@@ -73,7 +73,7 @@ func TestStatusEvery(t *testing.T) {
 		t.Helper()
 		got, out, errOut := caddyCommand(t, "status", "--check", "--address", admin)
 		for _, part := range want {
-			if got != exit || !strings.Contains(fieldsOf(out), part) || strings.Contains(out+errOut, "canary") {
+			if got != exit || !strings.Contains(fieldsOf(out+errOut), part) || strings.Contains(out+errOut, "canary") {
 				t.Errorf("exit status %d, want %d, and\n%s%swant %q", got, exit, out, errOut, part)
 			}
 		}
@@ -86,7 +86,8 @@ func TestStatusEvery(t *testing.T) {
 	if status, text := askAdmin(t, admin, "POST", "refresh", `{"datasource":"robot"}`); status != http.StatusBadGateway {
 		t.Fatalf("%d %s", status, text)
 	}
-	check(2, "robot - client_credentials failing - - - ", "invalid_client: the secret ••• has ended")
+	check(2, "robot - client_credentials failing - - - ", "invalid_client: the secret ••• has ended",
+		"robot: there is no token, and requests are refused; check client_id and client_secret")
 	if status, text := askAdmin(t, admin, "GET", "connections?datasource=robot", ""); status != http.StatusOK ||
 		!strings.Contains(text, `"state":"failing"`) || !strings.Contains(text, `"last_error_since":"`) ||
 		!strings.Contains(text, `"next_attempt_at":"`) || !strings.Contains(text, `"needs_action":true`) {

@@ -26,6 +26,10 @@ const (
 	// stateUnknown is the state of a datasource in a list whose connections could not be read. A
 	// storage that fails, or a record of another key, must not hide the other datasources.
 	stateUnknown = "unknown"
+
+	// StateRefused is the state of a datasource in a list that has no connections: the API refuses
+	// its key or password, and nothing but its operator can mend that.
+	StateRefused = "refused"
 )
 
 // connectionRequest says which connection a request is about.
@@ -53,22 +57,29 @@ const warnNotRevoked = "the tokens are forgotten here, but the provider could no
 	"withdraw the access in the account's settings at the provider"
 
 // serveConnections lists the connections of all datasources, or of the one that the parameter
-// datasource names. A datasource that has none is listed once.
+// datasource names. A datasource that has none is listed once. One with a key or a password is
+// listed only while the API refuses that.
 func serveConnections(w http.ResponseWriter, r *http.Request) error {
 	if err := checkMethod(http.MethodGet, w, r); err != nil {
 		return err
 	}
 	var sets []*connection.Set
-	if name := r.URL.Query().Get("datasource"); name != "" {
-		set, err := findSet(name)
-		if err != nil {
-			return err
-		}
-		sets = append(sets, set)
-	} else if app, err := activeApp(); err == nil {
-		sets = app.Connections()
+	list := make([]*connection.Status, 0) // not nil, which JSON writes as null
+	app, err := activeApp()
+	if err == nil {
+		sets, list = app.Connections(), append(list, app.Refused()...)
 	}
-	list := make([]*connection.Status, 0, len(sets)) // not nil, which JSON writes as null
+	if name := r.URL.Query().Get("datasource"); name != "" {
+		sets = nil
+		list = slices.DeleteFunc(list, func(s *connection.Status) bool { return s.Datasource != name })
+		if len(list) == 0 {
+			set, err := findSet(name)
+			if err != nil {
+				return err
+			}
+			sets = append(sets, set)
+		}
+	}
 	for _, set := range sets {
 		list = append(list, statusesOf(r.Context(), set)...)
 	}

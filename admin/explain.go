@@ -61,6 +61,9 @@ type Refusal struct {
 	Status int    `json:"status"`
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
+
+	// ConnectURL is where a person can connect the account that is lacking.
+	ConnectURL string `json:"connect_url,omitempty"`
 }
 
 // explainPatience is how long an explanation may take: a proxy whose upstreams are all down may

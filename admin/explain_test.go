@@ -86,6 +86,7 @@ with        Host
 connection  ann
 refused     401 authorization-required
             Connect your account of the API at connect_url.
+connect_url https://gateway.example.com/connect/
 ` + removes + note},
 		"of nobody": {"http://GATEWAY/files/x", "datasource  files\nrefused     401 identity-required\n            "},
 		"bad path":  {"http://GATEWAY/crm/x%00", "datasource  crm\nrefused     400 bad-path\n            "},
@@ -145,5 +146,48 @@ with        Authorization: Bearer •••• (24 bytes)
 	}
 	if status, _ := askAdmin(t, admin, "GET", "explain", ""); status != 405 {
 		t.Errorf("GET: %d", status)
+	}
+}
+
+// TestExplainAfterRefusals: who asks why a route answers 401 or 502 is told what the API and the
+// provider have refused, with what can be done.
+func TestExplainAfterRefusals(t *testing.T) {
+	t.Setenv("TEST_KEY", seal.NewKey())
+	provider := newTokenServer(t)
+	gateway, admin := startExplained(t, provider.addr)
+	explain := func(path string) string {
+		t.Helper()
+		out, _, err := command(t, "", "explain", "http://"+gateway+path, "--address", admin)
+		if err != nil || strings.Contains(out, "canary") {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return fieldsOf(out)
+	}
+	get := func(path string) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+gateway+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.SetBasicAuth("ann", "ann")
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+	}
+	provider.answers(rig.Response("401 Unauthorized", "Content-Type: application/json\r\n",
+		`{"error":"invalid_client","error_description":"`+adminSecret+`"}`))
+	get("/crm/x")
+	get("/robot/x")
+	if got := explain("/crm/x"); !strings.Contains(got, "the API has refused the credential with 401 at 20") ||
+		!strings.Contains(got, "compare the credential") {
+		t.Errorf("a refused key: %s", got)
+	}
+	if got := explain("/robot/x"); !strings.Contains(got, "failed: invalid_client; check client_id") {
+		t.Errorf("a refused client: %s", got)
+	}
+	if got := explain("/maps/x"); strings.Contains(got, "has refused") {
+		t.Errorf("nothing was refused: %s", got)
 	}
 }

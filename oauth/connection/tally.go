@@ -41,14 +41,25 @@ func (set *Set) Tally() Tally {
 	if token != nil && token.Access != "" {
 		t.Cached, t.Expiry = 1, token.Expiry
 	}
-	state := stateInMemory(set.shared)
-	for stored := range counted {
-		if token == nil && state == StateNone {
-			state = stored // nobody has used the connection yet
-		}
-	}
-	t.States[state] = 1
+	t.States[sharedState(set, token, counted)] = 1
 	return t
+}
+
+// sharedState returns the state of the shared connection. token is what memory has of it, and
+// counted are the states that a round has found.
+func sharedState(set *Set, token *record.Token, counted map[string]int) string {
+	failed := set.shared.conn.failure()
+	state := set.stateOf(token, failed)
+	if token != nil || state != StateNone {
+		return state
+	}
+	if words(failed.err) != "" && time.Since(failed.next) < staleFailure {
+		return StateFailing // what is stored cannot be read, so there may be an account
+	}
+	for stored := range counted {
+		state = stored // nobody has used the connection yet
+	}
+	return state
 }
 
 // tally knows the states of connections, those in memory and those in the storage. The keeper's
