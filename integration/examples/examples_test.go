@@ -22,6 +22,7 @@ import (
 
 	_ "github.com/authenticated-api/caddy-authenticated-api"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 )
 
 func TestMain(m *testing.M) { os.Exit(rig.Main(m, nil)) }
@@ -63,8 +64,36 @@ func serviceAccount(t *testing.T, url, key string) string {
 var (
 	variable = regexp.MustCompile(`\{env\.([A-Z0-9_]+)\}`)
 	byName   = regexp.MustCompile(`\{\$(?:API_URL|SNOWFLAKE_KEY):([^}]+)\}`)
+	preset   = regexp.MustCompile(`(?m)^\s*provider \S+(?: \S+)?$`)
 	host     = regexp.MustCompile(`(?m)^(\s*(?:authenticated_api|token_url|authorization_url|revocation_url) )https://([^/\s]+)`)
 )
+
+// writtenOut returns a configuration with the endpoints of its preset written out, so that they
+// can lead to the fake.
+func writtenOut(t *testing.T, config string, code bool) string {
+	t.Helper()
+	return preset.ReplaceAllStringFunc(config, func(line string) string {
+		words := strings.Fields(line)
+		i := slices.IndexFunc(oauth.Presets(), func(p oauth.Preset) bool { return p.Name == words[1] })
+		if i < 0 {
+			t.Fatalf("%s: there is no such preset", line)
+		}
+		p := oauth.Presets()[i]
+		tenant := strings.NewReplacer()
+		if len(words) > 2 { // in the place of what stands there without a word
+			tenant = strings.NewReplacer(p.Tenant, words[2], "/common/", "/"+words[2]+"/", "login.salesforce.com", words[2])
+		}
+		for _, option := range []struct {
+			name, url string
+			code      bool
+		}{{"token_url", p.TokenURL, false}, {"authorization_url", p.AuthorizationURL, true}, {"revocation_url", p.RevocationURL, true}} {
+			if option.url != "" && (code || !option.code) && !strings.Contains(config, option.name+" ") {
+				line += "\n" + option.name + " " + tenant.Replace(option.url)
+			}
+		}
+		return line
+	})
+}
 
 // load runs an example.
 func load(t *testing.T, q *quirks) (gateway string, f *fake) {
@@ -96,7 +125,7 @@ func load(t *testing.T, q *quirks) (gateway string, f *fake) {
 		"/etc/caddy/client-key.pem", key, "/etc/caddy/client.pem", cert, "client_id gateway\n", "client_id "+clientID+"\n",
 		"/etc/caddy/snowflake.p8", key, "/etc/caddy/service-account.json", serviceAccount(t, f.url, key),
 	).Replace(byName.ReplaceAllString(string(text), "$1"))
-	config = host.ReplaceAllString(config, "${1}"+f.url+"/$2")
+	config = host.ReplaceAllString(writtenOut(t, config, q.authorize != ""), "${1}"+f.url+"/$2")
 	return rig.Start(t, "{\nadmin off\npersist_config off\nauto_https off\nstorage file_system "+rig.StorageDir(t)+"\n}\n"+config), f
 }
 

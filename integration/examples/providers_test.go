@@ -197,7 +197,7 @@ var providers = []*quirks{
 	},
 	{
 		file: "oauth2_code_dropbox", name: "dropbox", call: "users", authorize: "www.dropbox.com/oauth2/authorize", token: "api.dropboxapi.com/oauth2/token",
-		auth: "basic", consent: map[string]string{"token_access_type": "offline"}, life: 14400, refreshes: true, keepsRefresh: true, prefix: bearer,
+		auth: "post", consent: map[string]string{"token_access_type": "offline"}, life: 14400, refreshes: true, keepsRefresh: true, prefix: bearer,
 	},
 	{
 		file: "oauth2_code_entra_id", name: "graph", call: "me", authorize: "login.microsoftonline.com/value-of-entra_tenant/oauth2/v2.0/authorize",
@@ -213,7 +213,7 @@ var providers = []*quirks{
 		revocation: "gitlab.com/oauth/revoke", auth: "post", life: 7200, refreshes: true, prefix: bearer, more: map[string]any{"created_at": 1790000000},
 	},
 	{
-		file: "oauth2_code_google", name: "calendar", perUser: true, call: "users", authorize: "accounts.google.com/o/oauth2/v2/auth", token: "oauth2.googleapis.com/token",
+		file: "oauth2_code_google", name: "calendar", perUser: true, call: "users", authorize: "accounts.google.com/o/oauth2/auth", token: "oauth2.googleapis.com/token",
 		revocation: "oauth2.googleapis.com/revoke", auth: "post", consent: map[string]string{"access_type": "offline", "prompt": "consent"},
 		life: 3599, refreshes: true, keepsRefresh: true, prefix: bearer,
 	},
@@ -239,12 +239,12 @@ var providers = []*quirks{
 	},
 	{
 		file: "oauth2_code_slack", name: "slack", call: "conversations.list", authorize: "slack.com/oauth/v2/authorize", token: "slack.com/api/oauth.v2.access",
-		auth: "basic", pkceOff: true, consent: map[string]string{"scope": "channels:read,chat:write"}, life: 43200, refreshes: true, prefix: bearer,
+		auth: "post", pkceOff: true, consent: map[string]string{"scope": "channels:read,chat:write"}, life: 43200, refreshes: true, prefix: bearer,
 		more: map[string]any{"ok": true, "token_type": "bot", "authed_user": map[string]any{"id": "U1"}},
 	},
 	{
 		file: "oauth2_code_slack_user", name: "slack", perUser: true, call: "conversations.list", authorize: "slack.com/oauth/v2/authorize",
-		token: "slack.com/api/oauth.v2.access", auth: "basic", pkceOff: true, scopeless: true, nested: true,
+		token: "slack.com/api/oauth.v2.access", auth: "post", pkceOff: true, scopeless: true, nested: true,
 		consent: map[string]string{"user_scope": "channels:read,chat:write"}, prefix: bearer, more: map[string]any{"ok": true},
 	},
 	{
