@@ -55,7 +55,12 @@ func (a *App) attach(ds *datasource) error {
 	if m.Interactive() {
 		ds.account.remedy = compare + "and connect the account again if its access was taken back there"
 	}
+	public, err := dial.NewRule(a.ctx, a.admin, true, a.allowed)
+	if err != nil {
+		return err
+	}
 	return m.Bind(oauth.Environment{
+		BaseURL: apiOf(ds), DialPublic: public.Dialer(), Denied: dial.Denied,
 		Configuration: a, Datasource: ds.name, Storage: a.storage, Keys: a.keys.get, Dial: rule.Dialer(), CacheSize: a.CacheSize,
 		KeepAlive: a.keepAlive(), SweepAfter: a.sweepAfter(), Spool: spoolFolder(), EndBy: a.mustEndBy,
 		Observer: observer{newTokenMeter(ds.name, m.Grant), a.announcer},

@@ -44,6 +44,7 @@ func (ds *datasource) tellRefusal(logger *zap.Logger, status int, h http.Header,
 		return
 	}
 	ds.meter.refuse(status, refused)
+	ds.account.doubt()
 	before, due := ds.refusals.due(time.Now())
 	if !due {
 		return

@@ -71,7 +71,7 @@ func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error)
 	if err == nil {
 		res, sent, err = t.turn(req, x, body, res, sent)
 	}
-	if err == nil && x.ds.renewable() && t.refused(res) {
+	if err == nil && x.ds.renewable() && t.refused(res) && !lacksScope(res) {
 		if res, sent, err = t.replay(req, x, body, res, sent); err == nil {
 			res, sent, err = t.turn(req, x, body, res, sent)
 		}
@@ -79,6 +79,10 @@ func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error)
 	body.finish()
 	x.failed = err
 	if err == nil {
+		if p := x.stepUp(req, res); p != nil {
+			drain(res.Body)
+			return x.ds.reject(req, p), nil
+		}
 		x.ds.tellRefusal(t.logger, statusOf(res.StatusCode, res.Header), res.Header, t.refused(res))
 		t.watchTrailers(res, x, req)
 		x.ds.cleanResponse(res, req, x.caller, sent)

@@ -178,7 +178,7 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	t.guard = rule.Guard(t.HTTPTransport)
 	t.HTTPTransport.Transport.DialContext = peer.Dial(t.HTTPTransport.Transport.DialContext)
 	t.HTTPTransport.Transport.OnProxyConnectResponse = peer.ProxyAnswer
-	return present(tr, t.HTTPTransport)
+	return presentAll(t, tr)
 }
 
 // bind finds the datasource that active health checks are made for.

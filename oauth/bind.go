@@ -33,8 +33,13 @@ type Environment struct {
 	// Keys returns the key ring, and makes a key if there is none.
 	Keys func() (*seal.Ring, error)
 
-	// Dial connects to the provider.
-	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// BaseURL is that of the API, "" if only a proxy knows it.
+	BaseURL string
+
+	// Dial connects to the provider. DialPublic does too, and never to a private address. Denied
+	// reports whether an error says that an address may not be dialled.
+	Dial, DialPublic func(ctx context.Context, network, address string) (net.Conn, error)
+	Denied           func(error) bool
 
 	// CacheSize bounds the connections that stay in memory; 0 stands for
 	// connection.DefaultCacheSize.
@@ -64,6 +69,9 @@ func (m *Method) Bind(env Environment) error {
 		return errors.New("name: an OAuth datasource without a base URL needs one; it names the stored token")
 	}
 	to, err := m.resolve()
+	if err == nil {
+		err = setAPI(&m.Options, env.BaseURL)
+	}
 	if err != nil {
 		return err
 	}
@@ -71,8 +79,10 @@ func (m *Method) Bind(env Environment) error {
 	m.logger = m.logger.With(zap.String("datasource", env.Datasource))
 	m.client = provider.New(m.tls, env.Dial)
 	m.client.Transport.Proxy = m.proxy.of
+	m.public = provider.New(m.tls, env.DialPublic)
+	m.public.Transport.Proxy = m.proxy.of
 	m.set = connection.NewSet(configOf(m))
-	return nil
+	return bindDiscovery(m, to)
 }
 
 // configOf returns the configuration of the datasource's connections.
@@ -102,7 +112,11 @@ func (m *Method) Reseal(ctx context.Context) { m.set.Reseal(ctx) }
 // Statuses returns the status of each connection of the datasource that has a record, ordered by
 // Connection. If there is none, it returns one status all the same, which says so.
 func (m *Method) Statuses(ctx context.Context) ([]*connection.Status, error) {
-	return m.set.Statuses(ctx)
+	statuses, err := m.set.Statuses(ctx)
+	for _, st := range statuses {
+		AddDiscovered(m, st)
+	}
+	return statuses, err
 }
 
 // Healthy reports whether nothing fails and nobody has to do anything.

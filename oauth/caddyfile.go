@@ -15,6 +15,9 @@ import (
 // UnmarshalCaddyfile sets up the method from Caddyfile tokens. Syntax:
 //
 //	auth oauth2 client_credentials|authorization_code {
+//	    discover              [<issuer>]
+//	    client_name           <name>
+//	    registration          metadata_document|dynamic...
 //	    token_url             <url>
 //	    authorization_url     <url>
 //	    redirect_url          <url>
@@ -31,7 +34,7 @@ import (
 //	    scopes                <scope...>
 //	    send_scope_on_refresh
 //	    audience              <uri>
-//	    resource              <uri...>
+//	    resource              <uri...> | off
 //	    authorization_param   <key> <value>
 //	    token_param           <key> <value>
 //	    expires_in            <duration>
@@ -105,6 +108,16 @@ func unmarshalResource(opts *Options, d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) == 0 {
 		return d.Errf("auth oauth2: resource: takes one URI or more")
+	}
+	if slices.Contains(args, resourceOff) {
+		if len(args) > 1 || len(opts.Resource) > 0 || opts.ResourceOff {
+			return d.Errf("auth oauth2: resource: off stands alone")
+		}
+		opts.ResourceOff = true
+		return nil
+	}
+	if opts.ResourceOff {
+		return d.Errf("auth oauth2: resource: off stands alone")
 	}
 	opts.Resource = append(opts.Resource, args...)
 	return nil

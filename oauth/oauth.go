@@ -63,6 +63,10 @@ type Method struct {
 	environment Environment
 	bound       string // the identity that the configuration was loaded with; see identity
 	client      *provider.Client
+	public      *provider.Client // as client, and never at a private address
+	discovery   *discovery       // nil without the option discover
+	registrar   *registrar       // as discovery
+	wishes      *wishes          // as discovery, and nil for client_credentials
 	set         *connection.Set
 }
 
@@ -84,6 +88,10 @@ func (m *Method) Provision(ctx caddy.Context) error {
 func (m *Method) Cleanup() error {
 	if m.set != nil {
 		m.set.Close()
+		if m.registrar != nil {
+			m.registrar.set.Close()
+		}
+		m.public.CloseIdleConnections()
 		m.client.CloseIdleConnections()
 	}
 	return nil

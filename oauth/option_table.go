@@ -35,6 +35,12 @@ type methodOption struct {
 // options are all options, in the order in which errors name them. The parser, the checks, and
 // unseal and resolve are loops over this table.
 var options = []methodOption{
+	{name: "discover", parse: unmarshalDiscover},
+	{
+		name: "client_name", text: func(opts *Options) *string { return &opts.ClientName },
+		config: func(c *provider.Config) *string { return &c.ClientName },
+	},
+	{name: "registration", parse: unmarshalRegistration},
 	{
 		name: "token_url", text: func(opts *Options) *string { return &opts.TokenURL },
 		config: func(c *provider.Config) *string { return &c.TokenURL },

@@ -43,9 +43,9 @@ func (opts *Options) Validate() error {
 		return err
 	case opts.Grant == "":
 		return errors.New("auth oauth2: the grant is missing; write auth oauth2 client_credentials { … } or auth oauth2 authorization_code { … }")
-	case opts.TokenURL == "":
-		return errors.New("auth oauth2: token_url is missing; it is the URL of the provider's token endpoint")
-	case opts.ClientID == "":
+	case opts.TokenURL == "" && !opts.discovers():
+		return errors.New("auth oauth2: token_url is missing; it is the URL of the provider's token endpoint (or write discover <issuer>)")
+	case opts.ClientID == "" && !opts.discovers():
 		return errors.New("auth oauth2: client_id is missing")
 	case checkClientSecret(opts) != nil:
 		return checkClientSecret(opts)
@@ -67,6 +67,9 @@ func (opts *Options) Validate() error {
 		if strings.ContainsAny(scope, " ,\"\\") || scope == "" {
 			return fmt.Errorf("auth oauth2: scopes: %s is no scope (RFC 6749 §3.3)", value.Shape(scope))
 		}
+	}
+	if err := checkDiscover(opts); err != nil {
+		return err
 	}
 	if err := checkClientAuth(opts); err != nil {
 		return err
@@ -105,8 +108,8 @@ func checkAuthorization(opts *Options) error {
 		return nil
 	}
 	switch {
-	case opts.AuthorizationURL == "":
-		return errors.New("auth oauth2: authorization_url is missing; it is the URL of the provider's page where people give their consent")
+	case opts.AuthorizationURL == "" && !opts.discovers():
+		return errors.New("auth oauth2: authorization_url is missing; it is the URL of the provider's page where people give their consent (or write discover <issuer>)")
 	case opts.RedirectURL == "":
 		return errors.New("auth oauth2: redirect_url is missing; it is the public URL of authenticated_api_console's route and /callback, " +
 			"such as https://gateway.example.com/connect/callback")

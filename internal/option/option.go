@@ -27,7 +27,7 @@ var places = []place{
 	{"a site's authenticated_api", strings.Fields("name header query auth signature self_signed_cert allow_origin pass_request_header " +
 		"pass_response_header map_links sandbox max_header_fields max_query_params replay refresh_on errors")},
 	{"auth oauth2", strings.Fields("token_url authorization_url redirect_url issuer revocation_url insecure_http client_id client_secret client_auth " +
-		"refresh_client_auth token_request scopes send_scope_on_refresh audience resource authorization_param token_param expires_in refresh_before network_proxy " +
+		"refresh_client_auth discover client_name registration dpop token_request scopes send_scope_on_refresh audience resource authorization_param token_param expires_in refresh_before network_proxy " +
 		"add_token_to header_prefix token_field connection pkce self_signed_cert timeout")},
 	{"client_auth private_key_jwt", strings.Fields("key key_id algorithm certificate audience lifetime")},
 	{"auth api_key", strings.Fields("in prefix")},

@@ -90,7 +90,7 @@ func (g *person) redeem(ctx context.Context, mine, refused *record.Token) (held 
 	}
 	// From here on nothing must end what has begun: the next refresh token is in the answer.
 	ctx = context.WithoutCancel(ctx)
-	answer, err := g.set.Redeem(ctx, g.conn.secrets, mine.Refresh)
+	answer, err := g.set.Redeem(ctx, g.conn.secrets, mine)
 	if wait, asks := g.asksAgain(mine, answer, err, refused != nil); asks {
 		doubtful = doubtful || deliveryOf(err).Uncertain()
 		_ = sleep(ctx, wait)
@@ -99,7 +99,7 @@ func (g *person) redeem(ctx context.Context, mine, refused *record.Token) (held 
 		if !again {
 			return held, err
 		}
-		answer, err = g.set.Redeem(ctx, g.conn.secrets, mine.Refresh)
+		answer, err = g.set.Redeem(ctx, g.conn.secrets, mine)
 	}
 	if err != nil {
 		return true, g.failed(ctx, mine, answer, err, doubtful, refused != nil)
@@ -174,6 +174,7 @@ func (g *person) answered(mine *record.Token, answer *provider.Answer) *record.T
 			"or send the access token")
 	}
 	token.Generation, token.Identity, token.Grant, token.Connected = mine.Generation+1, mine.Identity, mine.Grant, mine.Connected
+	token.Origin = mine.Origin
 	if answer.Truncated {
 		return token.Released(true) // the next refresh token may have stood behind the break
 	}

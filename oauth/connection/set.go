@@ -79,9 +79,9 @@ type Config struct {
 	// known returns the tokens that no description may show.
 	Fetch func(ctx context.Context, known func() []string, before *record.Token) (*record.Token, error)
 
-	// Redeem redeems a refresh token. An answer that comes together with an error may have the
-	// next refresh token.
-	Redeem func(ctx context.Context, known func() []string, refreshToken string) (*provider.Answer, error)
+	// Redeem redeems the refresh token of mine. An answer that comes together with an error may
+	// have the next refresh token.
+	Redeem func(ctx context.Context, known func() []string, mine *record.Token) (*provider.Answer, error)
 
 	// Revoke tells the provider that a token is not used any more.
 	Revoke func(context.Context, *record.Token) error

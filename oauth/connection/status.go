@@ -74,6 +74,9 @@ type Status struct {
 	// client_credentials, which need no storage.
 	Stored *bool `json:"stored,omitempty"`
 
+	// Discovered is what was found out of the provider; nil without the option discover.
+	Discovered *Discovered `json:"discovered,omitempty"`
+
 	// NeedsAction says that a human being must do something: connect an account, or correct the
 	// configuration.
 	NeedsAction bool `json:"needs_action"`
@@ -147,6 +150,7 @@ func (set *Set) status(connection string, token *record.Token, failed failure) *
 		st.NextAttemptAt = pointer(failed.next)
 	}
 	st.NeedsAction = set.needsAction(st, failed.err)
+	st.Discovered = discoveredBy(token)
 	return st
 }
 
@@ -211,6 +215,9 @@ func (set *Set) needsAction(st *Status, err error) bool {
 
 // describedBy returns the provider's text about an error, or "".
 func describedBy(err error) string {
+	if e, ok := errors.AsType[*provider.DiscoveryError](err); ok {
+		return e.Error()
+	}
 	if e, ok := errors.AsType[*provider.Error](err); ok {
 		return e.Description
 	}
@@ -225,6 +232,8 @@ func words(err error) string {
 	switch e, ok := errors.AsType[*provider.Error](err); {
 	case err == nil:
 		return ""
+	case isDiscovery(err):
+		return DiscoveryFailed
 	case ok && e.Code != "":
 		return e.Code
 	case ok && e.Status != 0:

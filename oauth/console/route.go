@@ -20,6 +20,7 @@ const (
 	routeAction
 	routeCallback
 	routeHealth
+	routeDocument
 )
 
 const (
@@ -109,6 +110,8 @@ func routeOf(below string) route {
 		to.kind = routePage
 	case rest == "health":
 		to.kind = routeHealth
+	case rest == documentName:
+		to.kind = routeDocument
 	case len(parts) == 2 && parts[0] != "" && isAction(parts[1]):
 		to.kind, to.name, to.action = routeAction, parts[0], parts[1]
 	}

@@ -35,6 +35,10 @@ type Error struct {
 	// ClientAuth is how the client has authenticated, one of ClientAuths.
 	ClientAuth string
 
+	// ClientGone says that the provider does not know the client any more that was registered.
+	// What it has issued to that client is of no use.
+	ClientGone bool
+
 	// Delivery says what became of the request.
 	Delivery Delivery
 

@@ -24,8 +24,10 @@ type Config struct {
 	TokenURL         string
 	RevocationURL    string // "" if the provider has none
 	RedirectURL      string
+	PARURL           string // of pushed authorization requests (RFC 9126), "" to push none
 	Issuer           string // that a callback must name (RFC 9207), "" if it need not name one
 
+	ClientName        string // how registrations call the client, "" for the default
 	ClientID          string
 	ClientSecret      string // "" for a client without a secret
 	ClientAuth        string // a name of ClientAuths; "" stands for client_secret_basic
@@ -42,6 +44,7 @@ type Config struct {
 	TokenParams         map[string]string // further parameters of token requests
 	AuthorizationParams map[string]string // further parameters of authorization requests
 
+	Public  bool          // none of the endpoints may have a private address
 	JSON    bool          // token requests are JSON, not a form
 	IDToken bool          // an answer must have an ID token, and need not have an access token
 	Timeout time.Duration // of one request

@@ -50,6 +50,8 @@ type Record struct {
 	Grant     string `json:"grant,omitempty"` // names the consent that the tokens come of
 	Node      string `json:"node,omitempty"`  // which node has written the record, if it has an entry
 
+	Origin *Origin `json:"origin,omitempty"`
+
 	End     End      `json:"end,omitzero"`
 	Claim   *Claim   `json:"claim,omitempty"`
 	Refused *Refusal `json:"refused,omitempty"`
@@ -68,7 +70,7 @@ func (s *Store) seal(ring *seal.Ring, name string, token *Token) ([]byte, error)
 		Access: token.Access, ID: token.ID, Refresh: token.Refresh,
 		Obtained: Millis(token.Obtained), Expiry: Millis(token.Expiry), Connected: Millis(token.Connected),
 		RefreshBy: Millis(token.RefreshEnd), Changed: Millis(token.Changed),
-		Grant: token.Grant, Node: s.Node, End: token.End, Claim: token.Claim, Refused: token.Refused,
+		Grant: token.Grant, Node: s.Node, Origin: token.Origin, End: token.End, Claim: token.Claim, Refused: token.Refused,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encoding a record: %w", err)
@@ -101,7 +103,7 @@ func (s *Store) Open(ring *seal.Ring, name string, raw []byte) (*Token, *Record,
 	token := &Token{
 		Access: rec.Access, ID: rec.ID, Refresh: rec.Refresh, Generation: generation, Identity: rec.Identity,
 		Obtained: unmillis(rec.Obtained), Connected: unmillis(rec.Connected), RefreshEnd: unmillis(rec.RefreshBy),
-		Changed: unmillis(rec.Changed), Grant: rec.Grant, Node: rec.Node,
+		Changed: unmillis(rec.Changed), Grant: rec.Grant, Node: rec.Node, Origin: rec.Origin,
 		End: rec.End, Claim: rec.Claim, Refused: rec.Refused,
 	}
 	expiry := s.Term.reopened(token, unmillis(rec.Expiry))

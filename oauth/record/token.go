@@ -24,6 +24,7 @@ type Token struct {
 
 	Grant     string    // names the consent the tokens come of; "" if an older version connected the account
 	Connected time.Time // when the account was connected; zero for client_credentials
+	Origin    *Origin   // where the grant comes from; nil if the configuration says all of it
 	Changed   time.Time // when End changed
 	End       End
 	Node      string   // which node wrote the record; "" for a token that was not read, or a node without an entry
