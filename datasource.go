@@ -22,6 +22,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/authenticated-api/caddy-authenticated-api/signature"
 	"github.com/caddyserver/caddy/v2"
 )
@@ -231,6 +232,9 @@ func (ds *datasource) loadCleaners(d *Datasource) error {
 			return fmt.Errorf("signature: header: %s carries the credential of auth already; give another field", ds.signer.Header())
 		}
 		own = append(own, ds.signer.Header())
+	}
+	if m, ok := ds.method.(*oauth.Method); ok && oauth.MayProve(m) {
+		own = append(own, auth.ProofField)
 	}
 	ds.cleaner = clean.NewRequests(clean.Own{
 		Fields: slices.Concat(own, d.Headers.Names()), Params: append(d.Query.Names(), place.Query),

@@ -248,12 +248,18 @@ func (d *discoverable) newSite(t testing.TB, grant, lines string) *site {
 		"handle_path /api/* {\nauthenticated_api " + d.api.URL + "/mcp {\nname mcp\nauth oauth2 " + grant + " {\n" + lines + "\n}\n}\n}\n}\n"
 	s.addr = rig.Start(t, s.config)
 	s.console = "http://" + s.addr + "/connect/"
+	s.client = newBrowser(t)
+	return s
+}
+
+// newBrowser returns a client that keeps cookies, and follows no redirect.
+func newBrowser(t testing.TB) *http.Client {
+	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.client = &http.Client{Jar: jar, Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	return s
+	return &http.Client{Jar: jar, Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 // restart stops Caddy, so that what is in its memory is gone, and starts it again.

@@ -69,10 +69,16 @@ func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error)
 	t.tell(x, out)
 	res, err := t.roundTrip(out)
 	if err == nil {
+		res, sent, err = withNonce(t, req, x, body, res, sent)
+	}
+	if err == nil {
 		res, sent, err = t.turn(req, x, body, res, sent)
 	}
-	if err == nil && x.ds.renewable() && t.refused(res) && !lacksScope(res) {
+	if err == nil && x.ds.renewable() && t.refused(res) && !lacksScope(res) && !wantsNonce(res, sent.credential) {
 		if res, sent, err = t.replay(req, x, body, res, sent); err == nil {
+			res, sent, err = withNonce(t, req, x, body, res, sent)
+		}
+		if err == nil {
 			res, sent, err = t.turn(req, x, body, res, sent)
 		}
 	}
@@ -85,6 +91,9 @@ func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error)
 		}
 		x.ds.tellRefusal(t.logger, statusOf(res.StatusCode, res.Header), res.Header, t.refused(res))
 		t.watchTrailers(res, x, req)
+		if sent.credential.Prover() != nil {
+			res.Header.Del(auth.NonceField)
+		}
 		x.ds.cleanResponse(res, req, x.caller, sent)
 		x.confine(res.Header, res.StatusCode)
 	}
@@ -138,7 +147,7 @@ func (t *Transport) outgoing(req *http.Request, x *exchange, credential *auth.Cr
 	credential.SetHeader(out.Header)
 	out.URL.RawQuery = credential.SetQuery(out.URL.RawQuery)
 	x.answers(sent, out, credential)
-	return out, sent, nil
+	return out, sent, prove(t, out, credential)
 }
 
 // copyHeader copies the header fields without what is withheld from the API, such as what the

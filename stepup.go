@@ -26,6 +26,16 @@ func insufficientScope(res *http.Response) (scopes []string, lacks bool) {
 	return nil, false
 }
 
+// challenges reports whether an answer has a challenge of a scheme with an error.
+func challenges(res *http.Response, scheme, code string) bool {
+	for _, c := range wire.ParseChallenges(res.Header["Www-Authenticate"]) {
+		if c.Scheme == scheme && c.Params["error"] == code {
+			return true
+		}
+	}
+	return false
+}
+
 func lacksScope(res *http.Response) bool {
 	_, lacks := insufficientScope(res)
 	return lacks

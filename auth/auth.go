@@ -93,6 +93,7 @@ type Credential struct {
 	query  string   // escaped: "key=value"
 	names  wire.ParamNames
 
+	prover  *Prover  // nil: nothing has to be proven
 	secrets []string // what no answer may show
 }
 

@@ -11,9 +11,11 @@ import (
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 
+	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // Environment is what a Method works in.
@@ -93,7 +95,7 @@ func configOf(m *Method) connection.Config {
 		Grant: m.Grant, Interactive: m.Interactive(), PerUser: m.PerUser(),
 		Storage: env.Storage, Keys: env.Keys, Spool: env.Spool, Term: m.term(), CacheSize: env.CacheSize,
 		KeepAlive: env.KeepAlive, SweepAfter: env.SweepAfter, Timeout: time.Duration(m.Timeout), EndBy: env.EndBy,
-		Console: m.Console(), Build: m.build, Revoke: m.revoke,
+		Console: m.Console(), Build: func(token *record.Token) *auth.Credential { return credentialOf(m, token) }, Revoke: m.revoke,
 		Fetch: m.fetch, Redeem: m.redeem, Observer: env.Observer,
 		Logger: m.logger,
 	}

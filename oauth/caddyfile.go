@@ -39,6 +39,7 @@ import (
 //	    token_param           <key> <value>
 //	    expires_in            <duration>
 //	    refresh_before        <duration> | never
+//	    dpop
 //	    add_token_to          header [<field>] | query [<key>]
 //	    header_prefix         <prefix>
 //	    token_field           access_token|id_token

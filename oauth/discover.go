@@ -20,6 +20,9 @@ import (
 
 // setAPI sets the base URL of the API, at which discovery may begin.
 func setAPI(opts *Options, base string) error {
+	if opts.DPoP && base == "" {
+		return errors.New("auth oauth2: dpop: a proof has the URL that the API gets, which only a base URL tells; give one")
+	}
 	if !opts.discovers() || *opts.Discover != "" {
 		return nil
 	}
@@ -107,15 +110,19 @@ func clientFor(m *Method, to *provider.Config) *provider.Client {
 // out, what that was made with counts. Errors of discovery are *provider.DiscoveryError within a
 // *provider.Error.
 func complete(ctx context.Context, m *Method, to *provider.Config, before *record.Token) (*record.Origin, error) {
+	var made *record.Origin
+	if before != nil {
+		made = before.Origin
+	}
 	if m.discovery == nil {
-		return nil, nil //nolint:nilnil // the configuration says all of it
+		return withKey(m, nil, to, nil, made)
 	}
 	f, err := m.discovery.get(ctx)
 	if err != nil {
 		fail, ok := errors.AsType[*provider.DiscoveryError](err)
 		if ok && fail.Temporary() && before != nil && before.Origin != nil {
 			restore(&m.Options, to, before.Origin)
-			return before.Origin, nil
+			return before.Origin, prove(m, to, before.Origin)
 		}
 		return nil, discoveryFailed(err)
 	}
@@ -126,7 +133,11 @@ func complete(ctx context.Context, m *Method, to *provider.Config, before *recor
 	if err != nil {
 		return nil, discoveryFailed(err)
 	}
-	return originOf(&m.Options, to, client), nil
+	o, err := withKey(m, f, to, originOf(&m.Options, to, client), made)
+	if err != nil {
+		return nil, discoveryFailed(err)
+	}
+	return o, nil
 }
 
 // discoveryFailed returns an error of discovery as one of a request that was not made.
@@ -141,7 +152,9 @@ func discoveryFailed(err error) error {
 // discoverFlow finds out what a flow needs, and notes in the flow where its grant will come from.
 func discoverFlow(ctx context.Context, m *Method, flow *Flow, to *provider.Config) error {
 	if m.discovery == nil {
-		return nil
+		o, err := withKey(m, nil, to, nil, nil)
+		flow.Origin = o
+		return err
 	}
 	f, err := m.discovery.consent(ctx)
 	if err != nil {
@@ -163,18 +176,32 @@ func discoverFlow(ctx context.Context, m *Method, flow *Flow, to *provider.Confi
 	if err != nil {
 		return discoveryFailed(err)
 	}
-	flow.Origin = originOf(&m.Options, to, client).With(func(o *record.Origin) { o.ClientSecret = "" })
+	o, err := withKey(m, f, to, originOf(&m.Options, to, client), nil)
+	if err != nil {
+		return discoveryFailed(err)
+	}
+	flow.Origin = o.With(func(o *record.Origin) { o.ClientSecret = "" })
 	flow.NamesIssuer = f.server.NamesIssuer
 	return nil
+}
+
+// push pushes the authorization request of a flow, which the provider demands.
+func push(ctx context.Context, m *Method, flow *Flow, to *provider.Config) (*Flow, string, error) {
+	target, err := clientFor(m, to).Push(ctx, to, flow.State, flow.Verifier)
+	gone(m, flow.Origin, err)
+	if err != nil {
+		return nil, "", err
+	}
+	return flow, target, nil
 }
 
 // originOfFlow puts into the configuration of a request what a flow was begun with. A code is
 // redeemed where the browser was sent to, and nowhere else (RFC 9700 §4.4).
 func originOfFlow(ctx context.Context, m *Method, flow *Flow, to *provider.Config) (*record.Origin, error) {
-	if m.discovery == nil {
-		return nil, nil //nolint:nilnil // the configuration says all of it
-	}
 	o := flow.Origin
+	if m.discovery == nil {
+		return o, prove(m, to, o)
+	}
 	if o == nil {
 		return nil, &provider.Error{Err: errors.New("the configuration has changed since; press Connect again")}
 	}
@@ -186,7 +213,7 @@ func originOfFlow(ctx context.Context, m *Method, flow *Flow, to *provider.Confi
 		o = o.With(func(o *record.Origin) { o.ClientSecret, o.SecretEnd = client.ClientSecret, client.SecretEnd })
 	}
 	restore(&m.Options, to, o)
-	return o, nil
+	return o, prove(m, to, o)
 }
 
 // gone notes that a provider has said that it does not know the client that was registered there,
@@ -205,7 +232,7 @@ func gone(m *Method, origin *record.Origin, err error) bool {
 // counts without discovery. Identifiers are compared as simple strings (RFC 9207 §2.4).
 func (f *Flow) FromIssuer(iss, configured string) bool {
 	switch {
-	case f.Origin == nil:
+	case f.Origin == nil || f.Origin.Issuer == "":
 		return configured == "" || iss == configured
 	case iss == "":
 		return !f.NamesIssuer

@@ -37,14 +37,17 @@ func (f *found) fill(opts *Options, to *provider.Config) error {
 		return err
 	}
 	if opts.Interactive() {
-		written := to.AuthorizationURL != ""
 		if err := endpoint(&to.AuthorizationURL, f.server.AuthorizationURL, "authorization_url", true); err != nil {
 			return err
 		}
-		if f.server.DemandsPAR && !written {
-			if err := endpoint(&to.PARURL, f.server.PARURL, "authorization_url", true); err != nil {
-				return err
+		if f.server.DemandsPAR {
+			if err := at.CheckAddress(f.server.PARURL); err != nil {
+				return &provider.DiscoveryError{
+					Address: f.server.Address, Reason: "the provider demands pushed authorization requests (RFC 9126), and an address for them was expected",
+					Err: err, Option: "no option stands in for it; the provider must mend its metadata",
+				}
 			}
+			to.PARURL = f.server.PARURL
 		}
 	}
 	to.Issuer = f.server.Issuer
@@ -124,6 +127,9 @@ func originOf(opts *Options, to *provider.Config, client *record.Origin) *record
 
 // restore puts back what a grant was made with, where the configuration says nothing.
 func restore(opts *Options, to *provider.Config, o *record.Origin) {
+	if !opts.discovers() {
+		return // it is there for the key alone
+	}
 	to.Public = o.Public && to.TokenURL == ""
 	to.TokenURL, to.RevocationURL = cmp.Or(to.TokenURL, o.TokenURL), cmp.Or(to.RevocationURL, o.RevocationURL)
 	to.Issuer, to.ClientAuth = o.Issuer, cmp.Or(to.ClientAuth, o.ClientAuth)

@@ -19,6 +19,8 @@ func DocumentOf(m *Method) *provider.ClientMetadata {
 		return nil
 	}
 	c := clientMetadata(m, to)
+	f, _ := m.discovery.last()
+	c.DPoP = m.DPoP || f != nil && f.dpop
 	c.ClientID, c.ClientAuth = m.Console()+documentName, m.registrar.documentAuth()
 	return c
 }

@@ -127,6 +127,9 @@ func begin(ctx context.Context, m *Method, f *Flow) (*Flow, string, error) {
 	if err := discoverFlow(ctx, m, f, to); err != nil {
 		return nil, "", err
 	}
+	if to.PARURL != "" {
+		return push(ctx, m, f, to)
+	}
 	return f, to.AuthCodeURL(f.State, f.Verifier), nil
 }
 
@@ -160,6 +163,7 @@ func finish(ctx context.Context, m *Method, flow *Flow, code string) error {
 	}
 	token.Connected = token.Obtained
 	if token.Origin != nil {
+		token.Origin = token.Origin.With(func(*record.Origin) {})
 		token.Origin.Consents = consents(s.Token(), token.Origin.Scopes)
 	}
 	err = s.Connect(ctx, token, unused)

@@ -67,6 +67,7 @@ type Method struct {
 	discovery   *discovery       // nil without the option discover
 	registrar   *registrar       // as discovery
 	wishes      *wishes          // as discovery, and nil for client_credentials
+	nonces      provider.Nonces  // that servers want in proofs
 	set         *connection.Set
 }
 

@@ -112,6 +112,7 @@ var options = []methodOption{
 		return unmarshalDuration(d, "expires_in", &opts.ExpiresIn)
 	}},
 	{name: "refresh_before", parse: unmarshalRefreshBefore},
+	{name: "dpop", parse: func(opts *Options, d *caddyfile.Dispenser) error { return unmarshalSwitch(d, "dpop", &opts.DPoP) }},
 	{name: "add_token_to", parse: unmarshalPlace},
 	{name: "header_prefix", parse: unmarshalHeaderPrefix},
 	{

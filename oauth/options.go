@@ -123,6 +123,10 @@ type Options struct {
 	// are not asked for one in any case. Default: `false`.
 	ResourceOff bool `json:"resource_off,omitempty"`
 
+	// Whether tokens are bound to a key of the connection, which each request proves to have (RFC
+	// 9449). With `discover` alone they are also where the API demands it. Default: `false`.
+	DPoP bool `json:"dpop,omitempty"`
+
 	// Further parameters of token requests. Values may hold global placeholders.
 	TokenParams map[string]string `json:"token_param,omitempty"`
 

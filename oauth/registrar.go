@@ -197,7 +197,7 @@ func (r *registrar) metadata(f *found, to *provider.Config) *provider.ClientMeta
 	if c.ClientAuth == "" {
 		c.ClientAuth = preferred(f.server)
 	}
-	c.Scope = strings.Join(to.Scopes, " ")
+	c.Scope, c.DPoP = strings.Join(to.Scopes, " "), r.m.DPoP || f.dpop
 	return c
 }
 

@@ -74,6 +74,9 @@ func (m *Method) fetch(ctx context.Context, known func() []string, before *recor
 	if err != nil {
 		return nil, err
 	}
+	if err := bound(ctx, m, to, a); err != nil {
+		return nil, err
+	}
 	token := issued(m, a, to, before)
 	token.Origin = origin
 	return token, nil
@@ -94,6 +97,9 @@ func exchange(ctx context.Context, m *Method, flow *Flow, code string) (*record.
 	if err != nil {
 		return nil, err
 	}
+	if err := bound(ctx, m, to, a); err != nil {
+		return nil, err
+	}
 	token := issued(m, a, to, nil)
 	token.Origin = origin
 	return token, nil
@@ -108,6 +114,9 @@ func (m *Method) redeem(ctx context.Context, known func() []string, mine *record
 	}
 	if mine.Origin != nil {
 		restore(&m.Options, to, mine.Origin)
+		if err := prove(m, to, mine.Origin); err != nil {
+			return nil, &provider.Error{Err: err}
+		}
 	} else if _, err := complete(ctx, m, to, nil); err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@
 package oauth
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -68,7 +69,7 @@ func (opts *Options) Validate() error {
 			return fmt.Errorf("auth oauth2: scopes: %s is no scope (RFC 6749 §3.3)", value.Shape(scope))
 		}
 	}
-	if err := checkDiscover(opts); err != nil {
+	if err := cmp.Or(checkDiscover(opts), checkDPoP(opts)); err != nil {
 		return err
 	}
 	if err := checkClientAuth(opts); err != nil {

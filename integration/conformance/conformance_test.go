@@ -32,8 +32,6 @@ func TestMain(m *testing.M) {
 // waiting are scenarios that need a grant that this gateway does not have.
 var waiting = map[string]string{
 	"auth/enterprise-managed-authorization": "token exchange and the grant jwt-bearer",
-	"auth/dpop":                             "proofs of possession",
-	"auth/dpop-nonce":                       "proofs of possession",
 	"auth/wif-jwt-bearer":                   "the grant jwt-bearer with an assertion from a file",
 }
 

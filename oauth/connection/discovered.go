@@ -33,7 +33,7 @@ type Discovered struct {
 
 // discoveredBy returns what a grant was made with, or nil.
 func discoveredBy(token *record.Token) *Discovered {
-	if token == nil || token.Origin == nil {
+	if token == nil || token.Origin == nil || token.Origin.Issuer == "" {
 		return nil
 	}
 	o := token.Origin

@@ -22,6 +22,9 @@ func (cfg *Config) AuthCodeURL(state, verifier string) string {
 	if verifier != "" {
 		opts = append(opts, oauth2.S256ChallengeOption(verifier))
 	}
+	if cfg.Proof != nil { // RFC 9449 §10: the code is good for the key only
+		opts = append(opts, oauth2.SetAuthURLParam("dpop_jkt", cfg.Proof.Thumbprint))
+	}
 	if cfg.Audience != "" {
 		opts = append(opts, oauth2.SetAuthURLParam("audience", cfg.Audience))
 	}

@@ -50,16 +50,32 @@ func (c *Client) token(ctx context.Context, cfg *Config, auth clientAuth, form u
 	ctx, cancel := withTimeout(ctx, cfg.Timeout)
 	defer cancel()
 	a := &attempt{cfg: cfg, auth: auth, endpoint: cfg.TokenURL, form: form, header: make(http.Header)}
+	t, err := c.proven(ctx, a, cfg.JSON)
+	if err != nil {
+		return nil, err
+	}
+	return a.outcome(t)
+}
+
+// proven sends an attempt with the client's authentication and, if there is a key for that, with a
+// proof; and once more if the provider wants its nonce in the proof. Its errors say that nothing
+// was sent.
+func (c *Client) proven(ctx context.Context, a *attempt, asJSON bool) (roundTrip, error) {
 	a.header.Set("Accept", "application/json")
 	a.header.Set("Accept-Encoding", "identity")
-	if err := a.authenticate(); err != nil {
-		return nil, a.failed(err)
+	for again := false; ; again = true {
+		if err := errors.Join(a.authenticate(), a.prove()); err != nil {
+			return roundTrip{}, a.failed(err)
+		}
+		req, err := a.request(ctx, asJSON)
+		if err != nil {
+			return roundTrip{}, a.failed(networkError(err))
+		}
+		t := c.send(req)
+		if !a.learned(t) || again {
+			return t, nil
+		}
 	}
-	req, err := a.request(ctx, cfg.JSON)
-	if err != nil {
-		return nil, a.failed(networkError(err))
-	}
-	return a.outcome(c.send(req))
 }
 
 // failed returns the error of an attempt that was not sent.

@@ -44,6 +44,7 @@ type Config struct {
 	TokenParams         map[string]string // further parameters of token requests
 	AuthorizationParams map[string]string // further parameters of authorization requests
 
+	Proof   *ProofKey     // that tokens are bound to (RFC 9449); nil: they are not
 	Public  bool          // none of the endpoints may have a private address
 	JSON    bool          // token requests are JSON, not a form
 	IDToken bool          // an answer must have an ID token, and need not have an access token
