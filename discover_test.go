@@ -38,7 +38,7 @@ func TestDiscover(t *testing.T) {
 	}
 	auth := last(d, &d.auths)
 	for name, want := range map[string]string{
-		"client_id": "client-1", "resource": d.api.URL + "/mcp", "scope": "read offline_access", "code_challenge_method": "S256",
+		"client_id": "client-1", "resource": d.api.URL + "/mcp", "scope": "read offline_access", "code_challenge_method": "S256", "prompt": "consent",
 		"redirect_uri": s.console + "callback", "response_type": "code",
 	} {
 		if got := auth.Get(name); got != want {

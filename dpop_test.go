@@ -11,7 +11,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -49,11 +48,15 @@ func (v *verifier) check(r *http.Request, url, token string) (wrong, thumbprint 
 		if err := json.Unmarshal(text, &jwk); err != nil {
 			return nil, err
 		}
-		part := func(name string) *big.Int {
-			raw, _ := base64.RawURLEncoding.DecodeString(jwk[name])
-			return new(big.Int).SetBytes(raw)
+		point := []byte{4} // uncompressed
+		for _, name := range []string{"x", "y"} {
+			raw, err := base64.RawURLEncoding.DecodeString(jwk[name])
+			if err != nil {
+				return nil, err
+			}
+			point = append(point, raw...)
 		}
-		return &ecdsa.PublicKey{Curve: elliptic.P256(), X: part("x"), Y: part("y")}, nil
+		return ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
 	}, jwt.WithValidMethods([]string{"ES256"}))
 	if err != nil || parsed.Header["typ"] != "dpop+jwt" || jwk["d"] != "" || len(jwk) != 4 {
 		return fmt.Sprintf("%v %v", err, jwk), ""

@@ -164,6 +164,7 @@ func discoverFlow(ctx context.Context, m *Method, flow *Flow, to *provider.Confi
 		return discoveryFailed(err)
 	}
 	m.wishes.wish(ctx, flow.Connection, to)
+	askConsent(to)
 	if err := checkOwnQuery(to); err != nil {
 		return discoveryFailed(&provider.DiscoveryError{
 			Address: f.server.Address, Reason: "the address for authorization_url is of no use", Err: err, Option: "write out authorization_url",

@@ -4,6 +4,7 @@ package oauth
 
 import (
 	"cmp"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -75,6 +76,22 @@ func (f *found) fillScopes(opts *Options, to *provider.Config) {
 	if opts.Interactive() && slices.Contains(f.server.Scopes, offlineAccess) && !slices.Contains(to.Scopes, offlineAccess) {
 		to.Scopes = append(to.Scopes, offlineAccess)
 	}
+}
+
+// askConsent has the provider ask for consent where a refresh token is wanted: OpenID Connect Core
+// 1.0 §11 has it ignore offline_access otherwise, and oidc-provider does. Microsoft takes it for a
+// demand that the administrator's consent does not meet.
+func askConsent(to *provider.Config) {
+	_, written := to.AuthorizationParams["prompt"]
+	u, err := url.Parse(to.AuthorizationURL)
+	if written || err != nil || u.Query().Has("prompt") || !slices.Contains(to.Scopes, offlineAccess) || microsoft(to.TokenURL) {
+		return
+	}
+	to.AuthorizationParams = maps.Clone(to.AuthorizationParams)
+	if to.AuthorizationParams == nil {
+		to.AuthorizationParams = make(map[string]string)
+	}
+	to.AuthorizationParams["prompt"] = "consent"
 }
 
 // clientAuth returns how a client authenticates that has a secret, or has none, as far as the

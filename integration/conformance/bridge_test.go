@@ -52,7 +52,8 @@ func runBridge(server string) int {
 	caddy.ConfigAutosavePath = filepath.Join(dir, "autosave.json")
 	version := os.Getenv("MCP_CONFORMANCE_PROTOCOL_VERSION")
 	b := &bridge{scenario: os.Getenv("MCP_CONFORMANCE_SCENARIO"), version: version, stateless: version >= "2026"}
-	if err := b.start(server, dir); err != nil {
+	err = b.start(server, dir, nil)
+	if err != nil {
 		return fail(err)
 	}
 	err = b.run()
@@ -70,8 +71,9 @@ func fail(err error) int {
 	return 1
 }
 
-// start runs a Caddy with the address of the server.
-func (b *bridge) start(server, dir string) error {
+// start runs a Caddy with the address of the server. lines are those of its oauth2 block; nil for
+// those of the scenario.
+func (b *bridge) start(server, dir string, lines []string) error {
 	ports, err := free(2)
 	if err != nil {
 		return err
@@ -84,6 +86,9 @@ func (b *bridge) start(server, dir string) error {
 	auth, err := b.auth(dir)
 	if err != nil {
 		return err
+	}
+	if lines != nil {
+		auth = "auth oauth2 authorization_code {\nredirect_url " + b.console + "callback\n" + strings.Join(lines, "\n") + "\n}"
 	}
 	jar, err := cookiejar.New(nil)
 	if err != nil {

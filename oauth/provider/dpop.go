@@ -153,7 +153,7 @@ func (n *Nonces) of(target *url.URL) string {
 
 // learn notes the nonce in a header, and reports whether there is one that can be sent.
 func (n *Nonces) learn(target *url.URL, h http.Header) bool {
-	text := h.Get("Dpop-Nonce")
+	text := h.Get("DPoP-Nonce")
 	if text == "" || len(text) > 1024 || usable(text) != text || strings.ContainsAny(text, `"\ `) { // RFC 9449 §8.1
 		return false
 	}
@@ -179,7 +179,7 @@ func (a *attempt) prove() error {
 	if err != nil {
 		return err
 	}
-	a.header.Set("Dpop", proof)
+	a.header.Set("DPoP", proof)
 	return nil
 }
 
