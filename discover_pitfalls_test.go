@@ -208,6 +208,7 @@ func TestIssuerOfCallback(t *testing.T) {
 // API's own answer passes.
 func TestStepUp(t *testing.T) {
 	d := newDiscoverable(t, func(d *discoverable) {
+		d.more = "refresh_on 401 403"
 		d.challenge = `Bearer scope="read", resource_metadata="` + d.api.URL + `/.well-known/oauth-protected-resource/mcp"`
 	})
 	s := d.newSite(t, "authorization_code", "discover")

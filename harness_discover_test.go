@@ -36,6 +36,7 @@ type discoverable struct {
 	// metadata and resource are merged into the documents; a nil removes a member.
 	metadata, resource map[string]any
 
+	more      string // lines of the directive
 	challenge string // of the API; "" for the usual one
 	needs     string // the scope that the API wants, or ""
 	lifetime  int    // of access tokens, in seconds
@@ -245,7 +246,7 @@ func (d *discoverable) newSite(t testing.TB, grant, lines string) *site {
 	s.config = "{\nadmin off\npersist_config off\nauto_https off\ngrace_period 1s\nstorage file_system " + filepath.ToSlash(rig.StorageDir(t)) +
 		"\nlog {\noutput file " + filepath.ToSlash(s.log) + "\nformat json\nlevel DEBUG\n}\n}\nhttp://GATEWAY, http://gw.example:PORT {\nhandle_path /connect/* {\n" +
 		"authenticated_api_console {\nuser {http.request.header.X-Test-User}\noperators ann\n}\n}\n" +
-		"handle_path /api/* {\nauthenticated_api " + d.api.URL + "/mcp {\nname mcp\nauth oauth2 " + grant + " {\n" + lines + "\n}\n}\n}\n}\n"
+		"handle_path /api/* {\nauthenticated_api " + d.api.URL + "/mcp {\nname mcp\n" + d.more + "\nauth oauth2 " + grant + " {\n" + lines + "\n}\n}\n}\n}\n"
 	s.addr = rig.Start(t, s.config)
 	s.console = "http://" + s.addr + "/connect/"
 	s.client = newBrowser(t)

@@ -17,14 +17,15 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// oidcProvider is an authorization server that nobody here wrote, and an API that takes its tokens.
+// oidcProvider is an authorization server that nobody here wrote, and an API that takes its
+// tokens.
 type oidcProvider struct {
 	Issuer   string `json:"issuer"`
 	Resource string `json:"resource"`
 }
 
-// newOIDCProvider runs both until the test ends. The strict one wants pushed authorization requests
-// and tokens that are bound to a key, with its nonce in each proof.
+// newOIDCProvider runs both until the test ends. The strict one wants pushed authorization
+// requests and tokens that are bound to a key, with its nonce in each proof.
 func newOIDCProvider(t *testing.T, strict bool) *oidcProvider {
 	t.Helper()
 	rig.Long(t, "oidc-provider needs Node")
