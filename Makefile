@@ -27,7 +27,11 @@ MODULES := . $(patsubst %/go.mod,%,$(wildcard integration/go.mod benchmarks/go.m
 
 .PHONY: help
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' Makefile | while IFS='	' read -r name text; do printf '  %-8s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' Makefile | while IFS='	' read -r name text; do printf '  %-12s %s\n' "$$name" "$$text"; done
+
+.PHONY: picture
+picture: ## Make the pictures in docs/operations.md anew (needs prometheus and chromium; takes six minutes)
+	packaging/monitoring/run.sh 6
 
 .PHONY: run
 run: ## Run Caddy with this module (CONFIG=examples/quickstart.caddyfile)
@@ -40,6 +44,16 @@ test: ## Run the tests that need nothing but Go and end in minutes
 		echo "go test -short ./... ($$module)"; \
 		(cd "$$module" && go test -short -timeout $(TIMEOUT) ./...); \
 	done
+	@$(MAKE) --no-print-directory other-way FLAGS=-short
+
+# With a base URL the handler sends requests itself, or Caddy's proxy does (internal/rig/ways.go).
+# What is seen on the wire is tested on both ways.
+.PHONY: other-way
+other-way:
+	@echo "go test $(FLAGS) . (by Caddy's proxy)"
+	@CADDYS_PROXY=1 go test $(FLAGS) -timeout $(TIMEOUT) -skip '^(TestDocs|TestReadme|TestAdapt|TestAllocs|TestWays|Fuzz)' .
+	@echo "go test $(FLAGS) ./attack ./streaming ./grpc ./clients (by Caddy's proxy)"
+	@cd integration && CADDYS_PROXY=1 go test $(FLAGS) -timeout $(TIMEOUT) -skip '^Fuzz' ./attack ./streaming ./grpc ./clients
 
 # The race detector allocates on its own account, so allocations are counted without it, and a
 # million users are too many for it.
@@ -49,7 +63,8 @@ test-all: ## Run all tests with the race detector (TIMEOUT=40m), and each fuzz t
 		echo "go test -race ./... ($$module)"; \
 		(cd "$$module" && "$(CURDIR)/.ci/race" -timeout $(TIMEOUT) ./...); \
 	done
-	go test -run '^TestAllocs|^TestCacheSize' -timeout $(TIMEOUT) . ./oauth ./oauth/connection
+	@$(MAKE) --no-print-directory other-way FLAGS=
+	go test -run '^TestAllocs|^TestCacheSize' -timeout $(TIMEOUT) . ./oauth ./oauth/connection ./signature
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=$(FUZZTIME)
 
 # A fuzz target is a function FuzzXxx(f *testing.F) in any test file of any module here.
@@ -111,11 +126,24 @@ $(SUITE)/node_modules/.package-lock.json: integration/conformance/testdata/node/
 conformance: conformance-suite ## Run the public conformance suite, and print its results
 	cd integration && go test -count=1 -v -run '^TestConformance$$' ./conformance
 
+# They are of real runs: the quickstart as the README has it, at its ports 8080 and 9000, and a console with many datasources.
+.PHONY: pictures
+pictures: ## Make the pictures of the documentation anew (needs Chromium or Chrome)
+	cd integration && PICTURES=$(CURDIR)/docs/images go test -count=1 -run '^(TestQuickstart|TestMany)$$' ./browser
+
 .PHONY: bench
 bench: ## Run the benchmarks (BENCH=., BENCHTIME=1s)
 	@set -e; for module in $(MODULES); do \
 		(cd "$$module" && go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem ./...); \
 	done
+
+# Peers that Debian has are installed where that is possible; Traefik and KrakenD are measured if they are on PATH.
+.PHONY: bench-peers
+bench-peers: ## Measure this module beside its peers, in one run (Linux; PEERS="-rounds 3 -connections 32")
+	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends nginx-light libnginx-mod-http-lua haproxy || true; \
+	fi
+	cd benchmarks && go run ./peers $(PEERS)
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters and check the formatting

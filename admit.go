@@ -23,10 +23,18 @@ func (ds *datasource) admit(r *http.Request) (*http.Request, *problem.Problem) {
 	if p := checkRequest(r); p != nil {
 		return r, p
 	}
+	if ds.mcp {
+		if p := checkMCP(r); p != nil {
+			return r, p
+		}
+	}
 	if p := ds.limits.tooMany(ds.cleaner, r); p != nil {
 		return r, p
 	}
-	return ds.mapPlaces(r)
+	if ds.keyInPath {
+		return r, nil // the places of the API are known when the credential is
+	}
+	return ds.mapPlaces(r, ds.base)
 }
 
 // checkRequest refuses methods and paths that are never sent to an API.

@@ -17,6 +17,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/peer"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/watch"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/console"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
@@ -74,6 +75,7 @@ type App struct {
 	keys     keyring
 	literals literals
 	metering metering
+	watcher  *watch.Watcher
 
 	announcer *announcer
 }
@@ -89,6 +91,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision implements caddy.Provisioner.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.logger = ctx, ctx.Logger()
+	a.watcher = watch.New(a.logger)
 	peer.GuardLog()
 	if err := a.watchEvents(ctx); err != nil {
 		return err
@@ -106,7 +109,17 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.loadKeys(); err != nil {
 		return err
 	}
+	watchKeys(a.watcher, a)
 	return a.loadStorage(ctx)
+}
+
+// appOf returns the app of the configuration that a module is provisioned for.
+func appOf(ctx caddy.Context) (*App, error) {
+	app, err := ctx.App("authenticated_api")
+	if err != nil {
+		return nil, fmt.Errorf("loading the authenticated_api app: %w", err)
+	}
+	return app.(*App), nil
 }
 
 // allowDial resolves and reads what allow_dial says.
@@ -149,6 +162,7 @@ func (a *App) Start() error {
 		return err
 	}
 	a.keepAccounts()
+	go a.watcher.Run(a.ctx)
 	a.started.Store(true)
 	return nil
 }

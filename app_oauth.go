@@ -8,7 +8,10 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/dial"
+	"github.com/authenticated-api/caddy-authenticated-api/keys"
+	"github.com/authenticated-api/caddy-authenticated-api/login"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -28,8 +31,12 @@ type account struct {
 	// remedy is what an operator can do if the API refuses the credential.
 	remedy string
 
+	// keys is the method if users type their keys, and send sends a request to the API.
+	keys *keys.Method
+	send func(*http.Request) (*http.Response, error)
+
 	// method is the method that the account belongs to.
-	method *oauth.Method
+	method connected
 }
 
 // useProxy has token requests go through the forward proxy of the datasource's transport.
@@ -41,39 +48,56 @@ func (c *account) useProxy(proxy func(*http.Request) (*url.URL, error)) {
 
 // attach gives the method of a datasource what it works in, if it stores tokens.
 func (a *App) attach(ds *datasource) error {
-	m, ok := ds.method.(*oauth.Method)
-	if !ok {
+	m := connectedOf(ds)
+	if m == nil {
 		return nil
 	}
 	rule, err := dial.NewRule(a.ctx, a.admin, a.DenyPrivate, a.allowed)
 	if err != nil {
 		return err
 	}
-	const compare = "the token is valid by its lifetime and could not be exchanged for one that the API takes; compare scopes, " +
-		"audience and resource with the API's documentation, "
-	ds.account = account{method: m, perUser: m.PerUser(), connectURL: m.Console(), remedy: compare + "and what the client is allowed there"}
-	if m.Interactive() {
-		ds.account.remedy = compare + "and connect the account again if its access was taken back there"
+	ds.account = account{method: m}
+	switch method := m.(type) {
+	case *oauth.Method:
+		ds.account.ofOAuth(method)
+	case *keys.Method:
+		if err := ofKeys(a, ds, method); err != nil {
+			return err
+		}
+	case *login.Login:
+		ds.account.remedy = "what the login answers is refused, even when it is new; compare token, add_token_to, header_prefix and also with " +
+			"the API's documentation, and what the user may do there"
 	}
 	public, err := dial.NewRule(a.ctx, a.admin, true, a.allowed)
 	if err != nil {
 		return err
 	}
-	return m.Bind(oauth.Environment{
+	return m.Bind(connection.Environment{
 		BaseURL: apiOf(ds), DialPublic: public.Dialer(), Denied: dial.Denied,
-		Configuration: a, Datasource: ds.name, Storage: a.storage, Keys: a.keys.get, Dial: rule.Dialer(), CacheSize: a.CacheSize,
-		KeepAlive: a.keepAlive(), SweepAfter: a.sweepAfter(), Spool: spoolFolder(), EndBy: a.mustEndBy,
-		Observer: observer{newTokenMeter(ds.name, m.Grant), a.announcer},
+		Configuration: a, Datasource: ds.name, API: ds.host(), Storage: a.storage, Keys: a.keys.get, Dial: rule.Dialer(), CacheSize: a.CacheSize,
+		KeepAlive: durationOr(a.KeepAlive, defaultKeepAlive), SweepAfter: durationOr(a.SweepAfter, defaultSweepAfter), Spool: spoolFolder(), EndBy: a.mustEndBy,
+		Observer:    observer{newTokenMeter(ds.name, grantName(m)), a.announcer},
+		LastRefusal: func() *connection.Refusal { return ds.meter.lastRefusal.Load() },
 	})
+}
+
+// ofOAuth says how an OAuth account is connected.
+func (c *account) ofOAuth(m *oauth.Method) {
+	const compare = "the token is valid by its lifetime and could not be exchanged for one that the API takes; compare scopes, " +
+		"audience and resource with the API's documentation, "
+	c.perUser, c.connectURL, c.remedy = m.PerUser(), m.Console(), compare+"and what the client is allowed there"
+	if m.Interactive() {
+		c.remedy = compare + "and connect the account again if its access was taken back there"
+	}
 }
 
 // keepAccounts keeps the stored tokens alive while the configuration runs.
 func (a *App) keepAccounts() {
-	for _, m := range a.OAuth() {
+	for _, set := range a.Connections() {
 		if len(a.Keys) > 0 {
-			m.Reseal(a.ctx)
+			set.Reseal(a.ctx)
 		}
-		go m.Keep(a.ctx)
+		go set.Keep(a.ctx)
 	}
 }
 
@@ -81,10 +105,6 @@ const (
 	defaultKeepAlive  = 24 * time.Hour
 	defaultSweepAfter = 90 * 24 * time.Hour
 )
-
-func (a *App) keepAlive() time.Duration { return durationOr(a.KeepAlive, defaultKeepAlive) }
-
-func (a *App) sweepAfter() time.Duration { return durationOr(a.SweepAfter, defaultSweepAfter) }
 
 // durationOr returns d, def if it is not given, or 0 for never.
 func durationOr(d caddy.Duration, def time.Duration) time.Duration {
@@ -94,5 +114,26 @@ func durationOr(d caddy.Duration, def time.Duration) time.Duration {
 	return max(0, time.Duration(d))
 }
 
-// OAuth returns the methods that store tokens, in order of the names of their datasources.
-func (a *App) OAuth() []*oauth.Method { return a.registry.methods() }
+// Keyed implements console.App: it returns the methods whose users type keys of their own, in
+// order of the names of their datasources.
+func (a *App) Keyed() []*keys.Method {
+	var methods []*keys.Method
+	for _, m := range a.registry.methods() {
+		if method, ok := m.(*keys.Method); ok {
+			methods = append(methods, method)
+		}
+	}
+	return methods
+}
+
+// OAuth implements admin.App and console.App: it returns the methods of OAuth, in order of the
+// names of their datasources.
+func (a *App) OAuth() []*oauth.Method {
+	var methods []*oauth.Method
+	for _, m := range a.registry.methods() {
+		if method, ok := m.(*oauth.Method); ok {
+			methods = append(methods, method)
+		}
+	}
+	return methods
+}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/replay"
+	"github.com/authenticated-api/caddy-authenticated-api/signature"
 )
 
 // body is the body of a request, and what is needed to send it again.
@@ -16,13 +17,14 @@ type body struct {
 	first  io.ReadCloser
 	window *replay.Window // nil: there is no body, or it is not kept
 
+	length    int64       // as the client has said; -1: it has not
 	trailer   http.Header // the request's, complete when the body ends
 	announced http.Header // the trailer as it was before the body was read
 }
 
 // newBody returns the body of req, which the proxy has made of caller.
 func newBody(req, caller *http.Request, ds *datasource, window int, again bool) body {
-	b := body{first: req.Body}
+	b := body{first: req.Body, length: req.ContentLength}
 	if req.Body == nil || req.Body == http.NoBody {
 		return b
 	}
@@ -31,8 +33,9 @@ func newBody(req, caller *http.Request, ds *datasource, window int, again bool) 
 		b.first = &trailerCleaner{b.first, func() { ds.limits.cleanTrailer(ds.cleaner, req.Trailer) }}
 	}
 	// If the credential cannot be renewed, the window is only for another connection, and a body
-	// that does not fit into the window has no use for it.
-	if window > 0 && (again || ds.renewable() || req.ContentLength <= int64(window)) {
+	// that does not fit into the window has no use for it. A refusal by an MCP server is answered
+	// with the id in the body.
+	if window > 0 && (again || ds.signing.ofRequests() || ds.renewable() || ds.mcp || req.ContentLength <= int64(window)) {
 		if b.trailer = req.Trailer; len(b.trailer) > 0 {
 			b.announced = b.trailer.Clone()
 		}
@@ -43,6 +46,45 @@ func newBody(req, caller *http.Request, ds *datasource, window int, again bool) 
 		b.first = b.window.First()
 	}
 	return b
+}
+
+// whole waits for all of the body, which a signature needs. A body of which the client says that
+// it is too large is not waited for.
+func (b body) whole() ([]byte, error) {
+	if b.first == nil || b.first == http.NoBody {
+		return nil, nil
+	}
+	if b.window == nil || b.length > int64(b.window.Limit()) {
+		return nil, signature.ErrTooLarge
+	}
+	content, ok, err := b.window.Whole()
+	switch {
+	case err != nil:
+		return nil, err
+	case !ok:
+		return nil, signature.ErrTooLarge
+	default:
+		return content, nil
+	}
+}
+
+// measure gives out the length of a body that is there as a whole by now. Many services that want
+// signatures refuse a body without a length.
+func (b body) measure(out *http.Request) {
+	if b.window == nil || out.ContentLength >= 0 || len(b.trailer) > 0 {
+		return
+	}
+	if n, ok := b.window.Size(); ok {
+		out.ContentLength, out.TransferEncoding = int64(n), nil
+	}
+}
+
+// sent returns the body for out. To net/http a length of 0 with a body is an unknown length.
+func (b body) sent(out *http.Request, attempt io.ReadCloser) io.ReadCloser {
+	if b.length < 0 && out.ContentLength == 0 {
+		return http.NoBody
+	}
+	return attempt
 }
 
 // replayable reports whether again is likely to succeed.

@@ -3,17 +3,18 @@
 package authenticatedapi
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
-	"github.com/authenticated-api/caddy-authenticated-api/internal/edit"
+	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/option"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
-	"github.com/authenticated-api/caddy-authenticated-api/signature"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -34,9 +35,12 @@ func init() {
 type directive struct {
 	handler    Handler
 	transport  transportOptions
-	method     string // the name of the auth method
+	methods    []auth.Method // of auth
 	given      map[string]bool
 	firstOther string // the first subdirective that is reverse_proxy's, or unknown
+
+	// caddysProxy says that the block asks for Caddy's proxy, or for something that it alone does.
+	caddysProxy bool
 }
 
 // parseDirective sets up the handler, and the proxy behind it, from Caddyfile tokens. Syntax:
@@ -53,19 +57,21 @@ type directive struct {
 //	    allow_origin         <origin...>
 //	    pass_request_header  <field...>
 //	    pass_response_header <field...>
+//	    mcp
 //	    map_links            off
 //	    sandbox              off
 //	    max_header_fields    <number>|off
 //	    max_query_params     <number>|off
 //	    replay               <size>|off
-//	    refresh_on           <status...>
+//	    refresh_on           <status>[:<location>]...
 //	    errors               caddy
+//	    proxy                reverse_proxy
 //
 //	    # any other subdirective is reverse_proxy's own
 //	}
 //
-// With a base URL it makes a route of two handlers: ours, and a reverse_proxy with our transport.
-// Without one it makes a route of our handler alone.
+// It makes a route of our handler alone. With a base URL and anything for reverse_proxy in the
+// block, besides `transport http`, a reverse_proxy with our transport follows.
 func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if !h.Next() {
 		return nil, h.ArgErr()
@@ -87,7 +93,7 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 	if err != nil {
 		return nil, err
 	}
-	if opts.method == "oauth2" {
+	if slices.ContainsFunc(opts.methods, dials) {
 		opts.handler.AdminAddress = adminAddress(h) // for the token endpoint
 	}
 	if len(args) == 0 {
@@ -106,10 +112,16 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 		return nil, d.WrapErr(err)
 	}
 	tokens[1].Text = base.Origin() // reverse_proxy reads the upstream, without a path
-	proxy, err := opts.reverseProxy(h, tokens, base)
+	proxy, transport, err := opts.reverseProxy(h, tokens, base)
 	if err != nil {
 		return nil, err
 	}
+	if !opts.caddysProxy {
+		opts.serve(transport)
+		return route(matcher, caddyconfig.JSONModuleObject(&opts.handler, "handler", directiveName, nil)), nil
+	}
+	transport.Datasource = cmp.Or(opts.handler.Name, base.Name())
+	proxy.TransportRaw = caddyconfig.JSONModuleObject(transport, "protocol", directiveName, nil)
 	return route(matcher,
 		caddyconfig.JSONModuleObject(&opts.handler, "handler", directiveName, nil),
 		caddyconfig.JSONModuleObject(proxy, "handler", "reverse_proxy", nil)), nil
@@ -154,7 +166,7 @@ func splitBlock(
 // take reads a subdirective of the directive's block, if it is ours.
 func (opts *directive) take(word string, d *caddyfile.Dispenser, segment caddyfile.Segment) (bool, error) {
 	parse, ours := subdirectives[word]
-	if (ours && word != "header" && word != "query" || word == "transport") && opts.given[word] {
+	if (ours && word != "header" && word != "query" && word != "auth" || word == "transport") && opts.given[word] {
 		return false, d.Errf("%s: given twice; a datasource has one", word)
 	}
 	opts.given[word] = true
@@ -171,6 +183,7 @@ func (opts *directive) take(word string, d *caddyfile.Dispenser, segment caddyfi
 		if opts.firstOther == "" {
 			opts.firstOther = word
 		}
+		opts.caddysProxy = opts.caddysProxy || word != "transport"
 		return false, nil
 	}
 	for _, token := range segment[1:] {
@@ -193,6 +206,9 @@ func (opts *directive) handlerAlone(h httpcaddyfile.Helper, d *caddyfile.Dispens
 			remedy = "did you mean " + meant + "?"
 		}
 		return nil, d.Errf("unrecognized subdirective %s; %s", value.Mention(opts.firstOther, knownWords()...), remedy)
+	}
+	if opts.caddysProxy {
+		return nil, d.Errf("proxy: without a base URL the proxy is one of your own; remove it")
 	}
 	if word := opts.transport.given(); word != "" {
 		return nil, d.Errf("%s: without a base URL it belongs into the block of your own proxy's transport: "+
@@ -222,176 +238,44 @@ func route(matcher caddy.ModuleMap, handlers ...json.RawMessage) []httpcaddyfile
 	return []httpcaddyfile.ConfigValue{{Class: "route", Value: r}}
 }
 
-// reverseProxy has Caddy's own parser read the proxy's part of the block, and replaces its
-// transport http by ours.
-func (opts *directive) reverseProxy(h httpcaddyfile.Helper, tokens []caddyfile.Token, base *wire.BaseURL) (*reverseproxy.Handler, error) {
+// serve gives the handler a transport of its own. What follows from the base URL is left out.
+func (opts *directive) serve(t *Transport) {
+	opts.handler.AdminAddress, t.AdminAddress = t.AdminAddress, ""
+	if t.TLS != nil && reflect.DeepEqual(*t.TLS, reverseproxy.TLSConfig{}) {
+		t.TLS = nil
+	}
+	opts.handler.Transport = t
+}
+
+// reverseProxy has Caddy's own parser read the proxy's part of the block, and makes our transport
+// of its transport http.
+func (opts *directive) reverseProxy(
+	h httpcaddyfile.Helper, tokens []caddyfile.Token, base *wire.BaseURL,
+) (*reverseproxy.Handler, *Transport, error) {
 	d := caddyfile.NewDispenser(tokens)
 	proxy := new(reverseproxy.Handler)
 	if err := proxy.UnmarshalCaddyfile(d); err != nil {
-		return nil, withSuggestion(withoutValues(d, tokens, err), err)
+		return nil, nil, withSuggestion(withoutValues(d, tokens, err), err)
 	}
 	if err := proxy.FinalizeUnmarshalCaddyfile(h); err != nil {
-		return nil, withoutValues(d, tokens, err)
+		return nil, nil, withoutValues(d, tokens, err)
 	}
 
 	t := &Transport{HTTPTransport: new(reverseproxy.HTTPTransport)}
 	if proxy.TransportRaw != nil {
 		var named map[string]json.RawMessage
 		if err := json.Unmarshal(proxy.TransportRaw, &named); err != nil {
-			return nil, fmt.Errorf("decoding the proxy's transport: %w", err)
+			return nil, nil, fmt.Errorf("decoding the proxy's transport: %w", err)
 		}
 		delete(named, "protocol")
 		if err := json.Unmarshal(caddyconfig.JSON(named, nil), t); err != nil {
-			return nil, fmt.Errorf("decoding the proxy's transport: %w", err)
+			return nil, nil, fmt.Errorf("decoding the proxy's transport: %w", err)
 		}
 	}
-	t.Datasource = opts.handler.Name
-	if t.Datasource == "" {
-		t.Datasource = base.Name()
-	}
 	if opts.transport.selfSignedCert != "" && !base.TLS() {
-		return nil, d.Errf("%s: the base URL is http, so there is no certificate to trust; write https, or remove it", certOption)
+		return nil, nil, d.Errf("%s: the base URL is http, so there is no certificate to trust; write https, or remove it", certOption)
 	}
 	opts.transport.apply(t)
 	t.AdminAddress = adminAddress(h)
-	if err := t.check(); err != nil {
-		return nil, d.WrapErr(err)
-	}
-	proxy.TransportRaw = caddyconfig.JSONModuleObject(t, "protocol", directiveName, nil)
-	return proxy, nil
-}
-
-// subdirectives are the subdirectives that are ours. The dispenser stands on the name.
-var subdirectives = map[string]func(*directive, *caddyfile.Dispenser) error{
-	"name": func(opts *directive, d *caddyfile.Dispenser) error {
-		if !d.AllArgs(&opts.handler.Name) || opts.handler.Name == "" {
-			return d.Errf("name: takes one name")
-		}
-		return nil
-	},
-	"header": func(opts *directive, d *caddyfile.Dispenser) error {
-		return parseEdit(d, &opts.handler.Headers)
-	},
-	"query": func(opts *directive, d *caddyfile.Dispenser) error {
-		return parseEdit(d, &opts.handler.Query)
-	},
-	"auth":      (*directive).parseAuth,
-	"signature": (*directive).parseSignature,
-	"pass_request_header": func(opts *directive, d *caddyfile.Dispenser) error {
-		return parseList(d, &opts.handler.PassRequestHeader)
-	},
-	"pass_response_header": func(opts *directive, d *caddyfile.Dispenser) error {
-		return parseList(d, &opts.handler.PassResponseHeader)
-	},
-	"allow_origin": func(opts *directive, d *caddyfile.Dispenser) error {
-		return parseList(d, &opts.handler.AllowOrigin)
-	},
-	"map_links": func(opts *directive, d *caddyfile.Dispenser) error {
-		var word string
-		if !d.AllArgs(&word) || word != "off" {
-			return d.Errf("map_links: takes the word off; links are mapped by default")
-		}
-		opts.handler.MapLinks = new(bool)
-		return nil
-	},
-	"sandbox": func(opts *directive, d *caddyfile.Dispenser) error {
-		var word string
-		if !d.AllArgs(&word) || word != "off" {
-			return d.Errf("sandbox: takes the word off; documents are confined where a console has their origin")
-		}
-		opts.handler.Sandbox = new(bool)
-		return nil
-	},
-	"max_header_fields": func(opts *directive, d *caddyfile.Dispenser) error {
-		return parseLimit(d, &opts.handler.MaxHeaderFields)
-	},
-	"max_query_params": func(opts *directive, d *caddyfile.Dispenser) error {
-		return parseLimit(d, &opts.handler.MaxQueryParams)
-	},
-	"errors": func(opts *directive, d *caddyfile.Dispenser) error {
-		if !d.AllArgs(&opts.handler.Errors) || opts.handler.Errors != "caddy" {
-			return d.Errf("errors: takes the word caddy, which hands errors to Caddy's error routes")
-		}
-		return nil
-	},
-	"self_signed_cert": func(opts *directive, d *caddyfile.Dispenser) error { return opts.transport.parse(d) },
-	"replay":           func(opts *directive, d *caddyfile.Dispenser) error { return opts.transport.parse(d) },
-	"refresh_on":       func(opts *directive, d *caddyfile.Dispenser) error { return opts.transport.parse(d) },
-}
-
-// parseEdit reads `[+|-|?]<name> [<value>]`.
-func parseEdit(d *caddyfile.Dispenser, edits **edit.Edits) error {
-	word := d.Val()
-	args := d.RemainingArgs()
-	if len(args) == 0 || d.NextBlock(0) {
-		return d.Errf("%s: takes a name and a value: %s [+|-|?]<name> [<value>]", word, word)
-	}
-	if *edits == nil {
-		*edits = new(edit.Edits)
-	}
-	e, name := *edits, args[0]
-	var group *map[string][]string
-	switch {
-	case strings.HasPrefix(name, "-"):
-		if len(args) != 1 {
-			return d.Errf("%s: a name behind - is removed, so it takes no value", word)
-		}
-		e.Delete = append(e.Delete, name[1:])
-		return nil
-	case strings.HasPrefix(name, "+"):
-		group, name = &e.Add, name[1:]
-	case strings.HasPrefix(name, "?"):
-		group, name = &e.Default, name[1:]
-	default:
-		group = &e.Set
-	}
-	if len(args) != 2 {
-		return d.Errf("%s: takes one value behind the name (one with blanks needs quotes)", word)
-	}
-	if *group == nil {
-		*group = make(map[string][]string)
-	}
-	if group == &e.Add {
-		(*group)[name] = append((*group)[name], args[1])
-	} else {
-		(*group)[name] = []string{args[1]}
-	}
-	return nil
-}
-
-// parseList reads one value or more.
-func parseList(d *caddyfile.Dispenser, list *[]string) error {
-	word := d.Val()
-	*list = append(*list, d.RemainingArgs()...)
-	if len(*list) == 0 || d.NextBlock(0) {
-		return d.Errf("%s: takes one value or more", word)
-	}
-	return nil
-}
-
-func (opts *directive) parseAuth(d *caddyfile.Dispenser) error {
-	const namespace = "http.authenticated_api.auth"
-	if !d.NextArg() {
-		return d.Errf("auth: a method is missing; there are %s", strings.Join(moduleNames(namespace), ", "))
-	}
-	name := d.Val()
-	if err := checkModule("auth", "method", namespace, name); err != nil {
-		return d.WrapErr(err)
-	}
-	guest, err := caddyfile.UnmarshalModule(d, namespace+"."+name)
-	if err != nil {
-		return err
-	}
-	opts.method = name
-	opts.handler.AuthRaw = caddyconfig.JSONModuleObject(guest, "method", name, nil)
-	return nil
-}
-
-func (opts *directive) parseSignature(d *caddyfile.Dispenser) error {
-	signer := new(signature.JWT)
-	if err := signer.UnmarshalCaddyfile(d.NewFromNextSegment()); err != nil {
-		return err
-	}
-	opts.handler.SignatureRaw = caddyconfig.JSONModuleObject(signer, "signer", "jwt", nil)
-	return nil
+	return proxy, t, wrap(d, t.check())
 }

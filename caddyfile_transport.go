@@ -4,6 +4,7 @@ package authenticatedapi
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/dustin/go-humanize"
 
@@ -19,6 +20,7 @@ type transportOptions struct {
 	selfSignedCert string
 	replay         *int64
 	refreshOn      []int
+	redirects      map[int][]string // of refresh_on
 }
 
 // given returns the name of an option that is set, or "".
@@ -28,7 +30,7 @@ func (o *transportOptions) given() string {
 		return certOption
 	case o.replay != nil:
 		return "replay"
-	case o.refreshOn != nil:
+	case o.refreshOn != nil || o.redirects != nil:
 		return "refresh_on"
 	default:
 		return ""
@@ -36,7 +38,7 @@ func (o *transportOptions) given() string {
 }
 
 func (o *transportOptions) apply(t *Transport) {
-	t.SelfSignedCert, t.Replay, t.RefreshOn = o.selfSignedCert, o.replay, o.refreshOn
+	t.SelfSignedCert, t.Replay, t.RefreshOn, t.RefreshOnRedirect = o.selfSignedCert, o.replay, o.refreshOn, o.redirects
 }
 
 // parse reads one of the transport's options. The dispenser stands on its name.
@@ -47,7 +49,7 @@ func (o *transportOptions) parse(d *caddyfile.Dispenser) error {
 		return d.Errf("%s: takes %s", word, map[string]string{
 			certOption:   "the path of one PEM file, or the text of one",
 			"replay":     "one size, such as 64KiB, or off",
-			"refresh_on": "one status or more, such as 401",
+			"refresh_on": "one status or more, such as 401, or 302:/login* for a redirect to a login page",
 		}[word])
 	}
 	switch word {
@@ -66,6 +68,17 @@ func (o *transportOptions) parse(d *caddyfile.Dispenser) error {
 		*o.replay = int64(size)
 	case "refresh_on":
 		for _, arg := range args {
+			if strings.Contains(arg, ":") {
+				status, pattern, err := parseRedirect(arg)
+				if err != nil {
+					return d.WrapErr(err)
+				}
+				if o.redirects == nil {
+					o.redirects = make(map[int][]string)
+				}
+				o.redirects[status] = append(o.redirects[status], pattern)
+				continue
+			}
 			status, err := strconv.Atoi(arg)
 			if err != nil {
 				return d.Errf("refresh_on: %s is no status; write numbers such as 401 403", value.Shape(arg))
@@ -94,7 +107,7 @@ func wrap(d *caddyfile.Dispenser, err error) error {
 //	    datasource       <name>
 //	    self_signed_cert <pem>
 //	    replay           <size>|off
-//	    refresh_on       <status...>
+//	    refresh_on       <status>[:<location>]...
 //	    # any option of the transport http
 //	}
 func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {

@@ -44,6 +44,7 @@ var exchanges = sync.Pool{New: func() any {
 	x := new(exchange)
 	x.header = make(http.Header)
 	x.onInterim = x.cleanInterim
+	x.answering.onPass = x.answering.pass
 	x.onConn = func(httptrace.GotConnInfo) { x.conns.Add(1) }
 	x.onIdle = func(err error) {
 		if err == nil {
@@ -64,9 +65,10 @@ func (x *exchange) release() {
 		return
 	}
 	x.ds, x.source, x.credential, x.values, x.fields, x.params = nil, nil, nil, nil, nil, nil
-	x.caller, x.written, x.turned, x.failed = nil, false, false, nil
+	x.caller, x.written, x.turned, x.failed, x.ahead = nil, false, false, nil, body{}
 	x.out, x.url, x.sent, x.taken = http.Request{}, url.URL{}, sentRequest{}, false
 	clear(x.header)
+	x.answering.reset()
 	x.req, x.pass1xx, x.retried, x.passAgain = nil, nil, nil, nil
 	x.conns.Store(0)
 	x.idle.Store(0)
@@ -96,6 +98,9 @@ func (x *exchange) hook(req *http.Request) bool {
 		return false
 	}
 	x.req, x.pass1xx = req, trace.Got1xxResponse
+	if x.answering.serving != nil {
+		x.pass1xx = x.answering.onPass
+	}
 	trace.Got1xxResponse, trace.GotConn, trace.PutIdleConn = x.onInterim, x.onConn, x.onIdle
 	return true
 }

@@ -9,11 +9,11 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/clean"
@@ -50,6 +50,10 @@ type Datasource struct {
 	// How requests are authenticated. Default: `none`.
 	AuthRaw json.RawMessage `json:"auth,omitempty" caddy:"namespace=http.authenticated_api.auth inline_key=method"`
 
+	// More methods, whose credentials requests carry besides, each in a place of its own: a key and
+	// a token, say. Default: none.
+	MoreAuthRaw []json.RawMessage `json:"more_auth,omitempty" caddy:"namespace=http.authenticated_api.auth inline_key=method"`
+
 	// How requests are signed. Default: not at all.
 	SignatureRaw json.RawMessage `json:"signature,omitempty" caddy:"namespace=http.authenticated_api.signers inline_key=signer"`
 
@@ -76,6 +80,12 @@ type Datasource struct {
 	// them the gateway answers CORS itself. Pages of all other origins are refused unsafe
 	// requests, WebSockets and preflights. Default: none.
 	AllowOrigin []string `json:"allow_origin,omitempty"`
+
+	// Whether the API is a server of the Model Context Protocol. Then no client is led into an
+	// OAuth of its own: challenges of the API and the status 401 do not pass, and a request that
+	// cannot be served is answered as JSON-RPC, with the link where an account can be connected.
+	// Default: `false`.
+	MCP bool `json:"mcp,omitempty"`
 
 	// How many header fields a client may send, of those that the API gets; the cookies of a
 	// Cookie that is passed and announced trailers count too. More get 431: some servers stop
@@ -129,6 +139,9 @@ func (d *Datasource) check() error {
 			return err
 		}
 	}
+	if d.MCP && slices.ContainsFunc(d.PassResponseHeader, func(name string) bool { return strings.EqualFold(name, "WWW-Authenticate") }) {
+		return errors.New("pass_response_header: WWW-Authenticate would lead MCP clients into an OAuth of their own; remove it, or mcp")
+	}
 	for _, origin := range d.AllowOrigin {
 		if err := crossorigin.CheckOrigin(origin); err != nil {
 			return err
@@ -142,19 +155,24 @@ type datasource struct {
 	name    string
 	config  string        // what was configured, as text
 	base    *wire.BaseURL // nil: the proxy behind the handler knows where the API is
-	method  auth.Method
-	users   auth.PerRequest  // the method, if each user has a connection of their own; else nil
-	signer  signature.Signer // nil: requests are not signed
+	method  auth.Method   // all that methods are
+	methods []auth.Method
+	users   auth.PerRequest // the method, if each user has a connection of their own; else nil
+	signing *signing        // nil: requests are not signed
 	cleaner *clean.Requests
 
 	values  atomic.Pointer[values]
 	load    func() (*values, error) // reads the values again; nil: none of them comes from a file
 	renewer signature.Renewer       // the signer, if what it signs with can come from a file
+	files   []string                // of header, query and signature
 	reading sync.Mutex              // held while the files are read again
 
 	response    *clean.Responses
+	keyInPath   bool // the credential is a part of the path
 	crossOrigin *crossorigin.Rule
 	mapLinks    bool
+	mcp         bool
+	consents    atomic.Int32 // requests that wait for an account to be connected, see awaitConsent
 	site        site
 	limits      limits
 
@@ -204,44 +222,55 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 	if err := ds.loadCleaners(d); err != nil {
 		return nil, err
 	}
-	ds.mapLinks = d.MapLinks == nil || *d.MapLinks
+	ds.mapLinks, ds.mcp = d.MapLinks == nil || *d.MapLinks, d.MCP
 	ds.site.sandbox = d.Sandbox == nil || *d.Sandbox
 	if ds.crossOrigin, err = crossorigin.New(d.AllowOrigin); err != nil {
 		return nil, err
 	}
 
-	app, err := ctx.App("authenticated_api")
+	app, err := appOf(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("loading the authenticated_api app: %w", err)
-	}
-	ds.site.app = app.(*App)
-	ds.meter = ds.site.app.metering.of(ds.name)
-	if err := app.(*App).registry.add(ds, string(config), d.Name != ""); err != nil {
 		return nil, err
 	}
-	ds.site.app.literals.warnOf(ctx.Logger(), ds, d)
-	return ds, app.(*App).attach(ds)
+	ds.site.app = app
+	ds.meter = app.metering.of(ds.name)
+	if err := app.registry.add(ds, string(config), d.Name != ""); err != nil {
+		return nil, err
+	}
+	app.literals.warnOf(ctx.Logger(), ds, d)
+	watchFiles(app.watcher, ds)
+	return ds, app.attach(ds)
 }
 
 // loadCleaners makes what removes the gateway's own from requests and answers.
 func (ds *datasource) loadCleaners(d *Datasource) error {
-	place := ds.method.Placement()
-	own := []string{place.Header}
-	if ds.signer != nil {
-		if ds.signer.Header() == place.Header {
-			return fmt.Errorf("signature: header: %s carries the credential of auth already; give another field", ds.signer.Header())
+	carried := clean.Carried{Secrets: ds.values.Load().secrets, Challenges: d.MCP}
+	for _, place := range auth.PlacementsOf(ds.method) {
+		switch {
+		case place.Header != "":
+			carried.Fields = append(carried.Fields, place.Header)
+		case place.Query != "":
+			carried.Params = append(carried.Params, place.Query)
+		case place.Cookie != "":
+			carried.Cookies = append(carried.Cookies, place.Cookie)
+		case place.Path != "":
+			carried.InPath, ds.keyInPath = true, true
 		}
-		own = append(own, ds.signer.Header())
 	}
-	if m, ok := ds.method.(*oauth.Method); ok && oauth.MayProve(m) {
-		own = append(own, auth.ProofField)
+	if m, ok := connectedOf(ds).(*oauth.Method); ok && oauth.MayProve(m) {
+		carried.Fields = append(carried.Fields, auth.ProofField)
 	}
+	if ds.keyInPath && ds.base == nil {
+		return errors.New("auth: in path: a key in the path takes a base URL, since it stands right behind that; give one")
+	}
+	if err := ds.signing.check(carried, d); err != nil {
+		return err
+	}
+	carried.Fields = append(carried.Fields, ds.signing.fields()...)
 	ds.cleaner = clean.NewRequests(clean.Own{
-		Fields: slices.Concat(own, d.Headers.Names()), Params: append(d.Query.Names(), place.Query),
+		Fields: slices.Concat(carried.Fields, d.Headers.Names()), Params: slices.Concat(d.Query.Names(), carried.Params, ds.signing.params()),
 	}, d.PassRequestHeader)
-	ds.response = clean.NewResponses(clean.Carried{
-		Fields: own, Param: place.Query, Secrets: ds.values.Load().secrets,
-	}, ds.cleaner, d.PassResponseHeader)
+	ds.response = clean.NewResponses(carried, ds.cleaner, d.PassResponseHeader)
 	return nil
 }
 
@@ -257,74 +286,14 @@ func (ds *datasource) host() string {
 // demandsTLS reports whether the credential must not go out in clear.
 func (ds *datasource) demandsTLS() bool { return ds.base != nil && ds.base.TLS() }
 
-func (ds *datasource) loadGuests(ctx caddy.Context, d *Datasource) error {
-	ds.method = new(auth.None)
-	raw := d.AuthRaw
-	if raw == nil {
-		raw = json.RawMessage(`{"method":"none"}`)
-	}
-	d.AuthRaw = raw
-	if err := checkRawModule("auth", "http.authenticated_api.auth", "method", raw); err != nil {
-		return err
-	}
-	guest, err := ctx.LoadModule(d, "AuthRaw")
-	if err != nil {
-		return fmt.Errorf("loading the auth method: %w", err)
-	}
-	method, ok := guest.(auth.Method)
-	if !ok {
-		return fmt.Errorf("auth: %T is not a method", guest)
-	}
-	ds.method = method
-	if m, ok := method.(auth.PerRequest); ok && m.PerUser() {
-		ds.users = m
-	}
-	if d.SignatureRaw == nil {
-		return nil
-	}
-	if err := checkRawModule("signature", "http.authenticated_api.signers", "signer", d.SignatureRaw); err != nil {
-		return err
-	}
-	if guest, err = ctx.LoadModule(d, "SignatureRaw"); err != nil {
-		return fmt.Errorf("loading the signer: %w", err)
-	}
-	if ds.signer, ok = guest.(signature.Signer); !ok {
-		return fmt.Errorf("signature: %T is not a signer", guest)
-	}
-	return nil
-}
-
 // perUser reports whether what the API answers is one user's own.
 func (ds *datasource) perUser() bool { return ds.users != nil }
 
-// sign puts the signature on h, if there is one.
-func (ds *datasource) sign(h http.Header, repl *caddy.Replacer) error {
-	if ds.signer == nil {
-		return nil
-	}
-	values, err := ds.signer.Sign(repl)
-	if err != nil {
-		return err
-	}
-	h[ds.signer.Header()] = values
-	return nil
-}
-
 // reject returns the answer to a request that is not sent to the API, or whose answer cannot pass.
 func (ds *datasource) reject(req *http.Request, p *problem.Problem) *http.Response {
+	if ds.mcp {
+		p = p.WithoutChallenge()
+	}
 	ds.meter.reject(p)
 	return respond(req, ds.name, p)
-}
-
-// unsigned returns the problem that a request could not be signed. What a client has brought is no
-// fault of the gateway's, so the log has it for who looks for it.
-func (ds *datasource) unsigned(logger *zap.Logger, err error) *problem.Problem {
-	level, p := zapcore.ErrorLevel, problem.Signature
-	if errors.Is(err, signature.ErrNotUTF8) {
-		level, p = zapcore.DebugLevel, problem.BadValue
-	}
-	if c := logger.Check(level, "signing failed"); c != nil {
-		c.Write(zap.String("datasource", ds.name), zap.Error(err))
-	}
-	return p
 }

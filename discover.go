@@ -21,13 +21,20 @@ func apiOf(ds *datasource) string {
 	return ds.base.Origin() + ds.base.WrittenPath()
 }
 
+// oauthOf returns the method of an account, nil if it is none of OAuth's.
+func oauthOf(c *account) *oauth.Method {
+	m, _ := c.method.(*oauth.Method)
+	return m
+}
+
 // discovered returns why there is no credential for a request: a person who is told to connect an
 // account could not do so while the provider cannot be discovered.
 func (c *account) discovered(ctx context.Context, err error) error {
-	if _, person := errors.AsType[*record.AuthorizationError](err); !person || c.method == nil {
+	m := oauthOf(c)
+	if _, person := errors.AsType[*record.AuthorizationError](err); !person || m == nil {
 		return err
 	}
-	if fail, ok := errors.AsType[*provider.DiscoveryError](oauth.Discovered(ctx, c.method)); ok {
+	if fail, ok := errors.AsType[*provider.DiscoveryError](oauth.Discovered(ctx, m)); ok {
 		return fail
 	}
 	return err
@@ -35,8 +42,8 @@ func (c *account) discovered(ctx context.Context, err error) error {
 
 // doubt notes that the API has refused a token, which may be because it has another provider now.
 func (c *account) doubt() {
-	if c.method != nil {
-		oauth.Doubt(c.method)
+	if m := oauthOf(c); m != nil {
+		oauth.Doubt(m)
 	}
 }
 
@@ -54,7 +61,7 @@ func presentAll(t *Transport, tr *trust.Trust) error {
 
 // trust has the API's metadata fetched from servers that the datasource's transport trusts.
 func (c *account) trust(config *tls.Config) {
-	if c.method != nil {
-		oauth.TrustAPI(c.method, config)
+	if m := oauthOf(c); m != nil {
+		oauth.TrustAPI(m, config)
 	}
 }

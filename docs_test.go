@@ -88,16 +88,23 @@ func TestDocsOptions(t *testing.T) {
 		return ":1 {\nauthenticated_api https://api.example.com {\n" + option + " {\nno_such_word\n}\n}\n}"
 	}
 	machine := optionsOf(t, block("auth oauth2 client_credentials"))
-	person := optionsOf(t, block("auth oauth2 authorization_code"))
-	maps.DeleteFunc(person, func(option string, _ bool) bool { return machine[option] })
+	own := func(grant string) map[string]bool {
+		all := optionsOf(t, block("auth oauth2 "+grant))
+		maps.DeleteFunc(all, func(option string, _ bool) bool { return machine[option] })
+		return all
+	}
 	for _, tt := range []struct {
 		heading string
 		want    map[string]bool
 	}{
 		{"The directive", optionsOf(t, ":1 {\nauthenticated_api https://api.example.com {\nno_such_word\n}\n}")},
-		{"Options of both grants", machine},
-		{"Options of `authorization_code`", person},
+		{"Options of every grant", machine},
+		{"Options of `authorization_code`", own("authorization_code")},
+		{"Options of `jwt_bearer`", own("jwt_bearer")},
+		{"Options of `password`", own("password")},
 		{"Signature", optionsOf(t, block("signature 0123456789abcdef0123456789abcdef"))},
+		{"AWS Signature Version 4", optionsOf(t, block("signature aws_sigv4"))},
+		{"HTTP Message Signatures", optionsOf(t, block("signature http_message"))},
 		{"In front of your own reverse_proxy", transportOptions()},
 		{"The console's options", optionsOf(t, ":1 {\nauthenticated_api_console {\nno_such_word\n}\n}")},
 		{"Global options", optionsOf(t, "{\nauthenticated_api {\nno_such_word\n}\n}")},
@@ -126,7 +133,7 @@ func transportOptions() map[string]bool {
 	all := make(map[string]bool)
 	for field := range reflect.TypeFor[authenticatedapi.Transport]().Fields() {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if name != "" && name != "-" && name != "admin_address" { // which a Caddyfile has as a global option
+		if name != "" && name != "-" && name != "admin_address" && name != "refresh_on_redirect" { // a Caddyfile has a global option, and refresh_on
 			all[name] = true
 		}
 	}

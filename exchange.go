@@ -37,9 +37,12 @@ type exchange struct {
 	explained *explanation
 
 	failed error // why the last attempt has no answer
+	ahead  body  // what was read of the body to sign it, for an attempt that has found no connection
 
 	clone   // what is sent first; a request that is sent again has a clone of its own
 	interim // what the hooks for interim responses need
+
+	answering answering // of a handler that serves the request itself
 }
 
 // sentRequest is what is known of a request that was sent when its answer comes.
@@ -76,15 +79,13 @@ func (ds *datasource) newExchange(r *http.Request) (*exchange, *problem.Problem,
 	return x, nil, nil
 }
 
-// answers completes what is known of out, which carries credential, for its answer.
-func (x *exchange) answers(sent *sentRequest, out *http.Request, credential *auth.Credential) {
+// answers completes what is known of out, which carries credential and signed, for its answer.
+func (x *exchange) answers(sent *sentRequest, out *http.Request, credential *auth.Credential, signed []string) {
 	sent.Secrets = secret.Lists{credential.Secrets()}
 	if credential != x.credential {
 		sent.Secrets[1] = x.credential.Secrets()
 	}
-	if x.ds.signer != nil {
-		sent.Secrets[2] = out.Header[x.ds.signer.Header()]
-	}
+	sent.Secrets[2] = signed
 	sent.Hosts = [3]string{out.Host, out.URL.Host, x.caller.Host}
 	sent.url, sent.params, sent.credential = out.URL, x.params, credential
 }

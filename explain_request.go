@@ -33,7 +33,6 @@ type explanation struct {
 	rec   *recorder
 	as    string
 	query string // of the request, before anything was removed or added
-	fetch bool   // there is no token, and a request would have one fetched
 }
 
 // errExplained ends a request that is explained. The proxy takes it for a client that has left, so
@@ -79,7 +78,7 @@ func (h *Handler) explainAdmitted(e *explanation, r *http.Request, behind []cadd
 		return problem.BadValue
 	}
 	x.ds, x.source, x.credential, x.caller, x.explained = ds, source, credential, r, e
-	proxy, ours := explainedProxy(behind)
+	proxy, ours := h.explainedProxy(behind)
 	if ds.base == nil && !ours {
 		x.written = true
 		out := h.cleanCopy(r)
@@ -95,26 +94,31 @@ func (h *Handler) explainAdmitted(e *explanation, r *http.Request, behind []cadd
 	}
 	s, before := handOver(r, x)
 	defer s.put(before)
-	nothing := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
-	err := proxy.ServeHTTP(e.rec, h.clean(r), nothing)
+	err := proxy.ServeHTTP(e.rec, h.clean(r))
 	if failed, ok := errors.AsType[caddyhttp.HandlerError](err); ok && e.URL == "" {
 		return problem.Unreachable.WithStatus(failed.StatusCode)
 	}
 	return nil
 }
 
-// explainedProxy returns the proxy behind the handler, and whether it has the transport
+// explainedProxy returns the proxy of the handler, and whether it has the transport
 // authenticated_api, which sends nothing that is explained.
-func explainedProxy(behind []caddyhttp.MiddlewareHandler) (proxy *reverseproxy.Handler, ours bool) {
+func (h *Handler) explainedProxy(behind []caddyhttp.MiddlewareHandler) (proxy caddyhttp.Handler, ours bool) {
+	if h.serving != nil {
+		return h.serving, true
+	}
 	if len(behind) == 0 {
 		return nil, false
 	}
-	proxy, ok := behind[0].(*reverseproxy.Handler)
+	caddys, ok := behind[0].(*reverseproxy.Handler)
 	if !ok {
 		return nil, false
 	}
-	_, ours = proxy.Transport.(*Transport)
-	return proxy, ours
+	_, ours = caddys.Transport.(*Transport)
+	nothing := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
+	return caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+		return caddys.ServeHTTP(w, r, nothing)
+	}), ours
 }
 
 // source returns the source of the connection that a request would use.
@@ -125,7 +129,10 @@ func (e *explanation) source(ds *datasource, r *http.Request) (auth.Source, bool
 	source, ok := ds.users.SourceFor(r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer))
 	if !ok && e.as != "" && ds.account.method != nil {
 		// The user's name comes from something in front that was not run.
-		source, ok = ds.account.method.Source(e.as), true
+		source, ok = ds.account.method.Connections().Source(e.as), true
+		if several, joined := ds.method.(*auth.Several); joined {
+			source = several.With(source)
+		}
 	}
 	if named, is := source.(interface{ Connection() string }); ok && is {
 		e.Connection = named.Connection()
@@ -140,11 +147,12 @@ func (e *explanation) credential(ctx context.Context, ds *datasource, source aut
 		return credential, nil
 	}
 	if m := ds.account.method; m != nil {
-		status, err := m.Source(e.Connection).Status(ctx)
+		set := m.Connections()
+		status, err := set.Source(e.Connection).Status(ctx)
 		switch {
 		case err != nil:
 			return nil, ds.account.problemOf(err, time.Now())
-		case status.State == connection.StateReauthorize, status.State == connection.StateNone && m.Interactive():
+		case status.State == connection.StateReauthorize, status.State == connection.StateNone && set.Interactive:
 			return nil, ds.account.problemOf(&record.AuthorizationError{Reason: record.ReasonNotConnected}, time.Now())
 		case status.NextAttemptAt != nil && status.NeedsAction:
 			return nil, problem.TokenRejected.WithOAuthError(status.LastError)
@@ -154,9 +162,8 @@ func (e *explanation) credential(ctx context.Context, ds *datasource, source aut
 			e.Notes = append(e.Notes, "the last attempt to get a token has failed: "+status.LastError)
 		}
 	}
-	e.fetch = true
 	e.Notes = append(e.Notes, "there is no valid token, so one would be fetched first")
-	return auth.NewCredential(ds.method.Placement(), "token"), nil
+	return auth.StandIn(ds.method, notFetched), nil
 }
 
 // removed fills in what would not be sent of a request.
@@ -169,8 +176,10 @@ func (e *explanation) removed(ds *datasource, r *http.Request) {
 		}
 	}
 	names := []string{"Authorization", "Cookie", "Forwarded", "Origin", "Proxy-Authorization", "Referer", "X-Forwarded-For", "X-Real-Ip"}
-	if own := ds.method.Placement().Header; own != "" && !slices.Contains(names, own) {
-		names = append(names, own)
+	for _, place := range auth.PlacementsOf(ds.method) {
+		if own := place.Header; own != "" && !slices.Contains(names, own) {
+			names = append(names, own)
+		}
 	}
 	for _, name := range names {
 		if ds.cleaner.Drops(name) {
@@ -188,16 +197,18 @@ func (e *explanation) sends(x *exchange, out *http.Request) {
 		e.Upstream, u.Host = u.Host, cmp.Or(out.Host, u.Host)
 		e.Headers = append(e.Headers, "Host")
 	}
-	e.URL = u.String()
+	e.URL = shownURL(&u, x.credential)
 	if query := e.shownQuery(out.URL); query != "" {
 		e.URL += "?" + query
 	}
 	for _, name := range slices.Sorted(maps.Keys(out.Header)) {
 		switch values := out.Header[name]; {
 		case len(values) == 0, name == "User-Agent" && values[0] == "": // so that net/http adds none
-		case name == x.ds.method.Placement().Header:
+		case slices.Contains(auth.PlacementsOf(x.ds.method), auth.Placement{Header: name}):
 			e.Headers = append(e.Headers, name+": "+e.shownCredential(name, values[0]))
-		case x.ds.signer != nil && name == x.ds.signer.Header():
+		case name == "Cookie" && x.credential.InCookie():
+			e.Headers = append(e.Headers, name+": "+e.shownCookies(x.ds.method, values))
+		case x.ds.signing.carries(name):
 			e.Headers = append(e.Headers, name+": "+hidden(strings.Join(values, "")))
 		default:
 			e.Headers = append(e.Headers, name)
@@ -205,18 +216,34 @@ func (e *explanation) sends(x *exchange, out *http.Request) {
 	}
 }
 
+// notFetched stands for a token that there is not yet.
+const notFetched = "(not fetched yet)"
+
 // shownCredential returns the value of the credential's field with the secret's length in its
 // place. A scheme is no secret.
 func (e *explanation) shownCredential(name, value string) string {
 	scheme, secret, ok := strings.Cut(value, " ")
 	switch {
-	case e.fetch:
+	case strings.HasSuffix(value, notFetched):
 		return "•••• (not fetched yet)"
 	case ok && name == "Authorization":
 		return scheme + " " + hidden(secret)
 	default:
 		return hidden(value)
 	}
+}
+
+// shownCookies returns cookies with lengths in the place of those of the credential.
+func (e *explanation) shownCookies(m auth.Method, values []string) string {
+	pairs := strings.Split(strings.Join(values, "; "), "; ")
+	for i, pair := range pairs {
+		name, val, _ := strings.Cut(pair, "=")
+		pairs[i] = name
+		if slices.Contains(auth.PlacementsOf(m), auth.Placement{Cookie: name}) {
+			pairs[i] += "=" + e.shownCredential("Cookie", val)
+		}
+	}
+	return strings.Join(pairs, "; ")
 }
 
 // shownQuery returns a query with lengths in the place of the values that the client has not sent.

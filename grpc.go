@@ -52,7 +52,7 @@ func statusOf(status int, header http.Header) int {
 
 // refused reports whether a response says that the credential was refused.
 func (t *Transport) refused(res *http.Response) bool {
-	return slices.Contains(t.RefreshOn, statusOf(res.StatusCode, res.Header))
+	return slices.Contains(t.RefreshOn, statusOf(res.StatusCode, res.Header)) || redirectRefused(t, res)
 }
 
 // watchTrailers has the credential renewed if the trailers of a response say that it was refused.

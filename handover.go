@@ -20,8 +20,12 @@ import (
 // exchangeVar is the name of the variable.
 const exchangeVar = "authenticated_api.exchange"
 
-// slot holds the exchange of a request while the handler of the exchange is at work.
-type slot struct{ x *exchange }
+// slot holds the exchange of a request while the handler of the exchange is at work. What the
+// placeholders of a request that was served say stays there afterwards, for the access log.
+type slot struct {
+	x *exchange
+	served
+}
 
 // String keeps the secrets of an exchange out of {http.vars.*}.
 func (*slot) String() string { return "authenticated_api" }
@@ -30,7 +34,7 @@ func (*slot) String() string { return "authenticated_api" }
 // was there before, which must be put back when the handler ends: an error route that has the
 // transport must not find this exchange.
 func handOver(req *http.Request, x *exchange) (s *slot, before *exchange) {
-	s, _ = caddyhttp.GetVar(req.Context(), exchangeVar).(*slot)
+	s = slotOf(req)
 	if s == nil {
 		s = new(slot)
 		caddyhttp.SetVar(req.Context(), exchangeVar, s)
@@ -44,9 +48,14 @@ func (s *slot) put(x *exchange) { s.x = x }
 
 // exchangeOf returns the exchange of a request, or nil.
 func exchangeOf(req *http.Request) *exchange {
-	s, _ := caddyhttp.GetVar(req.Context(), exchangeVar).(*slot)
+	s := slotOf(req)
 	if s == nil {
 		return nil
 	}
 	return s.x
+}
+
+func slotOf(req *http.Request) *slot {
+	s, _ := caddyhttp.GetVar(req.Context(), exchangeVar).(*slot)
+	return s
 }

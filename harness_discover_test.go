@@ -330,7 +330,7 @@ func (s *site) connect() reply {
 	got := s.send(http.MethodPost, s.console+"mcp/connect")
 	for range 5 {
 		to := got.header.Get("Location")
-		if to == "" || to == s.console {
+		if to == "" || strings.HasPrefix(to, s.console) && !strings.HasPrefix(to, s.console+"callback") {
 			return got
 		}
 		got = s.send(http.MethodGet, to)

@@ -8,7 +8,10 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
+	"github.com/authenticated-api/caddy-authenticated-api/signature"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -62,6 +65,26 @@ func withoutBadLocation(res *http.Response) *http.Response {
 	return res
 }
 
+// healthURL returns the URL of a health check with what of the credential belongs there. What the
+// configuration says is a path of the API; if it is below the base URL, a credential in the path
+// stands where it does in requests.
+func healthURL(base *wire.BaseURL, u *url.URL, credential *auth.Credential) *url.URL {
+	if credential.InPath() && base != nil {
+		if rest, below := base.Below(wire.EscapedPath(u)); below {
+			withPath := *u
+			withPath.RawPath = credential.Base(base).EscapedPath() + rest
+			withPath.Path = wire.Unescape(withPath.RawPath, false)
+			u = &withPath
+		}
+	}
+	if query := credential.SetQuery(u.RawQuery); query != u.RawQuery {
+		withQuery := *u
+		withQuery.RawQuery = query
+		u = &withQuery
+	}
+	return u
+}
+
 // ownHealthCheck sends a health check to where the proxy's configuration says.
 func (t *Transport) ownHealthCheck(req *http.Request) (*http.Response, error) {
 	if t.bound == nil {
@@ -77,11 +100,7 @@ func (t *Transport) ownHealthCheck(req *http.Request) (*http.Response, error) {
 	out := new(http.Request)
 	*out = *req
 	out.Header = req.Header.Clone()
-	if query := credential.SetQuery(req.URL.RawQuery); query != req.URL.RawQuery {
-		u := *req.URL
-		u.RawQuery = query
-		out.URL = &u
-	}
+	out.URL = healthURL(t.bound.base, req.URL, credential)
 	if host := t.bound.host(); host != "" && req.Host == req.URL.Host {
 		out.Host = host
 	}
@@ -91,11 +110,19 @@ func (t *Transport) ownHealthCheck(req *http.Request) (*http.Response, error) {
 		}
 	}
 	repl, _ := req.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	if err := t.bound.sign(out.Header, repl); err != nil {
+	err := t.bound.signing.signClaims(out.Header, repl)
+	credential.SetHeader(out.Header)
+	if err == nil && t.bound.signing.ofRequests() {
+		u := *out.URL
+		out.URL = &u
+		_, err = t.bound.signing.request.SignRequest(&signature.Outgoing{
+			Request: out, Encrypted: encrypts(t.TLS, out), Content: func() ([]byte, error) { return nil, nil }, Replacer: repl,
+		})
+	}
+	if err != nil {
 		t.logger.Error("signing a health check failed", zap.String("datasource", t.bound.name), zap.Error(err))
 		return problem.Signature.Response(req, t.bound.name), nil
 	}
-	credential.SetHeader(out.Header)
 	if err := prove(t, out, credential); err != nil {
 		t.logger.Error("signing a health check failed", zap.String("datasource", t.bound.name), zap.Error(err))
 		return problem.Signature.Response(req, t.bound.name), nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"go.uber.org/zap"
@@ -29,33 +30,71 @@ func spoolFolder() string {
 type keyring struct {
 	logger *zap.Logger
 
-	mu       sync.Mutex
-	ring     *seal.Ring // nil: no key is configured, and none was needed until now
-	withMade bool       // whether the key in the file is in the ring too
+	mu         sync.Mutex
+	ring       *seal.Ring  // nil: no key is configured, and none was needed until now
+	withMade   bool        // whether the key in the file is in the ring too
+	configured []*seal.Key // as of the last reading of their files
+	before     []*seal.Key // what was configured before, since the configuration has loaded
 }
 
 // loadKeys reads the configured keys.
 func (a *App) loadKeys() error {
 	a.keys.logger = a.logger
-	var keys []*seal.Key
-	for _, text := range a.Keys {
-		resolved, err := value.Resolve("key", text)
-		if err != nil {
-			return err
-		}
-		key, err := seal.ParseKey(resolved)
-		if err != nil {
-			return fmt.Errorf("key: %w", err)
-		}
-		keys = append(keys, key)
-		if value.IsLiteral(text) {
-			a.literals.warn(a.logger, "", "key")
-		}
+	keys, err := parseKeys(a.Keys)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(a.Keys, value.IsLiteral) {
+		a.literals.warn(a.logger, "", "key")
 	}
 	if len(keys) > 0 {
-		a.keys.ring = seal.NewRing(keys[0], keys[1:]...)
+		a.keys.ring, a.keys.configured = seal.NewRing(keys[0], keys[1:]...), keys
 	}
 	return nil
+}
+
+// parseKeys resolves the configured keys.
+func parseKeys(texts []string) ([]*seal.Key, error) {
+	keys := make([]*seal.Key, len(texts))
+	for i, text := range texts {
+		resolved, err := value.Resolve("key", text)
+		if err != nil {
+			return nil, err
+		}
+		if keys[i], err = seal.ParseKey(resolved); err != nil {
+			return nil, fmt.Errorf("key: %w", err)
+		}
+	}
+	return keys, nil
+}
+
+// reread reads the configured keys again, some of which are in files. A key that is configured no
+// more still opens what it has sealed, as long as the configuration runs: a stored grant must not
+// be lost because its key was replaced too early.
+func (k *keyring) reread(texts []string) (changed bool, err error) {
+	keys, err := parseKeys(texts)
+	if err != nil {
+		return false, err
+	}
+	same := func(a, b *seal.Key) bool { return *a == *b }
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if slices.EqualFunc(keys, k.configured, same) {
+		return false, nil
+	}
+	for _, old := range k.configured {
+		if !slices.ContainsFunc(keys, func(key *seal.Key) bool { return same(key, old) }) {
+			k.before = append(k.before, old)
+			k.logger.Warn("a key is configured no more; what it has sealed is opened until Caddy ends or the configuration is loaded anew",
+				zap.String("key_id", old.ID()), zap.String("remedy", "configure it as a further key, behind the new one"))
+		}
+	}
+	ring := seal.NewRing(keys[0], keys[1:]...)
+	for _, old := range k.before {
+		ring = ring.With(old)
+	}
+	k.ring, k.configured, k.withMade = ring, keys, false
+	return true, nil
 }
 
 // errNoKey says that there is no key to open a sealed text with.

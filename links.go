@@ -58,18 +58,22 @@ func (ds *datasource) answerRoute(req, caller *http.Request, sent *sentRequest) 
 	}
 	route := ds.route(caller, req.URL)
 	route.Names = [2]string{sent.Hosts[0], sent.Hosts[1]}
-	route.Sent, route.Params, route.Param = sent.url, sent.params, ds.response.Param()
+	route.Base, route.KeyInBase = sent.credential.Base(ds.base), ds.keyInPath
+	route.Sent, route.Params, route.Param = sent.url, sent.params, ds.response.Params()
 	ds.warnUntrusted(caller, route.Origin)
 	return route
 }
 
 // mapPlaces returns the request with the places that its header fields name as the API knows
-// them, or why it never leaves. It is r itself if they name none.
-func (ds *datasource) mapPlaces(r *http.Request) (*http.Request, *problem.Problem) {
-	if ds.base == nil || !link.NamesPlaces(r.Header) {
+// them, or why it never leaves. It is r itself if they name none. base is the base URL as the API
+// sees it.
+func (ds *datasource) mapPlaces(r *http.Request, base *wire.BaseURL) (*http.Request, *problem.Problem) {
+	if base == nil || !link.NamesPlaces(r.Header) {
 		return r, nil
 	}
-	header, err := ds.cleaner.MapPlaces(r.Header, ds.route(r, r.URL))
+	route := ds.route(r, r.URL)
+	route.Base = base
+	header, err := ds.cleaner.MapPlaces(r.Header, route)
 	if err != nil {
 		return r, problem.Outside.WithCause(err)
 	}

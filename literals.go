@@ -40,7 +40,11 @@ func (l *literals) warn(logger *zap.Logger, datasource, option string) {
 // warnOf warns of the secrets of a datasource.
 func (l *literals) warnOf(logger *zap.Logger, ds *datasource, d *Datasource) {
 	var options []string
-	for _, guest := range []any{ds.method, ds.signer} {
+	guests := []any{ds.signing.module()}
+	for _, m := range ds.methods {
+		guests = append(guests, m)
+	}
+	for _, guest := range guests {
 		if g, ok := guest.(interface{ Literals() []string }); ok {
 			options = append(options, g.Literals()...)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/caddyserver/caddy/v2"
 )
@@ -63,24 +64,37 @@ type meter struct {
 
 	rejected, refused *prometheus.CounterVec // what remains is the code, or the status
 
-	// What became of requests that were to be sent again.
-	served, refusedAgain, unanswered, notRenewed, notReplayable prometheus.Counter
+	replays map[string]prometheus.Counter // by outcome; it does not change
 
 	lastSuccess atomic.Int64 // when the API has last taken a request, in Unix seconds
+
+	// lastRefusal is the last answer by which the API has refused the credential, or nil.
+	lastRefusal atomic.Pointer[connection.Refusal]
 }
 
 // meters has the meter of each datasource of a configuration.
 var meters = caddy.NewUsagePool()
 
 func newMeter(name string) *meter {
-	again := func(outcome string) prometheus.Counter { return replaysTotal.WithLabelValues(name, outcome) }
 	of := prometheus.Labels{"datasource": name}
-	return &meter{
+	m := &meter{
 		name: name, rejected: rejectionsTotal.MustCurryWith(of), refused: refusalsTotal.MustCurryWith(of),
-		served: again("served"), refusedAgain: again("refused"), unanswered: again("unanswered"),
-		notRenewed: again("not_renewed"), notReplayable: again("not_replayable"),
+		replays: make(map[string]prometheus.Counter),
 	}
+	for _, outcome := range []string{servedAgain, refusedAgain, unanswered, notRenewed, notReplayable} {
+		m.replays[outcome] = replaysTotal.WithLabelValues(name, outcome)
+	}
+	return m
 }
+
+// The outcomes of requests that were to be sent again.
+const (
+	servedAgain   = "served"
+	refusedAgain  = "refused"
+	unanswered    = "unanswered"
+	notRenewed    = "not_renewed"
+	notReplayable = "not_replayable"
+)
 
 // Destruct implements caddy.Destructor: no configuration has the datasource any more.
 func (m *meter) Destruct() error {
@@ -163,17 +177,16 @@ func newTokenMeter(datasource, grant string) *tokenMeter {
 	of := func(outcome string) prometheus.Counter {
 		return tokenRequestsTotal.WithLabelValues(datasource, grant, outcome)
 	}
-	return &tokenMeter{of("success"), of("refused"), of("failed"), tokenDurations.WithLabelValues(datasource, grant)}
+	return &tokenMeter{of(provider.Success), of(provider.Refused), of(provider.Failed), tokenDurations.WithLabelValues(datasource, grant)}
 }
 
 // Requested counts a token request.
 func (m *tokenMeter) Requested(took time.Duration, err error) {
 	m.took.Observe(took.Seconds())
-	e, ok := errors.AsType[*provider.Error](err)
-	switch {
-	case err == nil:
+	switch provider.OutcomeOf(err) {
+	case provider.Success:
 		m.success.Inc()
-	case ok && !e.Inconclusive() && (e.Status >= http.StatusBadRequest || e.Code != ""):
+	case provider.Refused:
 		m.refused.Inc()
 	default:
 		m.failed.Inc()

@@ -4,8 +4,6 @@ package authenticatedapi
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 )
 
 // gauges are the metrics that are read when somebody asks for them. They are those of one
@@ -45,8 +43,8 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 			show(lastSuccess, float64(at), name)
 		}
 	}
-	for _, m := range g.app.OAuth() {
-		name, tally := m.Datasource(), oauth.TallyOf(m)
+	for _, set := range g.app.Connections() {
+		name, tally := set.Datasource, set.Tally()
 		show(cached, float64(tally.Cached), name)
 		for state, n := range tally.States {
 			show(states, float64(n), name, state)

@@ -4,13 +4,14 @@
 // while no caller ever holds the credential.
 //
 // It has two halves. The handler decides whether a request may go and with which credential, and
-// cleans what the client sent. The transport, below Caddy's reverse_proxy, puts the credential on
-// a clone of the outgoing request, in the last step before it is sent. A credential on the
-// incoming request would be worse: a client can strip it (Connection: Authorization), error routes
-// and logs see it, and it can neither be signed nor sent again.
+// cleans what the client sent. The transport, below a proxy, puts the credential on a clone of the
+// outgoing request, in the last step before it is sent. A credential on the incoming request would
+// be worse: a client can strip it (Connection: Authorization), error routes and logs see it, and
+// it can neither be signed nor sent again.
 //
-// A reader may go by the way of a request: module.go, admit.go, exchange.go, handover.go, send.go,
-// response.go. What a handler does in front of a proxy of the user's own is in own_proxy.go.
+// A reader may go by the way of a request: module.go, admit.go, exchange.go, handover.go,
+// serving.go, send.go, response.go. What a handler does in front of a proxy of the user's own is
+// in own_proxy.go.
 package authenticatedapi
 
 import (
@@ -30,9 +31,9 @@ import (
 func init() { caddy.RegisterModule(new(Handler)) }
 
 // Handler gives the requests that pass it access to one HTTP API. It cleans a request of what a
-// client has sent in the place of credentials and gets the credential; the transport
-// `authenticated_api` of the `reverse_proxy` behind it puts the credential on the outgoing
-// request.
+// client has sent in the place of credentials and gets the credential; a transport puts the
+// credential on the outgoing request. With a `transport` the handler sends the requests itself.
+// Otherwise a `reverse_proxy` with the transport `authenticated_api` follows.
 //
 // Without a base URL it puts the credential on a copy of the request itself, for whichever proxy
 // follows. Then the debug log of that proxy can show the credential, and a refused request cannot
@@ -51,13 +52,19 @@ type Handler struct {
 	// with an `application/problem+json` (RFC 9457).
 	Errors string `json:"errors,omitempty"`
 
-	// The address of Caddy's admin endpoint, besides the one that the configuration has, for the
-	// transport `authenticated_api` of a proxy of your own that does not say it itself. In a
-	// Caddyfile it is taken from the global option `admin`.
+	// How requests are sent: the options of the transport `http` of `reverse_proxy`, and those of
+	// the transport `authenticated_api`. With it, and be it empty, the handler sends the requests
+	// itself. Without it a `reverse_proxy` with the transport `authenticated_api` must follow.
+	Transport *Transport `json:"transport,omitempty"`
+
+	// The address of Caddy's admin endpoint, besides the one that the configuration has, for
+	// transports that do not say it themselves. In a Caddyfile it is taken from the global option
+	// `admin`.
 	AdminAddress string `json:"admin_address,omitempty"`
 
-	ds     *datasource
-	logger *zap.Logger
+	ds      *datasource
+	serving *serving // nil: a proxy follows
+	logger  *zap.Logger
 }
 
 // CaddyModule returns the Caddy module information.
@@ -75,11 +82,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("errors: %s is not possible; caddy is", value.Quote(h.Errors, "caddy"))
 	}
 	if h.AdminAddress != "" {
-		app, err := ctx.App("authenticated_api")
+		app, err := appOf(ctx)
 		if err != nil {
-			return fmt.Errorf("loading the authenticated_api app: %w", err)
+			return err
 		}
-		app.(*App).admin = h.AdminAddress
+		app.admin = h.AdminAddress
 	}
 	ds, err := h.provision(ctx)
 	if err != nil {
@@ -88,7 +95,18 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.ds = ds
 	h.ds.logger = h.logger
 	h.ds.site.handler = h
-	return nil
+	if h.Transport != nil {
+		h.serving, err = newServing(ctx, ds, h.Transport)
+	}
+	return err
+}
+
+// Cleanup implements caddy.CleanerUpper.
+func (h *Handler) Cleanup() error {
+	if h.serving == nil {
+		return nil
+	}
+	return h.serving.cleanup()
 }
 
 // statusClientClosedRequest is what Caddy's proxy writes, and logs, when a client leaves before it
@@ -110,6 +128,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return h.refuse(w, r, p, nil)
 	}
 	x, p, err := h.ds.newExchange(r)
+	if err != nil && h.ds.mcp {
+		x, p, err = h.awaitConsent(r, p, err)
+	}
 	if err != nil && r.Context().Err() != nil {
 		w.WriteHeader(statusClientClosedRequest)
 		return nil
@@ -119,8 +140,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return h.refuse(w, r, p, err)
 	}
 	defer x.release()
+	if h.ds.keyInPath {
+		if r, p = h.ds.mapPlaces(r, x.credential.Base(h.ds.base)); p != nil {
+			return h.refuse(w, r, p, nil)
+		}
+	}
 	if h.ds.base == nil {
 		return h.serveOwnProxy(w, r, x, next) //nolint:contextcheck // what it renews is for the next request
+	}
+	if h.serving != nil {
+		next = h.serving
 	}
 	served, err := h.forward(w, r, h.clean(r), x, next)
 	if served && !x.taken {
@@ -197,6 +226,7 @@ func (h *Handler) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 // Interface guards
 var (
 	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddy.CleanerUpper          = (*Handler)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
 	_ zapcore.ObjectMarshaler     = (*Handler)(nil)
 )

@@ -60,7 +60,7 @@ func TestNoProxy(t *testing.T) {
 // credential in clear.
 func TestNoDowngrade(t *testing.T) {
 	api := rig.NewAPI(t, nil)
-	config, err := rig.Adapt("{\nadmin off\nauto_https off\n}\nhttp://" + rig.Free(t) + " {\nauthenticated_api https://" + api.Addr + " {\nauth bearer t\n}\n}")
+	config, err := rig.Adapt("{\nadmin off\nauto_https off\n}\nhttp://" + rig.Free(t) + " {\nauthenticated_api https://" + api.Addr + " {\nauth bearer t\nproxy reverse_proxy\n}\n}")
 	if err != nil {
 		t.Fatal(err)
 	}

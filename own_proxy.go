@@ -81,11 +81,14 @@ func (h *Handler) write(out, r *http.Request, x *exchange) error {
 	x.fields.Apply(out.Header)
 	out.URL.RawQuery = x.credential.SetQuery(x.params.Apply(out.URL.RawQuery))
 	repl, _ := out.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	if err := h.ds.sign(out.Header, repl); err != nil {
+	if err := h.ds.signing.signClaims(out.Header, repl); err != nil {
 		return err
 	}
+	if h.ds.signing.ofRequests() {
+		return errForeignTransport
+	}
 	x.credential.SetHeader(out.Header)
-	x.answers(&x.sent, out, x.credential)
+	x.answers(&x.sent, out, x.credential, h.ds.signing.signed(out.Header))
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/clean"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
@@ -61,6 +62,9 @@ func (w *cleaningWriter) WriteHeader(status int) {
 	w.clean()
 	if w.wrote {
 		w.x.confine(w.Header(), status)
+	}
+	if w.ds.mcp && status == http.StatusUnauthorized {
+		status = problem.Refused.Status() // the client would begin an OAuth of its own
 	}
 	w.ResponseWriterWrapper.WriteHeader(status)
 	if w.wrote {

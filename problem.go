@@ -10,6 +10,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
+	"github.com/authenticated-api/caddy-authenticated-api/signature"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -18,6 +19,12 @@ import (
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, p *problem.Problem) error {
 	h.ds.meter.reject(p)
 	setProblem(r, h.ds.name, p)
+	if h.ds.mcp {
+		if answered, err := h.answerMCP(w, r, p); answered {
+			return err
+		}
+		p = p.WithoutChallenge()
+	}
 	if h.Errors == "caddy" {
 		p.Hints(w.Header(), h.ds.name)
 		return caddyhttp.Error(p.Status(), p.Err())
@@ -37,9 +44,20 @@ func setProblem(r *http.Request, datasource string, p *problem.Problem) {
 
 var errNoIdentity = errors.New("the option connection has no value for the request")
 
+// console returns where people connect an account, or type a key.
+func (c *account) console() string {
+	if c.keys != nil {
+		return c.keys.Console()
+	}
+	return c.connectURL
+}
+
 // problemOf returns the problem that an error leads to. The error says why there is no
 // credential.
 func (c *account) problemOf(err error, now time.Time) *problem.Problem {
+	if errors.Is(err, signature.ErrNotUTF8) {
+		return problem.BadValue
+	}
 	if errors.Is(err, record.ErrKeyMissing) {
 		return problem.KeyMissing
 	}
@@ -48,9 +66,9 @@ func (c *account) problemOf(err error, now time.Time) *problem.Problem {
 	}
 	if _, ok := errors.AsType[*record.AuthorizationError](err); ok {
 		if c.perUser {
-			return problem.OwnAuthorization.WithConnectURL(c.connectURL)
+			return problem.OwnAuthorization.WithConnectURL(c.console())
 		}
-		return problem.Authorization.WithConnectURL(c.connectURL)
+		return problem.Authorization.WithConnectURL(c.console())
 	}
 	e, ok := errors.AsType[*provider.Error](err)
 	if !ok {

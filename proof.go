@@ -33,6 +33,18 @@ func prove(t *Transport, out *http.Request, credential *auth.Credential) error {
 	return nil
 }
 
+// settled sends a request again that the API wants with another proof, or at the base URL with the
+// other ending.
+func settled(
+	t *Transport, req *http.Request, x *exchange, body body, res *http.Response, sent *sentRequest,
+) (*http.Response, *sentRequest, error) {
+	res, sent, err := withNonce(t, req, x, body, res, sent)
+	if err == nil {
+		res, sent, err = t.turn(req, x, body, res, sent)
+	}
+	return res, sent, err
+}
+
 // withNonce has the API's nonce noted, and sends the request again if the API wants the nonce in
 // the proof (RFC 9449 §9). That refuses the proof, and neither the token nor the request.
 func withNonce(
@@ -42,7 +54,9 @@ func withNonce(
 	if p == nil {
 		return res, sent, nil
 	}
-	if !p.Learn(proofURL(t, x, sent), res) {
+	wanted := p.Learn(proofURL(t, x, sent), res)
+	res.Header.Del(auth.NonceField) // it is none of the caller's
+	if !wanted {
 		return res, sent, nil
 	}
 	again, ok := body.again()
@@ -52,6 +66,7 @@ func withNonce(
 	res, sent, err := t.resend(req, x, body, again, sent.credential, res, sent)
 	if err == nil {
 		p.Learn(proofURL(t, x, sent), res)
+		res.Header.Del(auth.NonceField)
 	}
 	return res, sent, err
 }

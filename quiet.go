@@ -6,8 +6,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/http"
+	"net/url"
 
+	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/peer"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/secret"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
@@ -41,6 +45,24 @@ func quietProxy(err error) error {
 	}
 	e.Err = quiet(e.Err)
 	return e
+}
+
+// withoutPath returns err with a text that shows no credential: net/http has errors that quote the
+// path of a request.
+func withoutPath(err error, credential *auth.Credential) error {
+	if err == nil || !credential.InPath() || !(&secret.Lists{credential.Secrets()}).In(err.Error()) {
+		return err
+	}
+	return &quietError{err, "the request failed, and the reason would show the credential in its path"}
+}
+
+// shownURL returns a URL as logs may have it: without the credential in its path.
+func shownURL(u *url.URL, credential *auth.Credential) string {
+	if !credential.InPath() {
+		return u.String()
+	}
+	origin := url.URL{Scheme: u.Scheme, Host: u.Host}
+	return origin.String() + credential.Shown(wire.EscapedPath(u)+u.Opaque)
 }
 
 // quietError is an error with another text.

@@ -54,11 +54,13 @@ func TestReadmeConnect(t *testing.T) {
 	wantCall(503, "authorization-required")
 
 	b.open(move.Replace(console)).press(connect).wants(200, provider+"/oauth/authorize?", allow)
-	b.press(allow).wants(200, gateway+"/connect/", ">Connected<")
+	b.press(allow).wants(200, gateway+"/connect/?at=hello&did=connected", "The account is connected")
 	wantCall(200, served)
-	b.press("Refresh").wants(200, gateway+"/connect/", ">Connected<")
+	b.press("Refresh").wants(200, gateway+"/connect/?at=hello&did=refreshed", "The provider has issued a new token")
 	wantCall(200, served)
-	b.press("Disconnect").wants(200, gateway+"/connect/", "Not connected")
+	b.press("Disconnect").wants(200, gateway+"/connect/hello/disconnect", "Disconnect hello?")
+	wantCall(200, served)
+	b.press("Disconnect").wants(200, gateway+"/connect/?at=hello&did=disconnected", "Not connected")
 	wantCall(503, "authorization-required")
 
 	// The provider consents to nothing but its client's registered redirect URL, and what it shows

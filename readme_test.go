@@ -109,7 +109,7 @@ func TestReadmeSyntax(t *testing.T) {
 		t.Error("docs/options.md has another syntax than README.md")
 	}
 	for word := range optionsOf(t, ":1 {\nauthenticated_api https://api.example.com {\nno_such_word\n}\n}") {
-		if !strings.Contains(block, "\n\t"+word+" ") {
+		if !strings.Contains(block, "\n\t"+word+" ") && !strings.Contains(block, "\n\t"+word+"\n") {
 			t.Errorf("the syntax lacks %s", word)
 		}
 	}

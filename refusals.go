@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 )
 
 // refusalInterval is the least time between two lines of the log that tell of refusals of one
@@ -45,19 +46,21 @@ func (ds *datasource) tellRefusal(logger *zap.Logger, status int, h http.Header,
 	}
 	ds.meter.refuse(status, refused)
 	ds.account.doubt()
+	remedy := ds.account.refusalRemedy(status, refused)
+	ds.meter.lastRefusal.Store(&connection.Refusal{At: time.Now().UTC().Truncate(time.Second), Status: status, Remedy: remedy})
 	before, due := ds.refusals.due(time.Now())
 	if !due {
 		return
 	}
 	if c := logger.Check(zapcore.WarnLevel, "the API refuses the credential; the caller gets the API's answer"); c != nil {
 		c.Write(zap.String("datasource", ds.name), zap.Int("status", status), zap.Int64("refusals_before", before),
-			zap.String("remedy", ds.account.refusalRemedy(status, refused)))
+			zap.String("remedy", remedy))
 	}
 }
 
 // carriesNothing reports whether requests carry no credential of the gateway's.
 func (ds *datasource) carriesNothing() bool {
-	return ds.method.Placement() == auth.Placement{} && ds.signer == nil
+	return len(auth.PlacementsOf(ds.method)) == 0 && ds.signing == nil
 }
 
 // refusesToken reports whether an answer says that a token is not valid (RFC 6750 §3.1), whatever

@@ -7,8 +7,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-
-	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 )
 
 // registry has the datasources of a configuration by their names.
@@ -16,7 +14,7 @@ type registry struct {
 	mu     sync.Mutex
 	latest map[string]*datasource // by name; of two with one name the one that was added last
 	given  map[string]string      // what is configured under each name that was given
-	oauth  map[string]*datasource // the datasources whose tokens are stored under their names
+	stored map[string]*datasource // the datasources whose tokens are stored under their names
 }
 
 // add makes a datasource known by its name. config is its configuration, and given says whether
@@ -27,7 +25,7 @@ func (r *registry) add(ds *datasource, config string, given bool) error {
 	if r.latest == nil {
 		r.latest = make(map[string]*datasource)
 		r.given = make(map[string]string)
-		r.oauth = make(map[string]*datasource)
+		r.stored = make(map[string]*datasource)
 	}
 	if given {
 		if before, ok := r.given[ds.name]; ok && before != config {
@@ -36,12 +34,12 @@ func (r *registry) add(ds *datasource, config string, given bool) error {
 		}
 		r.given[ds.name] = config
 	}
-	if _, ok := ds.method.(*oauth.Method); ok {
-		if before := r.oauth[ds.name]; before != nil && before.config != config {
+	if connectedOf(ds) != nil {
+		if before := r.stored[ds.name]; before != nil && before.config != config {
 			return fmt.Errorf("name: two different OAuth datasources are called %q, and would share "+
 				"a token; give one of them another name", ds.name)
 		}
-		r.oauth[ds.name] = ds
+		r.stored[ds.name] = ds
 	}
 	ds.config = config
 	r.latest[ds.name] = ds
@@ -65,12 +63,12 @@ func (r *registry) names() []string {
 }
 
 // methods returns the methods that store tokens, in order of the names of their datasources.
-func (r *registry) methods() []*oauth.Method {
+func (r *registry) methods() []connected {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	methods := make([]*oauth.Method, 0, len(r.oauth))
-	for _, name := range slices.Sorted(maps.Keys(r.oauth)) {
-		methods = append(methods, r.oauth[name].method.(*oauth.Method))
+	methods := make([]connected, 0, len(r.stored))
+	for _, name := range slices.Sorted(maps.Keys(r.stored)) {
+		methods = append(methods, connectedOf(r.stored[name]))
 	}
 	return methods
 }

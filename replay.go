@@ -19,9 +19,10 @@ import (
 func (t *Transport) replay(
 	req *http.Request, x *exchange, body body, refusal *http.Response, sent *sentRequest,
 ) (*http.Response, *sentRequest, error) {
-	if t.window == 0 || !body.replayable() || maybeDone(req, x.ds, refusal, sent) {
+	traceRefusal(x.ds, req, statusOf(refusal.StatusCode, refusal.Header))
+	if t.window == 0 || !body.replayable() || !redirectRefused(t, refusal) && maybeDone(req, x.ds, refusal, sent) {
 		// This request cannot be sent again, but the next request shall be served.
-		x.ds.meter.notReplayable.Inc()
+		replayed(x.ds, req, notReplayable)
 		x.renewal(req.Context(), t.logger)()
 		return refusal, sent, nil
 	}
@@ -30,17 +31,17 @@ func (t *Transport) replay(
 		x.ds.notRenewed(t.logger, err)
 	}
 	if fresh == x.credential && values == x.values {
-		x.ds.meter.notRenewed.Inc()
+		replayed(x.ds, req, notRenewed)
 		return refusal, sent, nil
 	}
 	if err := values.evaluate(x, req); err != nil {
-		x.ds.meter.notRenewed.Inc()
+		replayed(x.ds, req, notRenewed)
 		x.ds.notRenewed(t.logger, err)
 		return refusal, sent, nil
 	}
 	again, ok := body.again()
 	if !ok {
-		x.ds.meter.notReplayable.Inc()
+		replayed(x.ds, req, notReplayable)
 		return refusal, sent, nil
 	}
 	if c := t.logger.Check(zapcore.DebugLevel, "sending a request again with a fresh credential"); c != nil {
@@ -49,11 +50,11 @@ func (t *Transport) replay(
 	res, resent, err := t.resend(req, x, body, again, fresh, refusal, sent)
 	switch {
 	case err != nil:
-		x.ds.meter.unanswered.Inc()
+		replayed(x.ds, req, unanswered)
 	case t.refused(res):
-		x.ds.meter.refusedAgain.Inc()
+		replayed(x.ds, req, refusedAgain)
 	default:
-		x.ds.meter.served.Inc()
+		replayed(x.ds, req, servedAgain)
 	}
 	if confirmer, ok := x.source.(auth.Confirmer); ok && fresh != x.credential && err == nil && !t.refused(res) {
 		confirmer.Confirm(fresh)
@@ -65,20 +66,20 @@ func (t *Transport) replay(
 func (t *Transport) resend(
 	req *http.Request, x *exchange, body body, again io.ReadCloser, credential *auth.Credential, answer *http.Response, sent *sentRequest,
 ) (*http.Response, *sentRequest, error) {
-	out, resent, err := t.outgoing(req, x, credential)
+	out, resent, err := t.outgoing(req, x, credential, body)
 	if err != nil {
 		t.logger.Error("signing failed", zap.String("datasource", x.ds.name), zap.Error(err))
 		return answer, sent, nil
 	}
-	out.Body = again
 	if body.window != nil {
-		out.Body, out.Trailer = body.trailers(again)
+		again, out.Trailer = body.trailers(again)
 	}
+	out.Body = body.sent(out, again)
 	if out.Trailer == nil {
 		out.GetBody = body.getBody()
 	}
 	drain(answer.Body)
-	t.tell(x, out)
+	t.tell(x, out, credential)
 	res, err := t.roundTrip(out)
 	return res, resent, err
 }

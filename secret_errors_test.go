@@ -33,6 +33,12 @@ var secretBlocks = []string{
 		"\t\tclient_secret {env.CLIENT_SECRET}\n\t\tauthorization_param prompt consent\n\t\tpkce off\n\t\tconnection {http.auth.user.id}\n\t}\n}",
 	"authenticated_api https://api.example.com {\n\tauth bearer {env.API_TOKEN}\n\tto https://api2.example.com\n\tlb_policy header X-Node\n\tlb_retries 2\n" +
 		"\theader_up X-A b\n\thealth_uri /health\n\thealth_interval 10s\n\thealth_port 8080\n\ttransport http {\n\t\tdial_timeout 5s\n\t\tversions 1.1 2\n\t\ttls_trust_pool system\n\t}\n}",
+	"authenticated_api https://api.example.com {\n\tauth jwt {env.TOKEN_SECRET} {\n\t\tsecret_encoding text\n\t\talgorithm HS256\n\t\tkey_id k1\n\t\tissuer us\n\t\taudience them\n" +
+		"\t\tlifetime 10m\n\t\tclaim sub ann\n\t\tadd_token_to header X-Token\n\t\theader_prefix Token\n\t}\n\tauth api_key {env.API_KEY} {\n\t\tin cookie sid\n\t}\n" +
+		"\tauth api_key bot {env.API_KEY} {\n\t\tin path\n\t}\n}",
+	"authenticated_api https://api.example.com {\n\tauth login https://api.example.com/login {\n\t\tjson {\n\t\t\tpassword {env.PASSWORD}\n\t\t}\n\t\tbasic ann {env.PASSWORD}\n" +
+		"\t\theader X-App gateway\n\t\ttoken json:sid\n\t\texpires_in 10m\n\t\talso X-CSRF header:X-CSRF\n\t\tadd_token_to header X-SID\n\t\ttimeout 5s\n\t}\n" +
+		"\trefresh_on 401 302:/login*\n}",
 	"authenticated_api https://api.example.com {\n\tauth none\n\tself_signed_cert /etc/ssl/api.pem\n}",
 	"authenticated_api {\n\tname crm\n\tauth bearer {env.API_TOKEN}\n}\nreverse_proxy https://api.example.com {\n\ttransport authenticated_api {\n\t\tdatasource crm\n\t\treplay off\n\t\trefresh_on 401\n\t}\n}",
 	"authenticated_api_console {\n\tuser {http.auth.user.id}\n\toperators ann\n}",

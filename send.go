@@ -4,6 +4,7 @@ package authenticatedapi
 
 import (
 	"cmp"
+	"errors"
 	"net/http"
 
 	"go.uber.org/zap"
@@ -55,45 +56,54 @@ func (t *Transport) noSession(req *http.Request) *http.Response {
 // be had.
 func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error) {
 	itself := x.ds.isItself(x.caller, req.URL) // it may have to be sent again, see turn
-	body := newBody(req, x.caller, x.ds, t.window, itself)
-	out, sent, err := t.outgoing(req, x, x.credential)
+	body := x.bodyAhead()
+	if body.window == nil {
+		body = newBody(req, x.caller, x.ds, t.window, itself)
+	}
+	out, sent, err := t.outgoing(req, x, x.credential, body)
 	if err != nil {
-		return t.unsigned(req, x.ds, err), nil
+		body.finish()
+		if failed, ok := errors.AsType[*bodyError](err); ok {
+			return nil, failed // as if it had been sent
+		}
+		return x.ds.reject(req, x.ds.unsigned(t.logger, err)), nil
 	}
 	if x.explained != nil {
 		t.SetScheme(out)
 		x.explained.sends(x, out)
 		return nil, errExplained
 	}
-	out.Body, out.GetBody = body.first, body.getBody()
-	t.tell(x, out)
+	out.Body, out.GetBody = body.sent(out, body.first), body.getBody()
+	t.tell(x, out, x.credential)
 	res, err := t.roundTrip(out)
 	if err == nil {
-		res, sent, err = withNonce(t, req, x, body, res, sent)
-	}
-	if err == nil {
-		res, sent, err = t.turn(req, x, body, res, sent)
+		res, sent, err = settled(t, req, x, body, res, sent)
 	}
 	if err == nil && x.ds.renewable() && t.refused(res) && !lacksScope(res) && !wantsNonce(res, sent.credential) {
 		if res, sent, err = t.replay(req, x, body, res, sent); err == nil {
-			res, sent, err = withNonce(t, req, x, body, res, sent)
-		}
-		if err == nil {
-			res, sent, err = t.turn(req, x, body, res, sent)
+			res, sent, err = settled(t, req, x, body, res, sent)
 		}
 	}
-	body.finish()
+	if p := x.stepUp(req, res, err); p != nil {
+		drain(res.Body)
+		res = refuseSent(req, x, body, p)
+		body.finish()
+		return res, nil
+	}
+	if err == nil && x.ds.mcp && res.StatusCode == http.StatusUnauthorized {
+		x.ds.tellRefusal(t.logger, res.StatusCode, res.Header, t.refused(res))
+		res = notAuthorized(req, x, body, res)
+		body.finish()
+		return res, nil
+	}
+	if !x.keepAhead(body, err) {
+		body.finish()
+	}
+	err = withoutPath(err, x.credential)
 	x.failed = err
 	if err == nil {
-		if p := x.stepUp(req, res); p != nil {
-			drain(res.Body)
-			return x.ds.reject(req, p), nil
-		}
 		x.ds.tellRefusal(t.logger, statusOf(res.StatusCode, res.Header), res.Header, t.refused(res))
 		t.watchTrailers(res, x, req)
-		if sent.credential.Prover() != nil {
-			res.Header.Del(auth.NonceField)
-		}
 		x.ds.cleanResponse(res, req, x.caller, sent)
 		x.confine(res.Header, res.StatusCode)
 	}
@@ -102,25 +112,22 @@ func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error)
 
 // tell writes the URL that an attempt goes to into the debug log: the proxy's own log has the URL
 // before it was joined to the base URL. The query is left out, since the credential and other
-// secrets may be there.
-func (t *Transport) tell(x *exchange, out *http.Request) {
+// secrets may be there; a credential in the path is cut.
+func (t *Transport) tell(x *exchange, out *http.Request, credential *auth.Credential) {
 	if c := t.logger.Check(zapcore.DebugLevel, "sending a request"); c != nil {
 		u := *out.URL
 		t.SetScheme(&http.Request{URL: &u})
 		u.Host, u.RawQuery, u.User = cmp.Or(out.Host, u.Host), "", nil
-		c.Write(zap.String("datasource", x.ds.name), zap.String("method", out.Method), zap.String("url", u.String()), zap.String("upstream", out.URL.Host))
+		c.Write(zap.String("datasource", x.ds.name), zap.String("method", out.Method), zap.String("url", shownURL(&u, credential)), zap.String("upstream", out.URL.Host))
 	}
-}
-
-// unsigned answers a request that could not be signed.
-func (t *Transport) unsigned(req *http.Request, ds *datasource, err error) *http.Response {
-	return ds.reject(req, ds.unsigned(t.logger, err))
 }
 
 // outgoing returns a clone of req, which has the body of req still, that carries all that the
 // exchange says. req itself stays as it is: the proxy logs it, and its attempts share one header
 // map.
-func (t *Transport) outgoing(req *http.Request, x *exchange, credential *auth.Credential) (*http.Request, *sentRequest, error) {
+func (t *Transport) outgoing(
+	req *http.Request, x *exchange, credential *auth.Credential, body body,
+) (*http.Request, *sentRequest, error) {
 	target := req.URL
 	if t.rewrites {
 		if query := x.ds.cleaner.Query(target.RawQuery); query != target.RawQuery {
@@ -130,7 +137,7 @@ func (t *Transport) outgoing(req *http.Request, x *exchange, credential *auth.Cr
 			target = &u
 		}
 	}
-	out, sent := x.cloneFor(req, x.join(target))
+	out, sent := x.cloneFor(req, x.join(target, credential))
 	if host := x.ds.host(); host != "" {
 		if _, kept := t.headerUp["Host"]; !kept {
 			out.Host = host
@@ -138,16 +145,23 @@ func (t *Transport) outgoing(req *http.Request, x *exchange, credential *auth.Cr
 	}
 	t.copyHeader(out.Header, req.Header, x.ds)
 	x.edit(out)
-	if x.ds.signer != nil {
+	if x.ds.signing != nil {
 		repl, _ := req.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-		if err := x.ds.sign(out.Header, repl); err != nil {
+		if err := x.ds.signing.signClaims(out.Header, repl); err != nil {
 			return nil, nil, err
 		}
 	}
 	credential.SetHeader(out.Header)
 	out.URL.RawQuery = credential.SetQuery(out.URL.RawQuery)
-	x.answers(sent, out, credential)
-	return out, sent, prove(t, out, credential)
+	signed, err := x.sign(out, body, encrypts(t.TLS, out))
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := prove(t, out, credential); err != nil {
+		return nil, nil, err
+	}
+	x.answers(sent, out, credential, signed)
+	return out, sent, nil
 }
 
 // copyHeader copies the header fields without what is withheld from the API, such as what the

@@ -38,8 +38,8 @@ func (s *site) place(ctx context.Context) *place {
 		return p
 	}
 	p := new(place)
-	for _, m := range s.app.OAuth() {
-		if u, err := url.Parse(m.Console()); err == nil && u.Host != "" {
+	for _, set := range s.app.Connections() {
+		if u, err := url.Parse(set.Console); err == nil && u.Host != "" {
 			p.public = append(p.public, withoutDefaultPort(u.Host))
 		}
 	}

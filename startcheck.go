@@ -38,7 +38,7 @@ func (a *App) checkRoutes(methods []*oauth.Method) error {
 		}
 	}
 	for _, m := range methods {
-		if m.Interactive() && !a.LeadsToConsole(m.Redirect()) {
+		if m.Connectable() && !a.LeadsToConsole(m.Redirect()) {
 			a.logger.Warn("no authenticated_api_console of this configuration is where redirect_url "+
 				"leads, so that people would get an empty page after their consent, and no account be "+
 				"connected; put a console there, or correct redirect_url (unless another Caddy has the "+
@@ -60,7 +60,7 @@ func checkProxies(server *caddyhttp.Server, list caddyhttp.RouteList) error {
 				}
 			}
 			h, ok := handler.(*Handler)
-			if !ok || h.ds.base == nil {
+			if !ok || h.ds.base == nil || h.serving != nil {
 				continue
 			}
 			rest := caddyhttp.RouteList{{Handlers: list[i].Handlers[n+1:]}}

@@ -42,10 +42,15 @@ func lacksScope(res *http.Response) bool {
 }
 
 // stepUp returns what the caller gets in the place of an answer that says that scopes are lacking:
-// the account must be connected again. It returns nil if the answer passes.
-func (x *exchange) stepUp(req *http.Request, res *http.Response) *problem.Problem {
+// the account must be connected again. It returns nil if the answer passes, or err is why there
+// is none.
+func (x *exchange) stepUp(req *http.Request, res *http.Response, err error) *problem.Problem {
+	if err != nil {
+		return nil
+	}
 	account := &x.ds.account
-	if account.method == nil || account.connectURL == "" {
+	m := oauthOf(account)
+	if m == nil || account.connectURL == "" {
 		return nil
 	}
 	scopes, lacks := insufficientScope(res)
@@ -56,7 +61,7 @@ func (x *exchange) stepUp(req *http.Request, res *http.Response) *problem.Proble
 	if s, ok := x.source.(*connection.Source); ok {
 		of = s.Connection()
 	}
-	if !oauth.StepUp(req.Context(), account.method, of, scopes) {
+	if !oauth.StepUp(req.Context(), m, of, scopes) {
 		return nil
 	}
 	if account.perUser {

@@ -6,8 +6,10 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -48,9 +50,9 @@ type Transport struct {
 	Datasource string `json:"datasource,omitempty"`
 
 	// Certificates to trust for this API, in the place of the system's: the path of a PEM file, or
-	// the text of one. Global placeholders are resolved when the configuration loads. A PEM that
-	// also holds a private key is presented as client certificate too. Default: the system's
-	// roots.
+	// the text of one. Global placeholders are resolved when the configuration loads, and again
+	// when the file has changed. A PEM that also holds a private key is presented as client
+	// certificate too. Default: the system's roots.
 	SelfSignedCert string `json:"self_signed_cert,omitempty"`
 
 	// How many bytes of a request's body are kept while it streams, so that the request can be
@@ -64,6 +66,11 @@ type Transport struct {
 	// gRPC's `UNAUTHENTICATED` counts as 401, its `PERMISSION_DENIED` as 403. Default: `401`.
 	RefreshOn []int `json:"refresh_on,omitempty"`
 
+	// Redirects that refuse a credential because of where they lead: to a login page. By status,
+	// with patterns of the path that `Location` has, or of the whole URL; `*` is any text. A
+	// redirect that leads elsewhere passes. Default: none.
+	RefreshOnRedirect map[int][]string `json:"refresh_on_redirect,omitempty"`
+
 	// The address of Caddy's admin endpoint, which is never dialled, besides the one that the
 	// configuration has. Global placeholders are resolved when the configuration loads. In a
 	// Caddyfile it is taken from the global option `admin`.
@@ -75,6 +82,10 @@ type Transport struct {
 	rewrites bool // the proxy rewrites URLs, after the handler has cleaned them
 	guard    *dial.Guard
 	logger   *zap.Logger
+
+	// replaced is what sends in the place of the embedded transport since the certificates of
+	// self_signed_cert have changed; nil as long as they have not.
+	replaced atomic.Pointer[reverseproxy.HTTPTransport]
 }
 
 // CaddyModule returns the Caddy module information.
@@ -93,6 +104,13 @@ func (t *Transport) check() error {
 	for _, status := range t.RefreshOn {
 		if !isRefusal(status) {
 			return errors.New("refresh_on: one of them is no status of an error; " + refusals)
+		}
+	}
+	for _, status := range slices.Sorted(maps.Keys(t.RefreshOnRedirect)) {
+		for _, pattern := range t.RefreshOnRedirect[status] {
+			if err := checkRedirect(status, pattern); err != nil {
+				return err
+			}
 		}
 	}
 	if t.SelfSignedCert != "" && t.TLS != nil &&
@@ -122,7 +140,22 @@ func isRefusal(status int) bool {
 
 // Provision implements caddy.Provisioner.
 func (t *Transport) Provision(ctx caddy.Context) error {
-	t.logger = ctx.Logger()
+	app, err := appOf(ctx)
+	if err != nil {
+		return err
+	}
+	if err := t.bind(app); err != nil {
+		return err
+	}
+	proxy := proxyOf(ctx)
+	t.headerUp = headerUpOf(proxy)
+	t.rewrites = proxy != nil && proxy.Rewrite != nil
+	return provisionTransport(ctx, app, t)
+}
+
+// provisionTransport does what does not depend on the proxy.
+func provisionTransport(ctx caddy.Context, app *App, t *Transport) error {
+	t.logger = ctx.Logger(t)
 	if err := t.check(); err != nil {
 		return err
 	}
@@ -130,7 +163,7 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	if t.Replay != nil {
 		t.window = int(*t.Replay)
 	}
-	if len(t.RefreshOn) == 0 {
+	if len(t.RefreshOn)+len(t.RefreshOnRedirect) == 0 {
 		t.RefreshOn = []int{http.StatusUnauthorized}
 	}
 	if t.KeepAlive == nil {
@@ -144,24 +177,14 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 		// Accept-Encoding, and decode.
 		t.Compression = new(bool)
 	}
-	proxy := proxyOf(ctx)
-	t.headerUp = headerUpOf(proxy)
-	t.rewrites = proxy != nil && proxy.Rewrite != nil
-	app, err := ctx.App("authenticated_api")
-	if err != nil {
-		return fmt.Errorf("loading the authenticated_api app: %w", err)
-	}
-	if err := t.bind(app.(*App)); err != nil {
-		return err
-	}
 	if isLiteralKey(t.SelfSignedCert) {
-		app.(*App).literals.warn(t.logger, t.Datasource, certOption)
+		app.literals.warn(t.logger, t.Datasource, certOption)
 	}
-	tr, err := loadTrust(ctx, t)
+	certificate, tr, err := loadTrust(ctx, t)
 	if err != nil {
 		return err
 	}
-	rule, err := dial.NewRule(ctx, cmp.Or(t.AdminAddress, app.(*App).admin), app.(*App).DenyPrivate, app.(*App).allowed)
+	rule, err := dial.NewRule(ctx, cmp.Or(t.AdminAddress, app.admin), app.DenyPrivate, app.allowed)
 	if err != nil {
 		return err
 	}
@@ -174,10 +197,12 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	}
 	if t.bound != nil {
 		t.bound.account.useProxy(t.HTTPTransport.Transport.Proxy)
+		t.bound.account.send = t.roundTrip
 	}
 	t.guard = rule.Guard(t.HTTPTransport)
 	t.HTTPTransport.Transport.DialContext = peer.Dial(t.HTTPTransport.Transport.DialContext)
 	t.HTTPTransport.Transport.OnProxyConnectResponse = peer.ProxyAnswer
+	watchTrust(app.watcher, t, certificate, tr)
 	return presentAll(t, tr)
 }
 
@@ -203,19 +228,21 @@ func (t *Transport) bind(app *App) error {
 // what HTTPTransport.SetScheme will make of the request. A health check has its scheme already,
 // from the port of the upstream, which need not be the port that is dialled.
 func (t *Transport) refuseInClear(req *http.Request, ds *datasource) *http.Response {
-	if !ds.demandsTLS() {
-		return nil
-	}
-	encrypted := req.URL.Scheme == "https"
-	if req.URL.Scheme == "" {
-		encrypted = t.TLS != nil && !slices.Contains(t.TLS.ExceptPorts, req.URL.Port())
-	}
-	if encrypted {
+	if !ds.demandsTLS() || encrypts(t.TLS, req) {
 		return nil
 	}
 	t.logger.Error("the base URL is https, and this transport would send the credential in clear; see tls_except_ports",
 		zap.String("datasource", ds.name), zap.String("port", req.URL.Port()))
 	return ds.reject(req, problem.NoSession)
+}
+
+// encrypts reports whether a request goes out with TLS, by what HTTPTransport.SetScheme will make
+// of it.
+func encrypts(config *reverseproxy.TLSConfig, req *http.Request) bool {
+	if req.URL.Scheme == "" {
+		return config != nil && !slices.Contains(config.ExceptPorts, req.URL.Port())
+	}
+	return req.URL.Scheme == "https"
 }
 
 func (t *Transport) onlyHTTP3() bool { return slices.Equal(t.Versions, []string{"3"}) }
@@ -244,7 +271,7 @@ func (t *Transport) roundTrip(out *http.Request) (*http.Response, error) {
 		}
 	}
 	peer.GuardLog()
-	res, err := t.HTTPTransport.RoundTrip(out)
+	res, err := senderOf(t).RoundTrip(out)
 	if err == nil && peer.Switched(out, res) {
 		// A health check would read it without end, and a client would get an empty 200.
 		_ = res.Body.Close()

@@ -8,28 +8,31 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/link"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 )
 
 // isItself reports whether a request is for the base URL itself.
 func (ds *datasource) isItself(caller *http.Request, current *url.URL) bool {
-	if current.Path != "/" && current.Path != "" || ds.base == nil || !ds.base.HasPath() {
+	if current.Path != "/" && current.Path != "" || ds.base == nil || !ds.base.HasPath() && !ds.keyInPath {
 		return false
 	}
 	original, ok := originalPath(caller)
 	return ok && link.IsItself(original, current.Path)
 }
 
-// join returns the URL that the API is asked for. Without a base URL that is current.
-func (x *exchange) join(current *url.URL) *url.URL {
-	if x.ds.base == nil {
+// join returns the URL that the API is asked for with a credential. Without a base URL that is
+// current.
+func (x *exchange) join(current *url.URL, credential *auth.Credential) *url.URL {
+	base := credential.Base(x.ds.base)
+	if base == nil {
 		return current
 	}
 	if x.ds.isItself(x.caller, current) {
-		return x.ds.base.JoinItself(current, x.turned)
+		return base.JoinItself(current, x.turned)
 	}
-	return x.ds.base.Join(current)
+	return base.Join(current)
 }
 
 // turn looks at a redirect that would lead the caller to the URL that it has asked for, for ever.

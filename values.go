@@ -65,11 +65,11 @@ func (ds *datasource) loadValues(ctx caddy.Context, d *Datasource) error {
 		return err
 	}
 	ds.values.Store(v)
-	if headers.ReadsFile() || query.ReadsFile() {
+	if ds.files = append(headers.Files(), query.Files()...); len(ds.files) > 0 {
 		ds.load = load
 	}
-	if signer, ok := ds.signer.(signature.Renewer); ok && signer.Renewable() {
-		ds.renewer = signer
+	if signer, ok := ds.signing.module().(signature.Renewer); ok && signer.Renewable() {
+		ds.renewer, ds.files = signer, append(ds.files, signer.Files()...)
 	}
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -34,6 +35,9 @@ const (
 type App interface {
 	// OAuth returns the OAuth datasources of the configuration, by name.
 	OAuth() []*oauth.Method
+
+	// Connections returns the connections of all datasources that have any, by name.
+	Connections() []*connection.Set
 
 	// HasDatasource reports whether the configuration has a datasource of that name, with OAuth
 	// or without.
@@ -68,7 +72,10 @@ func (*api) Routes() []caddy.AdminRoute {
 		{Pattern: basePath + "explain", Handler: caddy.AdminHandlerFunc(serveExplain)},
 		{Pattern: basePath + "refresh", Handler: connectionHandler(serveRefresh)},
 		{Pattern: basePath + "disconnect", Handler: connectionHandler(serveDisconnect)},
+		{Pattern: basePath + "adopt", Handler: caddy.AdminHandlerFunc(serveAdopt)},
 		{Pattern: basePath + "connect", Handler: connectionHandler(serveConnect)},
+		{Pattern: basePath + "connect/begin", Handler: caddy.AdminHandlerFunc(serveBeginLocal)},
+		{Pattern: basePath + "connect/finish", Handler: caddy.AdminHandlerFunc(serveFinishLocal)},
 	}
 }
 

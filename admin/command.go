@@ -30,7 +30,7 @@ secret that is of no use to whoever reads it.
 
 Turns what other programs have stored about APIs into a Caddyfile.`,
 		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(statusCommand(), explainCommand(), connectCommand(), refreshCommand(), disconnectCommand(),
+			cmd.AddCommand(statusCommand(), explainCommand(), connectCommand(), adoptCommand(), refreshCommand(), disconnectCommand(),
 				keygenCommand(), sealCommand(), importCommand())
 		},
 	})

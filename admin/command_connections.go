@@ -27,6 +27,26 @@ func connectCommand() *cobra.Command {
 		_, err := fmt.Fprintln(cmd.OutOrStdout(), printable(got.URL))
 		return err
 	})
+	var local bool
+	var redirect string
+	cmd.Flags().BoolVar(&local, "local", false, "Wait on this machine for what the provider answers, in place of the console")
+	cmd.Flags().StringVar(&redirect, "redirect", "", "With --local: the loopback URL to wait at (default http://127.0.0.1:<a free port>/callback)")
+	cmd.MarkFlagsMutuallyExclusive("local", "json")
+	byLink := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if !local && redirect != "" {
+			return errors.New("--redirect: it belongs to --local")
+		}
+		if !local {
+			return byLink(cmd, args)
+		}
+		req, name, err := connectionOf(cmd, args[0], cmd.Flag("connection").Value.String())
+		if err != nil {
+			return err
+		}
+		return connectLocal(cmd, cmd.Flag("address").Value.String(), redirect, req, name)
+	}
+	cmd.Use = "connect <name> [--connection <user>] [--local [--redirect <url>] | --json] [--address <admin>]"
 	cmd.Short = "Prints a link by which an account can be connected, once"
 	cmd.Long = `
 Prints a link to the console (authenticated_api_console) of the running Caddy, by
@@ -34,6 +54,11 @@ which whoever opens it in a browser can connect an account to the datasource.
 
 The link is good for ten minutes and for one connection. It stands for a sign-in:
 whoever has it can connect an account, so hand it on as you would a password.
+
+With --local no console is needed: the command opens the provider's page, or
+prints its address, waits for the consent at a loopback address of this machine,
+and hands what the provider answers to the running Caddy. It is for providers that
+take loopback redirects only. The browser must be on this machine.
 
 If the datasource has a connection for each user, --connection says whose: it is
 the value that the option connection has for them.`
@@ -87,26 +112,29 @@ If the datasource has a connection for each user, --connection says whose.`
 // connectionCommand returns a command that sends a request about one connection. show prints the
 // answer, unless the user wants JSON.
 func connectionCommand(verb string, show func(cmd *cobra.Command, name string, answer []byte) error) *cobra.Command {
+	return connectionCommandWith(verb, func(_ *cobra.Command, req connectionRequest) (any, error) { return req, nil }, show)
+}
+
+// connectionCommandWith is connectionCommand for a request that has more in it.
+func connectionCommandWith(
+	verb string, complete func(*cobra.Command, connectionRequest) (any, error),
+	show func(cmd *cobra.Command, name string, answer []byte) error,
+) *cobra.Command {
 	var address, connection string
 	var raw bool
 	cmd := &cobra.Command{
 		Use:  verb + " <name> [--connection <user>] [--json] [--address <admin>]",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			req, name := connectionRequest{Datasource: args[0]}, args[0]
-			if cmd.Flags().Changed("connection") {
-				// An unset variable of a script must not mean the shared connection.
-				if connection == "" {
-					return errors.New("--connection: it is empty; leave it out for a shared connection")
-				}
-				// The JSON encoder would replace the bytes, and so name another connection.
-				if !utf8.ValidString(connection) {
-					return errors.New("--connection: it is not UTF-8")
-				}
-				req.Connection = &connection
-				name += ", connection " + connection
+			req, name, err := connectionOf(cmd, args[0], connection)
+			if err != nil {
+				return err
 			}
-			body, err := json.Marshal(req)
+			whole, err := complete(cmd, req)
+			if err != nil {
+				return err
+			}
+			body, err := json.Marshal(whole)
 			if err != nil {
 				return fmt.Errorf("encoding the request: %w", err)
 			}
@@ -129,6 +157,24 @@ func connectionCommand(verb string, show func(cmd *cobra.Command, name string, a
 	cmd.Flags().StringVar(&connection, "connection", "", "Whose connection it is, if each user has one")
 	cmd.Flags().BoolVar(&raw, "json", false, "Print JSON")
 	return cmd
+}
+
+// connectionOf returns which connection a command is about, and what messages call it.
+func connectionOf(cmd *cobra.Command, datasource, connection string) (req connectionRequest, name string, err error) {
+	req, name = connectionRequest{Datasource: datasource}, datasource
+	if !cmd.Flags().Changed("connection") {
+		return req, name, nil
+	}
+	// An unset variable of a script must not mean the shared connection.
+	if connection == "" {
+		return req, "", errors.New("--connection: it is empty; leave it out for a shared connection")
+	}
+	// The JSON encoder would replace the bytes, and so name another connection.
+	if !utf8.ValidString(connection) {
+		return req, "", errors.New("--connection: it is not UTF-8")
+	}
+	req.Connection = &connection
+	return req, name + ", connection " + connection, nil
 }
 
 // warning returns the warning in an answer as an error, or nil.

@@ -141,6 +141,8 @@ func remedyOf(s *connection.Status) string {
 		return "what is stored cannot be read; Caddy's log says why"
 	case s.State == connection.StateFailing:
 		return "there is no token, and requests are refused; Caddy's log has the remedy"
+	case s.Stored != nil && !*s.Stored:
+		return "the token is in memory only, since the storage does not take it; Caddy's log says why"
 	default:
 		return "the provider refuses to renew the token, which is still good; Caddy's log has the remedy"
 	}

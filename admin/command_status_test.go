@@ -40,6 +40,7 @@ func TestStatusCheck(t *testing.T) {
 		"connected":          {status(`"state":"connected","stored":true,"needs_action":false`), 0, ""},
 		"renewal fails":      {status(`"state":"connected","last_error":"status_503"`), 0, ""},
 		"renewal refused":    {status(`"state":"connected","last_error":"invalid_client","needs_action":true`), 2, "crm: the provider refuses to renew the token"},
+		"not stored":         {status(`"state":"connected","stored":false,"last_error":"storage_failed"`), 2, "crm: the token is in memory only"},
 		"failing":            {status(`"state":"failing","last_error":"status_503"`), 2, "crm: there is no token, and requests are refused"},
 		"nobody's":           {status(`"state":"not_connected","needs_action":true`), 2, "crm: connect an account: caddy authenticated-api connect crm\n"},
 		"of no user":         {status(`"state":"not_connected","per_user":true`), 0, ""},

@@ -5,15 +5,11 @@ package admin
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"mime"
 	"net/http"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"go.uber.org/zap"
 
@@ -62,19 +58,19 @@ func serveConnections(w http.ResponseWriter, r *http.Request) error {
 	if err := checkMethod(http.MethodGet, w, r); err != nil {
 		return err
 	}
-	var methods []*oauth.Method
+	var sets []*connection.Set
 	if name := r.URL.Query().Get("datasource"); name != "" {
-		method, err := findMethod(name)
+		set, err := findSet(name)
 		if err != nil {
 			return err
 		}
-		methods = append(methods, method)
+		sets = append(sets, set)
 	} else if app, err := activeApp(); err == nil {
-		methods = app.OAuth()
+		sets = app.Connections()
 	}
-	list := make([]*connection.Status, 0, len(methods)) // not nil, which JSON writes as null
-	for _, method := range methods {
-		list = append(list, statusesOf(r.Context(), method)...)
+	list := make([]*connection.Status, 0, len(sets)) // not nil, which JSON writes as null
+	for _, set := range sets {
+		list = append(list, statusesOf(r.Context(), set)...)
 	}
 	slices.SortStableFunc(list, func(a, b *connection.Status) int {
 		return cmp.Or(strings.Compare(a.Datasource, b.Datasource), strings.Compare(a.Connection, b.Connection))
@@ -83,90 +79,63 @@ func serveConnections(w http.ResponseWriter, r *http.Request) error {
 }
 
 // statusesOf returns the states of a datasource's connections.
-func statusesOf(ctx context.Context, method *oauth.Method) []*connection.Status {
-	list, err := method.Statuses(ctx)
+func statusesOf(ctx context.Context, set *connection.Set) []*connection.Status {
+	list, err := set.Statuses(ctx)
 	if err == nil {
 		return list
 	}
 	caddy.Log().Named("admin.api").Error("reading the state of connections failed",
-		zap.String("datasource", method.Datasource()), zap.Error(err))
+		zap.String("datasource", set.Datasource), zap.Error(err))
 	text := "storage_failed"
 	if errors.Is(err, record.ErrKeyMissing) {
 		text = "key_missing"
 	}
 	return []*connection.Status{{
-		Datasource: method.Datasource(), Grant: method.Grant, PerUser: method.PerUser(), State: stateUnknown, LastError: text,
+		Datasource: set.Datasource, Grant: set.Grant, PerUser: set.PerUser, State: stateUnknown, LastError: text,
 		NeedsAction: text == "key_missing",
 	}}
 }
 
 // connectionHandler returns an admin handler for requests about one connection. serve gets the
 // datasource and the connection's key, which is "" for the shared connection.
-func connectionHandler(serve func(ctx context.Context, method *oauth.Method, key string) (any, error)) caddy.AdminHandler {
+func connectionHandler(serve func(ctx context.Context, set *connection.Set, key string) (any, error)) caddy.AdminHandler {
 	return caddy.AdminHandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
 		if err := checkMethod(http.MethodPost, w, r); err != nil {
 			return err
 		}
-		req, err := readConnectionRequest(w, r)
-		if err != nil {
+		const want = `{"datasource": "…"}, and with it "connection": "…" if each user has one`
+		var req connectionRequest
+		if err := readJSON(w, r, maxConnectionRequest, &req, want); err != nil {
 			return err
 		}
-		method, err := findMethod(req.Datasource)
-		if err != nil {
-			return err
+		if req.Datasource == "" {
+			return badRequest("datasource: it is missing; send " + want)
 		}
-		key, err := findKey(method, req.Connection)
-		if err != nil {
-			return err
-		}
-		answer, err := serve(r.Context(), method, key)
-		if err != nil {
-			return connectionError(w.Header(), connectionName(method, key), err)
-		}
-		return answerJSON(w, answer)
+		return serveConnection(w, r, req, serve)
 	})
 }
 
-// readConnectionRequest reads the body of a request. The request must say that the body is JSON.
-// A form of another site's page, which a browser sends without asking, cannot say that.
-func readConnectionRequest(w http.ResponseWriter, r *http.Request) (*connectionRequest, error) {
-	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		return nil, caddy.APIError{
-			HTTPStatus: http.StatusUnsupportedMediaType,
-			Err:        errors.New("the body must be JSON; send it with Content-Type: application/json"),
-		}
-	}
-	bad := func(format string, args ...any) error {
-		return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: fmt.Errorf(format, args...)}
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxConnectionRequest))
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return nil, bad("the body is more than %d bytes", maxConnectionRequest)
-	}
+// serveConnection serves a request about a connection.
+func serveConnection(
+	w http.ResponseWriter, r *http.Request, req connectionRequest, serve func(context.Context, *connection.Set, string) (any, error),
+) error {
+	set, err := findSet(req.Datasource)
 	if err != nil {
-		return nil, bad("reading the body: %w", err)
+		return err
 	}
-	if !utf8.Valid(body) { // the decoder would replace the bytes, and so name another connection
-		return nil, bad("the body is not UTF-8")
+	key, err := findKey(set, req.Connection)
+	if err != nil {
+		return err
 	}
-	const want = `; send {"datasource": "…"}, and with it "connection": "…" if each user has one`
-	dec := json.NewDecoder(strings.NewReader(string(body)))
-	dec.DisallowUnknownFields()
-	var req connectionRequest
-	if err := dec.Decode(&req); err != nil {
-		return nil, bad("the body: %w"+want, err)
+	answer, err := serve(r.Context(), set, key)
+	if err != nil {
+		return connectionError(w.Header(), connectionName(set, key), err)
 	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, bad("the body: something follows the object" + want)
-	}
-	if req.Datasource == "" {
-		return nil, bad("datasource: it is missing" + want)
-	}
-	return &req, nil
+	return answerJSON(w, answer)
 }
 
-// findMethod returns the OAuth method of a datasource of the running configuration.
-func findMethod(datasource string) (*oauth.Method, error) {
+// findSet returns the connections of a datasource of the running configuration.
+func findSet(datasource string) (*connection.Set, error) {
 	fail := func(format string, args ...any) error {
 		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: fmt.Errorf("datasource: "+format, args...)}
 	}
@@ -175,55 +144,73 @@ func findMethod(datasource string) (*oauth.Method, error) {
 		return nil, fail("there is no %q: %w", datasource, err)
 	}
 	var known []string
-	for _, method := range app.OAuth() {
-		if method.Datasource() == datasource {
-			return method, nil
+	for _, set := range app.Connections() {
+		if set.Datasource == datasource {
+			return set, nil
 		}
-		known = append(known, fmt.Sprintf("%q", method.Datasource()))
+		known = append(known, fmt.Sprintf("%q", set.Datasource))
 	}
 	switch {
 	case app.HasDatasource(datasource):
-		return nil, fail("%q has nothing to connect, since it is without auth oauth2", datasource)
+		return nil, fail("%q has nothing to connect, since it is without auth oauth2, auth login and connections", datasource)
 	case len(known) == 0:
-		return nil, fail("there is no %q; the running configuration has no datasource with auth oauth2", datasource)
+		return nil, fail("there is no %q; the running configuration has no datasource with auth oauth2, auth login or connections", datasource)
 	default:
-		return nil, fail("there is no %q with auth oauth2 in the running configuration; there is %s", datasource, strings.Join(known, ", "))
+		return nil, fail("there is no %q with connections in the running configuration; there is %s", datasource, strings.Join(known, ", "))
 	}
+}
+
+// findOAuth returns the OAuth method of connections that people connect in a browser. verb is what
+// it is for.
+func findOAuth(set *connection.Set, verb string) (*oauth.Method, error) {
+	if err := checkInteractive(set, verb); err != nil {
+		return nil, err
+	}
+	app, err := activeApp()
+	if err != nil {
+		return nil, err
+	}
+	for _, method := range app.OAuth() {
+		if method.Datasource() == set.Datasource {
+			return method, nil
+		}
+	}
+	return nil, badRequest("auth %s: the users of datasource %q type their keys into the console, %s; there is nothing to %s", set.Grant, set.Datasource, set.Console, verb)
 }
 
 // findKey returns the key of the connection that a request names. It checks that the datasource
 // has connections of that kind.
-func findKey(method *oauth.Method, connection *string) (string, error) {
+func findKey(set *connection.Set, name *string) (string, error) {
 	fail := func(format string, args ...any) error {
 		return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: fmt.Errorf("connection: "+format, args...)}
 	}
 	switch {
-	case method.PerUser() && connection == nil:
+	case set.PerUser && name == nil:
 		return "", fail("datasource %q has one for each value of its option connection, %s; say which (--connection)",
-			method.Datasource(), method.Connection)
-	case method.PerUser():
-		if err := oauth.CheckConnection(*connection); err != nil {
+			set.Datasource, set.Each)
+	case set.PerUser:
+		if err := oauth.CheckConnection(*name); err != nil {
 			return "", fail("%v", err)
 		}
-		return *connection, nil
-	case connection != nil && *connection != "":
-		return "", fail("datasource %q has one that all requests share; leave it out", method.Datasource())
+		return *name, nil
+	case name != nil && *name != "":
+		return "", fail("datasource %q has one that all requests share; leave it out", set.Datasource)
 	default:
 		return "", nil
 	}
 }
 
 // connectionName returns what messages call a connection.
-func connectionName(method *oauth.Method, key string) string {
+func connectionName(set *connection.Set, key string) string {
 	if key == "" {
-		return fmt.Sprintf("the connection of datasource %q", method.Datasource())
+		return fmt.Sprintf("the connection of datasource %q", set.Datasource)
 	}
-	return fmt.Sprintf("connection %q of datasource %q", key, method.Datasource())
+	return fmt.Sprintf("connection %q of datasource %q", key, set.Datasource)
 }
 
 // serveRefresh asks the provider for a new token.
-func serveRefresh(ctx context.Context, method *oauth.Method, key string) (any, error) {
-	source := method.Source(key)
+func serveRefresh(ctx context.Context, set *connection.Set, key string) (any, error) {
+	source := set.Source(key)
 	if err := source.Renew(ctx); err != nil {
 		return nil, err
 	}
@@ -231,11 +218,11 @@ func serveRefresh(ctx context.Context, method *oauth.Method, key string) (any, e
 }
 
 // serveDisconnect forgets a connection.
-func serveDisconnect(ctx context.Context, method *oauth.Method, key string) (any, error) {
-	if err := checkInteractive(method, "disconnect"); err != nil {
+func serveDisconnect(ctx context.Context, set *connection.Set, key string) (any, error) {
+	if err := checkInteractive(set, "disconnect"); err != nil {
 		return nil, err
 	}
-	source := method.Source(key)
+	source := set.Source(key)
 	status, err := source.Status(ctx)
 	if err != nil {
 		return nil, err
@@ -243,7 +230,7 @@ func serveDisconnect(ctx context.Context, method *oauth.Method, key string) (any
 	if status.State == connection.StateNone {
 		return nil, caddy.APIError{
 			HTTPStatus: http.StatusNotFound,
-			Err:        fmt.Errorf("%s is not there; GET %sconnections lists those that are", connectionName(method, key), basePath),
+			Err:        fmt.Errorf("%s is not there; GET %sconnections lists those that are", connectionName(set, key), basePath),
 		}
 	}
 	// The client may hang up. A disconnection that has begun is finished all the same: otherwise
@@ -251,18 +238,20 @@ func serveDisconnect(ctx context.Context, method *oauth.Method, key string) (any
 	err = source.Disconnect(context.WithoutCancel(ctx))
 	if revocation, ok := errors.AsType[*connection.RevocationError](err); ok {
 		caddy.Log().Named("admin.api").Warn("disconnected, but the tokens could not be revoked",
-			zap.String("datasource", method.Datasource()), zap.Error(revocation))
+			zap.String("datasource", set.Datasource), zap.Error(revocation))
 		return disconnectResponse{Warning: warnNotRevoked}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	return disconnectResponse{Revoked: method.RevocationURL != ""}, nil
+	method, err := findOAuth(set, "disconnect")
+	return disconnectResponse{Revoked: err == nil && method.RevocationURL != ""}, nil
 }
 
 // serveConnect makes a link with which somebody can connect an account.
-func serveConnect(ctx context.Context, method *oauth.Method, key string) (any, error) {
-	if err := checkInteractive(method, "connect"); err != nil {
+func serveConnect(ctx context.Context, set *connection.Set, key string) (any, error) {
+	method, err := findOAuth(set, "connect")
+	if err != nil {
 		return nil, err
 	}
 	link, err := method.Ticket(ctx, key)
@@ -273,13 +262,21 @@ func serveConnect(ctx context.Context, method *oauth.Method, key string) (any, e
 }
 
 // checkInteractive refuses a datasource whose grant has no account behind it.
-func checkInteractive(method *oauth.Method, verb string) error {
-	if method.Interactive() {
+func checkInteractive(set *connection.Set, verb string) error {
+	if set.Interactive {
 		return nil
 	}
 	return caddy.APIError{
 		HTTPStatus: http.StatusBadRequest,
-		Err: fmt.Errorf("auth oauth2 %s: datasource %q gets its tokens by itself, so there is no account to %s; that takes auth oauth2 "+
-			"authorization_code", method.Grant, method.Datasource(), verb),
+		Err: fmt.Errorf("auth %s: datasource %q gets its tokens by itself, so there is no account to %s; that takes auth oauth2 "+
+			"authorization_code", methodName(set), set.Datasource, verb),
 	}
+}
+
+// methodName returns the auth method of connections as a Caddyfile has it.
+func methodName(set *connection.Set) string {
+	if set.Grant == "login" {
+		return set.Grant
+	}
+	return "oauth2 " + set.Grant
 }

@@ -29,6 +29,8 @@ func startExplained(t *testing.T, api string) (gateway, admin string) {
 		route("crm", "http://"+api+"/v1", "auth bearer canary-token-of-24-bytes\nheader X-Tenant canary-tenant\nquery secret canary\n"+
 			"signature canary-canary-canary-canary-canary")+
 		route("maps", "http://"+api+"/maps/", "auth api_key key canary-key {\nin query\n}")+
+		route("bot", "http://"+api+"/v1", "auth api_key bot canary-key {\nin path\n}\nauth api_key canary-cookie {\nin cookie sid\n}\nauth api_key X-Key canary-key-2\npass_request_header Cookie")+
+		route("both", "http://"+api, "auth oauth2 client_credentials {\n"+client+"}\nauth api_key X-Key canary-key-2")+
 		route("robot", "http://"+api, "auth oauth2 client_credentials {\n"+client+"}")+
 		route("files", "http://"+api, "auth oauth2 authorization_code {\n"+client+"authorization_url http://"+api+"/authorize\n"+
 			"redirect_url https://gateway.example.com/connect/callback\nconnection {http.auth.user.id}\n}")+
@@ -60,6 +62,20 @@ sends       DELETE http://API/maps/x?key=•••• (10 bytes)&q=1
 to          API
 with        Host
 ` + strings.Replace(removes, "removes     ", "removes     parameter key\n            ", 1) + note},
+		"keys in a path, a cookie and a field": {"http://GATEWAY/bot/x?a=1", `datasource  bot
+sends       GET http://API/v1/bot••••/x?a=1
+to          API
+with        Host
+            Cookie: sid=•••• (13 bytes)
+            X-Key: •••• (12 bytes)
+` + strings.NewReplacer("            field Cookie\n", "", "X-Forwarded-For\n", "X-Forwarded-For\n            field X-Key\n").Replace(removes) + note},
+		"a key beside a token": {"http://GATEWAY/both/x", `datasource  both
+sends       GET http://API/x
+to          API
+with        Host
+            Authorization: •••• (not fetched yet)
+            X-Key: •••• (12 bytes)
+` + strings.Replace(removes, "X-Forwarded-For\n", "X-Forwarded-For\n            field X-Key\n", 1) + note + "            there is no valid token, so one would be fetched first\n"},
 		"no token yet": {"http://GATEWAY/robot/x", `datasource  robot
 sends       GET http://API/x
 to          API

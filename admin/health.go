@@ -5,10 +5,10 @@ package admin
 import (
 	"net/http"
 
-	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 )
 
-// healthResponse is the answer to a question for the health of the OAuth datasources.
+// healthResponse is the answer to a question for the health of the datasources with connections.
 type healthResponse struct {
 	Healthy bool `json:"healthy"`
 
@@ -25,14 +25,14 @@ func serveHealth(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	var methods []*oauth.Method
+	var sets []*connection.Set
 	if app, err := activeApp(); err == nil {
-		methods = app.OAuth()
+		sets = app.Connections()
 	}
 	var answer healthResponse
-	for _, method := range methods {
-		if !method.Healthy(r.Context()) {
-			answer.Unhealthy = append(answer.Unhealthy, method.Datasource())
+	for _, set := range sets {
+		if !set.Healthy(r.Context()) {
+			answer.Unhealthy = append(answer.Unhealthy, set.Datasource)
 		}
 	}
 	answer.Healthy = len(answer.Unhealthy) == 0

@@ -23,7 +23,7 @@ func printStatuses(w io.Writer, statuses []*connection.Status, now time.Time) er
 	for _, s := range statuses {
 		cells := []string{
 			s.Datasource, s.Connection, s.Grant, s.State, relative(s.ExpiresAt, now), relative(s.RefreshedAt, now),
-			yesOrNo(s.Stored), relative(s.LastErrorSince, now), relative(s.NextAttemptAt, now), lastError(s),
+			yesOrNo(s.Stored), relative(s.LastErrorSince, now), relative(s.NextAttemptAt, now), lastError(s, now),
 		}
 		for i, cell := range cells {
 			cells[i] = cmp.Or(printable(cell), "-")
@@ -34,7 +34,10 @@ func printStatuses(w io.Writer, statuses []*connection.Status, now time.Time) er
 }
 
 // lastError returns what has failed last, with the provider's words for it.
-func lastError(s *connection.Status) string {
+func lastError(s *connection.Status, now time.Time) string {
+	if r := s.LastRefusal; r != nil && s.LastError == "" {
+		return fmt.Sprintf("the API refused with %d %s", r.Status, relative(&r.At, now))
+	}
 	if s.LastDescription == "" {
 		return s.LastError
 	}

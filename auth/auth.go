@@ -10,11 +10,7 @@ package auth
 
 import (
 	"context"
-	"net/http"
-	"strings"
 
-	"github.com/authenticated-api/caddy-authenticated-api/internal/secret"
-	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -75,81 +71,15 @@ type Confirmer interface {
 	Confirm(fresh *Credential)
 }
 
-// Placement is the place of a credential on a request: a header field or a query parameter. Both
-// are empty for a method that puts nothing on requests.
-type Placement struct {
-	// Header is the canonical name of the header field.
-	Header string
+// Rereader is a Method whose credentials may come from files.
+type Rereader interface {
+	Method
 
-	// Query is the name of the query parameter, not escaped.
-	Query string
+	// Files returns the names of the files. It is constant once the method is provisioned.
+	Files() []string
+
+	// Reread is called when a file has changed, and not by requests. It takes over what is in the
+	// files, and reports whether anything is another than before. After an error what was read
+	// before stays in use.
+	Reread() (changed bool, err error)
 }
-
-// Credential is what is put on a request. It is made once and shared by all requests, so it never
-// changes.
-type Credential struct {
-	place  Placement
-	header []string // one value, with no capacity to spare: an append by anybody copies it
-	query  string   // escaped: "key=value"
-	names  wire.ParamNames
-
-	prover  *Prover  // nil: nothing has to be proven
-	secrets []string // what no answer may show
-}
-
-// NewCredential prepares a credential. The value must have been checked to be a valid field value
-// if place is a header. secrets are the parts of it, or what it was made from, that no answer of
-// the API may show to a caller. Without any, that is the value; in Authorization it is what
-// stands behind the scheme.
-func NewCredential(place Placement, val string, secrets ...string) *Credential {
-	if len(secrets) == 0 {
-		secrets = []string{val}
-		if _, behind, ok := strings.Cut(val, " "); ok && place.Header == "Authorization" {
-			secrets[0] = strings.TrimLeft(behind, " ")
-		}
-	}
-	c := &Credential{place: place, secrets: secret.Of(secrets...)}
-	switch {
-	case place.Header != "":
-		c.header = []string{val}
-	case place.Query != "":
-		c.query = wire.EscapeQuery(place.Query) + "=" + wire.EscapeQuery(val)
-		c.names = wire.NewParamNames(place.Query)
-	}
-	return c
-}
-
-// SetHeader puts the credential into h, in the place of whatever is there, if a header is its
-// place.
-func (c *Credential) SetHeader(h http.Header) {
-	if c.header != nil {
-		h[c.place.Header] = c.header
-	}
-}
-
-// SetQuery returns the raw query with the credential in front and no other parameter of its name,
-// if a query parameter is its place.
-func (c *Credential) SetQuery(raw string) string {
-	if c.query == "" {
-		return raw
-	}
-	return wire.JoinQuery(c.query, wire.RemoveQuery(raw, c.names))
-}
-
-// Secrets returns what no answer to a request with the credential may show. The caller must not
-// change it.
-func (c *Credential) Secrets() []string { return c.secrets }
-
-// equal reports whether both put the same bytes on a request.
-func (c *Credential) equal(other *Credential) bool {
-	if c.place != other.place || c.query != other.query || len(c.header) != len(other.header) {
-		return false
-	}
-	return len(c.header) == 0 || c.header[0] == other.header[0]
-}
-
-// String keeps the secret out of whatever formats a credential, by pointer or by value.
-func (Credential) String() string { return "[credential]" }
-
-// GoString is String for %#v.
-func (c Credential) GoString() string { return c.String() }

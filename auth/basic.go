@@ -23,12 +23,14 @@ func init() { caddy.RegisterModule(new(Basic)) }
 type Basic struct {
 	// The user name, without a colon. Empty where the API wants the password alone. Global
 	// placeholders such as `{env.NAME}` and `{file./path}` are resolved when the configuration
-	// loads; `{file.*}` is read again when the API refuses the credential. A placeholder that is
+	// loads; `{file.*}` is read again when it has changed. A placeholder that is
 	// empty is an error.
 	Username string `json:"username,omitempty"`
 
 	// The password. Empty where the API wants the user name alone. Placeholders as in `username`.
 	Password string `json:"password,omitempty"`
+
+	OwnKeys
 
 	static
 }
@@ -43,6 +45,9 @@ func (*Basic) CaddyModule() caddy.ModuleInfo {
 
 // Provision implements caddy.Provisioner.
 func (b *Basic) Provision(ctx caddy.Context) error {
+	if err := b.check("auth basic", b.Username, b.Password); err != nil || b.Connection != "" {
+		return err
+	}
 	username, password := b.Username, b.Password
 	if err := value.UnsealAll(ctx, "auth basic", &username, &password); err != nil {
 		return err
@@ -76,13 +81,18 @@ func (b *Basic) credential(username, password string) (*Credential, error) {
 	if err := value.CheckSecret("auth basic: password", pass); err != nil {
 		return nil, err
 	}
+	return b.pair(user, pass), nil
+}
+
+// pair makes the credential of a user name and a password.
+func (b *Basic) pair(user, pass string) *Credential {
 	pair := base64.StdEncoding.EncodeToString([]byte(user + ":" + pass))
 	secrets := []string{strings.TrimRight(pair, "="), pass}
 	if len(pass) < secret.ShortestInside && len(user) >= secret.ShortestGuess {
 		// The user name is the key, and the password is there because there must be one.
 		secrets = append(secrets, user)
 	}
-	return NewCredential(b.Placement(), "Basic "+pair, secrets...), nil
+	return NewCredential(b.Placement(), "Basic "+pair, secrets...)
 }
 
 var errNoPair = errors.New("auth basic: the user name and the password are both empty; give one at least, best as " +
@@ -101,8 +111,18 @@ func resolveSide(option, text string) (string, error) {
 // UnmarshalCaddyfile sets up the method from Caddyfile tokens. Syntax:
 //
 //	auth basic <username> <password>
+//	auth basic {
+//	    connection <placeholder> [trusted]
+//	    verify     <path>
+//	    console    <url>
+//	}
 func (b *Basic) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the method's name
+	if d.CountRemainingArgs() == 0 {
+		if own, err := b.unmarshalOwn("auth basic", d); own || err != nil {
+			return err
+		}
+	}
 	if !d.Args(&b.Username, &b.Password) {
 		return d.Errf("auth basic: takes a user name and a password: auth basic <username> <password> (a {$NAME} that is not set leaves nothing)")
 	}

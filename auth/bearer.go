@@ -21,8 +21,10 @@ func init() { caddy.RegisterModule(new(Bearer)) }
 // <token>`.
 type Bearer struct {
 	// The token. Global placeholders such as `{env.NAME}` and `{file./path}` are resolved when the
-	// configuration loads; `{file.*}` is read again when the API refuses the credential.
+	// configuration loads; `{file.*}` is read again when it has changed.
 	Token string `json:"token,omitempty"`
+
+	OwnKeys
 
 	static
 }
@@ -37,6 +39,9 @@ func (*Bearer) CaddyModule() caddy.ModuleInfo {
 
 // Provision implements caddy.Provisioner.
 func (b *Bearer) Provision(ctx caddy.Context) error {
+	if err := b.check("auth bearer", b.Token); err != nil || b.Connection != "" {
+		return err
+	}
 	text, err := value.Unseal(ctx, "auth bearer: token", b.Token)
 	if err != nil {
 		return err
@@ -77,8 +82,18 @@ func checkToken(token string) error {
 // UnmarshalCaddyfile sets up the method from Caddyfile tokens. Syntax:
 //
 //	auth bearer <token>
+//	auth bearer {
+//	    connection <placeholder> [trusted]
+//	    verify     <path>
+//	    console    <url>
+//	}
 func (b *Bearer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the method's name
+	if d.CountRemainingArgs() == 0 {
+		if own, err := b.unmarshalOwn("auth bearer", d); own || err != nil {
+			return err
+		}
+	}
 	if !d.Args(&b.Token) {
 		return d.Errf("auth bearer: takes a token: auth bearer <token> (a {$NAME} that is not set leaves nothing)")
 	}

@@ -300,7 +300,12 @@ func TestProvisionErrors(t *testing.T) {
 		{"api_key brackets", &auth.APIKey{Key: "[]", Value: secret, In: "query"}, "no name of a query parameter"},
 		{"api_key Host", &auth.APIKey{Key: "host", Value: secret}, "base URL"},
 		{"api_key prefix in query", &auth.APIKey{Key: "k", Value: secret, In: "query", Prefix: "Key"}, "header only"},
-		{"api_key in cookie", &auth.APIKey{Key: "k", Value: secret, In: "cookie"}, "header, query"},
+		{"api_key in body", &auth.APIKey{Key: "k", Value: secret, In: "body"}, "header, query"},
+		{"api_key blank in cookie", &auth.APIKey{Key: "k", Value: secret + " a", In: "cookie"}, "RFC 6265"},
+		{"api_key semicolon in cookie", &auth.APIKey{Key: "k", Value: "a;b=" + secret, In: "cookie"}, "RFC 6265"},
+		{"api_key dots in path", &auth.APIKey{Value: "..", In: "path"}, "would lead elsewhere"},
+		{"api_key dots in a segment", &auth.APIKey{Value: secret + "/%2e%2e/x", In: "path"}, "would lead elsewhere"},
+		{"api_key empty segment", &auth.APIKey{Value: secret + "//x", In: "path"}, "would lead elsewhere"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			err := tt.method.Provision(caddy.Context{})

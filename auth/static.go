@@ -5,7 +5,6 @@ package auth
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -18,6 +17,7 @@ import (
 type static struct {
 	build     func() (*Credential, error)
 	renewable bool
+	files     []string // that build reads
 	literal   []string // the options whose secret stands in the configuration
 	current   atomic.Pointer[Credential]
 	refresh   sync.Mutex // held while the files are read again
@@ -30,7 +30,8 @@ func (s *static) load(build func() (*Credential, error), values ...string) error
 		return err
 	}
 	s.build = build
-	s.renewable = slices.ContainsFunc(values, value.ReadsFile)
+	s.files = value.Files(values...)
+	s.renewable = len(s.files) > 0
 	s.current.Store(cred)
 	return nil
 }
@@ -65,6 +66,23 @@ func (s *static) Refresh(_ context.Context, refused *Credential) (*Credential, e
 	if current != refused {
 		return current, nil // another request has been here since
 	}
+	return s.rebuild(current)
+}
+
+// Files implements Rereader.
+func (s *static) Files() []string { return s.files }
+
+// Reread implements Rereader.
+func (s *static) Reread() (changed bool, err error) {
+	s.refresh.Lock()
+	defer s.refresh.Unlock()
+	current := s.current.Load()
+	cred, err := s.rebuild(current)
+	return err == nil && cred != current, err
+}
+
+// rebuild makes the credential again, and returns current if it is the same. s.refresh is held.
+func (s *static) rebuild(current *Credential) (*Credential, error) {
 	cred, err := s.build()
 	if err != nil {
 		return nil, fmt.Errorf("reading the credential again: %w", err)

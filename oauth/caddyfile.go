@@ -14,11 +14,12 @@ import (
 
 // UnmarshalCaddyfile sets up the method from Caddyfile tokens. Syntax:
 //
-//	auth oauth2 client_credentials|authorization_code {
+//	auth oauth2 client_credentials|authorization_code|jwt_bearer|password {
 //	    discover              [<issuer>]
 //	    client_name           <name>
 //	    registration          metadata_document|dynamic...
 //	    token_url             <url>
+//	    refresh_url           <url>
 //	    authorization_url     <url>
 //	    redirect_url          <url>
 //	    issuer                <url>
@@ -29,6 +30,7 @@ import (
 //	    client_auth           client_secret_basic|client_secret_basic_raw|client_secret_post|none
 //	    client_auth           private_key_jwt|client_secret_jwt|tls_client_auth { <option> … }
 //	    client_auth           assertion_file <path>
+//	    refresh_token         <token>
 //	    refresh_client_auth   <as client_auth>
 //	    token_request         form|json
 //	    scopes                <scope...>
@@ -37,6 +39,13 @@ import (
 //	    resource              <uri...> | off
 //	    authorization_param   <key> <value>
 //	    token_param           <key> <value>
+//	    token_header          <field> <value>
+//	    answer                { access_token|refresh_token|id_token|expires_in <path> … }
+//	    assertion             { issuer|subject <text>; claim <name> <value>; <as private_key_jwt> }
+//	    assertion_file        <path>
+//	    service_account       <json>
+//	    username              <name>
+//	    password              <password>
 //	    expires_in            <duration>
 //	    refresh_before        <duration> | never
 //	    dpop
@@ -44,7 +53,7 @@ import (
 //	    header_prefix         <prefix>
 //	    token_field           access_token|id_token
 //	    connection            <placeholder> [trusted]
-//	    pkce                  S256|off
+//	    pkce                  S256|plain|off
 //	    self_signed_cert      <pem>
 //	    network_proxy         none | url <url> | <module> ...
 //	    timeout               <duration>
@@ -52,7 +61,7 @@ import (
 func (opts *Options) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the method's name
 	if !d.AllArgs(&opts.Grant) {
-		return d.Errf("auth oauth2: takes a grant, client_credentials or authorization_code: auth oauth2 client_credentials { … }")
+		return d.Errf("auth oauth2: takes a grant, one of %s: auth oauth2 client_credentials { … }", strings.Join(grants, ", "))
 	}
 	given := make(map[string]bool)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
@@ -77,7 +86,7 @@ func (opts *Options) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // isParam reports whether a parameter belongs to the protocol, or to many providers, so that
 // errors may name it.
 func isParam(name string) bool {
-	return slices.Contains(reservedParams, name) || slices.Contains(protocolParams, name) ||
+	return slices.Contains(reservedParams, name) || slices.Contains(overridable, name) || slices.Contains(protocolParams, name) ||
 		slices.Contains([]string{"access_type", "login_hint", "prompt", "response_mode", "account_id", "tenant"}, name)
 }
 

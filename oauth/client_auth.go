@@ -156,11 +156,11 @@ func needsSecret(way string) bool {
 // checkClientSecret reports a client_secret that is missing, or that nothing uses.
 func checkClientSecret(opts *Options) error {
 	switch {
-	case opts.discovers() && opts.ClientID == "" && opts.ClientSecret != "":
+	case discovers(opts) && opts.ClientID == "" && opts.ClientSecret != "":
 		return errors.New("auth oauth2: client_id is missing; client_secret belongs to it")
-	case opts.discovers() && opts.ClientSecret == "" && (opts.ClientID == "" || opts.ClientAuth == ""):
+	case discovers(opts) && opts.ClientSecret == "" && (opts.ClientID == "" || opts.ClientAuth == ""):
 		return nil // it comes with the registration, or there is none
-	case opts.ClientSecret == "" && needsSecret(opts.ClientAuth):
+	case opts.ClientSecret == "" && !nameless(opts) && needsSecret(opts.ClientAuth):
 		return errors.New("auth oauth2: client_secret is missing; best write {env.NAME} (or client_auth none, for a client without a secret)")
 	case opts.ClientSecret != "" && !needsSecret(opts.ClientAuth) && (opts.RefreshClientAuth == "" || !needsSecret(opts.RefreshClientAuth)):
 		return fmt.Errorf("auth oauth2: client_secret is of no use with client_auth %s; remove one", opts.ClientAuth)
@@ -198,6 +198,9 @@ func checkClientAuth(opts *Options) error {
 // of auth oauth2.
 func checkClientAuthOptions(name, way string, o *ClientAuthOptions) error {
 	prefix := "auth oauth2: " + name + " " + way
+	if name == "assertion" {
+		prefix = "auth oauth2: assertion"
+	}
 	known := clientAuthOptions[way]
 	if o == nil {
 		o = new(ClientAuthOptions)
@@ -227,19 +230,24 @@ func checkClientAuthOptions(name, way string, o *ClientAuthOptions) error {
 		return errors.New(prefix + ": lifetime: less than a second; an assertion's times are in seconds")
 	}
 	for _, each := range []string{"key", "key_id", "certificate", "audience", "assertion_file"} {
-		text := *o.text(each)
-		if isKeyText(text) {
-			continue
-		}
-		err := cmp.Or(value.CheckVariable(prefix+": "+each, text), value.Check(prefix+": "+each, text))
-		if err == nil && strings.ContainsAny(text, "<>") {
-			err = fmt.Errorf("%s: %s: an example's <…> stands in it; put your own value there", prefix, each)
-		}
-		if err != nil {
+		if err := checkFileName(prefix+": "+each, *o.text(each)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// checkFileName reports what is wrong with the name of a key's file, or with another plain text
+// beside it. The text of a key is no name.
+func checkFileName(label, text string) error {
+	if isKeyText(text) {
+		return nil
+	}
+	err := cmp.Or(value.CheckVariable(label, text), value.Check(label, text))
+	if err == nil && strings.ContainsAny(text, "<>") {
+		err = fmt.Errorf("%s: an example's <…> stands in it; put your own value there", label)
+	}
+	return err
 }
 
 // isKeyText reports whether a value is the text of a key or of a certificate, not the name of its
@@ -257,6 +265,7 @@ func literalKeys(opts *Options) []string {
 	}{
 		{"client_auth", opts.ClientAuth, opts.ClientAuthOptions},
 		{"refresh_client_auth", opts.RefreshClientAuth, opts.RefreshClientAuthOptions},
+		{"assertion", "", keyOf(opts.Assertion)},
 	} {
 		if each.options == nil {
 			continue
@@ -264,9 +273,20 @@ func literalKeys(opts *Options) []string {
 		for _, name := range []string{"key", "certificate"} {
 			text := *each.options.text(name)
 			if isKeyText(text) && !value.IsSealed(text) && (name == "key" || strings.Contains(text, "PRIVATE KEY-----")) {
-				found = append(found, "auth oauth2: "+each.name+" "+each.way+": "+name)
+				found = append(found, "auth oauth2: "+strings.TrimSpace(each.name+" "+each.way)+": "+name)
 			}
 		}
 	}
+	if isKeyText(opts.ServiceAccount) && !value.IsSealed(opts.ServiceAccount) {
+		found = append(found, serviceAccountOption)
+	}
 	return found
+}
+
+// keyOf returns the options of the key of an assertion, or nil.
+func keyOf(a *AssertionOptions) *ClientAuthOptions {
+	if a == nil {
+		return nil
+	}
+	return &a.ClientAuthOptions
 }

@@ -29,8 +29,8 @@ type clientAuth struct {
 	way     string            // "" for none
 	options ClientAuthOptions // with the sealed values opened, and not resolved yet
 
-	key         atomic.Pointer[parsed[*provider.ClientKey]]
-	certificate atomic.Pointer[parsed[*tls.Certificate]]
+	key         remembered[*provider.ClientKey]
+	certificate remembered[*tls.Certificate]
 }
 
 // parsed is what was made of a text. The files are read for each request; what has not changed is
@@ -40,19 +40,23 @@ type parsed[T any] struct {
 	val  T
 }
 
-// remember returns what parse makes of a text, or has made of it the last time.
-func remember[T any](last *atomic.Pointer[parsed[T]], text string, parse func() (T, error)) (T, error) {
-	if known := last.Load(); known != nil && known.text == text {
+// remembered is what was made of a text the last time.
+type remembered[T any] struct{ last atomic.Pointer[parsed[T]] }
+
+// of returns what parse makes of a text, or has made of it the last time.
+func (r *remembered[T]) of(text string, parse func() (T, error)) (T, error) {
+	if known := r.last.Load(); known != nil && known.text == text {
 		return known.val, nil
 	}
 	val, err := parse()
 	if err == nil {
-		last.Store(&parsed[T]{text, val})
+		r.last.Store(&parsed[T]{text, val})
 	}
 	return val, err
 }
 
-// unsealClientAuth opens the sealed values of both ways of client authentication.
+// unsealClientAuth opens the sealed values of both ways of client authentication, and those of the
+// assertion of a grant.
 func (opts *Options) unsealClientAuth(ctx caddy.Context) error {
 	for i, way := range []string{opts.ClientAuth, opts.RefreshClientAuth} {
 		c := &opts.clientAuth[i]
@@ -61,12 +65,20 @@ func (opts *Options) unsealClientAuth(ctx caddy.Context) error {
 		if o := []*ClientAuthOptions{opts.ClientAuthOptions, opts.RefreshClientAuthOptions}[i]; o != nil {
 			c.options = *o
 		}
-		for _, name := range []string{"key", "key_id", "certificate", "audience", "assertion_file"} {
-			text := c.options.text(name)
-			var err error
-			if *text, err = value.Unseal(ctx, c.prefix+": "+name, *text); err != nil {
-				return err
-			}
+		if err := c.unsealOptions(ctx); err != nil {
+			return err
+		}
+	}
+	return opts.assertion.unseal(ctx, opts)
+}
+
+// unsealOptions opens the sealed values of the options.
+func (c *clientAuth) unsealOptions(ctx caddy.Context) error {
+	for _, name := range []string{"key", "key_id", "certificate", "audience", "assertion_file"} {
+		text := c.options.text(name)
+		var err error
+		if *text, err = value.Unseal(ctx, c.prefix+": "+name, *text); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -77,7 +89,10 @@ func (opts *Options) resolveClientAuth(to *provider.Config) (err error) {
 	if to.Assertion, err = opts.clientAuth[0].assertion(); err != nil {
 		return err
 	}
-	to.RefreshAssertion, err = opts.clientAuth[1].assertion()
+	if to.RefreshAssertion, err = opts.clientAuth[1].assertion(); err != nil || opts.Grant != grantJWTBearer {
+		return err
+	}
+	to.Grant, err = opts.assertion.resolve(to)
 	return err
 }
 
@@ -122,7 +137,7 @@ func (c *clientAuth) clientKey() (*provider.ClientKey, error) {
 			return nil, err
 		}
 	}
-	return remember(&c.key, keyText+"\x00"+id+"\x00"+certText, func() (*provider.ClientKey, error) {
+	return c.key.of(keyText+"\x00"+id+"\x00"+certText, func() (*provider.ClientKey, error) {
 		return c.parseKey(keyText, id, certText)
 	})
 }
@@ -149,13 +164,13 @@ func (c *clientAuth) parseKey(keyText, id, certText string) (*provider.ClientKey
 	return parsed, nil
 }
 
-// clientCertificate returns the certificate that TLS presents.
+// clientCertificate returns the certificate that TLS presents, as it is in its file now.
 func (c *clientAuth) clientCertificate() (*tls.Certificate, error) {
 	text, err := value.ResolvePEM(c.prefix+": certificate", c.options.Certificate)
 	if err != nil {
 		return nil, err
 	}
-	return remember(&c.certificate, text, func() (*tls.Certificate, error) {
+	return c.certificate.of(text, func() (*tls.Certificate, error) {
 		cert, err := trust.ParseClient(text)
 		if err != nil {
 			return nil, fmt.Errorf("%s: certificate: %w", c.prefix, err)
@@ -164,31 +179,45 @@ func (c *clientAuth) clientCertificate() (*tls.Certificate, error) {
 	})
 }
 
+// latestCertificate is clientCertificate, or the certificate before it if the file cannot be used
+// now.
+func (c *clientAuth) latestCertificate() (*tls.Certificate, error) {
+	cert, err := c.clientCertificate()
+	if known := c.certificate.last.Load(); err != nil && known != nil {
+		return known.val, nil
+	}
+	return cert, err
+}
+
 // presentsCertificate reports whether a client certificate authenticates the client.
 func presentsCertificate(opts *Options) bool {
 	return opts.ClientAuth == provider.TLSClientAuth || opts.RefreshClientAuth == provider.TLSClientAuth
 }
 
-// presentCertificate has TLS present the certificate of tls_client_auth. What the provider is
-// trusted by stays as it is.
-func (opts *Options) presentCertificate() error {
+// newTLS returns the configuration of connections to the provider, or nil for that of the system.
+// tls_client_auth changes nothing of what the provider is trusted by.
+func (opts *Options) newTLS(trusted *trust.Trust) (*tls.Config, error) {
+	var config *tls.Config
+	if trusted != nil {
+		config = trusted.Config()
+	}
 	if !presentsCertificate(opts) {
-		return nil
+		return config, nil
 	}
 	c := &opts.clientAuth[0]
 	if c.way != provider.TLSClientAuth {
 		c = &opts.clientAuth[1]
 	}
-	if opts.tls == nil {
-		opts.tls = &tls.Config{MinVersion: tls.VersionTLS12}
+	if config == nil {
+		config = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
-	if len(opts.tls.Certificates) > 0 {
-		return errors.New(c.prefix + ": the PEM of self_signed_cert has a private key, and so a client certificate too; remove the key from it")
+	if len(config.Certificates) > 0 {
+		return nil, errors.New(c.prefix + ": the PEM of self_signed_cert has a private key, and so a client certificate too; remove the key from it")
 	}
-	opts.tls.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-		return c.clientCertificate()
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		return c.latestCertificate()
 	}
-	return nil
+	return config, nil
 }
 
 // resolveKey returns the text of a private key. The value is the text itself, or the name of its

@@ -23,7 +23,7 @@ func setAPI(opts *Options, base string) error {
 	if opts.DPoP && base == "" {
 		return errors.New("auth oauth2: dpop: a proof has the URL that the API gets, which only a base URL tells; give one")
 	}
-	if !opts.discovers() || *opts.Discover != "" {
+	if !discovers(opts) || *opts.Discover != "" {
 		return nil
 	}
 	if base == "" {
@@ -61,7 +61,7 @@ func discoveredIdentity(opts *Options, to *provider.Config) string {
 
 // bindDiscovery gives a method its discovery, if it has the option. Nothing is fetched yet.
 func bindDiscovery(m *Method, to *provider.Config) error {
-	if !m.discovers() {
+	if !discovers(&m.Options) {
 		return nil
 	}
 	issuer, err := resolveIssuer(&m.Options)
@@ -93,7 +93,7 @@ func TrustAPI(m *Method, config *tls.Config) {
 	s := m.discovery.search
 	for by, dial := range map[*clients]func(context.Context, string, string) (net.Conn, error){&s.strict: m.environment.DialPublic, &s.wide: m.environment.Dial} {
 		by.api = provider.New(config.Clone(), dial)
-		by.api.Transport.Proxy = m.proxy.of
+		by.api.Transport.Proxy = m.proxy.to.Of
 	}
 }
 
@@ -115,7 +115,7 @@ func complete(ctx context.Context, m *Method, to *provider.Config, before *recor
 		made = before.Origin
 	}
 	if m.discovery == nil {
-		return withKey(m, nil, to, nil, made)
+		return withProofKey(m, nil, to, nil, made)
 	}
 	f, err := m.discovery.get(ctx)
 	if err != nil {
@@ -133,7 +133,7 @@ func complete(ctx context.Context, m *Method, to *provider.Config, before *recor
 	if err != nil {
 		return nil, discoveryFailed(err)
 	}
-	o, err := withKey(m, f, to, originOf(&m.Options, to, client), made)
+	o, err := withProofKey(m, f, to, originOf(&m.Options, to, client), made)
 	if err != nil {
 		return nil, discoveryFailed(err)
 	}
@@ -152,7 +152,7 @@ func discoveryFailed(err error) error {
 // discoverFlow finds out what a flow needs, and notes in the flow where its grant will come from.
 func discoverFlow(ctx context.Context, m *Method, flow *Flow, to *provider.Config) error {
 	if m.discovery == nil {
-		o, err := withKey(m, nil, to, nil, nil)
+		o, err := withProofKey(m, nil, to, nil, nil)
 		flow.Origin = o
 		return err
 	}
@@ -177,7 +177,7 @@ func discoverFlow(ctx context.Context, m *Method, flow *Flow, to *provider.Confi
 	if err != nil {
 		return discoveryFailed(err)
 	}
-	o, err := withKey(m, f, to, originOf(&m.Options, to, client), nil)
+	o, err := withProofKey(m, f, to, originOf(&m.Options, to, client), nil)
 	if err != nil {
 		return discoveryFailed(err)
 	}

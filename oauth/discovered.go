@@ -144,7 +144,7 @@ func originOf(opts *Options, to *provider.Config, client *record.Origin) *record
 
 // restore puts back what a grant was made with, where the configuration says nothing.
 func restore(opts *Options, to *provider.Config, o *record.Origin) {
-	if !opts.discovers() {
+	if !discovers(opts) {
 		return // it is there for the key alone
 	}
 	to.Public = o.Public && to.TokenURL == ""

@@ -134,8 +134,8 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// TestDiscoveryOnce: one lookup serves all who wait; what is known serves for its time, and while a
-// new lookup is under way or fails.
+// TestDiscoveryOnce: one lookup serves all who wait; what is known serves for its time, and while
+// a new lookup is under way or fails.
 func TestDiscoveryOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lookups atomic.Int64

@@ -3,6 +3,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -32,8 +33,12 @@ type Flow struct {
 	User       string // who has begun the flow; "" if a ticket has
 	Ticket     bool   // a ticket stands for the user
 	Began      time.Time
-	Sent       bool // the code was sent, and its outcome was not known when the flow was sealed
-	Done       bool // the flow has ended in success
+	Sent       bool   // the code was sent, and its outcome was not known when the flow was sealed
+	Done       bool   // the flow has ended in success
+	Return     string // the path to which the person wants to go back
+
+	// Redirect is where the provider sends the browser, "" for redirect_url. A command waits there.
+	Redirect string
 
 	// Origin is where the grant will come from, without the client's secret; nil without discovery.
 	Origin *record.Origin
@@ -56,6 +61,8 @@ type sealedFlow struct {
 	Sent       bool   `json:"y,omitempty"`
 	Done       bool   `json:"x,omitempty"`
 	Connected  int64  `json:"o,omitempty"`
+	Redirect   string `json:"l,omitempty"`
+	Return     string `json:"r,omitempty"`
 
 	Origin      *record.Origin `json:"p,omitempty"`
 	NamesIssuer bool           `json:"i,omitempty"`
@@ -79,23 +86,35 @@ func expired(began, now time.Time) bool {
 	return age < -connection.ClockSkew || age >= FlowLifetime
 }
 
-// Seal returns the flow as text for a cookie, which only gateways with the same key can read or
-// make.
+// Seal returns the flow as text for a cookie or a command, which only gateways with the same key
+// can read or make.
 func (f *Flow) Seal(ring *seal.Ring) (string, error) {
-	return sealText(ring, "flow\x00"+f.ID(), &sealedFlow{
-		f.State, f.Verifier, f.Datasource, []byte(f.Connection), []byte(f.User), f.Ticket, f.Began.Unix(), f.Sent, f.Done, f.connected,
+	return sealText(ring, flowContext(f.ID(), f.Redirect != ""), &sealedFlow{
+		f.State, f.Verifier, f.Datasource, []byte(f.Connection), []byte(f.User), f.Ticket, f.Began.Unix(), f.Sent, f.Done, f.connected, f.Redirect, f.Return,
 		f.Origin, f.NamesIssuer,
 	})
 }
 
-// OpenFlow opens the text that Seal has returned for the flow with an ID.
+// flowContext is what a flow is sealed for: no browser can bring the flow of a command.
+func flowContext(id string, local bool) string {
+	if local {
+		return "local\x00" + id
+	}
+	return "flow\x00" + id
+}
+
+// OpenFlow opens the text that Seal has returned for the flow of a browser with an ID.
 func OpenFlow(ring *seal.Ring, id, text string) (*Flow, error) {
+	return openFlow(ring, flowContext(id, false), text)
+}
+
+func openFlow(ring *seal.Ring, context, text string) (*Flow, error) {
 	var f sealedFlow
-	if err := openText(ring, "flow\x00"+id, text, &f); err != nil {
+	if err := openText(ring, context, text, &f); err != nil {
 		return nil, err
 	}
 	return &Flow{
-		f.State, f.Verifier, f.Datasource, string(f.Connection), string(f.User), f.Ticket, time.Unix(f.Began, 0), f.Sent, f.Done,
+		f.State, f.Verifier, f.Datasource, string(f.Connection), string(f.User), f.Ticket, time.Unix(f.Began, 0), f.Sent, f.Done, f.Return, f.Redirect,
 		f.Origin, f.NamesIssuer, f.Connected,
 	}, nil
 }
@@ -112,7 +131,10 @@ func (m *Method) BeginWithTicket(ctx context.Context, t *Ticket) (flow *Flow, au
 }
 
 func begin(ctx context.Context, m *Method, f *Flow) (*Flow, string, error) {
-	to, err := m.resolve()
+	if !m.Connectable() {
+		return nil, "", errNoConsent
+	}
+	to, err := latestConfig(&m.Options)
 	if err == nil {
 		err = checkUnchanged(m, to)
 	}
@@ -120,6 +142,7 @@ func begin(ctx context.Context, m *Method, f *Flow) (*Flow, string, error) {
 		return nil, "", &provider.Error{Err: err}
 	}
 	f.Datasource, f.Began = m.set.Datasource, time.Now()
+	to.RedirectURL = cmp.Or(f.Redirect, to.RedirectURL)
 	f.State = rand.Text() + rand.Text()[:6] // 160 bits
 	if m.PKCE != pkceOff {
 		f.Verifier = oauth2.GenerateVerifier()
@@ -159,9 +182,10 @@ func finish(ctx context.Context, m *Method, flow *Flow, code string) error {
 	}
 	token, err := exchange(ctx, m, flow, code)
 	if err != nil {
+		connection.NoteFailedConnect(s, err)
 		return err
 	}
-	token.Connected = token.Obtained
+	token.Connected, token.By = token.Obtained, record.Connector{User: flow.User, Link: flow.Ticket}
 	if token.Origin != nil {
 		token.Origin = token.Origin.With(func(*record.Origin) {})
 		token.Origin.Consents = consents(s.Token(), token.Origin.Scopes)

@@ -19,7 +19,7 @@ import (
 // used. The client's secret is not part of it, since a rotated secret must not drop a valid
 // token.
 func (opts *Options) identity(to *provider.Config) string {
-	if opts.discovers() {
+	if discovers(opts) {
 		return discoveredIdentity(opts, to)
 	}
 	if opts.Interactive() {
@@ -32,8 +32,17 @@ func (opts *Options) identity(to *provider.Config) string {
 	parts := []string{opts.Grant, to.TokenURL, to.ClientID, to.Audience, strings.Join(to.Scopes, " ")}
 	parts = append(parts, field, strconv.Itoa(len(to.Resource)))
 	parts = append(parts, to.Resource...)
+	if to.Username != "" {
+		parts = append(parts, "username", to.Username)
+	}
 	for _, name := range slices.Sorted(maps.Keys(to.TokenParams)) {
 		parts = append(parts, name, to.TokenParams[name])
+	}
+	if a := to.Grant; a != nil {
+		parts = append(parts, "assertion", a.Issuer, a.Subject, a.Audience)
+		for _, name := range slices.Sorted(maps.Keys(a.Claims)) {
+			parts = append(parts, name, a.Claims[name])
+		}
 	}
 	return digest(parts...)
 }

@@ -100,7 +100,7 @@ func TestWarnings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m.warn(m.logger, req)
+		warn(&m.Options, m.logger, req)
 		got := observed.String()
 		if (hint == "") != (observed.Len() == 0) || !strings.Contains(got, hint) || oauthtest.Leaks(got) != nil {
 			t.Errorf("%q: %s", block, got)

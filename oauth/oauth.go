@@ -62,6 +62,7 @@ type Method struct {
 	// What Bind sets.
 	environment Environment
 	bound       string // the identity that the configuration was loaded with; see identity
+	facts       Facts
 	client      *provider.Client
 	public      *provider.Client // as client, and never at a private address
 	discovery   *discovery       // nil without the option discover

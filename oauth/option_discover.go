@@ -47,7 +47,7 @@ func unmarshalRegistration(opts *Options, d *caddyfile.Dispenser) error {
 }
 
 // discovers reports whether options are found out that are not written.
-func (opts *Options) discovers() bool { return opts.Discover != nil }
+func discovers(opts *Options) bool { return opts.Discover != nil }
 
 // checkDiscover checks the options that belong to discover.
 func checkDiscover(opts *Options) error {
@@ -60,9 +60,9 @@ func checkDiscover(opts *Options) error {
 		}
 	}
 	switch {
-	case !opts.discovers() && opts.ClientName != "":
+	case !discovers(opts) && opts.ClientName != "":
 		return errors.New("auth oauth2: client_name: it is for registrations, which need discover; remove it")
-	case !opts.discovers() && len(opts.Registration) > 0:
+	case !discovers(opts) && len(opts.Registration) > 0:
 		return errors.New("auth oauth2: registration: it needs discover; remove it, or write discover <issuer>")
 	case opts.ClientID != "" && len(opts.Registration) > 0:
 		return errors.New("auth oauth2: registration: client_id is given, so no client is registered; remove one")
@@ -72,9 +72,9 @@ func checkDiscover(opts *Options) error {
 		return errors.New("auth oauth2: resource_off: resource is given, too; remove one")
 	case !opts.Interactive() && slices.Equal(opts.Registration, []string{byDocument}):
 		return errors.New("auth oauth2: registration: metadata_document is for authorization_code; write dynamic, or client_id")
-	case opts.discovers() && opts.ClientID == "" && (opts.ClientAuth == provider.TLSClientAuth || opts.ClientAuth == provider.AssertionFile):
+	case discovers(opts) && opts.ClientID == "" && (opts.ClientAuth == provider.TLSClientAuth || opts.ClientAuth == provider.AssertionFile):
 		return fmt.Errorf("auth oauth2: client_id is missing; client_auth %s is for a client that the provider knows", opts.ClientAuth)
-	case opts.discovers() && *opts.Discover != "" && !strings.Contains(*opts.Discover, "{"):
+	case discovers(opts) && *opts.Discover != "" && !strings.Contains(*opts.Discover, "{"):
 		return checkIssuerURL(opts, *opts.Discover)
 	}
 	return nil

@@ -4,6 +4,7 @@ package oauth
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -14,6 +15,9 @@ type methodOption struct {
 	name string
 	code bool // the option belongs to the grant authorization_code
 	many bool // the option may be given more than once
+
+	// grants are those that the option belongs to, if there are others; nil: all, or see code.
+	grants []string
 
 	// text returns the field of an option that takes one text. It is nil for any other option.
 	text func(*Options) *string
@@ -28,7 +32,7 @@ type methodOption struct {
 	// parse reads an option that does not take one text.
 	parse func(opts *Options, d *caddyfile.Dispenser) error
 
-	// given reports whether such an option is set. Only the options of authorization_code have it.
+	// given reports whether such an option is set. Only the options of some grants have it.
 	given func(*Options) bool
 }
 
@@ -46,6 +50,10 @@ var options = []methodOption{
 		config: func(c *provider.Config) *string { return &c.TokenURL },
 	},
 	{
+		name: "refresh_url", code: true, text: func(opts *Options) *string { return &opts.RefreshURL },
+		config: func(c *provider.Config) *string { return &c.RefreshURL },
+	},
+	{
 		name: "authorization_url", code: true, text: func(opts *Options) *string { return &opts.AuthorizationURL },
 		config: func(c *provider.Config) *string { return &c.AuthorizationURL },
 	},
@@ -60,6 +68,24 @@ var options = []methodOption{
 	{
 		name: "revocation_url", code: true, text: func(opts *Options) *string { return &opts.RevocationURL },
 		config: func(c *provider.Config) *string { return &c.RevocationURL },
+	},
+	{
+		name: "refresh_token", code: true, text: func(opts *Options) *string { return &opts.RefreshToken },
+		config: func(c *provider.Config) *string { return &c.RefreshToken },
+	},
+	{
+		name: "assertion", grants: []string{grantJWTBearer}, parse: unmarshalAssertion,
+		given: func(opts *Options) bool { return opts.Assertion != nil },
+	},
+	{name: "assertion_file", grants: []string{grantJWTBearer}, text: func(opts *Options) *string { return &opts.AssertionFile }},
+	{name: "service_account", grants: []string{grantJWTBearer}, text: func(opts *Options) *string { return &opts.ServiceAccount }},
+	{
+		name: "username", grants: []string{grantPassword}, text: func(opts *Options) *string { return &opts.Username },
+		config: func(c *provider.Config) *string { return &c.Username },
+	},
+	{
+		name: "password", grants: []string{grantPassword}, text: func(opts *Options) *string { return &opts.Password },
+		config: func(c *provider.Config) *string { return &c.Password },
 	},
 	{name: "insecure_http", parse: func(opts *Options, d *caddyfile.Dispenser) error {
 		return unmarshalSwitch(d, "insecure_http", &opts.InsecureHTTP)
@@ -108,6 +134,8 @@ var options = []methodOption{
 	{name: "token_param", many: true, parse: func(opts *Options, d *caddyfile.Dispenser) error {
 		return unmarshalParam(d, "token_param", &opts.TokenParams)
 	}},
+	{name: "token_header", many: true, parse: unmarshalTokenHeader},
+	{name: "answer", parse: unmarshalAnswer},
 	{name: "expires_in", parse: func(opts *Options, d *caddyfile.Dispenser) error {
 		return unmarshalDuration(d, "expires_in", &opts.ExpiresIn)
 	}},
@@ -123,7 +151,7 @@ var options = []methodOption{
 		name: "connection", code: true, given: func(opts *Options) bool { return opts.Connection != "" },
 		parse: unmarshalConnection,
 	},
-	{name: "pkce", code: true, text: func(opts *Options) *string { return &opts.PKCE }, oneOf: []string{"S256", pkceOff}},
+	{name: "pkce", code: true, text: func(opts *Options) *string { return &opts.PKCE }, oneOf: []string{"S256", pkcePlain, pkceOff}},
 	{name: "self_signed_cert", text: func(opts *Options) *string { return &opts.SelfSignedCert }},
 	{name: "network_proxy", parse: (*Options).unmarshalProxy},
 	{name: "timeout", parse: func(opts *Options, d *caddyfile.Dispenser) error {
@@ -140,7 +168,7 @@ func optionNamed(name string) *methodOption {
 	return &options[i]
 }
 
-// isGiven reports whether an option of authorization_code is set.
+// isGiven reports whether an option of some grants is set.
 func (o *methodOption) isGiven(opts *Options) bool {
 	if o.text != nil {
 		return *o.text(opts) != ""
@@ -152,9 +180,22 @@ func (o *methodOption) isGiven(opts *Options) bool {
 func optionNames(opts *Options) []string {
 	var names []string
 	for _, o := range options {
-		if opts.Interactive() || !o.code {
+		if o.belongsTo(opts.Grant) {
 			names = append(names, o.name)
 		}
 	}
 	return names
+}
+
+// belongsTo reports whether a grant has the option.
+func (o *methodOption) belongsTo(grant string) bool {
+	return !o.code && o.grants == nil || o.code && grant == grantAuthorizationCode || slices.Contains(o.grants, grant)
+}
+
+// owners returns the grants that have the option, for an error.
+func (o *methodOption) owners() string {
+	if o.code {
+		return strings.Join(append([]string{grantAuthorizationCode}, o.grants...), " and ")
+	}
+	return strings.Join(o.grants, " and ")
 }

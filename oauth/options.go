@@ -19,14 +19,20 @@ import (
 // Options are the options of `auth oauth2`, as a configuration has them. Placeholders are resolved
 // when the configuration loads, and again for each request to the provider.
 type Options struct {
-	// How tokens are obtained: `client_credentials`, or `authorization_code` for accounts that
-	// people connect in a browser.
+	// How tokens are obtained: `client_credentials`; `authorization_code` for accounts that people
+	// connect in a browser; `jwt_bearer` for an assertion; `password` for a user's name and
+	// password.
 	Grant string `json:"grant,omitempty"`
 
 	// The authorization endpoint, to which people are sent to give their consent; its own query is
 	// kept. https, or http on a loopback address. Placeholders as in `token_url`.
-	// `authorization_code` only, like all options up to `connection`.
+	// `authorization_code` only, like all options up to `connection`. Optional with
+	// `refresh_token`.
 	AuthorizationURL string `json:"authorization_url,omitempty"`
+
+	// The endpoint for refresh requests, where that is not `token_url`. Placeholders as in
+	// `token_url`. Default: `token_url`.
+	RefreshURL string `json:"refresh_url,omitempty"`
 
 	// Where the provider sends people back to, as it is registered there: the public URL of the
 	// console's route and `/callback`, such as `https://gateway.example.com/connect/callback`.
@@ -42,6 +48,12 @@ type Options struct {
 	// Default: the tokens are only forgotten.
 	RevocationURL string `json:"revocation_url,omitempty"`
 
+	// A refresh token that the provider has handed out in its own pages, for the connection that
+	// all requests share. It is used when nothing is stored, and again when it is another one.
+	// With it, `authorization_url` and `redirect_url` are optional. Placeholders as in
+	// `token_url`.
+	RefreshToken string `json:"refresh_token,omitempty"`
+
 	// How the client authenticates when it refreshes a token, where that differs. Default: as
 	// `client_auth`.
 	RefreshClientAuth string `json:"refresh_client_auth,omitempty"`
@@ -56,7 +68,7 @@ type Options struct {
 	// module. Values may hold global placeholders.
 	AuthorizationParams map[string]string `json:"authorization_param,omitempty"`
 
-	// Proof key for code exchange (RFC 7636): `S256` or `off`. Default: `S256`.
+	// Proof key for code exchange (RFC 7636): `S256`, `plain` or `off`. Default: `S256`.
 	PKCE string `json:"pkce,omitempty"`
 
 	// A placeholder of the request, such as `{http.auth.user.id}`: each value of it has a
@@ -127,8 +139,35 @@ type Options struct {
 	// 9449). With `discover` alone they are also where the API demands it. Default: `false`.
 	DPoP bool `json:"dpop,omitempty"`
 
-	// Further parameters of token requests. Values may hold global placeholders.
+	// Further parameters of token requests. `grant_type`, `scope` and `client_id` take the place of
+	// this module's own; a refresh keeps its `grant_type`. Values may hold global placeholders.
 	TokenParams map[string]string `json:"token_param,omitempty"`
+
+	// Further header fields of token requests, in the place of this module's own too. Values may
+	// hold global placeholders.
+	TokenHeader map[string]string `json:"token_header,omitempty"`
+
+	// Where an answer of the token endpoint has what it brings. Default: where RFC 6749 says.
+	Answer *AnswerPaths `json:"answer,omitempty"`
+
+	// What the assertion of the grant `jwt_bearer` is made of (RFC 7523 §2.1).
+	Assertion *AssertionOptions `json:"assertion,omitempty"`
+
+	// The path of a file with the assertion, in place of `assertion`, which is read for each
+	// request to the provider. Placeholders as in `token_url`.
+	AssertionFile string `json:"assertion_file,omitempty"`
+
+	// The key file of a Google service account: its path, or its text. It has the key, the issuer
+	// and the token endpoint of the assertion, so that `token_url` is optional; what is written
+	// out wins. Placeholders as in `token_url`.
+	ServiceAccount string `json:"service_account,omitempty"`
+
+	// The name of the user whose password the grant `password` sends. Placeholders as in
+	// `token_url`.
+	Username string `json:"username,omitempty"`
+
+	// The password of the grant `password`. Placeholders as in `token_url`.
+	Password string `json:"password,omitempty"`
 
 	// How long a token is used, counted from when it came; this overrides what the provider says.
 	// Default: what the provider says, and if it says nothing, until the API refuses the token.
@@ -169,11 +208,13 @@ type Options struct {
 	clientAuth   [2]clientAuth   // of ClientAuth and RefreshClientAuth
 	discoverText string          // Discover with its sealed value opened
 	api          *url.URL        // the base URL of the API, if discover begins there; see Bind
+	assertion    assertionKey    // of Assertion, AssertionFile and ServiceAccount
 	connection   *value.Template // of Connection; nil: all requests share a connection
 	redirect     string          // RedirectURL, resolved
 	issuer       string          // Issuer, resolved
 	tls          *tls.Config     // of SelfSignedCert and tls_client_auth
 	proxy        networkProxy
+	files        files
 }
 
 // Place is where a token goes: one of its fields is set.
@@ -188,9 +229,12 @@ type Place struct {
 const (
 	grantClientCredentials = "client_credentials" // a value of the option grant
 	grantAuthorizationCode = "authorization_code" // a value of the option grant
+	grantJWTBearer         = "jwt_bearer"         // a value of the option grant
+	grantPassword          = "password"           // a value of the option grant
 
-	tokenRequestJSON = "json" // a value of the option token_request
-	pkceOff          = "off"  // a value of the option pkce
+	tokenRequestJSON = "json"  // a value of the option token_request
+	pkcePlain        = "plain" // a value of the option pkce
+	pkceOff          = "off"   // a value of the option pkce
 
 	fieldAccessToken = "access_token" // a value of the option token_field
 	fieldIDToken     = "id_token"     // a value of the option token_field
@@ -200,6 +244,10 @@ const (
 
 // Interactive reports whether people connect accounts in a browser: the grant authorization_code.
 func (opts *Options) Interactive() bool { return opts.Grant == grantAuthorizationCode }
+
+// Connectable reports whether people can connect accounts in a browser. They cannot where a
+// refresh token is all that there is.
+func (opts *Options) Connectable() bool { return opts.Interactive() && opts.redirect != "" }
 
 // Console returns the public address of the console, with a slash at its end: the part of
 // redirect_url before "callback". It is empty unless the method is interactive.

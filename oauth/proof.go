@@ -18,7 +18,7 @@ import (
 
 // MayProve reports whether requests of a method may carry proofs of possession (RFC 9449): the
 // option dpop says so, or what is discovered may.
-func MayProve(m *Method) bool { return m.DPoP || m.discovers() }
+func MayProve(m *Method) bool { return m.DPoP || discovers(&m.Options) }
 
 // checkDPoP checks what a token that is bound to a key needs.
 func checkDPoP(opts *Options) error {
@@ -27,6 +27,8 @@ func checkDPoP(opts *Options) error {
 		return nil
 	case opts.AddTokenTo != nil && opts.AddTokenTo.Query != "":
 		return errors.New("auth oauth2: dpop: a bound token goes into a header field (RFC 9449 §7.1); remove add_token_to query, or dpop")
+	case opts.RefreshToken != "":
+		return errors.New("auth oauth2: dpop: a refresh token that was handed out is bound to no key of the gateway's; remove refresh_token, or dpop")
 	case opts.TokenField == fieldIDToken:
 		return errors.New("auth oauth2: dpop: a proof is about the access token; remove token_field, or dpop")
 	}
@@ -36,9 +38,9 @@ func checkDPoP(opts *Options) error {
 // errNotBound says that a provider has issued a token that is not bound to the key.
 var errNotBound = errors.New("the provider has issued a token that is not bound to a key (RFC 9449); remove dpop, or have the provider bind tokens of this client")
 
-// withKey returns an origin that has a key, if tokens are to be bound to one: that of before, or a
-// new one. It puts the key into the configuration of a request, too.
-func withKey(m *Method, f *found, to *provider.Config, o, before *record.Origin) (*record.Origin, error) {
+// withProofKey returns an origin that has a key, if tokens are to be bound to one: that of before,
+// or a new one. It puts the key into the configuration of a request, too.
+func withProofKey(m *Method, f *found, to *provider.Config, o, before *record.Origin) (*record.Origin, error) {
 	if !m.DPoP && (f == nil || !f.dpop) {
 		return o, nil
 	}

@@ -3,26 +3,22 @@
 package oauth
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/url"
-	"sync/atomic"
 
+	"github.com/authenticated-api/caddy-authenticated-api/internal/peer"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
-
-// proxyFunc returns the forward proxy of a request, or nil.
-type proxyFunc = func(*http.Request) (*url.URL, error)
 
 // networkProxy is the forward proxy of all requests to a provider. It is the proxy of the API's
 // own requests unless an option says otherwise: a gateway that cannot reach the API without a
 // proxy cannot reach the provider either.
 type networkProxy struct {
 	own bool // the option network_proxy names the proxy
-	to  atomic.Pointer[proxyFunc]
+	to  peer.ForwardProxy
 }
 
 // loadProxy loads the module of the option network_proxy.
@@ -38,9 +34,8 @@ func (opts *Options) loadProxy(ctx caddy.Context) error {
 	if !ok {
 		return fmt.Errorf("auth oauth2: network_proxy: %T says no proxy", guest)
 	}
-	proxy := producer.ProxyFunc()
 	opts.proxy.own = true
-	opts.proxy.to.Store(&proxy)
+	opts.proxy.to.Use(producer.ProxyFunc())
 	return nil
 }
 
@@ -48,22 +43,8 @@ func (opts *Options) loadProxy(ctx caddy.Context) error {
 // option network_proxy says otherwise. nil stands for no proxy.
 func (opts *Options) UseProxy(proxy func(*http.Request) (*url.URL, error)) {
 	if !opts.proxy.own {
-		opts.proxy.to.Store(&proxy)
+		opts.proxy.to.Use(proxy)
 	}
-}
-
-// of is the Proxy of an http.Transport. A token request belongs to no request of a caller, so only
-// global placeholders are resolved in the proxy's URL, and nothing of the token request remains in
-// the context of the request that has caused it.
-func (p *networkProxy) of(req *http.Request) (*url.URL, error) {
-	proxy := p.to.Load()
-	switch {
-	case proxy == nil:
-		return http.ProxyFromEnvironment(req)
-	case *proxy == nil:
-		return nil, nil //nolint:nilnil // that is how net/http says none
-	}
-	return (*proxy)(req.WithContext(context.WithValue(context.Background(), caddy.ReplacerCtxKey, caddy.NewReplacer()))) //nolint:contextcheck // on purpose
 }
 
 // unmarshalProxy reads the option network_proxy, in the syntax of the transport http.

@@ -31,7 +31,7 @@ var senders = map[string]func(ctx context.Context, m *Method) error{
 		_, err := exchange(ctx, m, &Flow{Verifier: "verifier"}, "code")
 		return err
 	},
-	"revoke": func(ctx context.Context, m *Method) error { return m.revoke(ctx, &record.Token{Access: "a"}) },
+	"revoke": func(ctx context.Context, m *Method) error { return revoke(ctx, m, &record.Token{Access: "a"}) },
 }
 
 // TestSendersProxy: whatever is asked of a provider goes through the proxy, and its placeholders
@@ -65,7 +65,7 @@ func TestSendersProxy(t *testing.T) {
 				}
 				m.UseProxy(nil) // the API's is another one
 			}
-			m.client.Transport.Proxy = m.proxy.of
+			m.client.Transport.Proxy = m.proxy.to.Of
 			seen.Store(0)
 			if err := send(t.Context(), m); err != nil || seen.Load() != 1 {
 				t.Errorf("%s, %q: %v, and the proxy has seen %d requests", name, option, err, seen.Load())

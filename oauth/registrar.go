@@ -59,6 +59,9 @@ func newRegistrar(m *Method) *registrar {
 // client returns the client for a provider, and puts it into the configuration of a request. Its
 // errors are *provider.DiscoveryError, or say that the storage fails.
 func (r *registrar) client(ctx context.Context, f *found, to *provider.Config) (*record.Origin, error) {
+	if to.ClientID == "" && nameless(&r.m.Options) {
+		return nil, nil //nolint:nilnil // something else in the request says who asks
+	}
 	if to.ClientID != "" {
 		r.chosen.Store(&choice{f.server.Issuer, "client_id", "client_id is written out"})
 		return nil, r.bind(ctx, f, to)
@@ -96,7 +99,7 @@ func (r *registrar) way(f *found, to *provider.Config) (string, error) {
 	}
 	for _, way := range ways {
 		switch {
-		case way == byDocument && f.server.TakesMetadataURLs && hasDocument(r.m):
+		case way == byDocument && f.server.TakesMetadataURLs && hasDocument(r.m) && to.RedirectURL == r.m.redirect:
 			r.tell(f, way, "the provider takes the address of a metadata document as a client_id")
 			return way, nil
 		case way == byRegistration && f.server.RegistrationURL != "":
@@ -128,7 +131,11 @@ func (r *registrar) tell(f *found, way, why string) {
 // source returns where the client at a provider is kept. What has changed in the configuration
 // makes another client.
 func (r *registrar) source(issuer string, to *provider.Config) *connection.Source {
-	return r.set.Source(digest(issuer, to.RedirectURL, r.m.ClientAuth, r.m.Grant))
+	redirect := to.RedirectURL
+	if u, err := url.Parse(redirect); err == nil && redirect != r.m.redirect {
+		redirect = u.Hostname() // a command waits at another port each time (RFC 8252 §7.3)
+	}
+	return r.set.Source(digest(issuer, redirect, r.m.ClientAuth, r.m.Grant))
 }
 
 // registered returns the client that was registered dynamically, and registers it if there is none

@@ -23,6 +23,7 @@ func (opts *Options) unseal(ctx caddy.Context) error {
 	c := &opts.texts
 	c.Scopes, c.Resource = slices.Clone(opts.Scopes), slices.Clone(opts.Resource)
 	c.TokenParams, c.AuthorizationParams = maps.Clone(opts.TokenParams), maps.Clone(opts.AuthorizationParams)
+	c.TokenHeader = maps.Clone(opts.TokenHeader)
 	var texts []*string
 	for _, o := range options {
 		if o.config != nil {
@@ -36,7 +37,7 @@ func (opts *Options) unseal(ctx caddy.Context) error {
 	for i := range c.Resource {
 		texts = append(texts, &c.Resource[i])
 	}
-	if opts.discovers() {
+	if discovers(opts) {
 		opts.discoverText = *opts.Discover
 		texts = append(texts, &opts.discoverText)
 	}
@@ -47,6 +48,9 @@ func (opts *Options) unseal(ctx caddy.Context) error {
 		return err
 	}
 	if err := unsealParams(ctx, "token_param", c.TokenParams); err != nil {
+		return err
+	}
+	if err := unsealParams(ctx, "token_header", c.TokenHeader); err != nil {
 		return err
 	}
 	return unsealParams(ctx, "authorization_param", c.AuthorizationParams)
@@ -67,7 +71,8 @@ func unsealParams(ctx caddy.Context, option string, params map[string]string) er
 // secret in a file may have been rotated.
 func (opts *Options) resolve() (*provider.Config, error) {
 	c := &provider.Config{
-		ClientAuth: opts.ClientAuth, RefreshClientAuth: opts.RefreshClientAuth, ScopeOnRefresh: opts.SendScopeOnRefresh,
+		ClientAuth: clientAuthWay(opts), RefreshClientAuth: opts.RefreshClientAuth, ScopeOnRefresh: opts.SendScopeOnRefresh,
+		Answer: opts.Answer.paths(), PKCEPlain: opts.PKCE == pkcePlain,
 		JSON: opts.TokenRequest == tokenRequestJSON, IDToken: opts.TokenField == fieldIDToken, Timeout: time.Duration(opts.Timeout),
 	}
 	var err error
@@ -99,13 +104,11 @@ func (opts *Options) resolve() (*provider.Config, error) {
 	}
 	c.TokenParams = lines("token_param", opts.texts.TokenParams)
 	c.AuthorizationParams = lines("authorization_param", opts.texts.AuthorizationParams)
-	for name, val := range c.TokenParams {
-		// Otherwise the value stands in the configuration in plain text.
-		if val != opts.TokenParams[name] {
-			c.Secrets = append(c.Secrets, val)
-		}
+	c.TokenHeader = lines("token_header", opts.texts.TokenHeader)
+	c.Secrets = append(resolvedOnes(opts.TokenParams, c.TokenParams), resolvedOnes(opts.TokenHeader, c.TokenHeader)...)
+	for _, name := range credentials {
+		err = cmp.Or(err, value.CheckSecret("auth oauth2: "+name, *optionNamed(name).config(c)))
 	}
-	err = cmp.Or(err, value.CheckSecret("auth oauth2: client_id", c.ClientID), value.CheckSecret("auth oauth2: client_secret", c.ClientSecret))
 	if err != nil {
 		return nil, err
 	}
@@ -115,11 +118,22 @@ func (opts *Options) resolve() (*provider.Config, error) {
 	return c, checkURLs(opts, c)
 }
 
+// resolvedOnes returns the values that do not stand in the configuration in plain text.
+func resolvedOnes(written, resolved map[string]string) []string {
+	var secrets []string
+	for name, val := range resolved {
+		if val != written[name] {
+			secrets = append(secrets, val)
+		}
+	}
+	return secrets
+}
+
 func betweenScopes(r rune) bool { return r == ',' || r == ' ' }
 
 // checkURLs checks the resolved URLs.
 func checkURLs(opts *Options, c *provider.Config) error {
-	if c.TokenURL != "" || !opts.discovers() {
+	if c.TokenURL != "" || !discovers(opts) {
 		if err := checkEndpoint(opts, "token_url", c.TokenURL); err != nil {
 			return err
 		}
@@ -127,13 +141,19 @@ func checkURLs(opts *Options, c *provider.Config) error {
 	if !opts.Interactive() {
 		return nil
 	}
-	if c.AuthorizationURL != "" || !opts.discovers() {
-		if err := checkEndpoint(opts, "authorization_url", c.AuthorizationURL); err != nil {
+	for option, text := range map[string]string{"revocation_url": c.RevocationURL, "refresh_url": c.RefreshURL} {
+		if text == "" {
+			continue
+		}
+		if err := checkEndpoint(opts, option, text); err != nil {
 			return err
 		}
 	}
-	if c.RevocationURL != "" {
-		if err := checkEndpoint(opts, "revocation_url", c.RevocationURL); err != nil {
+	if c.AuthorizationURL == "" && c.RedirectURL == "" {
+		return nil // refresh_token is all that there is
+	}
+	if c.AuthorizationURL != "" || !discovers(opts) {
+		if err := checkEndpoint(opts, "authorization_url", c.AuthorizationURL); err != nil {
 			return err
 		}
 	}

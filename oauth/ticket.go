@@ -45,7 +45,10 @@ const ticketContext = "ticket"
 // Ticket returns the URL of the console with a new ticket for a connection.
 func (m *Method) Ticket(ctx context.Context, connection string) (target string, err error) {
 	if !m.Interactive() {
-		return "", errors.New("there is nothing to connect: the gateway itself gets the tokens of client_credentials")
+		return "", errors.New("there is nothing to connect: the gateway itself gets the tokens of " + m.Grant)
+	}
+	if !m.Connectable() {
+		return "", errNoConsent
 	}
 	base, err := latest(ctx, m, connection)
 	if err != nil {

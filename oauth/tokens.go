@@ -3,6 +3,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -16,7 +17,7 @@ import (
 // tokens of the connection, which no description may show; it may be nil. The errors of
 // configuration are *provider.Error.
 func configuration(m *Method, known func() []string) (*provider.Config, error) {
-	to, err := m.resolve()
+	to, err := latestConfig(&m.Options)
 	if err != nil {
 		return nil, &provider.Error{Err: err}
 	}
@@ -37,20 +38,20 @@ func checkUnchanged(m *Method, to *provider.Config) error {
 	return nil
 }
 
-// requested sends a token request, and tells the observer what came of it.
-func requested(m *Method, send func() (*provider.Answer, error)) (*provider.Answer, error) {
+// requested sends a token request, and tells the observer and the trace what came of it.
+func requested(ctx context.Context, m *Method, to *provider.Config, send func() (*provider.Answer, error)) (*provider.Answer, error) {
 	began := time.Now()
+	span := startSpan(ctx, m, to)
 	answer, err := send()
+	span.end(answer, err)
 	if m.environment.Observer != nil {
 		m.environment.Observer.Requested(time.Since(began), err)
 	}
 	return answer, err
 }
 
-// TallyOf returns what metrics say of the connections of a method.
-func TallyOf(m *Method) connection.Tally { return m.set.Tally() }
-
-// fetch asks for a token by client credentials. before is the token that it replaces, or nil.
+// fetch asks for a token by a grant that needs no person. before is the token that it replaces, or
+// nil.
 func (m *Method) fetch(ctx context.Context, known func() []string, before *record.Token) (*record.Token, error) {
 	to, err := configuration(m, known)
 	if err != nil {
@@ -60,7 +61,7 @@ func (m *Method) fetch(ctx context.Context, known func() []string, before *recor
 	if err != nil {
 		return nil, err
 	}
-	a, err := requested(m, func() (*provider.Answer, error) { return clientFor(m, to).Credentials(ctx, to) })
+	a, err := requested(ctx, m, to, func() (*provider.Answer, error) { return ask(ctx, m, to) })
 	if gone(m, origin, err) {
 		if again, e := configuration(m, known); e == nil {
 			to = again
@@ -68,7 +69,7 @@ func (m *Method) fetch(ctx context.Context, known func() []string, before *recor
 		if origin, err = complete(ctx, m, to, nil); err != nil {
 			return nil, err
 		}
-		a, err = requested(m, func() (*provider.Answer, error) { return clientFor(m, to).Credentials(ctx, to) })
+		a, err = requested(ctx, m, to, func() (*provider.Answer, error) { return ask(ctx, m, to) })
 		gone(m, origin, err)
 	}
 	if err != nil {
@@ -88,11 +89,12 @@ func exchange(ctx context.Context, m *Method, flow *Flow, code string) (*record.
 	if err != nil {
 		return nil, err
 	}
+	to.RedirectURL = cmp.Or(flow.Redirect, to.RedirectURL) // as in the authorization request, RFC 6749 §4.1.3
 	origin, err := originOfFlow(ctx, m, flow, to)
 	if err != nil {
 		return nil, err
 	}
-	a, err := requested(m, func() (*provider.Answer, error) { return clientFor(m, to).Exchange(ctx, to, code, flow.Verifier) })
+	a, err := requested(ctx, m, to, func() (*provider.Answer, error) { return clientFor(m, to).Exchange(ctx, to, code, flow.Verifier) })
 	gone(m, origin, err)
 	if err != nil {
 		return nil, err
@@ -117,10 +119,13 @@ func (m *Method) redeem(ctx context.Context, known func() []string, mine *record
 		if err := prove(m, to, mine.Origin); err != nil {
 			return nil, &provider.Error{Err: err}
 		}
-	} else if _, err := complete(ctx, m, to, nil); err != nil {
-		return nil, err
+	} else if m.discovery != nil {
+		if _, err := complete(ctx, m, to, nil); err != nil {
+			return nil, err
+		}
+		to.Proof = nil // the grant was made without a key, and goes on so
 	}
-	answer, err := requested(m, func() (*provider.Answer, error) { return clientFor(m, to).Refresh(ctx, to, mine.Refresh) })
+	answer, err := requested(ctx, m, to, func() (*provider.Answer, error) { return clientFor(m, to).Refresh(ctx, to, mine.Refresh) })
 	if gone(m, mine.Origin, err) {
 		e, _ := errors.AsType[*provider.Error](err)
 		e.ClientGone = true // a refresh token is of no use to another client (RFC 6749 §6)
@@ -129,8 +134,8 @@ func (m *Method) redeem(ctx context.Context, known func() []string, mine *record
 }
 
 // revoke tells the provider that the tokens are not used any more.
-func (m *Method) revoke(ctx context.Context, token *record.Token) error {
-	to, err := m.resolve()
+func revoke(ctx context.Context, m *Method, token *record.Token) error {
+	to, err := latestConfig(&m.Options)
 	if err != nil {
 		return &provider.Error{Err: err}
 	}
@@ -147,7 +152,7 @@ func issued(m *Method, a *provider.Answer, to *provider.Config, before *record.T
 	// The identity is that of this request: a value from a file may have changed since the
 	// configuration was loaded.
 	token.Identity = m.identity(to)
-	if m.discovers() {
+	if discovers(&m.Options) {
 		token.Identity = m.bound // what was found out is no part of it
 	}
 	return token
@@ -161,7 +166,7 @@ func (m *Method) Describe(name, text string, more ...string) string {
 	if text == "" {
 		return ""
 	}
-	to, err := m.resolve()
+	to, err := latestConfig(&m.Options)
 	if err != nil {
 		return "" // nobody knows which parts of the text are secret
 	}

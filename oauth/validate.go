@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -22,14 +21,18 @@ import (
 // reservedParams are parameters of token requests that have an option of their own, or belong to
 // the protocol.
 var reservedParams = []string{
-	"grant_type", "client_id", "client_secret", "scope", "audience", "resource", "refresh_token", "code", "redirect_uri", "code_verifier",
+	"client_secret", "audience", "resource", "refresh_token", "code", "redirect_uri", "code_verifier",
 }
+
+// overridable are parameters of token requests that belong to the protocol too, and that some
+// providers want otherwise.
+var overridable = []string{"grant_type", "scope", "client_id"}
 
 // Validate implements caddy.Validator. It checks what can be checked without resolving
 // placeholders.
 func (opts *Options) Validate() error {
 	errs := []error{
-		checkOneOf("grant", opts.Grant, grantClientCredentials, grantAuthorizationCode),
+		checkOneOf("grant", opts.Grant, grants...),
 		checkOneOf("client_auth", opts.ClientAuth, provider.ClientAuths()...),
 		checkOneOf("refresh_client_auth", opts.RefreshClientAuth, provider.ClientAuths()...),
 	}
@@ -44,9 +47,9 @@ func (opts *Options) Validate() error {
 		return err
 	case opts.Grant == "":
 		return errors.New("auth oauth2: the grant is missing; write auth oauth2 client_credentials { … } or auth oauth2 authorization_code { … }")
-	case opts.TokenURL == "" && !opts.discovers():
+	case opts.TokenURL == "" && opts.ServiceAccount == "" && !discovers(opts):
 		return errors.New("auth oauth2: token_url is missing; it is the URL of the provider's token endpoint (or write discover <issuer>)")
-	case opts.ClientID == "" && !opts.discovers():
+	case opts.ClientID == "" && !nameless(opts) && !discovers(opts):
 		return errors.New("auth oauth2: client_id is missing")
 	case checkClientSecret(opts) != nil:
 		return checkClientSecret(opts)
@@ -63,6 +66,9 @@ func (opts *Options) Validate() error {
 		if slices.Contains(reservedParams, name) || name == "" {
 			return fmt.Errorf("auth oauth2: token_param: %q has an option of its own, or belongs to the protocol", name)
 		}
+	}
+	if err := errors.Join(checkTokenHeader(opts), opts.Answer.check(), checkGrant(opts)); err != nil {
+		return err
 	}
 	for _, scope := range opts.Scopes {
 		if strings.ContainsAny(scope, " ,\"\\") || scope == "" {
@@ -100,16 +106,21 @@ var protocolParams = []string{
 
 // checkAuthorization checks the options of the grant authorization_code.
 func checkAuthorization(opts *Options) error {
-	if !opts.Interactive() {
-		for _, o := range options {
-			if o.code && o.isGiven(opts) {
-				return fmt.Errorf("auth oauth2: %s: it belongs to the grant authorization_code; remove it, or change the grant", o.name)
-			}
+	for _, o := range options {
+		if !o.belongsTo(opts.Grant) && o.isGiven(opts) {
+			return fmt.Errorf("auth oauth2: %s: it belongs to the grant %s; remove it, or change the grant", o.name, o.owners())
 		}
+	}
+	if !opts.Interactive() {
 		return nil
 	}
 	switch {
-	case opts.AuthorizationURL == "" && !opts.discovers():
+	case opts.RefreshToken != "" && opts.PerUser():
+		return errors.New("auth oauth2: refresh_token: it is for the connection that all requests share, and connection gives each user one; " +
+			"remove one, or use `caddy authenticated-api adopt <name> --connection <user>`")
+	case opts.RefreshToken != "" && opts.AuthorizationURL == "" && opts.RedirectURL == "":
+		return nil // nobody connects an account in a browser
+	case opts.AuthorizationURL == "" && !discovers(opts):
 		return errors.New("auth oauth2: authorization_url is missing; it is the URL of the provider's page where people give their consent (or write discover <issuer>)")
 	case opts.RedirectURL == "":
 		return errors.New("auth oauth2: redirect_url is missing; it is the public URL of authenticated_api_console's route and /callback, " +
@@ -125,42 +136,8 @@ func checkAuthorization(opts *Options) error {
 			return errors.New("auth oauth2: authorization_param: response_mode: the callback takes what stands in the query only; remove it")
 		}
 	}
-	return checkConnection(opts.Connection, opts.ConnectionTrusted)
+	return value.CheckConnection("auth oauth2: connection", opts.Connection, opts.ConnectionTrusted)
 }
-
-// checkConnection checks the option connection.
-func checkConnection(text string, trusted bool) error {
-	const option = "auth oauth2: connection"
-	if text == "" {
-		return nil
-	}
-	if err := value.CheckLine(option, text); err != nil {
-		return err
-	}
-	if !placeholder.MatchString(text) {
-		return errors.New(option + ": there is no placeholder in it, so all requests would share a connection; " +
-			"write {http.auth.user.id}, or leave it out for a shared one")
-	}
-	found := placeholder.FindAllString(text, -1)
-	shown := make([]string, len(found))
-	for i, f := range found {
-		shown[i] = value.ShowPlaceholder(f[1 : len(f)-1])
-	}
-	if len(found) > 1 && !trusted {
-		return fmt.Errorf("%s: the values of %s can run into each other, so that two users have one connection (\"ann\" and \"x1\", \"annx\" "+
-			"and \"1\"); use one placeholder, or write the word trusted behind it if that cannot be", option, strings.Join(shown, " and "))
-	}
-	for i, found := range found {
-		if value.ClientChosen(found[1:len(found)-1]) && !trusted {
-			return fmt.Errorf("%s: clients choose %s themselves, so one could take another's connection; use {http.auth.user.id}, or "+
-				"write the word trusted behind it if a proxy in front sets it and clients cannot", option, shown[i])
-		}
-	}
-	return nil
-}
-
-// placeholder matches placeholders of requests.
-var placeholder = regexp.MustCompile(`\{[^{}$]*\.[^{}]*\}`)
 
 // checkPlace checks where the token goes.
 func checkPlace(opts *Options) error {

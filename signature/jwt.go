@@ -33,23 +33,26 @@ const (
 type JWT struct {
 	// The secret of an HMAC signature: 32 bytes or more of UTF-8. Global placeholders such as
 	// `{env.NAME}` and `{file./path}` are resolved when the configuration loads. All files that a
-	// signature reads are read again when the API refuses a request.
+	// signature reads are read again when one has changed.
 	Secret string `json:"secret,omitempty"`
 
 	// The header field of the token. Default: `X-Appsmith-Signature`.
 	HeaderName string `json:"header,omitempty"`
 
-	// One of `HS256`, `HS384`, `HS512` (with `secret`), `RS256`, `PS256`, `ES256`, `EdDSA` (with
-	// `key_file`). Default: by the secret's length, as Appsmith does: below 48 bytes `HS256`,
-	// below 64 bytes `HS384`, else `HS512`; or by the key's type: `RS256`, `ES256`, `EdDSA`.
+	// `HS256`, `HS384`, `HS512` with `secret`; with `key_file` `RS256`, `RS384`, `RS512`,
+	// `PS256`, `PS384`, `PS512`, `ES256`, `ES384`, `ES512`, `EdDSA`. Default: by the secret's
+	// length, as Appsmith does: below 48 bytes `HS256`, below 64 bytes `HS384`, else `HS512`; or
+	// what a JSON Web Key says; or by the key's type: `RS256`, `ES256`, `ES384` or `ES512` by the
+	// curve, `EdDSA`.
 	Algorithm string `json:"algorithm,omitempty"`
 
-	// A PEM file with the private key, in place of `secret`: PKCS#1, PKCS#8 or SEC 1, not
-	// encrypted. The text of such a file is possible too. Global placeholders are resolved when
-	// the configuration loads.
+	// A file with the private key, in place of `secret`: a PEM in PKCS#1, PKCS#8 or SEC 1, not
+	// encrypted, or a JSON Web Key. The text of such a PEM is possible too. Global placeholders
+	// are resolved when the configuration loads.
 	KeyFile string `json:"key_file,omitempty"`
 
-	// The `kid` in the token's header, by which a verifier finds the key. Default: none.
+	// The `kid` in the token's header, by which a verifier finds the key. Default: that of a
+	// JSON Web Key, else none.
 	KeyID string `json:"key_id,omitempty"`
 
 	// The `iss` claim. Default: `Appsmith`. Global placeholders are resolved when the
@@ -69,11 +72,14 @@ type JWT struct {
 	// which a claim is not UTF-8 is refused. `iss`, `iat` and `exp` are not possible here.
 	Claims map[string]string `json:"claims,omitempty"`
 
-	header    string
-	lifetime  time.Duration
-	plain     *texts
-	renewable bool
-	current   atomic.Pointer[signing]
+	bare bool // the token is a credential: see TokenOptions
+	hex  bool // the secret is written in hexadecimal digits
+
+	header   string
+	lifetime time.Duration
+	plain    *texts
+	files    []string // that newSigning reads
+	current  atomic.Pointer[signing]
 }
 
 // token is a signature that is used for more than one request.
@@ -119,17 +125,20 @@ func (j *JWT) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	j.plain, j.renewable = t, t.readFile()
+	j.plain, j.files = t, t.files()
 	j.current.Store(s)
 	return nil
 }
 
 // Renewable implements Renewer.
-func (j *JWT) Renewable() bool { return j.renewable }
+func (j *JWT) Renewable() bool { return len(j.files) > 0 }
+
+// Files implements Renewer.
+func (j *JWT) Files() []string { return j.files }
 
 // Renew implements Renewer.
 func (j *JWT) Renew() (changed bool, err error) {
-	if !j.renewable {
+	if !j.Renewable() {
 		return false, nil
 	}
 	s, err := j.newSigning(j.plain)
@@ -149,12 +158,10 @@ type texts struct {
 	claims                                   map[string]string
 }
 
-// readFile reports whether any of the values comes from a file, and so may change without a
-// reload.
-func (t *texts) readFile() bool {
-	return t.keyFile != "" && value.NamesFile(t.keyFile) ||
-		slices.ContainsFunc([]string{t.secret, t.keyID, t.issuer, t.audience}, value.ReadsFile) ||
-		slices.ContainsFunc(slices.Collect(maps.Values(t.claims)), value.ReadsFile)
+// files returns the files that values come from, which may change without a reload.
+func (t *texts) files() []string {
+	names := value.Files(append(slices.Collect(maps.Values(t.claims)), t.secret, t.keyID, t.issuer, t.audience)...)
+	return append(names, value.PEMFiles(t.keyFile)...)
 }
 
 func (j *JWT) unseal(ctx caddy.Context) (*texts, error) {

@@ -13,7 +13,7 @@ import (
 //
 //	signature [<secret>] {
 //	    header    <field>
-//	    algorithm HS256|HS384|HS512|RS256|PS256|ES256|EdDSA
+//	    algorithm <alg>
 //	    key_file  <pem>
 //	    key_id    <kid>
 //	    issuer    <iss>

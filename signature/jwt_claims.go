@@ -16,6 +16,15 @@ import (
 // encoding/json would replace each invalid byte with U+FFFD, and so sign the names of several
 // users as one name.
 func encodeText(text string) ([]byte, error) {
+	return appendText(nil, text)
+}
+
+// appendText appends to dst a text as JSON. Most texts need no escape, and encoding/json would
+// allocate for them.
+func appendText(dst []byte, text string) ([]byte, error) {
+	if isPlain(text) {
+		return append(append(append(dst, '"'), text...), '"'), nil
+	}
 	if !utf8.ValidString(text) {
 		return nil, ErrNotUTF8
 	}
@@ -23,7 +32,18 @@ func encodeText(text string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot be encoded: %w", err)
 	}
-	return encoded, nil
+	return append(dst, encoded...), nil
+}
+
+// isPlain reports whether encoding/json writes a text as it is.
+func isPlain(text string) bool {
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c < ' ', c >= utf8.RuneSelf, c == '"', c == '\\', c == '<', c == '>', c == '&':
+			return false
+		}
+	}
+	return true
 }
 
 // claim is a claim whose value depends on the request.
@@ -34,14 +54,19 @@ type claim struct {
 
 func (s *signing) encodeClaims(t *texts) error {
 	issuer := defaultIssuer
+	if s.bare {
+		issuer = ""
+	}
 	if t.issuer != "" {
 		var err error
 		if issuer, err = value.ResolveLine("signature: issuer", t.issuer); err != nil {
 			return err
 		}
 	}
-	if err := s.fix("iss", issuer); err != nil {
-		return err
+	if issuer != "" {
+		if err := s.fix("iss", issuer); err != nil {
+			return err
+		}
 	}
 	if t.audience != "" {
 		audience, err := value.ResolveLine("signature: audience", t.audience)

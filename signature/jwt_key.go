@@ -3,7 +3,11 @@
 package signature
 
 import (
+	"cmp"
+	"encoding/hex"
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
 
@@ -26,7 +30,16 @@ func (s *signing) loadSecret(text, alg string) error {
 	if err != nil {
 		return err
 	}
-	if err := checkSecret(secret); err != nil {
+	if s.hex {
+		raw, err := hex.DecodeString(strings.TrimSpace(secret))
+		if err != nil {
+			return errors.New("signature: secret: it is not made of pairs of hexadecimal digits, as secret_encoding hex says")
+		}
+		secret = string(raw)
+		if len(secret) < minSecret {
+			return fmt.Errorf("signature: secret: its digits stand for %d bytes, and %d at least are needed", len(secret), minSecret)
+		}
+	} else if err := checkSecret(secret); err != nil {
 		return err
 	}
 	if alg == "" {
@@ -53,14 +66,14 @@ func (s *signing) loadKeyFile(text, algorithm string) error {
 	if err != nil {
 		return err
 	}
-	key, err := signingkey.ParsePEM(text)
+	key, err := signingkey.Parse(text)
 	if err != nil {
 		return fmt.Errorf("%s: %w", option, err)
 	}
-	alg, err := keyAlgorithm(key, algorithm)
+	alg, err := signingkey.AlgorithmFor(key.Signer, cmp.Or(algorithm, key.Algorithm))
 	if err != nil {
 		return fmt.Errorf("%s: %w", option, err)
 	}
-	s.key, s.method = key, jwt.GetSigningMethod(alg)
+	s.key, s.keyID, s.method = key.Signer, key.ID, jwt.GetSigningMethod(alg)
 	return nil
 }

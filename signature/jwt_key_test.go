@@ -26,6 +26,8 @@ import (
 var (
 	rsaKey     = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 2048)) })
 	ecKey      = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) })
+	ec384Key   = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)) })
+	ec521Key   = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P521(), rand.Reader)) })
 	ed25519Key = sync.OnceValue(func() ed25519.PrivateKey { return must2(ed25519.GenerateKey(rand.Reader)) })
 )
 
@@ -94,12 +96,13 @@ func TestKeyErrors(t *testing.T) {
 		{"broken SEC 1", encode("EC PRIVATE KEY", []byte("x")), "", "EC PRIVATE KEY cannot be read"},
 		{"SEC 1 called PKCS#8", strings.ReplaceAll(plain, "EC PRIVATE", "PRIVATE"), "", "cannot be read"},
 		{"X25519", pkcs8(must(ecdh.X25519().GenerateKey(rand.Reader))), "", "cannot sign"},
-		{"P-384", pkcs8(must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader))), "", "P-384"},
+		{"P-224", pkcs8(must(ecdsa.GenerateKey(elliptic.P224(), rand.Reader))), "", "P-224"},
 		// RFC 7518 §3.3
 		{"RSA 1024", pkcs1(must(rsa.GenerateKey(rand.Reader, 1024))), "", "2048"},
+		{"P-384 for ES256", pkcs8(ec384Key()), "ES256", "ES384"},
 		{"EC for RS256", plain, "RS256", "ES256"},
 		{"EC for EdDSA", plain, "EdDSA", "ES256"},
-		{"RSA for ES256", pkcs8(rsaKey()), "ES256", "RS256, PS256"},
+		{"RSA for ES256", pkcs8(rsaKey()), "ES256", "RS256, RS384"},
 		{"Ed25519 for PS256", pkcs8(ed25519Key()), "PS256", "EdDSA"},
 		{"missing file", filepath.Join(t.TempDir(), "missing.pem"), "", "no such file"},
 		{"folder", t.TempDir(), "", "directory"},

@@ -9,38 +9,48 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
-	"strconv"
+	"sync"
 	"sync/atomic"
-	"time"
 	"unicode/utf8"
 
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
-	"github.com/caddyserver/caddy/v2"
 )
 
 // signing is what tokens are made with: the values of a JWT's options, as of the last reading of
 // their files. It never changes, except for the token that is used again.
 type signing struct {
+	bare   bool // see TokenOptions
+	hex    bool // the secret is written in hexadecimal digits
 	method jwt.SigningMethod
 	key    any
+	keyID  string // of a JSON Web Key
 	prefix string // the token's encoded header and a dot
 	fixed  []byte // the claims that all tokens share, as JSON without braces
 	claims []claim
 	last   atomic.Pointer[token]
+
+	// What of a token is the same each time, see prepare.
+	begin    []byte // the encoded header, and the encoded claims up to rest
+	rest     []byte // the last claims that all tokens share, not encoded
+	encoders sync.Pool
 }
 
 // newSigning resolves the values, and reads their files, as of now.
 func (j *JWT) newSigning(t *texts) (*signing, error) {
-	s := new(signing)
+	s := &signing{bare: j.bare, hex: j.hex}
 	if err := s.loadKey(t, j.Algorithm); err != nil {
 		return nil, err
 	}
 	if err := s.encodeHeader(t); err != nil {
 		return nil, err
 	}
-	return s, s.encodeClaims(t)
+	if err := s.encodeClaims(t); err != nil {
+		return nil, err
+	}
+	s.prepare()
+	return s, nil
 }
 
 // equal reports whether both make the same tokens. The algorithm is in the prefix.
@@ -58,12 +68,16 @@ func sameKey(a, b any) bool {
 	return ok && key.Equal(b)
 }
 
-// encodeHeader makes the first part of all tokens. There is no "typ", as in Appsmith's tokens.
+// encodeHeader makes the first part of all tokens. Appsmith's tokens have no "typ".
 func (s *signing) encodeHeader(t *texts) error {
 	header := struct {
 		Alg string `json:"alg"`
 		Kid string `json:"kid,omitempty"`
-	}{Alg: s.method.Alg()}
+		Typ string `json:"typ,omitempty"`
+	}{Alg: s.method.Alg(), Kid: s.keyID}
+	if s.bare {
+		header.Typ = "JWT"
+	}
 	if t.keyID != "" {
 		kid, err := value.ResolveLine("signature: key_id", t.keyID)
 		if err != nil {
@@ -80,31 +94,4 @@ func (s *signing) encodeHeader(t *texts) error {
 	}
 	s.prefix = base64.RawURLEncoding.EncodeToString(text) + "."
 	return nil
-}
-
-func (s *signing) sign(now time.Time, lifetime time.Duration, repl *caddy.Replacer) ([]string, error) {
-	payload := make([]byte, 0, len(s.fixed)+64+32*len(s.claims))
-	payload = append(append(payload, '{'), s.fixed...)
-	iat := now.Unix()
-	payload = strconv.AppendInt(append(payload, `,"iat":`...), iat, 10)
-	payload = strconv.AppendInt(append(payload, `,"exp":`...), iat+int64(lifetime/time.Second), 10)
-	for _, c := range s.claims {
-		text := c.template.Expand(repl)
-		if text == "" {
-			continue
-		}
-		encoded, err := encodeText(text)
-		if err != nil {
-			return nil, fmt.Errorf("claim %s: %w", c.name[:len(c.name)-1], err)
-		}
-		payload = append(append(append(payload, ','), c.name...), encoded...)
-	}
-	payload = append(payload, '}')
-
-	signed := s.prefix + base64.RawURLEncoding.EncodeToString(payload)
-	sig, err := s.method.Sign(signed, s.key)
-	if err != nil {
-		return nil, fmt.Errorf("signing with %s: %w", s.method.Alg(), err)
-	}
-	return []string{signed + "." + base64.RawURLEncoding.EncodeToString(sig)}, nil
 }

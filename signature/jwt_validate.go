@@ -49,10 +49,10 @@ func (j *JWT) Validate() error {
 func (j *JWT) checkKeySource() error {
 	hmac := strings.HasPrefix(j.Algorithm, "HS")
 	switch {
-	case j.Algorithm != "" && !slices.Contains(algorithms, j.Algorithm):
-		return fmt.Errorf("signature: algorithm: %s is not one of %s", value.Quote(j.Algorithm, algorithms...), strings.Join(algorithms, ", "))
+	case j.Algorithm != "" && !slices.Contains(algorithms(), j.Algorithm):
+		return fmt.Errorf("signature: algorithm: %s is not one of %s", value.Quote(j.Algorithm, algorithms()...), strings.Join(algorithms(), ", "))
 	case j.Secret == "" && j.KeyFile == "":
-		return errors.New("signature: a secret is missing (or, for RS256, PS256, ES256 and EdDSA, a key_file); " +
+		return errors.New("signature: a secret is missing (or, for RS, PS, ES and EdDSA, a key_file); " +
 			"write signature {env.NAME}")
 	case value.CheckWritten("signature: secret", j.Secret) != nil:
 		return value.CheckWritten("signature: secret", j.Secret)

@@ -146,8 +146,8 @@ func testLeaks(t *testing.T, level string, withBase bool) {
 	mirror := newMirror(t)
 	dead, distrusted := rig.Free(t), newDistrusted(t)
 
-	// One datasource for each method, at an API that answers, one that nobody listens at, one that
-	// says no HTTP, and one whose TLS fails; with our proxy, and without a base URL.
+	// One datasource for each method, at an API that answers, on both ways to it, at one that nobody
+	// listens at, one that says no HTTP, and one whose TLS fails; and all without a base URL.
 	var site strings.Builder
 	var prefixes []string
 	for name, options := range methods {
@@ -160,10 +160,17 @@ func testLeaks(t *testing.T, level string, withBase bool) {
 			}
 			continue
 		}
-		for kind, base := range map[string]string{"api": "http://" + api.Addr + "/v1/public", "dead": "http://" + dead, "mirror": "http://" + mirror, "tls": "https://" + distrusted} {
+		for kind, base := range map[string]string{
+			"api": "http://" + api.Addr + "/v1/public", "proxied": "http://" + api.Addr + "/v1/public",
+			"dead": "http://" + dead, "mirror": "http://" + mirror, "tls": "https://" + distrusted,
+		} {
 			prefix := "/" + name + "-" + kind
 			prefixes = append(prefixes, prefix)
-			fmt.Fprintf(&site, "handle_path %s/* {\nauthenticated_api %s {\nname %s\n%s\n%s}\n}\n", prefix, base, name+"-"+kind, signed, "header_down X-Seen \"{http.request.header.Authorization} {http.request.uri}\"\n")
+			seen := ""
+			if kind == "proxied" { // an option of Caddy's proxy, which sends these requests then
+				seen = "header_down X-Seen \"{http.request.header.Authorization} {http.request.uri}\"\n"
+			}
+			fmt.Fprintf(&site, "handle_path %s/* {\nauthenticated_api %s {\nname %s\n%s\n%s}\n}\n", prefix, base, name+"-"+kind, signed, seen)
 		}
 	}
 	fmt.Fprintf(&site, `log_append seen "%s"

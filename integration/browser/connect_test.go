@@ -48,7 +48,7 @@ func TestConnect(t *testing.T) {
 	if n := g.provider.Requests.Load() - before; n < 1 {
 		t.Errorf("the button Refresh makes %d token requests", n)
 	}
-	b.clickCSS(t, "form[action='orders/disconnect'] button")
+	b.disconnect(t, shared)
 	b.wantState(t, shared, "Not connected")
 	if n := g.provider.Grants("eve"); n > 0 || g.provider.RevokedTokens() == 0 {
 		t.Errorf("%d grants are left, %d tokens were revoked", n, g.provider.RevokedTokens())
@@ -224,10 +224,15 @@ func TestProviderFails(t *testing.T) {
 			if said := test.name != "down"; strings.Contains(b.text(t), "The provider says: Canary<b>") != said {
 				t.Errorf("the page shows %q", b.text(t))
 			}
+			b.click(t, "To the connected accounts")
+			b.wantText(t, "The last attempt to connect an account has failed")
 		})
 	}
-	b.open(t, g.console)
+	b.show(t, "console-failed-connect")
 	g.connect(t, b, shared, "eve")
+	if text := b.text(t); strings.Contains(text, "has failed") {
+		t.Errorf("the page shows %q", text)
+	}
 	g.wantServed(t, "bob", shared, "eve")
 }
 
@@ -260,9 +265,10 @@ func TestNavigation(t *testing.T) {
 	target := g.url + "/" + perUser + "/x"
 	b.open(t, target)
 	b.click(t, "Connect")
+	b.wantText(t, "Back to /mail/x")
 	g.connect(t, b, perUser, "bob")
-	if res := b.open(t, target); res.Status != http.StatusOK {
-		t.Errorf("the API answers %d", res.Status)
+	if res := b.click(t, "Back to /mail/x"); res.Status != http.StatusOK || b.location(t) != target {
+		t.Errorf("the way back leads to %s, which answers %d", b.location(t), res.Status)
 	}
 	b.wantText(t, `"bob"`)
 }

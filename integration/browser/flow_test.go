@@ -129,7 +129,7 @@ func TestFlow(t *testing.T) {
 			status := b.allow(t, "eve")
 			if test.want == "" {
 				b.wantState(t, shared, "Connected")
-				b.clickCSS(t, "form[action='orders/disconnect'] button")
+				b.disconnect(t, shared)
 			} else {
 				g.wantRefused(t, b, status, http.StatusBadRequest, test.want, "Nothing was connected")
 				g.provider.WantRequests(t, before)

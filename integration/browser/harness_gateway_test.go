@@ -165,7 +165,7 @@ func (b *tab) wantQuiet(t testing.TB) {
 // state returns what the console's page says of a connection.
 func (b *tab) state(t testing.TB, datasource string) string {
 	t.Helper()
-	return eval[string](t, b, fmt.Sprintf(`(document.querySelector("[aria-labelledby='name-%s'] .state") ?? {innerText: ""}).innerText.trim()`, datasource))
+	return eval[string](t, b, fmt.Sprintf(`(document.querySelector("#account-%s .state") ?? {innerText: ""}).innerText.trim()`, datasource))
 }
 
 // wantState fails the test unless the console's page says so of a connection.
@@ -190,6 +190,16 @@ func (b *tab) begin(t testing.TB, datasource string) {
 	b.wantText(t, "Test provider")
 }
 
+// disconnect presses the button Disconnect on the console's page, and on the page that asks
+// whether that is meant, and fails the test unless the page says that it is done.
+func (b *tab) disconnect(t testing.TB, datasource string) {
+	t.Helper()
+	b.clickCSS(t, fmt.Sprintf("form[action='%s/disconnect'] button", datasource))
+	b.wantText(t, "Disconnect "+datasource+"?")
+	b.clickCSS(t, "form[action='disconnect'] button")
+	b.wantText(t, "The account is disconnected")
+}
+
 // fillIn fills in the provider's form.
 func (b *tab) fillIn(t testing.TB, account string) {
 	t.Helper()
@@ -210,7 +220,7 @@ func (b *tab) allow(t testing.TB, account string) int {
 func (g *gateway) connect(t testing.TB, b *tab, datasource, account string) {
 	t.Helper()
 	b.begin(t, datasource)
-	if status := b.allow(t, account); status != http.StatusOK || b.location(t) != g.console {
+	if status := b.allow(t, account); status != http.StatusOK || b.location(t) != g.console+"?at="+datasource+"&did=connected#account-"+datasource {
 		t.Fatalf("the way back ends at %s with %d", b.location(t), status)
 	}
 	b.wantState(t, datasource, "Connected")

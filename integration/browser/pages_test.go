@@ -91,6 +91,9 @@ func TestPages(t *testing.T) {
 	ann.clickCSS(t, "form[action='orders/refresh'] button")
 	ann.wantText(t, "refuses to renew the access now")
 	ann.show(t, "refresh-refused")
+	ann.click(t, "To the connected accounts")
+	ann.wantState(t, shared, "Connected, renewal refused")
+	ann.show(t, "console-renewal-refused")
 	time.Sleep(5 * time.Second) // the access token ends
 	ann.open(t, g.console)
 	ann.clickCSS(t, "form[action='orders/refresh'] button")
@@ -104,6 +107,9 @@ func TestPages(t *testing.T) {
 	g.provider.RevokeStatus.Store(http.StatusBadGateway)
 	ann.open(t, g.console)
 	ann.clickCSS(t, "form[action='mail/disconnect'] button")
+	ann.wantText(t, "Disconnect mail?", "Your calls are refused from then on")
+	ann.show(t, "disconnect")
+	ann.clickCSS(t, "form[action='disconnect'] button")
 	ann.wantText(t, "the provider could not be told")
 	ann.show(t, "disconnected-not-revoked")
 }

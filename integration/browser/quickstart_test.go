@@ -24,6 +24,9 @@ func TestQuickstart(t *testing.T) {
 	}
 	_, config, _ := strings.Cut(string(text), "\n{\n")
 	gateway, provider := "http://"+rig.Free(t), "http://"+rig.Free(t)
+	if pictures() != "" { // which show the addresses of the example
+		gateway, provider = "http://localhost:8080", "http://localhost:9000"
+	}
 	config = strings.NewReplacer("http://localhost:8080", gateway, "http://localhost:9000", provider).Replace(config)
 	config = "{\nstorage file_system " + rig.StorageDir(t) + "\nauthenticated_api {\nkey " + seal.NewKey() + "\n}\n" + config
 	if err := rig.Load(config); err != nil {
@@ -40,10 +43,13 @@ func TestQuickstart(t *testing.T) {
 	b.clickCSS(t, "form[action='hello/connect'] button")
 	b.wantText(t, "Quickstart provider", "with your account")
 	b.wantAccessible(t)
-	if res := b.click(t, "Allow"); res.Status != http.StatusOK || b.location(t) != gateway+"/connect/" {
+	if res := b.click(t, "Allow"); res.Status != http.StatusOK || b.location(t) != gateway+"/connect/?at=hello&did=connected#account-hello" {
 		t.Fatalf("the way back ends at %s with %d", b.location(t), res.Status)
 	}
 	b.wantState(t, "hello", "Connected")
+	b.wantText(t, "The account is connected", "by ann")
+	b.wantAccessible(t)
+	b.picture(t, "console", 0)
 	b.open(t, gateway+"/hello")
 	b.wantText(t, `{"hello": "account of ann"}`)
 }

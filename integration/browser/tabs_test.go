@@ -33,6 +33,8 @@ func TestDoubleClick(t *testing.T) {
 			b.doubleClick(t, "form[action='orders/refresh'] button")
 			b.wantState(t, shared, "Connected")
 			b.doubleClick(t, "form[action='orders/disconnect'] button")
+			b.wantText(t, "Disconnect orders?")
+			b.doubleClick(t, "form[action='disconnect'] button")
 			b.wantText(t, "Callers are refused until somebody connects an account.")
 			b.wantState(t, shared, "Not connected")
 		})

@@ -37,7 +37,7 @@ func TestUsers(t *testing.T) {
 	if text := ann.text(t); strings.Contains(text, "bob") {
 		t.Errorf("ann sees %q", text)
 	}
-	bob.clickCSS(t, "form[action='mail/disconnect'] button")
+	bob.disconnect(t, perUser)
 	bob.wantState(t, perUser, "Not connected")
 	g.wantUnauthorized(t, "bob", perUser, http.StatusUnauthorized)
 	g.wantServed(t, "ann", perUser, "ann")
@@ -105,7 +105,7 @@ func TestReauthorize(t *testing.T) {
 	res := b.clickCSS(t, "form[action='orders/refresh'] button")
 	g.wantRefused(t, b, int(res.Status), http.StatusConflict, "The token could not be refreshed", "press Connect again")
 	b.click(t, "To the connected accounts")
-	b.wantState(t, shared, "Connected")
+	b.wantState(t, shared, "Connected, renewal refused")
 	// Until then the gateway sends the token that it has, and the API decides whether to refuse
 	// it.
 	time.Sleep(life)

@@ -21,7 +21,13 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
-func TestMain(m *testing.M) { os.Exit(rig.Main(m, nil)) }
+func TestMain(m *testing.M) {
+	if os.Getenv(asMCPClient) != "" {
+		mcpDay()
+		return
+	}
+	os.Exit(rig.Main(m, nil))
+}
 
 // key is the credential: direct callers have it, callers of the gateway do not.
 const key = "c0rrect-h0rse"

@@ -56,6 +56,11 @@ type (
 
 // mcpServer is a server of the Go SDK.
 func mcpServer(t *testing.T) string {
+	return serve(t, guarded("Authorization", "Bearer "+key, mcpHandler(nil)))
+}
+
+// mcpHandler is a server with sessions, unless options say otherwise.
+func mcpHandler(options *mcp.StreamableHTTPOptions) http.Handler {
 	text := func(s string) (*mcp.CallToolResult, any, error) {
 		return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: s}}}, nil, nil
 	}
@@ -88,8 +93,8 @@ func mcpServer(t *testing.T) string {
 		return server
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/mcp", mcp.NewStreamableHTTPHandler(newServer, nil))
-	return serve(t, guarded("Authorization", "Bearer "+key, mux))
+	mux.Handle("/mcp", mcp.NewStreamableHTTPHandler(newServer, options))
+	return mux
 }
 
 type bearer struct{ next http.RoundTripper }

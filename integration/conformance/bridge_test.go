@@ -320,7 +320,7 @@ func (b *bridge) connect() error {
 		if err != nil {
 			return err
 		}
-		if to.String() == b.console {
+		if at := to.String(); strings.HasPrefix(at, b.console) && !strings.HasPrefix(at, b.console+"callback") {
 			return nil
 		}
 		if req, err = http.NewRequestWithContext(context.Background(), http.MethodGet, to.String(), nil); err != nil {

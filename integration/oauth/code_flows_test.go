@@ -284,10 +284,10 @@ func TestHosts(t *testing.T) { //nolint:tparallel // there is one Caddy in this 
 				t.Errorf("the page is %s", v.body)
 			}
 			callback := ann.consent(target, "ann")
-			if v := ann.send("GET", callback, "", lie...).is(303); v.header.Get("Location") != console {
+			if v := ann.send("GET", callback, "", lie...).is(303); v.header.Get("Location") != console+cardOf("own", "connected") {
 				t.Errorf("the browser is sent to %s", v.header.Get("Location"))
 			}
-			if v := ann.press("own", "disconnect", lie...).is(303); v.header.Get("Location") != "../" {
+			if v := ann.press("own", "disconnect", lie...).is(303); v.header.Get("Location") != "../"+cardOf("own", "disconnected") {
 				t.Errorf("the browser is sent to %s", v.header.Get("Location"))
 			}
 		})
@@ -311,7 +311,7 @@ func TestRedirects(t *testing.T) {
 		if len(v.header["Location"]) == 0 && (v.status < 300 || v.status >= 400) {
 			return
 		}
-		own := location == console || location == "../" || location == "./" || strings.HasPrefix(location, p.AuthorizationURL()+"?")
+		own := location == console || location == "../"+cardOf("own", "refreshed") || location == "./" || strings.HasPrefix(location, p.AuthorizationURL()+"?")
 		// A lacking slash is added, by a reference that cannot leave the folder.
 		if rest, ok := strings.CutPrefix(location, "./"); ok && !strings.ContainsAny(strings.SplitN(rest, "?", 2)[0], ":\\\t") && strings.Count(strings.SplitN(rest, "?", 2)[0], "/") == 1 {
 			own = true

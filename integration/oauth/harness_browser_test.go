@@ -116,6 +116,10 @@ func (v *visited) title() string {
 	return v.body[:min(len(v.body), 300)]
 }
 
+// cardOf returns where a datasource's card is on the console's page, relative to the console,
+// after something was done to it.
+func cardOf(name, did string) string { return "?at=" + name + "&did=" + did + "#account-" + name }
+
 // press presses a button of the console.
 func (br *browser) press(name, action string, fields ...string) *visited {
 	br.t.Helper()
@@ -152,7 +156,7 @@ func (br *browser) come(callback string) *visited {
 func (br *browser) connect(name string) {
 	br.t.Helper()
 	v := br.come(br.consent(br.begin(name), br.user)).is(http.StatusSeeOther)
-	if got, want := v.header.Get("Location"), strings.TrimSuffix(br.b.redirect(), "callback"); got != want {
+	if got, want := v.header.Get("Location"), strings.TrimSuffix(br.b.redirect(), "callback")+cardOf(name, "connected"); got != want {
 		br.t.Fatalf("after the callback the browser is sent to %s, want %s", got, want)
 	}
 }

@@ -46,36 +46,20 @@ type Provider struct {
 	URL  string // the base URL, which is also the issuer
 	Addr string // host and port of the listener
 
-	Requests    atomic.Int64 // token requests that have come
-	Answered    atomic.Int64 // token requests that have been answered
-	Revocations atomic.Int64 // revocation requests that have come
-
-	Delay atomic.Int64 // before a token request is looked at, in nanoseconds
-	// Status is the status of every answer to a token request, which is then not processed. With 0
-	// the server answers.
-	Status       atomic.Int64
-	RevokeStatus atomic.Int64 // the same for revocation requests
+	requests // that have come
+	faults   // in how it answers them
+	issued   // what it has issued
 
 	// Issuer makes the server send iss with its authorization responses (RFC 9207), which
 	// zitadel's does not by itself.
 	Issuer atomic.Bool
-	// OmitRefreshToken makes the server answer a refresh without a refresh token. The client's
-	// refresh token remains valid.
-	OmitRefreshToken atomic.Bool
 
-	store  *store
 	server *op.Provider
 	tls    *tls.Config
 
-	mu             sync.Mutex
-	running        *http.Server
-	iss            string // what is sent as iss
-	rewrite        func(answer map[string]any)
-	failures       []failure
-	drops          int
-	forms          []url.Values
-	authorizations []url.Values
-	revocations    []url.Values
+	mu      sync.Mutex
+	running *http.Server
+	iss     string // what is sent as iss
 }
 
 // New runs an authorization server on a port of its own until the test ends. Its access tokens
@@ -116,7 +100,7 @@ func NewOn(t testing.TB, ln net.Listener, base string, life time.Duration) *Prov
 // NewHandler returns a provider that another server serves, as an http.Handler at its root.
 func NewHandler(t testing.TB, base string, life time.Duration) *Provider {
 	t.Helper()
-	p := &Provider{URL: base, iss: base, store: newStore()}
+	p := &Provider{URL: base, iss: base, issued: issued{newStore()}}
 	p.store.omit = &p.OmitRefreshToken
 	p.SetLife(life)
 	p.Register(ClientID, ClientSecret)
@@ -186,9 +170,7 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.login(&responder{ResponseWriter: w, provider: p}, r)
 	case path == AuthorizePath:
 		_ = r.ParseForm()
-		p.mu.Lock()
-		p.authorizations = append(p.authorizations, r.Form)
-		p.mu.Unlock()
+		p.record(&p.authorizations, r.Form)
 		fallthrough
 	case strings.HasPrefix(path, AuthorizePath+"/"):
 		p.server.ServeHTTP(&responder{ResponseWriter: w, provider: p}, r)

@@ -16,30 +16,33 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
+// issued is what a test changes in the server's storage, and what it learns from there.
+type issued struct{ store *store }
+
 // SetLife sets how long new access tokens live.
-func (p *Provider) SetLife(life time.Duration) { p.store.life.Store(int64(life)) }
+func (i *issued) SetLife(life time.Duration) { i.store.life.Store(int64(life)) }
 
 // SetRotation sets what becomes of refresh tokens that are redeemed from now on. grace is for
 // RotateGrace.
-func (p *Provider) SetRotation(rotation Rotation, grace time.Duration) {
-	p.store.mu.Lock()
-	defer p.store.mu.Unlock()
-	p.store.rotation, p.store.grace = rotation, grace
+func (i *issued) SetRotation(rotation Rotation, grace time.Duration) {
+	i.store.mu.Lock()
+	defer i.store.mu.Unlock()
+	i.store.rotation, i.store.grace = rotation, grace
 }
 
 // Register makes a client known, or gives it another secret and other redirect URLs. One with an
 // empty secret is a public client.
-func (p *Provider) Register(id, secret string, redirects ...string) {
-	p.store.mu.Lock()
-	defer p.store.mu.Unlock()
-	p.store.clients[id] = &client{id: id, secret: secret, redirects: redirects}
+func (i *issued) Register(id, secret string, redirects ...string) {
+	i.store.mu.Lock()
+	defer i.store.mu.Unlock()
+	i.store.clients[id] = &client{id: id, secret: secret, redirects: redirects}
 }
 
 // RegisterKey makes a client known that has a key in place of a secret (private_key_jwt).
-func (p *Provider) RegisterKey(id, keyID string, key crypto.PublicKey, redirects ...string) {
-	p.store.mu.Lock()
-	defer p.store.mu.Unlock()
-	p.store.clients[id] = &client{id: id, redirects: redirects, key: &jose.JSONWebKey{Key: key, KeyID: keyID, Use: "sig"}}
+func (i *issued) RegisterKey(id, keyID string, key crypto.PublicKey, redirects ...string) {
+	i.store.mu.Lock()
+	defer i.store.mu.Unlock()
+	i.store.clients[id] = &client{id: id, redirects: redirects, key: &jose.JSONWebKey{Key: key, KeyID: keyID, Use: "sig"}}
 }
 
 // Accepts reports whether an access token is one that the server has issued, and that has neither
@@ -81,20 +84,20 @@ func (p *Provider) Introspects(ctx context.Context, text string) (bool, error) {
 
 // RevokeAccess makes all access tokens invalid that have been issued so far, without telling
 // anybody. Refresh tokens stay valid.
-func (p *Provider) RevokeAccess() {
-	p.store.mu.Lock()
-	defer p.store.mu.Unlock()
-	for _, t := range p.store.tokens {
+func (i *issued) RevokeAccess() {
+	i.store.mu.Lock()
+	defer i.store.mu.Unlock()
+	for _, t := range i.store.tokens {
 		t.revoked = true
 	}
 }
 
 // RevokeGrants makes all tokens invalid that a user has granted, as when the user withdraws the
 // consent at the provider.
-func (p *Provider) RevokeGrants(user string) {
-	p.store.mu.Lock()
-	defer p.store.mu.Unlock()
-	for _, f := range p.store.families {
+func (i *issued) RevokeGrants(user string) {
+	i.store.mu.Lock()
+	defer i.store.mu.Unlock()
+	for _, f := range i.store.families {
 		if f.user == user {
 			f.revoked = true
 		}
@@ -102,10 +105,10 @@ func (p *Provider) RevokeGrants(user string) {
 }
 
 // Grants returns how many grants of a user are not revoked: one for each code that was redeemed.
-func (p *Provider) Grants(user string) (n int) {
-	p.store.mu.Lock()
-	defer p.store.mu.Unlock()
-	for _, f := range p.store.families {
+func (i *issued) Grants(user string) (n int) {
+	i.store.mu.Lock()
+	defer i.store.mu.Unlock()
+	for _, f := range i.store.families {
 		if f.user == user && !f.revoked {
 			n++
 		}
@@ -114,28 +117,28 @@ func (p *Provider) Grants(user string) (n int) {
 }
 
 // Revoked returns how many grants were revoked because a spent refresh token was redeemed.
-func (p *Provider) Revoked() int { return p.count(&p.store.familiesReused) }
+func (i *issued) Revoked() int { return i.count(&i.store.familiesReused) }
 
 // CodesReused returns how often a code was redeemed that had been redeemed before.
-func (p *Provider) CodesReused() int { return p.count(&p.store.codesReused) }
+func (i *issued) CodesReused() int { return i.count(&i.store.codesReused) }
 
 // RevokedTokens returns how many revocation requests have revoked a token.
-func (p *Provider) RevokedTokens() int { return p.count(&p.store.revoked) }
+func (i *issued) RevokedTokens() int { return i.count(&i.store.revoked) }
 
-func (p *Provider) count(n *int) int {
-	p.store.mu.Lock()
-	defer p.store.mu.Unlock()
+func (i *issued) count(n *int) int {
+	i.store.mu.Lock()
+	defer i.store.mu.Unlock()
 	return *n
 }
 
 // Redemptions returns how often each refresh token that was issued has been redeemed, by its
 // Digest: successfully, or without success because it was spent. Redemptions after the grant was
 // revoked are not counted.
-func (p *Provider) Redemptions() map[string]int {
-	p.store.mu.Lock()
-	defer p.store.mu.Unlock()
+func (i *issued) Redemptions() map[string]int {
+	i.store.mu.Lock()
+	defer i.store.mu.Unlock()
 	counts := map[string]int{}
-	for text, t := range p.store.refresh {
+	for text, t := range i.store.refresh {
 		counts[Digest(text)] = t.redeemed
 	}
 	return counts

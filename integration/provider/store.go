@@ -4,8 +4,6 @@ package provider
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"errors"
 	"sync"
@@ -19,13 +17,13 @@ import (
 
 // store is the storage of the server: its clients, and what it has issued. It implements what the
 // grants client_credentials, authorization_code and refresh_token, introspection and revocation
-// need. Any other call would end the test with a panic, because op.Storage is nil.
+// need.
 type store struct {
-	op.Storage
+	notNeeded
+	signingKeys
 
 	life atomic.Int64 // of new access tokens, in nanoseconds
-	omit *atomic.Bool // Provider.OmitRefreshToken
-	key  *ecdsa.PrivateKey
+	omit *atomic.Bool // faults.OmitRefreshToken
 
 	mu       sync.Mutex
 	clients  map[string]*client
@@ -41,6 +39,10 @@ type store struct {
 	familiesReused, codesReused, revoked int
 }
 
+// notNeeded is the rest of a storage. A call of it would end the test with a panic, because there
+// is none. It is a struct, so that its methods lie deeper than those of signingKeys.
+type notNeeded struct{ op.Storage }
+
 // token is an access token.
 type token struct {
 	client, user string
@@ -51,12 +53,8 @@ type token struct {
 }
 
 func newStore() *store {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		panic(err)
-	}
 	return &store{
-		key: key, clients: map[string]*client{}, tokens: map[string]*token{}, requests: map[string]*authorization{},
+		signingKeys: newSigningKeys(), clients: map[string]*client{}, tokens: map[string]*token{}, requests: map[string]*authorization{},
 		codes: map[string]*authorization{}, refresh: map[string]*refreshToken{},
 	}
 }
@@ -155,21 +153,6 @@ func (*store) SetUserinfoFromScopes(context.Context, *oidc.UserInfo, string, str
 	return nil
 }
 
-// SignatureAlgorithms implements op.AuthStorage.
-func (*store) SignatureAlgorithms(context.Context) ([]jose.SignatureAlgorithm, error) {
-	return []jose.SignatureAlgorithm{jose.ES256}, nil
-}
-
-// SigningKey implements op.AuthStorage.
-func (s *store) SigningKey(context.Context) (op.SigningKey, error) {
-	return signingKey{s.key}, nil
-}
-
-// KeySet implements op.AuthStorage.
-func (s *store) KeySet(context.Context) ([]op.Key, error) {
-	return []op.Key{publicKey{s.key}}, nil
-}
-
 // GetKeyByIDAndClientID implements op.OPStorage.
 func (s *store) GetKeyByIDAndClientID(_ context.Context, keyID, clientID string) (*jose.JSONWebKey, error) {
 	s.mu.Lock()
@@ -183,21 +166,6 @@ func (s *store) GetKeyByIDAndClientID(_ context.Context, keyID, clientID string)
 
 // Health implements op.Storage.
 func (*store) Health(context.Context) error { return nil }
-
-// signingKey is what id tokens are signed with.
-type signingKey struct{ key *ecdsa.PrivateKey }
-
-func (signingKey) SignatureAlgorithm() jose.SignatureAlgorithm { return jose.ES256 }
-func (k signingKey) Key() any                                  { return k.key }
-func (signingKey) ID() string                                  { return "1" }
-
-// publicKey is its public half.
-type publicKey struct{ key *ecdsa.PrivateKey }
-
-func (publicKey) ID() string                         { return "1" }
-func (publicKey) Algorithm() jose.SignatureAlgorithm { return jose.ES256 }
-func (publicKey) Use() string                        { return "sig" }
-func (k publicKey) Key() any                         { return &k.key.PublicKey }
 
 // client is a client that may use every grant. One without a secret is a public one: it must use
 // PKCE.

@@ -54,21 +54,28 @@ type Responses struct {
 	prefixes   []string                 // of what is dropped besides
 	pass       []string                 // of that, what passes
 	challenges bool                     // whether WWW-Authenticate is filtered
-	param      wire.ParamNames          // the credential's query parameter, if it has one
+	bearer     bool                     // whether the challenges of OAuth are withheld too
+	params     wire.ParamNames          // the query parameters of the credential
+	cookies    wire.ParamNames          // the cookies of the credential
 	secrets    atomic.Pointer[[]string] // that every request carries, besides its own
 }
 
 // Carried is what every request of the gateway carries.
 type Carried struct {
 	Fields  []string // of the credential and the signature; an empty name is none
-	Param   string   // the query parameter of the credential, if it is in one
+	Params  []string // the query parameters of the credential
+	Cookies []string // the cookies of the credential
+	InPath  bool     // a path is the place of a credential
 	Secrets []string // values besides the credential that no answer may show
+
+	// Challenges says that clients must see no challenge that leads to OAuth.
+	Challenges bool
 }
 
 // NewResponses returns Responses for answers to requests that are cleaned by requests and carry
 // carried. pass are names of withheld fields that the caller may see.
 func NewResponses(carried Carried, requests *Requests, pass []string) *Responses {
-	c := &Responses{pass: slices.Clone(passedResponse)}
+	c := &Responses{pass: slices.Clone(passedResponse), bearer: carried.Challenges}
 	c.SetSecrets(carried.Secrets)
 	for _, name := range pass {
 		c.pass = append(c.pass, http.CanonicalHeaderKey(name))
@@ -87,10 +94,8 @@ func NewResponses(carried Carried, requests *Requests, pass []string) *Responses
 		c.drop = slices.Delete(c.drop, i, i+1)
 		c.challenges = true
 	}
-	anything := carried.Param != ""
-	if anything {
-		c.param = wire.NewParamNames(carried.Param)
-	}
+	c.params, c.cookies = wire.NewParamNames(carried.Params...), wire.NewParamNames(carried.Cookies...)
+	anything := len(c.params)+len(c.cookies) > 0 || carried.InPath
 	for _, name := range carried.Fields {
 		if name != "" {
 			c.drop = append(c.drop, name)
@@ -106,8 +111,8 @@ func NewResponses(carried Carried, requests *Requests, pass []string) *Responses
 	return c
 }
 
-// Param returns the name of the query parameter that the credential is in.
-func (c *Responses) Param() wire.ParamNames { return c.param }
+// Params returns the names of the query parameters that the credential is in.
+func (c *Responses) Params() wire.ParamNames { return c.params }
 
 // SetSecrets replaces the secrets that every request carries besides its own.
 func (c *Responses) SetSecrets(secrets []string) { c.secrets.Store(&secrets) }
@@ -156,6 +161,9 @@ func (c *Responses) Header(h http.Header) {
 			delete(h, name)
 		}
 	}
+	if len(c.cookies) > 0 {
+		c.dropCookies(h)
+	}
 	if !c.challenges {
 		return
 	}
@@ -163,18 +171,44 @@ func (c *Responses) Header(h http.Header) {
 	if !ok {
 		return
 	}
-	if values = keepChallenges(values); len(values) > 0 {
+	if c.bearer {
+		values = keepChallenges(values, oauthSchemes)
+		values = slices.DeleteFunc(values, leadsToOAuth)
+	}
+	if values = keepChallenges(values, askingSchemes); len(values) > 0 {
 		h["Www-Authenticate"] = values
 	} else {
 		delete(h, "Www-Authenticate")
 	}
 }
 
+// dropCookies removes the cookies of the credential's names from h, in place: an API with sliding
+// sessions sends the next credential so, and that is for the gateway.
+func (c *Responses) dropCookies(h http.Header) {
+	for _, name := range []string{"Set-Cookie", "Set-Cookie2"} {
+		values, ok := h[name]
+		if !ok {
+			continue
+		}
+		kept := slices.DeleteFunc(slices.Clone(values), func(val string) bool { return c.cookies.Collide(wire.CookieName(val)) })
+		if len(kept) > 0 {
+			h[name] = kept
+		} else {
+			delete(h, name)
+		}
+	}
+}
+
 // Links replaces the URLs in the fields of h that lead a client on, in place: the credential is
-// removed from them, then they are mapped along route, which may be nil. Cookies are mapped too.
+// removed from them, then they are mapped along route, which may be nil. It is the other way round
+// if the credential is a part of the base URL: only a URL that has it is below that. Cookies are
+// mapped too.
 func (c *Responses) Links(h http.Header, sent *Sent, route *link.Route) {
 	s := scrubber{c, sent}
 	link.Rewrite(h, func(ref string) string {
+		if route != nil && route.KeyInBase {
+			return s.reference(route.ToCaller(ref))
+		}
 		if ref = s.reference(ref); route != nil {
 			ref = route.ToCaller(ref)
 		}

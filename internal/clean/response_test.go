@@ -20,10 +20,7 @@ import (
 // responses is for answers of an API whose credential is in carried. pass are fields that the
 // caller may see, if withheld.
 func responses(carried clean.Carried, pass ...string) *clean.Responses {
-	own := clean.Own{Fields: carried.Fields}
-	if carried.Param != "" {
-		own.Params = []string{carried.Param}
-	}
+	own := clean.Own{Fields: carried.Fields, Params: carried.Params}
 	return clean.NewResponses(carried, clean.NewRequests(own, nil), pass)
 }
 
@@ -42,7 +39,9 @@ func TestResponsesHeader(t *testing.T) {
 		// Without a credential of the gateway these are for the caller.
 		{clean.Carried{}, nil, "Authentication-Info X-Api-Key", "Authentication-Info X-Api-Key"},
 		{key, nil, "Authentication-Info Authorization X-Api-Key Etag", "Etag"},
-		{clean.Carried{Param: "api_key"}, nil, "Authentication-Info Etag", "Etag"},
+		{clean.Carried{Params: []string{"api_key"}}, nil, "Authentication-Info Etag", "Etag"},
+		{clean.Carried{Cookies: []string{"sid"}}, nil, "Authentication-Info Etag", "Etag"},
+		{clean.Carried{InPath: true}, nil, "Authentication-Info Etag", "Etag"},
 	} {
 		h := make(http.Header)
 		for name := range strings.FieldsSeq(test.names) {
@@ -84,7 +83,7 @@ func TestResponsesLinks(t *testing.T) {
 		{"/x?page=2", "/x?page=2"},
 	} {
 		h := http.Header{"Location": {test.ref}, "X-Other": {test.ref}}
-		responses(clean.Carried{Param: "api_key"}).Links(h, sent, nil)
+		responses(clean.Carried{Params: []string{"api_key"}}).Links(h, sent, nil)
 		if got := h.Get("Location"); got != test.want || h.Get("X-Other") != test.ref {
 			t.Errorf("%q becomes %q, want %q", test.ref, got, test.want)
 		}
@@ -100,7 +99,7 @@ func TestResponsesLinksMapped(t *testing.T) {
 	}
 	route := &link.Route{Base: base, Origin: "https://gateway.test", Prefix: "/crm", Known: true, Path: "/x", Sent: base.Join(&url.URL{Path: "/x"})}
 	h := http.Header{"Location": {"https://api.test/v2/y?api_key=a"}, "Set-Cookie": {"a=b; Path=/v2"}}
-	responses(clean.Carried{Param: "api_key"}).Links(h, &clean.Sent{Hosts: [3]string{"api.test"}}, route)
+	responses(clean.Carried{Params: []string{"api_key"}}).Links(h, &clean.Sent{Hosts: [3]string{"api.test"}}, route)
 	if h.Get("Location") != "https://gateway.test/crm/y" || h.Get("Set-Cookie") != "a=b; Path=/crm" {
 		t.Errorf("the caller gets %v", h)
 	}
@@ -159,7 +158,7 @@ func FuzzResponsesLinks(f *testing.F) {
 	} {
 		f.Add(ref)
 	}
-	cleaner := responses(clean.Carried{Param: "api_key"})
+	cleaner := responses(clean.Carried{Params: []string{"api_key"}})
 	sent := &clean.Sent{Secrets: secret.Lists{{"canary-7731"}}, Hosts: [3]string{"api.test"}}
 	f.Fuzz(func(t *testing.T, ref string) {
 		if strings.ContainsAny(ref, "\r\n\x00") {

@@ -50,7 +50,7 @@ func (s *scrubber) shows(text string) bool { return s.cleaner.shows(text, s.sent
 // reference removes the credential from a URL, and from the URLs in its parameters and in its
 // fragment: an API that sends callers to log in says there where they came from.
 func (s *scrubber) reference(ref string) string {
-	if len(s.cleaner.param) == 0 && !s.shows(ref) {
+	if len(s.cleaner.params) == 0 && !s.shows(ref) {
 		return ref
 	}
 	return s.nested(ref, true, nestings)
@@ -126,11 +126,11 @@ func (s *scrubber) query(query string, own bool, depth int) string {
 		}
 		return strings.Join(kept, "?")
 	}
-	if (!own || !wire.HasQuery(query, s.cleaner.param)) && !strings.Contains(query, "%") && !s.shows(query) {
+	if (!own || !wire.HasQuery(query, s.cleaner.params)) && !strings.Contains(query, "%") && !s.shows(query) {
 		return query
 	}
 	return wire.MapQuery(query, func(name, param string) (string, bool) {
-		if own && s.cleaner.param.Collide(name) {
+		if own && s.cleaner.params.Collide(name) {
 			return "", false
 		}
 		return s.parameter(param, own, depth)

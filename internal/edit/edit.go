@@ -124,16 +124,14 @@ func (e *Edits) Secrets(option string) ([]string, error) {
 	return secrets, nil
 }
 
-// ReadsFile reports whether a value may change while the configuration lives. e may be nil.
-func (e *Edits) ReadsFile() bool {
+// Files returns the names of the files that values come from. e may be nil.
+func (e *Edits) Files() (names []string) {
 	for _, group := range e.groups() {
 		for _, texts := range group {
-			if slices.ContainsFunc(texts, value.ReadsFile) {
-				return true
-			}
+			names = append(names, value.Files(texts...)...)
 		}
 	}
-	return false
+	return names
 }
 
 // Names returns the names that a client must not send: those that are set or deleted here. e may

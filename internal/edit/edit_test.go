@@ -309,12 +309,12 @@ func TestEditsNames(t *testing.T) {
 	}
 }
 
-func TestEditsReadsFile(t *testing.T) {
+func TestEditsFiles(t *testing.T) {
 	for want, e := range map[bool]*edit.Edits{
 		true:  {Set: values{"A": {"1"}}, Default: values{"B": {"2", "x {file./run/key}"}}},
 		false: {Set: values{"A": {"{env.EDITS_KEY}"}}, Add: values{"B": {"{http.x}"}}},
 	} {
-		if got := e.ReadsFile(); got != want {
+		if got := len(e.Files()) > 0; got != want {
 			t.Errorf("%v: %t", e, got)
 		}
 	}

@@ -147,7 +147,7 @@ func (ds *appsmithDatasource) read(a *api, auth *appsmithAuth) {
 	c := ds.config(a)
 	if c == nil {
 		a.unknownURL("Appsmith exports a datasource's name alone, unless the application may be forked; " +
-			"write its form's fields down as docs/appsmith.md says")
+			"write its form's fields down as docs/from-appsmith.md says")
 		return
 	}
 	if auth = cmp.Or(c.Authentication, auth); auth != nil {

@@ -21,10 +21,11 @@ var floors = [][]string{
 	{"."},
 	{"admin"},
 	{"oauth/console"},
-	{"oauth"},
+	{"oauth", "login", "keys"},
 	{"oauth/connection"},
 	{"oauth/provider", "oauth/record", "oauth/oauthtest"},
-	{"auth", "signature"},
+	{"auth"},
+	{"signature"},
 	{lowest},
 }
 

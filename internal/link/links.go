@@ -248,7 +248,19 @@ func (r *Route) ToAPI(ref string) (string, bool) {
 	if !plainPlace(ref) {
 		return "", false
 	}
+	path, tail := ref, ""
+	if i := strings.IndexAny(ref, "?#"); i >= 0 {
+		path, tail = ref[:i], ref[i:]
+	}
+	to, ok := r.pathToAPI(path)
+	return to + tail, ok
+}
+
+// pathToAPI is ToAPI for a place without a query.
+func (r *Route) pathToAPI(ref string) (string, bool) {
 	switch {
+	case ref == "" || ref[0] == '\\':
+		return "", false
 	case strings.HasPrefix(ref, "//") || hasScheme(ref):
 		return r.absoluteToAPI(ref)
 	case ref[0] == '/':
@@ -260,8 +272,6 @@ func (r *Route) ToAPI(ref string) (string, bool) {
 			ref = r.Base.WrittenPath()
 			return cmp.Or(ref, "/"), !readAsHost(ref)
 		}
-	case strings.IndexByte("?#\\", ref[0]) >= 0:
-		return "", false
 	default:
 		ref = r.Path[:strings.LastIndexByte(r.Path, '/')+1] + ref
 		if ref[0] != '/' {

@@ -21,7 +21,10 @@ import (
 // To the caller a URL of the API is Origin, Outer, Prefix and what is below; to the API it is the
 // base URL and what is below.
 type Route struct {
-	Base *wire.BaseURL
+	// Base is the base URL as the API sees it. KeyInBase says that the credential is at the end of
+	// its path.
+	Base      *wire.BaseURL
+	KeyInBase bool
 
 	// Origin is the scheme and the host by which the caller has called the gateway. It is empty
 	// if they are not known.

@@ -25,12 +25,15 @@ var global = strings.Fields("key storage cache_size sweep_after keep_alive deny_
 // places are the other blocks.
 var places = []place{
 	{"a site's authenticated_api", strings.Fields("name header query auth signature self_signed_cert allow_origin pass_request_header " +
-		"pass_response_header map_links sandbox max_header_fields max_query_params replay refresh_on errors")},
-	{"auth oauth2", strings.Fields("token_url authorization_url redirect_url issuer revocation_url insecure_http client_id client_secret client_auth " +
+		"pass_response_header mcp map_links sandbox max_header_fields max_query_params replay refresh_on errors")},
+	{"auth oauth2", strings.Fields("token_url refresh_url refresh_token assertion assertion_file service_account username password token_header answer authorization_url redirect_url issuer revocation_url insecure_http client_id client_secret client_auth " +
 		"refresh_client_auth discover client_name registration dpop token_request scopes send_scope_on_refresh audience resource authorization_param token_param expires_in refresh_before network_proxy " +
 		"add_token_to header_prefix token_field connection pkce self_signed_cert timeout")},
+	{"answer", strings.Fields("access_token refresh_token id_token expires_in")},
 	{"client_auth private_key_jwt", strings.Fields("key key_id algorithm certificate audience lifetime")},
-	{"auth api_key", strings.Fields("in prefix")},
+	{"auth login", strings.Fields("method json form basic jwt token also add_token_to header_prefix self_signed_cert insecure_http timeout expires_in")},
+	{"auth jwt", strings.Fields("secret_encoding algorithm key_file key_id issuer audience lifetime claim add_token_to header_prefix")},
+	{"auth api_key", strings.Fields("in prefix verify")},
 	{"signature", strings.Fields("header algorithm key_file key_id issuer audience lifetime claim")},
 	{"authenticated_api_console", strings.Fields("user operators")},
 	{"transport http", strings.Fields("read_buffer write_buffer read_timeout write_timeout max_response_header proxy_protocol forward_proxy_url network_proxy " +

@@ -26,7 +26,7 @@ func TestUnrecognized(t *testing.T) {
 		{"aud", oauth, `unrecognized option "aud"; there are `},
 		{"key", oauth, "key is a global option; write it in the block at the top of the Caddyfile: { authenticated_api { key … } }"},
 		{"operators", oauth, "operators is an option of authenticated_api_console { … }; write it there"},
-		{"issuer", places[0].options, "issuer is an option of auth oauth2 { … } and of signature { … }; write it there"},
+		{"issuer", places[0].options, "issuer is an option of auth oauth2 { … } and of auth jwt { … } and of signature { … }; write it there"},
 		{"sk_live_51HxQ2eZvKYlo2C", []string{"in", "prefix"}, "unrecognized option (a word of 23 characters); there are in and prefix"},
 		{"x", nil, `unrecognized option "x"; there are none`},
 	} {

@@ -21,6 +21,11 @@ var (
 		detail: "A header field that is made from this request would have a control character " +
 			"in it, or a signed claim would not be UTF-8.",
 	}
+	FieldTwice = &Problem{
+		code: "field-twice", status: http.StatusBadRequest, title: "A header field stands there twice",
+		detail: "Of Mcp-Method, Mcp-Name and MCP-Protocol-Version the gateway and the server " +
+			"could take different values. Send each once.",
+	}
 	TooManyFields = &Problem{
 		code: "too-many-fields", status: http.StatusRequestHeaderFieldsTooLarge,
 		title: "The request has too many header fields",
@@ -32,6 +37,18 @@ var (
 		title: "The query has too many parameters",
 		detail: "It has more parameters than the gateway passes on. Send fewer, or send them " +
 			"in several requests.",
+	}
+	TooLarge = &Problem{
+		code: "too-large", status: http.StatusRequestEntityTooLarge,
+		title: "The body is too large to be signed",
+		detail: "The API wants a signature of the body, and the gateway keeps less of it than the " +
+			"body has. Send less, or have the operator raise replay.",
+	}
+	SignedChunks = &Problem{
+		code: "signed-chunks", status: http.StatusBadRequest,
+		title: "The chunks of the body are signed already",
+		detail: "The client signs the chunks of the body (aws-chunked), and the gateway's key is " +
+			"another one. Send the body as it is, or with STREAMING-UNSIGNED-PAYLOAD-TRAILER over TLS.",
 	}
 	Method = &Problem{
 		code: "method-not-allowed", status: http.StatusMethodNotAllowed,
@@ -64,6 +81,12 @@ var (
 			"of the site, or name its origin in allow_origin.",
 	}
 )
+
+// The route is to an MCP server, and a client looks for OAuth there.
+var NoMetadata = &Problem{
+	code: "no-oauth", status: http.StatusNotFound, title: "There is no OAuth here for callers",
+	detail: "The gateway signs in to the API itself. Call the API without a token.",
+}
 
 // There is no credential for the request.
 var (
@@ -105,6 +128,7 @@ var (
 		code: "authorization-required", status: http.StatusUnauthorized,
 		title:  "Your account is not connected",
 		detail: "Connect your account of the API at connect_url.",
+		own:    true,
 	}
 	// MoreAuthorization and MoreOwnAuthorization are for a connection whose consent does not reach
 	// as far as the request.
@@ -141,6 +165,11 @@ var (
 		detail: "The API sends this request to where the gateway has sent it already: to https or " +
 			"to another host of its own, mostly. Its operator has to write that into the base " +
 			"URL; the gateway's log says more.",
+	}
+	Refused = &Problem{
+		code: "credential-refused", status: http.StatusBadGateway,
+		title:  "The API refuses the gateway's credential",
+		detail: "A fresh one has not helped, or could not be had. The gateway's log says more.",
 	}
 	Unreachable = &Problem{
 		code: "api-unreachable", status: http.StatusBadGateway, title: "The API does not answer",

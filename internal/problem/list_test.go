@@ -40,6 +40,11 @@ var all = map[string]struct {
 	"NoProxy":              {NoProxy, "no-session", 502},
 	"Redirect":             {Redirect, "redirect", 502},
 	"Unreachable":          {Unreachable, "api-unreachable", 502},
+	"TooLarge":             {TooLarge, "too-large", 413},
+	"SignedChunks":         {SignedChunks, "signed-chunks", 400},
+	"FieldTwice":           {FieldTwice, "field-twice", 400},
+	"Refused":              {Refused, "credential-refused", 502},
+	"NoMetadata":           {NoMetadata, "no-oauth", 404},
 }
 
 // TestList: each problem has its code, its status, and texts that are sentences.

@@ -5,6 +5,7 @@ package problem
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"html"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -81,6 +82,10 @@ func TestPage(t *testing.T) {
 
 func checkPageHeader(t *testing.T, res *http.Response, page string) {
 	t.Helper()
+	referrer := "no-referrer" // only a page that leads to a console tells it where the person comes from
+	if strings.Contains(page, "<a href=") {
+		referrer = "same-origin"
+	}
 	styles := regexp.MustCompile(`(?s)<style>(.*)</style>`).FindStringSubmatch(page)
 	if len(styles) != 2 {
 		t.Fatalf("there is no style in\n%s", page)
@@ -88,7 +93,7 @@ func checkPageHeader(t *testing.T, res *http.Response, page string) {
 	sum := sha256.Sum256([]byte(styles[1])) // the browser's own sum of it (CSP Level 3 §6.7.2.4)
 	for name, want := range map[string]string{
 		"Content-Type": "text/html; charset=utf-8", "Content-Length": strconv.Itoa(len(page)),
-		"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
+		"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": referrer,
 		"Vary": "Accept, Sec-Fetch-Mode",
 		"Content-Security-Policy": "default-src 'none'; style-src 'sha256-" +
 			base64.StdEncoding.EncodeToString(sum[:]) + "'; base-uri 'none'; frame-ancestors 'none'",
@@ -107,9 +112,29 @@ func TestPageEscapes(t *testing.T) {
 	}
 }
 
-// TestNoPage: a problem that nobody can connect away has no page.
-func TestNoPage(t *testing.T) {
-	r := httptest.NewRequest(http.MethodGet, "/", nil)
-	r.Header.Set("Sec-Fetch-Mode", "navigate")
-	checkJSON(t, written(t, TokenUnavailable, r))
+// TestEachPage: a person gets each problem as a page that says what has happened, from a handler
+// and from a transport.
+func TestEachPage(t *testing.T) {
+	for name, want := range all {
+		p := want.problem.WithRetryAfter(7).WithOAuthError("secret_word")
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header.Set("Accept", "text/html,*/*")
+		for _, res := range []*http.Response{written(t, p, r), p.Response(r, "<crm>")} {
+			text, err := io.ReadAll(res.Body)
+			res.Body.Close()
+			if err != nil || res.StatusCode != want.status {
+				t.Fatalf("%s: %d, %v", name, res.StatusCode, err)
+			}
+			page := html.UnescapeString(string(text))
+			for _, part := range []string{"<h1>" + p.title + "</h1>", "<p>" + p.detail + "</p>", "Try again in 7 seconds.", "<code>" + want.code + "</code>", "crm"} {
+				if !strings.Contains(page, part) {
+					t.Errorf("%s: %q is missing in\n%s", name, part, page)
+				}
+			}
+			if strings.Contains(string(text), "<crm>") || strings.Contains(page, "<a ") || strings.Contains(page, "secret_word") {
+				t.Errorf("%s: the page is\n%s", name, text)
+			}
+			checkPageHeader(t, res, string(text))
+		}
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 )
 
 // Problem is why a request is not served. A Problem does not change: its With methods return
@@ -25,6 +26,7 @@ type Problem struct {
 	oauthError string // the OAuth error that the provider has named
 	connectURL string // where a person can connect the account
 	retryAfter int    // in seconds; 0: unknown
+	own        bool   // it is about the caller's own account, not about one that all share
 }
 
 // Code is the end of the problem's type. Logs and placeholders have it too.
@@ -32,6 +34,25 @@ func (p *Problem) Code() string { return p.code }
 
 // Status is the status of the answer.
 func (p *Problem) Status() int { return p.status }
+
+// ConnectURL is where a person can connect the account, or "".
+func (p *Problem) ConnectURL() string { return p.connectURL }
+
+// Text says the problem in words, without the address where an account can be connected.
+func (p *Problem) Text() string {
+	return p.title + ". " + strings.ReplaceAll(p.detail, " at connect_url", "")
+}
+
+// LinkedText is Text with that address.
+func (p *Problem) LinkedText() string {
+	if p.connectURL == "" {
+		return p.Text()
+	}
+	return p.Text() + " Open " + p.connectURL + " to connect it."
+}
+
+// Data returns the problem as a JSON object.
+func (p *Problem) Data(datasource string) []byte { return bytes.TrimSpace(p.body(datasource)) }
 
 // Err returns the problem as an error, for the error routes of a server.
 func (p *Problem) Err() error { return errors.New(p.code + ": " + p.detail) }
@@ -41,6 +62,19 @@ func (p *Problem) WithStatus(status int) *Problem {
 	q := *p
 	q.status = status
 	return &q
+}
+
+// WithoutChallenge returns the problem with a status that asks for no authentication: some clients
+// begin an OAuth of their own at a 401, and some at a 403 too.
+func (p *Problem) WithoutChallenge() *Problem {
+	switch {
+	case p.status != http.StatusUnauthorized:
+		return p
+	case p.code == Identity.code:
+		return p.WithStatus(http.StatusBadRequest)
+	default:
+		return p.WithStatus(http.StatusServiceUnavailable)
+	}
 }
 
 // WithCause returns the problem with a cause in front of its detail. The cause is shown to the
@@ -93,6 +127,18 @@ func (p *Problem) body(datasource string) []byte {
 	return append(text, '\n')
 }
 
+// answer returns the body for a request, a page for a person and JSON for a program, and sets the
+// header fields.
+func (p *Problem) answer(h http.Header, r *http.Request, datasource string) []byte {
+	body := p.body(datasource)
+	p.header(h, datasource, len(body))
+	h.Add("Vary", "Accept, Sec-Fetch-Mode")
+	if navigates(r) {
+		return p.page(h, datasource)
+	}
+	return body
+}
+
 func (p *Problem) header(h http.Header, datasource string, length int) {
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Content-Length", strconv.Itoa(length))
@@ -116,14 +162,7 @@ func (p *Problem) Hints(h http.Header, datasource string) {
 
 // Write answers a request with the problem.
 func (p *Problem) Write(w http.ResponseWriter, r *http.Request, datasource string) error {
-	body := p.body(datasource)
-	p.header(w.Header(), datasource, len(body))
-	if p.connectURL != "" {
-		w.Header().Add("Vary", "Accept, Sec-Fetch-Mode")
-		if navigates(r) {
-			body = p.page(w.Header(), datasource)
-		}
-	}
+	body := p.answer(w.Header(), r, datasource)
 	w.WriteHeader(p.status)
 	_, err := w.Write(body)
 	return err
@@ -135,18 +174,18 @@ func (p *Problem) Response(req *http.Request, datasource string) *http.Response 
 	if req.Body != nil {
 		_ = req.Body.Close()
 	}
-	body := p.body(datasource)
+	header := make(http.Header)
+	body := p.answer(header, req, datasource)
 	res := &http.Response{
 		Status:        strconv.Itoa(p.status) + " " + http.StatusText(p.status),
 		StatusCode:    p.status,
 		Proto:         "HTTP/1.1",
 		ProtoMajor:    1,
 		ProtoMinor:    1,
-		Header:        make(http.Header),
+		Header:        header,
 		Body:          io.NopCloser(bytes.NewReader(body)),
 		ContentLength: int64(len(body)),
 		Request:       req,
 	}
-	p.header(res.Header, datasource, len(body))
 	return res
 }

@@ -63,7 +63,7 @@ func TestJSON(t *testing.T) {
 			if (challenge == `Bearer realm="crm"`) != (want.status == 401) || (allow != "") != (want.status == 405) {
 				t.Errorf("%s: %d with WWW-Authenticate %q and Allow %q", name, want.status, challenge, allow)
 			}
-			if vary, retry := res.Header.Get("Vary"), res.Header.Get("Retry-After"); vary != "" || retry != "" {
+			if vary, retry := res.Header.Get("Vary"), res.Header.Get("Retry-After"); vary != "Accept, Sec-Fetch-Mode" || retry != "" {
 				t.Errorf("%s: Vary %q, Retry-After %q", name, vary, retry)
 			}
 		}

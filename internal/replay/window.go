@@ -6,6 +6,7 @@ package replay
 import (
 	"errors"
 	"io"
+	"slices"
 	"sync"
 )
 
@@ -43,6 +44,9 @@ type Window struct {
 
 	first attempt
 }
+
+// readAhead is how much Whole makes room for at a time.
+const readAhead = 8 << 10
 
 var (
 	errOutdated   = errors.New("the request is being sent again")
@@ -95,6 +99,58 @@ func (w *Window) Again() (io.ReadCloser, bool) {
 	w.attempt++
 	w.closed = false
 	return &attempt{window: w, number: w.attempt}, true
+}
+
+// Limit returns how many bytes are kept.
+func (w *Window) Limit() int { return w.limit }
+
+// Size returns the size of the body, if all of it has been read and is kept.
+func (w *Window) Size() (int, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.buf), errors.Is(w.err, io.EOF) && !w.overflow && len(w.buf) <= w.limit
+}
+
+// Whole waits for the rest of the body, and returns all of it, or false if it is larger than the
+// window. What it has read is kept for the attempts. The bytes must not be changed.
+func (w *Window) Whole() ([]byte, bool, error) {
+	w.reading.Lock()
+	defer w.reading.Unlock()
+	for {
+		room := w.room()
+		if room == nil {
+			break
+		}
+		n, err := w.src.Read(room)
+		w.mu.Lock()
+		w.buf = w.buf[:len(w.buf)+n]
+		w.err = err
+		w.mu.Unlock()
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.err == nil || w.overflow || len(w.buf) > w.limit:
+		return nil, false, nil
+	case errors.Is(w.err, io.EOF):
+		return slices.Clip(w.buf), true, nil
+	default:
+		return nil, false, w.err
+	}
+}
+
+// room returns where the next bytes of src go, or nil if there is nothing more to read, or to
+// keep. One byte more than the window is read: only that tells a body that is too large from one
+// that fits.
+func (w *Window) room() []byte {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err != nil || w.overflow || w.final || len(w.buf) > w.limit {
+		return nil
+	}
+	w.begun = true
+	w.buf = slices.Grow(w.buf, min(readAhead, w.limit+1-len(w.buf)))
+	return w.buf[len(w.buf):min(cap(w.buf), w.limit+1)]
 }
 
 // Kept reports whether the body can be had from its first byte at this moment.

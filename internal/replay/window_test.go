@@ -529,3 +529,62 @@ func TestInterrupt(t *testing.T) {
 		})
 	}
 }
+
+// TestWhole: what is read ahead is there for each attempt, and what is larger than the window
+// still goes to the first.
+func TestWhole(t *testing.T) {
+	for _, tt := range []struct {
+		size, limit, before int
+		whole               bool
+	}{
+		{0, 0, 0, true},
+		{0, 4, 0, true},
+		{1, 0, 0, false},
+		{10, 10, 0, true},
+		{10, 9, 0, false},
+		{10, 100, 3, true},
+		{10, 5, 3, false},
+		{10, 2, 3, false},
+		{40_000, 40_000, 0, true},
+		{40_001, 40_000, 0, false},
+		{100_000, 40_000, 0, false},
+	} {
+		for name, reader := range map[string]func(io.Reader) io.Reader{
+			"as it is": func(r io.Reader) io.Reader { return r }, "with the end": iotest.DataErrReader, "by halves": iotest.HalfReader,
+		} {
+			text := strings.Repeat("0123456789", tt.size/10+1)[:tt.size]
+			w := replay.NewWindow(&source{Reader: reader(strings.NewReader(text))}, tt.limit)
+			first := w.First()
+			begin := make([]byte, tt.before)
+			if _, err := io.ReadFull(first, begin); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				content, whole, err := w.Whole()
+				if whole != tt.whole || err != nil || whole && string(content) != text {
+					t.Errorf("%s, %+v: %d bytes, %t, %v", name, tt, len(content), whole, err)
+				}
+			}
+			if size, known := w.Size(); known != tt.whole || known && size != tt.size {
+				t.Errorf("%s, %+v: the size is %d, %t", name, tt, size, known)
+			}
+			if kept := w.Kept(); tt.whole && !kept {
+				t.Errorf("%s, %+v: it is not kept", name, tt)
+			}
+			if got := string(begin) + readAll(t, first); got != text {
+				t.Errorf("%s, %+v: the first attempt got %d bytes", name, tt, len(got))
+			}
+			if tt.whole {
+				if got := readAll(t, again(t, w)); got != text {
+					t.Errorf("%s, %+v: the second attempt got %d bytes", name, tt, len(got))
+				}
+			}
+		}
+	}
+	broken := errors.New("the client has gone")
+	w := replay.NewWindow(&source{Reader: io.MultiReader(strings.NewReader("01"), iotest.ErrReader(broken))}, 10)
+	if _, whole, err := w.Whole(); whole || !errors.Is(err, broken) {
+		t.Errorf("%t, %v", whole, err)
+	}
+	gone(t, w)
+}

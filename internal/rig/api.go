@@ -48,12 +48,22 @@ func NewAPI(t testing.TB, answer func(request string) string) *API {
 		t.Fatal(err)
 	}
 	if answer == nil {
-		answer = func(string) string { return OK("ok") }
+		answer = okToAll
 	}
 	api := &API{Addr: ln.Addr().String(), Answer: answer}
 	t.Cleanup(func() { ln.Close() })
 	go api.Serve(ln)
 	return api
+}
+
+// okToAll answers each request with 200, and HEAD without the body: what came after it would be
+// taken for the answer to the next request on the connection (RFC 9112 §6.3).
+func okToAll(request string) string {
+	answer := OK("ok")
+	if strings.HasPrefix(request, "HEAD ") {
+		answer = strings.TrimSuffix(answer, "ok")
+	}
+	return answer
 }
 
 // Serve accepts connections until the listener is closed.

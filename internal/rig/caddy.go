@@ -32,7 +32,7 @@ func Load(caddyfile string) error {
 	if !strings.HasPrefix(caddyfile, "{\n") {
 		caddyfile = globals + caddyfile
 	}
-	config, err := Adapt(caddyfile)
+	config, err := Adapt(chosenWay(caddyfile))
 	if err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func ParsePEM(text string) (crypto.Signer, error) {
 		}
 		signer, ok := key.(crypto.Signer)
 		if !ok {
-			return nil, errors.New("its key is of a kind that cannot sign; RSA, EC P-256 and Ed25519 can")
+			return nil, errors.New("its key is of a kind that cannot sign; RSA, EC and Ed25519 can")
 		}
 		return signer, nil
 	}

@@ -15,11 +15,11 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/pemfile"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
-	"github.com/caddyserver/caddy/v2"
 )
 
 // opensslLine is a command that makes a certificate that Go accepts for a server.
@@ -32,13 +32,11 @@ type Trust struct {
 	Client *tls.Certificate // nil if the PEM holds no private key
 }
 
-// Load reads a PEM. The configured value is the text of the PEM, or the name of its file.
-func Load(ctx caddy.Context, option, configured string) (*Trust, error) {
-	text, err := value.Unseal(ctx, option, configured)
+// Read reads a PEM. The configured value is the text of the PEM, or the name of its file. It is
+// not sealed, or not any more.
+func Read(option, text string) (*Trust, error) {
+	text, err := value.ResolvePEM(option, text)
 	if err != nil {
-		return nil, err
-	}
-	if text, err = value.ResolvePEM(option, text); err != nil {
 		return nil, fmt.Errorf("%w; a certificate makes: %s", err, opensslLine)
 	}
 	t, err := parse(text)
@@ -46,6 +44,22 @@ func Load(ctx caddy.Context, option, configured string) (*Trust, error) {
 		return nil, fmt.Errorf("%s: %w", option, err)
 	}
 	return t, nil
+}
+
+// Equal reports whether both trust the same certificates, and present the same one. Either may be
+// nil.
+func (t *Trust) Equal(other *Trust) bool {
+	if t == nil || other == nil {
+		return t == other
+	}
+	return slices.EqualFunc(t.Roots, other.Roots, (*x509.Certificate).Equal) && sameClient(t.Client, other.Client)
+}
+
+func sameClient(a, b *tls.Certificate) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return slices.EqualFunc(a.Certificate, b.Certificate, bytes.Equal)
 }
 
 // Config returns a configuration for a TLS client.

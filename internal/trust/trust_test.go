@@ -16,7 +16,6 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/trust"
-	"github.com/caddyserver/caddy/v2"
 )
 
 const option = "self_signed_cert"
@@ -24,7 +23,7 @@ const option = "self_signed_cert"
 // load reads a PEM that must be accepted.
 func load(t *testing.T, configured string) *trust.Trust {
 	t.Helper()
-	tr, err := trust.Load(caddy.Context{Context: t.Context()}, option, configured)
+	tr, err := trust.Read(option, configured)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +43,7 @@ func wantTrusted(t *testing.T, tr *trust.Trust, server *rig.Identity) {
 // private key of an identity nor the PEM.
 func wantError(t *testing.T, text string, id *rig.Identity, want ...string) {
 	t.Helper()
-	_, err := trust.Load(caddy.Context{Context: t.Context()}, option, rig.Save(t, text))
+	_, err := trust.Read(option, rig.Save(t, text))
 	if err == nil {
 		t.Fatal("the PEM was accepted")
 	}

@@ -13,6 +13,12 @@ import (
 // IsSealed reports whether a value is one that `caddy authenticated-api seal` has made.
 func IsSealed(text string) bool { return strings.HasPrefix(text, seal.Prefix) }
 
+// sealedElsewhere returns the error for a placeholder that brings a sealed value.
+func sealedElsewhere(option, key string) error {
+	return fmt.Errorf("%s: %s has a sealed value, which is opened only where it stands in the configuration itself; "+
+		"write it there in the place of the placeholder", option, ShowPlaceholder(key))
+}
+
 // Opener opens sealed values. The app authenticated_api, which holds the keys, is one.
 type Opener interface {
 	OpenSealed(text string) (string, error)

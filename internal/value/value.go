@@ -108,24 +108,6 @@ func ResolveLine(option, text string) (string, error) {
 	return val, nil
 }
 
-// ReadsFile reports whether text has a {file.*} placeholder: then its value may change while the
-// configuration runs.
-func ReadsFile(text string) bool {
-	parts, err := parse("", text)
-	if err != nil {
-		return false
-	}
-	for _, p := range parts {
-		if p.placeholder && strings.HasPrefix(p.text, "file.") {
-			return true
-		}
-	}
-	return false
-}
-
-// NamesFile reports whether the PEM of an option that ResolvePEM reads is in a file.
-func NamesFile(text string) bool { return ReadsFile(text) || !strings.Contains(text, "-----BEGIN") }
-
 // Parse makes a template of text. It resolves {env.*}, {file.*} and {system.*}, and leaves all
 // other placeholders for each request.
 func Parse(option, text string) (*Template, error) {
@@ -322,7 +304,6 @@ func shorthandError(option string) error {
 }
 
 // global returns the value of a global placeholder.
-// global returns the value of a global placeholder.
 func global(repl *caddy.Replacer, option, key string) (string, error) {
 	switch {
 	case isShorthand(key):
@@ -337,6 +318,8 @@ func global(repl *caddy.Replacer, option, key string) (string, error) {
 		switch {
 		case err == nil && !isPlain:
 			return "", fmt.Errorf("%s: the file of %s is UTF-16; save it as UTF-8", option, ShowPlaceholder(key))
+		case err == nil && IsSealed(plain):
+			return "", sealedElsewhere(option, key)
 		case err == nil && plain != "":
 			return plain, nil
 		}
@@ -347,6 +330,8 @@ func global(repl *caddy.Replacer, option, key string) (string, error) {
 	switch {
 	case !known:
 		return "", fmt.Errorf("%s: %w", option, errNotAPlaceholder)
+	case IsSealed(val):
+		return "", sealedElsewhere(option, key)
 	case val != "":
 		return val, nil
 	default:

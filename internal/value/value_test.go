@@ -211,26 +211,6 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-func TestReadsFile(t *testing.T) {
-	for text, want := range map[string]bool{
-		"":                     false,
-		"a":                    false,
-		"{env.A}":              false,
-		"{file./a}":            true,
-		"Key {file./a}":        true,
-		`\{file./a\}`:          false,
-		"{file./a":             false,
-		"file./a":              false,
-		"{{file./a}}":          false,
-		"{http.x.file./a}":     false,
-		"{env.A}{file./a} end": true,
-	} {
-		if got := ReadsFile(text); got != want {
-			t.Errorf("ReadsFile(%q) = %t", text, got)
-		}
-	}
-}
-
 func TestExpand(t *testing.T) {
 	t.Setenv("VALUE_KEY", secret)
 	t.Setenv("VALUE_REQUEST", "{http.request.uri}")
@@ -370,4 +350,21 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%q became %q", escaped, s)
 		}
 	})
+}
+
+// TestResolveSealedElsewhere: nothing opens a sealed value that a placeholder brings, and it must
+// not be sent as if it were the secret.
+func TestResolveSealedElsewhere(t *testing.T) {
+	const sealed = "sealed:v1:" + secret
+	t.Setenv("TEST_SEALED", sealed)
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte(sealed+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"{env.TEST_SEALED}", "{file." + file + "}"} {
+		_, err := Resolve("opt", text)
+		if err == nil || !strings.Contains(err.Error(), "opened only where it stands in the configuration") || strings.Contains(err.Error(), secret) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
 }

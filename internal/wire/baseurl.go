@@ -106,6 +106,15 @@ func validPort(port string) bool {
 	return err == nil && n > 0
 }
 
+// Under returns the URL of what is below b at a path, which is escaped and begins with a slash.
+func (b *BaseURL) Under(escaped string) *BaseURL {
+	below := *b
+	below.slash = b.slash && b.escapedPath != "" // otherwise the slash is that of the root
+	below.escapedPath += escaped
+	below.path += Unescape(escaped, false)
+	return &below
+}
+
 // TLS reports whether the API is reached by https.
 func (b *BaseURL) TLS() bool { return b.scheme == "https" }
 
@@ -114,6 +123,14 @@ func (b *BaseURL) Scheme() string { return b.scheme }
 
 // Hostname is the host without port and brackets.
 func (b *BaseURL) Hostname() string { return b.host }
+
+// Port is the port, also if it is the scheme's own.
+func (b *BaseURL) Port() string {
+	if b.port == "" {
+		return defaultPort(b.scheme)
+	}
+	return b.port
+}
 
 // Host is the value of the Host header field.
 func (b *BaseURL) Host() string { return b.field }

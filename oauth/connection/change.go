@@ -3,6 +3,7 @@
 package connection
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -17,7 +18,7 @@ import (
 // nevertheless.
 func (s *Source) Disconnect(ctx context.Context) error {
 	if !s.set.Interactive {
-		return errors.New("there is nothing to disconnect: tokens of client_credentials can be had again at any time")
+		return errors.New("there is nothing to disconnect: tokens of " + s.set.Grant + " can be had again at any time")
 	}
 	// The stored token, and the tokens of nodes that had not seen the disconnect; the newest is
 	// the last.
@@ -37,7 +38,7 @@ func (s *Source) Disconnect(ctx context.Context) error {
 			// The mark has no token in it. By the mark, a node that was redeeming the refresh
 			// token knows that its answer came too late.
 			mark := &record.Token{
-				Generation: base.Generation + 1, Identity: s.records.store.Identity, Grant: base.Grant, Connected: base.Connected,
+				Generation: base.Generation + 1, Identity: s.records.store.Identity, Grant: base.Grant, Connected: base.Connected, Seed: base.Seed,
 				Changed: time.Now(), End: record.End{Reason: record.ReasonDisconnected},
 			}
 			if err := s.records.replace(ctx, mark); err != nil {
@@ -74,45 +75,49 @@ func (s *Source) Disconnect(ctx context.Context) error {
 // that was written last counts. Install returns ErrOvertaken if that is another account.
 func (s *Source) Install(ctx context.Context, token *record.Token, checks ...func(base *record.Token) error) error {
 	if !s.set.Interactive {
-		return errors.New("there is nothing to connect: the gateway itself gets the tokens of client_credentials")
+		return errors.New("there is nothing to connect: the gateway itself gets the tokens of " + s.set.Grant)
 	}
-	return s.exclusively(ctx, func(ctx context.Context) error {
-		base, _, err := s.claims.settled(ctx)
-		for _, check := range checks {
-			if err := check(base); err != nil {
-				return err
-			}
+	return s.exclusively(ctx, func(ctx context.Context) error { return s.claims.install(ctx, token, checks...) })
+}
+
+// install is Install within an operation.
+func (c *claimer) install(ctx context.Context, token *record.Token, checks ...func(base *record.Token) error) error {
+	base, _, err := c.settled(ctx)
+	for _, check := range checks {
+		if err := check(base); err != nil {
+			return err
 		}
+	}
+	switch {
+	case base != nil:
+		token.Generation = base.Generation + 1
+		token.Seed = cmp.Or(token.Seed, base.Seed)
+	case err != nil:
+		// The storage fails; the clock is above any generation that the storage can have.
+		token.Generation = record.ClockGeneration(time.Now())
+	}
+	token.Grant = rand.Text()
+	c.conn.startOver()
+	c.conn.noteGrant(token.Grant)
+	for {
+		c.records.saveAndUse(ctx, token)
+		if c.conn.owing() {
+			// The storage fails now; the token is in use, and stored as soon as the storage
+			// works.
+			return nil
+		}
+		by, err := c.displaced(ctx, token)
 		switch {
-		case base != nil:
-			token.Generation = base.Generation + 1
-		case err != nil:
-			// The storage fails; the clock is above any generation that the storage can have.
-			token.Generation = record.ClockGeneration(time.Now())
+		case by == nil || err != nil:
+			return nil //nolint:nilerr // the token stands, or the storage fails now
+		case by.Generation >= token.Generation && by.End.Reason != record.ReasonDisconnected && (base == nil || !by.SameGrant(base)):
+			c.conn.noteGrant("")
+			_, _ = c.records.latest(ctx) // the other account is in use from now on
+			return ErrOvertaken
 		}
-		token.Grant = rand.Text()
-		s.conn.startOver()
-		s.conn.noteGrant(token.Grant)
-		for {
-			s.records.saveAndUse(ctx, token)
-			if s.conn.owing() {
-				// The storage fails now; the token is in use, and stored as soon as the storage
-				// works.
-				return nil
-			}
-			by, err := s.claims.displaced(ctx, token)
-			switch {
-			case by == nil || err != nil:
-				return nil //nolint:nilerr // the token stands, or the storage fails now
-			case by.Generation >= token.Generation && by.End.Reason != record.ReasonDisconnected && (base == nil || !by.SameGrant(base)):
-				s.conn.noteGrant("")
-				_, _ = s.records.latest(ctx) // the other account is in use from now on
-				return ErrOvertaken
-			}
-			next := max(token.Generation, by.Generation) + 1
-			token = token.With(func(t *record.Token) { t.Generation = next })
-		}
-	})
+		next := max(token.Generation, by.Generation) + 1
+		token = token.With(func(t *record.Token) { t.Generation = next })
+	}
 }
 
 // Connect puts the account of token in the place of whatever is there, unless check refuses what

@@ -37,20 +37,21 @@ type Connection struct {
 	storing turn
 	seen    time.Time // since when the token is known; storing guards it
 
-	mu               sync.Mutex    // guards what follows
-	operation        *operation    // the work that is under way, such as a renewal; or nil
-	rechecking       *operation    // the reading of the record that is under way; or nil
-	storageDownUntil time.Time     // until then no request waits for the storage
-	failures         int           // how many renewals in a row have failed
-	retryAt          time.Time     // the earliest time of the next renewal
-	retryAfter       time.Time     // the same, if the provider has named it (Retry-After)
-	lastErr          error         // the error of the last renewal
-	failedSince      time.Time     // when the first of the renewals failed that have failed since a success
-	forced           forced        // brakes the renewals that the API's refusals cause
-	endAwaited       uint64        // the generation for whose end a timer runs; 0: none
-	unsaved          *record.Token // a token that the storage does not have yet
-	owner            string        // names this process in claims
-	connectedHere    string        // the grant that this process has connected
+	mu               sync.Mutex     // guards what follows
+	operation        *operation     // the work that is under way, such as a renewal; or nil
+	rechecking       *operation     // the reading of the record that is under way; or nil
+	storageDownUntil time.Time      // until then no request waits for the storage
+	failures         int            // how many renewals in a row have failed
+	retryAt          time.Time      // the earliest time of the next renewal
+	retryAfter       time.Time      // the same, if the provider has named it (Retry-After)
+	lastErr          error          // the error of the last renewal
+	failedSince      time.Time      // when the first of the renewals failed that have failed since a success
+	forced           forced         // brakes the renewals that the API's refusals cause
+	endAwaited       uint64         // the generation for whose end a timer runs; 0: none
+	unsaved          *record.Token  // a token that the storage does not have yet
+	owner            string         // names this process in claims
+	connectedHere    string         // the grant that this process has connected
+	connectFailed    *FailedConnect // the last attempt to connect an account, if it has failed
 
 	// refusedGeneration is the generation whose refresh token the provider has refused since its
 	// access token ended; 0: none.
@@ -114,6 +115,7 @@ func (c *Connection) startOver() {
 	defer c.mu.Unlock()
 	c.lastErr, c.failedSince, c.failures, c.refusedGeneration = nil, time.Time{}, 0, 0
 	c.retryAt, c.retryAfter = time.Time{}, time.Time{}
+	c.connectFailed = nil
 	c.endTold.Store(false)
 }
 

@@ -76,7 +76,7 @@ func askOnce(s *Source, generation uint64, again time.Duration) (done bool, wait
 	case token.Valid(now):
 		return false, time.Until(token.Expiry) // the clock was set
 	}
-	if op, _ := s.renew(now, nil); op != nil { //nolint:contextcheck // a failure is logged there
+	if op, _ := s.renew(ctx, now, nil); op != nil { // a failure is logged there
 		<-op.done
 	}
 	s.conn.mu.Lock()

@@ -57,7 +57,9 @@ func (set *Set) Keep(ctx context.Context) {
 	}
 	wait, retry := maintainDelay, maintainRetry
 	for set.pool.keeper.rest(ctx, wait) == nil {
+		sown := sow(ctx, set)
 		r, err := set.maintainAll(ctx)
+		r.done = r.done && sown
 		if err != nil && ctx.Err() == nil {
 			set.Logger.Warn("the stored connections could not all be looked after; it is tried again", zap.Error(err))
 		}

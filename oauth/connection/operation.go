@@ -9,6 +9,8 @@ import (
 	"math"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
@@ -24,6 +26,21 @@ type operation struct {
 	// renewal says that the operation gets a new token, or fails to. What became of other
 	// operations says nothing of renewals.
 	renewal bool
+
+	// span is that of the request that has started the operation, if it is traced. The spans of
+	// the operation's token requests are its children, in whatever time they end.
+	span trace.SpanContext
+}
+
+// traceWait has the trace of a request that waits for the operation lead to the trace where its
+// token request is: that of the request that has started it.
+func (op *operation) traceWait(ctx context.Context) {
+	span := trace.SpanFromContext(ctx)
+	if !span.IsRecording() || !op.span.IsValid() || op.span.Equal(span.SpanContext()) {
+		return
+	}
+	span.AddLink(trace.Link{SpanContext: op.span})
+	span.AddEvent("authenticated_api.waits_for_token_request_of_another")
 }
 
 // completed is an operation that has ended: it stands for a renewal that somebody else has made
@@ -34,12 +51,15 @@ var completed = func() *operation {
 	return op
 }()
 
-// start starts an operation. The caller holds conn.mu, and no other operation is under way.
-func (s *Source) start(renewal bool, do func(context.Context) error) *operation {
+// start starts an operation for whoever has ctx. The caller holds conn.mu, and no other operation
+// is under way.
+func (s *Source) start(ctx context.Context, renewal bool, do func(context.Context) error) *operation {
 	op := &operation{by: s, began: time.Now(), renewal: renewal, done: make(chan struct{})}
 	s.conn.operation = op
 	s.conn.notBefore.Store(math.MaxInt64)
-	go s.run(op, do)
+	span := trace.SpanFromContext(ctx)
+	op.span = span.SpanContext()
+	go s.run(trace.ContextWithSpan(context.Background(), span), op, do) //nolint:contextcheck // an operation belongs to no request
 	return op
 }
 
@@ -55,7 +75,7 @@ func (s *Source) runNext(ctx context.Context, renewal bool, do func(context.Cont
 		s.conn.mu.Lock()
 		op := s.conn.operation
 		if op == nil {
-			op = s.start(renewal, do) //nolint:contextcheck // an operation belongs to no request
+			op = s.start(ctx, renewal, do)
 			s.conn.mu.Unlock()
 			<-op.done
 			return op.err
@@ -69,10 +89,10 @@ func (s *Source) runNext(ctx context.Context, renewal bool, do func(context.Cont
 	}
 }
 
-// run runs an operation. No context of a request ends it, nor one of a configuration: on a
-// reload Caddy cancels the old configuration's context while requests go on.
-func (s *Source) run(op *operation, do func(context.Context) error) {
-	ctx, cancel := context.WithTimeout(context.Background(), s.set.life)
+// run runs an operation. ctx is that of no request, which would end it, nor that of a
+// configuration: on a reload Caddy cancels the old configuration's context while requests go on.
+func (s *Source) run(ctx context.Context, op *operation, do func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(ctx, s.set.life)
 	defer cancel()
 	s.set.pool.retain(s.records.store.Connection, s.conn)
 	err := safely(ctx, do)

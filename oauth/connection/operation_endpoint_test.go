@@ -36,7 +36,7 @@ func attempt(t *testing.T, url string) error {
 	s.conn.token.Store(old)
 
 	start := time.Now()
-	op, err := s.renew(start, nil)
+	op, err := s.renew(t.Context(), start, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

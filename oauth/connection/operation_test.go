@@ -336,7 +336,7 @@ func TestLanded(t *testing.T) {
 	old, fresh := issue("1", time.Hour), issue("2", time.Hour)
 	s.conn.token.Store(fresh)
 	for name, refused := range map[string]*record.Token{"a token was needed": nil, "the old one was refused": old} {
-		f, err := s.renew(time.Now(), refused)
+		f, err := s.renew(t.Context(), time.Now(), refused)
 		if err != nil || f == nil {
 			t.Fatalf("%s: %v", name, err)
 		}

@@ -33,6 +33,9 @@ func (g *person) renew(ctx context.Context, refused *record.Token) error {
 		if err != nil {
 			return fmt.Errorf("reading the stored connection: %w", err)
 		}
+		if planted, err := g.plant(ctx, base); planted || err != nil {
+			return err
+		}
 		now := time.Now()
 		switch {
 		case base.Valid(now) && (began == nil || base.Generation > began.Generation):
@@ -173,7 +176,8 @@ func (g *person) answered(mine *record.Token, answer *provider.Answer) *record.T
 		g.set.Logger.Warn("the answer to a refresh has no id_token, so the one before it is sent until it ends; ask for the scope openid, " +
 			"or send the access token")
 	}
-	token.Generation, token.Identity, token.Grant, token.Connected = mine.Generation+1, mine.Identity, mine.Grant, mine.Connected
+	token.Generation, token.Identity, token.Grant = mine.Generation+1, mine.Identity, mine.Grant
+	token.Connected, token.By, token.Seed = mine.Connected, mine.By, mine.Seed
 	token.Origin = mine.Origin
 	if answer.Truncated {
 		return token.Released(true) // the next refresh token may have stood behind the break
@@ -224,8 +228,14 @@ func (g *person) recheck(ctx context.Context, now time.Time, token *record.Token
 // renewable implements grant.
 func (*person) renewable(token *record.Token) bool { return token.Redeemable() }
 
-// finished implements grant.
-func (*person) finished(token *record.Token) error { return token.Finished() }
+// finished implements grant. Where nothing is stored, the operator's refresh token can bring a
+// token.
+func (g *person) finished(token *record.Token) error {
+	if g.sowable(token) {
+		return nil
+	}
+	return token.Finished()
+}
 
 // refusedBy implements grant.
 func (*person) refusedBy(err error) bool { return judge(err).refusal() }

@@ -4,6 +4,7 @@ package connection
 
 import (
 	"crypto/rand"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -70,6 +71,17 @@ func (p *Pool) known(name string) *Connection {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	return p.connections[name]
+}
+
+// TryAgain has renewals that have failed start at once when they are needed: what was wrong may be
+// mended. If the provider has asked for patience it has it.
+func TryAgain(set *Set) {
+	set.pool.mu.RLock()
+	all := slices.Collect(maps.Values(set.pool.connections))
+	set.pool.mu.RUnlock()
+	for _, conn := range all {
+		conn.clearFailures()
+	}
 }
 
 // retain puts a connection back that was forgotten while a request still had it: what its

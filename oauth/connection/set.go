@@ -4,6 +4,7 @@ package connection
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/certmagic"
@@ -39,6 +40,9 @@ type Config struct {
 
 	// PerUser says that each user has a connection, in place of a shared one.
 	PerUser bool
+
+	// Each is the option connection as it is written, "" for a shared connection.
+	Each string
 
 	// Storage is where records are kept.
 	Storage certmagic.Storage
@@ -83,11 +87,19 @@ type Config struct {
 	// have the next refresh token.
 	Redeem func(ctx context.Context, known func() []string, mine *record.Token) (*provider.Answer, error)
 
+	// Seed returns the refresh token that the operator has written for the shared connection. It is
+	// nil if there is none.
+	Seed func() (string, error)
+
 	// Revoke tells the provider that a token is not used any more.
 	Revoke func(context.Context, *record.Token) error
 
 	// Observer is told what becomes of the connections. It may be nil.
 	Observer Observer
+
+	// LastRefusal returns the last answer by which the API has refused the credential, nil if there
+	// is none. It may be nil.
+	LastRefusal func() *Refusal
 
 	Logger *zap.Logger
 }
@@ -106,6 +118,8 @@ type Set struct {
 	shared   *Source
 	lease    time.Duration // how long another node's claim is respected
 	life     time.Duration // the longest that an operation can take
+
+	refusedSeed atomic.Pointer[string] // the digest of a seed that the provider has refused
 }
 
 // NewSet returns the connections of a datasource. It takes over what earlier configurations have

@@ -5,6 +5,7 @@ package connection
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync/atomic"
 	"time"
 
@@ -50,7 +51,7 @@ func (s *Source) Credential(ctx context.Context) (*auth.Credential, error) {
 	}
 	if token.Valid(now) {
 		if !token.Fresh(now) && now.UnixNano() >= s.conn.notBefore.Load() && s.grant.renewable(token) {
-			_, _ = s.renew(now, nil) //nolint:contextcheck // in the background; a failure does not harm the token
+			_, _ = s.renew(ctx, now, nil) // in the background; a failure does not harm the token
 		}
 		return s.prepare(token).credential, nil
 	}
@@ -64,10 +65,11 @@ func (s *Source) Credential(ctx context.Context) (*auth.Credential, error) {
 // wait returns the credential of the renewal that is under way, or of one that it starts.
 func (s *Source) wait(ctx context.Context, now time.Time) (*auth.Credential, error) {
 	for ; ; now = time.Now() {
-		op, err := s.renew(now, nil) //nolint:contextcheck // a renewal belongs to no request
+		op, err := s.renew(ctx, now, nil)
 		if err != nil {
 			return nil, s.grant.explain(err)
 		}
+		op.traceWait(ctx)
 		select {
 		case <-op.done:
 		case <-ctx.Done():
@@ -135,10 +137,11 @@ func (s *Source) Refresh(ctx context.Context, refused *auth.Credential) (*auth.C
 			}
 			return refused, nil // nothing renews it; the API's own answer tells the caller
 		}
-		op, err := s.renew(now, token) //nolint:contextcheck // a renewal belongs to no request
+		op, err := s.renew(ctx, now, token)
 		if op == nil {
 			return refused, err
 		}
+		op.traceWait(ctx)
 		select {
 		case <-op.done:
 		case <-ctx.Done():
@@ -175,7 +178,7 @@ func (s *Source) prepare(token *record.Token) *prepared {
 			return p
 		}
 		fresh := &prepared{token: token}
-		if p != nil && p.token.Access == token.Access && p.token.ID == token.ID {
+		if p != nil && p.token.Access == token.Access && p.token.ID == token.ID && maps.Equal(p.token.Also, token.Also) {
 			fresh.credential = p.credential // requests carry nothing of what has changed
 		} else {
 			fresh.credential = s.set.Build(token)
@@ -192,7 +195,7 @@ func (s *Source) prepare(token *record.Token) *prepared {
 // renew returns the operation that is under way, or starts a renewal. refused is the token that
 // the API has refused, nil if that is not the reason. It returns the last error during a
 // back-off, and nil, nil if the API's refusal comes too soon after another one (see forced).
-func (s *Source) renew(now time.Time, refused *record.Token) (*operation, error) {
+func (s *Source) renew(ctx context.Context, now time.Time, refused *record.Token) (*operation, error) {
 	conn := s.conn
 	conn.mu.Lock()
 	defer conn.mu.Unlock()
@@ -210,7 +213,7 @@ func (s *Source) renew(now time.Time, refused *record.Token) (*operation, error)
 			return nil, nil
 		}
 	}
-	return s.start(true, func(ctx context.Context) error { return renewToken(ctx, s.grant, refused) }), nil
+	return s.start(ctx, true, func(ctx context.Context) error { return renewToken(ctx, s.grant, refused) }), nil
 }
 
 // renewToken has the grant get a token, and once more if the new one has ended already.

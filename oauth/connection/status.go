@@ -48,11 +48,21 @@ type Status struct {
 	// ConnectedAt is when the account was connected; nil for client_credentials.
 	ConnectedAt *time.Time `json:"connected_at,omitempty"`
 
+	// ConnectedBy is the user who has connected the account; empty if that is not known.
+	ConnectedBy string `json:"connected_by,omitempty"`
+
+	// ConnectedByLink says that somebody with a one-time link has, in place of a user.
+	ConnectedByLink bool `json:"connected_by_link,omitempty"`
+
 	// ExpiresAt is when the access token expires; nil if that is not known.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
 	// RefreshedAt is when the access token was issued.
 	RefreshedAt *time.Time `json:"refreshed_at,omitempty"`
+
+	// Valid says that there is an access token that can be sent: requests are served with it,
+	// whatever else is wrong.
+	Valid bool `json:"-"`
 
 	// Renewable says that the gateway can get a new token without a person.
 	Renewable bool `json:"-"`
@@ -62,6 +72,9 @@ type Status struct {
 
 	// LastDescription is the provider's text about LastError, for operators; see provider.Error.
 	LastDescription string `json:"last_error_description,omitempty"`
+
+	// Remedy is what an operator can do about LastError; empty if that is not known.
+	Remedy string `json:"remedy,omitempty"`
 
 	// LastErrorSince is since when that has been so; nil without an error, or if it is not known.
 	LastErrorSince *time.Time `json:"last_error_since,omitempty"`
@@ -77,18 +90,24 @@ type Status struct {
 	// Discovered is what was found out of the provider; nil without the option discover.
 	Discovered *Discovered `json:"discovered,omitempty"`
 
+	// FailedConnect is the last attempt to connect an account that has failed since one was
+	// connected; nil if there is none, or if another node has seen it.
+	FailedConnect *FailedConnect `json:"failed_connect,omitempty"`
+
+	// LastRefusal is the last answer by which the API has refused the datasource's credential,
+	// whoever has called; nil if there is none since Caddy was started.
+	LastRefusal *Refusal `json:"last_refusal,omitempty"`
+
 	// NeedsAction says that a human being must do something: connect an account, or correct the
 	// configuration.
 	NeedsAction bool `json:"needs_action"`
 }
 
-// Needed reports whether somebody should look at the connection: a human being must do something,
-// or requests are refused.
-func (st *Status) Needed() bool { return st.NeedsAction || st.State == StateFailing }
-
-// Healthy reports whether nothing fails and nobody has to do anything.
-func (st *Status) Healthy() bool {
-	return !st.NeedsAction && (st.State == StateConnected || st.State == StateNone) && (st.Stored == nil || *st.Stored)
+// Refusal is an answer by which an API refuses a credential.
+type Refusal struct {
+	At     time.Time `json:"at"`
+	Status int       `json:"status"`
+	Remedy string    `json:"remedy,omitempty"`
 }
 
 // Status returns what memory and storage know of the connection.
@@ -103,6 +122,15 @@ func (s *Source) Status(ctx context.Context) (*Status, error) {
 		}
 		return s.set.status(s.records.store.Connection, token, s.conn.failure()), nil
 	}
+	st, err := accountStatus(ctx, s)
+	if err == nil {
+		st.FailedConnect = s.conn.failedConnect(st.ConnectedAt)
+	}
+	return st, err
+}
+
+// accountStatus returns the status of an account that people connect.
+func accountStatus(ctx context.Context, s *Source) (*Status, error) {
 	token, err := s.records.latest(ctx)
 	if token == nil && err != nil {
 		return nil, err
@@ -134,16 +162,19 @@ func (c *Connection) failure() failure {
 func (set *Set) status(connection string, token *record.Token, failed failure) *Status {
 	st := &Status{
 		Datasource: set.Datasource, Connection: connection, PerUser: set.PerUser, Grant: set.Grant, State: StateNone,
-		LastError: words(failed.err), LastDescription: describedBy(failed.err),
+		LastError: words(failed.err), LastDescription: describedBy(failed.err), Remedy: remedyOf(failed.err),
 	}
 	if st.LastError != "" {
 		st.LastErrorSince = pointer(failed.since)
+	}
+	if set.LastRefusal != nil {
+		st.LastRefusal = set.LastRefusal()
 	}
 	now := time.Now()
 	switch {
 	case token != nil:
 		set.judged(st, token, failed, now)
-	case st.LastError != "" && !set.Interactive:
+	case st.LastError != "" && (!set.Interactive || set.Seed != nil):
 		st.State = StateFailing
 	}
 	if st.LastError != "" && st.State != StateReauthorize && failed.next.After(now) {
@@ -156,7 +187,8 @@ func (set *Set) status(connection string, token *record.Token, failed failure) *
 
 // judged completes the status of a connection that has a token.
 func (set *Set) judged(st *Status, token *record.Token, failed failure, now time.Time) {
-	st.Generation, st.Renewable = token.Generation, !set.Interactive || token.Redeemable()
+	st.Generation, st.Renewable, st.Valid = token.Generation, !set.Interactive || token.Redeemable(), token.Valid(now)
+	st.ConnectedBy, st.ConnectedByLink = token.By.User, token.By.Link
 	st.ConnectedAt, st.RefreshedAt, st.ExpiresAt = pointer(token.Connected), pointer(token.Obtained), pointer(token.Expiry)
 	if set.Interactive {
 		stored := !failed.unsafe
@@ -168,8 +200,11 @@ func (set *Set) judged(st *Status, token *record.Token, failed failure, now time
 		st.LastErrorSince = pointer(time.UnixMilli(token.Refused.At))
 	}
 	switch {
+	case token.Generation == 0 && set.Seed != nil && st.LastError != "":
+		st.State, st.ConnectedAt, st.Stored = StateFailing, nil, nil
 	case token.Access == "" && token.End.Reason != record.ReasonDamaged:
 		st.ConnectedAt, st.LastError, st.LastDescription, st.LastErrorSince, st.Stored = nil, "", "", nil, nil
+		st.ConnectedBy, st.ConnectedByLink, st.Remedy = "", false, ""
 	case !token.Valid(now) && failed.err != nil && (!set.Interactive || token.Redeemable() && !refused):
 		st.State = StateFailing
 	case !set.Interactive || token.Redeemable() && (token.Valid(now) || !refused):
@@ -188,7 +223,7 @@ func (st *Status) ended(token *record.Token) {
 	if !ok {
 		return
 	}
-	st.LastError, st.LastDescription = cmp.Or(finished.Code, string(finished.Reason)), finished.Description
+	st.LastError, st.LastDescription, st.Remedy = cmp.Or(finished.Code, string(finished.Reason)), finished.Description, ""
 	if finished.Reason == record.ReasonLost {
 		st.LastError = string(finished.Reason)
 	}
@@ -226,6 +261,18 @@ func describedBy(err error) string {
 	}
 	return ""
 }
+
+// remedyOf returns what an operator can do about an error, or "".
+func remedyOf(err error) string {
+	if e, ok := errors.AsType[*provider.Error](err); ok {
+		return e.Remedy()
+	}
+	return ""
+}
+
+// Code returns the code of an error, as Status.LastError has it: no text of a provider, and no
+// secret.
+func Code(err error) string { return words(err) }
 
 // words returns the code of an error, as LastError has it.
 func words(err error) string {

@@ -67,7 +67,7 @@ func (v *visit) crossOrigin(ds datasource) bool {
 		return true
 	}
 	protection := http.NewCrossOriginProtection()
-	if ds != nil && ds.Interactive() {
+	if ds != nil && ds.Interactive() && ds.Console() != "" {
 		public := console(ds)
 		if err := protection.AddTrustedOrigin(wire.Origin(public.Scheme, public.Host)); err != nil {
 			return true

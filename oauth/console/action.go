@@ -19,7 +19,7 @@ const (
 	// actionTimeout is how long a browser waits for a provider.
 	actionTimeout = 20 * time.Second
 
-	// maxForm is the largest body of a form. The only field that a form has is a ticket.
+	// maxForm is the largest body of a form. It has a ticket in it, or the way back.
 	maxForm = 8 << 10
 )
 
@@ -42,7 +42,7 @@ func (v *visit) act() error {
 		ds = nil
 	}
 	switch {
-	case v.crossOrigin(ds):
+	case v.route.action != actionConfirm && v.crossOrigin(ds):
 		return v.refuse(&messageCrossOrigin)
 	case ds == nil || !ds.Interactive() && v.route.action != actionRefresh:
 		return v.refuse(&messageNotFound)
@@ -52,9 +52,14 @@ func (v *visit) act() error {
 		return v.refuse(&messageOperatorsOnly)
 	}
 	a := action{v, ds, key}
+	v.about = ds
 	switch v.route.action {
+	case actionConfirm:
+		return a.confirm()
 	case actionConnect:
 		return a.connect()
+	case actionKey:
+		return a.saveKey()
 	case actionRefresh:
 		return a.refresh()
 	default:
@@ -91,6 +96,7 @@ func (a action) connect() error {
 	if err != nil {
 		return a.cannotBegin(err)
 	}
+	flow.Return = wayBack(v.r.PostForm.Get("back"))
 	return a.depart(flow, to)
 }
 
@@ -135,7 +141,7 @@ func (a action) refresh() error {
 		return v.showFailure(messageOf("The token could not be refreshed", err), err)
 	}
 	v.logger.Info("refreshed a connection", zap.String("datasource", a.ds.Datasource()))
-	return v.seeOther(v.route.home())
+	return v.seeOther(card(v.route.home(), a.ds, didRefresh))
 }
 
 func (a action) disconnect() error {
@@ -153,5 +159,5 @@ func (a action) disconnect() error {
 		return v.showFailure(messageOf("The account could not be disconnected", err), err)
 	}
 	v.logger.Info("disconnected an account", zap.String("datasource", a.ds.Datasource()))
-	return v.seeOther(v.route.home())
+	return v.seeOther(card(v.route.home(), a.ds, didDisconnect))
 }

@@ -23,7 +23,7 @@ const finishTimeout = 30 * time.Second
 // callback is a browser that comes back from a provider.
 type callback struct {
 	visit *visit
-	reply reply
+	reply oauth.Reply
 
 	// flow and ds are what the reply is for, nil as long as that is not known. Any page can send a
 	// browser here with a reply that fits no flow.
@@ -48,7 +48,7 @@ func (v *visit) callback() error {
 	default: // a HEAD of a link scanner must not use up the code
 		return v.methodNotAllowed("GET")
 	}
-	c := &callback{visit: v, reply: readReply(v.r.URL.RawQuery)}
+	c := &callback{visit: v, reply: oauth.ReadReply(v.r.URL.RawQuery)}
 	c.findFlow()
 	return c.answer()
 }
@@ -56,7 +56,7 @@ func (v *visit) callback() error {
 // findFlow finds the flow of the reply's state among those that this browser has begun and that
 // may end at this path.
 func (c *callback) findFlow() {
-	if c.reply.state == "" {
+	if c.reply.State == "" {
 		return
 	}
 	ring, err := c.visit.h.ring()
@@ -64,7 +64,7 @@ func (c *callback) findFlow() {
 		c.visit.logger.Error("a flow cannot be opened", zap.Error(err))
 		return
 	}
-	c.flow, c.ds = c.visit.cookies.find(ring, c.reply.state, c.visit.route.callbacks)
+	c.flow, c.ds = c.visit.cookies.find(ring, c.reply.State, c.visit.route.callbacks)
 }
 
 // answer checks the reply, and connects the account if nothing is wrong with it.
@@ -73,7 +73,7 @@ func (c *callback) answer() error {
 	if v.user == "" && (c.flow == nil || !c.flow.Ticket) {
 		return v.refuse(&messageNobody)
 	}
-	if c.reply.unclear != "" || c.flow == nil {
+	if c.reply.Unclear != "" || c.flow == nil {
 		c.flow, c.ds = nil, nil // an unclear reply belongs to no flow
 		m := misfit(c.reply)
 		if v.user != "" {
@@ -94,28 +94,29 @@ func (c *callback) answer() error {
 	}
 	// Another provider could have sent the browser here, to be shown this provider's code
 	// (RFC 9207 §2.4).
-	if !c.flow.FromIssuer(c.reply.iss, c.ds.IssuedBy()) {
+	if !c.flow.FromIssuer(c.reply.Issuer, c.ds.IssuedBy()) {
 		return c.turnAway(c.linked(messageIssuer))
 	}
-	if c.reply.err != "" {
+	if c.reply.Error != "" {
 		c.forget()
-		return c.turnAway(c.linked(messageOfDenial(c.reply.err)))
+		c.ds.Denied(c.flow.Connection, loggedDenial(c.reply.Error))
+		return c.turnAway(c.linked(messageOfDenial(c.reply.Error)))
 	}
-	if c.reply.code == "" {
+	if c.reply.Code == "" {
 		return c.turnAway(c.linked(messageNoCode))
 	}
 	return c.finish()
 }
 
 // misfit says what is wrong with a reply that fits no flow, or cannot be read.
-func misfit(reply reply) message {
+func misfit(reply oauth.Reply) message {
 	switch {
-	case reply.unclear != "":
+	case reply.Unclear != "":
 		return messageUnclear
-	case reply.state != "":
+	case reply.State != "":
 		return messageNoFlow
-	case reply.err != "":
-		m := messageOfDenial(reply.err)
+	case reply.Error != "":
+		m := messageOfDenial(reply.Error)
 		m.Text += " The answer does not say to which attempt it belongs (it has no state), so that is all that is known."
 		return m
 	default:
@@ -134,14 +135,14 @@ func (c *callback) turnAway(m *message) error {
 	if c.ds != nil {
 		fields = append(fields, zap.String("datasource", c.ds.Datasource()))
 	}
-	if c.reply.unclear != "" {
-		fields = append(fields, zap.String("parameter", c.reply.unclear))
+	if c.reply.Unclear != "" {
+		fields = append(fields, zap.String("parameter", c.reply.Unclear))
 	}
-	if c.reply.err == "" {
+	if c.reply.Error == "" {
 		c.visit.logger.Info("a callback did not connect an account", fields...)
 		return c.visit.show(m)
 	}
-	fields = append(fields, zap.String("error", loggedDenial(c.reply.err)))
+	fields = append(fields, zap.String("error", loggedDenial(c.reply.Error)))
 	if text := c.description(); text != "" {
 		fields = append(fields, zap.String("error_description", text))
 	}
@@ -157,9 +158,9 @@ func (c *callback) description() string {
 	if c.ds != nil {
 		list = []datasource{c.ds}
 	}
-	text := c.reply.description
+	text := c.reply.Description
 	for _, ds := range list {
-		text = ds.Describe("", text, c.reply.state, c.reply.code)
+		text = ds.Describe("", text, c.reply.State, c.reply.Code)
 	}
 	return text
 }
@@ -193,14 +194,14 @@ func (c *callback) finish() error {
 	// The browser may leave. The code is spent nevertheless.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.visit.r.Context()), finishTimeout)
 	defer cancel()
-	if err := c.ds.Finish(ctx, c.flow, c.reply.code); err != nil {
+	if err := c.ds.Finish(ctx, c.flow, c.reply.Code); err != nil {
 		return c.notFinished(ctx, err)
 	}
 	c.visit.logger.Info("connected an account", zap.String("datasource", c.ds.Datasource()), zap.Bool("ticket", c.flow.Ticket))
 	c.mark(func(f *oauth.Flow) { f.Done = true })
-	to := c.ds.Console()
+	to := card(c.ds.Console(), c.ds, didConnect)
 	if c.flow.Ticket { // whoever has a ticket may not be allowed to see the console
-		to += "callback?" + url.Values{"state": {c.flow.State}}.Encode()
+		to = c.ds.Console() + "callback?" + url.Values{"state": {c.flow.State}}.Encode()
 	}
 	return c.visit.seeOther(to)
 }

@@ -29,7 +29,11 @@ func TestDenied(t *testing.T) {
 			user: "ann", cookies: []*http.Cookie{cookie},
 			path: back(state, "error", code, "error_description", "DESCRIPTION"+hostile, "error_uri", "https://evil.example/URI", "code", "c"),
 		}).is(400).says(title)
-		ds.called(t, "")
+		shown := code
+		if strings.HasPrefix(title, "The provider did not") && code == hostile {
+			shown = codeOther
+		}
+		ds.called(t, `denied "" "`+shown+`"`)
 		body := a.Body.String()
 		for _, word := range []string{"script", "DESCRIPTION", "evil.example", "something_else", state} {
 			if strings.Contains(body, word) {

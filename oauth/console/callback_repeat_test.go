@@ -20,7 +20,7 @@ func TestAgain(t *testing.T) {
 	g := newBed(t, ds)
 	state, cookie := g.connect("ann", "", "crm")
 	once := ask{user: "ann", path: back(state, "code", "c", "iss", ds.issuer), cookies: []*http.Cookie{cookie}}
-	done := g.do(once).goesTo("https://gw.example/connect/").fresh()
+	done := g.do(once).goesTo("https://gw.example/connect/?at=crm&did=connected#account-crm").fresh()
 	if done.Name != cookie.Name || done.Value == cookie.Value || done.MaxAge < 590 || done.MaxAge > 600 {
 		t.Errorf("the cookie becomes %s", done)
 	}
@@ -30,7 +30,7 @@ func TestAgain(t *testing.T) {
 		again.path, again.cookies = path, []*http.Cookie{done}
 		a := g.do(again).is(200).says(messageDone.Title)
 		ds.called(t, "")
-		if !strings.Contains(a.Body.String(), `href="https://gw.example/connect/"`) || a.Header().Get("Set-Cookie") != "" || !a.skipped {
+		if !strings.Contains(a.Body.String(), `href="https://gw.example/connect/?at=crm#account-crm"`) || a.Header().Get("Set-Cookie") != "" || !a.skipped {
 			t.Errorf("%s: %v %s", path, a.Header(), a.Body)
 		}
 	}
@@ -49,7 +49,7 @@ func TestTwiceAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			g.do(ask{user: "ann", path: back(state, "code", "c"), cookies: []*http.Cookie{cookie}}).goesTo("https://gw.example/connect/")
+			g.do(ask{user: "ann", path: back(state, "code", "c"), cookies: []*http.Cookie{cookie}}).goesTo("https://gw.example/connect/?at=crm&did=connected#account-crm")
 		})
 	}
 	wg.Wait()
@@ -88,7 +88,7 @@ func TestNoAnswerYet(t *testing.T) {
 			ds.err, ds.finished = context.DeadlineExceeded, func(ctx context.Context) { <-ctx.Done() }
 			once := ask{user: "ann", path: back(begun.state(), "code", "c"), cookies: []*http.Cookie{begun.fresh()}}
 			a := g.do(once).is(504).says("The provider has not answered yet").shows("may still be connected").hides("was not connected")
-			if link := `href="https://gw.example/connect/"`; text == "" {
+			if link := `href="https://gw.example/connect/?at=crm#account-crm"`; text == "" {
 				a.shows(link, "in a minute")
 			} else {
 				a.hides("<a ").shows("in a minute")

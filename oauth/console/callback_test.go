@@ -214,7 +214,7 @@ func TestCallback(t *testing.T) {
 			}
 
 			g.keys, g.operators = ring, operators
-			a = g.do(good).goesTo(console)
+			a = g.do(good).goesTo(card(console, ds, didConnect))
 			want := `finish "" "c"`
 			if ds.perUser {
 				want = `finish "account" "c"`
@@ -311,7 +311,7 @@ func TestRedirectTarget(t *testing.T) {
 				"X-Forwarded-Host": {"evil.example"}, "X-Forwarded-Proto": {"http"}, "Forwarded": {"host=evil.example"},
 				"Referer": {"https://evil.example/"}, "X-Original-Url": {"https://evil.example/"},
 			},
-		}).goesTo("https://gw.example/connect/")
+		}).goesTo("https://gw.example/connect/?at=crm&did=connected#account-crm")
 		if strings.Contains(a.Body.String(), "evil") {
 			t.Error(a.Body)
 		}
@@ -330,14 +330,14 @@ func TestPlainHTTP(t *testing.T) {
 	a := ask{user: "ann", path: back(state, "code", "c"), cookies: []*http.Cookie{{Name: "__Host-" + cookie.Name, Value: cookie.Value}}}
 	g.do(a).is(400)
 	a.cookies = []*http.Cookie{cookie}
-	g.do(a).goesTo("http://gw.example:8080/connect/")
+	g.do(a).goesTo("http://gw.example:8080/connect/?at=crm&did=connected#account-crm")
 
 	// The other datasource has the same path on https.
 	state, cookie = g.connect("ann", "", "safe")
 	a.path, a.cookies = back(state, "code", "c"), []*http.Cookie{{Name: strings.TrimPrefix(cookie.Name, "__Host-"), Value: cookie.Value}}
 	g.do(a).is(400)
 	a.cookies = []*http.Cookie{cookie}
-	g.do(a).goesTo("https://gw.example/connect/")
+	g.do(a).goesTo("https://gw.example/connect/?at=safe&did=connected#account-safe")
 }
 
 // TestCallbackPath checks that the callback is recognized by its whole path: as the client has

@@ -11,7 +11,8 @@
 // all of that. One file is one concept: route.go says what a request is for, access.go who may do
 // what, page.go, action.go, ticket.go and callback.go answer the four kinds of requests, cookie.go
 // holds the flows, health.go answers whether all is well, render.go writes the answers, and
-// messages.go has their words.
+// messages.go has their words. The page is made of cards: card.go has what stands on one, judge.go
+// what a state means, filter.go which cards are shown, notice.go what was done a moment ago.
 package console
 
 import (
@@ -100,7 +101,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if !ok {
 		return fmt.Errorf("%T does not know the OAuth datasources", module)
 	}
-	h.datasources = func() []datasource { return adapt(app.OAuth()) }
+	h.datasources = func() []datasource { return adapt(app.OAuth(), app.Keyed()) }
 	h.leads = app.LeadsToConsole
 	h.ring = app.Ring
 	h.openTicket = oauth.OpenTicket
@@ -163,6 +164,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 		return v.methodNotAllowed("GET, HEAD")
 	case v.route.kind == routeAction && r.Method == http.MethodPost:
 		return v.act()
+	case v.route.kind == routeAction && v.route.action == actionDisconnect && isRead(r):
+		v.route.action = actionConfirm
+		return v.act()
+	case v.route.kind == routeAction && v.route.action == actionDisconnect:
+		return v.methodNotAllowed("GET, HEAD, POST")
 	case v.route.kind == routeAction:
 		return v.methodNotAllowed("POST")
 	default:

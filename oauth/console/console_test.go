@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/keys"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/caddyserver/caddy/v2"
 )
@@ -26,6 +27,8 @@ func (*testApp) Start() error { return nil }
 func (*testApp) Stop() error { return nil }
 
 func (*testApp) OAuth() []*oauth.Method { return nil }
+
+func (*testApp) Keyed() []*keys.Method { return nil }
 
 func (*testApp) LeadsToConsole(string) bool { return false }
 

@@ -91,6 +91,20 @@ func (c flowCookies) find(ring *seal.Ring, state string, list []datasource) (*oa
 	return nil, nil
 }
 
+// all returns the flows that have not expired.
+func (c flowCookies) all(ring *seal.Ring) (flows []*oauth.Flow) {
+	for _, cookie := range c.r.Cookies() {
+		id, _, ok := flowOfCookie(cookie.Name)
+		if !ok {
+			continue
+		}
+		if flow, err := oauth.OpenFlow(ring, id, cookie.Value); err == nil && !flow.Expired(time.Now()) {
+			flows = append(flows, flow)
+		}
+	}
+	return flows
+}
+
 // makeRoom makes room for one more flow: the browser forgets cookies that cannot be opened, flows
 // that have expired, and the oldest flows if there are too many.
 func (c flowCookies) makeRoom(ring *seal.Ring, now time.Time) {

@@ -80,7 +80,7 @@ func TestTwentyTabs(t *testing.T) {
 	}
 	ds.take()
 	for i := range states {
-		g.do(ask{user: "ann", path: back(states[(i*7)%20], "code", "c"), cookies: jar}).goesTo("https://gw.example/connect/")
+		g.do(ask{user: "ann", path: back(states[(i*7)%20], "code", "c"), cookies: jar}).goesTo("https://gw.example/connect/?at=crm&did=connected#account-crm")
 		ds.called(t, `finish "" "c"`)
 	}
 }

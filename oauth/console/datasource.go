@@ -6,11 +6,13 @@ import (
 	"context"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/idna"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
+	"github.com/authenticated-api/caddy-authenticated-api/keys"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
@@ -22,6 +24,9 @@ type App interface {
 	// OAuth returns the OAuth datasources of the configuration, sorted by name. They are known
 	// only when all handlers have been provisioned, so it is called for each request.
 	OAuth() []*oauth.Method
+
+	// Keyed returns the datasources whose users type keys of their own, sorted by name.
+	Keyed() []*keys.Method
 
 	// LeadsToConsole reports whether a redirect URL leads to a console of this configuration, as
 	// far as its routes tell.
@@ -35,8 +40,10 @@ type App interface {
 type datasource interface {
 	Datasource() string
 	Interactive() bool
+	Connectable() bool
 	PerUser() bool
 	Key(*caddy.Replacer) (key string, ok bool)
+	Facts() oauth.Facts
 
 	Console() string
 	Redirect() string
@@ -48,6 +55,7 @@ type datasource interface {
 	Document() *provider.ClientMetadata
 	CheckTicket(context.Context, *oauth.Ticket) error
 	Finish(ctx context.Context, flow *oauth.Flow, code string) error
+	Denied(connection, code string)
 
 	Status(ctx context.Context, connection string) (*connection.Status, error)
 	Healthy(ctx context.Context) bool
@@ -58,11 +66,15 @@ type datasource interface {
 // method turns an [oauth.Method] into a datasource.
 type method struct{ *oauth.Method }
 
-func adapt(methods []*oauth.Method) []datasource {
-	list := make([]datasource, len(methods))
-	for i, m := range methods {
-		list[i] = method{m}
+func adapt(methods []*oauth.Method, own []*keys.Method) []datasource {
+	list := make([]datasource, 0, len(methods)+len(own))
+	for _, m := range methods {
+		list = append(list, method{m})
 	}
+	for _, m := range own {
+		list = append(list, keyed{m})
+	}
+	slices.SortStableFunc(list, func(a, b datasource) int { return strings.Compare(a.Datasource(), b.Datasource()) })
 	return list
 }
 
@@ -75,6 +87,12 @@ func (m method) Status(ctx context.Context, connection string) (*connection.Stat
 
 // Document implements datasource.
 func (m method) Document() *provider.ClientMetadata { return oauth.DocumentOf(m.Method) }
+
+// Facts implements datasource.
+func (m method) Facts() oauth.Facts { return oauth.FactsOf(m.Method) }
+
+// Denied implements datasource.
+func (m method) Denied(name, code string) { connection.NoteDenied(m.Source(name), code) }
 
 // Renew implements datasource.
 func (m method) Renew(ctx context.Context, connection string) error {
@@ -129,9 +147,9 @@ func ofHost(list []datasource, host string) []datasource {
 	var here []datasource
 	some := false
 	for _, ds := range list {
-		at := ds.Interactive() && strings.TrimSuffix(console(ds).Hostname(), ".") == name
+		at := ds.Connectable() && strings.TrimSuffix(console(ds).Hostname(), ".") == name
 		some = some || at
-		if at || !ds.Interactive() {
+		if at || !ds.Connectable() {
 			here = append(here, ds)
 		}
 	}

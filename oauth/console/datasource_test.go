@@ -67,7 +67,7 @@ func TestNeighboursCallback(t *testing.T) {
 	crm.take()
 	g.at("b.example", back).is(400).says(messageNoFlow.Title)
 	crm.called(t, "")
-	g.at("a.example", back).goesTo("https://a.example/connect/")
+	g.at("a.example", back).goesTo("https://a.example/connect/?at=crm&did=connected#account-crm")
 	crm.called(t, `finish "" "c"`)
 }
 

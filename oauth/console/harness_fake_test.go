@@ -25,6 +25,7 @@ type fake struct {
 	perUser  bool   // the connection is {test.account}
 	base     string // the console's address; default https://gw.example/connect/
 	issuer   string
+	facts    *oauth.Facts // nil: of an API and a provider
 	status   *connection.Status
 	readErr  error // of Status
 	err      error // of Begin, Finish, Renew and Disconnect
@@ -56,6 +57,9 @@ func (f *fake) take() string {
 func (f *fake) Datasource() string { return f.name }
 
 func (f *fake) Interactive() bool { return !f.machine }
+
+// Connectable implements datasource.
+func (f *fake) Connectable() bool { return f.Interactive() }
 
 func (f *fake) PerUser() bool { return f.perUser }
 
@@ -131,6 +135,15 @@ func (f *fake) Finish(ctx context.Context, flow *oauth.Flow, code string) error 
 		f.finished(ctx)
 	}
 	return f.err
+}
+
+func (f *fake) Denied(name, code string) { f.call("denied %q %q", name, code) }
+
+func (f *fake) Facts() oauth.Facts {
+	if f.facts != nil {
+		return *f.facts
+	}
+	return oauth.Facts{API: "api.example", Provider: "provider.example", Scopes: []string{"orders.read"}}
 }
 
 func (f *fake) Healthy(ctx context.Context) bool {

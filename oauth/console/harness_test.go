@@ -285,12 +285,18 @@ func (g *bed) silent(secrets ...string) {
 	}
 }
 
+// main returns the page without its head.
+func (a *answer) main() string {
+	_, body, _ := strings.Cut(a.Body.String(), "<main>")
+	return body
+}
+
 // shows checks that a page has these words.
 func (a *answer) shows(words ...string) *answer {
 	a.t.Helper()
 	for _, word := range words {
 		if !strings.Contains(a.Body.String(), word) {
-			a.t.Errorf("the page does not show %q: %s", word, a.Body)
+			a.t.Errorf("the page does not show %q: %s", word, a.main())
 		}
 	}
 	return a
@@ -301,7 +307,7 @@ func (a *answer) hides(words ...string) *answer {
 	a.t.Helper()
 	for _, word := range words {
 		if strings.Contains(a.Body.String(), word) {
-			a.t.Errorf("the page shows %q: %s", word, a.Body)
+			a.t.Errorf("the page shows %q: %s", word, a.main())
 		}
 	}
 	return a

@@ -22,6 +22,7 @@ type message struct {
 	Title    string
 	Text     string
 	Says     string // what the provider has written, for operators alone
+	Remedy   string // what to do about it, for operators alone
 	Hint     string // what to do
 	Command  string // what to type in order to do it
 	Good     bool
@@ -34,10 +35,14 @@ type message struct {
 // to returns the message with a link to the console, unless a ticket stands for the user.
 func (m message) to(flow *oauth.Flow, ds datasource) *message {
 	if !flow.Ticket {
-		m.Link = ds.Console()
+		m.Link = card(ds.Console(), ds, "")
 	}
 	return &m
 }
+
+const hintLog = "The operator of the gateway finds in its log what to do."
+
+const hintLogMore = "The gateway's log says more."
 
 const startAgain = "Open the connected accounts and press Connect again."
 
@@ -259,12 +264,15 @@ func messageOfDenial(code string) message {
 	return m
 }
 
+// codeOther stands for a provider's code that is not fit to be shown.
+const codeOther = "other"
+
 // loggedDenial returns the error for the log: the provider's own code, if it is a single word.
 func loggedDenial(code string) string {
 	if _, shown := problem(code); shown != "" {
 		return shown
 	}
-	return "other"
+	return codeOther
 }
 
 // problems are the errors of a token endpoint (RFC 6749 §5.2), the reasons of an
@@ -349,7 +357,7 @@ func messageOf(title string, err error) *message {
 		}
 		if e.Rejected() || m.Text == problemClient {
 			m.Status = http.StatusBadGateway
-			m.Hint = "The operator of the gateway finds in its log what to do."
+			m.Hint = hintLog
 		}
 	case errors.Is(err, context.DeadlineExceeded):
 		m.Text = "The provider did not answer in time."
@@ -366,6 +374,8 @@ func messageOf(title string, err error) *message {
 	return m
 }
 
+const textCodeRefused = "The provider does not accept the code that it has sent with you: it has expired, was used already, or was made for another address."
+
 // messageOfFinish says why a code could not be redeemed.
 func messageOfFinish(err error) message {
 	m := *messageOf("The account could not be connected", err)
@@ -373,7 +383,7 @@ func messageOfFinish(err error) message {
 	// Only a renewal is tried again: a code is good once.
 	m.Text, _, _ = strings.Cut(m.Text, " It is asked again")
 	if e, ok := errors.AsType[*provider.Error](err); ok && e.Code == "invalid_grant" {
-		m.Text = "The provider does not accept the code that it has sent with you: it has expired, was used already, or was made for another address."
+		m.Text = textCodeRefused
 		m.Hint = startAgain
 	}
 	if m.Hint == "" {

@@ -43,7 +43,7 @@ func TestPage(t *testing.T) {
 			ann:  []string{">Connect again<", `action="x/disconnect"`}, annNot: []string{`action="x/refresh"`},
 		},
 		"connected, no expiry": {
-			ds:   &fake{status: &connection.Status{State: connection.StateConnected}},
+			ds:   &fake{status: &connection.Status{State: connection.StateConnected, Valid: true}},
 			both: []string{"used until the API refuses it"}, annNot: []string{`action="x/refresh"`},
 		},
 		"refused, and asked again": {

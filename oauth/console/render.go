@@ -12,10 +12,12 @@ import (
 	"html/template"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
@@ -88,6 +90,9 @@ func (v *visit) show(m *message) error {
 	shown := *m
 	if shown.Link == "" && v.user != "" && v.route.kind != routeCallback && !shown.alone {
 		shown.Link = v.route.home()
+		if v.about != nil {
+			shown.Link = card(shown.Link, v.about, "")
+		}
 	}
 	if shown.LinkText == "" {
 		shown.LinkText = "To the connected accounts"
@@ -110,7 +115,10 @@ func because(ds datasource, err error) []zap.Field {
 func (v *visit) showFailure(m *message, err error) error {
 	shown := *m
 	if v.h.operators[v.user] {
-		shown.Says = says(err)
+		shown.Says, shown.Remedy = says(err), remedy(err)
+		if shown.Remedy != "" && shown.Hint == hintLog {
+			shown.Hint = hintLogMore
+		}
 	}
 	return v.show(&shown)
 }
@@ -124,6 +132,28 @@ func says(err error) string {
 		return e.Description
 	}
 	return ""
+}
+
+// remedy returns what an operator can do about an error, or "".
+func remedy(err error) string {
+	if _, early := errors.AsType[*connection.EarlyRefusalError](err); early {
+		return "" // nothing has ended
+	}
+	if e, ok := errors.AsType[*provider.Error](err); ok {
+		return toDo(e.Remedy())
+	}
+	if errors.Is(err, record.ErrKeyMissing) {
+		return remedyOfKey
+	}
+	return ""
+}
+
+// toDo returns a remedy, unless it only says that nothing is to be done.
+func toDo(remedy string) string {
+	if strings.Contains(remedy, "asked again") || strings.Contains(remedy, "nothing is to be done") {
+		return ""
+	}
+	return remedy
 }
 
 // refuse is show for what the client did wrong, or the page that has sent it.

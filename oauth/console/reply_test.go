@@ -27,7 +27,7 @@ func TestUnneededParameters(t *testing.T) {
 				query = more[1:] + "&" + query
 			}
 			ds.take()
-			g.do(ask{user: "ann", path: "/connect/callback?" + query, cookies: []*http.Cookie{cookie}}).goesTo("https://gw.example/connect/")
+			g.do(ask{user: "ann", path: "/connect/callback?" + query, cookies: []*http.Cookie{cookie}}).goesTo("https://gw.example/connect/?at=crm&did=connected#account-crm")
 			ds.called(t, `finish "" "c"`)
 		}
 	}

@@ -27,6 +27,10 @@ const (
 	actionConnect    = "connect"
 	actionRefresh    = "refresh"
 	actionDisconnect = "disconnect"
+	actionKey        = "key"
+
+	// actionConfirm is a GET of actionDisconnect: the page that asks before it.
+	actionConfirm = "confirm"
 )
 
 // route is what a request is for.
@@ -89,7 +93,7 @@ func (a address) callbacks(list []datasource) []datasource {
 	} {
 		var found []datasource
 		for _, ds := range list {
-			if u, err := url.Parse(ds.Redirect()); err == nil && ds.Interactive() && is(u.Path) {
+			if u, err := url.Parse(ds.Redirect()); err == nil && ds.Connectable() && is(u.Path) {
 				found = append(found, ds)
 			}
 		}
@@ -119,7 +123,7 @@ func routeOf(below string) route {
 }
 
 func isAction(s string) bool {
-	return s == actionConnect || s == actionRefresh || s == actionDisconnect
+	return s == actionConnect || s == actionKey || s == actionRefresh || s == actionDisconnect
 }
 
 // mounted returns what may be the path below the mount, the likeliest first. Candidates are what
@@ -129,7 +133,7 @@ func isAction(s string) bool {
 func (a address) mounted(list []datasource) (below []string) {
 	var mounts, ends []string
 	for _, ds := range list {
-		if !ds.Interactive() {
+		if !ds.Connectable() {
 			continue
 		}
 		mount := console(ds).Path

@@ -36,6 +36,9 @@ func TestMounts(t *testing.T) {
 			crm.take()
 			calendar.take()
 			a := g.do(ask{user: "ann", method: test.method, path: test.path, whole: whole})
+			if test.ds != nil {
+				test.to = card("../", test.ds, didRefresh)
+			}
 			if a.Code != test.status || a.Header().Get("Location") != test.to {
 				t.Errorf("%s %s: %d %q, want %d %q", test.method, test.path, a.Code, a.Header().Get("Location"), test.status, test.to)
 			}
@@ -71,7 +74,7 @@ func TestNoMount(t *testing.T) {
 	}
 	newBed(t).do(ask{user: "ann", path: "/connect/", whole: true}).is(200).shows("There is nothing to connect yet")
 	machine.take()
-	newBed(t, machine).do(ask{user: "ann", method: "POST", path: "/connect/machine/refresh", whole: true}).goesTo("../")
+	newBed(t, machine).do(ask{user: "ann", method: "POST", path: "/connect/machine/refresh", whole: true}).goesTo("../?at=machine&did=refreshed#account-machine")
 	machine.called(t, `renew ""`)
 }
 
@@ -117,12 +120,12 @@ func TestStrippedPrefix(t *testing.T) {
 			visit("GET", test.public).is(200).shows(`action="crm/connect"`)
 			a := visit("POST", test.public+"crm/connect").is(303)
 			state, cookie := a.state(), a.fresh()
-			if to := visit("POST", test.public+"crm/refresh").is(303).Header().Get("Location"); to != "../" {
+			if to := visit("POST", test.public+"crm/refresh").is(303).Header().Get("Location"); to != card("../", ds, didRefresh) {
 				t.Errorf("Refresh leads to %q", to)
 			}
 			visit("GET", test.public+"other/place").is(404)
 			visit("GET", test.public+"callback?state=x&code=c").is(400).says(messageNoFlow.Title)
-			visit("GET", test.public+"callback?code=c&state="+url.QueryEscape(state), cookie).goesTo(ds.base)
+			visit("GET", test.public+"callback?code=c&state="+url.QueryEscape(state), cookie).goesTo(card(ds.base, ds, didConnect))
 			if test.sent(test.public) == "/" {
 				return // there is nothing to add a slash to
 			}
@@ -157,8 +160,12 @@ func TestRoutes(t *testing.T) {
 			{"POST", "/connect//connect", 404, "../"},
 			{"POST", "/connect/a/crm/connect", 404, "../../"},
 			{"POST", "/connect/crm/connect/", 404, "../../"},
-			{"POST", "/connect/crm/refresh", 303, "../"},
-			{"POST", "/connect/crm/disconnect", 303, "../"},
+			{"POST", "/connect/crm/refresh", 303, "../?at=crm&did=refreshed#account-crm"},
+			{"GET", "/connect/crm/disconnect", 303, "../?at=crm#account-crm"}, // nothing is connected
+			{"HEAD", "/connect/crm/disconnect", 303, "../?at=crm#account-crm"},
+			{"PUT", "/connect/crm/disconnect", 405, "GET, HEAD, POST"},
+			{"GET", "/connect/none/disconnect", 404, "../"},
+			{"POST", "/connect/crm/disconnect", 303, "../?at=crm&did=disconnected#account-crm"},
 			{"GET", "/connect", 303, "./connect/"},
 			{"GET", "/connect?ticket=ticket-for-crm", 303, "./connect/?ticket=ticket-for-crm"},
 		} {

@@ -26,6 +26,7 @@ type visit struct {
 	address     address
 	datasources []datasource // those that this user's site has
 	route       route
+	about       datasource // whose card the answer leads back to, if the user may see it; or nil
 }
 
 func (h *Handler) visit(w http.ResponseWriter, r *http.Request) *visit {

@@ -40,6 +40,7 @@ type Answer struct {
 	Truncated bool      // the document breaks off, and there is no refresh token before the break
 	Received  time.Time // when the answer came
 	Host      string    // of the token endpoint
+	Status    int       // of HTTP
 
 	errorCode   string // an error, in a 200 even
 	description string // of the error, as it came: only describe returns what may be shown
@@ -72,15 +73,18 @@ const maxObjects = 16
 // formStart is how a form begins. An HTML page with a link in it, or JSON, does not begin so.
 var formStart = regexp.MustCompile(`^&?[0-9A-Za-z_.\[\]-]+=`)
 
-// parseAnswer reads an answer in JSON or, as older servers answer by default, as a form. The
-// answer is the first object that has a member of an answer. What is inside of another object is
-// no answer: it may be what somebody has written into a profile.
-func parseAnswer(body []byte) (*Answer, error) {
+// parseAnswer reads an answer that has everything where RFC 6749 says.
+func parseAnswer(body []byte) (*Answer, error) { return AnswerPaths{}.read(body) }
+
+// read reads an answer in JSON or, as older servers answer by default, as a form. The answer is
+// the first object that has a member of an answer. What is inside of another object is no answer,
+// unless the operator says so: it may be what somebody has written into a profile.
+func (p AnswerPaths) read(body []byte) (*Answer, error) {
 	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
 	if formStart.Match(body) {
 		// A pair that is badly encoded is left out, and harms no other pair.
-		if form, _ := url.ParseQuery(string(body)); slices.ContainsFunc(answerNames, form.Has) {
-			return fromForm(form), nil
+		if form, _ := url.ParseQuery(string(body)); slices.ContainsFunc(p.names(), form.Has) {
+			return fromForm(form, p), nil
 		}
 	}
 	var other *Answer // a whole object, if a strange one
@@ -95,13 +99,13 @@ func parseAnswer(body []byte) (*Answer, error) {
 		switch {
 		case fields == nil:
 			rest = rest[1:]
-		case known(fields):
-			return fromJSON(fields, end > 0), nil
+		case p.known(fields):
+			return fromJSON(fields, end > 0, p), nil
 		case end == 0:
 			return nil, errNoDocument
 		default:
 			if len(rest) == len(body) {
-				other = fromJSON(fields, true)
+				other = fromJSON(fields, true, p)
 			}
 			rest = rest[end:]
 		}
@@ -115,43 +119,40 @@ func parseAnswer(body []byte) (*Answer, error) {
 // answerNames are the names of which an answer has one.
 var answerNames = []string{"access_token", "refresh_token", "id_token", "error"}
 
-// known reports whether an object is a token endpoint's answer.
-func known(fields map[string]json.RawMessage) bool {
-	return slices.ContainsFunc(answerNames, func(name string) bool { _, ok := fields[name]; return ok })
-}
-
-func fromForm(form url.Values) *Answer {
+func fromForm(form url.Values, p AnswerPaths) *Answer {
+	get := func(name string) string { return form.Get(p.of(name)) }
 	a := &Answer{
-		AccessToken:  usable(form.Get("access_token")),
-		RefreshToken: usable(form.Get("refresh_token")),
-		IDToken:      usable(form.Get("id_token")),
+		AccessToken:  usable(get("access_token")),
+		RefreshToken: usable(get("refresh_token")),
+		IDToken:      usable(get("id_token")),
 		errorCode:    errorCode(form.Get("error"), !emptyText(form.Get("error"))),
 	}
 	if a.errorCode != "" {
 		a.description = described(form.Get("error_description"), form.Get("error"))
 	}
-	a.Type = strings.ToLower(form.Get("token_type"))
-	a.issued = form.Get("access_token") != "" || form.Get("id_token") != ""
-	a.Lifetime, a.Expired = lifetime(form.Get("expires_in"))
-	a.IDLifetime, _ = lifetime(form.Get("id_token_expires_in"))
-	a.RefreshLifetime = refreshLifetime(form.Get)
+	a.Type = strings.ToLower(get("token_type"))
+	a.issued = get("access_token") != "" || get("id_token") != ""
+	a.Lifetime, a.Expired = lifetime(get("expires_in"))
+	a.IDLifetime, _ = lifetime(get("id_token_expires_in"))
+	a.RefreshLifetime = refreshLifetime(get)
 	return a
 }
 
-func fromJSON(fields map[string]json.RawMessage, whole bool) *Answer {
+func fromJSON(fields map[string]json.RawMessage, whole bool, p AnswerPaths) *Answer {
+	at := func(name string) json.RawMessage { return lookup(fields, p.of(name)) }
 	a := &Answer{
-		AccessToken:  usable(text(fields["access_token"])),
-		RefreshToken: usable(text(fields["refresh_token"])),
-		IDToken:      usable(text(fields["id_token"])),
-		Type:         strings.ToLower(text(fields["token_type"])),
+		AccessToken:  usable(text(at("access_token"))),
+		RefreshToken: usable(text(at("refresh_token"))),
+		IDToken:      usable(text(at("id_token"))),
+		Type:         strings.ToLower(text(at("token_type"))),
 	}
 	a.Truncated = !whole && a.RefreshToken == ""
 	a.issued = !whole || slices.ContainsFunc([]string{"access_token", "id_token"}, func(name string) bool {
-		return text(fields[name]) != "" || !emptyValue(fields[name])
+		return text(at(name)) != "" || !emptyValue(at(name))
 	})
-	a.Lifetime, a.Expired = lifetime(textOrNumber(fields["expires_in"]))
-	a.IDLifetime, _ = lifetime(textOrNumber(fields["id_token_expires_in"]))
-	a.RefreshLifetime = refreshLifetime(func(name string) string { return textOrNumber(fields[name]) })
+	a.Lifetime, a.Expired = lifetime(textOrNumber(at("expires_in")))
+	a.IDLifetime, _ = lifetime(textOrNumber(at("id_token_expires_in")))
+	a.RefreshLifetime = refreshLifetime(func(name string) string { return textOrNumber(at(name)) })
 	if raw := fields["error"]; !emptyValue(raw) {
 		a.errorCode = errorCode(text(raw), true)
 		a.description = described(text(fields["error_description"]), text(raw))

@@ -19,7 +19,11 @@ func (cfg *Config) AuthCodeURL(state, verifier string) string {
 		Endpoint: oauth2.Endpoint{AuthURL: cfg.AuthorizationURL},
 	}
 	var opts []oauth2.AuthCodeOption
-	if verifier != "" {
+	switch {
+	case verifier == "":
+	case cfg.PKCEPlain:
+		opts = append(opts, oauth2.SetAuthURLParam("code_challenge", verifier), oauth2.SetAuthURLParam("code_challenge_method", "plain"))
+	default:
 		opts = append(opts, oauth2.S256ChallengeOption(verifier))
 	}
 	if cfg.Proof != nil { // RFC 9449 §10: the code is good for the key only

@@ -3,6 +3,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/peer"
@@ -23,12 +25,15 @@ const maxAnswerHeader = 64 << 10
 type Client struct {
 	// Transport sends the requests. New has hardened it; callers may give it a proxy.
 	Transport *http.Transport
+
+	// replaced is the transport that Trust has put in the place of Transport; nil if there is none.
+	replaced atomic.Pointer[http.Transport]
 }
 
 // New returns a client that connects with dial, or as net/http does if dial is nil. Its proxy is
 // that of the environment.
 func New(config *tls.Config, dial func(ctx context.Context, network, address string) (net.Conn, error)) *Client {
-	return &Client{&http.Transport{
+	return &Client{Transport: &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            peer.Dial(dial),
 		TLSClientConfig:        config,
@@ -43,14 +48,33 @@ func New(config *tls.Config, dial func(ctx context.Context, network, address str
 }
 
 // CloseIdleConnections closes the connections that no request uses.
-func (c *Client) CloseIdleConnections() { c.Transport.CloseIdleConnections() }
+func (c *Client) CloseIdleConnections() { c.transport().CloseIdleConnections() }
 
-// token makes one token request. Its errors are *Error.
-func (c *Client) token(ctx context.Context, cfg *Config, auth clientAuth, form url.Values) (*Answer, error) {
-	ctx, cancel := withTimeout(ctx, cfg.Timeout)
+// Trust has all connections from now on use another configuration. net/http reads that of a
+// transport whenever it dials, so it must not be changed.
+func (c *Client) Trust(config *tls.Config) {
+	before := c.transport()
+	next := before.Clone()
+	next.TLSClientConfig = config
+	c.replaced.Store(next)
+	before.CloseIdleConnections()
+}
+
+// transport returns the transport in use.
+func (c *Client) transport() *http.Transport {
+	if replaced := c.replaced.Load(); replaced != nil {
+		return replaced
+	}
+	return c.Transport
+}
+
+// token makes one token request, at the token endpoint if the attempt names no other one. Its
+// errors are *Error.
+func (c *Client) token(ctx context.Context, a *attempt) (*Answer, error) {
+	ctx, cancel := withTimeout(ctx, a.cfg.Timeout)
 	defer cancel()
-	a := &attempt{cfg: cfg, auth: auth, endpoint: cfg.TokenURL, form: form, header: make(http.Header)}
-	t, err := c.proven(ctx, a, cfg.JSON)
+	a.endpoint = cmp.Or(a.endpoint, a.cfg.TokenURL)
+	t, err := c.proven(ctx, a, a.cfg.JSON)
 	if err != nil {
 		return nil, err
 	}
@@ -61,12 +85,12 @@ func (c *Client) token(ctx context.Context, cfg *Config, auth clientAuth, form u
 // proof; and once more if the provider wants its nonce in the proof. Its errors say that nothing
 // was sent.
 func (c *Client) proven(ctx context.Context, a *attempt, asJSON bool) (roundTrip, error) {
-	a.header.Set("Accept", "application/json")
-	a.header.Set("Accept-Encoding", "identity")
 	for again := false; ; again = true {
+		a.header = http.Header{"Accept": {"application/json"}, "Accept-Encoding": {"identity"}}
 		if err := errors.Join(a.authenticate(), a.prove()); err != nil {
 			return roundTrip{}, a.failed(err)
 		}
+		a.override()
 		req, err := a.request(ctx, asJSON)
 		if err != nil {
 			return roundTrip{}, a.failed(networkError(err))
@@ -80,13 +104,13 @@ func (c *Client) proven(ctx context.Context, a *attempt, asJSON bool) (roundTrip
 
 // failed returns the error of an attempt that was not sent.
 func (a *attempt) failed(err error) *Error {
-	return &Error{Host: host(a.endpoint), ClientAuth: a.auth.name, Err: err}
+	return &Error{Host: host(a.endpoint), ClientAuth: a.auth.name, Err: err, refused: a.refused}
 }
 
 // outcome returns what a token endpoint has said. An answer that comes together with an error
 // holds what is believed of it nevertheless.
 func (a *attempt) outcome(t roundTrip) (*Answer, error) {
-	fail := &Error{Host: host(a.endpoint), ClientAuth: a.auth.name, Delivery: t.delivery()}
+	fail := &Error{Host: host(a.endpoint), ClientAuth: a.auth.name, Delivery: t.delivery(), refused: a.refused}
 	if t.err != nil {
 		fail.Err = networkError(t.err)
 		return nil, fail
@@ -96,7 +120,7 @@ func (a *attempt) outcome(t roundTrip) (*Answer, error) {
 		fail.Err = t.cut
 		return nil, fail
 	}
-	got, err := parseAnswer(t.body)
+	got, err := a.parse(t.body)
 	if err != nil {
 		fail.Err = err
 		if isSuccess(fail.Status) {
@@ -105,7 +129,7 @@ func (a *attempt) outcome(t roundTrip) (*Answer, error) {
 		return nil, fail
 	}
 	believed := got.believed(fail.Status, a.cfg.IDToken)
-	believed.Received, believed.Host = t.at, fail.Host
+	believed.Received, believed.Host, believed.Status = t.at, fail.Host, fail.Status
 	success := isSuccess(fail.Status)
 	switch {
 	case success && believed.sent(a.cfg.IDToken) != "":

@@ -73,6 +73,8 @@ type attempt struct {
 	endpoint string // the URL that the request goes to
 	form     url.Values
 	header   http.Header
+	refresh  bool   // a refresh token is redeemed
+	refused  string // what an operator can do about invalid_grant; "" stands for connecting again
 }
 
 // authenticate adds what the way of client authentication needs. Token, refresh and revocation

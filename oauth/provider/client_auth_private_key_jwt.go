@@ -14,7 +14,7 @@ func privateKeyJWT(a *attempt) error {
 		return errors.New("client_auth private_key_jwt: key is missing; it is the client's private key")
 	}
 	key := a.auth.assertion.Key
-	assertion, err := a.signAssertion(key.Algorithm, key.Signer, map[string]string{"kid": key.ID, "x5t#S256": key.Thumbprint})
+	assertion, err := a.signAssertion(key.Algorithm, key.Signer, key.header())
 	if err != nil {
 		return err
 	}

@@ -174,17 +174,20 @@ func (a *attempt) describe(got *Answer) string {
 }
 
 // sentSecrets are the parameters of a request that no description may show.
-var sentSecrets = []string{"client_secret", "client_assertion", "code", "code_verifier", "refresh_token", "token"}
+var sentSecrets = []string{
+	"client_secret", "client_assertion", "code", "code_verifier", "refresh_token", "token",
+	"password", "assertion", "subject_token", "actor_token",
+}
 
 // secrets returns what no description may show: the client's secret, also as Basic has it, the
 // assertions of files, and what the caller knows.
 func (cfg *Config) secrets() []string {
-	all := slices.Clone(cfg.Secrets)
+	all := append(slices.Clone(cfg.Secrets), cfg.Password, cfg.RefreshToken)
 	if cfg.ClientSecret != "" {
 		all = append(all, cfg.ClientSecret, basic(cfg.ClientID, cfg.ClientSecret),
 			basic(url.QueryEscape(cfg.ClientID), url.QueryEscape(cfg.ClientSecret)))
 	}
-	for _, assertion := range []*Assertion{cfg.Assertion, cfg.RefreshAssertion} {
+	for _, assertion := range []*Assertion{cfg.Assertion, cfg.RefreshAssertion, cfg.Grant} {
 		if assertion != nil && assertion.Text != "" {
 			all = append(all, assertion.Text)
 		}

@@ -32,18 +32,23 @@ type Error struct {
 	// Retry says when another attempt makes sense.
 	Retry time.Time
 
-	// ClientAuth is how the client has authenticated, one of ClientAuths.
+	// ClientAuth is how the client has authenticated, one of ClientAuths; "" for a login.
 	ClientAuth string
 
 	// ClientGone says that the provider does not know the client any more that was registered.
 	// What it has issued to that client is of no use.
 	ClientGone bool
 
+	// Login says that the request was a login, and no token request.
+	Login bool
+
 	// Delivery says what became of the request.
 	Delivery Delivery
 
 	// Err says more.
 	Err error
+
+	refused string // what an operator can do about invalid_grant; "" stands for connecting again
 }
 
 var (
@@ -68,7 +73,30 @@ var refusals = []string{
 // Rejected reports whether the provider refuses the client for good. An inconclusive answer says
 // nothing of the kind, whatever is in it.
 func (e *Error) Rejected() bool {
+	if e.Login {
+		return !e.Inconclusive() && e.Status >= 400 || errors.Is(e.Err, ErrNoLoginToken)
+	}
 	return !e.Inconclusive() && slices.Contains(refusals, e.Code)
+}
+
+// The outcomes of a token request.
+const (
+	Success = "success"
+	Refused = "refused" // the provider has said no
+	Failed  = "failed"  // there was no answer, or none that says anything
+)
+
+// OutcomeOf returns the outcome of a token request that has ended with an error, or nil.
+func OutcomeOf(err error) string {
+	e, ok := errors.AsType[*Error](err)
+	switch {
+	case err == nil:
+		return Success
+	case ok && !e.Inconclusive() && (e.Status >= http.StatusBadRequest || e.Code != ""):
+		return Refused
+	default:
+		return Failed
+	}
 }
 
 // Inconclusive reports whether the answer's status says nothing of the request: 0 stands for no
@@ -85,9 +113,12 @@ func (e *Error) Inconclusive() bool {
 
 // Error implements error.
 func (e *Error) Error() string {
-	s := "token endpoint " + e.Host
+	s, request := "token endpoint "+e.Host, "token request"
+	if e.Login {
+		s, request = "the login at "+e.Host, "login"
+	}
 	if e.Host == "" {
-		s = "token request"
+		s = request
 	}
 	if e.Status != 0 {
 		s += " answered " + strconv.Itoa(e.Status)
@@ -110,7 +141,11 @@ func (e *Error) Unwrap() error { return e.Err }
 // MarshalLogObject implements zapcore.ObjectMarshaler: it has what an operator needs to mend the
 // failure, apart from Err.
 func (e *Error) MarshalLogObject(enc zapcore.ObjectEncoder) error {
-	enc.AddString("token_endpoint", e.Host)
+	if e.Login {
+		enc.AddString("login_host", e.Host)
+	} else {
+		enc.AddString("token_endpoint", e.Host)
+	}
 	enc.AddInt64("status", int64(e.Status)) // as zap.Int has it
 	enc.AddString("oauth_error", e.Code)
 	enc.AddString("remedy", e.Remedy())
@@ -122,6 +157,9 @@ func (e *Error) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 
 // Remedy says what an operator can do.
 func (e *Error) Remedy() string {
+	if e.Login {
+		return e.loginRemedy()
+	}
 	switch e.Code {
 	case "invalid_client",
 		"incorrect_client_credentials", "bad_client_secret": // GitHub's and Slack's
@@ -135,6 +173,9 @@ func (e *Error) Remedy() string {
 	case "invalid_request":
 		return "check token_request, token_param, audience and resource against the provider's documentation"
 	case "invalid_grant":
+		if e.refused != "" {
+			return e.refused
+		}
 		return "connect the account again; if that fails, check redirect_url, pkce and the clock"
 	}
 	switch {
@@ -156,6 +197,29 @@ func (e *Error) Remedy() string {
 		return "check token_url; what answers there is no token endpoint"
 	default:
 		return "check token_url, the network, and the endpoint's certificate (self_signed_cert)"
+	}
+}
+
+// loginRemedy is Remedy for a login.
+func (e *Error) loginRemedy() string {
+	switch {
+	case errors.Is(e.Err, ErrNoLoginToken):
+		return "check token and also against what the login answers; many APIs answer a wrong password with 200, too"
+	case e.Host == "" && e.Status == 0 && e.Err != nil:
+		return "mend what the cause names"
+	case e.Status == http.StatusTooManyRequests:
+		return "the API limits logins; nothing is to be done but wait"
+	case e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed:
+		return "check the URL of auth login, and its method"
+	case e.Status >= 300 && e.Status < 400:
+		return "the login redirects and sets no such cookie: secrets are not sent after a redirect; give the final URL"
+	case e.Status >= http.StatusInternalServerError:
+		return "the login fails; it is tried again"
+	case e.Status != 0:
+		return "check user name and password, and how the login wants them (json, form, basic, header); it is tried again, ever more rarely, " +
+			"since many APIs lock an account after a few failures"
+	default:
+		return "check the URL of auth login, the network, and the certificate there (self_signed_cert)"
 	}
 }
 

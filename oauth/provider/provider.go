@@ -12,6 +12,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"net/url"
 	"strings"
@@ -22,6 +23,7 @@ import (
 type Config struct {
 	AuthorizationURL string
 	TokenURL         string
+	RefreshURL       string // of refresh requests; "" stands for TokenURL
 	RevocationURL    string // "" if the provider has none
 	RedirectURL      string
 	PARURL           string // of pushed authorization requests (RFC 9126), "" to push none
@@ -36,13 +38,26 @@ type Config struct {
 	Assertion        *Assertion // what ClientAuth needs beside the secret; nil if it needs nothing
 	RefreshAssertion *Assertion // what RefreshClientAuth needs
 
-	Scopes         []string
-	ScopeOnRefresh bool // refresh requests name the scopes, too
-	Audience       string
-	Resource       []string // RFC 8707
+	// Grant is the assertion that the grant jwt_bearer gets a token for; nil for other grants.
+	Grant *Assertion
 
-	TokenParams         map[string]string // further parameters of token requests
+	Scopes           []string
+	ScopeInAssertion bool // the assertion of Grant names the scopes, and the request need not
+	ScopeOnRefresh   bool // refresh requests name the scopes, too
+	Audience         string
+	Resource         []string // RFC 8707
+
+	TokenParams         map[string]string // parameters of token requests, in the place of ours too
+	TokenHeader         map[string]string // header fields of token requests, in the place of ours too
 	AuthorizationParams map[string]string // further parameters of authorization requests
+
+	RefreshToken string // that the operator has written, "" for none
+
+	Username string // of the grant password
+	Password string // of the grant password
+
+	Answer    AnswerPaths // where an answer has what it brings
+	PKCEPlain bool        // the challenge of PKCE is the verifier itself (RFC 7636 §4.2)
 
 	Proof   *ProofKey     // that tokens are bound to (RFC 9449); nil: they are not
 	Public  bool          // none of the endpoints may have a private address
@@ -50,7 +65,8 @@ type Config struct {
 	IDToken bool          // an answer must have an ID token, and need not have an access token
 	Timeout time.Duration // of one request
 
-	// Secrets are values that no description shows. ClientSecret is one without being named here.
+	// Secrets are values that no description shows. Those of the fields above are secrets
+	// without being named here.
 	Secrets []string
 
 	// Tokens returns further values that no description shows: the tokens that are known when the
@@ -62,7 +78,7 @@ type Config struct {
 func (c *Client) Credentials(ctx context.Context, cfg *Config) (*Answer, error) {
 	form := cfg.form("client_credentials")
 	cfg.addScope(form)
-	return c.token(ctx, cfg, cfg.clientAuth(), form)
+	return c.token(ctx, &attempt{cfg: cfg, auth: cfg.clientAuth(), form: form, refused: clientAuthRemedy(cfg.clientAuth().name)})
 }
 
 // Exchange redeems an authorization code (RFC 6749 §4.1.3). verifier is that of PKCE, "" for none.
@@ -77,7 +93,7 @@ func (c *Client) Exchange(ctx context.Context, cfg *Config, code, verifier strin
 	if verifier != "" {
 		form.Set("code_verifier", verifier)
 	}
-	return c.token(ctx, cfg, cfg.clientAuth(), form)
+	return c.token(ctx, &attempt{cfg: cfg, auth: cfg.clientAuth(), form: form})
 }
 
 // Refresh redeems a refresh token (RFC 6749 §6). An answer that comes together with an error is of
@@ -88,7 +104,9 @@ func (c *Client) Refresh(ctx context.Context, cfg *Config, refreshToken string) 
 	if cfg.ScopeOnRefresh {
 		cfg.addScope(form)
 	}
-	return c.token(ctx, cfg, cfg.refreshClientAuth(), form)
+	return c.token(ctx, &attempt{
+		cfg: cfg, auth: cfg.refreshClientAuth(), endpoint: cmp.Or(cfg.RefreshURL, cfg.TokenURL), form: form, refresh: true,
+	})
 }
 
 // form returns the parameters that each token request of a grant type has.
@@ -100,14 +118,11 @@ func (cfg *Config) form(grantType string) url.Values {
 	if len(cfg.Resource) > 0 {
 		form["resource"] = cfg.Resource
 	}
-	for name, val := range cfg.TokenParams {
-		form.Set(name, val)
-	}
 	return form
 }
 
 func (cfg *Config) addScope(form url.Values) {
-	if len(cfg.Scopes) > 0 {
+	if len(cfg.Scopes) > 0 && !cfg.ScopeInAssertion {
 		form.Set("scope", strings.Join(cfg.Scopes, " "))
 	}
 }

@@ -74,7 +74,7 @@ func (c *Client) sendAndRead(req *http.Request, read func(*http.Response) ([]byt
 			t = roundTrip{err: fmt.Errorf("sending the request panicked with a %T", p)}
 		}
 	}()
-	res, err := c.Transport.RoundTrip(req)
+	res, err := c.transport().RoundTrip(req)
 	if err != nil {
 		return roundTrip{err: err}
 	}

@@ -39,15 +39,22 @@ type Record struct {
 	// Connection is whose it is, in its exact bytes; empty for the shared one.
 	Connection []byte `json:"connection,omitempty"`
 
-	Access    string `json:"access_token,omitempty"` // "" if the connection was disconnected
-	ID        string `json:"id_token,omitempty"`
-	Refresh   string `json:"refresh_token,omitempty"`
+	Access  string `json:"access_token,omitempty"` // "" if the connection was disconnected
+	ID      string `json:"id_token,omitempty"`
+	Refresh string `json:"refresh_token,omitempty"`
+
+	// Also is what requests carry beside the token of a login, by name.
+	Also map[string]string `json:"also,omitempty"`
+
 	Obtained  int64  `json:"obtained_at"`
 	Expiry    int64  `json:"expires_at,omitempty"`
 	Connected int64  `json:"connected_at,omitempty"`
 	RefreshBy int64  `json:"refresh_by,omitempty"` // when the refresh token ends; older versions do not know it
 	Changed   int64  `json:"changed_at,omitempty"`
+	By        []byte `json:"connected_by,omitempty"` // the user, in exact bytes
+	ByLink    bool   `json:"connected_by_link,omitempty"`
 	Grant     string `json:"grant,omitempty"` // names the consent that the tokens come of
+	Seed      string `json:"seed,omitempty"`  // a digest of the refresh token that the operator had written last
 	Node      string `json:"node,omitempty"`  // which node has written the record, if it has an entry
 
 	Origin *Origin `json:"origin,omitempty"`
@@ -67,10 +74,11 @@ func (s *Store) context(name string, generation uint64) string {
 func (s *Store) seal(ring *seal.Ring, name string, token *Token) ([]byte, error) {
 	plain, err := json.Marshal(Record{ //nolint:gosec // G117: it is sealed next
 		Identity: cmp.Or(token.Identity, s.Identity), Connection: []byte(s.Connection),
-		Access: token.Access, ID: token.ID, Refresh: token.Refresh,
+		Access: token.Access, ID: token.ID, Refresh: token.Refresh, Also: token.Also,
 		Obtained: Millis(token.Obtained), Expiry: Millis(token.Expiry), Connected: Millis(token.Connected),
 		RefreshBy: Millis(token.RefreshEnd), Changed: Millis(token.Changed),
-		Grant: token.Grant, Node: s.Node, Origin: token.Origin, End: token.End, Claim: token.Claim, Refused: token.Refused,
+		By: []byte(token.By.User), ByLink: token.By.Link,
+		Grant: token.Grant, Seed: token.Seed, Node: s.Node, Origin: token.Origin, End: token.End, Claim: token.Claim, Refused: token.Refused,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encoding a record: %w", err)
@@ -101,9 +109,9 @@ func (s *Store) Open(ring *seal.Ring, name string, raw []byte) (*Token, *Record,
 		return nil, nil, seal.ErrDamaged
 	}
 	token := &Token{
-		Access: rec.Access, ID: rec.ID, Refresh: rec.Refresh, Generation: generation, Identity: rec.Identity,
+		Access: rec.Access, ID: rec.ID, Refresh: rec.Refresh, Also: rec.Also, Generation: generation, Identity: rec.Identity,
 		Obtained: unmillis(rec.Obtained), Connected: unmillis(rec.Connected), RefreshEnd: unmillis(rec.RefreshBy),
-		Changed: unmillis(rec.Changed), Grant: rec.Grant, Node: rec.Node, Origin: rec.Origin,
+		Changed: unmillis(rec.Changed), Grant: rec.Grant, Seed: rec.Seed, Node: rec.Node, Origin: rec.Origin, By: Connector{string(rec.By), rec.ByLink},
 		End: rec.End, Claim: rec.Claim, Refused: rec.Refused,
 	}
 	expiry := s.Term.reopened(token, unmillis(rec.Expiry))

@@ -2,7 +2,11 @@
 
 package record
 
-import "time"
+import (
+	"maps"
+	"slices"
+	"time"
+)
 
 // Token is what is known of a connection: a set of tokens as the provider has issued it, and what
 // has become of it since. A Token never changes; With makes changed copies.
@@ -10,6 +14,7 @@ type Token struct {
 	Access  string // "" if it is known that there is no connection
 	ID      string
 	Refresh string
+	Also    map[string]string // what requests carry beside the token of a login, by name
 
 	// Generation counts the provider's answers for one connection. A node that has seen a
 	// generation never goes back to an older one.
@@ -25,6 +30,8 @@ type Token struct {
 	Grant     string    // names the consent the tokens come of; "" if an older version connected the account
 	Connected time.Time // when the account was connected; zero for client_credentials
 	Origin    *Origin   // where the grant comes from; nil if the configuration says all of it
+	Seed      string    // a digest of the refresh token that the operator had written last; "" for none
+	By        Connector // who has connected it
 	Changed   time.Time // when End changed
 	End       End
 	Node      string   // which node wrote the record; "" for a token that was not read, or a node without an entry
@@ -34,9 +41,16 @@ type Token struct {
 	OtherClient bool // the token stands for a record that was made for another client or provider
 }
 
+// Connector is who has connected an account. It is empty if an older version has connected it.
+type Connector struct {
+	User string // of the gateway
+	Link bool   // whoever had a one-time link, in place of a user
+}
+
 // Issued is what a provider has issued in one answer.
 type Issued struct {
 	Access, ID, Refresh string
+	Also                map[string]string
 
 	Lifetime        time.Duration // of the access token; 0: not known
 	Expired         bool          // the lifetime was given, as zero or less
@@ -47,7 +61,7 @@ type Issued struct {
 
 // New returns the token of an answer. before is the token that it replaces, or nil.
 func New(a Issued, term Term, before *Token) *Token {
-	t := &Token{Access: a.Access, ID: a.ID, Refresh: a.Refresh, Obtained: a.Received}
+	t := &Token{Access: a.Access, ID: a.ID, Refresh: a.Refresh, Also: a.Also, Obtained: a.Received}
 	if before != nil && t.Refresh == "" {
 		t.Refresh = before.Refresh // RFC 6749 §6
 	}
@@ -76,7 +90,7 @@ func (t *Token) Secrets() []string {
 	if t == nil {
 		return nil
 	}
-	return []string{t.Access, t.Refresh, t.ID}
+	return slices.AppendSeq([]string{t.Access, t.Refresh, t.ID}, maps.Values(t.Also))
 }
 
 // With returns a copy that change has changed.

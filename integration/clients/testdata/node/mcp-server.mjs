@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// A server of the TypeScript SDK with sessions: mcp-server.mjs <address> <credential>.
+// A server of the TypeScript SDK with sessions: mcp-server.mjs <address> <credential>. Where the
+// credential is a URL, that says whether a request may pass.
 
 import { McpServer, ResourceTemplate } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
@@ -30,8 +31,13 @@ function newServer() {
 	return server;
 }
 
+async function mayPass({ authorization, 'x-caller': caller }) {
+	if (!key.startsWith('http')) return authorization === 'Bearer ' + key;
+	return (await fetch(key, { headers: { authorization, 'x-caller': caller } })).ok;
+}
+
 createServer(async (req, res) => {
-	if (req.headers.authorization !== 'Bearer ' + key || req.url !== '/mcp') {
+	if (!(await mayPass(req.headers)) || req.url !== '/mcp') {
 		res.writeHead(req.url === '/mcp' ? 401 : 404, { 'WWW-Authenticate': 'Bearer error="invalid_token"' }).end(req.url);
 		return;
 	}

@@ -1,32 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package console
+package oauth
 
 import (
 	"net/url"
 	"strings"
 )
 
-// reply is what a provider has put into the address of the callback (RFC 6749 §4.1.2, RFC 9207
+// Reply is what a provider has put into the address of the callback (RFC 6749 §4.1.2, RFC 9207
 // §2).
 //
 // A parameter that is needed must be readable and must not be repeated. A parameter that is not
 // needed is skipped, however it is encoded (§4.1.2: "the client MUST ignore unrecognized response
 // parameters"). Many providers put a text written by people into error_description, or a list into
 // scope, without encoding it.
-type reply struct {
-	state, code, iss string
-	err              string // the error, "" if there is none
-	description      string // error_description as it came; it must be cleaned before it is shown
+type Reply struct {
+	State, Code, Issuer string
+	Error               string // "" if there is none
+	Description         string // error_description as it came; it must be cleaned before it is shown
 
-	// unclear is the name of a needed parameter that is badly encoded or repeated, "" if there is
+	// Unclear is the name of a needed parameter that is badly encoded or repeated, "" if there is
 	// none. Such a parameter could mean one thing here and another to a server in front (§3.1).
-	unclear string
+	Unclear string
 }
 
-// readReply reads the query of a callback.
-func readReply(query string) reply {
-	var r reply
+// ReadReply reads the query of a callback.
+func ReadReply(query string) Reply {
+	var r Reply
 	seen := make(map[string]bool)
 	for pair := range strings.SplitSeq(query, "&") {
 		rawName, rawValue, _ := strings.Cut(pair, "=")
@@ -34,8 +34,8 @@ func readReply(query string) reply {
 		if err != nil {
 			continue
 		}
-		if name == "error_description" && r.description == "" {
-			r.description = lenient(rawValue)
+		if name == "error_description" && r.Description == "" {
+			r.Description = lenient(rawValue)
 			continue
 		}
 		field := r.needed(name)
@@ -45,7 +45,7 @@ func readReply(query string) reply {
 		val, err := url.QueryUnescape(rawValue)
 		// Some servers take ";" for a separator of pairs.
 		if err != nil || strings.Contains(pair, ";") || seen[name] {
-			r.unclear = name
+			r.Unclear = name
 		}
 		if !seen[name] {
 			*field, seen[name] = val, true
@@ -55,16 +55,16 @@ func readReply(query string) reply {
 }
 
 // needed returns the field of a parameter that is needed, or nil.
-func (r *reply) needed(name string) *string {
+func (r *Reply) needed(name string) *string {
 	switch name {
 	case "state":
-		return &r.state
+		return &r.State
 	case "code":
-		return &r.code
+		return &r.Code
 	case "iss":
-		return &r.iss
+		return &r.Issuer
 	case "error":
-		return &r.err
+		return &r.Error
 	default:
 		return nil
 	}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authenticatedapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+)
+
+// A handler that has a transport of its own is its own proxy. A request costs about two thirds of
+// the allocations of one that Caddy's proxy sends. What the handler does not do itself it leaves
+// to a proxy of Caddy's, which it holds: requests that ask for another protocol, since Caddy ends
+// the connections of those at a reload; and all requests of a datasource whose API is told of the
+// client.
+//
+// serving is what such a handler adds. net/http/httputil.ReverseProxy is its heart; the rest is
+// what Caddy's proxy does otherwise.
+type serving struct {
+	ds        *datasource
+	transport *Transport
+	logger    *zap.Logger
+	proxy     httputil.ReverseProxy
+	caddys    *reverseproxy.Handler
+	always    bool // whether Caddy's proxy serves all requests
+
+	// The address of the API, as Caddy's placeholders have it.
+	network, address, host, port string
+
+	inFlight atomic.Int64
+}
+
+// newServing provisions the transport of a handler.
+func newServing(ctx caddy.Context, ds *datasource, t *Transport) (*serving, error) {
+	if ds.base == nil {
+		return nil, errors.New("transport: without a base_url the proxy is one of your own, and the transport belongs to it")
+	}
+	if t.Datasource != "" {
+		return nil, errors.New("transport: datasource: the transport of a handler is for the datasource of the handler; remove it")
+	}
+	if err := provisionFor(ctx, ds, t); err != nil {
+		return nil, fmt.Errorf("transport: %w", err)
+	}
+	s := &serving{ds: ds, transport: t, logger: ctx.Logger(new(reverseproxy.Handler))}
+	s.host, s.port = ds.base.Hostname(), ds.base.Port()
+	s.address = net.JoinHostPort(s.host, s.port)
+	s.network = caddy.JoinNetworkAddress("tcp", s.host, s.port)
+	s.always = t.ProxyProtocol != "" || tellsOfClient(ds)
+	s.proxy = httputil.ReverseProxy{
+		Rewrite: s.rewrite, Transport: s, ModifyResponse: s.answer, ErrorHandler: fail,
+		BufferPool: buffers{}, ErrorLog: log.New(io.Discard, "", 0), // see answering.end
+	}
+	caddys := &reverseproxy.Handler{Transport: t, Upstreams: reverseproxy.UpstreamPool{{Dial: s.address}}}
+	if err := caddys.Provision(ctx); err != nil {
+		return nil, errors.Join(err, t.Cleanup())
+	}
+	s.caddys = caddys
+	return s, nil
+}
+
+// provisionFor provisions the transport of a handler that is its own proxy.
+func provisionFor(ctx caddy.Context, ds *datasource, t *Transport) error {
+	if t.HTTPTransport == nil {
+		t.HTTPTransport = new(reverseproxy.HTTPTransport)
+	}
+	switch {
+	case ds.base.TLS() && t.TLS == nil:
+		t.TLS = new(reverseproxy.TLSConfig)
+	case !ds.base.TLS() && t.TLS != nil:
+		return errors.New("tls: the base URL is http; write https there, or remove it")
+	case !ds.base.TLS() && t.SelfSignedCert != "":
+		return errors.New(certOption + ": the base URL is http, so there is no certificate to trust; write https, or remove it")
+	}
+	t.bound, t.Datasource = ds, ds.name
+	return provisionTransport(ctx, ds.site.app, t)
+}
+
+// tellsOfClient reports whether the API gets one of the fields in which a proxy tells of the
+// client and of itself. What stands in them depends on whom Caddy trusts, so Caddy writes them.
+func tellsOfClient(ds *datasource) bool {
+	for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "Via"} {
+		if !ds.cleaner.Drops(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// cleanup ends the connections to the API that no request uses, and, as Caddy does, those that
+// have switched protocols.
+func (s *serving) cleanup() error { return errors.Join(s.caddys.Cleanup(), s.transport.Cleanup()) }
+
+// ServeHTTP implements caddyhttp.Handler, as the handler behind ours. The exchange of r has been
+// handed over.
+func (s *serving) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
+	if s.always || switches(r) {
+		nothing := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
+		return s.caddys.ServeHTTP(w, r, nothing)
+	}
+	slot := slotOf(r)
+	a := &slot.x.answering
+	a.begin(s, w, r, slot)
+	defer a.end()
+	s.proxy.ServeHTTP(a, r)
+	a.complete = true
+	if a.failed == nil {
+		return nil
+	}
+	if errors.Is(a.failed, context.Canceled) {
+		w.WriteHeader(statusClientClosedRequest)
+		return nil
+	}
+	return caddyhttp.Error(statusOfFailure(a.failed), a.failed)
+}
+
+// switches reports whether a request asks for another protocol: a WebSocket, mostly. Over HTTP/2
+// and HTTP/3 that is a CONNECT (RFC 8441, RFC 9220); the handler has let no other pass.
+func switches(r *http.Request) bool {
+	if r.Method == http.MethodConnect {
+		return true
+	}
+	upgrade := r.Header["Upgrade"]
+	return len(upgrade) > 0 && upgrade[0] != "" && httpguts.HeaderValuesContainsToken(r.Header["Connection"], "Upgrade")
+}
+
+// statusOfFailure returns the status that Caddy's proxy has for an error of its transport.
+func statusOfFailure(err error) int {
+	if strings.Contains(err.Error(), "operation was canceled") {
+		return statusClientClosedRequest
+	}
+	if e, ok := err.(net.Error); ok && e.Timeout() { //nolint:errorlint // as Caddy's proxy has it
+		return http.StatusGatewayTimeout
+	}
+	return http.StatusBadGateway
+}
+
+// RoundTrip implements http.RoundTripper for the proxy.
+func (s *serving) RoundTrip(req *http.Request) (*http.Response, error) {
+	slot := slotOf(req)
+	start := time.Now()
+	res, err := s.transport.RoundTrip(req)
+	latency := time.Since(start)
+	slot.x.answering.ended()
+	s.tell(req, res, err, latency)
+	if err != nil {
+		return nil, err
+	}
+	slot.answered(res, latency)
+	res.Request = req // for answer
+	return res, nil
+}
+
+// fail is the proxy's ErrorHandler: ServeHTTP returns the error.
+func fail(w http.ResponseWriter, _ *http.Request, err error) { w.(*answering).failed = err }
+
+// bufferSize is the size of the buffers by which bodies are copied, as in Caddy's proxy.
+const bufferSize = 32 << 10
+
+var bufferPool = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+
+// buffers is an httputil.BufferPool.
+type buffers struct{}
+
+// Get implements httputil.BufferPool.
+func (buffers) Get() []byte { return bufferPool.Get().(*[bufferSize]byte)[:] }
+
+// Put implements httputil.BufferPool.
+func (buffers) Put(b []byte) { bufferPool.Put((*[bufferSize]byte)(b)) }
+
+// Interface guards
+var (
+	_ caddyhttp.Handler   = (*serving)(nil)
+	_ http.RoundTripper   = (*serving)(nil)
+	_ httputil.BufferPool = buffers{}
+)
