@@ -116,6 +116,23 @@ $(VERSITYGW):
 $(FAKE_GCS):
 	GOBIN=$(CURDIR)/$(@D) go install github.com/fsouza/fake-gcs-server@$(FAKE_GCS_VERSION)
 
+# The public conformance suite of the Model Context Protocol, with the Node that it needs, and an authorization server for its
+# neighbour tests (npm; Linux on x64).
+SUITE := .cache/conformance
+
+.PHONY: conformance-suite
+conformance-suite: $(SUITE)/node_modules/.package-lock.json ## Install what integration/conformance runs (needs npm)
+
+$(SUITE)/node_modules/.package-lock.json: integration/conformance/testdata/node/package-lock.json
+	mkdir -p $(SUITE)
+	cp integration/conformance/testdata/node/package.json integration/conformance/testdata/node/package-lock.json $(SUITE)/
+	npm ci --prefix $(SUITE) --ignore-scripts --no-audit --no-fund
+	touch $@
+
+.PHONY: conformance
+conformance: conformance-suite ## Run the public conformance suite, and print its results
+	cd integration && go test -count=1 -v -run '^TestConformance$$' ./conformance
+
 # They are of real runs: the quickstart as the README has it, at its ports 8080 and 9000, and a console with many datasources.
 .PHONY: pictures
 pictures: ## Make the pictures of the documentation anew (needs Chromium or Chrome)

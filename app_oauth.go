@@ -71,7 +71,12 @@ func (a *App) attach(ds *datasource) error {
 		ds.account.remedy = "what the login answers is refused, even when it is new; compare token, add_token_to, header_prefix and also with " +
 			"the API's documentation, and what the user may do there"
 	}
+	public, err := dial.NewRule(a.ctx, a.admin, true, a.allowed)
+	if err != nil {
+		return err
+	}
 	return m.Bind(connection.Environment{
+		BaseURL: apiOf(ds), DialPublic: public.Dialer(), Denied: dial.Denied,
 		Configuration: a, Datasource: ds.name, API: ds.host(), Storage: a.storage, Keys: a.keys.get, Dial: rule.Dialer(), CacheSize: a.CacheSize,
 		KeepAlive: durationOr(a.KeepAlive, defaultKeepAlive), SweepAfter: durationOr(a.SweepAfter, defaultSweepAfter), Spool: spoolFolder(), EndBy: a.mustEndBy,
 		Observer:    observer{newTokenMeter(ds.name, grantName(m)), a.announcer},

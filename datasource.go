@@ -22,6 +22,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/authenticated-api/caddy-authenticated-api/signature"
 	"github.com/caddyserver/caddy/v2"
 )
@@ -255,6 +256,9 @@ func (ds *datasource) loadCleaners(d *Datasource) error {
 		case place.Path != "":
 			carried.InPath, ds.keyInPath = true, true
 		}
+	}
+	if m, ok := connectedOf(ds).(*oauth.Method); ok && oauth.MayProve(m) {
+		carried.Fields = append(carried.Fields, auth.ProofField)
 	}
 	if ds.keyInPath && ds.base == nil {
 		return errors.New("auth: in path: a key in the path takes a base URL, since it stands right behind that; give one")

@@ -67,6 +67,7 @@ func (ds *datasource) newExchange(r *http.Request) (*exchange, *problem.Problem,
 	}
 	credential, err := source.Credential(r.Context())
 	if err != nil {
+		err = ds.account.discovered(r.Context(), err)
 		return nil, ds.account.problemOf(err, time.Now()), err
 	}
 	x := exchanges.Get().(*exchange)

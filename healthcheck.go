@@ -123,5 +123,9 @@ func (t *Transport) ownHealthCheck(req *http.Request) (*http.Response, error) {
 		t.logger.Error("signing a health check failed", zap.String("datasource", t.bound.name), zap.Error(err))
 		return problem.Signature.Response(req, t.bound.name), nil
 	}
+	if err := prove(t, out, credential); err != nil {
+		t.logger.Error("signing a health check failed", zap.String("datasource", t.bound.name), zap.Error(err))
+		return problem.Signature.Response(req, t.bound.name), nil
+	}
 	return t.roundTrip(out)
 }

@@ -85,7 +85,7 @@ func (r *metricsRig) caddyfile(t *testing.T, global string, datasources ...strin
 func connectAccount(t *testing.T, datasource, connection string) {
 	t.Helper()
 	m := methodOf(t, datasource)
-	flow, _, err := m.Begin(connection, "ann")
+	flow, _, err := m.Begin(t.Context(), connection, "ann")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -70,6 +70,9 @@ func (c *account) problemOf(err error, now time.Time) *problem.Problem {
 	if errors.Is(err, record.ErrKeyMissing) {
 		return problem.KeyMissing
 	}
+	if fail, ok := errors.AsType[*provider.DiscoveryError](err); ok {
+		return discoveryFailed(fail, now)
+	}
 	if _, ok := errors.AsType[*record.AuthorizationError](err); ok {
 		if c.perUser {
 			return problem.OwnAuthorization.WithConnectURL(c.console())
@@ -89,9 +92,23 @@ func (c *account) problemOf(err error, now time.Time) *problem.Problem {
 	if e.Rejected() {
 		return problem.TokenRejected.WithOAuthError(e.Code)
 	}
-	retry := 1
-	if wait := e.Retry.Sub(now); wait > 0 {
-		retry = int((wait + time.Second - 1) / time.Second)
+	return problem.TokenUnavailable.WithOAuthError(e.Code).WithRetryAfter(secondsUntil(e.Retry, now))
+}
+
+// secondsUntil returns how many seconds to wait until a time, one at least.
+func secondsUntil(at, now time.Time) int {
+	return max(1, int((at.Sub(now)+time.Second-1)/time.Second))
+}
+
+// discoveryFailed returns the problem that the provider cannot be discovered. It names the
+// address, what was expected there, and the option that pins it: none of them is a secret.
+func discoveryFailed(fail *provider.DiscoveryError, now time.Time) *problem.Problem {
+	p := problem.DiscoveryFailed.WithCause(fail)
+	if fail.Option != "" {
+		p = problem.DiscoveryFailed.WithCause(errors.New(fail.Error() + ". Its operator can do this: " + fail.Option))
 	}
-	return problem.TokenUnavailable.WithOAuthError(e.Code).WithRetryAfter(retry)
+	if fail.Temporary() {
+		p = p.WithRetryAfter(secondsUntil(fail.Retry, now))
+	}
+	return p
 }

@@ -46,6 +46,7 @@ func (ds *datasource) tellRefusal(logger *zap.Logger, status int, h http.Header,
 		return
 	}
 	ds.meter.refuse(status, refused)
+	ds.account.doubt()
 	remedy := ds.account.refusalRemedy(status, refused)
 	ds.meter.lastRefusal.Store(&connection.Refusal{At: time.Now().UTC().Truncate(time.Second), Status: status, Remedy: remedy})
 	before, due := ds.refusals.due(time.Now())

@@ -77,12 +77,18 @@ func (t *Transport) send(req *http.Request, x *exchange) (*http.Response, error)
 	t.tell(x, out, x.credential)
 	res, err := t.roundTrip(out)
 	if err == nil {
-		res, sent, err = t.turn(req, x, body, res, sent)
+		res, sent, err = settled(t, req, x, body, res, sent)
 	}
-	if err == nil && x.ds.renewable() && t.refused(res) {
+	if err == nil && x.ds.renewable() && t.refused(res) && !lacksScope(res) && !wantsNonce(res, sent.credential) {
 		if res, sent, err = t.replay(req, x, body, res, sent); err == nil {
-			res, sent, err = t.turn(req, x, body, res, sent)
+			res, sent, err = settled(t, req, x, body, res, sent)
 		}
+	}
+	if p := x.stepUp(req, res, err); p != nil {
+		drain(res.Body)
+		res = refuseSent(req, x, body, p)
+		body.finish()
+		return res, nil
 	}
 	if err == nil && x.ds.mcp && res.StatusCode == http.StatusUnauthorized {
 		x.ds.tellRefusal(t.logger, res.StatusCode, res.Header, t.refused(res))
@@ -149,6 +155,9 @@ func (t *Transport) outgoing(
 	out.URL.RawQuery = credential.SetQuery(out.URL.RawQuery)
 	signed, err := x.sign(out, body, encrypts(t.TLS, out))
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := prove(t, out, credential); err != nil {
 		return nil, nil, err
 	}
 	x.answers(sent, out, credential, signed)

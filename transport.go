@@ -203,7 +203,7 @@ func provisionTransport(ctx caddy.Context, app *App, t *Transport) error {
 	t.HTTPTransport.Transport.DialContext = peer.Dial(t.HTTPTransport.Transport.DialContext)
 	t.HTTPTransport.Transport.OnProxyConnectResponse = peer.ProxyAnswer
 	watchTrust(app.watcher, t, certificate, tr)
-	return present(tr, t.HTTPTransport)
+	return presentAll(t, tr)
 }
 
 // bind finds the datasource that active health checks are made for.

@@ -106,7 +106,7 @@ func connect(t *testing.T, datasource, connection string) {
 	}
 	methods := app.(admin.App).OAuth()
 	i := slices.IndexFunc(methods, func(m *oauth.Method) bool { return m.Datasource() == datasource })
-	flow, _, err := methods[i].Begin(connection, "ann")
+	flow, _, err := methods[i].Begin(t.Context(), connection, "ann")
 	if err != nil {
 		t.Fatal(err)
 	}

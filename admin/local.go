@@ -71,15 +71,15 @@ func serveBeginLocal(w http.ResponseWriter, r *http.Request) error {
 	if err := oauth.CheckLoopback(req.Redirect); err != nil {
 		return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: err}
 	}
-	answer, err := beginLocal(method, key, req.Redirect)
+	answer, err := beginLocal(r.Context(), method, key, req.Redirect)
 	if err != nil {
 		return connectionError(w.Header(), connectionName(set, key), err)
 	}
 	return answerJSON(w, answer)
 }
 
-func beginLocal(method *oauth.Method, key, redirect string) (*beginLocalResponse, error) {
-	flow, to, err := oauth.BeginLocal(method, key, redirect)
+func beginLocal(ctx context.Context, method *oauth.Method, key, redirect string) (*beginLocalResponse, error) {
+	flow, to, err := oauth.BeginLocal(ctx, method, key, redirect)
 	if err != nil {
 		return nil, err
 	}
@@ -172,10 +172,10 @@ func checkReply(method *oauth.Method, flow *oauth.Flow, reply oauth.Reply) error
 	fail := func(format string, args ...any) error {
 		return caddy.APIError{HTTPStatus: http.StatusConflict, Err: fmt.Errorf(format, args...)}
 	}
-	switch iss := method.IssuedBy(); {
+	switch {
 	case flow.Expired(time.Now()):
 		return fail("the ten minutes of this attempt are over; begin again")
-	case iss != "" && reply.Issuer != iss: // before anything else that it says, RFC 9207 §2.4
+	case !flow.FromIssuer(reply.Issuer, method.IssuedBy()): // before anything else that it says, RFC 9207 §2.4
 		return fail("the answer is not from the provider that the option issuer names; begin again, and do not go on from other pages")
 	case reply.Error != "":
 		text := fmt.Sprintf("the provider has not connected the account: %s", method.Describe(flow.Connection, reply.Error, reply.State, reply.Code))

@@ -24,6 +24,7 @@ type Credential struct {
 	path    string // escaped: "/bot123:abc"
 	shown   string // path as logs may have it
 
+	prover  *Prover       // nil: nothing has to be proven
 	secrets []string      // what no answer may show
 	parts   []*Credential // of a credential that join has made
 	memo    *memo
@@ -105,6 +106,9 @@ func join(parts []*Credential, keeper int) *Credential {
 		all.cookie = append(all.cookie, c.cookie...)
 		all.path, all.shown = all.path+c.path, all.shown+c.shown
 		all.secrets = append(all.secrets, c.secrets...)
+		if c.prover != nil {
+			all.prover = c.prover
+		}
 	}
 	if len(all.cookie) > 1 {
 		all.cookie = []string{strings.Join(all.cookie, "; ")}

@@ -101,7 +101,7 @@ func nothingFetches(context.Context, func() []string, *record.Token) (*record.To
 	return nil, &provider.Error{Err: errNothing}
 }
 
-func nothingRedeems(context.Context, func() []string, string) (*provider.Answer, error) {
+func nothingRedeems(context.Context, func() []string, *record.Token) (*provider.Answer, error) {
 	return nil, &provider.Error{Err: errNothing}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
@@ -23,6 +24,9 @@ func (m *Method) Bind(env Environment) error {
 		return errors.New("name: an OAuth datasource without a base URL needs one; it names the stored token")
 	}
 	to, err := latestConfig(&m.Options)
+	if err == nil {
+		err = setAPI(&m.Options, env.BaseURL)
+	}
 	if err != nil {
 		return err
 	}
@@ -30,9 +34,11 @@ func (m *Method) Bind(env Environment) error {
 	m.logger = m.logger.With(zap.String("datasource", env.Datasource))
 	m.client = provider.New(m.tls, env.Dial)
 	m.client.Transport.Proxy = m.proxy.to.Of
+	m.public = provider.New(m.tls, env.DialPublic)
+	m.public.Transport.Proxy = m.proxy.to.Of
 	m.set = connection.NewSet(configOf(m))
 	m.exchanges = newExchanger(m)
-	return nil
+	return bindDiscovery(m, to)
 }
 
 // configOf returns the configuration of the datasource's connections.
@@ -47,10 +53,10 @@ func configOf(m *Method) connection.Config {
 		Grant: m.Grant, Interactive: m.Interactive(), PerUser: m.Options.PerUser(), Each: m.Connection,
 		Storage: env.Storage, Keys: env.Keys, Spool: env.Spool, Term: m.term(), CacheSize: env.CacheSize,
 		KeepAlive: env.KeepAlive, SweepAfter: env.SweepAfter, Timeout: time.Duration(m.Timeout), EndBy: env.EndBy,
-		Console: m.Console(), Build: m.build,
+		Console: m.Console(), Build: func(token *record.Token) *auth.Credential { return credentialOf(m, token) },
 		Revoke: func(ctx context.Context, token *record.Token) error { return revoke(ctx, m, token) },
-		Redeem: func(ctx context.Context, known func() []string, refreshToken string) (*provider.Answer, error) {
-			return redeem(ctx, m, known, refreshToken)
+		Redeem: func(ctx context.Context, known func() []string, mine *record.Token) (*provider.Answer, error) {
+			return redeem(ctx, m, known, mine)
 		},
 		Fetch: m.fetch, Seed: seed, Exchanges: exchangesOf(m), Observer: env.Observer, LastRefusal: env.LastRefusal,
 		Logger: m.logger,
@@ -69,7 +75,11 @@ func (m *Method) Keep(ctx context.Context) { m.set.Keep(ctx) }
 // Statuses returns the status of each connection of the datasource that has a record, ordered by
 // Connection. If there is none, it returns one status all the same, which says so.
 func (m *Method) Statuses(ctx context.Context) ([]*connection.Status, error) {
-	return m.set.Statuses(ctx)
+	statuses, err := m.set.Statuses(ctx)
+	for _, st := range statuses {
+		AddDiscovered(m, st)
+	}
+	return statuses, err
 }
 
 // Healthy reports whether nothing fails and nobody has to do anything.

@@ -16,6 +16,9 @@ import (
 //
 //	auth oauth2 client_credentials|authorization_code|jwt_bearer|token_exchange|password {
 //	    provider              <name> [<tenant>]
+//	    discover              [<issuer>]
+//	    client_name           <name>
+//	    registration          metadata_document|dynamic...
 //	    token_url             <url>
 //	    refresh_url           <url>
 //	    authorization_url     <url>
@@ -34,7 +37,7 @@ import (
 //	    scopes                <scope...>
 //	    send_scope_on_refresh
 //	    audience              <uri>
-//	    resource              <uri...>
+//	    resource              <uri...> | off
 //	    authorization_param   <key> <value>
 //	    token_param           <key> <value>
 //	    token_header          <field> <value>
@@ -53,6 +56,7 @@ import (
 //	    password              <password>
 //	    expires_in            <duration>
 //	    refresh_before        <duration> | never
+//	    dpop
 //	    add_token_to          header [<field>] | query [<key>]
 //	    header_prefix         <prefix>
 //	    token_field           access_token|id_token
@@ -125,6 +129,16 @@ func unmarshalResource(opts *Options, d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) == 0 {
 		return d.Errf("auth oauth2: resource: takes one URI or more")
+	}
+	if slices.Contains(args, resourceOff) {
+		if len(args) > 1 || len(opts.Resource) > 0 || opts.ResourceOff {
+			return d.Errf("auth oauth2: resource: off stands alone")
+		}
+		opts.ResourceOff = true
+		return nil
+	}
+	if opts.ResourceOff {
+		return d.Errf("auth oauth2: resource: off stands alone")
 	}
 	opts.Resource = append(opts.Resource, args...)
 	return nil

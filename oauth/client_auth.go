@@ -163,6 +163,10 @@ func needsSecret(way string) bool {
 // checkClientSecret reports a client_secret that is missing, or that nothing uses.
 func checkClientSecret(opts *Options) error {
 	switch {
+	case discovers(opts) && opts.ClientID == "" && opts.ClientSecret != "":
+		return errors.New("auth oauth2: client_id is missing; client_secret belongs to it")
+	case discovers(opts) && opts.ClientSecret == "" && (opts.ClientID == "" || opts.ClientAuth == ""):
+		return nil // it comes with the registration, or there is none
 	case opts.ClientSecret == "" && !nameless(opts) && needsSecret(opts.ClientAuth):
 		return errors.New("auth oauth2: client_secret is missing; best write {env.NAME} (or client_auth none, for a client without a secret)")
 	case opts.ClientSecret != "" && !needsSecret(opts.ClientAuth) && (opts.RefreshClientAuth == "" || !needsSecret(opts.RefreshClientAuth)):

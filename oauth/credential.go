@@ -15,12 +15,17 @@ import (
 
 // build makes the credential of a token.
 func (opts *Options) build(token *record.Token) *auth.Credential {
+	return buildAs(opts, token, "Bearer")
+}
+
+// buildAs makes the credential of a token of a type (RFC 6749 §7.1), which is the prefix by
+// default.
+func buildAs(opts *Options, token *record.Token, prefix string) *auth.Credential {
 	val := token.Access
 	if opts.TokenField == fieldIDToken {
 		val = token.ID
 	}
 	place := opts.Placement()
-	prefix := "Bearer"
 	if opts.HeaderPrefix != nil {
 		prefix = *opts.HeaderPrefix
 	}

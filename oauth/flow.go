@@ -40,6 +40,12 @@ type Flow struct {
 	// Redirect is where the provider sends the browser, "" for redirect_url. A command waits there.
 	Redirect string
 
+	// Origin is where the grant will come from, without the client's secret; nil without discovery.
+	Origin *record.Origin
+
+	// NamesIssuer says that the provider names itself when it sends the browser back (RFC 9207).
+	NamesIssuer bool
+
 	connected int64 // Ticket.connected of the ticket that has begun the flow
 }
 
@@ -57,6 +63,9 @@ type sealedFlow struct {
 	Connected  int64  `json:"o,omitempty"`
 	Redirect   string `json:"l,omitempty"`
 	Return     string `json:"r,omitempty"`
+
+	Origin      *record.Origin `json:"p,omitempty"`
+	NamesIssuer bool           `json:"i,omitempty"`
 }
 
 // ID names the flow. It is made from the state, and does not reveal the state.
@@ -82,6 +91,7 @@ func expired(began, now time.Time) bool {
 func (f *Flow) Seal(ring *seal.Ring) (string, error) {
 	return sealText(ring, flowContext(f.ID(), f.Redirect != ""), &sealedFlow{
 		f.State, f.Verifier, f.Datasource, []byte(f.Connection), []byte(f.User), f.Ticket, f.Began.Unix(), f.Sent, f.Done, f.connected, f.Redirect, f.Return,
+		f.Origin, f.NamesIssuer,
 	})
 }
 
@@ -104,22 +114,23 @@ func openFlow(ring *seal.Ring, context, text string) (*Flow, error) {
 		return nil, err
 	}
 	return &Flow{
-		f.State, f.Verifier, f.Datasource, string(f.Connection), string(f.User), f.Ticket, time.Unix(f.Began, 0), f.Sent, f.Done, f.Return, f.Redirect, f.Connected,
+		f.State, f.Verifier, f.Datasource, string(f.Connection), string(f.User), f.Ticket, time.Unix(f.Began, 0), f.Sent, f.Done, f.Return, f.Redirect,
+		f.Origin, f.NamesIssuer, f.Connected,
 	}, nil
 }
 
 // Begin begins a flow for a connection. It returns the flow, and the URL of the provider's page
 // that the browser goes to.
-func (m *Method) Begin(connection, user string) (flow *Flow, authorizationURL string, err error) {
-	return begin(m, &Flow{Connection: connection, User: user})
+func (m *Method) Begin(ctx context.Context, connection, user string) (flow *Flow, authorizationURL string, err error) {
+	return begin(ctx, m, &Flow{Connection: connection, User: user})
 }
 
 // BeginWithTicket is Begin for somebody who has a ticket.
-func (m *Method) BeginWithTicket(t *Ticket) (flow *Flow, authorizationURL string, err error) {
-	return begin(m, &Flow{Connection: t.Connection, Ticket: true, connected: t.connected})
+func (m *Method) BeginWithTicket(ctx context.Context, t *Ticket) (flow *Flow, authorizationURL string, err error) {
+	return begin(ctx, m, &Flow{Connection: t.Connection, Ticket: true, connected: t.connected})
 }
 
-func begin(m *Method, f *Flow) (*Flow, string, error) {
+func begin(ctx context.Context, m *Method, f *Flow) (*Flow, string, error) {
 	if !m.Connectable() {
 		return nil, "", errNoConsent
 	}
@@ -135,6 +146,12 @@ func begin(m *Method, f *Flow) (*Flow, string, error) {
 	f.State = rand.Text() + rand.Text()[:6] // 160 bits
 	if m.PKCE != pkceOff {
 		f.Verifier = oauth2.GenerateVerifier()
+	}
+	if err := discoverFlow(ctx, m, f, to); err != nil {
+		return nil, "", err
+	}
+	if to.PARURL != "" {
+		return push(ctx, m, f, to)
 	}
 	return f, to.AuthCodeURL(f.State, f.Verifier), nil
 }
@@ -169,6 +186,10 @@ func finish(ctx context.Context, m *Method, flow *Flow, code string) error {
 		return err
 	}
 	token.Connected, token.By = token.Obtained, record.Connector{User: flow.User, Link: flow.Ticket}
+	if token.Origin != nil {
+		token.Origin = token.Origin.With(func(*record.Origin) {})
+		token.Origin.Consents = consents(s.Token(), token.Origin.Scopes)
+	}
 	err = s.Connect(ctx, token, unused)
 	if errors.Is(err, connection.ErrOvertaken) && flow.Ticket {
 		return ErrTicketUsed // by somebody who was faster on another node, with this link or another one

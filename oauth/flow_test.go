@@ -27,7 +27,7 @@ func TestBegin(t *testing.T) {
 		m.Scopes, m.Audience, m.Resource = []string{"a", "b"}, "https://api", []string{"https://r/1", "https://r/2?x=y&z"}
 		m.AuthorizationParams = map[string]string{"prompt": "consent", "audience": "https://other"}
 	})
-	flow, target, err := g.Begin("ann", "user")
+	flow, target, err := g.Begin(t.Context(), "ann", "user")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,12 +54,12 @@ func TestBegin(t *testing.T) {
 	if strings.Contains(target, flow.Verifier) || strings.Contains(target, oauthtest.ClientSecret) {
 		t.Error("a secret is in the URL")
 	}
-	again, _, _ := g.Begin("ann", "user")
+	again, _, _ := g.Begin(t.Context(), "ann", "user")
 	if again.State == flow.State || again.Verifier == flow.Verifier {
 		t.Error("two flows are alike")
 	}
 	g.PKCE = "off"
-	if flow, target, _ := g.Begin("", "user"); flow.Verifier != "" || strings.Contains(target, "challenge") {
+	if flow, target, _ := g.Begin(t.Context(), "", "user"); flow.Verifier != "" || strings.Contains(target, "challenge") {
 		t.Error("PKCE is not off")
 	}
 }
@@ -80,7 +80,7 @@ func TestBlanks(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := w.gateway(&web{}, change)
-			_, target, err := g.Begin("", "user")
+			_, target, err := g.Begin(t.Context(), "", "user")
 			own, made := target[:len(g.AuthorizationURL)], target[len(g.AuthorizationURL):]
 			if err != nil || own != g.AuthorizationURL || strings.Contains(made, "+") || !strings.Contains(made, "a%2Bb%20c") {
 				t.Errorf("%s, %v", target, err)
@@ -143,7 +143,7 @@ func TestFinishOnce(t *testing.T) {
 		bubble(t, func(t *testing.T, w *world) {
 			s := &web{life: time.Hour, slow: time.Second}
 			g := w.gateway(s, perUser)
-			flow, _, err := g.Begin("ann", "ann")
+			flow, _, err := g.Begin(t.Context(), "ann", "ann")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -183,7 +183,7 @@ func TestFinishOnce(t *testing.T) {
 func TestEndDuringFlow(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		g := w.gateway(&web{life: time.Hour, slow: 5 * time.Second}, perUser)
-		flow, _, err := g.Begin("ann", "ann")
+		flow, _, err := g.Begin(t.Context(), "ann", "ann")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -219,7 +219,7 @@ func TestTickets(t *testing.T) {
 			return ticket
 		}
 		use := func(ticket *Ticket, code string) error {
-			flow, _, err := g.BeginWithTicket(ticket)
+			flow, _, err := g.BeginWithTicket(t.Context(), ticket)
 			if err != nil || flow.Connection != "ann" || !flow.Ticket {
 				t.Fatalf("%+v, %v", flow, err)
 			}
@@ -243,8 +243,8 @@ func TestTickets(t *testing.T) {
 		}
 		// Two browsers with one link, at the same time.
 		second := link()
-		a, _, _ := g.BeginWithTicket(second)
-		b, _, _ := g.BeginWithTicket(second)
+		a, _, _ := g.BeginWithTicket(t.Context(), second)
+		b, _, _ := g.BeginWithTicket(t.Context(), second)
 		errs := make(chan error)
 		go func() { errs <- g.Finish(t.Context(), a, "good-4") }()
 		go func() { errs <- g.Finish(t.Context(), b, "good-5") }()
@@ -266,7 +266,7 @@ func TestSentElsewhere(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		s := &web{life: time.Hour, slow: 5 * time.Second}
 		a, b := w.gateway(s, perUser), w.gateway(s, perUser)
-		flow, _, err := a.Begin("ann", "ann")
+		flow, _, err := a.Begin(t.Context(), "ann", "ann")
 		if err != nil {
 			t.Fatal(err)
 		}

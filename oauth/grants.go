@@ -52,10 +52,10 @@ func ask(ctx context.Context, m *Method, to *provider.Config) (*provider.Answer,
 	case grantTokenExchange:
 		return nil, &provider.Error{Err: errPerCaller}
 	case grantJWTBearer:
-		return m.client.JWTBearer(ctx, to)
+		return clientFor(m, to).JWTBearer(ctx, to)
 	case grantPassword:
-		return m.client.Password(ctx, to)
+		return clientFor(m, to).Password(ctx, to)
 	default:
-		return m.client.Credentials(ctx, to)
+		return clientFor(m, to).Credentials(ctx, to)
 	}
 }

@@ -162,7 +162,7 @@ func perUser(m *Method) { m.Connection = "{http.auth.user.id}" }
 // connect connects an account of a user.
 func (g *gateway) connect(t *testing.T, user, code string) {
 	t.Helper()
-	flow, _, err := g.Begin(user, user)
+	flow, _, err := g.Begin(t.Context(), user, user)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,9 @@ import (
 // used. The client's secret is not part of it, since a rotated secret must not drop a valid
 // token.
 func (opts *Options) identity(to *provider.Config) string {
+	if discovers(opts) {
+		return discoveredIdentity(opts, to)
+	}
 	if opts.Interactive() {
 		// Other scopes must not drop what people have granted: a grant goes on as it was until the
 		// account is connected again.

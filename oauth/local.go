@@ -3,6 +3,7 @@
 package oauth
 
 import (
+	"context"
 	"errors"
 	"net/url"
 	"strconv"
@@ -17,11 +18,11 @@ import (
 // the provider has answered. The verifier of PKCE and the client's secret stay here.
 
 // BeginLocal is Method.Begin for a command that waits at redirect.
-func BeginLocal(m *Method, connection, redirect string) (flow *Flow, authorizationURL string, err error) {
+func BeginLocal(ctx context.Context, m *Method, connection, redirect string) (flow *Flow, authorizationURL string, err error) {
 	if err := CheckLoopback(redirect); err != nil {
 		return nil, "", err
 	}
-	return begin(m, &Flow{Connection: connection, Redirect: redirect})
+	return begin(ctx, m, &Flow{Connection: connection, Redirect: redirect})
 }
 
 // OpenLocalFlow opens the text that Seal has returned for the flow of a command with an ID.

@@ -65,7 +65,12 @@ type Method struct {
 	bound       string // the identity that the configuration was loaded with; see identity
 	facts       Facts
 	client      *provider.Client
-	exchanges   *exchanger // of the grant token_exchange; nil for other grants
+	exchanges   *exchanger       // of the grant token_exchange; nil for other grants
+	public      *provider.Client // as client, and never at a private address
+	discovery   *discovery       // nil without the option discover
+	registrar   *registrar       // as discovery
+	wishes      *wishes          // as discovery, and nil for client_credentials
+	nonces      provider.Nonces  // that servers want in proofs
 	set         *connection.Set
 }
 
@@ -87,6 +92,10 @@ func (m *Method) Provision(ctx caddy.Context) error {
 func (m *Method) Cleanup() error {
 	if m.set != nil {
 		m.set.Close()
+		if m.registrar != nil {
+			m.registrar.set.Close()
+		}
+		m.public.CloseIdleConnections()
 		m.client.CloseIdleConnections()
 	}
 	return nil

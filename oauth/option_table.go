@@ -40,6 +40,12 @@ type methodOption struct {
 // unseal and resolve are loops over this table.
 var options = []methodOption{
 	{name: "provider", parse: unmarshalProvider},
+	{name: "discover", parse: unmarshalDiscover},
+	{
+		name: "client_name", text: func(opts *Options) *string { return &opts.ClientName },
+		config: func(c *provider.Config) *string { return &c.ClientName },
+	},
+	{name: "registration", parse: unmarshalRegistration},
 	{
 		name: "token_url", text: func(opts *Options) *string { return &opts.TokenURL },
 		config: func(c *provider.Config) *string { return &c.TokenURL },
@@ -148,6 +154,7 @@ var options = []methodOption{
 		return unmarshalDuration(d, "expires_in", &opts.ExpiresIn)
 	}},
 	{name: "refresh_before", parse: unmarshalRefreshBefore},
+	{name: "dpop", parse: func(opts *Options, d *caddyfile.Dispenser) error { return unmarshalSwitch(d, "dpop", &opts.DPoP) }},
 	{name: "add_token_to", parse: unmarshalPlace},
 	{name: "header_prefix", parse: unmarshalHeaderPrefix},
 	{

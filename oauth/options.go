@@ -5,6 +5,7 @@ package oauth
 import (
 	"crypto/tls"
 	"encoding/json"
+	"net/url"
 	"strings"
 	"time"
 
@@ -48,7 +49,8 @@ type Options struct {
 	RedirectURL string `json:"redirect_url,omitempty"`
 
 	// The provider's issuer identifier. If it is set, the provider must name it when it sends
-	// people back (RFC 9207). Default: it is not checked.
+	// people back (RFC 9207). With `discover` it pins the issuer that metadata must have, and the
+	// metadata says whether the provider names it. Default: it is not checked.
 	Issuer string `json:"issuer,omitempty"`
 
 	// The revocation endpoint (RFC 7009), which is called when an account is disconnected.
@@ -87,6 +89,20 @@ type Options struct {
 	// cookie.
 	ConnectionTrusted bool `json:"connection_trusted,omitempty"`
 
+	// Whose metadata says what is not written out: endpoints, issuer, scopes, resource, how the
+	// client authenticates, and whether it can be registered. The provider's issuer identifier
+	// (RFC 8414, OpenID Connect Discovery), or empty to begin at the API (RFC 9728). Nothing is
+	// fetched before it is needed. Placeholders as in `token_url`. Default: nothing is discovered.
+	Discover *string `json:"discover,omitempty"`
+
+	// How registrations call this gateway. Default: `Caddy at <host of redirect_url>`.
+	ClientName string `json:"client_name,omitempty"`
+
+	// How the client is registered if `client_id` is not given, in order: `metadata_document` (a
+	// Client ID Metadata Document, which the console serves) and `dynamic` (RFC 7591). With
+	// `discover` only. Default: both, in that order.
+	Registration []string `json:"registration,omitempty"`
+
 	// The token endpoint: https, or http on a loopback address. Global placeholders such as
 	// `{env.NAME}` are resolved when the configuration loads and again for each token request.
 	TokenURL string `json:"token_url,omitempty"`
@@ -120,8 +136,17 @@ type Options struct {
 	// The audience to ask for a token for, as Auth0 wants it. Default: none.
 	Audience string `json:"audience,omitempty"`
 
-	// The resources to ask for a token for, RFC 8707. Default: none.
+	// The resources to ask for a token for, RFC 8707. Default: none; with `discover` alone, what
+	// the API calls itself.
 	Resource []string `json:"resource,omitempty"`
+
+	// Whether no resource is asked for, whatever the API calls itself. Microsoft's v2.0 endpoints
+	// are not asked for one in any case. Default: `false`.
+	ResourceOff bool `json:"resource_off,omitempty"`
+
+	// Whether tokens are bound to a key of the connection, which each request proves to have (RFC
+	// 9449). With `discover` alone they are also where the API demands it. Default: `false`.
+	DPoP bool `json:"dpop,omitempty"`
 
 	// Further parameters of token requests. `grant_type`, `scope` and `client_id` take the place of
 	// this module's own; a refresh keeps its `grant_type`. Values may hold global placeholders.
@@ -215,18 +240,20 @@ type Options struct {
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
 	// What loading the configuration has made of the options; see provision.
-	texts      provider.Config // the options with their sealed values opened, not resolved yet
-	clientAuth [2]clientAuth   // of ClientAuth and RefreshClientAuth
-	separator  string          // between scopes; "" for a blank
-	second     bool            // these are the options of a second leg
-	callers    callers         // of SubjectToken and ActorToken
-	assertion  assertionKey    // of Assertion, AssertionFile and ServiceAccount
-	connection *value.Template // of Connection; nil: all requests share a connection
-	redirect   string          // RedirectURL, resolved
-	issuer     string          // Issuer, resolved
-	tls        *tls.Config     // of SelfSignedCert and tls_client_auth
-	proxy      networkProxy
-	files      files
+	texts        provider.Config // the options with their sealed values opened, not resolved yet
+	clientAuth   [2]clientAuth   // of ClientAuth and RefreshClientAuth
+	separator    string          // between scopes; "" for a blank
+	second       bool            // these are the options of a second leg
+	callers      callers         // of SubjectToken and ActorToken
+	discoverText string          // Discover with its sealed value opened
+	api          *url.URL        // the base URL of the API, if discover begins there; see Bind
+	assertion    assertionKey    // of Assertion, AssertionFile and ServiceAccount
+	connection   *value.Template // of Connection; nil: all requests share a connection
+	redirect     string          // RedirectURL, resolved
+	issuer       string          // Issuer, resolved
+	tls          *tls.Config     // of SelfSignedCert and tls_client_auth
+	proxy        networkProxy
+	files        files
 }
 
 // Place is where a token goes: one of its fields is set.

@@ -188,7 +188,7 @@ func TestRefreshURL(t *testing.T) {
 		m.TokenParams = map[string]string{"grant_type": "their_code", "scope": "x,y"}
 	})
 	g.client = provider.New(nil, nil)
-	flow, target, err := g.Begin("", "ann")
+	flow, target, err := g.Begin(t.Context(), "", "ann")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,7 +257,7 @@ func TestSeedAlone(t *testing.T) {
 		if got, err := g.serves(t, ""); got != "access-0" || err != nil {
 			t.Fatalf("%q, %v", got, err)
 		}
-		if _, _, err := g.Begin("", "ann"); err == nil || g.Connectable() || g.Console() != "" {
+		if _, _, err := g.Begin(t.Context(), "", "ann"); err == nil || g.Connectable() || g.Console() != "" {
 			t.Errorf("a flow begins: %v", err)
 		}
 		if _, err := g.Ticket(t.Context(), ""); err == nil {

@@ -3,13 +3,12 @@
 package oauth
 
 import (
-	"net"
 	"net/url"
-	"strings"
 
 	"go.uber.org/zap"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/caddyserver/caddy/v2"
 )
@@ -50,10 +49,10 @@ func (opts *Options) provision(ctx caddy.Context, logger *zap.Logger) error {
 
 // warn logs settings that are allowed but may be a mistake.
 func warn(opts *Options, logger *zap.Logger, to *provider.Config) {
-	if u, err := url.Parse(to.RedirectURL); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
+	if u, err := url.Parse(to.RedirectURL); err == nil && u.Scheme == "http" && !wire.IsLoopback(u.Hostname()) {
 		logger.Warn("redirect_url is http: authorization codes come in clear, and most providers refuse it", zap.String("redirect_url", to.RedirectURL))
 	}
-	if u, err := url.Parse(to.TokenURL); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
+	if u, err := url.Parse(to.TokenURL); err == nil && u.Scheme == "http" && !wire.IsLoopback(u.Hostname()) {
 		logger.Warn("the token endpoint is http: the client's secret and the tokens go there in clear", zap.String("token_endpoint", u.Host))
 	}
 	if opts.Grant == grantPassword {
@@ -65,13 +64,4 @@ func warn(opts *Options, logger *zap.Logger, to *provider.Config) {
 		logger.Warn("client_id or client_secret has characters that client_secret_basic form-encodes (RFC 6749 §2.3.1); " +
 			"a provider that does not decode them needs client_auth client_secret_basic_raw")
 	}
-}
-
-// isLoopback reports whether a host is this machine.
-func isLoopback(host string) bool {
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }

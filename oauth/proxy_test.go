@@ -22,10 +22,16 @@ import (
 
 // senders are the places that send a request to a provider.
 var senders = map[string]func(ctx context.Context, m *Method) error{
-	"fetch":    func(ctx context.Context, m *Method) error { _, err := m.fetch(ctx, nil, nil); return err },
-	"redeem":   func(ctx context.Context, m *Method) error { _, err := redeem(ctx, m, nil, "r"); return err },
-	"exchange": func(ctx context.Context, m *Method) error { _, err := exchange(ctx, m, new(Flow), "code"); return err },
-	"revoke":   func(ctx context.Context, m *Method) error { return revoke(ctx, m, &record.Token{Access: "a"}) },
+	"fetch": func(ctx context.Context, m *Method) error { _, err := m.fetch(ctx, nil, nil); return err },
+	"redeem": func(ctx context.Context, m *Method) error {
+		_, err := redeem(ctx, m, nil, &record.Token{Refresh: "r"})
+		return err
+	},
+	"exchange": func(ctx context.Context, m *Method) error {
+		_, err := exchange(ctx, m, &Flow{Verifier: "verifier"}, "code")
+		return err
+	},
+	"revoke": func(ctx context.Context, m *Method) error { return revoke(ctx, m, &record.Token{Access: "a"}) },
 }
 
 // TestSendersProxy: whatever is asked of a provider goes through the proxy, and its placeholders

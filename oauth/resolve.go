@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/caddyserver/caddy/v2"
 )
@@ -35,6 +36,10 @@ func (opts *Options) unseal(ctx caddy.Context) error {
 	}
 	for i := range c.Resource {
 		texts = append(texts, &c.Resource[i])
+	}
+	if discovers(opts) {
+		opts.discoverText = *opts.Discover
+		texts = append(texts, &opts.discoverText)
 	}
 	if err := value.UnsealAll(ctx, "auth oauth2", texts...); err != nil {
 		return err
@@ -131,8 +136,10 @@ func betweenScopes(r rune) bool { return r == ',' || r == ' ' }
 
 // checkURLs checks the resolved URLs.
 func checkURLs(opts *Options, c *provider.Config) error {
-	if err := checkEndpoint(opts, "token_url", c.TokenURL); err != nil {
-		return err
+	if c.TokenURL != "" || !discovers(opts) {
+		if err := checkEndpoint(opts, "token_url", c.TokenURL); err != nil {
+			return err
+		}
 	}
 	if !opts.Interactive() {
 		return nil
@@ -148,8 +155,10 @@ func checkURLs(opts *Options, c *provider.Config) error {
 	if c.AuthorizationURL == "" && c.RedirectURL == "" {
 		return nil // refresh_token is all that there is
 	}
-	if err := checkEndpoint(opts, "authorization_url", c.AuthorizationURL); err != nil {
-		return err
+	if c.AuthorizationURL != "" || !discovers(opts) {
+		if err := checkEndpoint(opts, "authorization_url", c.AuthorizationURL); err != nil {
+			return err
+		}
 	}
 	if err := checkOwnQuery(c); err != nil {
 		return err
@@ -170,7 +179,7 @@ func checkEndpoint(opts *Options, option, text string) error {
 		return errors.New(option + ": a fragment (#…) is never sent to a server; remove it")
 	case u.Scheme == "http" && option != "auth oauth2: authorization_url" && presentsCertificate(opts):
 		return errors.New(option + ": client_auth tls_client_auth needs https; only TLS presents the client certificate")
-	case u.Scheme == "http" && !isLoopback(u.Hostname()) && !opts.InsecureHTTP:
+	case u.Scheme == "http" && !wire.IsLoopback(u.Hostname()) && !opts.InsecureHTTP:
 		return errors.New(option + ": http sends secrets in clear; write https, or insecure_http if you must")
 	}
 	return nil

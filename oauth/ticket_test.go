@@ -30,7 +30,7 @@ func TestClientIDChanges(t *testing.T) {
 		s := &web{life: time.Minute}
 		g := w.gateway(s, func(m *Method) { m.Connection, m.ClientID = "{http.auth.user.id}", "{file."+file+"}" })
 		g.connect(t, "ann", "good")
-		begun, _, err := g.Begin("bob", "bob")
+		begun, _, err := g.Begin(t.Context(), "bob", "bob")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -40,7 +40,7 @@ func TestClientIDChanges(t *testing.T) {
 		if got, err := g.serves(t, "ann"); err == nil || !strings.Contains(err.Error(), "reload Caddy") {
 			t.Errorf("ann is served with %q, %v", got, err)
 		}
-		if _, _, err := g.Begin("bob", "bob"); err == nil || !strings.Contains(err.Error(), "reload Caddy") {
+		if _, _, err := g.Begin(t.Context(), "bob", "bob"); err == nil || !strings.Contains(err.Error(), "reload Caddy") {
 			t.Errorf("a flow begins: %v", err)
 		}
 		if err := g.Finish(t.Context(), begun, "good-bob"); err == nil || !strings.Contains(err.Error(), "reload Caddy") {
@@ -77,7 +77,7 @@ func TestTicketWithoutKey(t *testing.T) {
 		if err != nil || g.CheckTicket(t.Context(), ticket) != nil {
 			t.Fatal(err)
 		}
-		flow, _, err := g.BeginWithTicket(ticket)
+		flow, _, err := g.BeginWithTicket(t.Context(), ticket)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -57,11 +57,30 @@ func (m *Method) fetch(ctx context.Context, known func() []string, before *recor
 	if err != nil {
 		return nil, err
 	}
-	a, err := requested(ctx, m, to, func() (*provider.Answer, error) { return ask(ctx, m, to) })
+	origin, err := complete(ctx, m, to, before)
 	if err != nil {
 		return nil, err
 	}
-	return issued(m, a, to, before), nil
+	a, err := requested(ctx, m, to, func() (*provider.Answer, error) { return ask(ctx, m, to) })
+	if gone(m, origin, err) {
+		if again, e := configuration(m, known); e == nil {
+			to = again
+		}
+		if origin, err = complete(ctx, m, to, nil); err != nil {
+			return nil, err
+		}
+		a, err = requested(ctx, m, to, func() (*provider.Answer, error) { return ask(ctx, m, to) })
+		gone(m, origin, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := bound(ctx, m, to, a); err != nil {
+		return nil, err
+	}
+	token := issued(m, a, to, before)
+	token.Origin = origin
+	return token, nil
 }
 
 // exchange redeems the authorization code of a flow. It must not be called twice for a code.
@@ -71,21 +90,47 @@ func exchange(ctx context.Context, m *Method, flow *Flow, code string) (*record.
 		return nil, err
 	}
 	to.RedirectURL = cmp.Or(flow.Redirect, to.RedirectURL) // as in the authorization request, RFC 6749 §4.1.3
-	a, err := requested(ctx, m, to, func() (*provider.Answer, error) { return m.client.Exchange(ctx, to, code, flow.Verifier) })
+	origin, err := originOfFlow(ctx, m, flow, to)
 	if err != nil {
 		return nil, err
 	}
-	return issued(m, a, to, nil), nil
+	a, err := requested(ctx, m, to, func() (*provider.Answer, error) { return clientFor(m, to).Exchange(ctx, to, code, flow.Verifier) })
+	gone(m, origin, err)
+	if err != nil {
+		return nil, err
+	}
+	if err := bound(ctx, m, to, a); err != nil {
+		return nil, err
+	}
+	token := issued(m, a, to, nil)
+	token.Origin = origin
+	return token, nil
 }
 
-// redeem redeems a refresh token. An answer that comes together with an error may have the next
-// refresh token.
-func redeem(ctx context.Context, m *Method, known func() []string, refreshToken string) (*provider.Answer, error) {
+// redeem redeems the refresh token of mine. An answer that comes together with an error may have
+// the next refresh token.
+func redeem(ctx context.Context, m *Method, known func() []string, mine *record.Token) (*provider.Answer, error) {
 	to, err := configuration(m, known)
 	if err != nil {
 		return nil, err
 	}
-	return requested(ctx, m, to, func() (*provider.Answer, error) { return m.client.Refresh(ctx, to, refreshToken) })
+	if mine.Origin != nil {
+		restore(&m.Options, to, mine.Origin)
+		if err := prove(m, to, mine.Origin); err != nil {
+			return nil, &provider.Error{Err: err}
+		}
+	} else if m.discovery != nil {
+		if _, err := complete(ctx, m, to, nil); err != nil {
+			return nil, err
+		}
+		to.Proof = nil // the grant was made without a key, and goes on so
+	}
+	answer, err := requested(ctx, m, to, func() (*provider.Answer, error) { return clientFor(m, to).Refresh(ctx, to, mine.Refresh) })
+	if gone(m, mine.Origin, err) {
+		e, _ := errors.AsType[*provider.Error](err)
+		e.ClientGone = true // a refresh token is of no use to another client (RFC 6749 §6)
+	}
+	return answer, err
 }
 
 // revoke tells the provider that the tokens are not used any more.
@@ -95,7 +140,10 @@ func revoke(ctx context.Context, m *Method, token *record.Token) error {
 		return &provider.Error{Err: err}
 	}
 	to.Tokens = token.Secrets
-	return m.client.Revoke(ctx, to, token.Access, token.Refresh)
+	if token.Origin != nil {
+		restore(&m.Options, to, token.Origin)
+	}
+	return clientFor(m, to).Revoke(ctx, to, token.Access, token.Refresh)
 }
 
 // issued returns the token of an answer. before is the token that it replaces, or nil.
@@ -104,6 +152,9 @@ func issued(m *Method, a *provider.Answer, to *provider.Config, before *record.T
 	// The identity is that of this request: a value from a file may have changed since the
 	// configuration was loaded.
 	token.Identity = m.identity(to)
+	if discovers(&m.Options) {
+		token.Identity = m.bound // what was found out is no part of it
+	}
 	return token
 }
 

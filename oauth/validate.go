@@ -3,6 +3,7 @@
 package oauth
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -49,9 +50,9 @@ func (opts *Options) Validate() error {
 		return err
 	case opts.Grant == "":
 		return errors.New("auth oauth2: the grant is missing; write auth oauth2 client_credentials { … } or auth oauth2 authorization_code { … }")
-	case opts.TokenURL == "" && opts.ServiceAccount == "":
-		return errors.New("auth oauth2: token_url is missing; it is the URL of the provider's token endpoint")
-	case opts.ClientID == "" && !nameless(opts):
+	case opts.TokenURL == "" && opts.ServiceAccount == "" && !discovers(opts):
+		return errors.New("auth oauth2: token_url is missing; it is the URL of the provider's token endpoint (or write discover <issuer>)")
+	case opts.ClientID == "" && !nameless(opts) && !discovers(opts):
 		return errors.New("auth oauth2: client_id is missing")
 	case checkClientSecret(opts) != nil:
 		return checkClientSecret(opts)
@@ -77,16 +78,7 @@ func (opts *Options) Validate() error {
 			return fmt.Errorf("auth oauth2: scopes: %s is no scope (RFC 6749 §3.3)", value.Shape(scope))
 		}
 	}
-	if err := checkClientAuth(opts); err != nil {
-		return err
-	}
-	if err := checkWritten(opts); err != nil {
-		return err
-	}
-	if err := checkAuthorization(opts); err != nil {
-		return err
-	}
-	return checkPlace(opts)
+	return cmp.Or(checkDiscover(opts), checkDPoP(opts), checkClientAuth(opts), checkWritten(opts), checkAuthorization(opts), checkPlace(opts))
 }
 
 // checkOneOf reports a value that is not possible. The empty value stands for the default.
@@ -119,8 +111,8 @@ func checkAuthorization(opts *Options) error {
 			"remove one, or use `caddy authenticated-api adopt <name> --connection <user>`")
 	case opts.RefreshToken != "" && opts.AuthorizationURL == "" && opts.RedirectURL == "":
 		return nil // nobody connects an account in a browser
-	case opts.AuthorizationURL == "":
-		return errors.New("auth oauth2: authorization_url is missing; it is the URL of the provider's page where people give their consent")
+	case opts.AuthorizationURL == "" && !discovers(opts):
+		return errors.New("auth oauth2: authorization_url is missing; it is the URL of the provider's page where people give their consent (or write discover <issuer>)")
 	case opts.RedirectURL == "":
 		return errors.New("auth oauth2: redirect_url is missing; it is the public URL of authenticated_api_console's route and /callback, " +
 			"such as https://gateway.example.com/connect/callback")

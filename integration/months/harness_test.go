@@ -166,7 +166,7 @@ func (w *world) restart() {
 // one.
 func (w *world) connect(key, user string) {
 	w.t.Helper()
-	flow, target, err := w.method.Begin(key, user)
+	flow, target, err := w.method.Begin(w.t.Context(), key, user)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -32,7 +32,7 @@ func keepChallenges(values, schemes []string) []string {
 		var runs []string // of challenges that pass
 		start, keep, dropped := 0, true, false
 		for _, element := range wire.SplitList(val) {
-			if scheme, ok := challengeScheme(element.Text); ok && slices.Contains(schemes, strings.ToLower(scheme)) == keep {
+			if scheme, ok := wire.ChallengeScheme(element.Text); ok && slices.Contains(schemes, strings.ToLower(scheme)) == keep {
 				if keep {
 					runs, dropped = append(runs, val[start:element.Start]), true
 				} else {
@@ -57,18 +57,4 @@ func keepChallenges(values, schemes []string) []string {
 		}
 	}
 	return kept
-}
-
-// challengeScheme returns the scheme if an element of the list begins a challenge, and is not a
-// further parameter of the challenge before: a parameter is name=value, with blanks only beside
-// the =.
-func challengeScheme(element string) (string, bool) {
-	word, rest := element, ""
-	if i := strings.IndexAny(element, " \t"); i >= 0 {
-		word, rest = element[:i], strings.TrimLeft(element[i:], " \t")
-	}
-	if strings.ContainsAny(word, "=\"") || strings.HasPrefix(rest, "=") {
-		return "", false
-	}
-	return word, true
 }

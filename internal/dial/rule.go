@@ -111,6 +111,12 @@ func Remedy(err error) string {
 	return ""
 }
 
+// Denied reports whether an error says that an address may not be dialled.
+func Denied(err error) bool {
+	_, denied := errors.AsType[*deniedError](err)
+	return denied
+}
+
 func isMetadata(ip netip.Addr) bool {
 	return slices.ContainsFunc(metadata, func(p netip.Prefix) bool { return p.Contains(ip) })
 }

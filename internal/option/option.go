@@ -28,7 +28,7 @@ var places = []place{
 		"pass_response_header mcp map_links sandbox max_header_fields max_query_params replay refresh_on errors")},
 	{"auth oauth2", strings.Fields("provider token_url refresh_url refresh_token assertion assertion_file service_account subject_token subject_token_type requested_token_type " +
 		"actor_token actor_token_type on_behalf_of then username password token_header answer authorization_url redirect_url issuer revocation_url insecure_http client_id client_secret client_auth " +
-		"refresh_client_auth token_request scopes send_scope_on_refresh audience resource authorization_param token_param expires_in refresh_before network_proxy " +
+		"refresh_client_auth discover client_name registration dpop token_request scopes send_scope_on_refresh audience resource authorization_param token_param expires_in refresh_before network_proxy " +
 		"add_token_to header_prefix token_field connection pkce self_signed_cert timeout")},
 	{"answer", strings.Fields("access_token refresh_token id_token expires_in")},
 	{"client_auth private_key_jwt", strings.Fields("key key_id algorithm certificate audience lifetime")},

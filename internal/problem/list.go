@@ -101,6 +101,11 @@ var (
 		detail: "The provider of the API's tokens refuses the gateway for good. Its operator " +
 			"has to mend that; the gateway's log says how.",
 	}
+	DiscoveryFailed = &Problem{
+		code: "discovery-failed", status: http.StatusBadGateway,
+		title:  "The provider could not be discovered",
+		detail: "The gateway's log says more.",
+	}
 	KeyMissing = &Problem{
 		code: "key-missing", status: http.StatusServiceUnavailable,
 		title:  "The stored connection cannot be opened",
@@ -137,6 +142,19 @@ var (
 		title:  "Your account is not connected",
 		detail: "Connect your account of the API at connect_url.",
 		own:    true,
+	}
+	// MoreAuthorization and MoreOwnAuthorization are for a connection whose consent does not reach
+	// as far as the request.
+	MoreAuthorization = &Problem{
+		code: "authorization-required", status: http.StatusServiceUnavailable,
+		title: "The API asks for a further consent",
+		detail: "The account is connected, and this request needs more than was granted. An operator of the gateway must " +
+			"connect it again at connect_url.",
+	}
+	MoreOwnAuthorization = &Problem{
+		code: "authorization-required", status: http.StatusUnauthorized,
+		title:  "The API asks for a further consent",
+		detail: "Your account is connected, and this request needs more than you have granted. Connect it again at connect_url.",
 	}
 	Signature = &Problem{
 		code: "signature", status: http.StatusBadGateway, title: "The request could not be signed",

@@ -125,10 +125,10 @@ func TestLabelOfDoubt(t *testing.T) {
 				}
 				client := provider.New(nil, nil)
 				client.Transport.RegisterProtocol("http", canned{answer.status, answer.body})
-				n.set.Redeem = func(ctx context.Context, _ func() []string, refreshToken string) (c *provider.Answer, err error) {
-					c, err = redeem(ctx, nil, refreshToken) // the provider has redeemed it
+				n.set.Redeem = func(ctx context.Context, _ func() []string, mine *record.Token) (c *provider.Answer, err error) {
+					c, err = redeem(ctx, nil, mine) // the provider has redeemed it
 					once.Do(func() {
-						c, err = client.Refresh(ctx, cfg, refreshToken)
+						c, err = client.Refresh(ctx, cfg, mine.Refresh)
 					})
 					return c, err
 				}

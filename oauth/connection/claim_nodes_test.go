@@ -60,8 +60,8 @@ func nodeOf(t *testing.T, p *strict, st *record.Store) *Source {
 	t.Helper()
 	logger, _ := oauthtest.NewLogger()
 	return new(Pool).NewSet(configOf(st, logger, Config{
-		Grant: "authorization_code", Interactive: true, Redeem: func(ctx context.Context, _ func() []string, refreshToken string) (*provider.Answer, error) {
-			return p.redeem(ctx, refreshToken)
+		Grant: "authorization_code", Interactive: true, Redeem: func(ctx context.Context, _ func() []string, mine *record.Token) (*provider.Answer, error) {
+			return p.redeem(ctx, mine.Refresh)
 		},
 		Revoke: func(context.Context, *record.Token) error { return nil },
 	})).shared

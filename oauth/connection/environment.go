@@ -33,8 +33,13 @@ type Environment struct {
 	// Keys returns the key ring, and makes a key if there is none.
 	Keys func() (*seal.Ring, error)
 
-	// Dial connects to the provider.
-	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// BaseURL is that of the API, "" if only the proxy behind the handler knows it.
+	BaseURL string
+
+	// Dial connects to the provider. DialPublic does too, and never to a private address. Denied
+	// reports whether an error says that an address may not be dialled.
+	Dial, DialPublic func(ctx context.Context, network, address string) (net.Conn, error)
+	Denied           func(error) bool
 
 	// CacheSize bounds the connections that stay in memory; 0 stands for
 	// DefaultCacheSize.

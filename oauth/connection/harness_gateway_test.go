@@ -170,10 +170,10 @@ func (w *world) gateway(s *web, change func(*options)) *gateway {
 	}
 	g := &gateway{logs: logs, client: provider.New(nil, nil), provider: o.provider}
 	g.client.Transport.RegisterProtocol("http", s)
-	o.Redeem = func(ctx context.Context, known func() []string, refreshToken string) (*provider.Answer, error) {
+	o.Redeem = func(ctx context.Context, known func() []string, mine *record.Token) (*provider.Answer, error) {
 		cfg := g.provider
 		cfg.Tokens = known
-		return g.client.Refresh(ctx, &cfg, refreshToken)
+		return g.client.Refresh(ctx, &cfg, mine.Refresh)
 	}
 	o.Revoke = func(ctx context.Context, token *record.Token) error {
 		return g.client.Revoke(ctx, &g.provider, token.Access, token.Refresh)

@@ -138,10 +138,10 @@ func (w *world) node() *node {
 		Datasource: "crm", Identity: "identity", Grant: "authorization_code", Interactive: true,
 		Storage: n, Keys: func() (*seal.Ring, error) { return w.ring, nil }, CacheSize: 1000, Timeout: 10 * time.Second,
 		Build: bearer, Logger: logger, Revoke: func(context.Context, *record.Token) error { return nil },
-		Redeem: func(ctx context.Context, _ func() []string, refreshToken string) (a *provider.Answer, err error) {
+		Redeem: func(ctx context.Context, _ func() []string, mine *record.Token) (a *provider.Answer, err error) {
 			n.before.call(stepRedeem)
 			n.stop()
-			a, err = w.p.redeem(ctx, refreshToken)
+			a, err = w.p.redeem(ctx, mine.Refresh)
 			n.after.call(stepRedeem)
 			n.stop()
 			return a, err

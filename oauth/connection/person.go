@@ -93,7 +93,7 @@ func (g *person) redeem(ctx context.Context, mine, refused *record.Token) (held 
 	}
 	// From here on nothing must end what has begun: the next refresh token is in the answer.
 	ctx = context.WithoutCancel(ctx)
-	answer, err := g.set.Redeem(ctx, g.conn.secrets, mine.Refresh)
+	answer, err := g.set.Redeem(ctx, g.conn.secrets, mine)
 	if wait, asks := g.asksAgain(mine, answer, err, refused != nil); asks {
 		doubtful = doubtful || deliveryOf(err).Uncertain()
 		_ = sleep(ctx, wait)
@@ -102,7 +102,7 @@ func (g *person) redeem(ctx context.Context, mine, refused *record.Token) (held 
 		if !again {
 			return held, err
 		}
-		answer, err = g.set.Redeem(ctx, g.conn.secrets, mine.Refresh)
+		answer, err = g.set.Redeem(ctx, g.conn.secrets, mine)
 	}
 	if err != nil {
 		return true, g.failed(ctx, mine, answer, err, doubtful, refused != nil)
@@ -178,6 +178,7 @@ func (g *person) answered(mine *record.Token, answer *provider.Answer) *record.T
 	}
 	token.Generation, token.Identity, token.Grant = mine.Generation+1, mine.Identity, mine.Grant
 	token.Connected, token.By, token.Seed = mine.Connected, mine.By, mine.Seed
+	token.Origin = mine.Origin
 	if answer.Truncated {
 		return token.Released(true) // the next refresh token may have stood behind the break
 	}

@@ -90,8 +90,8 @@ func withoutIDToken(n *node) {
 	n.records.store.Term.IDToken = true
 	n.set.Term.IDToken = true
 	redeem := n.set.Redeem
-	n.set.Redeem = func(ctx context.Context, _ func() []string, refreshToken string) (*provider.Answer, error) {
-		c, err := redeem(ctx, nil, refreshToken)
+	n.set.Redeem = func(ctx context.Context, _ func() []string, mine *record.Token) (*provider.Answer, error) {
+		c, err := redeem(ctx, nil, mine)
 		if err == nil && c.IDToken == "" {
 			err = &provider.Error{Host: "provider", Status: http.StatusOK, Delivery: provider.Answered, Err: provider.ErrNoIDToken}
 		}

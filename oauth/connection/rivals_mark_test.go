@@ -14,6 +14,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
 // TestSlowLock: lock and storage hang for 15 s after a claim was marked as sent, and the provider
@@ -115,9 +116,9 @@ func TestSecondMarkOverAnother(t *testing.T) {
 		w.p.fate = func(int) fate { return fate{back: 6 * time.Second} }
 		redeem := nodes[0].set.Redeem
 		asked := 0
-		nodes[0].set.Redeem = func(ctx context.Context, _ func() []string, refreshToken string) (*provider.Answer, error) {
+		nodes[0].set.Redeem = func(ctx context.Context, _ func() []string, mine *record.Token) (*provider.Answer, error) {
 			if asked++; asked > 1 {
-				return redeem(ctx, nil, refreshToken)
+				return redeem(ctx, nil, mine)
 			}
 			time.Sleep(14 * time.Second) // it never comes to the provider
 			return nil, &provider.Error{Delivery: provider.Lost, Host: "provider", Err: errors.New("no answer in time")}

@@ -189,10 +189,10 @@ func TestIsolated(t *testing.T) {
 			return fate{}
 		}
 		redeem := a.set.Redeem
-		a.set.Redeem = func(ctx context.Context, _ func() []string, refreshToken string) (*provider.Answer, error) {
+		a.set.Redeem = func(ctx context.Context, _ func() []string, mine *record.Token) (*provider.Answer, error) {
 			ctx, cancel := context.WithTimeout(ctx, timeout)
 			defer cancel()
-			return redeem(ctx, nil, refreshToken)
+			return redeem(ctx, nil, mine)
 		}
 		herd(t, []*node{a}, 1, 0)
 		for range 60 {

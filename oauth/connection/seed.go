@@ -77,7 +77,7 @@ func (g *person) redeemSeed(ctx context.Context, seed, digest string) (planted b
 	}
 	ctx = context.WithoutCancel(ctx) // the next refresh token is in the answer
 	known := func() []string { return append(g.conn.secrets(), seed) }
-	answer, err := g.set.Redeem(ctx, known, seed)
+	answer, err := g.set.Redeem(ctx, known, &record.Token{Refresh: seed})
 	if err != nil {
 		if judge(err).refusal() {
 			g.set.refusedSeed.Store(&digest)

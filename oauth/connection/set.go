@@ -83,9 +83,9 @@ type Config struct {
 	// known returns the tokens that no description may show.
 	Fetch func(ctx context.Context, known func() []string, before *record.Token) (*record.Token, error)
 
-	// Redeem redeems a refresh token. An answer that comes together with an error may have the
-	// next refresh token.
-	Redeem func(ctx context.Context, known func() []string, refreshToken string) (*provider.Answer, error)
+	// Redeem redeems the refresh token of mine. An answer that comes together with an error may
+	// have the next refresh token.
+	Redeem func(ctx context.Context, known func() []string, mine *record.Token) (*provider.Answer, error)
 
 	// Exchanges says what is known where there are no connections, since each caller's own token is
 	// exchanged. It is nil otherwise.

@@ -87,6 +87,9 @@ type Status struct {
 	// client_credentials, which need no storage.
 	Stored *bool `json:"stored,omitempty"`
 
+	// Discovered is what was found out of the provider; nil without the option discover.
+	Discovered *Discovered `json:"discovered,omitempty"`
+
 	// FailedConnect is the last attempt to connect an account that has failed since one was
 	// connected; nil if there is none, or if another node has seen it.
 	FailedConnect *FailedConnect `json:"failed_connect,omitempty"`
@@ -181,6 +184,7 @@ func (set *Set) status(connection string, token *record.Token, failed failure) *
 		st.NextAttemptAt = pointer(failed.next)
 	}
 	st.NeedsAction = set.needsAction(st, failed.err)
+	st.Discovered = discoveredBy(token)
 	return st
 }
 
@@ -249,6 +253,9 @@ func (set *Set) needsAction(st *Status, err error) bool {
 
 // describedBy returns the provider's text about an error, or "".
 func describedBy(err error) string {
+	if e, ok := errors.AsType[*provider.DiscoveryError](err); ok {
+		return e.Error()
+	}
 	if e, ok := errors.AsType[*provider.Error](err); ok {
 		return e.Description
 	}
@@ -275,6 +282,8 @@ func words(err error) string {
 	switch e, ok := errors.AsType[*provider.Error](err); {
 	case err == nil:
 		return ""
+	case isDiscovery(err):
+		return DiscoveryFailed
 	case ok && e.Code != "":
 		return e.Code
 	case ok && e.Status != 0:

@@ -45,6 +45,8 @@ func judge(err error) verdict {
 	switch {
 	case !ok || e.Inconclusive():
 		return verdictNone
+	case e.ClientGone:
+		return verdictRefused
 	case e.Code == "invalid_grant":
 		return verdictRejected
 	case slices.Contains(clientErrors, e.Code):

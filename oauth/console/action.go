@@ -90,7 +90,9 @@ func (a action) connect() error {
 			zap.String("datasource", a.ds.Datasource()), zap.String("redirect_url", a.ds.Redirect()), zap.String("path", v.address.sent))
 		return v.show(messageNowhere(a.ds))
 	}
-	flow, to, err := a.ds.Begin(a.key, v.user)
+	ctx, cancel := context.WithTimeout(v.r.Context(), actionTimeout)
+	defer cancel()
+	flow, to, err := a.ds.Begin(ctx, a.key, v.user)
 	if err != nil {
 		return a.cannotBegin(err)
 	}
@@ -100,6 +102,9 @@ func (a action) connect() error {
 
 func (a action) cannotBegin(err error) error {
 	a.visit.logger.Error("an account cannot be connected", because(a.ds, err)...)
+	if m := messageOfDiscovery(err); m != nil {
+		return a.visit.show(a.visit.forOperators(m, err))
+	}
 	return a.visit.show(&messageCannotBegin)
 }
 

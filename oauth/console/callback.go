@@ -94,7 +94,7 @@ func (c *callback) answer() error {
 	}
 	// Another provider could have sent the browser here, to be shown this provider's code
 	// (RFC 9207 §2.4).
-	if iss := c.ds.IssuedBy(); iss != "" && c.reply.Issuer != iss {
+	if !c.flow.FromIssuer(c.reply.Issuer, c.ds.IssuedBy()) {
 		return c.turnAway(c.linked(messageIssuer))
 	}
 	if c.reply.Error != "" {

@@ -41,8 +41,9 @@ const defaultUser = "{http.auth.user.id}"
 //
 // Nobody gets in without a user. Put a handler that knows the users in front, such as
 // `authentication`, and mount both where the `redirect_url` of the datasources points to: for
-// `https://gateway.example/connect/callback` that is `/connect/*`. Only `health` below that path
-// needs no user: it answers 200 or 503, and nothing else.
+// `https://gateway.example/connect/callback` that is `/connect/*`. Only two paths below that
+// need no user: `health` answers 200 or 503, and nothing else; `client.json` is the Client ID
+// Metadata Document, for providers that `discover` finds.
 type Handler struct {
 	// Who is asking: a placeholder that an authentication handler in front has set. Where it is
 	// empty or not known the request has no user, and is refused. Default: `{http.auth.user.id}`.
@@ -134,7 +135,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 		return v.health()
 	}
 	if v.route.kind == routeKeys && isRead(r) {
-		return v.keys()
+		return publish(v)
+	}
+	if v.route.kind == routeDocument && isRead(r) {
+		return v.document()
 	}
 	if early(r) {
 		return v.refuse(&messageEarly)
@@ -159,7 +163,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 	switch {
 	case v.route.kind == routePage && isRead(r):
 		return v.page()
-	case v.route.kind == routePage || v.route.kind == routeHealth || v.route.kind == routeKeys:
+	case v.route.kind == routePage || v.route.kind == routeHealth || v.route.kind == routeKeys || v.route.kind == routeDocument:
 		return v.methodNotAllowed("GET, HEAD")
 	case v.route.kind == routeAction && r.Method == http.MethodPost:
 		return v.act()

@@ -16,6 +16,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/keys"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -52,8 +53,9 @@ type datasource interface {
 	IssuedBy() string
 	Describe(connection, text string, more ...string) string
 
-	Begin(connection, user string) (*oauth.Flow, string, error)
-	BeginWithTicket(*oauth.Ticket) (*oauth.Flow, string, error)
+	Begin(ctx context.Context, connection, user string) (*oauth.Flow, string, error)
+	BeginWithTicket(context.Context, *oauth.Ticket) (*oauth.Flow, string, error)
+	Document() *provider.ClientMetadata
 	CheckTicket(context.Context, *oauth.Ticket) error
 	Finish(ctx context.Context, flow *oauth.Flow, code string) error
 	Denied(connection, code string)
@@ -87,8 +89,13 @@ func (m method) PublicKeys() ([]jose.JSONWebKey, error) { return oauth.PublicKey
 
 // Status implements datasource.
 func (m method) Status(ctx context.Context, connection string) (*connection.Status, error) {
-	return m.Source(connection).Status(ctx)
+	st, err := m.Source(connection).Status(ctx)
+	oauth.AddDiscovered(m.Method, st)
+	return st, err
 }
+
+// Document implements datasource.
+func (m method) Document() *provider.ClientMetadata { return oauth.DocumentOf(m.Method) }
 
 // Facts implements datasource.
 func (m method) Facts() oauth.Facts { return oauth.FactsOf(m.Method) }

@@ -16,6 +16,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -29,8 +30,9 @@ type fake struct {
 	facts    *oauth.Facts // nil: of an API and a provider
 	status   *connection.Status
 	keys     []jose.JSONWebKey
-	readErr  error                     // of Status
-	err      error                     // of Begin, Finish, Renew and Disconnect
+	readErr  error // of Status
+	err      error // of Begin, Finish, Renew and Disconnect
+	document *provider.ClientMetadata
 	usedUp   error                     // of CheckTicket
 	finished func(ctx context.Context) // called in Finish
 
@@ -119,15 +121,17 @@ func (f *fake) begin(flow *oauth.Flow) (*oauth.Flow, string, error) {
 	return flow, "https://provider.example/authorize?state=" + url.QueryEscape(flow.State), nil
 }
 
-func (f *fake) Begin(connection, user string) (*oauth.Flow, string, error) {
+func (f *fake) Begin(_ context.Context, connection, user string) (*oauth.Flow, string, error) {
 	f.call("begin %q %q", connection, user)
 	return f.begin(&oauth.Flow{Connection: connection, User: user})
 }
 
-func (f *fake) BeginWithTicket(t *oauth.Ticket) (*oauth.Flow, string, error) {
+func (f *fake) BeginWithTicket(_ context.Context, t *oauth.Ticket) (*oauth.Flow, string, error) {
 	f.call("begin with ticket %q", t.Connection)
 	return f.begin(&oauth.Flow{Connection: t.Connection, Ticket: true})
 }
+
+func (f *fake) Document() *provider.ClientMetadata { return f.document }
 
 func (f *fake) CheckTicket(context.Context, *oauth.Ticket) error { return f.usedUp }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/keys"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
@@ -30,14 +31,17 @@ func (keyed) Redirect() string                                 { return "" }
 func (keyed) IssuedBy() string                                 { return "" }
 func (keyed) Describe(string, string, ...string) string        { return "" }
 func (keyed) Denied(string, string)                            {}
+func (keyed) Document() *provider.ClientMetadata               { return nil }
 func (k keyed) Facts() oauth.Facts                             { return oauth.Facts{API: k.API()} }
 func (k keyed) Healthy(ctx context.Context) bool               { return k.Connections().Healthy(ctx) }
 func (keyed) Renew(context.Context, string) error              { return connection.ErrNotRenewable }
 func (keyed) CheckTicket(context.Context, *oauth.Ticket) error { return errNoFlow }
 
-func (keyed) Begin(string, string) (*oauth.Flow, string, error) { return nil, "", errNoFlow }
+func (keyed) Begin(context.Context, string, string) (*oauth.Flow, string, error) {
+	return nil, "", errNoFlow
+}
 
-func (keyed) BeginWithTicket(*oauth.Ticket) (*oauth.Flow, string, error) {
+func (keyed) BeginWithTicket(context.Context, *oauth.Ticket) (*oauth.Flow, string, error) {
 	return nil, "", errNoFlow
 }
 

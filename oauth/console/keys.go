@@ -12,10 +12,10 @@ import (
 	"go.uber.org/zap"
 )
 
-// keys answers with the public keys by which providers know the gateway (RFC 7517 §5), as they are
-// now. Nobody has to sign in for that: providers ask. A key that is of no use now is left out, so
-// that the others can be had.
-func (v *visit) keys() error {
+// publish answers with the public keys by which providers know the gateway (RFC 7517 §5), as they
+// are now. Nobody has to sign in for that: providers ask. A key that is of no use now is left out,
+// so that the others can be had.
+func publish(v *visit) error {
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}} // not nil, which JSON writes as null
 	seen := make(map[string]bool)
 	for _, ds := range v.datasources {

@@ -295,9 +295,10 @@ var problems = map[string]string{
 	"incorrect_client_credentials": problemClient, // GitHub
 	"bad_client_secret":            problemClient, // Slack
 
-	"no_answer":      "The provider could not be reached, or gave no answer that the gateway can use. It is asked again.",
-	"key_missing":    "What is stored was sealed with a key that this gateway lacks.",
-	"storage_failed": "The gateway's storage fails. The gateway's log says how.",
+	"no_answer":        "The provider could not be reached, or gave no answer that the gateway can use. It is asked again.",
+	"discovery_failed": "Who the provider is could not be found out.",
+	"key_missing":      "What is stored was sealed with a key that this gateway lacks.",
+	"storage_failed":   "The gateway's storage fails. The gateway's log says how.",
 }
 
 const (

@@ -21,6 +21,7 @@ const (
 	routeCallback
 	routeHealth
 	routeKeys
+	routeDocument
 )
 
 const (
@@ -116,6 +117,8 @@ func routeOf(below string) route {
 		to.kind = routeHealth
 	case rest == "jwks.json":
 		to.kind = routeKeys
+	case rest == documentName:
+		to.kind = routeDocument
 	case len(parts) == 2 && parts[0] != "" && isAction(parts[1]):
 		to.kind, to.name, to.action = routeAction, parts[0], parts[1]
 	}

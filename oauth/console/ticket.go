@@ -105,7 +105,7 @@ func (v *visit) connectByTicket() (answered bool, err error) {
 		return true, v.refuse(&messageTicketElsewhere)
 	}
 	a := action{v, ds, ticket.Connection}
-	flow, to, err := ds.BeginWithTicket(ticket)
+	flow, to, err := ds.BeginWithTicket(v.r.Context(), ticket)
 	if err != nil {
 		return true, a.cannotBegin(err)
 	}

@@ -35,6 +35,8 @@ type Answer struct {
 	IDLifetime      time.Duration // of the ID token, as the answer has it; 0: not known
 	RefreshLifetime time.Duration // of the refresh token; 0: not known, or without an end
 
+	Type string // of the access token, in lower case (RFC 6749 §7.1)
+
 	Truncated bool      // the document breaks off, and there is no refresh token before the break
 	Received  time.Time // when the answer came
 	Host      string    // of the token endpoint
@@ -128,6 +130,7 @@ func fromForm(form url.Values, p AnswerPaths) *Answer {
 	if a.errorCode != "" {
 		a.description = described(form.Get("error_description"), form.Get("error"))
 	}
+	a.Type = strings.ToLower(get("token_type"))
 	a.issued = get("access_token") != "" || get("id_token") != ""
 	a.Lifetime, a.Expired = lifetime(get("expires_in"))
 	a.IDLifetime, _ = lifetime(get("id_token_expires_in"))
@@ -141,6 +144,7 @@ func fromJSON(fields map[string]json.RawMessage, whole bool, p AnswerPaths) *Ans
 		AccessToken:  usable(text(at("access_token"))),
 		RefreshToken: usable(text(at("refresh_token"))),
 		IDToken:      usable(text(at("id_token"))),
+		Type:         strings.ToLower(text(at("token_type"))),
 	}
 	a.Truncated = !whole && a.RefreshToken == ""
 	a.issued = !whole || slices.ContainsFunc([]string{"access_token", "id_token"}, func(name string) bool {

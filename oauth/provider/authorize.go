@@ -29,6 +29,9 @@ func (cfg *Config) AuthCodeURL(state, verifier string) string {
 	if cfg.ScopeSeparator != "" && len(cfg.Scopes) > 0 {
 		opts = append(opts, oauth2.SetAuthURLParam("scope", strings.Join(cfg.Scopes, cfg.ScopeSeparator)))
 	}
+	if cfg.Proof != nil { // RFC 9449 §10: the code is good for the key only
+		opts = append(opts, oauth2.SetAuthURLParam("dpop_jkt", cfg.Proof.Thumbprint))
+	}
 	if cfg.Audience != "" {
 		opts = append(opts, oauth2.SetAuthURLParam("audience", cfg.Audience))
 	}

@@ -74,16 +74,32 @@ func (c *Client) token(ctx context.Context, a *attempt) (*Answer, error) {
 	ctx, cancel := withTimeout(ctx, a.cfg.Timeout)
 	defer cancel()
 	a.endpoint = cmp.Or(a.endpoint, a.cfg.TokenURL)
-	a.header = http.Header{"Accept": {"application/json"}, "Accept-Encoding": {"identity"}}
-	if err := a.authenticate(); err != nil {
-		return nil, a.failed(err)
-	}
-	a.override()
-	req, err := a.request(ctx, a.cfg.JSON)
+	t, err := c.proven(ctx, a, a.cfg.JSON)
 	if err != nil {
-		return nil, a.failed(networkError(err))
+		return nil, err
 	}
-	return a.outcome(c.send(req))
+	return a.outcome(t)
+}
+
+// proven sends an attempt with the client's authentication and, if there is a key for that, with a
+// proof; and once more if the provider wants its nonce in the proof. Its errors say that nothing
+// was sent.
+func (c *Client) proven(ctx context.Context, a *attempt, asJSON bool) (roundTrip, error) {
+	for again := false; ; again = true {
+		a.header = http.Header{"Accept": {"application/json"}, "Accept-Encoding": {"identity"}}
+		if err := errors.Join(a.authenticate(), a.prove()); err != nil {
+			return roundTrip{}, a.failed(err)
+		}
+		a.override()
+		req, err := a.request(ctx, asJSON)
+		if err != nil {
+			return roundTrip{}, a.failed(networkError(err))
+		}
+		t := c.send(req)
+		if !a.learned(t) || again {
+			return t, nil
+		}
+	}
 }
 
 // failed returns the error of an attempt that was not sent.

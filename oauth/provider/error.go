@@ -35,6 +35,10 @@ type Error struct {
 	// ClientAuth is how the client has authenticated, one of ClientAuths; "" for a login.
 	ClientAuth string
 
+	// ClientGone says that the provider does not know the client any more that was registered.
+	// What it has issued to that client is of no use.
+	ClientGone bool
+
 	// Login says that the request was a login, and no token request.
 	Login bool
 

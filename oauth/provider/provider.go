@@ -26,8 +26,10 @@ type Config struct {
 	RefreshURL       string // of refresh requests; "" stands for TokenURL
 	RevocationURL    string // "" if the provider has none
 	RedirectURL      string
+	PARURL           string // of pushed authorization requests (RFC 9126), "" to push none
 	Issuer           string // that a callback must name (RFC 9207), "" if it need not name one
 
+	ClientName        string // how registrations call the client, "" for the default
 	ClientID          string
 	ClientSecret      string // "" for a client without a secret
 	ClientAuth        string // a name of ClientAuths; "" stands for client_secret_basic
@@ -60,6 +62,8 @@ type Config struct {
 	Answer    AnswerPaths // where an answer has what it brings
 	PKCEPlain bool        // the challenge of PKCE is the verifier itself (RFC 7636 §4.2)
 
+	Proof   *ProofKey     // that tokens are bound to (RFC 9449); nil: they are not
+	Public  bool          // none of the endpoints may have a private address
 	JSON    bool          // token requests are JSON, not a form
 	IDToken bool          // an answer must have an ID token, and need not have an access token
 	Timeout time.Duration // of one request

@@ -40,14 +40,17 @@ type roundTrip struct {
 // whatever the provider does and whatever net/http waits for: nothing that a provider sends
 // prolongs the time of a request. So the request has a goroutine of its own, which is left behind
 // if need be. That goroutine ends, too, since the end of the context closes the body.
-func (c *Client) send(req *http.Request) roundTrip {
+func (c *Client) send(req *http.Request) roundTrip { return c.sendBy(req, readAnswer) }
+
+// sendBy is send with another way to read an answer.
+func (c *Client) sendBy(req *http.Request, read func(*http.Response) ([]byte, error)) roundTrip {
 	peer.GuardLog()
 	var sent atomic.Bool
 	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
 		WroteHeaders: func() { sent.Store(true) },
 	}))
 	done := make(chan roundTrip, 1)
-	go func() { done <- c.sendAndRead(req) }()
+	go func() { done <- c.sendAndRead(req, read) }()
 	var t roundTrip
 	select {
 	case t = <-done:
@@ -65,7 +68,7 @@ func (c *Client) send(req *http.Request) roundTrip {
 	return t
 }
 
-func (c *Client) sendAndRead(req *http.Request) (t roundTrip) {
+func (c *Client) sendAndRead(req *http.Request, read func(*http.Response) ([]byte, error)) (t roundTrip) {
 	defer func() {
 		if p := recover(); p != nil { // no recover of the caller's is above this goroutine
 			t = roundTrip{err: fmt.Errorf("sending the request panicked with a %T", p)}
@@ -82,7 +85,7 @@ func (c *Client) sendAndRead(req *http.Request) (t roundTrip) {
 		return t
 	}
 	defer context.AfterFunc(req.Context(), func() { _ = res.Body.Close() })()
-	t.body, t.cut = readAnswer(res)
+	t.body, t.cut = read(res)
 	return t
 }
 
@@ -97,6 +100,8 @@ func inTime(ctx context.Context, err error) error {
 
 // codings matches content codings that nobody here can read.
 var codings = regexp.MustCompile(`gzip|compress|deflate|br|zstd`)
+
+var errTooLarge = fmt.Errorf("the answer is longer than %d bytes", maxAnswer)
 
 // readAnswer reads a body of at most maxAnswer bytes.
 func readAnswer(res *http.Response) ([]byte, error) {
@@ -117,7 +122,7 @@ func readAnswer(res *http.Response) ([]byte, error) {
 		return nil, fmt.Errorf("reading the answer: %w", networkError(err))
 	}
 	if len(body) > maxAnswer {
-		return nil, fmt.Errorf("the answer is longer than %d bytes", maxAnswer)
+		return nil, errTooLarge
 	}
 	return body, nil
 }

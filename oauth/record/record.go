@@ -57,6 +57,8 @@ type Record struct {
 	Seed      string `json:"seed,omitempty"`  // a digest of the refresh token that the operator had written last
 	Node      string `json:"node,omitempty"`  // which node has written the record, if it has an entry
 
+	Origin *Origin `json:"origin,omitempty"`
+
 	End     End      `json:"end,omitzero"`
 	Claim   *Claim   `json:"claim,omitempty"`
 	Refused *Refusal `json:"refused,omitempty"`
@@ -76,7 +78,7 @@ func (s *Store) seal(ring *seal.Ring, name string, token *Token) ([]byte, error)
 		Obtained: Millis(token.Obtained), Expiry: Millis(token.Expiry), Connected: Millis(token.Connected),
 		RefreshBy: Millis(token.RefreshEnd), Changed: Millis(token.Changed),
 		By: []byte(token.By.User), ByLink: token.By.Link,
-		Grant: token.Grant, Seed: token.Seed, Node: s.Node, End: token.End, Claim: token.Claim, Refused: token.Refused,
+		Grant: token.Grant, Seed: token.Seed, Node: s.Node, Origin: token.Origin, End: token.End, Claim: token.Claim, Refused: token.Refused,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encoding a record: %w", err)
@@ -109,7 +111,7 @@ func (s *Store) Open(ring *seal.Ring, name string, raw []byte) (*Token, *Record,
 	token := &Token{
 		Access: rec.Access, ID: rec.ID, Refresh: rec.Refresh, Also: rec.Also, Generation: generation, Identity: rec.Identity,
 		Obtained: unmillis(rec.Obtained), Connected: unmillis(rec.Connected), RefreshEnd: unmillis(rec.RefreshBy),
-		Changed: unmillis(rec.Changed), Grant: rec.Grant, Seed: rec.Seed, Node: rec.Node, By: Connector{string(rec.By), rec.ByLink},
+		Changed: unmillis(rec.Changed), Grant: rec.Grant, Seed: rec.Seed, Node: rec.Node, Origin: rec.Origin, By: Connector{string(rec.By), rec.ByLink},
 		End: rec.End, Claim: rec.Claim, Refused: rec.Refused,
 	}
 	expiry := s.Term.reopened(token, unmillis(rec.Expiry))

@@ -29,6 +29,7 @@ type Token struct {
 
 	Grant     string    // names the consent the tokens come of; "" if an older version connected the account
 	Connected time.Time // when the account was connected; zero for client_credentials
+	Origin    *Origin   // where the grant comes from; nil if the configuration says all of it
 	Seed      string    // a digest of the refresh token that the operator had written last; "" for none
 	By        Connector // who has connected it
 	Changed   time.Time // when End changed

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authenticatedapi_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+// TestPAR: where the metadata demands it, the authorization request is pushed (RFC 9126), and the
+// browser brings a reference to it and nothing else.
+func TestPAR(t *testing.T) {
+	var pushed url.Values
+	refuse := ""
+	d := newDiscoverable(t, func(d *discoverable) {
+		d.metadata["require_pushed_authorization_requests"] = true
+		d.metadata["pushed_authorization_request_endpoint"] = d.as.URL + "/par"
+		d.pages["/par"] = func(w http.ResponseWriter, r *http.Request) {
+			if err := r.ParseForm(); err != nil {
+				t.Error(err)
+			}
+			user, secret, _ := r.BasicAuth()
+			if user != "client-1" || secret != canarySecret {
+				t.Errorf("the client is %q", user)
+			}
+			if pushed = r.PostForm; refuse != "" {
+				w.WriteHeader(http.StatusBadRequest)
+				_, _ = io.WriteString(w, refuse)
+				return
+			}
+			w.WriteHeader(http.StatusCreated)
+			fmt.Fprint(w, `{"request_uri":"urn:ietf:params:oauth:request_uri:1","expires_in":60}`)
+		}
+		d.pages["/authorize"] = func(w http.ResponseWriter, r *http.Request) {
+			if got := r.URL.Query(); len(got) != 2 || got.Get("request_uri") != "urn:ietf:params:oauth:request_uri:1" || got.Get("client_id") != "client-1" {
+				t.Errorf("the browser brings %v", got)
+			}
+			r.URL.RawQuery = pushed.Encode()
+			d.authorize(w, r)
+		}
+	})
+	s := d.newSite(t, "authorization_code", "discover")
+	s.mustConnect()
+	s.wants(200, "served")
+	for _, name := range []string{"state", "code_challenge", "redirect_uri", "resource", "response_type", "client_id"} {
+		if pushed.Get(name) == "" {
+			t.Errorf("what is pushed lacks %s: %v", name, pushed)
+		}
+	}
+	for _, refuse = range []string{`{"error":"invalid_request"}`, `<html>`, `{"request_uri":""}`} {
+		if got := s.connect(); got.status != 503 || strings.Contains(got.text, canarySecret) {
+			t.Errorf("%s: %d %s", refuse, got.status, got.text)
+		}
+	}
+	s.wants(200, "served") // the account that is connected stays
+}
+
+// TestDPoPDemanded: tokens are bound to a key where the API's metadata demands it, without an
+// option; and the client is registered for that.
+func TestDPoPDemanded(t *testing.T) {
+	for name, demand := range map[string]func(d *discoverable){
+		"by the metadata": func(d *discoverable) { d.resource["dpop_bound_access_tokens_required"] = true },
+		"by the challenge": func(d *discoverable) {
+			d.challenge = `DPoP algs="ES256", resource_metadata="` + d.api.URL + `/.well-known/oauth-protected-resource/mcp"`
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var proof string
+			d := newDiscoverable(t, func(d *discoverable) {
+				demand(d)
+				d.clients["client-1"] = true
+				d.pages["/token"] = func(w http.ResponseWriter, r *http.Request) {
+					proof = r.Header.Get("Dpop")
+					fmt.Fprint(w, `{"access_token":"bound","token_type":"DPoP","expires_in":3600}`)
+				}
+				d.pages["/mcp/x"] = func(w http.ResponseWriter, r *http.Request) {
+					fmt.Fprintf(w, "%s %d", r.Header.Get("Authorization"), len(r.Header["Dpop"]))
+				}
+			})
+			s := d.newSite(t, "authorization_code", "discover")
+			s.mustConnect()
+			s.wants(200, "DPoP bound 1")
+			if r := last(d, &d.registrations); proof == "" || r["dpop_bound_access_tokens"] != true || d.auths[0].Get("dpop_jkt") == "" {
+				t.Errorf("the token request has the proof %q, the registration is %v", proof, r)
+			}
+		})
+	}
+	d := newDiscoverable(t, func(d *discoverable) {
+		d.resource["dpop_bound_access_tokens_required"] = true
+		d.metadata["dpop_signing_alg_values_supported"] = []string{"EdDSA"}
+	})
+	s := d.newSite(t, "authorization_code", "discover")
+	if got := s.connect(); got.status != 502 || !strings.Contains(got.text, "ES256 was expected") {
+		t.Errorf("a server without ES256: %d %s", got.status, got.text)
+	}
+}

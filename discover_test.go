@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authenticatedapi_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
+)
+
+// TestDiscover: an API's URL is all that an operator writes. Nothing is asked before somebody
+// needs it; then each document is asked for once, and the account is connected with a client that
+// was registered for it.
+func TestDiscover(t *testing.T) {
+	d := newDiscoverable(t, func(d *discoverable) {
+		d.resource["scopes_supported"] = []string{"read"}
+		d.metadata["scopes_supported"] = []string{"read", "offline_access"}
+	})
+	s := d.newSite(t, "authorization_code", "discover")
+	if got := d.requests(); len(got) != 0 {
+		t.Errorf("loading has asked %q", got)
+	}
+	s.wants(503, "authorization-required")
+	want := []string{"GET api/mcp", "GET api/.well-known/oauth-protected-resource/mcp", "GET as/.well-known/oauth-authorization-server"}
+	if got := d.requests(); !slices.Equal(got, want) {
+		t.Errorf("asked %q, want %q", got, want)
+	}
+	s.mustConnect()
+	s.wants(200, "served /mcp/x with read offline_access")
+	if got := d.requests(); slices.Contains(got, "GET as/.well-known/oauth-authorization-server") || len(d.registrations) != 1 {
+		t.Errorf("asked again: %q, registered %d times", got, len(d.registrations))
+	}
+	auth := last(d, &d.auths)
+	for name, want := range map[string]string{
+		"client_id": "client-1", "resource": d.api.URL + "/mcp", "scope": "read offline_access", "code_challenge_method": "S256", "prompt": "consent",
+		"redirect_uri": s.console + "callback", "response_type": "code",
+	} {
+		if got := auth.Get(name); got != want {
+			t.Errorf("the authorization request has %s=%q, want %q", name, got, want)
+		}
+	}
+	if form := last(d, &d.forms); form.Get("resource") != d.api.URL+"/mcp" || form.Get("code_verifier") == "" {
+		t.Errorf("the token request has resource %q", form.Get("resource"))
+	}
+	registered := last(d, &d.registrations)
+	text, _ := json.Marshal(registered)
+	for _, part := range []string{
+		`"client_name":"Caddy at ` + s.addr + `"`, `"grant_types":["authorization_code","refresh_token"]`, `"application_type":"native"`,
+		`"redirect_uris":["` + s.console + `callback"]`, `"response_types":["code"]`, `"token_endpoint_auth_method":"client_secret_basic"`,
+	} {
+		if !strings.Contains(string(text), part) {
+			t.Errorf("the registration %s lacks %s", text, part)
+		}
+	}
+	rig.WantLogged(t, s.log, "discovered the provider")
+	if entry := rig.WantLogged(t, s.log, "chose how the client is registered"); entry["registration"] != "dynamic" {
+		t.Errorf("the log says %v", entry)
+	}
+	status := statusOf(t, "mcp")
+	if found := status.Discovered; found == nil || found.Issuer != d.as.URL || found.Registration != "dynamic" || found.ClientID != "client-1" ||
+		found.Because == "" || !slices.Equal(found.Scopes, []string{"read", "offline_access"}) {
+		t.Errorf("status says %+v", found)
+	}
+	if text, err := json.Marshal(status); err != nil || strings.Contains(string(text), canarySecret) {
+		t.Errorf("status is %s (%v)", text, err)
+	}
+	log, err := os.ReadFile(s.log)
+	if err != nil || strings.Contains(string(log), canarySecret) || strings.Contains(s.get("/connect/").text, canarySecret) {
+		t.Errorf("the registered secret is shown (%v)", err)
+	}
+}
+
+// TestDiscoverIssuer: with an issuer only its metadata is asked for, and what is written out wins,
+// one option at a time.
+func TestDiscoverIssuer(t *testing.T) {
+	d := newDiscoverable(t, func(d *discoverable) {
+		d.clients["mine"] = true
+		d.metadata["authorization_endpoint"] = "https://elsewhere.example/authorize"
+		d.metadata["scopes_supported"] = []string{"offline_access"}
+		d.metadata["token_endpoint_auth_methods_supported"] = []string{"client_secret_post"}
+		d.metadata["code_challenge_methods_supported"] = nil // not said, for an issuer that the operator has named
+	})
+	s := d.newSite(t, "authorization_code", "discover AS\nclient_id mine\nclient_secret s3cret-of-mine\nauthorization_url AS/authorize\nscopes one two\nresource https://r.example/")
+	s.mustConnect()
+	s.wants(200, "with one two")
+	auth, form := last(d, &d.auths), last(d, &d.forms)
+	if auth.Get("client_id") != "mine" || auth.Get("scope") != "one two" || auth.Get("resource") != "https://r.example/" || form.Get("client_secret") != "s3cret-of-mine" {
+		t.Errorf("asked for %v, and redeemed with %v", auth, form)
+	}
+	for _, request := range d.requests() {
+		if strings.HasPrefix(request, "GET api/") && request != "GET api/mcp/x" || strings.HasSuffix(request, "/register") {
+			t.Errorf("the gateway has sent %s", request)
+		}
+	}
+}
+
+// TestDiscoverCredentials: client_credentials with a client that is registered for it.
+func TestDiscoverCredentials(t *testing.T) {
+	d := newDiscoverable(t, nil)
+	s := d.newSite(t, "client_credentials", "discover\nclient_name \"The gateway\"")
+	s.wants(200, "served /mcp/x")
+	if r := last(d, &d.registrations); r["client_name"] != "The gateway" || fmt.Sprint(r["grant_types"]) != "[client_credentials]" || r["redirect_uris"] != nil {
+		t.Errorf("registered %v", r)
+	}
+	if form := last(d, &d.forms); form.Get("resource") != d.api.URL+"/mcp" || form.Get("test_client") != "client-1" {
+		t.Errorf("asked for %v", form)
+	}
+	// The provider has lost its clients: another one is registered, and no caller sees it.
+	d.mu.Lock()
+	d.clients = make(map[string]bool)
+	d.refused["access-1"] = true
+	d.mu.Unlock()
+	s.wants(200, "served /mcp/x")
+	if form := last(d, &d.forms); len(d.registrations) != 2 || form.Get("test_client") != "client-2" {
+		t.Errorf("registered %d times, and asked as %s", len(d.registrations), form.Get("test_client"))
+	}
+}
+
+// TestDiscoverDown: a grant keeps the endpoints that it was made with, so it is renewed while the
+// metadata cannot be had, after a restart too.
+func TestDiscoverDown(t *testing.T) {
+	d := newDiscoverable(t, nil)
+	s := d.newSite(t, "authorization_code", "discover")
+	s.mustConnect()
+	down := func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "down", http.StatusServiceUnavailable) }
+	d.mu.Lock()
+	d.pages["/.well-known/oauth-authorization-server"], d.pages["/.well-known/openid-configuration"] = down, down
+	d.pages["/.well-known/oauth-protected-resource/mcp"], d.pages["/.well-known/oauth-protected-resource"] = down, down
+	d.refused["access-2"] = true
+	d.mu.Unlock()
+	s.wants(200, "served /mcp/x")
+	if form := last(d, &d.forms); form.Get("grant_type") != "refresh_token" || form.Get("resource") != d.api.URL+"/mcp" || form.Get("test_client") != "client-1" {
+		t.Errorf("renewed with %v", form)
+	}
+	s.restart()
+	s.wants(200, "served /mcp/x")
+	if got := s.send(http.MethodPost, s.console+"mcp/refresh"); got.status != http.StatusSeeOther {
+		t.Errorf("Refresh: %d %s", got.status, got.text)
+	}
+	if got := s.send(http.MethodPost, s.console+"mcp/disconnect"); got.status != http.StatusSeeOther || !slices.Contains(d.requests(), "POST as/revoke") {
+		t.Errorf("Disconnect: %d %s", got.status, got.text)
+	}
+}
+
+// TestDiscoverPruned: a provider prunes its clients. No grant is lost by a mistake: the person is
+// told to connect again, and a new client is registered for that.
+func TestDiscoverPruned(t *testing.T) {
+	d := newDiscoverable(t, nil)
+	s := d.newSite(t, "authorization_code", "discover")
+	s.mustConnect()
+	d.mu.Lock()
+	d.clients = make(map[string]bool)
+	d.refused["access-2"] = true
+	d.mu.Unlock()
+	s.get("/api/x")
+	rig.WantLogged(t, s.log, "the provider does not know the registered client any more; it is registered anew")
+	s.mustConnect()
+	s.wants(200, "served /mcp/x")
+	if auth := last(d, &d.auths); len(d.registrations) != 2 || auth.Get("client_id") != "client-2" {
+		t.Errorf("registered %d times, and asked as %s", len(d.registrations), auth.Get("client_id"))
+	}
+}
+
+// TestDiscoverMoved: an API that names another authorization server gets another registration
+// there, and nothing of the old one.
+func TestDiscoverMoved(t *testing.T) {
+	d := newDiscoverable(t, nil)
+	other := newDiscoverable(t, nil)
+	s := d.newSite(t, "authorization_code", "discover")
+	s.mustConnect()
+	s.wants(200, "served")
+	d.mu.Lock()
+	d.resource["authorization_servers"] = []string{other.as.URL}
+	d.pages["/token"] = func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "gone", http.StatusServiceUnavailable) }
+	d.refused["access-2"] = true
+	d.mu.Unlock()
+	s.wants(401, "who are you?")
+	d.requests()
+	s.mustConnect()
+	if len(other.registrations) != 1 || len(d.registrations) != 1 {
+		t.Errorf("registered %d times there, and %d times here", len(other.registrations), len(d.registrations))
+	}
+	for _, request := range d.requests() {
+		if strings.Contains(request, "as/") && request != "POST as/revoke" {
+			t.Errorf("the old server gets %s", request)
+		}
+	}
+}
+
+// TestDiscoverPinned: a client that the operator has registered is not shown to a server that the
+// API names later, unless the operator pins it.
+func TestDiscoverPinned(t *testing.T) {
+	d := newDiscoverable(t, func(d *discoverable) { d.clients["mine"] = true })
+	thief := newDiscoverable(t, func(d *discoverable) { d.clients["mine"] = true })
+	s := d.newSite(t, "authorization_code", "discover\nclient_id mine\nclient_secret s3cret-of-mine")
+	s.mustConnect()
+	d.mu.Lock()
+	d.resource["authorization_servers"] = []string{thief.as.URL}
+	d.refused["access-2"], d.scopes["refresh-2"] = true, nil
+	delete(d.scopes, "refresh-2")
+	d.mu.Unlock()
+	s.get("/api/x")
+	if got := s.connect(); got.status != http.StatusBadGateway || !strings.Contains(got.text, "issuer "+thief.as.URL) {
+		t.Errorf("Connect: %d %s", got.status, got.text)
+	}
+	if len(thief.forms)+len(thief.auths) != 0 {
+		t.Errorf("the other server got %v %v", thief.forms, thief.auths)
+	}
+}
