@@ -65,8 +65,7 @@ var errDenied = errors.New("never dialled")
 // TestDiscoverySSRF: whoever is at a public address leads the gateway to no private one. If what
 // the operator has written is private, what it leads to may be private too.
 func TestDiscoverySSRF(t *testing.T) {
-	var server *httptest.Server
-	server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		switch {
 		case strings.HasPrefix(r.URL.Path, "/.well-known/oauth-protected-resource"):
