@@ -30,25 +30,29 @@ func (f *found) fill(opts *Options, to *provider.Config) error {
 		*field = named
 		return nil
 	}
+	server := f.server
+	if presentsCertificate(opts) {
+		server = server.ForCertificate()
+	}
 	to.Public = f.public && to.TokenURL == ""
-	if err := endpoint(&to.TokenURL, f.server.TokenURL, "token_url", true); err != nil {
+	if err := endpoint(&to.TokenURL, server.TokenURL, "token_url", true); err != nil {
 		return err
 	}
-	if err := endpoint(&to.RevocationURL, f.server.RevocationURL, "revocation_url", false); err != nil {
+	if err := endpoint(&to.RevocationURL, server.RevocationURL, "revocation_url", false); err != nil {
 		return err
 	}
 	if opts.Interactive() {
-		if err := endpoint(&to.AuthorizationURL, f.server.AuthorizationURL, "authorization_url", true); err != nil {
+		if err := endpoint(&to.AuthorizationURL, server.AuthorizationURL, "authorization_url", true); err != nil {
 			return err
 		}
-		if f.server.DemandsPAR {
-			if err := at.CheckAddress(f.server.PARURL); err != nil {
+		if server.DemandsPAR {
+			if err := at.CheckAddress(server.PARURL); err != nil {
 				return &provider.DiscoveryError{
 					Address: f.server.Address, Reason: "the provider demands pushed authorization requests (RFC 9126), and an address for them was expected",
 					Err: err, Option: "no option stands in for it; the provider must mend its metadata",
 				}
 			}
-			to.PARURL = f.server.PARURL
+			to.PARURL = server.PARURL
 		}
 	}
 	to.Issuer = f.server.Issuer

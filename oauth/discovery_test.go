@@ -220,3 +220,30 @@ func TestConsents(t *testing.T) {
 		}
 	}
 }
+
+// TestDiscoveredAliases: with tls_client_auth the endpoints are those for certificates, and with
+// any other way they are not. What is written out wins.
+func TestDiscoveredAliases(t *testing.T) {
+	server := httptest.NewServer(nil)
+	defer server.Close()
+	server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"issuer":"`+server.URL+`","token_endpoint":"https://as.example/token",`+
+			`"mtls_endpoint_aliases":{"token_endpoint":"https://mtls.example/token"}}`)
+	})
+	metadata, err := (&provider.Discovery{Client: provider.New(nil, nil), Timeout: time.Minute}).ServerMetadata(t.Context(), server.URL, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ way, written, want string }{
+		{provider.TLSClientAuth, "", "https://mtls.example/token"},
+		{provider.PrivateKeyJWT, "", "https://as.example/token"},
+		{provider.TLSClientAuth, "https://own.example/token", "https://own.example/token"},
+	} {
+		to := &provider.Config{TokenURL: test.written}
+		opts := &Options{Grant: grantClientCredentials, ClientAuth: test.way, Discover: new(string)}
+		if err := (&found{server: metadata}).fill(opts, to); err != nil || to.TokenURL != test.want {
+			t.Errorf("%s: %q %v, want %q", test.way, to.TokenURL, err, test.want)
+		}
+	}
+}

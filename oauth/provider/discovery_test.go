@@ -5,6 +5,7 @@ package provider
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -234,4 +235,36 @@ func FuzzRegistered(f *testing.F) {
 			t.Errorf("%q is believed: %q %q", body, r.ID, r.Secret)
 		}
 	})
+}
+
+// TestAliases: a client that presents a certificate is told of endpoints of its own (RFC 8705 §5),
+// one at a time. Aliases that are no object of texts count for nothing.
+func TestAliases(t *testing.T) {
+	for aliases, want := range map[string][3]string{
+		`{"token_endpoint":"https://mtls.example/token","revocation_endpoint":"https://mtls.example/revoke","pushed_authorization_request_endpoint":"https://mtls.example/par"}`: {
+			"https://mtls.example/token", "https://mtls.example/revoke", "https://mtls.example/par",
+		},
+		`{"token_endpoint":"https://mtls.example/token"}`: {"https://mtls.example/token", "https://as.example/revoke", "https://as.example/par"},
+		`{"token_endpoint":7}`:                            {"https://as.example/token", "https://as.example/revoke", "https://as.example/par"},
+		`["token_endpoint"]`:                              {"https://as.example/token", "https://as.example/revoke", "https://as.example/par"},
+		`null`:                                            {"https://as.example/token", "https://as.example/revoke", "https://as.example/par"},
+	} {
+		server := httptest.NewServer(nil)
+		server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"issuer":"`+server.URL+`","token_endpoint":"https://as.example/token","revocation_endpoint":"https://as.example/revoke",`+
+				`"pushed_authorization_request_endpoint":"https://as.example/par","mtls_endpoint_aliases":`+aliases+`}`)
+		})
+		m, err := (&Discovery{Client: New(nil, nil), Timeout: time.Minute}).ServerMetadata(t.Context(), server.URL, "")
+		server.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c := m.ForCertificate(); [3]string{c.TokenURL, c.RevocationURL, c.PARURL} != want {
+			t.Errorf("%s: %q %q %q", aliases, c.TokenURL, c.RevocationURL, c.PARURL)
+		}
+		if m.TokenURL != "https://as.example/token" {
+			t.Errorf("%s: without a certificate %q", aliases, m.TokenURL)
+		}
+	}
 }

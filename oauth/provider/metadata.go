@@ -3,7 +3,9 @@
 package provider
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -37,6 +39,25 @@ type ServerMetadata struct {
 	DemandsPAR        bool
 
 	Term time.Duration // for how long this may be used
+
+	aliases aliases
+}
+
+// aliases are the endpoints of clients that present a certificate (RFC 8705 §5), where they are
+// not those of all other clients.
+type aliases struct {
+	Token      string `json:"token_endpoint"`
+	Revocation string `json:"revocation_endpoint"`
+	PAR        string `json:"pushed_authorization_request_endpoint"`
+}
+
+// ForCertificate returns the metadata as it is for a client that presents a certificate.
+func (m *ServerMetadata) ForCertificate() *ServerMetadata {
+	c := *m
+	c.TokenURL = cmp.Or(m.aliases.Token, m.TokenURL)
+	c.RevocationURL = cmp.Or(m.aliases.Revocation, m.RevocationURL)
+	c.PARURL = cmp.Or(m.aliases.PAR, m.PARURL)
+	return &c
 }
 
 // wellKnown are the addresses of an issuer's metadata, in the order in which they are asked:
@@ -128,6 +149,9 @@ func serverMetadata(doc *document) *ServerMetadata {
 	m.ClientAuths, m.SaysClientAuths = doc.texts("token_endpoint_auth_methods_supported")
 	m.Challenges, m.SaysChallenges = doc.texts("code_challenge_methods_supported")
 	m.DPoP, _ = doc.texts("dpop_signing_alg_values_supported")
+	if raw, ok := doc.members["mtls_endpoint_aliases"]; ok && json.Unmarshal(raw, &m.aliases) != nil {
+		m.aliases = aliases{}
+	}
 	return m
 }
 
