@@ -158,6 +158,7 @@ func (b *bridge) auth(dir string) (string, error) {
 		ClientSecret string `json:"client_secret"`
 		Key          string `json:"private_key_pem"`
 		Algorithm    string `json:"signing_algorithm"`
+		Assertion    string `json:"valid_jwt"`
 	}
 	if text := os.Getenv("MCP_CONFORMANCE_CONTEXT"); text != "" {
 		if err := json.Unmarshal([]byte(text), &given); err != nil {
@@ -176,6 +177,12 @@ func (b *bridge) auth(dir string) (string, error) {
 		grant, lines = "client_credentials", []string{
 			"discover", "client_id " + given.ClientID, "client_auth private_key_jwt {\nkey " + key + "\nalgorithm " + given.Algorithm + "\n}",
 		}
+	case "auth/wif-jwt-bearer":
+		file := filepath.Join(dir, "assertion.jwt")
+		if err := os.WriteFile(file, []byte(given.Assertion), 0o600); err != nil {
+			return "", err
+		}
+		grant, lines = "jwt_bearer", []string{"discover", "client_id " + given.ClientID, "assertion_file " + file}
 	case "auth/pre-registration":
 		lines = append(lines, "client_id "+given.ClientID, "client_secret "+given.ClientSecret)
 	case "auth/basic-cimd":

@@ -29,10 +29,9 @@ func TestMain(m *testing.M) {
 	os.Exit(rig.Main(m, nil))
 }
 
-// waiting are scenarios that need a grant that this gateway does not have.
+// waiting are scenarios that need what this gateway does not have.
 var waiting = map[string]string{
-	"auth/enterprise-managed-authorization": "token exchange and the grant jwt-bearer",
-	"auth/wif-jwt-bearer":                   "the grant jwt-bearer with an assertion from a file",
+	"auth/enterprise-managed-authorization": "discovery in the second leg of a token exchange",
 }
 
 // scenarios is how many scenarios of authorization the suite has. A suite with fewer is another
