@@ -56,7 +56,10 @@ func discoveredIdentity(opts *Options, to *provider.Config) string {
 	for _, name := range slices.Sorted(maps.Keys(to.TokenParams)) {
 		parts = append(parts, name, to.TokenParams[name])
 	}
-	return digest(parts...)
+	if to.Username != "" {
+		parts = append(parts, "username", to.Username)
+	}
+	return digest(append(parts, askedFor(opts, to)...)...)
 }
 
 // bindDiscovery gives a method its discovery, if it has the option. Nothing is fetched yet.
