@@ -38,6 +38,7 @@ type bridge struct {
 	route     string // the address of the server at the gateway
 	console   string
 	client    *http.Client
+	idToken   string // of the caller, from the enterprise's identity provider; "" for none
 	connected int
 	nextID    int
 }
@@ -159,6 +160,9 @@ func (b *bridge) auth(dir string) (string, error) {
 		Key          string `json:"private_key_pem"`
 		Algorithm    string `json:"signing_algorithm"`
 		Assertion    string `json:"valid_jwt"`
+		IDPClientID  string `json:"idp_client_id"`
+		IDPTokenURL  string `json:"idp_token_endpoint"`
+		IDToken      string `json:"idp_id_token"`
 	}
 	if text := os.Getenv("MCP_CONFORMANCE_CONTEXT"); text != "" {
 		if err := json.Unmarshal([]byte(text), &given); err != nil {
@@ -183,6 +187,12 @@ func (b *bridge) auth(dir string) (string, error) {
 			return "", err
 		}
 		grant, lines = "jwt_bearer", []string{"discover", "client_id " + given.ClientID, "assertion_file " + file}
+	case "auth/enterprise-managed-authorization":
+		b.idToken = given.IDToken
+		grant, lines = "token_exchange", []string{
+			"token_url " + given.IDPTokenURL, "client_id " + given.IDPClientID, "client_auth none", "subject_token {http.request.header.X-Id-Token}",
+			"then jwt_bearer {\ndiscover\nclient_id " + given.ClientID + "\nclient_secret " + given.ClientSecret + "\n}",
+		}
 	case "auth/pre-registration":
 		lines = append(lines, "client_id "+given.ClientID, "client_secret "+given.ClientSecret)
 	case "auth/basic-cimd":
@@ -284,6 +294,9 @@ func (b *bridge) post(method string, params map[string]any) (int, string, error)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json, text/event-stream")
+	if b.idToken != "" {
+		req.Header.Set("X-Id-Token", b.idToken)
+	}
 	if method != "initialize" {
 		req.Header.Set("Mcp-Protocol-Version", b.version)
 	}
