@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
@@ -73,8 +74,17 @@ func fail(err error) int {
 }
 
 // start runs a Caddy with the address of the server. lines are those of its oauth2 block; nil for
-// those of the scenario.
-func (b *bridge) start(server, dir string, lines []string) error {
+// those of the scenario. A port that was free may be another process's by the time it is used.
+func (b *bridge) start(server, dir string, lines []string) (err error) {
+	for range 5 {
+		if err = b.startOnce(server, dir, lines); !errors.Is(err, syscall.EADDRINUSE) {
+			break
+		}
+	}
+	return err
+}
+
+func (b *bridge) startOnce(server, dir string, lines []string) error {
 	ports, err := free(2)
 	if err != nil {
 		return err
