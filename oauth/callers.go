@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/caller"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
@@ -27,7 +28,7 @@ func newExchanger(m *Method) *exchanger {
 		Exchange: func(ctx context.Context, subject caller.Subject) (*record.Token, error) {
 			return exchangeToken(ctx, m, subject)
 		},
-		Build: m.build, Term: m.term(), Limit: cmp.Or(m.environment.CacheSize, connection.DefaultCacheSize),
+		Build: func(token *record.Token) *auth.Credential { return credentialOf(m, token) }, Term: m.term(), Limit: cmp.Or(m.environment.CacheSize, connection.DefaultCacheSize),
 		Happened: func(err error) { happened(m, err) }, Logger: m.logger,
 	})}
 }

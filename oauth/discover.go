@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"maps"
 	"net"
 	"net/url"
@@ -22,6 +23,11 @@ import (
 func setAPI(opts *Options, base string) error {
 	if opts.DPoP && base == "" {
 		return errors.New("auth oauth2: dpop: a proof has the URL that the API gets, which only a base URL tells; give one")
+	}
+	if opts.Then != nil {
+		if err := setAPI(opts.Then, base); err != nil {
+			return err
+		}
 	}
 	if !discovers(opts) || *opts.Discover != "" {
 		return nil
@@ -56,44 +62,64 @@ func discoveredIdentity(opts *Options, to *provider.Config) string {
 	for _, name := range slices.Sorted(maps.Keys(to.TokenParams)) {
 		parts = append(parts, name, to.TokenParams[name])
 	}
-	return digest(parts...)
+	if to.Username != "" {
+		parts = append(parts, "username", to.Username)
+	}
+	return digest(append(parts, askedFor(opts, to)...)...)
 }
 
-// bindDiscovery gives a method its discovery, if it has the option. Nothing is fetched yet.
-func bindDiscovery(m *Method, to *provider.Config) error {
-	if !discovers(&m.Options) {
-		return nil
-	}
-	issuer, err := resolveIssuer(&m.Options)
-	if err != nil {
+// bindDiscovery gives a method its discovery, and one for a second leg, where the option is given.
+// Nothing is fetched yet.
+func bindDiscovery(m *Method, to *provider.Config) (err error) {
+	if m.discovery, err = newDiscovery(m, &m.Options, to.Issuer); err != nil {
 		return err
 	}
-	denied := m.environment.Denied
-	if denied == nil {
-		denied = func(error) bool { return false }
+	if m.Then != nil {
+		if m.second, err = newDiscovery(m, m.Then, ""); err != nil {
+			return fmt.Errorf("then: %w", err)
+		}
 	}
-	m.discovery = &discovery{logger: m.logger, search: &search{
-		issuer: issuer, pinned: to.Issuer, api: m.api, pkce: m.PKCE != "" || !m.Interactive(), timeout: time.Duration(m.Timeout),
-		insecureHTTP: m.InsecureHTTP, denied: denied,
-		strict: clients{m.public, m.public}, wide: clients{m.client, m.client},
-	}}
-	m.registrar = newRegistrar(m)
-	if m.Interactive() {
+	if m.discovery != nil || m.second != nil {
+		m.registrar = newRegistrar(m)
+	}
+	if m.discovery != nil && m.Interactive() {
 		m.wishes = &wishes{m: m}
 	}
 	return nil
 }
 
+// newDiscovery returns the discovery of a leg, or nil if it has not the option.
+func newDiscovery(m *Method, leg *Options, pinned string) (*discovery, error) {
+	if !discovers(leg) {
+		return nil, nil //nolint:nilnil // everything is written out
+	}
+	issuer, err := resolveIssuer(leg)
+	if err != nil {
+		return nil, err
+	}
+	denied := m.environment.Denied
+	if denied == nil {
+		denied = func(error) bool { return false }
+	}
+	return &discovery{logger: m.logger, search: &search{
+		issuer: issuer, pinned: pinned, api: leg.api, pkce: leg.PKCE != "" || !leg.Interactive(), timeout: time.Duration(m.Timeout),
+		insecureHTTP: leg.InsecureHTTP, denied: denied,
+		strict: clients{m.public, m.public}, wide: clients{m.client, m.client},
+	}}, nil
+}
+
 // TrustAPI sets how the API is trusted when discovery begins there: as requests trust it, with its
 // own certificate and with the client certificate that it wants. nil changes nothing.
 func TrustAPI(m *Method, config *tls.Config) {
-	if m.discovery == nil || m.api == nil || config == nil {
-		return
-	}
-	s := m.discovery.search
-	for by, dial := range map[*clients]func(context.Context, string, string) (net.Conn, error){&s.strict: m.environment.DialPublic, &s.wide: m.environment.Dial} {
-		by.api = provider.New(config.Clone(), dial)
-		by.api.Transport.Proxy = m.proxy.to.Of
+	for _, d := range []*discovery{m.discovery, m.second} {
+		if d == nil || d.search.api == nil || config == nil {
+			continue
+		}
+		s := d.search
+		for by, dial := range map[*clients]func(context.Context, string, string) (net.Conn, error){&s.strict: m.environment.DialPublic, &s.wide: m.environment.Dial} {
+			by.api = provider.New(config.Clone(), dial)
+			by.api.Transport.Proxy = m.proxy.to.Of
+		}
 	}
 }
 

@@ -3,6 +3,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -154,22 +155,70 @@ func exchangeToken(ctx context.Context, m *Method, subject caller.Subject) (*rec
 	if err != nil {
 		return nil, err
 	}
-	answer, err := requested(ctx, m, to, func() (*provider.Answer, error) { return m.client.ExchangeToken(ctx, to, subject.Token, subject.Actor) })
+	origin, err := completeExchange(ctx, m, to)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := requested(ctx, m, to, func() (*provider.Answer, error) {
+		return clientFor(m, to).ExchangeToken(ctx, to, subject.Token, subject.Actor)
+	})
+	gone(m, origin, err)
 	if e, ok := errors.AsType[*provider.Error](err); ok && !e.Inconclusive() && slices.Contains(callerErrors, e.Code) {
 		return nil, &caller.SubjectError{Err: e}
 	}
 	if err != nil {
 		return nil, err
 	}
-	if to.TokenExchange.Then != nil {
+	last := to
+	if then := to.TokenExchange.Then; then != nil {
 		first := answer
-		if answer, err = requested(ctx, m, to.TokenExchange.Then, func() (*provider.Answer, error) {
-			return m.client.ThenJWTBearer(ctx, to, first.AccessToken)
+		last = then
+		if answer, err = requested(ctx, m, then, func() (*provider.Answer, error) {
+			return clientFor(m, then).ThenJWTBearer(ctx, to, first.AccessToken)
 		}); err != nil {
 			return nil, err
 		}
 	}
+	if err := bound(ctx, m, last, answer); err != nil {
+		return nil, err
+	}
 	token := issued(m, answer, to, nil)
 	token.Refresh = "" // the caller's token is exchanged anew
+	if origin != nil && origin.Key != nil {
+		token.Origin = origin
+	}
 	return token, nil
+}
+
+// completeExchange is complete for both legs. What the second one finds out of the API is what the
+// first one asks for: an identity assertion is for the API's authorization server, whose issuer is
+// its audience, and for the API, which is its resource (Identity Assertion Authorization Grant).
+func completeExchange(ctx context.Context, m *Method, to *provider.Config) (*record.Origin, error) {
+	origin, err := complete(ctx, m, to, nil)
+	then := to.TokenExchange.Then
+	if err != nil || then == nil {
+		return origin, err
+	}
+	then.Proof, to.Proof = to.Proof, nil // the API gets the token of the second leg
+	if m.second == nil {
+		return origin, nil
+	}
+	f, err := m.second.get(ctx)
+	if err != nil {
+		return nil, discoveryFailed(err)
+	}
+	if err = f.fill(m.Then, then); err == nil {
+		err = m.registrar.bind(ctx, f, then, m.Then)
+	}
+	if err != nil {
+		return nil, discoveryFailed(err)
+	}
+	to.Audience = cmp.Or(to.Audience, f.server.Issuer)
+	if len(to.Resource) == 0 && f.resource != "" && !m.ResourceOff {
+		to.Resource = []string{f.resource}
+	}
+	if origin, err = withProofKey(m, f, then, origin, origin); err != nil {
+		return nil, discoveryFailed(err)
+	}
+	return origin, nil
 }

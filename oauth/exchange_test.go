@@ -270,6 +270,9 @@ func TestTokenExchangeErrors(t *testing.T) {
 		good + "then jwt_bearer {\ntoken_url https://q/\ntimeout 5s\n}":        "timeout: a second leg has the options",
 		good + "then jwt_bearer {\ntoken_url https://q/\nclient_id j\nclient_auth tls_client_auth {\ncertificate /a\n}\n}": "not possible here",
 		good + "then jwt_bearer {\ntoken_url http://q.example/\n}":                                                         "http sends secrets in clear",
+		good + "discover\nthen jwt_bearer {\ndiscover\n}":                                                                  "the API does not name",
+		good + "then jwt_bearer {\ndiscover\nclient_auth private_key_jwt {\nkey /a\n}\n}":                                  "no client is registered for a second leg",
+		good + "then jwt_bearer {\ndiscover http://q.example\n}":                                                           "discover: with http",
 		good + "connection {http.auth.user.id}":                                                                            "belongs to the grant authorization_code",
 	} {
 		m := new(Method)

@@ -38,6 +38,11 @@ func (opts *Options) identity(to *provider.Config) string {
 	for _, name := range slices.Sorted(maps.Keys(to.TokenParams)) {
 		parts = append(parts, name, to.TokenParams[name])
 	}
+	return digest(append(parts, askedFor(opts, to)...)...)
+}
+
+// askedFor returns in whose name tokens are, and what an exchange asks for.
+func askedFor(opts *Options, to *provider.Config) (parts []string) {
 	if a := to.Grant; a != nil {
 		parts = append(parts, "assertion", a.Issuer, a.Subject, a.Audience)
 		for _, name := range slices.Sorted(maps.Keys(a.Claims)) {
@@ -50,7 +55,7 @@ func (opts *Options) identity(to *provider.Config) string {
 			parts = append(parts, opts.Then.identity(x.Then))
 		}
 	}
-	return digest(parts...)
+	return parts
 }
 
 // digest hashes parts. Each has its length before it, so that no two lists have the same digest.

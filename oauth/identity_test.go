@@ -10,7 +10,13 @@ import (
 
 // TestIdentityParts: what a token is issued for tells identities apart, and the secret does not.
 func TestIdentityParts(t *testing.T) {
-	base := Options{Grant: "client_credentials"}
+	for _, base := range []*Options{{Grant: "client_credentials"}, {Grant: "client_credentials", Discover: new(string)}} {
+		checkIdentities(t, base)
+	}
+}
+
+func checkIdentities(t *testing.T, base *Options) {
+	t.Helper()
 	req := func(change func(*provider.Config)) string {
 		r := &provider.Config{TokenURL: "https://a/token", ClientID: "id", ClientSecret: "s", TokenParams: map[string]string{}}
 		change(r)
@@ -28,6 +34,11 @@ func TestIdentityParts(t *testing.T) {
 		func(r *provider.Config) { r.Scopes = []string{"a"} },
 		func(r *provider.Config) { r.Resource = []string{"a", "b"} },
 		func(r *provider.Config) { r.TokenParams["a"] = "b" },
+		func(r *provider.Config) { r.Username = "ann" },
+		func(r *provider.Config) { r.Grant = &provider.Assertion{Subject: "ann"} },
+		func(r *provider.Config) { r.Grant = &provider.Assertion{Subject: "bob"} },
+		func(r *provider.Config) { r.Grant = &provider.Assertion{Claims: map[string]string{"a": "b"}} },
+		func(r *provider.Config) { r.TokenExchange = &provider.TokenExchange{RequestedType: "jwt"} },
 		func(r *provider.Config) { r.Resource = []string{"a"}; r.TokenParams["a"] = "b" },
 	} {
 		id := req(change)

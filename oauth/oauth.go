@@ -68,7 +68,8 @@ type Method struct {
 	exchanges   *exchanger       // of the grant token_exchange; nil for other grants
 	public      *provider.Client // as client, and never at a private address
 	discovery   *discovery       // nil without the option discover
-	registrar   *registrar       // as discovery
+	second      *discovery       // of the second leg; nil without the option discover there
+	registrar   *registrar       // nil without either
 	wishes      *wishes          // as discovery, and nil for client_credentials
 	nonces      provider.Nonces  // that servers want in proofs
 	set         *connection.Set

@@ -60,11 +60,11 @@ func newRegistrar(m *Method) *registrar {
 // errors are *provider.DiscoveryError, or say that the storage fails.
 func (r *registrar) client(ctx context.Context, f *found, to *provider.Config) (*record.Origin, error) {
 	if to.ClientID == "" && nameless(&r.m.Options) {
-		return nil, nil //nolint:nilnil // something else in the request says who asks
+		return nil, r.bind(ctx, f, to, &r.m.Options) // something else in the request says who asks
 	}
 	if to.ClientID != "" {
 		r.chosen.Store(&choice{f.server.Issuer, "client_id", "client_id is written out"})
-		return nil, r.bind(ctx, f, to)
+		return nil, r.bind(ctx, f, to, &r.m.Options)
 	}
 	way, err := r.way(f, to)
 	if err != nil {
@@ -248,12 +248,20 @@ func (r *registrar) refuse(clientID string) {
 	}
 }
 
-// bind makes sure that a client that the operator has registered is shown to one provider only.
-// Where the API names the provider, and no option does, an API that names another one later could
-// otherwise have the client's secret sent there.
-func (r *registrar) bind(ctx context.Context, f *found, to *provider.Config) error {
-	if !f.fromAPI || r.m.Issuer != "" || r.m.TokenURL != "" {
+// bind makes sure that a client that the operator has registered, or whatever stands in for it, is
+// shown to one provider only. Where the API names the provider, and no option does, an API that
+// names another one later could otherwise have the client's secret, a password, an assertion or a
+// caller's token sent there. leg is what names the client.
+func (r *registrar) bind(ctx context.Context, f *found, to *provider.Config, leg *Options) error {
+	if !f.fromAPI || leg.Issuer != "" || leg.TokenURL != "" {
 		return nil
+	}
+	pin, credentials := "issuer ", "client_id was"
+	if !leg.Interactive() {
+		pin = "discover "
+	}
+	if to.ClientID == "" {
+		credentials = "the credentials were"
 	}
 	first, err := connection.Once(ctx, r.set.Source(digest("written", to.ClientID)), func(*record.Token) bool { return true },
 		func(context.Context) (*record.Token, error) {
@@ -264,8 +272,8 @@ func (r *registrar) bind(ctx context.Context, f *found, to *provider.Config) err
 	}
 	if first.Access != f.server.Issuer {
 		return &provider.DiscoveryError{
-			Address: f.server.Address, Option: "if the API has moved, register a client there, and pin it: issuer " + f.server.Issuer,
-			Reason: "the API names the issuer " + f.server.Issuer + ", and client_id was used with " + first.Access + " before, so nothing was sent",
+			Address: f.server.Address, Option: "if the API has moved, register a client there, and pin it: " + pin + f.server.Issuer,
+			Reason: "the API names the issuer " + f.server.Issuer + ", and " + credentials + " used with " + first.Access + " before, so nothing was sent",
 		}
 	}
 	return nil

@@ -20,7 +20,7 @@ import (
 
 // secondLeg are the options of `then jwt_bearer`.
 var secondLeg = []string{
-	"provider", "token_url", "insecure_http", "client_id", "client_secret", "client_auth", "token_request", "scopes", "audience", "resource", "token_param",
+	"provider", "discover", "token_url", "insecure_http", "client_id", "client_secret", "client_auth", "token_request", "scopes", "audience", "resource", "token_param",
 	"token_header", "answer",
 }
 
@@ -54,6 +54,9 @@ func checkTokenExchange(opts *Options) error {
 	case !isOfRequest(opts.SubjectToken):
 		return errors.New("auth oauth2: subject_token: there is no placeholder of the request in it, so all callers would have one token; " +
 			"write {http.request.header.Authorization}, or use jwt_bearer with an assertion_file")
+	case opts.Then != nil && discovers(opts) && *opts.Discover == "":
+		return errors.New("auth oauth2: discover: the first leg is at the callers' identity provider, which the API does not name; " +
+			"write discover <issuer>, and discover alone into the block of then")
 	case opts.ActorTokenType != "" && opts.ActorToken == "":
 		return errors.New("auth oauth2: actor_token_type: actor_token is missing")
 	case opts.OnBehalfOf && (opts.SubjectTokenType != "" || opts.RequestedTokenType != "" || opts.ActorToken != "" || opts.Then != nil):
@@ -85,6 +88,9 @@ func checkThen(then *Options) error {
 	}
 	if then.ClientAuth == provider.TLSClientAuth {
 		return errors.New("auth oauth2: then: client_auth tls_client_auth is not possible here; use private_key_jwt")
+	}
+	if discovers(then) && then.ClientID == "" && !nameless(then) {
+		return errors.New("auth oauth2: then: client_id is missing; no client is registered for a second leg")
 	}
 	if err := then.Validate(); err != nil {
 		return fmt.Errorf("auth oauth2: then: %w", err)

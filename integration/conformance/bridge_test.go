@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
@@ -38,6 +39,7 @@ type bridge struct {
 	route     string // the address of the server at the gateway
 	console   string
 	client    *http.Client
+	idToken   string // of the caller, from the enterprise's identity provider; "" for none
 	connected int
 	nextID    int
 }
@@ -72,8 +74,17 @@ func fail(err error) int {
 }
 
 // start runs a Caddy with the address of the server. lines are those of its oauth2 block; nil for
-// those of the scenario.
-func (b *bridge) start(server, dir string, lines []string) error {
+// those of the scenario. A port that was free may be another process's by the time it is used.
+func (b *bridge) start(server, dir string, lines []string) (err error) {
+	for range 5 {
+		if err = b.startOnce(server, dir, lines); !errors.Is(err, syscall.EADDRINUSE) {
+			break
+		}
+	}
+	return err
+}
+
+func (b *bridge) startOnce(server, dir string, lines []string) error {
 	ports, err := free(2)
 	if err != nil {
 		return err
@@ -158,6 +169,10 @@ func (b *bridge) auth(dir string) (string, error) {
 		ClientSecret string `json:"client_secret"`
 		Key          string `json:"private_key_pem"`
 		Algorithm    string `json:"signing_algorithm"`
+		Assertion    string `json:"valid_jwt"`
+		IDPClientID  string `json:"idp_client_id"`
+		IDPTokenURL  string `json:"idp_token_endpoint"`
+		IDToken      string `json:"idp_id_token"`
 	}
 	if text := os.Getenv("MCP_CONFORMANCE_CONTEXT"); text != "" {
 		if err := json.Unmarshal([]byte(text), &given); err != nil {
@@ -175,6 +190,18 @@ func (b *bridge) auth(dir string) (string, error) {
 		}
 		grant, lines = "client_credentials", []string{
 			"discover", "client_id " + given.ClientID, "client_auth private_key_jwt {\nkey " + key + "\nalgorithm " + given.Algorithm + "\n}",
+		}
+	case "auth/wif-jwt-bearer":
+		file := filepath.Join(dir, "assertion.jwt")
+		if err := os.WriteFile(file, []byte(given.Assertion), 0o600); err != nil {
+			return "", err
+		}
+		grant, lines = "jwt_bearer", []string{"discover", "client_id " + given.ClientID, "assertion_file " + file}
+	case "auth/enterprise-managed-authorization":
+		b.idToken = given.IDToken
+		grant, lines = "token_exchange", []string{
+			"token_url " + given.IDPTokenURL, "client_id " + given.IDPClientID, "client_auth none", "subject_token {http.request.header.X-Id-Token}",
+			"then jwt_bearer {\ndiscover\nclient_id " + given.ClientID + "\nclient_secret " + given.ClientSecret + "\n}",
 		}
 	case "auth/pre-registration":
 		lines = append(lines, "client_id "+given.ClientID, "client_secret "+given.ClientSecret)
@@ -277,6 +304,9 @@ func (b *bridge) post(method string, params map[string]any) (int, string, error)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json, text/event-stream")
+	if b.idToken != "" {
+		req.Header.Set("X-Id-Token", b.idToken)
+	}
 	if method != "initialize" {
 		req.Header.Set("Mcp-Protocol-Version", b.version)
 	}

@@ -178,6 +178,9 @@ func (e *Error) Remedy() string {
 		}
 		return "connect the account again; if that fails, check redirect_url, pkce and the clock"
 	}
+	if fail, ok := errors.AsType[*DiscoveryError](e.Err); ok && fail.Option != "" {
+		return fail.Option
+	}
 	switch {
 	case errors.Is(e.Err, ErrNoIDToken):
 		return "ask for the scope openid, or remove token_field"
