@@ -83,6 +83,9 @@ var listed = regexp.MustCompile(`(?m)^#   (\S+) `)
 // placeholders matches the variables that a Caddyfile uses.
 var placeholders = regexp.MustCompile(`\{(?:env\.|\$)(\w+)`)
 
+// baseURLs matches the variables that hold a URL. Those of a second API have a number behind.
+var baseURLs = regexp.MustCompile(`_URL(_\d+)?$`)
+
 // serve sets what is to be set and has Caddy validate the Caddyfile.
 func serve(t *testing.T, caddyfile string) {
 	t.Helper()
@@ -100,7 +103,7 @@ func serve(t *testing.T, caddyfile string) {
 		case strings.HasPrefix(name, "/"):
 			caddyfile = strings.ReplaceAll(caddyfile, "self_signed_cert "+name, "self_signed_cert "+certificate)
 		case name == "GATEWAY":
-		case strings.HasSuffix(name, "_URL"):
+		case baseURLs.MatchString(name):
 			t.Setenv(name, "https://set.example.com/"+strings.ToLower(name))
 		case name == "OPERATOR_PASSWORD_HASH":
 			t.Setenv(name, "$2a$10$SI7bp/WxnML15vrnGTp9fuqLzMdsFjy5NTmkpEs318ry5HrymLoA2")

@@ -84,13 +84,17 @@ func readOpenAPI(d *draft, input []byte) error {
 
 // base returns the URL of the first server, or "" if it has none that is absolute.
 func (description *openapiDescription) base(a *api) string {
-	if len(description.Servers) == 0 {
+	servers := description.Servers
+	if len(servers) == 0 {
+		servers = description.pathServers(a)
+	}
+	if len(servers) == 0 {
 		return ""
 	}
-	if n := len(description.Servers); n > 1 {
+	if n := len(servers); n > 1 {
 		a.note(fmt.Sprintf("the servers but the first, of %d", n))
 	}
-	server := description.Servers[0]
+	server := servers[0]
 	base := string(server.URL)
 	for _, name := range sortedKeys(server.Variables) {
 		base = strings.ReplaceAll(base, "{"+name+"}", string(server.Variables[name].Default))
@@ -100,6 +104,25 @@ func (description *openapiDescription) base(a *api) string {
 		return ""
 	}
 	return base
+}
+
+// pathServers returns the servers of the first path that has any. Some descriptions have them
+// there alone.
+func (description *openapiDescription) pathServers(a *api) (first []openapiServer) {
+	for _, path := range sortedKeys(description.Paths) {
+		var servers []openapiServer
+		if json.Unmarshal(orNull(description.Paths[path]["servers"]), &servers) != nil || len(servers) == 0 {
+			continue
+		}
+		switch {
+		case first == nil:
+			first = servers
+		case first[0].URL != servers[0].URL:
+			a.note("the servers of other paths than the first that has any; their requests need an API of their own")
+			return first
+		}
+	}
+	return first
 }
 
 // absolute returns a URL that may be relative to the server's.

@@ -22,9 +22,8 @@ const (
 
 // postmanCollection is a collection as Postman exports it.
 type postmanCollection struct {
-	Info *struct {
-		Name   text `json:"name"`
-		Schema text `json:"schema"`
+	Info struct {
+		Name text `json:"name"`
 	} `json:"info"`
 	Item     []postmanItem  `json:"item"`
 	Auth     *postmanAuth   `json:"auth"`
@@ -57,21 +56,6 @@ func (r *postmanRequest) UnmarshalJSON(raw []byte) error {
 		return json.Unmarshal(raw, &r.URL.Raw)
 	}
 	return json.Unmarshal(raw, (*plain)(r))
-}
-
-// postmanURL is a URL, in one piece and in parts.
-type postmanURL struct {
-	Raw   text           `json:"raw"`
-	Query []postmanValue `json:"query"`
-}
-
-// UnmarshalJSON implements json.Unmarshaler. A URL may be a text alone.
-func (u *postmanURL) UnmarshalJSON(raw []byte) error {
-	type plain postmanURL
-	if raw[0] == '"' {
-		return json.Unmarshal(raw, &u.Raw)
-	}
-	return json.Unmarshal(raw, (*plain)(u))
 }
 
 // postmanHeaders are header fields. A text of them, as old collections have it, is left out.
@@ -112,15 +96,12 @@ type postmanGroup struct {
 
 // readPostman reads a collection of Postman.
 func readPostman(d *draft, input []byte) error {
+	if err := checkPostmanVersion(input); err != nil {
+		return err
+	}
 	var c postmanCollection
 	if err := decode(input, &c, postmanRemedy); err != nil {
 		return err
-	}
-	switch {
-	case c.Info == nil:
-		return errors.New("info is missing; " + postmanRemedy)
-	case c.Info.Schema != "" && !strings.Contains(string(c.Info.Schema), "/v2.1"):
-		return errors.New("info.schema: it is not of version 2.1; " + postmanRemedy)
 	}
 	p := &postman{draft: d, name: string(c.Info.Name), variables: make(map[string]string)}
 	for _, v := range c.Variable {
@@ -138,6 +119,26 @@ func readPostman(d *draft, input []byte) error {
 	}
 	for _, g := range p.groups {
 		p.write(g)
+	}
+	return nil
+}
+
+// checkPostmanVersion refuses other versions before the rest is read: their authentications are of
+// another form, and an error that tells of a wrong form would hide what is wrong.
+func checkPostmanVersion(input []byte) error {
+	var c struct {
+		Info *struct {
+			Schema text `json:"schema"`
+		} `json:"info"`
+	}
+	if err := decode(input, &c, postmanRemedy); err != nil {
+		return err
+	}
+	switch {
+	case c.Info == nil:
+		return errors.New("info is missing; " + postmanRemedy)
+	case c.Info.Schema != "" && !strings.Contains(string(c.Info.Schema), "/v2.1"):
+		return errors.New("info.schema: it is not of version 2.1; " + postmanRemedy)
 	}
 	return nil
 }
@@ -233,7 +234,7 @@ func (p *postman) base(raw string) (base, unknown string) {
 
 // request puts a request into its group.
 func (p *postman) request(r *postmanRequest, auth *postmanAuth) {
-	base, unknown := p.base(string(r.URL.Raw))
+	base, unknown := p.base(r.URL.origin())
 	var group *postmanGroup
 	for _, g := range p.groups {
 		if g.base == base && g.unknown == unknown && g.auth.equal(auth) {
