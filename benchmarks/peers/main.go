@@ -32,7 +32,6 @@ type settings struct {
 	connections []int
 	counted     int            // requests by which mallocs and bytes are counted
 	users       int            // with connections of their own
-	catalogue   int            // datasources of one Caddy
 	targets     *regexp.Regexp // what is measured
 	scenarios   *regexp.Regexp
 	markdown    string // a file
@@ -75,7 +74,6 @@ func parse(args []string) (*settings, error) {
 	set.DurationVar(&s.duration, "time", 2*time.Second, "how long a target is measured in one round")
 	set.IntVar(&s.counted, "counted", 4000, "the requests by which mallocs and bytes are counted")
 	set.IntVar(&s.users, "users", 10_000, "users with connections of their own")
-	set.IntVar(&s.catalogue, "catalogue", 10_000, "datasources of the catalogue")
 	set.StringVar(&s.markdown, "markdown", "", "a file for the tables, as Markdown")
 	set.StringVar(&s.pictures, "pictures", "", "a folder for pictures, as SVG")
 	connections := set.String("connections", "1,32,256", "keep-alive connections")

@@ -70,7 +70,6 @@ func targets() []target {
 		target{basicAuth, basicAuth, usersOfCaddy},
 		target{"ours, a connection for each user", basicAuth, usersOfOurs(ownWay)},
 		target{"ours on Caddy's proxy, a connection for each user", basicAuth, usersOfOurs(proxyWay)},
-		target{"ours, the last of a catalogue", headerUp, ofCatalogue},
 		target{"net/http/httputil alone", headerUp, httputilAlone},
 		target{"nginx, proxy_set_header", headerUp, nginx},
 		target{"nginx, Lua signs each request", headerUp, nginxLua},
@@ -127,18 +126,6 @@ func always(request []byte) func(int) []byte { return func(int) []byte { return 
 // direct asks the upstream itself, which has the credential on the request then.
 func direct(_ context.Context, e *environment) (*running, error) {
 	return &running{e.api, e.upstream, "", always(get("/bearer/items", "Authorization: Bearer "+token))}, nil
-}
-
-// ofCatalogue is the last of many datasources behind one route.
-func ofCatalogue(ctx context.Context, e *environment) (*running, error) {
-	var block strings.Builder
-	block.WriteString("authenticated_apis {\n")
-	for i := range e.catalogue {
-		fmt.Fprintf(&block, "api%05d http://%s/bearer {\nauth bearer %s\n}\n", i, e.upstream, token)
-	}
-	block.WriteString("}")
-	p, addr, vars, err := startCaddy(ctx, e, "Caddy", block.String())
-	return &running{p, addr, vars, always(get(fmt.Sprintf("/api%05d/items", e.catalogue-1)))}, err
 }
 
 // startAPI runs the upstream.
