@@ -4,11 +4,7 @@ package authenticatedapi_test
 
 import (
 	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
@@ -51,7 +47,7 @@ func TestWatchedSecrets(t *testing.T) {
 	signing := [2]*ecdsa.PrivateKey{}
 	pems := [2]string{}
 	for i := range signing {
-		signing[i], pems[i] = newECKey(t)
+		signing[i], pems[i] = rig.ECKey(t)
 	}
 	const long = "-canary-canary-canary-canary-canary"
 	fill := func(round string, pem string) {
@@ -126,19 +122,6 @@ func TestWatchedSecrets(t *testing.T) {
 	if text := read(t, log); strings.Contains(strings.ReplaceAll(text, dir, ""), "canary") || strings.Contains(text, pems[0][40:80]) {
 		t.Error("the log shows a secret")
 	}
-}
-
-func newECKey(t *testing.T) (*ecdsa.PrivateKey, string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
 // signedBy reports whether the signature of a request is of a key.

@@ -3,12 +3,7 @@
 package auth_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
 	"encoding/hex"
-	"encoding/pem"
 	"net/http"
 	"strings"
 	"testing"
@@ -18,6 +13,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 	"github.com/authenticated-api/caddy-authenticated-api/signature"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -25,20 +21,6 @@ import (
 
 // longSecret is long enough for an HMAC.
 const longSecret = secret + secret + secret
-
-// ecKey returns a key, and its PEM.
-func ecKey(t *testing.T) (*ecdsa.PrivateKey, string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
-}
 
 // jwtOf sets up a method by its Caddyfile.
 func jwtOf(t *testing.T, block string) *auth.JWT {
@@ -64,7 +46,7 @@ func carried(t *testing.T, cred *auth.Credential, err error) http.Header {
 
 // TestJWT: tokens as the APIs want them that take no other credential, read by golang-jwt.
 func TestJWT(t *testing.T) {
-	key, text := ecKey(t)
+	key, text := rig.ECKey(t)
 	file := secretFile(t, text)
 	secret := strings.Repeat("0123456789abcdef", 4)
 	raw, _ := hex.DecodeString(secret)
@@ -192,8 +174,8 @@ func TestJWTPerRequest(t *testing.T) {
 
 // TestJWTRefresh: another key in the file signs when the API has refused.
 func TestJWTRefresh(t *testing.T) {
-	_, one := ecKey(t)
-	_, two := ecKey(t)
+	_, one := rig.ECKey(t)
+	_, two := rig.ECKey(t)
 	file := secretFile(t, one)
 	m := jwtOf(t, "{\nkey_file "+file+"\n}")
 	first := m.Current()

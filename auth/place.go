@@ -5,6 +5,7 @@ package auth
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
@@ -90,19 +91,10 @@ func (p *TokenPlace) Check(label string) error {
 			return err
 		}
 	}
-	if p.HeaderPrefix == nil {
-		return nil
-	}
-	if p.Placement().Header == "" {
+	if p.HeaderPrefix != nil && p.Placement().Header == "" {
 		return errors.New(label + ": header_prefix: a prefix is possible in a header only; drop it, or write add_token_to header")
 	}
-	switch prefix := *p.HeaderPrefix; {
-	case strings.Contains(prefix, "{"):
-		return errors.New(label + ": header_prefix: no placeholder is possible here; write it out")
-	case !httpguts.ValidHeaderFieldValue(prefix) || strings.TrimSpace(prefix) != prefix:
-		return errors.New(label + ": header_prefix: it has a blank at an end, or a control character")
-	}
-	return nil
+	return CheckPrefix(label, p.HeaderPrefix)
 }
 
 // UnmarshalOption reads add_token_to or header_prefix in a Caddyfile. It returns false for any
@@ -113,7 +105,9 @@ func (p *TokenPlace) UnmarshalOption(label string, d *caddyfile.Dispenser) (bool
 		if p.AddTokenTo != nil {
 			return true, d.Errf("%s: add_token_to: given twice", label)
 		}
-		return true, p.unmarshalPlace(label, d)
+		var err error
+		p.AddTokenTo, err = UnmarshalPlace(label, d, "header", "query", "cookie")
+		return true, err
 	case "header_prefix":
 		if p.HeaderPrefix != nil {
 			return true, d.Errf("%s: header_prefix: given twice", label)
@@ -129,27 +123,44 @@ func (p *TokenPlace) UnmarshalOption(label string, d *caddyfile.Dispenser) (bool
 	}
 }
 
-func (p *TokenPlace) unmarshalPlace(label string, d *caddyfile.Dispenser) error {
+// UnmarshalPlace reads the arguments of add_token_to in a Caddyfile: one of kinds, which are
+// header, query and cookie, and a name. label is what errors begin with.
+func UnmarshalPlace(label string, d *caddyfile.Dispenser, kinds ...string) (*Place, error) {
+	forms := map[string]string{"header": "header [<field>]", "query": "query [<key>]", "cookie": "cookie <name>"}
 	args := d.RemainingArgs()
-	if len(args) == 0 || len(args) > 2 || args[0] == "cookie" && len(args) == 1 || args[len(args)-1] == "" {
-		return d.Errf("%s: add_token_to: takes header [<field>], query [<key>] or cookie <name>", label)
+	if len(args) == 0 || len(args) > 2 || args[len(args)-1] == "" || args[0] == "cookie" && len(args) == 1 && slices.Contains(kinds, "cookie") {
+		taken := make([]string, len(kinds))
+		for i, kind := range kinds {
+			taken[i] = forms[kind]
+		}
+		return nil, d.Errf("%s: add_token_to: takes %s or %s", label, strings.Join(taken[:len(taken)-1], ", "), taken[len(taken)-1])
 	}
-	name := args[len(args)-1]
-	switch args[0] {
-	case "header":
-		if len(args) == 1 {
-			name = "Authorization"
-		}
-		p.AddTokenTo = &Place{Header: name}
-	case "query":
-		if len(args) == 1 {
-			name = "access_token" // RFC 6750 §2.3
-		}
-		p.AddTokenTo = &Place{Query: name}
-	case "cookie":
-		p.AddTokenTo = &Place{Cookie: name}
+	kind, name := args[0], args[len(args)-1]
+	switch {
+	case !slices.Contains(kinds, kind):
+		return nil, d.Errf("%s: add_token_to: %s is not one of %s", label, value.Quote(kind, kinds...), strings.Join(kinds, ", "))
+	case kind == "cookie":
+		return &Place{Cookie: name}, nil
+	case kind == "query" && len(args) == 1:
+		return &Place{Query: "access_token"}, nil // RFC 6750 §2.3
+	case kind == "query":
+		return &Place{Query: name}, nil
+	case len(args) == 1:
+		return &Place{Header: "Authorization"}, nil
 	default:
-		return d.Errf("%s: add_token_to: %s is not one of header, query, cookie", label, value.Quote(args[0], "header", "query", "cookie"))
+		return &Place{Header: name}, nil
+	}
+}
+
+// CheckPrefix reports what is wrong with a prefix of a token. label is what the error begins with.
+func CheckPrefix(label string, prefix *string) error {
+	switch {
+	case prefix == nil:
+		return nil
+	case strings.Contains(*prefix, "{"):
+		return errors.New(label + ": header_prefix: no placeholder is possible here; write it out")
+	case !httpguts.ValidHeaderFieldValue(*prefix) || strings.TrimSpace(*prefix) != *prefix:
+		return errors.New(label + ": header_prefix: it has a blank at an end, or a control character")
 	}
 	return nil
 }

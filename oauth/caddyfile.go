@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/option"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/caddyserver/caddy/v2"
@@ -179,26 +180,11 @@ func unmarshalRefreshBefore(opts *Options, d *caddyfile.Dispenser) error {
 }
 
 func unmarshalPlace(opts *Options, d *caddyfile.Dispenser) error {
-	args := d.RemainingArgs()
-	if len(args) == 0 || len(args) > 2 || len(args) == 2 && args[1] == "" {
-		return d.Errf("auth oauth2: add_token_to: takes header [<field>] or query [<key>]")
+	place, err := auth.UnmarshalPlace("auth oauth2", d, "header", "query")
+	if err == nil {
+		opts.AddTokenTo = &Place{Header: place.Header, Query: place.Query}
 	}
-	name := args[len(args)-1]
-	switch args[0] {
-	case "header":
-		if len(args) == 1 {
-			name = "Authorization"
-		}
-		opts.AddTokenTo = &Place{Header: name}
-	case "query":
-		if len(args) == 1 {
-			name = "access_token" // RFC 6750 §2.3
-		}
-		opts.AddTokenTo = &Place{Query: name}
-	default:
-		return d.Errf("auth oauth2: add_token_to: %s is not one of header, query", value.Quote(args[0], "header", "query"))
-	}
-	return nil
+	return err
 }
 
 func unmarshalSwitch(d *caddyfile.Dispenser, option string, field *bool) error {

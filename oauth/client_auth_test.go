@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
 	"io"
@@ -58,15 +57,6 @@ func provisioned(t *testing.T, block string) *Method {
 	return m
 }
 
-func keyPEM(t *testing.T, key any) string {
-	t.Helper()
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
-}
-
 func newKey(t *testing.T) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
@@ -83,7 +73,7 @@ func TestKeySources(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := keyPEM(t, key)
+	text := rig.KeyPEM(t, key)
 	file, jwkFile := rig.Save(t, text), rig.Save(t, string(jwk))
 	t.Setenv("TEST_KEY", text)
 	t.Setenv("TEST_JWK", string(jwk))
@@ -111,13 +101,13 @@ func TestKeySources(t *testing.T) {
 // is not parsed again.
 func TestKeyIsReadAgain(t *testing.T) {
 	first, second := newKey(t), newKey(t)
-	file := rig.Save(t, keyPEM(t, first))
+	file := rig.Save(t, rig.KeyPEM(t, first))
 	m := provisioned(t, "client_auth private_key_jwt {\nkey "+file+"\n}")
 	a, b := resolved(t, m).Assertion.Key, resolved(t, m).Assertion.Key
 	if a != b || !first.Equal(a.Signer) {
 		t.Error("the key was parsed again, or is another")
 	}
-	if err := os.WriteFile(file, []byte(keyPEM(t, second)), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(rig.KeyPEM(t, second)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if !second.Equal(resolved(t, m).Assertion.Key.Signer) {
@@ -200,7 +190,7 @@ func TestTLSClientAuthKeepsRoots(t *testing.T) {
 // the remedy, and without a part of a key.
 func TestClientAuthErrors(t *testing.T) {
 	key := newKey(t)
-	text := keyPEM(t, key)
+	text := rig.KeyPEM(t, key)
 	part := strings.Split(text, "\n")[1][:20]
 	file := rig.Save(t, text)
 	identity := rig.NewIdentity(t, nil, nil)
@@ -280,7 +270,7 @@ func TestClientAuthErrors(t *testing.T) {
 
 // TestLiteralKeys: a private key in the configuration is named, its file is not.
 func TestLiteralKeys(t *testing.T) {
-	key := keyPEM(t, newKey(t))
+	key := rig.KeyPEM(t, newKey(t))
 	file := rig.Save(t, key)
 	for block, want := range map[string]string{
 		"client_auth private_key_jwt {\nkey `" + key + "`\n}":                            "auth oauth2: client_auth private_key_jwt: key",

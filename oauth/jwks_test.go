@@ -48,7 +48,7 @@ func publishedBy(t *testing.T, m *Method) map[string]jose.JSONWebKey {
 func TestPublicKeys(t *testing.T) {
 	w := oauthtest.NewWire(t)
 	first, second := newKey(t), newKey(t)
-	firstFile, secondFile := rig.Save(t, keyPEM(t, first)), rig.Save(t, keyPEM(t, second))
+	firstFile, secondFile := rig.Save(t, rig.KeyPEM(t, first)), rig.Save(t, rig.KeyPEM(t, second))
 	jwk, err := jose.JSONWebKey{Key: second, KeyID: "of the key"}.MarshalJSON()
 	if err != nil {
 		t.Fatal(err)
@@ -108,7 +108,7 @@ func assertionIn(t *testing.T, body string) string {
 // none.
 func TestPublicKeysOfAll(t *testing.T) {
 	key, next := newKey(t), newKey(t)
-	file := rig.Save(t, keyPEM(t, key))
+	file := rig.Save(t, rig.KeyPEM(t, key))
 	m, _ := methodOf(t, "oauth2 jwt_bearer {\ntoken_url https://p.example/\nclient_id i\nclient_auth private_key_jwt {\nkey "+file+" c\n}\n"+
 		"assertion {\nkey "+file+" a\n}\n}")
 	if got := publishedBy(t, m); len(got) != 2 {
@@ -119,7 +119,7 @@ func TestPublicKeysOfAll(t *testing.T) {
 	if got := publishedBy(t, m); len(got) != 1 || !key.PublicKey.Equal(got["t"].Key) {
 		t.Errorf("%v", got)
 	}
-	if err := os.WriteFile(file, []byte(keyPEM(t, next)), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(rig.KeyPEM(t, next)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if got := publishedBy(t, m); !next.PublicKey.Equal(got["t"].Key) {

@@ -58,7 +58,7 @@ const jwtBearerForm = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt
 func TestJWTBearer(t *testing.T) {
 	w := oauthtest.NewWire(t)
 	key := newKey(t)
-	file := rig.Save(t, keyPEM(t, key))
+	file := rig.Save(t, rig.KeyPEM(t, key))
 	t.Setenv("TEST_SUBJECT", "ann@example.com")
 	for name, tt := range map[string]struct {
 		block, rest string
@@ -118,7 +118,7 @@ func TestJWTBearer(t *testing.T) {
 func googleAccount(t *testing.T, key *rsa.PrivateKey, tokenURI string) string {
 	t.Helper()
 	text, err := json.MarshalIndent(map[string]string{
-		"type": "service_account", "project_id": "p", "private_key_id": "kid-1", "private_key": keyPEM(t, key),
+		"type": "service_account", "project_id": "p", "private_key_id": "kid-1", "private_key": rig.KeyPEM(t, key),
 		"client_email": "robot@p.iam.example.com", "client_id": "123", "token_uri": tokenURI,
 		"auth_uri": "https://accounts.example.com/o/oauth2/auth",
 	}, "", "  ")
@@ -191,7 +191,7 @@ func TestGrantAssertionFile(t *testing.T) {
 
 // TestJWTBearerErrors: what is wrong is said when the configuration loads, without the key.
 func TestJWTBearerErrors(t *testing.T) {
-	key := keyPEM(t, newKey(t))
+	key := rig.KeyPEM(t, newKey(t))
 	file := rig.Save(t, key)
 	part := strings.Split(key, "\n")[1][:30]
 	account := func(change func(map[string]string)) string {
@@ -243,7 +243,7 @@ func TestJWTBearerRefused(t *testing.T) {
 		w.WriteHeader(http.StatusBadRequest)
 		_, _ = io.WriteString(w, `{"error":"invalid_grant","error_description":"bad `+sent+`"}`)
 	})
-	m, _ := methodOf(t, "oauth2 jwt_bearer {\ntoken_url "+url+"\nassertion {\nkey "+rig.Save(t, keyPEM(t, newKey(t)))+"\nissuer i\n}\n}")
+	m, _ := methodOf(t, "oauth2 jwt_bearer {\ntoken_url "+url+"\nassertion {\nkey "+rig.Save(t, rig.KeyPEM(t, newKey(t)))+"\nissuer i\n}\n}")
 	_, err := m.fetch(t.Context(), nil, nil)
 	if err == nil || strings.Contains(err.Error(), sent[40:70]) || !strings.Contains(err.Error(), "bad •") {
 		t.Errorf("%v", err)

@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/net/http/httpguts"
-
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
@@ -147,11 +145,5 @@ func checkPlace(opts *Options) error {
 		}
 		return auth.CheckQueryKey("auth oauth2: add_token_to", p.Query)
 	}
-	if opts.HeaderPrefix != nil && strings.Contains(*opts.HeaderPrefix, "{") {
-		return errors.New("auth oauth2: header_prefix: no placeholder is possible here; write it out")
-	}
-	if opts.HeaderPrefix != nil && (!httpguts.ValidHeaderFieldValue(*opts.HeaderPrefix) || strings.TrimSpace(*opts.HeaderPrefix) != *opts.HeaderPrefix) {
-		return errors.New("auth oauth2: header_prefix: it has a blank at an end, or a control character")
-	}
-	return nil
+	return auth.CheckPrefix("auth oauth2", opts.HeaderPrefix)
 }

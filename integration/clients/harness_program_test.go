@@ -32,16 +32,8 @@ func program(t *testing.T, name, remedy string) string {
 			return path
 		}
 	}
-	absent(t, fmt.Sprintf("there is no %s; %s", name, remedy))
+	rig.Lacking(t, fmt.Sprintf("there is no %s; %s", name, remedy))
 	return ""
-}
-
-func absent(t *testing.T, message string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(message)
-	}
-	t.Skip(message)
 }
 
 // installed returns a path below the folder into which `make clients` installs.
@@ -142,7 +134,7 @@ func node(t *testing.T) (path, dir string) {
 	path = program(t, "node", "Debian's package nodejs has it")
 	modules := installed(t, "node_modules")
 	if _, err := os.Stat(modules); err != nil {
-		absent(t, "there is no "+modules+"; make clients installs it")
+		rig.Lacking(t, "there is no "+modules+"; make clients installs it")
 	}
 	dir = t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS("testdata/node")); err != nil {

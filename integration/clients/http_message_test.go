@@ -52,15 +52,11 @@ func newMessageKey(t *testing.T, alg string) messageKey {
 	if err != nil {
 		t.Fatal(err)
 	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
 	public, err := x509.MarshalPKIXPublicKey(key.Public())
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := rig.Save(t, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
+	file := rig.Save(t, rig.KeyPEM(t, key))
 	return messageKey{alg, string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public})), "key " + file + "\nalgorithm " + alg}
 }
 

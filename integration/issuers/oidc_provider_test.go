@@ -39,10 +39,7 @@ func startIssuer(t *testing.T, jwksURI string, cert *rig.Certificate) issuer {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(modules, "node_modules", "oidc-provider")); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("oidc-provider is not installed; make judges installs it")
-		}
-		t.Skip("oidc-provider is not installed; make judges installs it")
+		rig.Lacking(t, "oidc-provider is not installed; make judges installs it")
 	}
 	key, err := os.ReadFile(cert.KeyFile)
 	if err != nil {
@@ -91,11 +88,7 @@ func clientKey(t *testing.T) (keyPEM, certPEM string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}))
+	return rig.KeyPEM(t, key), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}))
 }
 
 // TestClientAuthentication: oidc-provider takes each way of client authentication, by the public

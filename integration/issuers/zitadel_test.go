@@ -6,8 +6,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -41,11 +39,7 @@ func TestZitadel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := rig.Save(t, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
+	file := rig.Save(t, rig.KeyPEM(t, key))
 	decoder := schema.NewDecoder()
 	decoder.IgnoreUnknownKeys(true)
 	var issuer string

@@ -3,11 +3,6 @@
 package oauth_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"testing"
 	"time"
 
@@ -18,15 +13,8 @@ import (
 // TestPrivateKeyJWT: a client without a secret exchanges, refreshes and revokes with its key. Each
 // request has an assertion of its own, and the server verifies each.
 func TestPrivateKeyJWT(t *testing.T) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := rig.Save(t, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
+	key, text := rig.ECKey(t)
+	file := rig.Save(t, text)
 	p := provider.New(t, 2*time.Second)
 	g := newGateway(t)
 	b := newBed(t, g.addr, p)

@@ -4,18 +4,11 @@ package oauth_test
 
 import (
 	"bufio"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +17,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/authenticated-api/caddy-authenticated-api/integration/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 )
 
 // TestRevoked has an API that refuses a token which is not expired. One renewal and one replay,
@@ -137,18 +131,8 @@ func TestRevokedOverWindow(t *testing.T) {
 
 // TestReplayIsSignedAnew: the second attempt has a signature of its own.
 func TestReplayIsSignedAnew(t *testing.T) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(tempDir(t), "key.pem")
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	key, text := rig.ECKey(t)
+	file := rig.Save(t, text)
 	p := provider.New(t, time.Hour)
 	var mu sync.Mutex
 	var signatures []string

@@ -108,11 +108,7 @@ func (i *Identity) TLS(chain ...*Identity) tls.Certificate {
 // KeyPEM returns the private key in PKCS#8.
 func (i *Identity) KeyPEM(t testing.TB) string {
 	t.Helper()
-	der, err := x509.MarshalPKCS8PrivateKey(i.Key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return block("PRIVATE KEY", der)
+	return KeyPEM(t, i.Key)
 }
 
 func block(label string, der []byte) string {

@@ -46,6 +46,16 @@ func Main(m *testing.M, before func(dir string) error) (status int) {
 	return m.Run()
 }
 
+// Lacking ends a test that needs what this machine has not: it skips it, or fails it if CI is
+// "true", where everything is installed.
+func Lacking(t testing.TB, what string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(what)
+	}
+	t.Skip(what)
+}
+
 // Long skips a test in a short run, which is `make test`.
 func Long(t testing.TB, why string) {
 	t.Helper()

@@ -5,7 +5,6 @@ package signingkey_test
 import (
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
@@ -13,9 +12,9 @@ import (
 	"encoding/pem"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/signingkey"
 )
 
@@ -27,16 +26,13 @@ func must[T any](v T, err error) T {
 }
 
 // keys has a key of each kind, under the default algorithm.
-var keys = sync.OnceValue(func() map[string]crypto.Signer {
-	_, ed, err := ed25519.GenerateKey(rand.Reader)
-	return map[string]crypto.Signer{
-		"RS256": must(rsa.GenerateKey(rand.Reader, 2048)),
-		"ES256": must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)),
-		"ES384": must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)),
-		"ES512": must(ecdsa.GenerateKey(elliptic.P521(), rand.Reader)),
-		"EdDSA": must(ed, err),
+func keys() map[string]crypto.Signer {
+	kinds := make(map[string]crypto.Signer)
+	for _, alg := range []string{"RS256", "ES256", "ES384", "ES512", "EdDSA"} {
+		kinds[alg] = rig.SigningKeys()[alg]
 	}
-})
+	return kinds
+}
 
 func encode(kind string, der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))

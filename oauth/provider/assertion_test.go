@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 )
 
@@ -29,7 +30,7 @@ func assertionFor(way, tokenURL string) (*Assertion, *judge) {
 		j.alg, j.key = "HS256", []byte(oauthtest.ClientSecret+"-of-32-bytes")
 		return new(Assertion), j
 	case PrivateKeyJWT:
-		key := signers()["ES256"]
+		key := rig.SigningKeys()["ES256"]
 		j.alg, j.key, j.header = "ES256", key.Public(), map[string]string{"kid": "k1", "x5t#S256": "thumb"}
 		return &Assertion{Key: &ClientKey{Signer: key, ID: "k1", Algorithm: "ES256", Thumbprint: "thumb"}}, j
 	default:
@@ -210,7 +211,7 @@ func TestAudience(t *testing.T) {
 // TestAssertionErrors: what is missing is named with its option; nothing is sent, and no error
 // shows a key.
 func TestAssertionErrors(t *testing.T) {
-	ec := signers()["ES256"]
+	ec := rig.SigningKeys()["ES256"]
 	for name, test := range map[string]struct {
 		way, id, secret string
 		assertion       *Assertion
@@ -222,7 +223,7 @@ func TestAssertionErrors(t *testing.T) {
 		"no algorithm":     {PrivateKeyJWT, "i", "", &Assertion{Key: &ClientKey{Signer: ec}}, []string{"algorithm", "not known"}},
 		"none":             {PrivateKeyJWT, "i", "", &Assertion{Key: &ClientKey{Signer: ec, Algorithm: "none"}}, []string{"algorithm", "not known"}},
 		"another key":      {PrivateKeyJWT, "i", "", &Assertion{Key: &ClientKey{Signer: ec, Algorithm: "RS256"}}, []string{PrivateKeyJWT, "signing with RS256"}},
-		"another curve":    {PrivateKeyJWT, "i", "", &Assertion{Key: &ClientKey{Signer: signers()["ES384"], Algorithm: "ES256"}}, []string{PrivateKeyJWT, "signing with ES256"}},
+		"another curve":    {PrivateKeyJWT, "i", "", &Assertion{Key: &ClientKey{Signer: rig.SigningKeys()["ES384"], Algorithm: "ES256"}}, []string{PrivateKeyJWT, "signing with ES256"}},
 		"no secret":        {ClientSecretJWT, "i", "", nil, []string{"client_secret is missing"}},
 		"secret, ES256":    {ClientSecretJWT, "i", oauthtest.ClientSecret, &Assertion{Algorithm: "ES256"}, []string{"algorithm", "HS256"}},
 		"secret, none":     {ClientSecretJWT, "i", oauthtest.ClientSecret, &Assertion{Algorithm: "none"}, []string{"algorithm", "HS256"}},

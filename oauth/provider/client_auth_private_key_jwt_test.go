@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 )
 
@@ -14,7 +15,7 @@ func TestPrivateKeyJWTAlgorithms(t *testing.T) {
 	w := oauthtest.NewWire(t)
 	client := New(nil, nil)
 	t.Cleanup(client.CloseIdleConnections)
-	for alg, signer := range signers() {
+	for alg, signer := range rig.SigningKeys() {
 		j := &judge{id: "i", audience: w.URL(), alg: alg, key: signer.Public(), lifetime: time.Minute}
 		cfg := configOf(w.URL())
 		cfg.ClientAuth, cfg.Assertion = PrivateKeyJWT, &Assertion{Key: &ClientKey{Signer: signer, Algorithm: alg}}

@@ -3,12 +3,6 @@
 package provider
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
 	"encoding/json"
 	"net/url"
 	"slices"
@@ -19,26 +13,6 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 )
-
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
-}
-
-// signers has a key for each algorithm of private_key_jwt.
-var signers = sync.OnceValue(func() map[string]crypto.Signer {
-	_, ed, err := ed25519.GenerateKey(rand.Reader)
-	key := must(rsa.GenerateKey(rand.Reader, 2048))
-	return map[string]crypto.Signer{
-		"RS256": key, "RS384": key, "RS512": key, "PS256": key, "PS384": key, "PS512": key,
-		"ES256": must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)),
-		"ES384": must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)),
-		"ES512": must(ecdsa.GenerateKey(elliptic.P521(), rand.Reader)),
-		"EdDSA": must(ed, err),
-	}
-})
 
 // judge verifies assertions as a provider does, with a library of its own.
 type judge struct {
