@@ -83,7 +83,7 @@ func TestKeyInPathLinks(t *testing.T) {
 		if got := res.Header.Get("Set-Cookie"); got != "a=b; Path=/tg/" {
 			t.Errorf("the cookie is %q", got)
 		}
-		if text := fmt.Sprint(res.Header); strings.Contains(text, "7731") {
+		if text := fmt.Sprint(res.Header); strings.Contains(text, "canary") {
 			t.Errorf("%s: the answer shows the key: %s", sent, text)
 		}
 	}
@@ -117,7 +117,7 @@ func TestKeyInPathLogs(t *testing.T) {
 					"handle /checked {\nauthenticated_api "+base+" {\nname checked\n"+block+"\nhealth_uri /health\nhealth_interval 50ms\n}\n}\n"+
 					"authenticated_api "+base+" {\nname crm\n"+block+"\n}\nhandle_errors {\nrespond \"{http.error.message} {http.request.uri}\"\n}\n}")
 				for range 2 {
-					if res := rig.Do(t, gateway, "POST", "/x", "", "abc"); strings.Contains(res.Text+fmt.Sprint(res.Header), "7731") {
+					if res := rig.Do(t, gateway, "POST", "/x", "", "abc"); strings.Contains(res.Text+fmt.Sprint(res.Header), "canary") {
 						t.Errorf("the caller got %v %s", res.Header, res.Text)
 					}
 				}
@@ -128,7 +128,7 @@ func TestKeyInPathLogs(t *testing.T) {
 				rig.WantLogged(t, log, "handled request")
 				text := read(t, log)
 				for _, level := range logLines(t, log) {
-					if strings.Contains(fmt.Sprint(level), "7731") && level["msg"] != "adapted config to JSON" {
+					if strings.Contains(fmt.Sprint(level), "canary") && level["msg"] != "adapted config to JSON" {
 						t.Errorf("the log shows the key: %v", level)
 					}
 				}
