@@ -35,6 +35,8 @@ func (k *keyRig) start(t *testing.T, storage, block string) {
 			if r.URL.Path == "/v1/me" {
 				k.verified.Add(1)
 				switch {
+				case strings.Contains(key, "canary-login"):
+					http.Redirect(w, r, "/login", http.StatusFound)
 				case strings.Contains(key, "canary-down"):
 					w.WriteHeader(http.StatusServiceUnavailable)
 				case !strings.Contains(key, "canary") && !strings.Contains(key, base64.StdEncoding.EncodeToString([]byte("ann:canary-ann"))):
@@ -134,6 +136,7 @@ func TestOwnKeysRefused(t *testing.T) {
 		text   string
 	}{
 		"key=wrong":                        {"", 422, "does not take this key"},
+		"key=canary-login":                 {"", 422, "does not take this key"},
 		"key=canary-down":                  {"", 502, "could not be checked"},
 		"key=":                             {"", 422, "is empty"},
 		"key=%0d%0aX-Evil:+1":              {"", 422, "control character"},
