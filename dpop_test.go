@@ -99,7 +99,8 @@ type boundAPI struct {
 	refused map[string]bool
 	issued  int
 	bodies  []string
-	unbound bool // tokens are not bound
+	unbound bool   // tokens are not bound
+	host    string // that requests must name; "" for its address
 	jkt     string
 	protos  map[string]int
 }
@@ -154,7 +155,11 @@ func (b *boundAPI) serveAS(w http.ResponseWriter, r *http.Request) {
 func (b *boundAPI) serveAPI(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	token, scheme := strings.CutPrefix(r.Header.Get("Authorization"), "DPoP ")
-	wrong, key := b.check(r, b.api.URL+r.URL.EscapedPath(), token)
+	origin := b.api.URL
+	if b.host != "" {
+		origin = "https://" + b.host
+	}
+	wrong, key := b.check(r, origin+r.URL.EscapedPath(), token)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.protos[r.Proto]++
@@ -316,4 +321,17 @@ func TestDPoPBig(t *testing.T) {
 	if got := s.post("/api/x", big); got.status != 200 || b.issued != 1 {
 		t.Errorf("%d, and %d tokens were issued", got.status, b.issued)
 	}
+}
+
+// TestDPoPNonceHost: the nonce counts for the host that the proof is about, also where header_up
+// has set another Host than that of the base URL.
+func TestDPoPNonceHost(t *testing.T) {
+	b := newBoundAPI(t)
+	b.host = "api.internal"
+	s := b.newSite(t, "client_credentials", "", "header_up Host api.internal")
+	s.wants(200, "served")
+	b.verifier.mu.Lock()
+	b.nonce = "one"
+	b.verifier.mu.Unlock()
+	s.wants(200, "served")
 }

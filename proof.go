@@ -54,7 +54,7 @@ func withNonce(
 	if p == nil {
 		return res, sent, nil
 	}
-	wanted := p.Learn(proofURL(t, x, sent), res)
+	wanted := p.Learn(proofURL(t, sent), res)
 	res.Header.Del(auth.NonceField) // it is none of the caller's
 	if !wanted {
 		return res, sent, nil
@@ -65,15 +65,15 @@ func withNonce(
 	}
 	res, sent, err := t.resend(req, x, body, again, sent.credential, res, sent)
 	if err == nil {
-		p.Learn(proofURL(t, x, sent), res)
+		p.Learn(proofURL(t, sent), res)
 		res.Header.Del(auth.NonceField)
 	}
 	return res, sent, err
 }
 
-// proofURL returns the URL that an answer is about.
-func proofURL(t *Transport, x *exchange, sent *sentRequest) *url.URL {
-	return proofTarget(t, &http.Request{URL: sent.url, Host: x.ds.host()})
+// proofURL returns the URL that an answer is about, as its proof had it.
+func proofURL(t *Transport, sent *sentRequest) *url.URL {
+	return proofTarget(t, &http.Request{URL: sent.url, Host: sent.Hosts[0]})
 }
 
 // wantsNonce reports whether an answer refuses a proof, and not the token.
