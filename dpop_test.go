@@ -3,6 +3,7 @@
 package authenticatedapi_test
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/sha256"
@@ -101,6 +102,8 @@ type boundAPI struct {
 	bodies  []string
 	unbound bool   // tokens are not bound
 	host    string // that requests must name; "" for its address
+	slash   bool   // the base URL is redirected to one with a slash, before anything is looked at
+	route   string // in the Caddyfile; "" for one below /api/
 	jkt     string
 	protos  map[string]int
 }
@@ -153,6 +156,10 @@ func (b *boundAPI) serveAS(w http.ResponseWriter, r *http.Request) {
 }
 
 func (b *boundAPI) serveAPI(w http.ResponseWriter, r *http.Request) {
+	if b.slash && r.URL.Path == "/v1" {
+		http.Redirect(w, r, "/v1/", http.StatusMovedPermanently)
+		return
+	}
 	body, _ := io.ReadAll(r.Body)
 	token, scheme := strings.CutPrefix(r.Header.Get("Authorization"), "DPoP ")
 	origin := b.api.URL
@@ -188,7 +195,7 @@ func (b *boundAPI) newSite(t testing.TB, grant, lines, more string) *site {
 	s.config = "{\nadmin off\npersist_config off\nauto_https off\ngrace_period 1s\nstorage file_system " + filepath.ToSlash(rig.StorageDir(t)) +
 		"\nlog {\noutput file " + filepath.ToSlash(s.log) + "\nformat json\nlevel DEBUG\n}\n}\nhttp://GATEWAY {\nhandle_path /connect/* {\n" +
 		"authenticated_api_console {\nuser {http.request.header.X-Test-User}\noperators ann\n}\n}\n" +
-		"handle_path /api/* {\nauthenticated_api " + b.api.URL + "/v1 {\nname mcp\nself_signed_cert " + b.pem + "\n" + more + "\nauth oauth2 " + grant + " {\n" +
+		cmp.Or(b.route, "handle_path /api/*") + " {\nauthenticated_api " + b.api.URL + "/v1 {\nname mcp\nself_signed_cert " + b.pem + "\n" + more + "\nauth oauth2 " + grant + " {\n" +
 		"token_url " + b.as.URL + "/token\nclient_id id\nclient_auth none\ndpop\n" + lines + "\n}\n}\n}\n}\n"
 	s.addr = rig.Start(t, s.config)
 	s.console = "http://" + s.addr + "/connect/"
@@ -334,4 +341,23 @@ func TestDPoPNonceHost(t *testing.T) {
 	b.nonce = "one"
 	b.verifier.mu.Unlock()
 	s.wants(200, "served")
+}
+
+// TestDPoPNonceTurn: a request that is sent again for a slash at the end of the base URL is sent
+// once more with the nonce, which the redirect does not tell, and the caller sees nothing of it.
+func TestDPoPNonceTurn(t *testing.T) {
+	b := newBoundAPI(t)
+	b.slash, b.route = true, "handle" // at the root of a site the caller has one URL for both
+	s := b.newSite(t, "client_credentials", "", "")
+	b.verifier.mu.Lock()
+	b.nonce = "one"
+	b.verifier.mu.Unlock()
+	for range 2 {
+		if got := s.get("/"); got.status != 200 || got.text != "served /v1/" || got.header.Get("Dpop-Nonce") != "" {
+			t.Errorf("%d %s %v", got.status, got.text, got.header)
+		}
+	}
+	if b.issued != 1 {
+		t.Errorf("%d tokens were issued", b.issued)
+	}
 }

@@ -62,7 +62,7 @@ func (t *Transport) turn(
 			if err != nil {
 				return nil, nil, err
 			}
-			return t.turn(req, x, body, turned, answered)
+			return settled(t, req, x, body, turned, answered)
 		}
 	case turn == link.TurnAway:
 		t.warnTurn(x.ds, location, "the API redirects requests to itself by another scheme or host; write "+
