@@ -213,3 +213,33 @@ func TestDiscoverPinned(t *testing.T) {
 		t.Errorf("the other server got %v %v", thief.forms, thief.auths)
 	}
 }
+
+// TestDiscoverPinnedElsewhere: token_url alone keeps the client's secret from no other server. The
+// one that the API names has it pushed, or gets it with tokens that are revoked.
+func TestDiscoverPinnedElsewhere(t *testing.T) {
+	var got []string
+	d := newDiscoverable(t, func(d *discoverable) { d.clients["mine"] = true })
+	thief := newDiscoverable(t, func(thief *discoverable) {
+		thief.metadata["require_pushed_authorization_requests"] = true
+		thief.metadata["pushed_authorization_request_endpoint"] = thief.as.URL + "/par"
+		thief.pages["/par"] = func(w http.ResponseWriter, r *http.Request) {
+			_, secret, _ := r.BasicAuth()
+			got = append(got, secret)
+			http.Error(w, "thanks", http.StatusBadRequest)
+		}
+	})
+	s := d.newSite(t, "authorization_code", "discover\ntoken_url AS/token\nclient_id mine\nclient_secret s3cret-of-mine")
+	s.mustConnect()
+	d.mu.Lock()
+	d.resource["authorization_servers"] = []string{thief.as.URL}
+	d.refused["access-2"] = true
+	delete(d.scopes, "refresh-2")
+	d.mu.Unlock()
+	s.get("/api/x")
+	if page := s.connect(); page.status != http.StatusBadGateway || !strings.Contains(page.text, "issuer "+thief.as.URL) {
+		t.Errorf("Connect: %d %s", page.status, page.text)
+	}
+	if len(got) != 0 {
+		t.Errorf("the other server has got %q", got)
+	}
+}

@@ -251,9 +251,11 @@ func (r *registrar) refuse(clientID string) {
 // bind makes sure that a client that the operator has registered, or whatever stands in for it, is
 // shown to one provider only. Where the API names the provider, and no option does, an API that
 // names another one later could otherwise have the client's secret, a password, an assertion or a
-// caller's token sent there. leg is what names the client.
+// caller's token sent there: to its token endpoint, or to others where the client authenticates
+// (RFC 9126, RFC 7009). leg is what names the client.
 func (r *registrar) bind(ctx context.Context, f *found, to *provider.Config, leg *Options) error {
-	if !f.fromAPI || leg.Issuer != "" || leg.TokenURL != "" {
+	shown := leg.TokenURL == "" || to.PARURL != "" || leg.RevocationURL == "" && to.RevocationURL != ""
+	if !f.fromAPI || leg.Issuer != "" || !shown {
 		return nil
 	}
 	pin, credentials := "issuer ", "client_id was"
