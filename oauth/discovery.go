@@ -45,6 +45,8 @@ type lookup struct {
 	done  chan struct{}
 	found *found // may be read when done is closed, as err
 	err   error
+
+	doubted bool // discovery.doubted as the lookup began
 }
 
 // found is what a lookup has found. It never changes.
@@ -123,7 +125,7 @@ func (d *discovery) start() *lookup {
 	if d.looking != nil {
 		return d.looking
 	}
-	l := &lookup{done: make(chan struct{})}
+	l := &lookup{done: make(chan struct{}), doubted: d.doubted}
 	d.looking, d.doubted = l, false
 	go d.run(l)
 	return l
@@ -156,6 +158,7 @@ func (d *discovery) run(l *lookup) {
 		close(l.done)
 		return
 	}
+	d.doubted = d.doubted || l.doubted
 	pause := min(discoveryPause<<min(d.failures, 6), longestPause)
 	d.failures++
 	d.retryAt = time.Now().Add(pause)

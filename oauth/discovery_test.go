@@ -198,6 +198,37 @@ func TestDiscoveryPause(t *testing.T) {
 	})
 }
 
+// TestDiscoveryDoubt: a doubt stands until a lookup has succeeded: what the API may have left
+// behind counts for the consent that cannot wait, and not for those after it.
+func TestDiscoveryDoubt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lookups atomic.Int64
+		var fail atomic.Bool
+		d := scripted(func() error {
+			lookups.Add(1)
+			if fail.Load() {
+				return errors.New("down")
+			}
+			return nil
+		})
+		for _, step := range []struct {
+			doubt, fail bool
+			want        int64
+		}{{false, false, 1}, {false, false, 1}, {true, true, 2}, {false, true, 3}, {false, false, 4}, {false, false, 4}} {
+			fail.Store(step.fail)
+			d.mu.Lock()
+			d.doubted = d.doubted || step.doubt
+			d.mu.Unlock()
+			if _, err := d.consent(t.Context()); err != nil {
+				t.Errorf("%+v: %v", step, err)
+			}
+			if n := lookups.Load(); n != step.want {
+				t.Errorf("%+v: %d lookups", step, n)
+			}
+		}
+	})
+}
+
 // TestConsents: the same scopes in a row are counted, whatever their order.
 func TestConsents(t *testing.T) {
 	before := func(n int, scopes ...string) *record.Token {
