@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 )
@@ -48,7 +49,7 @@ func (v *visit) document() error {
 // host.
 func (v *visit) isConsole(ds datasource) bool {
 	path := console(ds).Path + documentName
-	return path == v.address.sent || path == v.address.rewritten || len(v.address.sent) < len(path) && path[len(path)-len(v.address.sent):] == v.address.sent
+	return path == v.address.rewritten || strings.HasSuffix(path, v.address.sent)
 }
 
 // messageOfDiscovery returns what a person is told of a provider that cannot be discovered, or nil
