@@ -65,6 +65,34 @@ func (s *secretive) RoundTrip(req *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(answer)), Request: req}, nil
 }
 
+// TestLatestConfigApart: while a file cannot be used, what one exchange has found out for its
+// second leg does not stay for the next one. An address in it would count as if the operator had
+// written it, and could be a private one.
+func TestLatestConfigApart(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "secret")
+	write(t, file, "s")
+	m, _ := exchanging(t, "token_url https://idp.example/token\nsubject_token {http.request.header.Authorization}\n"+
+		"then jwt_bearer {\ndiscover https://as.example\nclient_id i\nclient_secret {file."+file+"}\n}")
+	find := func() {
+		t.Helper()
+		to, err := latestConfig(&m.Options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		then := to.TokenExchange.Then
+		if then.TokenURL != "" || then.ClientSecret != "s" {
+			t.Errorf("the second leg begins with %q", then.TokenURL)
+		}
+		then.TokenURL = "https://found.example/token"
+	}
+	find()
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	find()
+	find()
+}
+
 // TestFilesOf: each file that an option reads is watched, and none but those.
 func TestFilesOf(t *testing.T) {
 	dir := t.TempDir()
