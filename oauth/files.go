@@ -155,8 +155,10 @@ func (m *Method) Reread() (changed bool, err error) {
 			return false, err
 		}
 		m.client.Trust(config)
+		m.public.Trust(config)
 	}
 	m.client.CloseIdleConnections()
+	m.public.CloseIdleConnections()
 	m.files.used = next
 	connection.TryAgain(m.set)
 	return true, nil

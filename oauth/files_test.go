@@ -177,11 +177,18 @@ func TestRereadCertificates(t *testing.T) {
 	m.set = new(connection.Pool).NewSet(configOf(m))
 	call := func(i int) {
 		t.Helper()
-		if _, err := m.fetch(t.Context(), nil, nil); err != nil {
-			t.Fatal(err)
-		}
-		if string(presented) != string(clients[i].Cert.Raw) {
-			t.Error("another certificate was presented")
+		for _, public := range []bool{false, true} {
+			to, err := latestConfig(&m.Options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			to.Public = public
+			if _, err := ask(t.Context(), m, to); err != nil {
+				t.Fatal(err)
+			}
+			if string(presented) != string(clients[i].Cert.Raw) {
+				t.Errorf("another certificate was presented (public: %t)", public)
+			}
 		}
 	}
 	call(0)
