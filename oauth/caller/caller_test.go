@@ -126,6 +126,9 @@ func TestSubjectEnds(t *testing.T) {
 				p.failWith(&provider.Error{Status: http.StatusServiceUnavailable})
 				time.Sleep(tt.served - time.Second)
 				has(t, s, "a-1")
+				if synctest.Wait(); tt.served == tt.subject && p.asked.Load() != 1 {
+					t.Error("another exchange of a token that is about to end")
+				}
 				time.Sleep(2 * time.Second)
 				if got, err := s.Credential(t.Context()); err == nil || s.Current() != nil {
 					t.Errorf("%q is sent after the end", sent(got))
