@@ -6,7 +6,7 @@ import (
 	"context"
 	"errors"
 
-	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
@@ -16,16 +16,14 @@ var errNoConsent = errors.New("there is no consent page: authorization_url and r
 // Adopt connects the account of a refresh token that somebody has from elsewhere. The refresh
 // token is redeemed once; if the provider refuses it, the connection stays as it is.
 func Adopt(ctx context.Context, m *Method, name, refreshToken string) error {
-	to, err := configuration(m, func() []string { return append(m.set.Secrets(name), refreshToken) })
-	if err != nil {
-		return err
-	}
 	ctx = context.WithoutCancel(ctx) // the next refresh token is in the answer
-	answer, err := requested(ctx, m, to, func() (*provider.Answer, error) { return m.client.Refresh(ctx, to, refreshToken) })
+	adopted := &record.Token{Refresh: refreshToken}
+	answer, err := redeem(ctx, m, func() []string { return append(m.set.Secrets(name), refreshToken) }, adopted)
 	if err != nil {
 		return err
 	}
-	token := issued(m, answer, to, &record.Token{Refresh: refreshToken})
+	token := record.New(connection.IssuedBy(answer), m.term(), adopted)
+	token.Identity = m.bound
 	token.Connected = token.Obtained
 	return m.Source(name).Connect(ctx, token, func(*record.Token) error { return nil })
 }

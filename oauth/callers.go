@@ -47,7 +47,7 @@ func happened(m *Method, err error) {
 	case err != nil && health.Err != nil:
 		return
 	case err != nil:
-		event.Name, event.Reason = connection.EventRefreshFailed, connection.Words(err)
+		event.Name, event.Reason = connection.EventRefreshFailed, connection.Code(err)
 	}
 	m.environment.Observer.Happened(event)
 }

@@ -117,7 +117,7 @@ func TrustAPI(m *Method, config *tls.Config) {
 		}
 		s := d.search
 		for by, dial := range map[*clients]func(context.Context, string, string) (net.Conn, error){&s.strict: m.environment.DialPublic, &s.wide: m.environment.Dial} {
-			by.api = provider.New(config.Clone(), dial)
+			by.api = provider.New(config, dial)
 			by.api.Transport.Proxy = m.proxy.to.Of
 		}
 	}

@@ -28,6 +28,7 @@ func exchanging(t testing.TB, block string) (*Method, oauthtest.Logs) {
 	ring := seal.NewRing(oauthtest.NewKey(t))
 	if err := m.Bind(Environment{
 		Datasource: "crm", Storage: new(oauthtest.Memory), Keys: func() (*seal.Ring, error) { return ring, nil }, CacheSize: 100,
+		LastRefusal: func() *connection.Refusal { return &connection.Refusal{Status: 403} },
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -220,6 +221,9 @@ func TestExchangeFailures(t *testing.T) {
 		shown := oauthtest.AnyText(err) + logs.String() + fmt.Sprintf("%+v %v", st, m)
 		if oauthtest.Leaks(shown) != nil {
 			t.Errorf("%d %s: %q is shown", tt.status, tt.answer, oauthtest.Leaks(shown))
+		}
+		if st.LastRefusal == nil || st.LastRefusal.Status != 403 || (tt.acts && tt.status != 200) && st.Remedy == "" {
+			t.Errorf("%d %s: the API's refusal is %v, and the remedy %q", tt.status, tt.answer, st.LastRefusal, st.Remedy)
 		}
 		if m.Healthy(t.Context()) != (!tt.acts && tt.state != connection.StateFailing) {
 			t.Errorf("%d %s: healthy is %t", tt.status, tt.answer, m.Healthy(t.Context()))

@@ -48,15 +48,27 @@ func latestConfig(opts *Options) (*provider.Config, error) {
 	good := opts.files.good.Load()
 	switch {
 	case err == nil:
-		kept := *to // callers add to what they get
-		opts.files.good.Store(&kept)
+		opts.files.good.Store(apart(to))
 		return to, nil
 	case good == nil:
 		return nil, err
 	default:
-		again := *good
-		return &again, nil
+		return apart(good), nil
 	}
+}
+
+// apart returns a copy of a configuration, both legs of it: what a request finds out is added to
+// them, and must not stay in what the next request is made of.
+func apart(to *provider.Config) *provider.Config {
+	fresh := *to
+	if to.TokenExchange != nil {
+		x := *to.TokenExchange
+		if x.Then != nil {
+			x.Then = apart(x.Then)
+		}
+		fresh.TokenExchange = &x
+	}
+	return &fresh
 }
 
 // readFiles returns what the files say now.
@@ -143,8 +155,10 @@ func (m *Method) Reread() (changed bool, err error) {
 			return false, err
 		}
 		m.client.Trust(config)
+		m.public.Trust(config)
 	}
 	m.client.CloseIdleConnections()
+	m.public.CloseIdleConnections()
 	m.files.used = next
 	connection.TryAgain(m.set)
 	return true, nil

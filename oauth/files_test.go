@@ -65,6 +65,34 @@ func (s *secretive) RoundTrip(req *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(answer)), Request: req}, nil
 }
 
+// TestLatestConfigApart: while a file cannot be used, what one exchange has found out for its
+// second leg does not stay for the next one. An address in it would count as if the operator had
+// written it, and could be a private one.
+func TestLatestConfigApart(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "secret")
+	write(t, file, "s")
+	m, _ := exchanging(t, "token_url https://idp.example/token\nsubject_token {http.request.header.Authorization}\n"+
+		"then jwt_bearer {\ndiscover https://as.example\nclient_id i\nclient_secret {file."+file+"}\n}")
+	find := func() {
+		t.Helper()
+		to, err := latestConfig(&m.Options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		then := to.TokenExchange.Then
+		if then.TokenURL != "" || then.ClientSecret != "s" {
+			t.Errorf("the second leg begins with %q", then.TokenURL)
+		}
+		then.TokenURL = "https://found.example/token"
+	}
+	find()
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	find()
+	find()
+}
+
 // TestFilesOf: each file that an option reads is watched, and none but those.
 func TestFilesOf(t *testing.T) {
 	dir := t.TempDir()
@@ -149,11 +177,18 @@ func TestRereadCertificates(t *testing.T) {
 	m.set = new(connection.Pool).NewSet(configOf(m))
 	call := func(i int) {
 		t.Helper()
-		if _, err := m.fetch(t.Context(), nil, nil); err != nil {
-			t.Fatal(err)
-		}
-		if string(presented) != string(clients[i].Cert.Raw) {
-			t.Error("another certificate was presented")
+		for _, public := range []bool{false, true} {
+			to, err := latestConfig(&m.Options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			to.Public = public
+			if _, err := ask(t.Context(), m, to); err != nil {
+				t.Fatal(err)
+			}
+			if string(presented) != string(clients[i].Cert.Raw) {
+				t.Errorf("another certificate was presented (public: %t)", public)
+			}
 		}
 	}
 	call(0)

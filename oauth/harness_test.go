@@ -39,7 +39,7 @@ func provision(t testing.TB, block string) (*Method, oauthtest.Logs) {
 	}
 	var observed oauthtest.Logs
 	m.logger, observed = oauthtest.NewLogger()
-	m.client = provider.New(m.tls, nil)
+	m.client, m.public = provider.New(m.tls, nil), provider.New(m.tls, nil)
 	return m, observed
 }
 

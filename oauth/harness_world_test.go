@@ -145,7 +145,7 @@ func (w *world) gateway(s *web, change func(*Method)) *gateway {
 	m.logger, g.logs = oauthtest.NewLogger()
 	ring := w.ring
 	m.environment = Environment{Datasource: "crm", Storage: w.disk, Keys: func() (*seal.Ring, error) { return ring, nil }}
-	m.client = provider.New(nil, nil)
+	m.client, m.public = provider.New(nil, nil), provider.New(nil, nil)
 	m.client.Transport.RegisterProtocol("http", s)
 	to, err := m.resolve()
 	if err != nil {

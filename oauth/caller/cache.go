@@ -61,6 +61,7 @@ type Cache struct {
 
 	mu      sync.RWMutex
 	sources map[Key]*Source
+	bytes   int // of their callers' tokens
 
 	health health
 }
@@ -89,13 +90,27 @@ func (c *Cache) Source(key Key, subject Subject) *Source {
 	if s := c.sources[key]; s != nil {
 		return s
 	}
-	if len(c.sources) >= c.Limit {
+	for len(c.sources) > 0 && (len(c.sources) >= c.Limit || c.bytes+subject.bytes() > maxBytes) {
 		c.forget()
 	}
 	s := &Source{cache: c, subject: subject}
 	s.used.Store(true)
 	c.sources[key] = s
+	c.bytes += subject.bytes()
 	return s
+}
+
+// maxBytes bounds the memory that callers' tokens take, whatever Limit is: anybody can send long
+// ones. A hundred thousand tokens of a usual length are within it.
+const maxBytes = 256 << 20
+
+// bytes returns the memory that a subject takes.
+func (s Subject) bytes() int { return len(s.Token) + len(s.Actor) }
+
+// remove removes a source. The caller holds mu.
+func (c *Cache) remove(key Key) {
+	c.bytes -= c.sources[key].subject.bytes()
+	delete(c.sources, key)
 }
 
 // probes is how many sources are looked at to make room for one.
@@ -111,7 +126,7 @@ func (c *Cache) forget() {
 	for key, s := range c.sources {
 		last = key
 		if p := s.prepared.Load(); p == nil || !p.token.Valid(now) {
-			delete(c.sources, key)
+			c.remove(key)
 			return
 		}
 		if !s.used.Swap(false) && !idleFound {
@@ -124,7 +139,7 @@ func (c *Cache) forget() {
 	if idleFound {
 		last = idle
 	}
-	delete(c.sources, last)
+	c.remove(last)
 }
 
 // Counts returns how many sources are in memory, and how many of them have a valid token.

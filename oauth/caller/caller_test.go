@@ -126,6 +126,9 @@ func TestSubjectEnds(t *testing.T) {
 				p.failWith(&provider.Error{Status: http.StatusServiceUnavailable})
 				time.Sleep(tt.served - time.Second)
 				has(t, s, "a-1")
+				if synctest.Wait(); tt.served == tt.subject && p.asked.Load() != 1 {
+					t.Error("another exchange of a token that is about to end")
+				}
 				time.Sleep(2 * time.Second)
 				if got, err := s.Credential(t.Context()); err == nil || s.Current() != nil {
 					t.Errorf("%q is sent after the end", sent(got))
@@ -271,6 +274,27 @@ func TestBound(t *testing.T) {
 			t.Errorf("%d sources", cached)
 		}
 	})
+}
+
+// TestBoundOfBytes: who sends long tokens does not fill the memory with them. Sources that have a
+// token stay.
+func TestBoundOfBytes(t *testing.T) {
+	c, _ := newCache(new(sts), 100_000)
+	has(t, c.Source(key(0), Subject{Token: "a"}), "a-1")
+	long := strings.Repeat("x", 64<<10)
+	const n = 2 * maxBytes / (64 << 10)
+	for i := range n {
+		c.Source(key(i+1), Subject{Token: long[1:], Actor: long[:1]})
+	}
+	if cached, valid := c.Counts(); cached != n/2 || valid != 1 || c.bytes > maxBytes {
+		t.Errorf("%d sources, %d of them valid, with %d bytes", cached, valid, c.bytes)
+	}
+	for key := range c.sources {
+		c.remove(key)
+	}
+	if c.bytes != 0 {
+		t.Errorf("%d bytes of no sources", c.bytes)
+	}
 }
 
 // TestPanics: a panic below an exchange ends the exchange, and not the process; and whoever waits

@@ -26,8 +26,12 @@ func (x Exchanges) tally() Tally {
 	return t
 }
 
-// Words returns the code of an error, as Status.LastError has it.
-func Words(err error) string { return words(err) }
+// exchanged returns the status of a datasource that has no connections.
+func exchanged(set *Set) *Status {
+	st := set.Exchanges().Status
+	st.LastRefusal = lastRefusal(set)
+	return st
+}
 
 // Exchanged returns the status of a datasource that has no connections: it exchanges each caller's
 // own token. succeeded is when the last exchange has, and err is that of the last one if it has
@@ -36,7 +40,7 @@ func Words(err error) string { return words(err) }
 func Exchanged(datasource, grant string, succeeded, since time.Time, err error, refused bool) *Status {
 	st := &Status{
 		Datasource: datasource, Grant: grant, State: StateNone, RefreshedAt: pointer(succeeded),
-		LastError: words(err), LastDescription: describedBy(err),
+		LastError: words(err), LastDescription: describedBy(err), Remedy: remedyOf(err),
 	}
 	if err != nil {
 		st.LastErrorSince = pointer(since)

@@ -84,6 +84,9 @@ func TestSeedChanged(t *testing.T) {
 		}
 		time.Sleep(11 * time.Minute)
 		bad.has(t, "access-2")
+		if w.p.calls() != 3 {
+			t.Errorf("%d requests: a renewal offers the refused seed again", w.p.calls())
+		}
 
 		w.p.mu.Lock()
 		w.p.good["another"] = true

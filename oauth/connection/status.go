@@ -113,7 +113,7 @@ type Refusal struct {
 // Status returns what memory and storage know of the connection.
 func (s *Source) Status(ctx context.Context) (*Status, error) {
 	if s.set.Exchanges != nil {
-		return s.set.Exchanges().Status, nil
+		return exchanged(s.set), nil
 	}
 	if !s.set.Interactive {
 		token := s.conn.token.Load()
@@ -170,9 +170,7 @@ func (set *Set) status(connection string, token *record.Token, failed failure) *
 	if st.LastError != "" {
 		st.LastErrorSince = pointer(failed.since)
 	}
-	if set.LastRefusal != nil {
-		st.LastRefusal = set.LastRefusal()
-	}
+	st.LastRefusal = lastRefusal(set)
 	now := time.Now()
 	switch {
 	case token != nil:
@@ -186,6 +184,13 @@ func (set *Set) status(connection string, token *record.Token, failed failure) *
 	st.NeedsAction = set.needsAction(st, failed.err)
 	st.Discovered = discoveredBy(token)
 	return st
+}
+
+func lastRefusal(set *Set) *Refusal {
+	if set.LastRefusal == nil {
+		return nil
+	}
+	return set.LastRefusal()
 }
 
 // judged completes the status of a connection that has a token.

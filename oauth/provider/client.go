@@ -36,7 +36,7 @@ func New(config *tls.Config, dial func(ctx context.Context, network, address str
 	return &Client{Transport: &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            peer.Dial(dial),
-		TLSClientConfig:        config,
+		TLSClientConfig:        config.Clone(), // net/http writes into it
 		TLSHandshakeTimeout:    5 * time.Second,
 		ForceAttemptHTTP2:      true,
 		MaxIdleConnsPerHost:    2,
@@ -55,7 +55,7 @@ func (c *Client) CloseIdleConnections() { c.transport().CloseIdleConnections() }
 func (c *Client) Trust(config *tls.Config) {
 	before := c.transport()
 	next := before.Clone()
-	next.TLSClientConfig = config
+	next.TLSClientConfig = config.Clone()
 	c.replaced.Store(next)
 	before.CloseIdleConnections()
 }
