@@ -134,10 +134,10 @@ func (b body) finish() {
 	}
 }
 
-// trailerCleaner calls clean when the body ends: only then are its trailers known. It does not read
-// behind the end: net/http does, once a body of a known length is sent, and its server closes the
-// body when it begins to write the answer of an API that was faster. The error would end the
-// connection to the API in the midst of the answer (golang/go#40747).
+// trailerCleaner calls clean when the body ends: only then are its trailers known. It reads
+// nothing behind the end: net/http does, once a body of a known length is sent, and its server
+// closes the body when it begins to write the answer of an API that was faster. The error would
+// end the connection to the API in the midst of the answer (golang/go#40747).
 type trailerCleaner struct {
 	io.ReadCloser
 	clean func() // nil: the body has ended
