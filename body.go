@@ -134,16 +134,23 @@ func (b body) finish() {
 	}
 }
 
-// trailerCleaner calls clean when the body ends: only then are its trailers known.
+// trailerCleaner calls clean when the body ends: only then are its trailers known. It reads
+// nothing behind the end: net/http does, once a body of a known length is sent, and its server
+// closes the body when it begins to write the answer of an API that was faster. The error would
+// end the connection to the API in the midst of the answer (golang/go#40747).
 type trailerCleaner struct {
 	io.ReadCloser
-	clean func()
+	clean func() // nil: the body has ended
 }
 
 func (b *trailerCleaner) Read(p []byte) (int, error) {
+	if b.clean == nil {
+		return 0, io.EOF
+	}
 	n, err := b.ReadCloser.Read(p)
 	if errors.Is(err, io.EOF) {
 		b.clean()
+		b.clean = nil
 	}
 	return n, err
 }

@@ -144,8 +144,8 @@ var hopFields = [...]string{
 	"Te", "Trailer", "Transfer-Encoding", "Upgrade",
 }
 
-// pass passes an interim answer (1xx) to the client, unless the final one is on its way. The
-// fields that the gateway has for its own answer stay out of it.
+// pass passes an interim answer (1xx) to the client, unless the final one is on its way. As
+// with Caddy's proxy it has the fields that are there for the final one too, and leaves none.
 func (a *answering) pass(code int, header textproto.MIMEHeader) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()

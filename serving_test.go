@@ -3,11 +3,14 @@
 package authenticatedapi_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -319,5 +322,35 @@ func TestServingJSON(t *testing.T) {
 		case tt.want == "" || !strings.Contains(err.Error(), tt.want):
 			t.Errorf("%s: %v, want %q", tt.handler, err, tt.want)
 		}
+	}
+}
+
+// TestServingEvents: an event does not wait for the next one, even in an answer of a known length.
+func TestServingEvents(t *testing.T) {
+	const event = "data: 1\n\n"
+	seen := make(chan struct{})
+	url, _ := rig.Serve(t, "1.1", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.Header().Set("Content-Length", strconv.Itoa(2*len(event)))
+		_, _ = io.WriteString(w, event)
+		_ = http.NewResponseController(w).Flush()
+		<-seen
+		_, _ = io.WriteString(w, event)
+	}))
+	gateway := rig.Start(t, "{\nadmin off\npersist_config off\nauto_https off\n}\nhttp://GATEWAY {\nauthenticated_api "+url+" {\nauth bearer t\n}\n}")
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+gateway+"/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err == nil {
+		defer res.Body.Close()
+		_, err = io.ReadFull(res.Body, make([]byte, len(event)))
+	}
+	close(seen)
+	if err != nil {
+		t.Errorf("the first event: %v", err)
 	}
 }
