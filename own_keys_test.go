@@ -44,7 +44,9 @@ func (k *keyRig) start(t *testing.T, storage, block string) {
 				}
 				return
 			}
-			if strings.Contains(key, "withdrawn") {
+			if strings.Contains(key, "withdrawn") || r.URL.Path == "/v1/both" && key != "shared-Bearer canary-token" ||
+				r.URL.Path == "/v1/signed" && r.Header.Get("X-Appsmith-Signature") == "" ||
+				strings.HasSuffix(r.URL.Path, "/in-path") && r.URL.Path != "/v1/botcanary-token/in-path" {
 				w.WriteHeader(http.StatusUnauthorized)
 			}
 			fmt.Fprintf(w, "%s", strings.ReplaceAll(key, "canary-", "key of "))
@@ -184,6 +186,11 @@ func TestOwnKeysOfMethods(t *testing.T) {
 		{"auth bearer {\nconnection {http.vars.user} trusted\n}", "key=canary-token", "Bearer key of token"},
 		{"auth api_key Authorization {\nprefix Token\nconnection {http.vars.user} trusted\n}", "key=canary-token", "Token key of token"},
 		{"auth bearer {\nconnection {http.vars.user} trusted\n}\nauth api_key X-Key shared-", "key=canary-token", "shared-Bearer key of token"},
+		{"auth bearer {\nconnection {http.vars.user} trusted\nverify /signed\n}\nsignature 0123456789abcdef0123456789abcdef", "key=canary-token", "Bearer key of token"},
+		{"auth api_key token {\nin path bot\nconnection {http.vars.user} trusted\nverify /in-path\n}", "key=canary-token", ""},
+		// The API wants both, to verify the user's key too.
+		{"auth bearer {\nconnection {http.vars.user} trusted\nverify /both\n}\nauth api_key X-Key shared-", "key=canary-token", "shared-Bearer key of token"},
+		{"auth api_key X-Key shared-\nauth bearer {\nconnection {http.vars.user} trusted\nverify /both\n}", "key=canary-token", "shared-Bearer key of token"},
 	} {
 		k := new(keyRig)
 		k.start(t, t.TempDir(), test.block)
