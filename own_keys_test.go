@@ -24,6 +24,7 @@ type keyRig struct {
 	verified       atomic.Int32
 	gateway, admin string
 	log            string
+	site           string // more of the site
 }
 
 // start runs the gateway. The user of a request is in X-User.
@@ -55,7 +56,7 @@ func (k *keyRig) start(t *testing.T, storage, block string) {
 		k.admin, k.log = rig.Free(t), filepath.Join(t.TempDir(), "log")
 	}
 	k.gateway = rig.Start(t, "{\nadmin "+k.admin+"\npersist_config off\nauto_https off\nstorage file_system "+storage+"\nlog {\noutput file "+k.log+"\nlevel DEBUG\n}\n"+
-		"authenticated_api {\nkey {env.TEST_KEY}\n}\n}\nhttp://localhost:PORT, http://GATEWAY {\nlog\nvars user {http.request.header.X-User}\n"+
+		"authenticated_api {\nkey {env.TEST_KEY}\n}\n}\nhttp://localhost:PORT, http://GATEWAY {\nlog\n"+k.site+"\nvars user {http.request.header.X-User}\n"+
 		"handle_path /connect/* {\nauthenticated_api_console {\nuser {http.vars.user}\n}\n}\n"+
 		"handle_path /api/* {\nauthenticated_api "+k.api.URL+"/v1 {\nname crm\n"+block+"\n}\n}\n}")
 }
@@ -199,6 +200,27 @@ func TestOwnKeysOfMethods(t *testing.T) {
 		}
 		if res := rig.Get(t, k.gateway, "/api/x", "X-User: ann\r\n"); res.Text != test.want {
 			t.Errorf("%q: ann got %d %q", test.block, res.StatusCode, res.Text)
+		}
+	}
+}
+
+// TestOwnKeysLogSkip: no access log has a key that stands in an address, nor what the operator has
+// left out.
+func TestOwnKeysLogSkip(t *testing.T) {
+	t.Setenv("TEST_KEY", seal.NewKey())
+	k := &keyRig{site: "log_skip /connect/*"}
+	k.start(t, t.TempDir(), strings.Replace(ownKey, "verify /me\n", "", 1))
+	k.post(t, "ann", "key", "key=canary-ann", "")
+	if text := read(t, k.log); strings.Contains(text, "http.log.access") {
+		t.Errorf("the access log has what log_skip leaves out: %s", text)
+	}
+	k.site = ""
+	k.start(t, t.TempDir(), strings.Replace(ownKey, "verify /me\n", "", 1))
+	k.post(t, "ann", "key?key=canary-post", "key=canary-ann", "")
+	rig.Get(t, k.gateway, "/connect/crm/key?key=canary-get", "X-User: ann\r\n")
+	for line := range strings.Lines(read(t, k.log)) {
+		if strings.Contains(line, "http.log.access") && strings.Contains(line, "canary-") {
+			t.Errorf("a key is shown: %s", line)
 		}
 	}
 }
