@@ -111,7 +111,10 @@ func TestOwnKeys(t *testing.T) {
 	if !strings.Contains(status, `"connection":"ann"`) || !strings.Contains(status, `"grant":"api_key"`) || !strings.Contains(status, `"state":"connected"`) {
 		t.Errorf("the status is %s", status)
 	}
-	// Disconnect removes one user's key.
+	// Disconnect asks, removes one user's key, and speaks of no provider.
+	if ask := rig.Get(t, k.gateway, "/connect/crm/disconnect", "X-User: ann\r\n"); ask.StatusCode != 200 || !strings.Contains(ask.Text, "forgets the key, on all nodes; at the API it stays valid") {
+		t.Errorf("the page is %s", ask.Text)
+	}
 	if res := k.post(t, "ann", "disconnect", "", ""); res.StatusCode != 303 {
 		t.Errorf("the browser got %d %s", res.StatusCode, res.Text)
 	}
