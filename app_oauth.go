@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/dial"
 	"github.com/authenticated-api/caddy-authenticated-api/keys"
 	"github.com/authenticated-api/caddy-authenticated-api/login"
@@ -34,9 +35,9 @@ type account struct {
 	// remedy is what an operator can do if the API refuses the credential.
 	remedy string
 
-	// keys is the method if users type their keys, and send sends a request to the API.
+	// keys is the method if users type their keys, and send sends a request to the API with one.
 	keys *keys.Method
-	send func(*http.Request) (*http.Response, error)
+	send func(*http.Request, *auth.Credential) (*http.Response, error)
 
 	// method is the method that the account belongs to.
 	method connected

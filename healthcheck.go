@@ -94,6 +94,12 @@ func (t *Transport) ownHealthCheck(req *http.Request) (*http.Response, error) {
 	if credential == nil {
 		return t.roundTrip(req)
 	}
+	return sendWith(t, req, credential)
+}
+
+// sendWith sends a request that is no client's, with a credential, and with all else that the
+// configuration sets and signs without a client.
+func sendWith(t *Transport, req *http.Request, credential *auth.Credential) (*http.Response, error) {
 	if res := t.refuseInClear(req, t.bound); res != nil {
 		return res, nil
 	}

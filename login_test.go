@@ -309,6 +309,26 @@ func TestLoginRefused(t *testing.T) {
 	}
 }
 
+// TestLoginRefusedInQuery: no error shows a password that stands in the URL.
+func TestLoginRefusedInQuery(t *testing.T) {
+	t.Setenv("TEST_KEY", seal.NewKey())
+	t.Setenv("CANARY_PASSWORD", "canary-wrong")
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusUnauthorized)
+		fmt.Fprintf(w, `{"message":"no such account: %s %s"}`, r.FormValue("account"), r.FormValue("passwd"))
+	}))
+	t.Cleanup(api.Close)
+	admin := rig.Free(t)
+	gateway := rig.Start(t, "{\nadmin "+admin+"\npersist_config off\nauto_https off\nstorage file_system "+t.TempDir()+"\n"+
+		"authenticated_api {\nkey {env.TEST_KEY}\n}\n}\nhttp://GATEWAY {\nauthenticated_api "+api.URL+" {\nname api\n"+
+		"auth login "+api.URL+"/auth?account=gateway&passwd={env.CANARY_PASSWORD} {\nmethod GET\ntoken json:data.sid\n}\n}\n}")
+	rig.Get(t, gateway, "/x", "")
+	status := rig.Get(t, admin, "/authenticated_api/connections", "").Text
+	if !strings.Contains(status, "no such account: gateway ") || strings.Contains(status, "canary-wrong") {
+		t.Errorf("the status is %s", status)
+	}
+}
+
 // TestLoginAsGitHubApp: a login that is itself authenticated with a token which the gateway signs,
 // an end that is a date, and two files of it that change.
 func TestLoginAsGitHubApp(t *testing.T) {

@@ -79,17 +79,15 @@ func verifyKey(ctx context.Context, ds *datasource, path string, c *auth.Credent
 	if err != nil {
 		return fmt.Errorf("verify: %w", err)
 	}
-	u := *c.Base(ds.base).Join(asked)
-	u.Scheme, u.Host = ds.base.Scheme(), ds.base.Host()
-	u.RawQuery = c.SetQuery(u.RawQuery)
-	req := (&http.Request{Method: http.MethodGet, URL: &u, Host: ds.base.Host(), Header: make(http.Header), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}).WithContext(ctx)
-	if headers := ds.values.Load().headers; headers.Static() {
-		if fields, err := headers.Evaluate(nil); err == nil {
-			fields.Apply(req.Header)
+	if several, ok := ds.method.(*auth.Several); ok {
+		if c, err = several.WithCredential(ctx, c); err != nil {
+			return fmt.Errorf("what requests carry beside the key: %w", err)
 		}
 	}
-	c.SetHeader(req.Header)
-	res, err := send(req)
+	u := *ds.base.Join(asked)
+	u.Scheme, u.Host = ds.base.Scheme(), ds.base.Host()
+	req := &http.Request{Method: http.MethodGet, URL: &u, Host: ds.base.Host(), Header: make(http.Header), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+	res, err := send(req.WithContext(ctx), c)
 	if err != nil {
 		ds.logger.Warn("a key could not be verified, since the API did not answer", zap.String("datasource", ds.name), zap.Error(withoutPath(err, c)))
 		return errors.New("the API did not answer")

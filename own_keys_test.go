@@ -24,6 +24,7 @@ type keyRig struct {
 	verified       atomic.Int32
 	gateway, admin string
 	log            string
+	site           string // more of the site
 }
 
 // start runs the gateway. The user of a request is in X-User.
@@ -44,7 +45,9 @@ func (k *keyRig) start(t *testing.T, storage, block string) {
 				}
 				return
 			}
-			if strings.Contains(key, "withdrawn") {
+			if strings.Contains(key, "withdrawn") || r.URL.Path == "/v1/both" && key != "shared-Bearer canary-token" ||
+				r.URL.Path == "/v1/signed" && r.Header.Get("X-Appsmith-Signature") == "" ||
+				strings.HasSuffix(r.URL.Path, "/in-path") && r.URL.Path != "/v1/botcanary-token/in-path" {
 				w.WriteHeader(http.StatusUnauthorized)
 			}
 			fmt.Fprintf(w, "%s", strings.ReplaceAll(key, "canary-", "key of "))
@@ -53,7 +56,7 @@ func (k *keyRig) start(t *testing.T, storage, block string) {
 		k.admin, k.log = rig.Free(t), filepath.Join(t.TempDir(), "log")
 	}
 	k.gateway = rig.Start(t, "{\nadmin "+k.admin+"\npersist_config off\nauto_https off\nstorage file_system "+storage+"\nlog {\noutput file "+k.log+"\nlevel DEBUG\n}\n"+
-		"authenticated_api {\nkey {env.TEST_KEY}\n}\n}\nhttp://localhost:PORT, http://GATEWAY {\nlog\nvars user {http.request.header.X-User}\n"+
+		"authenticated_api {\nkey {env.TEST_KEY}\n}\n}\nhttp://localhost:PORT, http://GATEWAY {\nlog\n"+k.site+"\nvars user {http.request.header.X-User}\n"+
 		"handle_path /connect/* {\nauthenticated_api_console {\nuser {http.vars.user}\n}\n}\n"+
 		"handle_path /api/* {\nauthenticated_api "+k.api.URL+"/v1 {\nname crm\n"+block+"\n}\n}\n}")
 }
@@ -108,7 +111,10 @@ func TestOwnKeys(t *testing.T) {
 	if !strings.Contains(status, `"connection":"ann"`) || !strings.Contains(status, `"grant":"api_key"`) || !strings.Contains(status, `"state":"connected"`) {
 		t.Errorf("the status is %s", status)
 	}
-	// Disconnect removes one user's key.
+	// Disconnect asks, removes one user's key, and speaks of no provider.
+	if ask := rig.Get(t, k.gateway, "/connect/crm/disconnect", "X-User: ann\r\n"); ask.StatusCode != 200 || !strings.Contains(ask.Text, "forgets the key, on all nodes; at the API it stays valid") {
+		t.Errorf("the page is %s", ask.Text)
+	}
 	if res := k.post(t, "ann", "disconnect", "", ""); res.StatusCode != 303 {
 		t.Errorf("the browser got %d %s", res.StatusCode, res.Text)
 	}
@@ -184,6 +190,11 @@ func TestOwnKeysOfMethods(t *testing.T) {
 		{"auth bearer {\nconnection {http.vars.user} trusted\n}", "key=canary-token", "Bearer key of token"},
 		{"auth api_key Authorization {\nprefix Token\nconnection {http.vars.user} trusted\n}", "key=canary-token", "Token key of token"},
 		{"auth bearer {\nconnection {http.vars.user} trusted\n}\nauth api_key X-Key shared-", "key=canary-token", "shared-Bearer key of token"},
+		{"auth bearer {\nconnection {http.vars.user} trusted\nverify /signed\n}\nsignature 0123456789abcdef0123456789abcdef", "key=canary-token", "Bearer key of token"},
+		{"auth api_key token {\nin path bot\nconnection {http.vars.user} trusted\nverify /in-path\n}", "key=canary-token", ""},
+		// The API wants both, to verify the user's key too.
+		{"auth bearer {\nconnection {http.vars.user} trusted\nverify /both\n}\nauth api_key X-Key shared-", "key=canary-token", "shared-Bearer key of token"},
+		{"auth api_key X-Key shared-\nauth bearer {\nconnection {http.vars.user} trusted\nverify /both\n}", "key=canary-token", "shared-Bearer key of token"},
 	} {
 		k := new(keyRig)
 		k.start(t, t.TempDir(), test.block)
@@ -192,6 +203,27 @@ func TestOwnKeysOfMethods(t *testing.T) {
 		}
 		if res := rig.Get(t, k.gateway, "/api/x", "X-User: ann\r\n"); res.Text != test.want {
 			t.Errorf("%q: ann got %d %q", test.block, res.StatusCode, res.Text)
+		}
+	}
+}
+
+// TestOwnKeysLogSkip: no access log has a key that stands in an address, nor what the operator has
+// left out.
+func TestOwnKeysLogSkip(t *testing.T) {
+	t.Setenv("TEST_KEY", seal.NewKey())
+	k := &keyRig{site: "log_skip /connect/*"}
+	k.start(t, t.TempDir(), strings.Replace(ownKey, "verify /me\n", "", 1))
+	k.post(t, "ann", "key", "key=canary-ann", "")
+	if text := read(t, k.log); strings.Contains(text, "http.log.access") {
+		t.Errorf("the access log has what log_skip leaves out: %s", text)
+	}
+	k.site = ""
+	k.start(t, t.TempDir(), strings.Replace(ownKey, "verify /me\n", "", 1))
+	k.post(t, "ann", "key?key=canary-post", "key=canary-ann", "")
+	rig.Get(t, k.gateway, "/connect/crm/key?key=canary-get", "X-User: ann\r\n")
+	for line := range strings.Lines(read(t, k.log)) {
+		if strings.Contains(line, "http.log.access") && strings.Contains(line, "canary-") {
+			t.Errorf("a key is shown: %s", line)
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/dial"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/peer"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
@@ -197,7 +198,7 @@ func provisionTransport(ctx caddy.Context, app *App, t *Transport) error {
 	}
 	if t.bound != nil {
 		t.bound.account.useProxy(t.HTTPTransport.Transport.Proxy)
-		t.bound.account.send = t.roundTrip
+		t.bound.account.send = func(req *http.Request, c *auth.Credential) (*http.Response, error) { return sendWith(t, req, c) }
 	}
 	t.guard = rule.Guard(t.HTTPTransport)
 	t.HTTPTransport.Transport.DialContext = peer.Dial(t.HTTPTransport.Transport.DialContext)

@@ -109,6 +109,22 @@ func (s *Several) With(user Source) Source {
 	return &of
 }
 
+// WithCredential returns what a request of a user carries whose own credential is given.
+func (s *Several) WithCredential(ctx context.Context, user *Credential) (*Credential, error) {
+	parts := make([]*Credential, len(s.shared.sources))
+	for i, source := range s.shared.sources {
+		if i == s.user {
+			parts[i] = user
+			continue
+		}
+		var err error
+		if parts[i], err = source.Credential(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return join(parts, s.user), nil
+}
+
 // StandIn returns what stands for the credential of a method that has none yet: val in each place
 // for which there is nothing.
 func StandIn(m Method, val string) *Credential {

@@ -118,7 +118,7 @@ func (l *Login) unseal(ctx caddy.Context) error {
 		return err
 	}
 	l.texts = texts
-	return l.texts.each(func(option, text string) (string, error) { return value.Unseal(ctx, option, text) })
+	return l.texts.each(func(option, _, text string) (string, error) { return value.Unseal(ctx, option, text) })
 }
 
 // Bind gives the method what it works in. It is called once, after Provision.

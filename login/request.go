@@ -23,27 +23,31 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
+// resolver makes something of the text of an option. name is that of the value, which errors may
+// not show.
+type resolver func(option, name, text string) (string, error)
+
 // each replaces the texts that may hold placeholders by what f makes of them, in order.
-func (opts *Options) each(f func(option, text string) (string, error)) error {
+func (opts *Options) each(f resolver) error {
 	var err error
-	replace := func(option string, text *string) {
+	replace := func(option, name string, text *string) {
 		if err == nil && *text != "" {
-			*text, err = f(label+": "+option, *text)
+			*text, err = f(label+": "+option, name, *text)
 		}
 	}
 	replaceAll := func(option string, texts map[string]string) {
 		for _, name := range slices.Sorted(maps.Keys(texts)) {
 			text := texts[name]
-			replace(value.Label(option, name, isCommon(name)), &text)
+			replace(value.Label(option, name, isCommon(name)), name, &text)
 			texts[name] = text
 		}
 	}
-	replace("url", &opts.URL)
+	replace("url", "url", &opts.URL)
 	replaceAll("form", opts.Form)
 	replaceAll("header", opts.Headers)
 	if opts.Basic != nil {
-		replace("basic: username", &opts.Basic.Username)
-		replace("basic: password", &opts.Basic.Password)
+		replace("basic: username", "username", &opts.Basic.Username)
+		replace("basic: password", "password", &opts.Basic.Password)
 	}
 	if err == nil {
 		err = eachJSON(opts.JSON, f)
@@ -52,19 +56,19 @@ func (opts *Options) each(f func(option, text string) (string, error)) error {
 }
 
 // eachJSON is each for a JSON object and those in it.
-func eachJSON(object map[string]any, f func(option, text string) (string, error)) (err error) {
+func eachJSON(object map[string]any, f resolver) (err error) {
 	for _, name := range slices.Sorted(maps.Keys(object)) {
 		switch val := object[name].(type) {
 		case string:
 			if val != "" {
-				object[name], err = f(label+": "+value.Label("json", name, isCommon(name)), val)
+				object[name], err = f(label+": "+value.Label("json", name, isCommon(name)), name, val)
 			}
 		case map[string]any:
 			err = eachJSON(val, f)
 		case []any:
 			for i, item := range val {
 				if text, ok := item.(string); ok && err == nil {
-					val[i], err = f(label+": "+value.Label("json", name, isCommon(name)), text)
+					val[i], err = f(label+": "+value.Label("json", name, isCommon(name)), name, text)
 				} else if inner, ok := item.(map[string]any); ok && err == nil {
 					err = eachJSON(inner, f)
 				}
@@ -109,7 +113,7 @@ func (l *Login) request() (*provider.Login, error) {
 	if in.Method == "" {
 		in.Method = http.MethodPost
 	}
-	err = to.each(func(option, text string) (string, error) {
+	err = to.each(func(option, _, text string) (string, error) {
 		resolve := value.Resolve // a body may have any text
 		if option == label+": url" || strings.HasPrefix(option, label+": header") {
 			resolve = value.ResolveLine
@@ -127,8 +131,14 @@ func (l *Login) request() (*provider.Login, error) {
 	if in.URL = to.URL; to.URL == "" {
 		return nil, errNoURL
 	}
-	if err := l.checkURL(in.URL); err != nil {
+	u, err := l.checkURL(in.URL)
+	if err != nil {
 		return nil, err
+	}
+	for name, values := range u.Query() {
+		if isSecret(name) {
+			in.Secrets = append(in.Secrets, values...)
+		}
 	}
 	in.Header.Set("Accept", "application/json, */*;q=0.5")
 	if err := to.body(in); err != nil {
@@ -184,20 +194,20 @@ func (l *Login) authorize(to *Options, in *provider.Login) error {
 	return nil
 }
 
-// checkURL checks the resolved URL.
-func (l *Login) checkURL(text string) error {
+// checkURL checks the resolved URL, and returns it.
+func (l *Login) checkURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http":
-		return errors.New(label + ": url: it is no URL; it looks like https://nas.example.com/api/login")
+		return nil, errors.New(label + ": url: it is no URL; it looks like https://nas.example.com/api/login")
 	case u.User != nil:
-		return errors.New(label + ": url: a user name or password cannot stand in it; see basic, json and form")
+		return nil, errors.New(label + ": url: a user name or password cannot stand in it; see basic, json and form")
 	case u.Fragment != "":
-		return errors.New(label + ": url: a fragment (#…) is never sent to a server; remove it")
+		return nil, errors.New(label + ": url: a fragment (#…) is never sent to a server; remove it")
 	case u.Scheme == "http" && !isLoopback(u.Hostname()) && !l.InsecureHTTP:
-		return errors.New(label + ": url: http sends the password in clear; write https, or insecure_http if you must")
+		return nil, errors.New(label + ": url: http sends the password in clear; write https, or insecure_http if you must")
 	}
-	return nil
+	return u, nil
 }
 
 // isLoopback reports whether a host is this machine.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -53,7 +54,7 @@ func (opts *Options) Validate() error {
 	if err != nil {
 		return err
 	}
-	return copied.each(func(option, text string) (string, error) {
+	return copied.each(func(option, _, text string) (string, error) {
 		return text, cmp.Or(value.Check(option, text), value.CheckVariable(option, text))
 	})
 }
@@ -141,22 +142,30 @@ func (opts *Options) readSelectors() error {
 // secretNames are parts of the names of values that are secrets.
 var secretNames = []string{"pass", "pwd", "secret", "token", "key", "pin", "credential"}
 
+func isSecret(name string) bool {
+	return slices.ContainsFunc(secretNames, func(part string) bool { return strings.Contains(strings.ToLower(name), part) })
+}
+
 // Literals returns the options whose secret stands in the configuration as it is.
 func (opts *Options) Literals() (found []string) {
-	isSecret := func(name string) bool {
-		return slices.ContainsFunc(secretNames, func(part string) bool { return strings.Contains(strings.ToLower(name), part) })
-	}
 	copied, err := opts.copied()
 	if err != nil {
 		return nil
 	}
-	_ = copied.each(func(option, text string) (string, error) {
-		name := option[strings.LastIndexAny(option, ": ")+1:]
+	add := func(option, name, text string) {
 		if isSecret(name) && value.IsLiteral(text) && !slices.Contains(found, option) {
 			found = append(found, option)
 		}
+	}
+	_ = copied.each(func(option, name, text string) (string, error) {
+		add(option, name, text)
 		return text, nil
 	})
+	if u, err := url.Parse(opts.URL); err == nil {
+		for name, values := range u.Query() {
+			add(label+": url", name, values[0])
+		}
+	}
 	if opts.JWT != nil {
 		found = append(found, opts.JWT.Literals(label+": jwt")...)
 	}

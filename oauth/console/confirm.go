@@ -17,6 +17,7 @@ type confirmView struct {
 	Since    *moment
 	Provider string
 	Revokes  bool
+	Key      bool // a key that a user has typed, of which no provider is told
 	Back     string
 }
 
@@ -33,6 +34,6 @@ func (a action) confirm() error {
 	facts := a.ds.Facts()
 	return v.render(http.StatusOK, "confirm.html", "Disconnect "+c.Name+"?", confirmView{
 		Name: c.Name, Whose: c.Whose, Refused: callersOf(a.ds).refused, By: c.Facts.By, Since: c.Since,
-		Provider: facts.Provider, Revokes: facts.Revokes, Back: card(v.route.home(), a.ds, ""),
+		Provider: facts.Provider, Revokes: facts.Revokes, Key: c.Key != nil, Back: card(v.route.home(), a.ds, ""),
 	})
 }

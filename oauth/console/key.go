@@ -14,7 +14,6 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 // keyed turns a [keys.Method] into a datasource. Nothing of it goes to a provider, so there is no
@@ -104,7 +103,6 @@ func (a action) saveKey() error {
 	if !ok {
 		return v.refuse(&messageNotFound)
 	}
-	caddyhttp.SetVar(v.r.Context(), caddyhttp.LogSkipVar, v.r.URL.RawQuery != "") // a form that was changed to GET's
 	if bad := v.form(); bad != nil {
 		return v.refuse(bad)
 	}

@@ -50,11 +50,11 @@ func (h *Handler) visit(w http.ResponseWriter, r *http.Request) *visit {
 }
 
 // keepOutOfLogs leaves a request with a code, a state or a ticket in its URL out of the access
-// logs (RFC 9700 §4.2.4). That includes callbacks that no datasource has, and requests whose
-// referrer is a page with a ticket.
+// logs (RFC 9700 §4.2.4). That includes callbacks that no datasource has, requests whose referrer
+// is a page with a ticket, and a form of a key that somebody sends in the address.
 func (v *visit) keepOutOfLogs() {
 	const ticket = "ticket="
-	if v.route.kind == routeCallback || path.Base(v.address.sent) == "callback" || v.r.URL.Query().Has("ticket") ||
+	if v.route.kind == routeCallback || v.route.action == actionKey && v.r.URL.RawQuery != "" || path.Base(v.address.sent) == "callback" || v.r.URL.Query().Has("ticket") ||
 		strings.Contains(v.r.URL.RawQuery, ticket) || strings.Contains(v.r.Referer(), ticket) {
 		caddyhttp.SetVar(v.r.Context(), caddyhttp.LogSkipVar, true)
 	}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package browser_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+)
+
+// TestKey: a person types a key of theirs, and a user name where that is part of it, sees that it
+// is kept, and replaces and removes it.
+func TestKey(t *testing.T) {
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, key, _ := r.BasicAuth(); r.Header.Get("X-Key") != "good-key" && (user != "ann" || key != "good-key") {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}))
+	t.Cleanup(api.Close)
+	own := func(name, auth string) string {
+		return fmt.Sprintf("handle_path /%s/* {\n%sauthenticated_api %s {\nname %s\nauth %s {\nconnection {http.auth.user.id}\nverify /me\n}\n}\n}\n",
+			name, gatewayUsers, api.URL, name, auth)
+	}
+	g := newGateway(t, time.Minute, func(g *gateway) {
+		g.without, g.more = true, own("crm", "api_key X-Key")+own("files", "basic")
+	})
+	bob := g.visitor(t, "bob")
+	bob.open(t, g.console)
+	bob.wantState(t, "crm", "Not connected")
+	bob.show(t, "key-form")
+	bob.fill(t, "#key-crm", "another-key")
+	if status := bob.clickCSS(t, "form[action='crm/key'] button").Status; status != http.StatusUnprocessableEntity {
+		t.Errorf("a key that the API refuses is answered with %d", status)
+	}
+	bob.wantText(t, "The API does not take this key")
+	bob.show(t, "key-refused")
+	bob.click(t, "To the connected accounts")
+	bob.fill(t, "#key-crm", "good-key")
+	bob.clickCSS(t, "form[action='crm/key'] button")
+	bob.wantState(t, "crm", "Connected")
+	bob.wantState(t, "files", "Not connected")
+	bob.show(t, "key-saved")
+	bob.clickCSS(t, "form[action='crm/disconnect'] button")
+	bob.wantText(t, "The gateway forgets the key")
+	bob.show(t, "key-remove")
+	bob.clickCSS(t, "form[action='disconnect'] button")
+	bob.wantState(t, "crm", "Not connected")
+
+	ann := g.visitor(t, "ann")
+	ann.open(t, g.console)
+	ann.fill(t, "#user-files", "ann")
+	ann.fill(t, "#key-files", "good-key")
+	ann.clickCSS(t, "form[action='files/key'] button")
+	ann.wantState(t, "files", "Connected")
+	ann.wantText(t, "Replace the key")
+}
