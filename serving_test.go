@@ -31,6 +31,16 @@ var proxyPlaceholders = []string{
 // the file of the log, in which each request has all placeholders of the proxy.
 func startBothWays(t *testing.T, base, options string) (sites map[string]string, logFile string) {
 	t.Helper()
+	site := "log\n"
+	for _, name := range proxyPlaceholders {
+		site += "log_append " + name + " {http.reverse_proxy." + name + "}\n"
+	}
+	return startSites(t, base, options, site)
+}
+
+// startSites is startBothWays with other directives in the sites.
+func startSites(t *testing.T, base, options, directives string) (sites map[string]string, logFile string) {
+	t.Helper()
 	logFile = filepath.Join(t.TempDir(), "log.json")
 	sites = map[string]string{"itself": rig.Free(t), "reverse_proxy": rig.Free(t)}
 	config := "{\nadmin off\npersist_config off\nauto_https off\ngrace_period 1s\nlog {\noutput file " + logFile + "\nlevel DEBUG\n}\n}\n"
@@ -39,11 +49,8 @@ func startBothWays(t *testing.T, base, options string) (sites map[string]string,
 		if way == "reverse_proxy" {
 			block = rig.ThroughCaddysProxy(block)
 		}
-		site := "http://" + addr + " {\nlog\nheader X-Own ours\nheader >X-Late \"{http.reverse_proxy.upstream.hostport} {http.reverse_proxy.status_code}\"\n"
-		for _, name := range proxyPlaceholders {
-			site += "log_append " + name + " {http.reverse_proxy." + name + "}\n"
-		}
-		config += site + block + "}\n"
+		config += "http://" + addr + " {\n" + directives + "header X-Own ours\n" +
+			"header >X-Late \"{http.reverse_proxy.upstream.hostport} {http.reverse_proxy.status_code}\"\n" + block + "}\n"
 	}
 	adapted, err := rig.Adapt(config)
 	if err != nil {
@@ -252,12 +259,13 @@ func TestWaysGone(t *testing.T) {
 }
 
 // TestWaysReload: a reload ends a WebSocket as Caddy's proxy does, with a close frame (RFC 6455
-// §5.5.1).
+// §5.5.1). The sites write no access log: Caddy 2.11.9 counts its bytes for an upgraded connection
+// without a lock, while its proxy still writes (hijackedConn, in caddyhttp/responsewriter.go).
 func TestWaysReload(t *testing.T) {
 	api := rig.NewAPI(t, func(string) string {
 		return "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n"
 	})
-	sites, _ := startBothWays(t, "http://"+api.Addr, "")
+	sites, _ := startSites(t, "http://"+api.Addr, "", "")
 	open := make(map[string]net.Conn)
 	for way, addr := range sites {
 		conn, err := net.Dial("tcp", addr) //nolint:noctx // a test
