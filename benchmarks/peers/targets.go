@@ -36,6 +36,7 @@ type environment struct {
 	dir      string // for files, removed afterwards
 	upstream string // its address
 	api      *process
+	variable string // of the environment of each Caddy, as NAME=value, or ""
 }
 
 // The unit of all ratios, and what serves people's own accounts without this module.
