@@ -156,7 +156,7 @@ bench-peers: ## Measure this module beside its peers, in one run (Linux; PEERS="
 lint: $(GOLANGCI_LINT) ## Run the linters and check the formatting
 	@set -e; for module in $(MODULES); do \
 		echo "golangci-lint run ./... ($$module)"; \
-		(cd "$$module" && $(GOLANGCI_LINT) run ./...); \
+		(cd "$$module" && $(GOLANGCI_LINT) run --allow-parallel-runners ./...); \
 	done
 
 .PHONY: smoke
