@@ -156,8 +156,8 @@ func TestSigV4Large(t *testing.T) {
 	}
 }
 
-// TestSigV4TLS: over TLS, by HTTP/1.1, HTTP/2 and HTTP/3, large bodies for S3 stream without a signature of
-// their own, and chunks that the client has not signed pass.
+// TestSigV4TLS: over TLS, by HTTP/1.1, HTTP/2 and HTTP/3, large bodies for S3 stream without a
+// signature of their own, and chunks that the client has not signed pass.
 func TestSigV4TLS(t *testing.T) {
 	for _, version := range []string{rig.OverTLS, "2", "3"} {
 		t.Run(version, func(t *testing.T) { testSigV4TLS(t, version) })

@@ -14,8 +14,8 @@ import (
 var errPSS = errors.New("it is no RSA key for PSS")
 
 // parsePSS reads an RSA key that is for PSS only (RFC 4055 §3.1; `openssl genpkey -algorithm
-// rsa-pss`), which crypto/x509 does not know. It returns the algorithm for the hash that the key is
-// bound to, and PS256 for a key that is bound to none.
+// rsa-pss`), which crypto/x509 does not know. It returns the algorithm for the hash that the key
+// is bound to, and PS256 for a key that is bound to none.
 func parsePSS(der []byte) (*rsa.PrivateKey, string, error) {
 	var info struct {
 		Version    int
