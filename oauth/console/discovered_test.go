@@ -10,8 +10,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 )
 
-// TestDiscovered: whoever may act sees on the card what was found out of the provider, in the words
-// of the command line, escaped and no longer than can be read. Others see nothing of it.
+// TestDiscovered: whoever may act sees on the card what was found out of the provider, in the
+// words of the command line, escaped and no longer than can be read. Others see nothing of it.
 func TestDiscovered(t *testing.T) {
 	found := &connection.Discovered{
 		Issuer: "https://login.example/<script>", AuthorizationURL: "https://login.example/a", TokenURL: "https://login.example/t",
