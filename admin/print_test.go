@@ -112,8 +112,8 @@ func TestPrintJSON(t *testing.T) {
 	}
 }
 
-// TestPrintDiscovered: what was found out is printed below the table, once for all connections that
-// have it in common, and nothing in it is obeyed by a terminal.
+// TestPrintDiscovered: what was found out is printed below the table, once for all connections
+// that have it in common, and nothing in it is obeyed by a terminal.
 func TestPrintDiscovered(t *testing.T) {
 	found := func(issuer string) *connection.Discovered {
 		return &connection.Discovered{

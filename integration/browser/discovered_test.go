@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestDiscoveredPages looks at the cards of datasources whose providers are discovered: one was, and
-// one lies.
+// TestDiscoveredPages looks at the cards of datasources whose providers are discovered: one was,
+// and one lies.
 func TestDiscoveredPages(t *testing.T) {
 	mux := http.NewServeMux()
 	server := httptest.NewServer(mux)
