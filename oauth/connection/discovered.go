@@ -135,7 +135,7 @@ func discoveredBy(token *record.Token) *Discovered {
 }
 
 // complete adds to statuses what the method knows beyond a grant.
-func (set *Set) complete(statuses ...*Status) {
+func complete(set *Set, statuses ...*Status) {
 	if set.Complete != nil {
 		set.Complete(statuses)
 	}

@@ -112,14 +112,14 @@ type Refusal struct {
 
 // Status returns what memory and storage know of the connection.
 func (s *Source) Status(ctx context.Context) (*Status, error) {
-	st, err := s.status(ctx)
+	st, err := statusOf(ctx, s)
 	if err == nil {
-		s.set.complete(st)
+		complete(s.set, st)
 	}
 	return st, err
 }
 
-func (s *Source) status(ctx context.Context) (*Status, error) {
+func statusOf(ctx context.Context, s *Source) (*Status, error) {
 	if s.set.Exchanges != nil {
 		return exchanged(s.set), nil
 	}
@@ -355,6 +355,6 @@ func (set *Set) Statuses(ctx context.Context) ([]*Status, error) {
 	if err == nil && len(statuses) == 0 {
 		statuses = append(statuses, set.status("", nil, failure{}))
 	}
-	set.complete(statuses...)
+	complete(set, statuses...)
 	return statuses, err
 }
