@@ -46,6 +46,9 @@ func TestPAR(t *testing.T) {
 	s := d.newSite(t, "authorization_code", "discover")
 	s.mustConnect()
 	s.wants(200, "served")
+	if card := s.get("/connect/").text; !statusOf(t, "mcp").Discovered.PAR || !strings.Contains(card, "pushed to the provider (PAR, RFC 9126)") {
+		t.Errorf("nobody sees that the request is pushed: %s", card)
+	}
 	for _, name := range []string{"state", "code_challenge", "redirect_uri", "resource", "response_type", "client_id"} {
 		if pushed.Get(name) == "" {
 			t.Errorf("what is pushed lacks %s: %v", name, pushed)
@@ -84,6 +87,9 @@ func TestDPoPDemanded(t *testing.T) {
 			s := d.newSite(t, "authorization_code", "discover")
 			s.mustConnect()
 			s.wants(200, "DPoP bound 1")
+			if card := s.get("/connect/").text; !statusOf(t, "mcp").Discovered.DPoP || !strings.Contains(card, "bound to a key (DPoP, RFC 9449)") {
+				t.Errorf("nobody sees that tokens are bound: %s", card)
+			}
 			if r := last(d, &d.registrations); proof == "" || r["dpop_bound_access_tokens"] != true || d.auths[0].Get("dpop_jkt") == "" {
 				t.Errorf("the token request has the proof %q, the registration is %v", proof, r)
 			}

@@ -32,7 +32,8 @@ func statusCommand() *cobra.Command {
 		Long: `
 Shows the connections of all datasources with auth oauth2, or of the one that is
 named: their state, when the token ends and was issued, whether it is stored, and
-what failed last, since when, and when the next attempt may be. The state is
+what failed last, since when, and when the next attempt may be. Below them stands
+what was discovered of a provider, with the option discover. The state is
 
   connected                 requests are served
   not_connected             nobody has connected an account, or, with

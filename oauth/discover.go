@@ -213,13 +213,10 @@ func discoverFlow(ctx context.Context, m *Method, flow *Flow, to *provider.Confi
 }
 
 // push pushes the authorization request of a flow, which the provider demands.
-func push(ctx context.Context, m *Method, flow *Flow, to *provider.Config) (*Flow, string, error) {
+func push(ctx context.Context, m *Method, flow *Flow, to *provider.Config) (string, error) {
 	target, err := clientFor(m, to).Push(ctx, to, flow.State, flow.Verifier)
 	gone(m, flow.Origin, err)
-	if err != nil {
-		return nil, "", err
-	}
-	return flow, target, nil
+	return target, err
 }
 
 // originOfFlow puts into the configuration of a request what a flow was begun with. A code is

@@ -147,13 +147,23 @@ func begin(ctx context.Context, m *Method, f *Flow) (*Flow, string, error) {
 	if m.PKCE != pkceOff {
 		f.Verifier = oauth2.GenerateVerifier()
 	}
-	if err := discoverFlow(ctx, m, f, to); err != nil {
+	target, err := depart(ctx, m, f, to)
+	if err != nil {
+		connection.NoteFailedConnect(m.Source(f.Connection), err)
 		return nil, "", err
+	}
+	return f, target, nil
+}
+
+// depart returns the URL of the provider's page for a flow.
+func depart(ctx context.Context, m *Method, f *Flow, to *provider.Config) (string, error) {
+	if err := discoverFlow(ctx, m, f, to); err != nil {
+		return "", err
 	}
 	if to.PARURL != "" {
 		return push(ctx, m, f, to)
 	}
-	return f, to.AuthCodeURL(f.State, f.Verifier), nil
+	return to.AuthCodeURL(f.State, f.Verifier), nil
 }
 
 // Finish redeems the code of a flow, and stores the tokens that the provider has issued;

@@ -51,7 +51,7 @@ func newRegistrar(m *Method) *registrar {
 	// No datasource has a name with this ending, so the folder is free.
 	cfg.Datasource, cfg.Identity, cfg.Spool, cfg.Observer = cfg.Datasource+".clients", "client", "", nil
 	cfg.Grant, cfg.Interactive, cfg.PerUser, cfg.Term = "registration", true, true, record.Term{}
-	cfg.Build, cfg.Fetch, cfg.Redeem = nil, nil, nil
+	cfg.Build, cfg.Fetch, cfg.Redeem, cfg.Complete = nil, nil, nil, nil
 	cfg.Revoke = func(context.Context, *record.Token) error { return nil }
 	return &registrar{m: m, set: connection.NewSet(cfg)}
 }
@@ -63,7 +63,7 @@ func (r *registrar) client(ctx context.Context, f *found, to *provider.Config) (
 		return nil, r.bind(ctx, f, to, &r.m.Options) // something else in the request says who asks
 	}
 	if to.ClientID != "" {
-		r.chosen.Store(&choice{f.server.Issuer, "client_id", "client_id is written out"})
+		r.chosen.Store(&choice{f.server.Issuer, connection.RegisteredByHand, "client_id is written out"})
 		return nil, r.bind(ctx, f, to, &r.m.Options)
 	}
 	way, err := r.way(f, to)

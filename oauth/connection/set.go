@@ -98,6 +98,10 @@ type Config struct {
 	// Revoke tells the provider that a token is not used any more.
 	Revoke func(context.Context, *record.Token) error
 
+	// Complete adds to statuses what is known beyond the connections, such as what was discovered.
+	// It may be nil.
+	Complete func([]*Status)
+
 	// Observer is told what becomes of the connections. It may be nil.
 	Observer Observer
 

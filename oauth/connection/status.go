@@ -112,6 +112,14 @@ type Refusal struct {
 
 // Status returns what memory and storage know of the connection.
 func (s *Source) Status(ctx context.Context) (*Status, error) {
+	st, err := statusOf(ctx, s)
+	if err == nil {
+		complete(s.set, st)
+	}
+	return st, err
+}
+
+func statusOf(ctx context.Context, s *Source) (*Status, error) {
 	if s.set.Exchanges != nil {
 		return exchanged(s.set), nil
 	}
@@ -347,5 +355,6 @@ func (set *Set) Statuses(ctx context.Context) ([]*Status, error) {
 	if err == nil && len(statuses) == 0 {
 		statuses = append(statuses, set.status("", nil, failure{}))
 	}
+	complete(set, statuses...)
 	return statuses, err
 }

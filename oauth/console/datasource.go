@@ -89,9 +89,7 @@ func (m method) PublicKeys() ([]jose.JSONWebKey, error) { return oauth.PublicKey
 
 // Status implements datasource.
 func (m method) Status(ctx context.Context, connection string) (*connection.Status, error) {
-	st, err := m.Source(connection).Status(ctx)
-	oauth.AddDiscovered(m.Method, st)
-	return st, err
+	return m.Source(connection).Status(ctx)
 }
 
 // Document implements datasource.

@@ -78,7 +78,7 @@ func (v *visit) forOperators(m *message, err error) *message {
 		return m
 	}
 	shown := *m
-	shown.Says = fail.Error()
+	shown.Says, shown.Own = fail.Error(), true
 	if fail.Option != "" {
 		shown.Hint = "What you can do: " + fail.Option + "."
 	}
