@@ -198,7 +198,7 @@ func provisionTransport(ctx caddy.Context, app *App, t *Transport) error {
 	}
 	if t.bound != nil {
 		t.bound.account.useProxy(t.HTTPTransport.Transport.Proxy)
-		t.bound.account.send = func(req *http.Request, c *auth.Credential) (*http.Response, error) { return sendWith(t, req, c) }
+		t.bound.account.send = func(req *http.Request, c *auth.Credential) (*http.Response, error) { return sendWith(t, req, c, true) }
 	}
 	t.guard = rule.Guard(t.HTTPTransport)
 	t.HTTPTransport.Transport.DialContext = peer.Dial(t.HTTPTransport.Transport.DialContext)
