@@ -35,7 +35,8 @@ var (
 	rejectionsTotal = newCounters("requests_rejected_total", "Requests that the gateway has answered itself, with a problem.", "code")
 	refusalsTotal   = newCounters("refusals_total",
 		"Answers passed to callers by which the API refuses the credential.", "status")
-	tokenDurations = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	storageErrorsTotal = newCounters("storage_errors_total", "Calls of the storage that have failed, or have not ended in time.")
+	tokenDurations     = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: metricsNamespace, Subsystem: metricsSubsystem, Name: "token_request_duration_seconds",
 		Help: "How long requests to token endpoints have taken.", Buckets: prometheus.DefBuckets,
 	}, []string{"datasource", "grant"})
@@ -49,7 +50,7 @@ func newCounters(name, help string, labels ...string) *prometheus.CounterVec {
 
 // register has a configuration's registry show the metrics.
 func register(registry *prometheus.Registry, a *App) error {
-	for _, c := range []prometheus.Collector{tokenRequestsTotal, tokenDurations, replaysTotal, rejectionsTotal, refusalsTotal, &gauges{a}} {
+	for _, c := range []prometheus.Collector{tokenRequestsTotal, tokenDurations, replaysTotal, rejectionsTotal, refusalsTotal, storageErrorsTotal, &gauges{a}} {
 		if err := registry.Register(c); err != nil {
 			return fmt.Errorf("registering the metrics: %w", err)
 		}
@@ -99,7 +100,7 @@ const (
 // Destruct implements caddy.Destructor: no configuration has the datasource any more.
 func (m *meter) Destruct() error {
 	of := prometheus.Labels{"datasource": m.name}
-	for _, c := range []*prometheus.CounterVec{tokenRequestsTotal, replaysTotal, rejectionsTotal, refusalsTotal} {
+	for _, c := range []*prometheus.CounterVec{tokenRequestsTotal, replaysTotal, rejectionsTotal, refusalsTotal, storageErrorsTotal} {
 		c.DeletePartialMatch(of)
 	}
 	tokenDurations.DeletePartialMatch(of)
@@ -167,18 +168,24 @@ func (m *meter) answered(status int) {
 	}
 }
 
-// tokenMeter counts the token requests of a datasource.
+// tokenMeter counts the token requests of a datasource, and what its storage fails to do.
 type tokenMeter struct {
-	success, refused, failed prometheus.Counter
-	took                     prometheus.Observer
+	success, refused, failed, storage prometheus.Counter
+	took                              prometheus.Observer
 }
 
 func newTokenMeter(datasource, grant string) *tokenMeter {
 	of := func(outcome string) prometheus.Counter {
 		return tokenRequestsTotal.WithLabelValues(datasource, grant, outcome)
 	}
-	return &tokenMeter{of(provider.Success), of(provider.Refused), of(provider.Failed), tokenDurations.WithLabelValues(datasource, grant)}
+	return &tokenMeter{
+		of(provider.Success), of(provider.Refused), of(provider.Failed),
+		storageErrorsTotal.WithLabelValues(datasource), tokenDurations.WithLabelValues(datasource, grant),
+	}
 }
+
+// StorageFailed counts a call of the storage that has failed.
+func (m *tokenMeter) StorageFailed() { m.storage.Inc() }
 
 // Requested counts a token request.
 func (m *tokenMeter) Requested(took time.Duration, err error) {

@@ -18,6 +18,10 @@ type Observer interface {
 	// Requested is told that a request to the token endpoint has ended, how long it has taken,
 	// and its error.
 	Requested(took time.Duration, err error)
+
+	// StorageFailed is told that a call of the storage has failed, whatever became of what it was
+	// for.
+	StorageFailed()
 }
 
 // Event is what has happened to a connection. It has no secret in it.
@@ -54,6 +58,9 @@ func (silent) Happened(Event) {}
 
 // Requested implements Observer.
 func (silent) Requested(time.Duration, error) {}
+
+// StorageFailed implements Observer.
+func (silent) StorageFailed() {}
 
 // happened tells of an event of a connection. If the configuration of the set has ended, the one
 // that runs is told.

@@ -149,7 +149,7 @@ func (p *Pool) presenceOf(set *Set) *presence {
 	if p.node == "" {
 		p.node = rand.Text() + ".node"
 	}
-	storage := record.Bounded{Storage: set.Storage, Slots: set.slots}
+	storage := record.Bounded{Storage: set.Storage, Slots: set.slots, Failed: set.Observer.StorageFailed}
 	p.presence, p.configuration = newPresence(storage, set.Datasource, p.node), set.Configuration
 	return p.presence
 }

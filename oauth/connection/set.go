@@ -160,7 +160,7 @@ func (p *Pool) NewSet(cfg Config) *Set {
 		set.life = 2*set.lease + recheckDeadline + 2*cfg.Timeout + 4*record.StorageTimeout
 	}
 	set.records = &record.Records{
-		Storage: set.Storage, Slots: set.slots, Keys: set.Keys, Datasource: set.Datasource,
+		Storage: set.Storage, Slots: set.slots, Failed: cfg.Observer.StorageFailed, Keys: set.Keys, Datasource: set.Datasource,
 		Identity: set.Identity, Term: set.Term, Person: set.Interactive,
 		Announce: set.presence.announce, Node: set.presence.own(), Spool: set.Spool, Logger: set.Logger,
 	}

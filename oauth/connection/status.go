@@ -151,7 +151,11 @@ func accountStatus(ctx context.Context, s *Source) (*Status, error) {
 		token = current.With(func(t *record.Token) { t.Refused = token.Refused })
 	}
 	// If the storage fails, the token in memory counts: requests are served with it.
-	return s.set.status(s.records.store.Connection, token, s.conn.failure()), nil
+	st := s.set.status(s.records.store.Connection, token, s.conn.failure())
+	if err != nil && st.LastError == "" {
+		st.LastError = words(err)
+	}
+	return st, nil
 }
 
 // failure is what is known of the renewals that have failed since one has succeeded.
