@@ -65,9 +65,9 @@ func withoutBadLocation(res *http.Response) *http.Response {
 	return res
 }
 
-// healthURL returns a copy of the URL of a health check, with what of the credential belongs in the
-// path. What the configuration says is a path of the API; if it is below the base URL, a credential
-// in the path stands where it does in requests.
+// healthURL returns a copy of the URL of a health check, with what of the credential belongs in
+// the path. What the configuration says is a path of the API; if it is below the base URL, a
+// credential in the path stands where it does in requests.
 func healthURL(base *wire.BaseURL, u *url.URL, credential *auth.Credential) *url.URL {
 	out := *u
 	if credential.InPath() && base != nil {
@@ -92,8 +92,8 @@ func (t *Transport) ownHealthCheck(req *http.Request) (*http.Response, error) {
 }
 
 // sendWith sends a request that is no client's, with a credential, and with all else that the
-// configuration sets and signs without a client; or, if user is true, for the user whose request is
-// in the context.
+// configuration sets and signs without a client; or, if user is true, for the user whose request
+// is in the context.
 func sendWith(t *Transport, req *http.Request, credential *auth.Credential, user bool) (*http.Response, error) {
 	if res := t.refuseInClear(req, t.bound); res != nil {
 		return res, nil

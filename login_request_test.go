@@ -14,8 +14,8 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 )
 
-// TestLoginJSON: the body of a login, byte by byte. All values are texts but those that are written
-// as JSON, and nothing that a placeholder brings is anything but a text.
+// TestLoginJSON: the body of a login, byte by byte. All values are texts but those that are
+// written as JSON, and nothing that a placeholder brings is anything but a text.
 func TestLoginJSON(t *testing.T) {
 	t.Setenv("TEST_KEY", seal.NewKey())
 	t.Setenv("CANARY_PASSWORD", `json:5 "<canary>"`)

@@ -43,8 +43,8 @@ func (a *recorder) asked() []*http.Request {
 	return seen
 }
 
-// TestVerifyCarriesAll: a key is verified with all that requests of its user carry: the datasource's
-// header fields and parameters, those that speak of the user too.
+// TestVerifyCarriesAll: a key is verified with all that requests of its user carry: the
+// datasource's header fields and parameters, those that speak of the user too.
 func TestVerifyCarriesAll(t *testing.T) {
 	t.Setenv("TEST_KEY", seal.NewKey())
 	t.Setenv("CANARY_TENANT", "canary-tenant")
@@ -80,8 +80,8 @@ auth api_key key {
 	}
 }
 
-// TestVerifyPlaceholders: a user's name in the path of verify is a segment and a value, whatever it
-// is made of. Where it could be more, nobody is asked, and nothing is kept.
+// TestVerifyPlaceholders: a user's name in the path of verify is a segment and a value, whatever
+// it is made of. Where it could be more, nobody is asked, and nothing is kept.
 func TestVerifyPlaceholders(t *testing.T) {
 	t.Setenv("TEST_KEY", seal.NewKey())
 	api := newRecorder(t)

@@ -37,6 +37,8 @@ func (l *listener) Requested(time.Duration, error) {
 	l.requests++
 }
 
+func (*listener) StorageFailed() {}
+
 // legs are two providers: the first issues an assertion for everybody whose token it takes, the
 // second takes that of those whom it knows.
 type legs struct {

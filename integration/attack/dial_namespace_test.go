@@ -92,8 +92,9 @@ func (w *world) take(addr string) int {
 	return n
 }
 
-// add gives this machine an address, and waits until the server is reached there: else nothing would
-// be there to be refused. The kernel takes an IPv6 address into use a moment after it was added.
+// add gives this machine an address, and waits until the server is reached there: else nothing
+// would be there to be refused. The kernel takes an IPv6 address into use a moment after it was
+// added.
 func (w *world) add(t *testing.T, addr string) {
 	t.Helper()
 	length := "/128"

@@ -16,8 +16,8 @@ import (
 // ResolveURL resolves the placeholders of a URL, or of a path with a query. A value cannot change
 // what the URL is made of: in the path it is one segment or a part of one, in the query one value
 // or a part of one, and in the place of the host a host. The value that the URL begins with is the
-// operator's own beginning, such as {env.API_URL}, and stays as it is. repl resolves placeholders of
-// a request; without one these are errors.
+// operator's own beginning, such as {env.API_URL}, and stays as it is. repl resolves placeholders
+// of a request; without one these are errors.
 func ResolveURL(option, text string, repl *caddy.Replacer) (string, error) {
 	val, err := value.ResolvePlaced(option, text, repl, placeInURL)
 	if err != nil {
