@@ -22,10 +22,10 @@ func TestCondition(t *testing.T) {
 		return func(t *testing.T, _ *world, n *node) {
 			t.Helper()
 			token := n.stored().With(func(token *record.Token) { token.Generation++; token.End.Reason = reason })
-			if err := n.records.store.Save(t.Context(), token); err != nil {
+			if err := n.records().store.Save(t.Context(), token); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := n.records.latest(t.Context()); err != nil {
+			if _, err := n.records().latest(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -39,7 +39,7 @@ func NoteDenied(s *Source, code string) {
 func (c *Connection) noteFailedConnect(f *FailedConnect) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.connectFailed = f
+	c.troubled().connectFailed = f
 }
 
 // failedConnect returns the last failed attempt to connect an account, unless one was connected
@@ -47,7 +47,7 @@ func (c *Connection) noteFailedConnect(f *FailedConnect) {
 func (c *Connection) failedConnect(connected *time.Time) *FailedConnect {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if f := c.connectFailed; f != nil && (connected == nil || !connected.After(f.At)) {
+	if f := c.trouble().connectFailed; f != nil && (connected == nil || !connected.After(f.At)) {
 		return f
 	}
 	return nil

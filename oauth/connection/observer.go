@@ -78,10 +78,10 @@ func tellRenewal(s *Source, err error) {
 		return
 	}
 	if _, human := errors.AsType[*record.AuthorizationError](err); !human {
-		s.set.happened(EventRefreshFailed, s.records.store.Connection, words(err))
+		s.set.happened(EventRefreshFailed, s.records().store.Connection, words(err))
 	}
 	if !s.conn.token.Load().Valid(time.Now()) {
-		err = s.grant.explain(err)
+		err = s.grant().explain(err)
 	}
 	tellEnd(s, err)
 }
@@ -94,7 +94,7 @@ func tellEnd(s *Source, err error) {
 		return
 	}
 	if !s.conn.endTold.Swap(true) {
-		s.set.happened(EventReauthorize, s.records.store.Connection, string(e.Reason))
+		s.set.happened(EventReauthorize, s.records().store.Connection, string(e.Reason))
 	}
 }
 

@@ -33,14 +33,14 @@ func Once(
 func once(ctx context.Context, s *Source, good func(*record.Token) bool, produce func(context.Context) (*record.Token, error)) error {
 	var others watch
 	for {
-		base, read, err := s.records.read(ctx)
+		base, read, err := s.records().read(ctx)
 		if err != nil {
 			return fmt.Errorf("reading what is stored: %w", err)
 		}
 		if good(base) {
 			return nil
 		}
-		if !others.expired(base.Claim, s.conn.name(), s.set.lease, time.Now()) {
+		if !others.expired(base.Claim, s.conn.claimant(), s.set.lease, time.Now()) {
 			if err := sleep(ctx, pollInterval); err != nil {
 				return fmt.Errorf("another node has not ended in time: %w", err)
 			}
@@ -55,7 +55,7 @@ func once(ctx context.Context, s *Source, good func(*record.Token) bool, produce
 		if base.Access == "" && base.End.Reason == "" {
 			base = base.With(func(t *record.Token) { t.End.Reason = record.ReasonNotConnected })
 		}
-		mine, err := s.claims.take(ctx, base, read)
+		mine, err := s.claims().take(ctx, base, read)
 		if err != nil {
 			return err
 		}
@@ -73,18 +73,18 @@ func once(ctx context.Context, s *Source, good func(*record.Token) bool, produce
 func makeClaimed(
 	ctx context.Context, s *Source, mine *record.Token, good func(*record.Token) bool, produce func(context.Context) (*record.Token, error),
 ) (held bool, err error) {
-	mine, held, err = s.claims.holdsStill(ctx, mine)
+	mine, held, err = s.claims().holdsStill(ctx, mine)
 	if err != nil || !held {
 		return false, err
 	}
 	token, err := produce(ctx)
 	if err != nil {
-		if err = s.claims.release(ctx, mine, false, err); err != nil && !good(s.conn.token.Load()) {
+		if err = s.claims().release(ctx, mine, false, err); err != nil && !good(s.conn.token.Load()) {
 			return true, err
 		}
 		return true, nil
 	}
-	token.Generation, token.Identity = mine.Generation+1, s.records.store.Identity
-	s.records.saveAndUse(ctx, token)
+	token.Generation, token.Identity = mine.Generation+1, s.records().store.Identity
+	s.records().saveAndUse(ctx, token)
 	return true, nil
 }

@@ -185,37 +185,17 @@ func (set *Set) Close() {
 	}
 }
 
-// personal is a source with all that it needs, in one piece of memory, since there may be a
-// million of them.
-type personal struct {
-	Source
-
-	store   record.Store
-	replica replica
-	claimer claimer
-	person  person
-}
-
 // newSource returns the source of a connection.
 func (set *Set) newSource(connection string, conn *Connection) *Source {
 	token := conn.token.Load()
 	conn.token.CompareAndSwap(token, set.Term.Recount(token))
-	records := set.ofUsers
+	s := conn.room()
+	s.conn, s.set = conn, set
+	s.store.Records, s.store.Connection = set.ofUsers, connection
 	if connection == "" {
-		records = set.records
+		s.store.Records = set.records
 	}
-	p := &personal{store: record.Store{Records: records, Connection: connection}}
-	p.replica = replica{conn: conn, set: set, store: &p.store}
-	p.conn, p.set, p.records = conn, set, &p.replica
-	if !set.Interactive {
-		p.grant = &machine{conn, set, p.records}
-		return &p.Source
-	}
-	p.claimer = claimer{conn, set, p.records}
-	p.claims = &p.claimer
-	p.person = person{conn, set, p.records, p.claims}
-	p.grant = &p.person
-	return &p.Source
+	return s
 }
 
 // Reseal has the stored token of client_credentials sealed with the first key of the ring, in the
@@ -242,7 +222,7 @@ func (set *Set) Source(key string) *Source {
 	if before != nil && before.set.configuredWith(set) {
 		return before
 	}
-	s := set.newSource(key, conn)
+	s := set.newSource(conn.name, conn)
 	if conn.source.CompareAndSwap(before, s) && before != nil {
 		conn.clearFailures()
 	}

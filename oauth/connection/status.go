@@ -127,11 +127,11 @@ func statusOf(ctx context.Context, s *Source) (*Status, error) {
 		token := s.conn.token.Load()
 		if token == nil {
 			var err error
-			if token, err = s.records.load(ctx); err != nil && s.conn.failure().err == nil {
+			if token, err = s.records().load(ctx); err != nil && s.conn.failure().err == nil {
 				return nil, err
 			}
 		}
-		return s.set.status(s.records.store.Connection, token, s.conn.failure()), nil
+		return s.set.status(s.records().store.Connection, token, s.conn.failure()), nil
 	}
 	st, err := accountStatus(ctx, s)
 	if err == nil {
@@ -142,7 +142,7 @@ func statusOf(ctx context.Context, s *Source) (*Status, error) {
 
 // accountStatus returns the status of an account that people connect.
 func accountStatus(ctx context.Context, s *Source) (*Status, error) {
-	token, err := s.records.latest(ctx)
+	token, err := s.records().latest(ctx)
 	if token == nil && err != nil {
 		return nil, err
 	}
@@ -151,7 +151,7 @@ func accountStatus(ctx context.Context, s *Source) (*Status, error) {
 		token = current.With(func(t *record.Token) { t.Refused = token.Refused })
 	}
 	// If the storage fails, the token in memory counts: requests are served with it.
-	st := s.set.status(s.records.store.Connection, token, s.conn.failure())
+	st := s.set.status(s.records().store.Connection, token, s.conn.failure())
 	if err != nil && st.LastError == "" {
 		st.LastError = words(err)
 	}
@@ -170,7 +170,8 @@ type failure struct {
 func (c *Connection) failure() failure {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return failure{c.lastErr, c.failedSince, c.retryAt, c.unsaved != nil}
+	trouble := c.trouble()
+	return failure{trouble.lastErr, trouble.failedSince, trouble.retryAt, c.unsaved != nil}
 }
 
 // status returns the status of a connection with a token.
@@ -338,7 +339,7 @@ func (set *Set) Statuses(ctx context.Context) ([]*Status, error) {
 		}
 		return []*Status{st}, nil
 	}
-	_, err := set.shared.records.store.Each(ctx, set.PerUser, func(_, key string, token *record.Token) error {
+	_, err := set.shared.records().store.Each(ctx, set.PerUser, func(_, key string, token *record.Token) error {
 		st := set.status(key, token, failure{})
 		if known := set.pool.known(key).current(); known != nil && (known.Is(token) || known.Generation > token.Generation && !known.Placeholder()) {
 			if known.Is(token) {
