@@ -64,6 +64,7 @@ type Handler struct {
 
 	ds      *datasource
 	serving *serving // nil: a proxy follows
+	senders *senders // of the catalogue that the handler is in; nil: it is in none
 	logger  *zap.Logger
 }
 
@@ -94,9 +95,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	h.ds = ds
 	h.ds.logger = h.logger
-	h.ds.site.handler = h
+	if h.ground == nil {
+		h.ds.site.handler = h
+	}
 	if h.Transport != nil {
-		h.serving, err = newServing(ctx, ds, h.Transport)
+		h.serving, err = newServing(ctx, ds, h.Transport, h.senders)
 	}
 	return err
 }
