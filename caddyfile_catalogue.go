@@ -56,7 +56,11 @@ func parseCatalogue(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 		return nil, d.WrapErr(errNoAPIs)
 	}
 	c.AdminAddress = adminAddress(h)
-	return route(matcher, caddyconfig.JSONModuleObject(c, "handler", catalogueName, nil)), nil
+	// JSONModuleObject would decode all of it, and encode it again.
+	return route(matcher, caddyconfig.JSON(struct {
+		Handler string `json:"handler"`
+		*Catalogue
+	}{catalogueName, c}, nil)), nil
 }
 
 // parseEntry reads one line of the block, with the block behind it. The dispenser stands on its

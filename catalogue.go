@@ -82,7 +82,7 @@ func (c *Catalogue) Provision(ctx caddy.Context) error {
 	here := &ground{handler: c, app: app, many: true}
 	for _, name := range slices.Sorted(maps.Keys(c.APIs)) {
 		api := c.APIs[name]
-		api.Name, api.ground, api.senders = name, here, c.senders
+		api.Name, api.ground, api.senders, api.logger = name, here, c.senders, c.logger
 		if err := api.provisionAll(ctx); err != nil {
 			return fmt.Errorf("apis: %s: %w", name, err)
 		}

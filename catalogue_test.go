@@ -3,10 +3,12 @@
 package authenticatedapi_test
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -208,13 +210,21 @@ func TestCatalogueProxy(t *testing.T) {
 				"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: eA==\r\n\r\n"); err != nil {
 				t.Fatal(err)
 			}
-			head := make([]byte, len("HTTP/1.1 101"))
-			if _, err := io.ReadFull(conn, head); err != nil || string(head) != "HTTP/1.1 101" {
-				t.Fatalf("%s: %q %v", name, head, err)
+			r := bufio.NewReader(conn)
+			if res, err := http.ReadResponse(r, nil); err != nil || res.StatusCode != http.StatusSwitchingProtocols {
+				t.Fatalf("%s: %v %v", name, res, err)
 			}
 			if request := one(t, api); !strings.HasPrefix(request, "GET /v1/ws HTTP/1.1\r\n") || !strings.Contains(request, "Bearer canary-token\r\n") {
 				t.Errorf("the API got %s", request)
 			}
+			// Only when something has passed does Caddy's proxy know the connection.
+			if _, err := io.WriteString(conn, "GET /in-the-tunnel HTTP/1.1\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			if res, err := http.ReadResponse(r, nil); err != nil || res.StatusCode != http.StatusCreated {
+				t.Fatalf("%s: %v %v", name, res, err)
+			}
+			api.Requests()
 			open = append(open, conn)
 		}
 	}

@@ -78,7 +78,9 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 
 // Provision implements caddy.Provisioner.
 func (h *Handler) Provision(ctx caddy.Context) error {
-	h.logger = ctx.Logger()
+	if h.logger == nil { // a catalogue has one for all of its handlers
+		h.logger = ctx.Logger()
+	}
 	if h.Errors != "" && h.Errors != "caddy" {
 		return fmt.Errorf("errors: %s is not possible; caddy is", value.Quote(h.Errors, "caddy"))
 	}

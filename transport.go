@@ -101,10 +101,12 @@ func (t *Transport) check() error {
 			return errors.New("refresh_on: one of them is no status of an error; " + refusals)
 		}
 	}
-	for _, status := range slices.Sorted(maps.Keys(t.RefreshOnRedirect)) {
-		for _, pattern := range t.RefreshOnRedirect[status] {
-			if err := checkRedirect(status, pattern); err != nil {
-				return err
+	if len(t.RefreshOnRedirect) > 0 {
+		for _, status := range slices.Sorted(maps.Keys(t.RefreshOnRedirect)) {
+			for _, pattern := range t.RefreshOnRedirect[status] {
+				if err := checkRedirect(status, pattern); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -151,7 +153,7 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 // provisionTransport does what does not depend on the proxy. The sender of the transport is one of
 // those that a catalogue has, or its own.
 func provisionTransport(ctx caddy.Context, app *App, t *Transport, all *senders) error {
-	t.logger = ctx.Logger(t)
+	t.logger = app.loggerOf(t)
 	if err := t.check(); err != nil {
 		return err
 	}
