@@ -78,6 +78,8 @@ type App struct {
 	watcher  *watch.Watcher
 
 	announcer *announcer
+
+	loggers map[caddy.ModuleID]*zap.Logger // while the configuration loads, see loggerOf
 }
 
 // CaddyModule returns the Caddy module information.
@@ -120,6 +122,20 @@ func appOf(ctx caddy.Context) (*App, error) {
 		return nil, fmt.Errorf("loading the authenticated_api app: %w", err)
 	}
 	return app.(*App), nil
+}
+
+// loggerOf returns Caddy's logger for a module. Caddy makes a new one each time, and thousands of
+// datasources need the same few. It is called while the configuration loads, which nobody does in
+// parallel.
+func (a *App) loggerOf(m caddy.Module) *zap.Logger {
+	id := m.CaddyModule().ID
+	if a.loggers[id] == nil {
+		if a.loggers == nil {
+			a.loggers = make(map[caddy.ModuleID]*zap.Logger)
+		}
+		a.loggers[id] = a.ctx.Logger(m)
+	}
+	return a.loggers[id]
 }
 
 // allowDial resolves and reads what allow_dial says.

@@ -68,6 +68,8 @@ func targets() []target {
 		}
 	}
 	return append(list,
+		target{"ours, the first of a catalogue of 10,000", headerUp, inCaddy("/api00000/items", func(e *environment) string { return catalogueOf(e, 10_000) })},
+		target{"ours, the last of a catalogue of 10,000", headerUp, inCaddy("/api09999/items", func(e *environment) string { return catalogueOf(e, 10_000) })},
 		target{basicAuth, basicAuth, usersOfCaddy},
 		target{"ours, a connection for each user", basicAuth, usersOfOurs(ownWay)},
 		target{"ours on Caddy's proxy, a connection for each user", basicAuth, usersOfOurs(proxyWay)},

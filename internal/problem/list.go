@@ -16,6 +16,11 @@ var (
 		title:  "A header field names a place elsewhere",
 		detail: "Send a URL of this route, or what the API calls a place below its base URL.",
 	}
+	UnknownAPI = &Problem{
+		code: "unknown-api", status: http.StatusNotFound, title: "There is no such API here",
+		detail: "The gateway has no API of the name that the request gives. Names are compared " +
+			"letter by letter, in lower case.",
+	}
 	BadValue = &Problem{
 		code: "bad-value", status: http.StatusBadRequest, title: "A value cannot be sent",
 		detail: "A header field that is made from this request would have a control character " +

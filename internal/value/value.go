@@ -246,6 +246,9 @@ func parse(option, text string) ([]part, error) {
 		return nil, fmt.Errorf("%s: {{…}} is not replaced by anything; Caddy's placeholders have one brace: "+
 			"{env.NAME}, {file./path}, {http.auth.user.id} (https://caddyserver.com/docs/conventions#placeholders)", option)
 	}
+	if text != "" && strings.IndexByte(text, '{') < 0 && strings.IndexByte(text, '\\') < 0 {
+		return []part{{text: text}}, nil // as most are
+	}
 	var (
 		parts   []part
 		literal strings.Builder
