@@ -300,19 +300,19 @@ func TestCatalogueReload(t *testing.T) {
 func TestCatalogueMistakes(t *testing.T) {
 	for config, want := range map[string]string{
 		`"apis":{}`: "apis: there is none",
-		`"name":"canary-x","apis":{"crm":{"base_url":"http://127.0.0.1:1"}}`:                                     "name: a word of 8 characters has no placeholder",
-		`"apis":{"Crm.x":{"base_url":"http://127.0.0.1:1"}}`:                                                     "does not fit",
-		`"apis":{"":{"base_url":"http://127.0.0.1:1"}}`:                                                          "does not fit",
-		`"apis":{"..":{"base_url":"http://127.0.0.1:1"}}`:                                                        "does not fit",
-		`"apis":{"crm":{}}`:                                                                                      "apis: crm: base_url: a base URL is missing",
-		`"apis":{"crm":null}`:                                                                                    "apis: crm: base_url: a base URL is missing",
-		`"apis":{"crm":{"name":"hr","base_url":"http://127.0.0.1:1"}}`:                                           "apis: crm: name: its name is its key",
+		`"name":"canary-x","apis":{"crm":{"base_url":"http://127.0.0.1:1"}}`: "name: a word of 8 characters has no placeholder",
+		`"apis":{"Crm.x":{"base_url":"http://127.0.0.1:1"}}`:                 "does not fit",
+		`"apis":{"":{"base_url":"http://127.0.0.1:1"}}`:                      "does not fit",
+		`"apis":{"..":{"base_url":"http://127.0.0.1:1"}}`:                    "does not fit",
+		`"apis":{"crm":{}}`:   "apis: crm: base_url: a base URL is missing",
+		`"apis":{"crm":null}`: "apis: crm: base_url: a base URL is missing",
+		`"apis":{"crm":{"name":"hr","base_url":"http://127.0.0.1:1"}}`:                                            "apis: crm: name: its name is its key",
 		`"apis":{"crm":{"base_url":"http://127.0.0.1:1","auth":{"method":"bearer","token":"{env.NO_SUCH_ENV}"}}}`: "apis: crm: ",
-		`"apis":{"crm":{"base_url":"http://127.0.0.1:1","transport":{"datasource":"x"}}}`:                        "apis: crm: transport: datasource: ",
-		`"apis":{"crm":{"base_url":"http://127.0.0.1:1","proxy":{"handler":"static_response"}}}`:                 "apis: crm: proxy: it is no reverse_proxy",
-		`"apis":{"crm":{"base_url":"http://127.0.0.1:1","proxy":{"handler":"reverse_proxy"}}}`:                   "apis: crm: proxy: it is no reverse_proxy",
-		`"apis":{"crm":{"base_url":"http://127.0.0.1:1","proxy":{"handler":"canary-x"}}}`:                        "apis: crm: proxy: there is no handler",
-		`"apis":{"crm":{"base_url":"http://127.0.0.1:1","transport":{},"proxy":{"handler":"reverse_proxy"}}}`:    "apis: crm: proxy: the transport belongs to the proxy",
+		`"apis":{"crm":{"base_url":"http://127.0.0.1:1","transport":{"datasource":"x"}}}`:                         "apis: crm: transport: datasource: ",
+		`"apis":{"crm":{"base_url":"http://127.0.0.1:1","proxy":{"handler":"static_response"}}}`:                  "apis: crm: proxy: it is no reverse_proxy",
+		`"apis":{"crm":{"base_url":"http://127.0.0.1:1","proxy":{"handler":"reverse_proxy"}}}`:                    "apis: crm: proxy: it is no reverse_proxy",
+		`"apis":{"crm":{"base_url":"http://127.0.0.1:1","proxy":{"handler":"canary-x"}}}`:                         "apis: crm: proxy: there is no handler",
+		`"apis":{"crm":{"base_url":"http://127.0.0.1:1","transport":{},"proxy":{"handler":"reverse_proxy"}}}`:     "apis: crm: proxy: the transport belongs to the proxy",
 	} {
 		err := caddy.Load([]byte(`{"admin":{"disabled":true,"config":{"persist":false}},"apps":{"http":{"servers":{"s":{"listen":["127.0.0.1:0"],"routes":[{"handle":[`+
 			`{"handler":"authenticated_apis",`+config+`}]}]}}}}}`), true)
