@@ -234,7 +234,7 @@ func clientMetadata(m *Method, to *provider.Config) *provider.ClientMetadata {
 		c.GrantTypes = append(c.GrantTypes, "refresh_token")
 	}
 	c.Name = cmp.Or(c.Name, "Caddy")
-	if m.ClientAuth == provider.PrivateKeyJWT && m.Console() != "" {
+	if NamesKeys(m) {
 		c.JWKSURL = m.Console() + keysName
 	}
 	return c

@@ -21,10 +21,15 @@ const documentName = "client.json"
 func (v *visit) document() error {
 	var client *provider.ClientMetadata
 	for _, ds := range v.datasources {
-		if client = ds.Document(); client != nil && v.isConsole(ds) {
-			break
+		one := ds.Document()
+		if one == nil || !v.isConsole(ds) {
+			continue
 		}
-		client = nil
+		if client == nil {
+			client = one
+		}
+		// It would bind the tokens of all of them (RFC 9449 §5.2).
+		client.DPoP = client.DPoP && one.DPoP
 	}
 	if client == nil {
 		return v.refuse(&messageNotFound)
