@@ -79,7 +79,8 @@ func TestSharedDocument(t *testing.T) {
 }
 
 // TestSharedKeyID: two keys with one identifier at one address, from which a provider fetches
-// them, are an error. Where nobody is known to fetch them, identifiers may be those of the providers.
+// them, are an error. Where nobody is known to fetch them, identifiers may be those of the
+// providers.
 func TestSharedKeyID(t *testing.T) {
 	one, other := newKeyFile(t), newKeyFile(t)
 	key := func(file, more string) string {

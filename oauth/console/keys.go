@@ -20,7 +20,7 @@ type published struct{ datasource, thumbprint string }
 // warnOfKeys logs that two keys have one identifier, once until it is another one: anybody may ask
 // for the keys. Where a provider is known to fetch them, that is an error when the configuration
 // loads.
-func (v *visit) warnOfKeys(id, one, other string) {
+func warnOfKeys(v *visit, id, one, other string) {
 	if last := v.h.ambiguous.Swap(&id); last == nil || *last != id {
 		v.logger.Warn("two different keys are published with one key_id, and a provider that fetches them here may take the wrong one; "+
 			"give each another key_id, or none", zap.String("key_id", id), zap.Strings("datasources", []string{one, other}))
@@ -47,7 +47,7 @@ func publish(v *visit) error {
 			seen[string(text)] = true
 			one := published{ds.Datasource(), oauth.Thumbprint(&key)}
 			if other, known := of[key.KeyID]; known && other.thumbprint != one.thumbprint {
-				v.warnOfKeys(key.KeyID, other.datasource, one.datasource)
+				warnOfKeys(v, key.KeyID, other.datasource, one.datasource)
 			}
 			of[key.KeyID] = one
 			set.Keys = append(set.Keys, key)
