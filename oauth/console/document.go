@@ -57,6 +57,13 @@ func (v *visit) isConsole(ds datasource) bool {
 	return path == v.address.rewritten || strings.HasSuffix(path, v.address.sent)
 }
 
+// messageForgotten is for a provider that does not know the client any more that was registered.
+var messageForgotten = message{
+	Status: http.StatusBadRequest, Title: "The provider does not know the gateway any more",
+	Text: "It seems to have forgotten the client as which the gateway was registered there. Nothing was connected.",
+	Hint: "Press Connect again: the gateway then registers itself anew.",
+}
+
 // messageOfDiscovery returns what a person is told of a provider that cannot be discovered, or nil
 // if err is another error.
 func messageOfDiscovery(err error) *message {
