@@ -105,8 +105,8 @@ func TestDPoPDemanded(t *testing.T) {
 	}
 }
 
-// TestPARForgotten: a provider that has forgotten the client, and says so when a request is pushed,
-// gets it registered anew within the same click.
+// TestPARForgotten: a provider that has forgotten the client, and says so when a request is
+// pushed, gets it registered anew within the same click.
 func TestPARForgotten(t *testing.T) {
 	var pushed url.Values
 	d := newDiscoverable(t, func(d *discoverable) {

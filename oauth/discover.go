@@ -189,7 +189,7 @@ func discoverFlow(ctx context.Context, m *Method, flow *Flow, to *provider.Confi
 	if err := f.fill(&m.Options, to); err != nil {
 		return discoveryFailed(err)
 	}
-	m.wishes.wish(ctx, flow.Connection, to)
+	m.wishes.ask(ctx, flow.Connection, to)
 	askConsent(to)
 	if err := checkOwnQuery(to); err != nil {
 		return discoveryFailed(&provider.DiscoveryError{

@@ -20,9 +20,9 @@ func gone(m *Method, origin *record.Origin, err error) bool {
 	return true
 }
 
-// Forgotten notes the error code with which the provider has sent a person back, and reports whether
-// that says that it does not know the client any more that was registered there: the next attempt
-// has it registered anew.
+// Forgotten notes the error code with which the provider has sent a person back, and reports
+// whether that says that it does not know the client any more that was registered there: the next
+// attempt has it registered anew.
 //
 // An authorization endpoint refuses an unknown client with a page of its own (RFC 6749 §4.1.2.1),
 // but some send the person back nevertheless. What comes back has passed a browser, so a client is
