@@ -70,12 +70,13 @@ type App struct {
 	// endBy is when everything must have ended. It is nil while the configuration runs.
 	endBy atomic.Pointer[time.Time]
 
-	started  atomic.Bool
-	registry registry
-	keys     keyring
-	literals literals
-	metering metering
-	watcher  *watch.Watcher
+	started   atomic.Bool
+	registry  registry
+	published published
+	keys      keyring
+	literals  literals
+	metering  metering
+	watcher   *watch.Watcher
 
 	announcer *announcer
 

@@ -104,3 +104,47 @@ func TestDPoPDemanded(t *testing.T) {
 		t.Errorf("a server without ES256: %d %s", got.status, got.text)
 	}
 }
+
+// TestPARForgotten: a provider that has forgotten the client, and says so when a request is
+// pushed, gets it registered anew within the same click.
+func TestPARForgotten(t *testing.T) {
+	var pushed url.Values
+	d := newDiscoverable(t, func(d *discoverable) {
+		d.metadata["require_pushed_authorization_requests"] = true
+		d.metadata["pushed_authorization_request_endpoint"] = d.as.URL + "/par"
+		d.pages["/par"] = func(w http.ResponseWriter, r *http.Request) {
+			_ = r.ParseForm()
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			if user, _, _ := r.BasicAuth(); !d.clients[user] {
+				w.WriteHeader(http.StatusUnauthorized)
+				fmt.Fprint(w, `{"error":"invalid_client"}`)
+				return
+			}
+			pushed = r.PostForm
+			w.WriteHeader(http.StatusCreated)
+			fmt.Fprint(w, `{"request_uri":"urn:x","expires_in":60}`)
+		}
+		d.pages["/authorize"] = func(w http.ResponseWriter, r *http.Request) {
+			r.URL.RawQuery = pushed.Encode()
+			d.authorize(w, r)
+		}
+	})
+	s := d.newSite(t, "authorization_code", "discover")
+	s.mustConnect()
+	d.forget("client-1")
+	s.mustConnect()
+	s.wants(200, "served")
+	if len(d.registrations) != 2 || pushed.Get("client_id") != "client-2" {
+		t.Errorf("registered %d times; pushed by %s", len(d.registrations), pushed.Get("client_id"))
+	}
+	d.mu.Lock()
+	d.pages["/par"] = func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusUnauthorized)
+		fmt.Fprint(w, `{"error":"invalid_client"}`)
+	}
+	d.mu.Unlock()
+	if got := s.connect(); got.status != 503 || len(d.registrations) != 3 {
+		t.Errorf("a provider that knows nobody: %d, registered %d times", got.status, len(d.registrations))
+	}
+}

@@ -189,7 +189,7 @@ func discoverFlow(ctx context.Context, m *Method, flow *Flow, to *provider.Confi
 	if err := f.fill(&m.Options, to); err != nil {
 		return discoveryFailed(err)
 	}
-	m.wishes.wish(ctx, flow.Connection, to)
+	m.wishes.ask(ctx, flow.Connection, to)
 	askConsent(to)
 	if err := checkOwnQuery(to); err != nil {
 		return discoveryFailed(&provider.DiscoveryError{
@@ -212,13 +212,6 @@ func discoverFlow(ctx context.Context, m *Method, flow *Flow, to *provider.Confi
 	return nil
 }
 
-// push pushes the authorization request of a flow, which the provider demands.
-func push(ctx context.Context, m *Method, flow *Flow, to *provider.Config) (string, error) {
-	target, err := clientFor(m, to).Push(ctx, to, flow.State, flow.Verifier)
-	gone(m, flow.Origin, err)
-	return target, err
-}
-
 // originOfFlow puts into the configuration of a request what a flow was begun with. A code is
 // redeemed where the browser was sent to, and nowhere else (RFC 9700 §4.4).
 func originOfFlow(ctx context.Context, m *Method, flow *Flow, to *provider.Config) (*record.Origin, error) {
@@ -238,17 +231,6 @@ func originOfFlow(ctx context.Context, m *Method, flow *Flow, to *provider.Confi
 	}
 	restore(&m.Options, to, o)
 	return o, prove(m, to, o)
-}
-
-// gone notes that a provider has said that it does not know the client that was registered there,
-// and reports whether that is so.
-func gone(m *Method, origin *record.Origin, err error) bool {
-	e, ok := errors.AsType[*provider.Error](err)
-	if !ok || e.Inconclusive() || e.Code != "invalid_client" || origin == nil || !origin.Registered {
-		return false
-	}
-	m.registrar.refuse(origin.ClientID)
-	return true
 }
 
 // FromIssuer reports whether a callback with the parameter iss ("" if it has none) may come from

@@ -36,6 +36,10 @@ type registrar struct {
 	// refused is the ID of the client that a provider has said it does not know.
 	refused atomic.Pointer[string]
 
+	// denied says that a client was refused by what a browser has brought, and that no account was
+	// connected since.
+	denied atomic.Bool
+
 	// secret is that of the client that was used last; no description shows it.
 	secret atomic.Pointer[string]
 
@@ -135,7 +139,11 @@ func (r *registrar) source(issuer string, to *provider.Config) *connection.Sourc
 	if u, err := url.Parse(redirect); err == nil && redirect != r.m.redirect {
 		redirect = u.Hostname() // a command waits at another port each time (RFC 8252 §7.3)
 	}
-	return r.set.Source(digest(issuer, redirect, r.m.ClientAuth, r.m.Grant))
+	parts := []string{issuer, redirect, r.m.ClientAuth, r.m.Grant}
+	if to.ClientName != "" {
+		parts = append(parts, to.ClientName)
+	}
+	return r.set.Source(digest(parts...))
 }
 
 // registered returns the client that was registered dynamically, and registers it if there is none
@@ -234,7 +242,7 @@ func clientMetadata(m *Method, to *provider.Config) *provider.ClientMetadata {
 		c.GrantTypes = append(c.GrantTypes, "refresh_token")
 	}
 	c.Name = cmp.Or(c.Name, "Caddy")
-	if m.ClientAuth == provider.PrivateKeyJWT && m.Console() != "" {
+	if NamesKeys(m) {
 		c.JWKSURL = m.Console() + keysName
 	}
 	return c

@@ -102,6 +102,9 @@ func exchange(ctx context.Context, m *Method, flow *Flow, code string) (*record.
 	if err := bound(ctx, m, to, a); err != nil {
 		return nil, err
 	}
+	if m.registrar != nil {
+		m.registrar.denied.Store(false)
+	}
 	token := issued(m, a, to, nil)
 	token.Origin = origin
 	return token, nil

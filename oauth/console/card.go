@@ -226,6 +226,9 @@ func failedConnect(status *connection.Status, now time.Time) *failureView {
 	}
 	if f.Denied {
 		denial := messageOfDenial(f.Error)
+		if f.ClientGone {
+			denial = messageForgotten
+		}
 		shown.Text = denial.Title + ". " + denial.Text
 		if denial.Hint != startAgain { // which this page is
 			shown.Hint = denial.Hint
