@@ -149,8 +149,8 @@ func jwtEnd(token string) time.Time {
 var callerErrors = []string{"invalid_request", "invalid_grant", "access_denied", "interaction_required", "consent_required", "login_required"}
 
 // subjectError returns the caller's error if a provider has refused the caller's token, and err
-// otherwise. In the second leg, what is refused was issued for that token: invalid_grant says so of
-// an assertion (RFC 7523 §3.1), and invalid_request of the request, which the gateway has made.
+// otherwise. In the second leg, what is refused was issued for that token: invalid_grant says so
+// of an assertion (RFC 7523 §3.1), and invalid_request of the request, which the gateway has made.
 func subjectError(err error, second bool) error {
 	codes := callerErrors
 	if second {
