@@ -106,6 +106,17 @@ func (a *App) Refused() (list []*connection.Status) {
 	return list
 }
 
+// refusal returns the last answer by which the API has refused the credential, or nil.
+func (m *meter) refusal() *connection.Refusal {
+	last := m.lastRefusal.Load()
+	if last == nil {
+		return nil
+	}
+	now := *last
+	now.Standing = m.standingRefusal() != nil
+	return &now
+}
+
 // standingRefusal returns the last answer by which the API has refused the credential, or nil if
 // it has taken it since.
 func (m *meter) standingRefusal() *connection.Refusal {

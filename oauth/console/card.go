@@ -152,6 +152,9 @@ func (c *cardView) fill(ds datasource, status *connection.Status, err error, now
 	if operator && status != nil && status.LastRefusal != nil {
 		r := status.LastRefusal
 		c.Refusal = &failureView{Text: "With status " + strconv.Itoa(r.Status), Since: momentOf(&r.At, now), Remedy: r.Remedy}
+		if r.Standing && c.Brief == "" {
+			c.Brief = "The API has refused the last call, with status " + strconv.Itoa(r.Status) + "."
+		}
 	}
 	if !operator {
 		c.Facts.Last.forUser()
