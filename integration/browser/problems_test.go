@@ -64,7 +64,7 @@ func TestProblems(t *testing.T) {
 }
 
 // TestRefusal looks at a card whose API refuses the credential: the operator sees the status and
-// what to do, and the state is still that of the token.
+// what to do, and the card is among those that need attention.
 func TestRefusal(t *testing.T) {
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token", error_description="canary of the API"`)
@@ -88,7 +88,7 @@ func TestRefusal(t *testing.T) {
 	ann := g.visitor(t, "ann")
 	ann.open(t, g.console)
 	ann.wantText(t, "Refused by the API", "With status 401", "compare scopes, audience and resource")
-	ann.wantState(t, "stock", "Connected")
+	ann.wantState(t, "stock", "Connected, refused by the API")
 	if text := eval[string](t, ann, "document.body.innerText"); strings.Contains(text, "canary") {
 		t.Errorf("the page has the API's words: %s", text)
 	}

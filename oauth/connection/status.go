@@ -110,7 +110,7 @@ type Refusal struct {
 	Remedy string    `json:"remedy,omitempty"`
 
 	// Standing says that the API has answered no request well since.
-	Standing bool `json:"-"`
+	Standing bool `json:"standing,omitempty"`
 }
 
 // Status returns what memory and storage know of the connection.

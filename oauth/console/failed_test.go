@@ -89,4 +89,11 @@ func TestRefusedByTheAPI(t *testing.T) {
 	newBed(t, many...).do(ask{user: "bob", account: "b", path: "/connect/"}).is(200).hides(last)
 	ds.status.LastRefusal.Standing = false
 	newBed(t, many...).do(ask{user: "ann", account: "a", path: "/connect/"}).is(200).hides(last)
+
+	// What all callers share needs attention then, with a token that is good.
+	ds.perUser, ds.status.LastRefusal.Standing = false, true
+	page := newBed(t, ds).do(ask{user: "ann", path: "/connect/"}).is(200).shows(last, "Connected, refused by the API", `<h2 id="group-attention">`)
+	page.hides("All is well", "summary is-good", "Callers are refused")
+	ds.status.LastRefusal.Standing = false
+	newBed(t, ds).do(ask{user: "ann", path: "/connect/"}).is(200).shows("All is well").hides(last)
 }
