@@ -81,7 +81,7 @@ func (a *App) attach(ds *datasource) error {
 		Configuration: a, Datasource: ds.name, API: ds.host(), Storage: a.storage, Keys: a.keys.get, Dial: rule.Dialer(), CacheSize: a.CacheSize,
 		KeepAlive: durationOr(a.KeepAlive, defaultKeepAlive), SweepAfter: durationOr(a.SweepAfter, defaultSweepAfter), Spool: spoolFolder(), EndBy: a.mustEndBy,
 		Observer:    observer{newTokenMeter(ds.name, grantName(m), ds.site.many), a.announcer},
-		LastRefusal: func() *connection.Refusal { return ds.meter.lastRefusal.Load() },
+		LastRefusal: ds.meter.refusal,
 	})
 	if method, is := m.(*oauth.Method); is && err == nil {
 		err = a.published.add(ds.name, method)

@@ -155,11 +155,13 @@ var (
 		title: "The API asks for a further consent",
 		detail: "The account is connected, and this request needs more than was granted. An operator of the gateway must " +
 			"connect it again at connect_url.",
+		more: true,
 	}
 	MoreOwnAuthorization = &Problem{
 		code: "authorization-required", status: http.StatusUnauthorized,
 		title:  "The API asks for a further consent",
 		detail: "Your account is connected, and this request needs more than you have granted. Connect it again at connect_url.",
+		own:    true, more: true,
 	}
 	Signature = &Problem{
 		code: "signature", status: http.StatusBadGateway, title: "The request could not be signed",

@@ -108,6 +108,9 @@ type Refusal struct {
 	At     time.Time `json:"at"`
 	Status int       `json:"status"`
 	Remedy string    `json:"remedy,omitempty"`
+
+	// Standing says that the API has answered no request well since.
+	Standing bool `json:"standing,omitempty"`
 }
 
 // Status returns what memory and storage know of the connection.

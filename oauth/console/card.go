@@ -152,6 +152,9 @@ func (c *cardView) fill(ds datasource, status *connection.Status, err error, now
 	if operator && status != nil && status.LastRefusal != nil {
 		r := status.LastRefusal
 		c.Refusal = &failureView{Text: "With status " + strconv.Itoa(r.Status), Since: momentOf(&r.At, now), Remedy: r.Remedy}
+		if r.Standing {
+			c.refusedNow(r.Status, ds.PerUser())
+		}
 	}
 	if !operator {
 		c.Facts.Last.forUser()
@@ -161,6 +164,20 @@ func (c *cardView) fill(ds datasource, status *connection.Status, err error, now
 		c.Brief = c.Facts.Last.Text
 	}
 	c.buttons(ds, status)
+}
+
+// refusedNow says that the API has refused the last call. Which user's that was is not known, so a
+// card of one user's account stays where it is.
+func (c *cardView) refusedNow(status int, user bool) {
+	said := "The API has refused the last call, with status " + strconv.Itoa(status) + "."
+	if c.Brief == "" {
+		c.Brief = said
+	}
+	if c.State == classGood && !user {
+		place := places[connection.ConditionWarning]
+		c.State, c.group, c.rank = place.class, place.group, place.rank
+		c.Words, c.Note = "Connected, refused by the API", said
+	}
 }
 
 const remedyOfKey = "add the old key behind the new one, or connect the account again"
