@@ -178,7 +178,7 @@ func (a *App) Start() error {
 	if err := a.checkRoutes(a.OAuth()); err != nil {
 		return err
 	}
-	a.keepAccounts()
+	keepAccounts(a)
 	go a.watcher.Run(a.ctx)
 	a.started.Store(true)
 	return nil

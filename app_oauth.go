@@ -101,7 +101,7 @@ func (c *account) ofOAuth(m *oauth.Method) {
 }
 
 // keepAccounts keeps the stored tokens alive while the configuration runs.
-func (a *App) keepAccounts() {
+func keepAccounts(a *App) {
 	for _, set := range a.Connections() {
 		if len(a.Keys) > 0 {
 			set.Reseal(a.ctx)
