@@ -128,7 +128,7 @@ func appOf(ctx caddy.Context) (*App, error) {
 // loggerOf returns Caddy's logger for a module. Caddy makes a new one each time, and thousands of
 // datasources need the same few. It is called while the configuration loads, which nobody does in
 // parallel.
-func (a *App) loggerOf(m caddy.Module) *zap.Logger {
+func loggerOf(a *App, m caddy.Module) *zap.Logger {
 	id := m.CaddyModule().ID
 	if a.loggers[id] == nil {
 		if a.loggers == nil {

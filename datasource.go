@@ -241,7 +241,7 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 	if err := app.registry.add(ds, string(config), d.Name != ""); err != nil {
 		return nil, err
 	}
-	app.literals.warnOf(app.loggerOf(ctx.Module()), ds, d)
+	app.literals.warnOf(loggerOf(app, ctx.Module()), ds, d)
 	watchFiles(app.watcher, ds)
 	return ds, app.attach(ds)
 }

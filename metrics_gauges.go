@@ -45,9 +45,15 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, set := range g.app.Connections() {
 		name, tally := set.Datasource, set.Tally()
-		show(cached, float64(tally.Cached), name)
+		ds := g.app.registry.lookup(name)
+		many := ds != nil && ds.site.many // see meter
+		if tally.Cached > 0 || !many {
+			show(cached, float64(tally.Cached), name)
+		}
 		for state, n := range tally.States {
-			show(states, float64(n), name, state)
+			if n > 0 || !many {
+				show(states, float64(n), name, state)
+			}
 		}
 		if !tally.Expiry.IsZero() {
 			show(tokenExpiry, float64(tally.Expiry.Unix()), name)

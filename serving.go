@@ -58,7 +58,7 @@ func newServing(ctx caddy.Context, ds *datasource, t *Transport, all *senders) (
 	if err := provisionFor(ctx, ds, t, all); err != nil {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
-	s := &serving{ds: ds, transport: t, logger: ds.site.app.loggerOf(new(reverseproxy.Handler))}
+	s := &serving{ds: ds, transport: t, logger: loggerOf(ds.site.app, new(reverseproxy.Handler))}
 	s.host, s.port = ds.base.Hostname(), ds.base.Port()
 	s.address = net.JoinHostPort(s.host, s.port)
 	s.network = caddy.JoinNetworkAddress("tcp", s.host, s.port)

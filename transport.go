@@ -153,7 +153,7 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 // provisionTransport does what does not depend on the proxy. The sender of the transport is one of
 // those that a catalogue has, or its own.
 func provisionTransport(ctx caddy.Context, app *App, t *Transport, all *senders) error {
-	t.logger = app.loggerOf(t)
+	t.logger = loggerOf(app, t)
 	if err := t.check(); err != nil {
 		return err
 	}

@@ -19,6 +19,10 @@ const (
 
 	// maxOpen is how many cards a page opens by itself.
 	maxOpen = 3
+
+	// maxShown is how many cards a page has at most. A catalogue can have thousands, which are
+	// megabytes that nobody reads; the others are found by the search.
+	maxShown = 200
 )
 
 // page is the list of connected accounts, for one user.
@@ -37,6 +41,7 @@ type pageView struct {
 	Operators string      // who may press buttons, for a user who may not
 	Back      string      // the path that the person has come from, or ""
 	Any       bool        // there is something to show, if no filter hides it
+	More      int         // how many cards there are besides those that are shown
 }
 
 // groupView is a part of the page with a heading.
@@ -103,9 +108,24 @@ func (p page) view(ctx context.Context, chosen choice) pageView {
 	content.Any = len(cards) > 0
 	content.Summary = summaryOf(cards)
 	content.Filter = filterOf(cards, chosen)
-	content.Groups = groupsOf(chosen.of(cards))
+	found := chosen.of(cards)
+	shown := p.first(found)
+	content.More = len(found) - len(shown)
+	content.Groups = groupsOf(shown)
 	p.open(content.Groups)
 	return content
+}
+
+// first returns the cards that fit on the page, and the one to which the browser comes back.
+func (p page) first(cards []*cardView) []*cardView {
+	if len(cards) <= maxShown {
+		return cards
+	}
+	shown := slices.Clone(cards[:maxShown])
+	if i := slices.IndexFunc(cards, func(c *cardView) bool { return c.Name == p.at }); i >= maxShown {
+		shown = append(shown, cards[i])
+	}
+	return shown
 }
 
 // groupsOf returns the groups that cards, which are in their order, belong to.

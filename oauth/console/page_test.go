@@ -4,6 +4,7 @@ package console
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -163,4 +164,22 @@ func TestWhoOperates(t *testing.T) {
 			t.Errorf("%v, %s: warned: %t", tt.operators, tt.user, warned)
 		}
 	}
+}
+
+// TestPageOfThousands: of many accounts the page shows the first, which are those that need
+// attention, and the one that the browser comes back to. The others are found.
+func TestPageOfThousands(t *testing.T) {
+	var fakes []*fake
+	for i := range 250 {
+		f := &fake{name: fmt.Sprintf("api%03d", i), status: &connection.Status{State: connection.StateConnected, Renewable: true}}
+		if i == 249 {
+			f.status = &connection.Status{State: connection.StateReauthorize, LastError: "revoked"}
+		}
+		fakes = append(fakes, f)
+	}
+	g := newBed(t, fakes...)
+	page := g.do(ask{user: "ann", path: "/"}).is(200)
+	page.shows(">api249<", ">api000<", ">api198<", "50 more are not shown").hides(">api199<", ">api248<")
+	g.do(ask{user: "ann", path: "/?at=api230&did=connected"}).is(200).shows(">api230<", "49 more are not shown").hides(">api231<")
+	g.do(ask{user: "ann", path: "/?q=api24"}).is(200).shows(">api248<").hides("more are not shown", ">api000<")
 }
