@@ -20,7 +20,7 @@ import (
 
 const secret = "s3cr3t-hunter2"
 
-func provision(t *testing.T, m caddy.Provisioner) auth.Method {
+func provision(t testing.TB, m caddy.Provisioner) auth.Method {
 	t.Helper()
 	if err := m.Provision(caddy.Context{}); err != nil {
 		t.Fatal(err)

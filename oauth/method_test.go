@@ -24,7 +24,7 @@ import (
 )
 
 // bind binds a method as a configuration does.
-func bind(t *testing.T, m *Method, storage certmagic.Storage, ring *seal.Ring, allowed error) {
+func bind(t testing.TB, m *Method, storage certmagic.Storage, ring *seal.Ring, allowed error) {
 	t.Helper()
 	err := m.Bind(Environment{
 		Datasource: "crm", Storage: storage,

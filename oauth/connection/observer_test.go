@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
@@ -29,6 +30,7 @@ func (d *diary) Happened(e Event) {
 // want compares the events since it was called last.
 func (d *diary) want(t *testing.T, what string, want ...string) {
 	t.Helper()
+	synctest.Wait() // whoever waits for an operation may go on before its event is told
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !slices.Equal(d.events, want) {
