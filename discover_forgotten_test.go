@@ -96,7 +96,8 @@ func TestForgottenWrittenOut(t *testing.T) {
 }
 
 // TestRenamedClient: another client_name registers the client anew, which is what helps where a
-// provider shows people a page of its own and never sends them back. The grant that there is stays.
+// provider shows people a page of its own and never sends them back. The grant that there is
+// stays.
 func TestRenamedClient(t *testing.T) {
 	d := newDiscoverable(t, nil)
 	s := d.newSite(t, "authorization_code", "discover")

@@ -61,8 +61,8 @@ func (w *wishes) of(ctx context.Context, connection string) []string {
 	return token.Origin.Scopes
 }
 
-// add stores what a connection needs from the next consent on. Another node may have forgotten what
-// was wished for an earlier grant.
+// add stores what a connection needs from the next consent on. Another node may have forgotten
+// what was wished for an earlier grant.
 func (w *wishes) add(ctx context.Context, connection string, wanted wish) error {
 	w.mu.Lock()
 	last, known := w.known[connection]
