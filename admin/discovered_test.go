@@ -17,7 +17,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 )
 
-// newDiscovering runs a Caddy whose datasource crm discovers its provider, which registers clients.
+// newDiscovering runs a Caddy whose datasource crm discovers a provider that registers clients.
 func newDiscovering(t *testing.T) (l *localRig, issuer string) {
 	t.Helper()
 	t.Setenv("TEST_KEY", seal.NewKey())
