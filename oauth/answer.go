@@ -79,7 +79,7 @@ func (p *AnswerPaths) check() error {
 	for _, name := range answerPathNames {
 		path := *p.path(name)
 		if strings.HasPrefix(path, "json:") {
-			return fmt.Errorf("auth oauth2: answer: %s: it is always JSON; write the path alone, without json:", name)
+			return fmt.Errorf("auth oauth2: answer: %s: it is always JSON; leave out json: and write the path alone", name)
 		}
 		if strings.ContainsAny(path, "{}[]/$ \t\"") {
 			return fmt.Errorf("auth oauth2: answer: %s: %s is no path; it is names of members with dots between them, such as "+
