@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/edit"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/authenticated-api/caddy-authenticated-api/signature"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -140,6 +141,9 @@ func (opts *directive) parseSignature(d *caddyfile.Dispenser) error {
 		}
 		opts.handler.SignatureRaw = caddyconfig.JSONModuleObject(guest, "signer", name, nil)
 		return nil
+	}
+	if meant := value.Nearest(strings.ReplaceAll(segment.Val(), "-", "_"), moduleNames(signerNamespace)...); meant != "" {
+		return d.Errf("signature: there is no such signer; did you mean %s?", meant)
 	}
 	segment.Reset()
 	signer := new(signature.JWT)

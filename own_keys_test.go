@@ -231,7 +231,7 @@ func TestOwnKeysLogSkip(t *testing.T) {
 // TestOwnKeysErrors: each mistake is told when the configuration is read.
 func TestOwnKeysErrors(t *testing.T) {
 	for block, want := range map[string]string{
-		"auth bearer canary {\nconnection {http.auth.user.id}\n}":                                 "is an option",
+		"auth bearer canary {\nconnection {http.auth.user.id}\n}":                                 "users type into the console",
 		"auth api_key X-Key canary {\nconnection {http.auth.user.id}\n}":                          "remove the key",
 		"auth api_key X-Key {\nconnection ann\n}":                                                 "there is no placeholder",
 		"auth api_key X-Key {\nconnection {http.request.header.X-User}\n}":                        "clients choose",

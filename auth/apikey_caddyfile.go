@@ -4,6 +4,7 @@ package auth
 
 import (
 	"cmp"
+	"slices"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/option"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
@@ -39,6 +40,9 @@ func (k *APIKey) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		k.Key, k.Value = cmp.Or(k.Key, args[0]), args[1]
 	case len(args) == 1 && (k.In == inPath || k.In == inCookie && k.Key != ""):
 		k.Value = args[0]
+	case k.form() == "<value>":
+		return d.Errf("auth api_key: takes the key alone, since in %[1]s says where it goes: auth api_key <value> { in %[1]s … } (a {$NAME} that "+
+			"is not set leaves nothing)", k.In)
 	default:
 		return d.Errf("auth api_key: takes the name and the value of a key: auth api_key <key> <value> (a {$NAME} that is not set leaves nothing)")
 	}
@@ -82,6 +86,17 @@ func (k *APIKey) unmarshalOption(d *caddyfile.Dispenser) error {
 		if taken, err := k.OwnKeys.unmarshalOption("auth api_key", d); taken {
 			return err
 		}
+		if slices.Contains([]string{"key", "value", "name", "token"}, name) {
+			return d.Errf("auth api_key: %s: it stands in front of the block: auth api_key %s { … }", name, k.form())
+		}
 		return d.Errf("auth api_key: %s", option.Unrecognized(name, "in", "prefix", "connection", "verify", "console"))
 	}
+}
+
+// form returns what stands in front of the block.
+func (k *APIKey) form() string {
+	if k.In == inPath || k.In == inCookie && k.Key != "" {
+		return "<value>"
+	}
+	return "<key> <value>"
 }

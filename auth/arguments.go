@@ -45,7 +45,10 @@ func noMore(d *caddyfile.Dispenser, syntax string, args int) error {
 	if d.NextArg() {
 		return d.Errf("auth %s: too many arguments (a value with blanks needs quotes)", syntax)
 	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
+	if d.NextBlock(d.Nesting()) {
+		if slices.Contains([]string{"connection", "verify", "console"}, d.Val()) && args > 0 {
+			return d.Errf("auth %s: %s: it is for keys that users type into the console, and a value stands here; remove one", syntax, d.Val())
+		}
 		return d.Errf("auth %s: %s", syntax, option.Unrecognized(d.Val()))
 	}
 	return nil

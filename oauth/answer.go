@@ -78,6 +78,9 @@ func (p *AnswerPaths) check() error {
 	}
 	for _, name := range answerPathNames {
 		path := *p.path(name)
+		if strings.HasPrefix(path, "json:") {
+			return fmt.Errorf("auth oauth2: answer: %s: it is always JSON; leave out json: and write the path alone", name)
+		}
 		if strings.ContainsAny(path, "{}[]/$ \t\"") {
 			return fmt.Errorf("auth oauth2: answer: %s: %s is no path; it is names of members with dots between them, such as "+
 				"authed_user.access_token", name, value.Shape(path))

@@ -26,6 +26,20 @@ var reservedParams = []string{
 // providers want otherwise.
 var overridable = []string{"grant_type", "scope", "client_id"}
 
+// paramRemedy says what to write in place of a reserved parameter.
+func paramRemedy(name string) string {
+	switch name {
+	case "client_secret", "audience", "resource", "refresh_token":
+		return "write the option " + name
+	case "redirect_uri":
+		return "write redirect_url"
+	case "code_verifier":
+		return "write pkce"
+	default:
+		return "remove it"
+	}
+}
+
 // Validate implements caddy.Validator. It checks what can be checked without resolving
 // placeholders.
 func (opts *Options) Validate() error {
@@ -65,7 +79,7 @@ func (opts *Options) Validate() error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(opts.TokenParams)) {
 		if slices.Contains(reservedParams, name) || name == "" {
-			return fmt.Errorf("auth oauth2: token_param: %q has an option of its own, or belongs to the protocol", name)
+			return fmt.Errorf("auth oauth2: token_param: %q has an option of its own, or belongs to the protocol; %s", name, paramRemedy(name))
 		}
 	}
 	if err := errors.Join(checkTokenHeader(opts), opts.Answer.check(), checkGrant(opts)); err != nil {

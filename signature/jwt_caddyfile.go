@@ -60,6 +60,8 @@ func (j *JWT) unmarshalOption(d *caddyfile.Dispenser) error {
 		field = &lifetime
 	case "claim":
 		return j.unmarshalClaim(d)
+	case "secret":
+		return d.Errf("signature: secret: it stands in front of the block: signature <secret> { … }")
 	default:
 		return d.Errf("signature: %s", option.Unrecognized(d.Val(), "header", "algorithm", "key_file", "key_id", "issuer", "audience", "lifetime", "claim"))
 	}

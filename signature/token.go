@@ -109,6 +109,8 @@ func (o *TokenOptions) UnmarshalOption(label string, d *caddyfile.Dispenser, mor
 		o.Algorithm, o.KeyFile, o.KeyID, o.Issuer, o.Audience = j.Algorithm, j.KeyFile, j.KeyID, j.Issuer, j.Audience
 		o.Lifetime, o.Claims = j.Lifetime, j.Claims
 		return relabel(label, err)
+	case "secret":
+		return d.Errf("%s: secret: it stands in front of the block: %s <secret> { … }", label, label)
 	default:
 		return d.Errf("%s: %s", label, option.Unrecognized(d.Val(), append([]string{
 			"secret_encoding", "algorithm", "key_file", "key_id", "issuer", "audience", "lifetime", "claim",

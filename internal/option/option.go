@@ -64,9 +64,21 @@ func Elsewhere(word string) string {
 // it.
 func Unrecognized(word string, options ...string) string {
 	if where := Elsewhere(word); where != "" {
+		if meant := longer(word, options); meant != "" {
+			return "unrecognized option " + word + "; did you mean " + meant + "? If not, " + where
+		}
 		return where
 	}
 	return "unrecognized option " + value.Mention(word, options...) + "; " + Suggest(word, options...)
+}
+
+// longer returns the option that a word is the beginning or the end of, or "".
+func longer(word string, options []string) string {
+	i := slices.IndexFunc(options, func(o string) bool { return strings.HasPrefix(o, word) || strings.HasSuffix(o, "_"+word) })
+	if i < 0 {
+		return ""
+	}
+	return options[i]
 }
 
 // Suggest asks whether the nearest option was meant. If no option is near, it lists all of them.

@@ -14,6 +14,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"slices"
@@ -83,8 +84,21 @@ func parsePEM(text string) (*Key, error) {
 		}
 		return &Key{Signer: signer, Algorithm: alg}, nil
 	}
-	return nil, errors.New("there is no private key in it; it must be a PEM with a PRIVATE KEY block " +
+	return nil, errors.New("there is no private key in it" + besides(blocks) + "; it must be a PEM with a PRIVATE KEY block " +
 		"(`openssl genpkey -algorithm ed25519` makes one)")
+}
+
+// besides says what a PEM without a private key has, if it is what people take for one.
+func besides(blocks []*pem.Block) string {
+	for _, block := range blocks {
+		switch block.Type {
+		case "CERTIFICATE":
+			return ", but a certificate, which has the public key only"
+		case "PUBLIC KEY", "RSA PUBLIC KEY":
+			return ", but a public key, which the provider gets"
+		}
+	}
+	return ""
 }
 
 // Algorithms are the algorithms of private keys.

@@ -62,6 +62,11 @@ func TestParsePEM(t *testing.T) {
 			}
 		}
 	}
+	for kind, want := range map[string]string{"PUBLIC KEY": "public key", "CERTIFICATE": "certificate"} {
+		if _, err := signingkey.Parse(encode(kind, []byte("x"))); err == nil || !strings.Contains(err.Error(), "no private key in it, but a "+want) {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
 	if _, err := signingkey.Parse("hello"); err == nil || !strings.Contains(err.Error(), "no private key") {
 		t.Error(err)
 	}
