@@ -123,9 +123,10 @@ func TrustAPI(m *Method, config *tls.Config) {
 	}
 }
 
-// clientFor returns the client that sends a request.
-func clientFor(m *Method, to *provider.Config) *provider.Client {
-	if to.Public {
+// clientFor returns the client that sends a request to an endpoint. public says that a public
+// address has named the endpoint; see provider.Config.
+func clientFor(m *Method, public bool) *provider.Client {
+	if public {
 		return m.public
 	}
 	return m.client
@@ -159,7 +160,7 @@ func complete(ctx context.Context, m *Method, to *provider.Config, before *recor
 	if err != nil {
 		return nil, discoveryFailed(err)
 	}
-	o, err := withProofKey(m, f, to, originOf(&m.Options, to, client), made)
+	o, err := withProofKey(m, f, to, originOf(&m.Options, f, to, client), made)
 	if err != nil {
 		return nil, discoveryFailed(err)
 	}
@@ -203,7 +204,7 @@ func discoverFlow(ctx context.Context, m *Method, flow *Flow, to *provider.Confi
 	if err != nil {
 		return discoveryFailed(err)
 	}
-	o, err := withProofKey(m, f, to, originOf(&m.Options, to, client), nil)
+	o, err := withProofKey(m, f, to, originOf(&m.Options, f, to, client), nil)
 	if err != nil {
 		return discoveryFailed(err)
 	}
@@ -214,7 +215,7 @@ func discoverFlow(ctx context.Context, m *Method, flow *Flow, to *provider.Confi
 
 // push pushes the authorization request of a flow, which the provider demands.
 func push(ctx context.Context, m *Method, flow *Flow, to *provider.Config) (*Flow, string, error) {
-	target, err := clientFor(m, to).Push(ctx, to, flow.State, flow.Verifier)
+	target, err := clientFor(m, to.Public.PAR).Push(ctx, to, flow.State, flow.Verifier)
 	gone(m, flow.Origin, err)
 	if err != nil {
 		return nil, "", err

@@ -40,7 +40,7 @@ func (s *search) patience() time.Duration { return 2 * s.timeout }
 
 // run looks everything up. Whoever is at a public address must not lead the gateway to a private
 // one (MCP, Security Best Practices: SSRF), so private addresses are only dialled if what the
-// operator has written is private itself.
+// operator has written is private itself, and from there on: the base URL, or the issuer.
 func (s *search) run(ctx context.Context) (*found, error) {
 	f, err := s.with(ctx, s.strict)
 	if err == nil {
@@ -51,8 +51,11 @@ func (s *search) run(ctx context.Context) (*found, error) {
 	if !ok || !s.denied(err) {
 		return nil, err
 	}
-	if hostOf(fail.Address) == s.begin() {
+	switch at := hostOf(fail.Address); {
+	case at == s.begin():
 		return s.with(ctx, s.wide)
+	case s.pinned != "" && at == hostOf(s.pinned):
+		return s.with(ctx, clients{provider: s.wide.provider, api: s.strict.api})
 	}
 	lie := *fail
 	lie.Reason = "a public server names an address that is not public"

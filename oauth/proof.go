@@ -78,7 +78,7 @@ func bound(ctx context.Context, m *Method, to *provider.Config, a *provider.Answ
 	if to.Proof == nil || a.Type == "dpop" {
 		return nil
 	}
-	_ = clientFor(m, to).Revoke(ctx, to, a.AccessToken, a.RefreshToken) // as good as it gets
+	_ = clientFor(m, to.Public.Revocation).Revoke(ctx, to, a.AccessToken, a.RefreshToken) // as good as it gets
 	return &provider.Error{Host: a.Host, Status: http.StatusOK, Delivery: provider.Answered, Err: errNotBound}
 }
 

@@ -10,7 +10,8 @@ type Origin struct {
 	TokenURL      string `json:"token_url,omitempty"`
 	RevocationURL string `json:"revocation_url,omitempty"`
 
-	// Public says that a public address has named the others, so that none of them may be private.
+	// Public says that a public address has named the provider's endpoints. Those that the
+	// configuration does not write out may have no private address then.
 	Public bool `json:"public,omitempty"`
 
 	// The client that was registered; ID is empty if the configuration names the client.
