@@ -31,6 +31,9 @@ func AddDiscovered(m *Method, st *connection.Status) {
 		}
 	}
 	fail, failed := errors.AsType[*provider.DiscoveryError](err)
+	if failing := m.registrar.failing.Load(); !failed && failing != nil {
+		fail, failed = failing, true
+	}
 	if failed && st.LastError == "" {
 		st.LastError, st.LastDescription = connection.DiscoveryFailed, fail.Error()
 		if fail.Option != "" {

@@ -39,7 +39,8 @@ type registrar struct {
 	// secret is that of the client that was used last; no description shows it.
 	secret atomic.Pointer[string]
 
-	chosen atomic.Pointer[choice] // how the client is registered, as far as that is known
+	chosen  atomic.Pointer[choice]                  // how the client is registered, as far as that is known
+	failing atomic.Pointer[provider.DiscoveryError] // why none is; nil if one is, or nobody has tried
 }
 
 // choice is how the client is registered at a provider, and why.
@@ -47,13 +48,18 @@ type choice struct{ issuer, way, why string }
 
 // newRegistrar returns the registrar of a method that is bound.
 func newRegistrar(m *Method) *registrar {
+	return &registrar{m: m, set: connection.NewSet(configOfClients(m))}
+}
+
+// configOfClients returns the configuration of what the registrar stores.
+func configOfClients(m *Method) connection.Config {
 	cfg := configOf(m)
 	// No datasource has a name with this ending, so the folder is free.
 	cfg.Datasource, cfg.Identity, cfg.Spool, cfg.Observer = cfg.Datasource+".clients", "client", "", nil
 	cfg.Grant, cfg.Interactive, cfg.PerUser, cfg.Term = "registration", true, true, record.Term{}
 	cfg.Build, cfg.Fetch, cfg.Redeem = nil, nil, nil
 	cfg.Revoke = func(context.Context, *record.Token) error { return nil }
-	return &registrar{m: m, set: connection.NewSet(cfg)}
+	return cfg
 }
 
 // client returns the client for a provider, and puts it into the configuration of a request. Its
@@ -141,20 +147,31 @@ func (r *registrar) source(issuer string, to *provider.Config) *connection.Sourc
 // registered returns the client that was registered dynamically, and registers it if there is none
 // that is good.
 func (r *registrar) registered(ctx context.Context, f *found, to *provider.Config) (*record.Origin, error) {
-	good := func(token *record.Token) bool {
-		o, refused := token.Origin, r.refused.Load()
-		return o != nil && o.Issuer == f.server.Issuer && !ended(o, time.Now()) && (refused == nil || *refused != o.ClientID)
+	check := func(token *record.Token) (bool, error) {
+		o, refused, now := token.Origin, r.refused.Load(), time.Now()
+		switch {
+		case o == nil || o.Issuer != f.server.Issuer:
+			return false, nil
+		case !ended(o, now) && (refused == nil || *refused != o.ClientID):
+			return true, nil
+		}
+		return false, checkPause(f, token, now)
 	}
-	token, err := connection.Once(ctx, r.source(f.server.Issuer, to), good, func(ctx context.Context) (*record.Token, error) {
+	token, err := connection.Once(ctx, r.source(f.server.Issuer, to), check, func(ctx context.Context, before *record.Token) (*record.Token, error) {
 		client, err := r.register(ctx, f, r.metadata(f, to))
 		if err != nil {
 			return nil, err
 		}
-		return &record.Token{Access: client.ClientID, Obtained: time.Now(), Connected: time.Now(), Origin: client}, nil
+		now := time.Now()
+		client.Registrations = registrationsWith(before, now)
+		return &record.Token{Access: client.ClientID, Obtained: now, Connected: now, Origin: client}, nil
 	})
 	if err != nil {
-		return nil, r.failed(f, err)
+		fail := r.failed(f, err)
+		r.failing.Store(fail)
+		return nil, fail
 	}
+	r.failing.Store(nil)
 	return token.Origin, nil
 }
 
@@ -185,7 +202,7 @@ func (r *registrar) register(ctx context.Context, f *found, metadata *provider.C
 }
 
 // failed returns the error of a registration as one of discovery.
-func (r *registrar) failed(f *found, err error) error {
+func (r *registrar) failed(f *found, err error) *provider.DiscoveryError {
 	fail := asDiscovery(err)
 	if fail.Address == "" {
 		fail.Address, fail.Reason, fail.Option = f.server.RegistrationURL, "a client could not be registered", "look after the storage, or write client_id"
@@ -265,8 +282,8 @@ func (r *registrar) bind(ctx context.Context, f *found, to *provider.Config, leg
 	if to.ClientID == "" {
 		credentials = "the credentials were"
 	}
-	first, err := connection.Once(ctx, r.set.Source(digest("written", to.ClientID)), func(*record.Token) bool { return true },
-		func(context.Context) (*record.Token, error) {
+	first, err := connection.Once(ctx, r.set.Source(digest("written", to.ClientID)), func(*record.Token) (bool, error) { return true, nil },
+		func(context.Context, *record.Token) (*record.Token, error) {
 			return &record.Token{Access: f.server.Issuer, Obtained: time.Now(), Connected: time.Now()}, nil
 		})
 	if err != nil {

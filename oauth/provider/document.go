@@ -43,10 +43,10 @@ type DiscoveryError struct {
 }
 
 // Temporary reports whether waiting may help.
-func (e *DiscoveryError) Temporary() bool { return e.temporary }
+func (e *DiscoveryError) Temporary() bool { return e.temporary || !e.Retry.IsZero() }
 
 // Absent reports whether there is nothing at the address, and waiting does not help.
-func (e *DiscoveryError) Absent() bool { return e.absent && !e.temporary }
+func (e *DiscoveryError) Absent() bool { return e.absent && !e.Temporary() }
 
 // Error implements error.
 func (e *DiscoveryError) Error() string {

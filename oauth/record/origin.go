@@ -21,6 +21,9 @@ type Origin struct {
 	Registered   bool   `json:"registered,omitempty"`  // dynamically; otherwise the ID is the address of a document
 	SecretEnd    int64  `json:"secret_expires_at,omitempty"`
 
+	// Registrations counts those that have followed each other closely; see the registrar.
+	Registrations int `json:"registrations,omitempty"`
+
 	Scopes   []string `json:"scopes,omitempty"`   // that were asked for
 	Consents int      `json:"consents,omitempty"` // how often in a row they were asked for
 	Resource []string `json:"resource,omitempty"` // that was asked for
