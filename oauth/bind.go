@@ -58,7 +58,8 @@ func configOf(m *Method) connection.Config {
 		Redeem: func(ctx context.Context, known func() []string, mine *record.Token) (*provider.Answer, error) {
 			return redeem(ctx, m, known, mine)
 		},
-		Fetch: m.fetch, Seed: seed, Exchanges: exchangesOf(m), Observer: env.Observer, LastRefusal: env.LastRefusal,
+		Prepare: func(ctx context.Context, token *record.Token) error { return prepare(ctx, m, token) },
+		Fetch:   m.fetch, Seed: seed, Exchanges: exchangesOf(m), Observer: env.Observer, LastRefusal: env.LastRefusal,
 		Logger: m.logger,
 	}
 }

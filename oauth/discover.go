@@ -216,7 +216,7 @@ func discoverFlow(ctx context.Context, m *Method, flow *Flow, to *provider.Confi
 // push pushes the authorization request of a flow, which the provider demands.
 func push(ctx context.Context, m *Method, flow *Flow, to *provider.Config) (*Flow, string, error) {
 	target, err := clientFor(m, to.Public.PAR).Push(ctx, to, flow.State, flow.Verifier)
-	gone(m, flow.Origin, err)
+	gone(m, to, flow.Origin, err)
 	if err != nil {
 		return nil, "", err
 	}
@@ -238,7 +238,9 @@ func originOfFlow(ctx context.Context, m *Method, flow *Flow, to *provider.Confi
 		if err != nil {
 			return nil, &provider.Error{Err: err}
 		}
-		o = o.With(func(o *record.Origin) { o.ClientSecret, o.SecretEnd = client.ClientSecret, client.SecretEnd })
+		o = o.With(func(o *record.Origin) {
+			o.ClientSecret, o.ClientAuth, o.SecretEnd = client.ClientSecret, client.ClientAuth, client.SecretEnd
+		})
 	}
 	restore(&m.Options, to, o)
 	return o, prove(m, to, o)
@@ -246,12 +248,12 @@ func originOfFlow(ctx context.Context, m *Method, flow *Flow, to *provider.Confi
 
 // gone notes that a provider has said that it does not know the client that was registered there,
 // and reports whether that is so.
-func gone(m *Method, origin *record.Origin, err error) bool {
+func gone(m *Method, to *provider.Config, origin *record.Origin, err error) bool {
 	e, ok := errors.AsType[*provider.Error](err)
 	if !ok || e.Inconclusive() || e.Code != "invalid_client" || origin == nil || !origin.Registered {
 		return false
 	}
-	m.registrar.refuse(origin.ClientID)
+	m.registrar.refuse(to.ClientID, to.ClientSecret)
 	return true
 }
 

@@ -149,6 +149,7 @@ func originOf(opts *Options, f *found, to *provider.Config, client *record.Origi
 	}
 	if client != nil {
 		o.ClientID, o.ClientSecret, o.Registered, o.SecretEnd = client.ClientID, client.ClientSecret, client.Registered, client.SecretEnd
+		o.Redirect = client.Redirect
 	}
 	return o
 }

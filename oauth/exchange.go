@@ -162,7 +162,7 @@ func exchangeToken(ctx context.Context, m *Method, subject caller.Subject) (*rec
 	answer, err := requested(ctx, m, to, func() (*provider.Answer, error) {
 		return clientFor(m, to.Public.Token).ExchangeToken(ctx, to, subject.Token, subject.Actor)
 	})
-	gone(m, origin, err)
+	gone(m, to, origin, err)
 	if e, ok := errors.AsType[*provider.Error](err); ok && !e.Inconclusive() && slices.Contains(callerErrors, e.Code) {
 		return nil, &caller.SubjectError{Err: e}
 	}

@@ -33,7 +33,8 @@ type registrar struct {
 	m   *Method
 	set *connection.Set
 
-	// refused is the ID of the client that a provider has said it does not know.
+	// refused is a digest of the client that a provider has said it does not know, and of its
+	// secret: some providers give a client its ID again.
 	refused atomic.Pointer[string]
 
 	// secret is that of the client that was used last; no description shows it.
@@ -57,7 +58,7 @@ func configOfClients(m *Method) connection.Config {
 	// No datasource has a name with this ending, so the folder is free.
 	cfg.Datasource, cfg.Identity, cfg.Spool, cfg.Observer = cfg.Datasource+".clients", "client", "", nil
 	cfg.Grant, cfg.Interactive, cfg.PerUser, cfg.Term = "registration", true, true, record.Term{}
-	cfg.Build, cfg.Fetch, cfg.Redeem = nil, nil, nil
+	cfg.Build, cfg.Fetch, cfg.Redeem, cfg.Prepare = nil, nil, nil, nil
 	cfg.Revoke = func(context.Context, *record.Token) error { return nil }
 	return cfg
 }
@@ -152,7 +153,7 @@ func (r *registrar) registered(ctx context.Context, f *found, to *provider.Confi
 		switch {
 		case o == nil || o.Issuer != f.server.Issuer:
 			return false, nil
-		case !ended(o, now) && (refused == nil || *refused != o.ClientID):
+		case !ended(o, now) && (refused == nil || *refused != clientDigest(o.ClientID, o.ClientSecret)):
 			return true, nil
 		}
 		return false, checkPause(f, token, now)
@@ -164,6 +165,9 @@ func (r *registrar) registered(ctx context.Context, f *found, to *provider.Confi
 		}
 		now := time.Now()
 		client.Registrations = registrationsWith(before, now)
+		if to.RedirectURL != r.m.redirect {
+			client.Redirect = to.RedirectURL
+		}
 		return &record.Token{Access: client.ClientID, Obtained: now, Connected: now, Origin: client}, nil
 	})
 	if err != nil {
@@ -259,11 +263,14 @@ func clientMetadata(m *Method, to *provider.Config) *provider.ClientMetadata {
 
 // refuse notes that a provider does not know the client any more. The next one who needs a client
 // has it registered anew.
-func (r *registrar) refuse(clientID string) {
-	if last := r.refused.Swap(&clientID); last == nil || *last != clientID {
+func (r *registrar) refuse(clientID, secret string) {
+	client := clientDigest(clientID, secret)
+	if last := r.refused.Swap(&client); last == nil || *last != client {
 		r.m.logger.Warn("the provider does not know the registered client any more; it is registered anew", zap.String("client_id", clientID))
 	}
 }
+
+func clientDigest(id, secret string) string { return digest("client", id, secret) }
 
 // bind makes sure that a client that the operator has registered, or whatever stands in for it, is
 // shown to one provider only. Where the API names the provider, and no option does, an API that

@@ -24,17 +24,21 @@ import (
 type registry struct {
 	mu         sync.Mutex
 	registered []time.Time
-	known      map[string]string // secrets by client
-	forgets    bool              // no client is ever known
-	life       time.Duration     // of secrets; 0: for ever
-	sameID     bool              // a client keeps its name, and gets a new secret
-	refreshes  []string          // the clients that have sent a refresh token, with their secrets
+	known      map[string]string        // secrets by client
+	forgets    bool                     // no client is ever known
+	life       time.Duration            // of secrets; 0: for ever
+	sameID     bool                     // a client keeps its name, and gets a new secret
+	down       func(*http.Request) bool // says what has no answer; nil: everything has one
+	refreshes  []string                 // the clients that have sent a refresh token, with their secrets
 }
 
 // RoundTrip implements http.RoundTripper.
 func (s *registry) RoundTrip(req *http.Request) (*http.Response, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil && s.down(req) {
+		return nil, errors.New("it is down")
+	}
 	status, text := http.StatusOK, ""
 	switch {
 	case strings.HasPrefix(req.URL.Path, "/.well-known/"):

@@ -62,7 +62,7 @@ func (m *Method) fetch(ctx context.Context, known func() []string, before *recor
 		return nil, err
 	}
 	a, err := requested(ctx, m, to, func() (*provider.Answer, error) { return ask(ctx, m, to) })
-	if gone(m, origin, err) {
+	if gone(m, to, origin, err) {
 		if again, e := configuration(m, known); e == nil {
 			to = again
 		}
@@ -70,7 +70,7 @@ func (m *Method) fetch(ctx context.Context, known func() []string, before *recor
 			return nil, err
 		}
 		a, err = requested(ctx, m, to, func() (*provider.Answer, error) { return ask(ctx, m, to) })
-		gone(m, origin, err)
+		gone(m, to, origin, err)
 	}
 	if err != nil {
 		return nil, err
@@ -97,7 +97,7 @@ func exchange(ctx context.Context, m *Method, flow *Flow, code string) (*record.
 	a, err := requested(ctx, m, to, func() (*provider.Answer, error) {
 		return clientFor(m, to.Public.Token).Exchange(ctx, to, code, flow.Verifier)
 	})
-	gone(m, origin, err)
+	gone(m, to, origin, err)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func redeem(ctx context.Context, m *Method, known func() []string, mine *record.
 		return nil, err
 	}
 	if mine.Origin != nil {
-		restore(&m.Options, to, mine.Origin)
+		restore(&m.Options, to, latestSecret(m, mine.Origin, to))
 		if err := prove(m, to, mine.Origin); err != nil {
 			return nil, &provider.Error{Err: err}
 		}
@@ -129,7 +129,7 @@ func redeem(ctx context.Context, m *Method, known func() []string, mine *record.
 	}
 	named := to.Public.Token && to.RefreshURL == "" // refresh_url is the operator's
 	answer, err := requested(ctx, m, to, func() (*provider.Answer, error) { return clientFor(m, named).Refresh(ctx, to, mine.Refresh) })
-	if gone(m, mine.Origin, err) {
+	if gone(m, to, mine.Origin, err) {
 		e, _ := errors.AsType[*provider.Error](err)
 		e.ClientGone = true // a refresh token is of no use to another client (RFC 6749 §6)
 	}
@@ -144,7 +144,7 @@ func revoke(ctx context.Context, m *Method, token *record.Token) error {
 	}
 	to.Tokens = token.Secrets
 	if token.Origin != nil {
-		restore(&m.Options, to, token.Origin)
+		restore(&m.Options, to, latestSecret(m, token.Origin, to))
 	}
 	return clientFor(m, to.Public.Revocation).Revoke(ctx, to, token.Access, token.Refresh)
 }

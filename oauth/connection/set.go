@@ -87,6 +87,10 @@ type Config struct {
 	// have the next refresh token.
 	Redeem func(ctx context.Context, known func() []string, mine *record.Token) (*provider.Answer, error)
 
+	// Prepare does what must be done before the refresh token of a connection is claimed. It is nil
+	// if there is nothing.
+	Prepare func(ctx context.Context, token *record.Token) error
+
 	// Exchanges says what is known where there are no connections, since each caller's own token is
 	// exchanged. It is nil otherwise.
 	Exchanges func() Exchanges

@@ -21,6 +21,10 @@ type Origin struct {
 	Registered   bool   `json:"registered,omitempty"`  // dynamically; otherwise the ID is the address of a document
 	SecretEnd    int64  `json:"secret_expires_at,omitempty"`
 
+	// Redirect is the redirect URL of a client that was registered for a command, "" for that of
+	// the configuration.
+	Redirect string `json:"redirect_url,omitempty"`
+
 	// Registrations counts those that have followed each other closely; see the registrar.
 	Registrations int `json:"registrations,omitempty"`
 
