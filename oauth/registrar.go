@@ -214,6 +214,9 @@ func (r *registrar) failed(f *found, err error) *provider.DiscoveryError {
 	if fail.Temporary() && fail.Retry.IsZero() {
 		fail.Retry = time.Now().Add(discoveryPause)
 	}
+	if latest := time.Now().Add(longestWait); fail.Retry.After(latest) {
+		fail.Retry = latest
+	}
 	r.m.logger.Error("registering a client failed", zap.String("address", fail.Address), zap.Error(fail), zap.String("remedy", fail.Option))
 	return fail
 }

@@ -13,12 +13,12 @@ import (
 )
 
 // The secret of a registered client may end (RFC 7591 §3.2.1, client_secret_expires_at). What
-// people have granted was granted to the client and not to its secret. So the client is registered
-// anew in time, and if the provider gives it the ID that it had, its grants go on with the new
+// people have granted was granted to the client and not to its secret. So the client is
+// registered anew, and if the provider gives it the ID that it had, its grants go on with the new
 // secret. With another ID they cannot: a refresh token is bound to its client (RFC 6749 §6).
 
-// registeredFor returns the client that is registered in the place of the one that a grant was made
-// with, or nil.
+// registeredFor returns the client that is registered in the place of the one that a grant was
+// made with, or nil.
 func (r *registrar) registeredFor(o *record.Origin, to *provider.Config) *record.Origin {
 	token := r.source(o.Issuer, registeredWith(o, to)).Token()
 	if token == nil || token.Origin == nil || token.Origin.ClientID != o.ClientID || token.Origin.Issuer != o.Issuer {
@@ -50,9 +50,9 @@ func latestSecret(m *Method, o *record.Origin, to *provider.Config) *record.Orig
 }
 
 // prepare registers the client of a grant anew if its secret has ended. It is called before the
-// refresh token is claimed, since that may take a while. While the provider is silent it returns an
-// error, so that nothing is sent with a secret that has ended. If no client can be registered, the
-// provider has the last word on the old one.
+// refresh token is claimed, since that may take a while. While the provider is silent it returns
+// an error, so that nothing is sent with a secret that has ended. If no client can be registered,
+// the provider has the last word on the old one.
 func prepare(ctx context.Context, m *Method, token *record.Token) error {
 	o := token.Origin
 	if o == nil || !o.Registered || m.discovery == nil || !ended(o, time.Now()) {

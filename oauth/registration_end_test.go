@@ -26,9 +26,9 @@ func granted(t *testing.T, m *Method) {
 	}
 }
 
-// TestSecretEnds: before the end of a registered client's secret nothing happens. After it one node
-// registers the client anew. If it keeps its ID, its grants go on with the new secret; otherwise
-// they are the old client's, and the person is asked again.
+// TestSecretEnds: before the end of a registered client's secret nothing happens. After it one
+// node registers the client anew. If it keeps its ID, its grants go on with the new secret;
+// otherwise they are the old client's, and the person is asked again.
 func TestSecretEnds(t *testing.T) {
 	for _, sameID := range []bool{true, false} {
 		bubble(t, func(t *testing.T, w *world) {

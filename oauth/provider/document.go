@@ -130,7 +130,7 @@ func (d *Discovery) fetch(ctx context.Context, address string) (*document, error
 		if s := t.res.StatusCode; s >= 300 && s < 400 {
 			fail.Reason += "; redirects are not followed"
 		} else if s >= 500 || s == http.StatusTooManyRequests || s == http.StatusRequestTimeout {
-			fail.temporary = true
+			fail.temporary, fail.Retry = true, retryAfter(t.res, t.at)
 		}
 		return nil, fail
 	case t.cut != nil && errors.Is(t.cut, errTooLarge) || len(t.body) > maxDocument:
