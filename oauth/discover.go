@@ -79,7 +79,7 @@ func bindDiscovery(m *Method, to *provider.Config) (err error) {
 			return fmt.Errorf("then: %w", err)
 		}
 	}
-	if m.discovery != nil || m.second != nil {
+	if m.discovery != nil || m.second != nil || m.DPoP && m.RefreshToken != "" {
 		m.registrar = newRegistrar(m)
 	}
 	if m.discovery != nil && m.Interactive() {

@@ -58,7 +58,7 @@ func configOfClients(m *Method) connection.Config {
 	// No datasource has a name with this ending, so the folder is free.
 	cfg.Datasource, cfg.Identity, cfg.Spool, cfg.Observer = cfg.Datasource+".clients", "client", "", nil
 	cfg.Grant, cfg.Interactive, cfg.PerUser, cfg.Term = "registration", true, true, record.Term{}
-	cfg.Build, cfg.Fetch, cfg.Redeem, cfg.Prepare = nil, nil, nil, nil
+	cfg.Build, cfg.Fetch, cfg.Redeem, cfg.Prepare, cfg.Seed, cfg.SeedOrigin = nil, nil, nil, nil, nil, nil
 	cfg.Revoke = func(context.Context, *record.Token) error { return nil }
 	return cfg
 }

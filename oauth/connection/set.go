@@ -99,6 +99,10 @@ type Config struct {
 	// nil if there is none.
 	Seed func() (string, error)
 
+	// SeedOrigin returns where a seed with that digest belongs, before it is redeemed. It returns
+	// nil if the configuration says all of it, and is nil itself if it always does.
+	SeedOrigin func(ctx context.Context, digest string) (*record.Origin, error)
+
 	// Revoke tells the provider that a token is not used any more.
 	Revoke func(context.Context, *record.Token) error
 
