@@ -121,6 +121,7 @@ func use(t *testing.T, m *Method) error {
 // TestDiscoverDial: an endpoint that the operator has written may have a private address, and one
 // that a public address has named may not, whichever other options are written.
 func TestDiscoverDial(t *testing.T) {
+	t.Parallel()
 	for name, endpoint := range allEndpoints {
 		for _, written := range []bool{false, true} {
 			if written && endpoint.option == "" || !written && endpoint.member == "" {
@@ -184,6 +185,7 @@ func (n *network) place(name string, written bool) string {
 
 // TestDiscoverDialRedirects: no endpoint leads on to a private address.
 func TestDiscoverDialRedirects(t *testing.T) {
+	t.Parallel()
 	for _, at := range []string{"/token", "/revoke", "/par", "/register"} {
 		for _, block := range []string{"discover", "discover\ntoken_url http://as.localhost/token"} {
 			t.Run(at+" "+block, func(t *testing.T) {

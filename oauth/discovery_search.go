@@ -74,8 +74,10 @@ func (s *search) run(ctx context.Context) (*found, error) {
 func (s *search) safely(ctx context.Context) (f *found, err error) {
 	defer func() {
 		if p := recover(); p != nil { // its value may hold anything
-			f, err = nil, &provider.DiscoveryError{Address: s.begin(), Reason: fmt.Sprintf("reading what was found panicked with a %T", p),
-				Option: "write out token_url (and authorization_url), and report this"}
+			f, err = nil, &provider.DiscoveryError{
+				Address: s.begin(), Reason: fmt.Sprintf("reading what was found panicked with a %T", p),
+				Option: "write out token_url (and authorization_url), and report this",
+			}
 		}
 	}()
 	return s.run(ctx)

@@ -39,7 +39,7 @@ func (s *registry) RoundTrip(req *http.Request) (*http.Response, error) {
 	if s.down != nil && s.down(req) {
 		return nil, errors.New("it is down")
 	}
-	status, text := http.StatusOK, ""
+	status, text := http.StatusOK, `{"access_token":"a","refresh_token":"r","expires_in":3600}`
 	switch {
 	case strings.HasPrefix(req.URL.Path, "/.well-known/"):
 		text = strings.ReplaceAll(`{"issuer":"ISS","token_endpoint":"ISS/token","authorization_endpoint":"ISS/authorize",`+
@@ -65,7 +65,7 @@ func (s *registry) RoundTrip(req *http.Request) (*http.Response, error) {
 		if form.Has("refresh_token") {
 			s.refreshes = append(s.refreshes, id+" "+secret)
 		}
-		if text = `{"access_token":"a","refresh_token":"r","expires_in":3600}`; s.forgets || secret == "" || s.known[id] != secret {
+		if s.forgets || secret == "" || s.known[id] != secret {
 			status, text = http.StatusUnauthorized, `{"error":"invalid_client"}`
 		}
 	}
@@ -195,8 +195,14 @@ func TestRegistrationsWith(t *testing.T) {
 		age, left     time.Duration // of the client, and of its secret; 0: for ever
 		want          int
 	}{
-		{0, 0, 0, 1}, {1, time.Second, 0, 2}, {2, time.Minute, 0, 3}, {9, time.Hour, 0, 10}, {9, 24 * time.Hour, 0, 1},
-		{1, time.Hour, -time.Second, 2}, {9, time.Hour, -time.Second, 2}, {9, time.Hour, time.Hour, 10},
+		{0, 0, 0, 1},
+		{1, time.Second, 0, 2},
+		{2, time.Minute, 0, 3},
+		{9, time.Hour, 0, 10},
+		{9, 24 * time.Hour, 0, 1},
+		{1, time.Hour, -time.Second, 2},
+		{9, time.Hour, -time.Second, 2},
+		{9, time.Hour, time.Hour, 10},
 	} {
 		o := &record.Origin{Registrations: test.registrations}
 		if test.left != 0 {
