@@ -80,9 +80,10 @@ fuzz: ## Run each fuzz target for FUZZTIME (500x)
 # The tests of what a client can do ask the parsers that APIs use; those of npm's are these. npm ci takes the versions of the lock.
 JUDGES  := .cache/judges
 ISSUERS := .cache/issuers
+EXPORTS := .cache/exports
 
 .PHONY: judges
-judges: $(JUDGES)/node_modules/.package-lock.json $(ISSUERS)/node_modules/.package-lock.json ## Install the JavaScript that integration/attack and integration/issuers ask (needs npm)
+judges: $(JUDGES)/node_modules/.package-lock.json $(ISSUERS)/node_modules/.package-lock.json $(EXPORTS)/node_modules/.package-lock.json ## Install what integration/attack, integration/issuers and internal/foreign ask of npm
 
 $(JUDGES)/node_modules/.package-lock.json: integration/attack/testdata/judges/package-lock.json
 	mkdir -p $(JUDGES)
@@ -94,6 +95,13 @@ $(ISSUERS)/node_modules/.package-lock.json: integration/issuers/testdata/oidc-pr
 	mkdir -p $(ISSUERS)
 	cp integration/issuers/testdata/oidc-provider/package.json integration/issuers/testdata/oidc-provider/package-lock.json $(ISSUERS)/
 	npm ci --prefix $(ISSUERS) --ignore-scripts --no-audit --no-fund
+	touch $@
+
+# What Postman and others have exported is in packages as their tests' data; nothing of these packages is run.
+$(EXPORTS)/node_modules/.package-lock.json: internal/foreign/testdata/exports/package-lock.json
+	mkdir -p $(EXPORTS)
+	cp internal/foreign/testdata/exports/package.json internal/foreign/testdata/exports/package-lock.json $(EXPORTS)/
+	npm ci --prefix $(EXPORTS) --ignore-scripts --no-audit --no-fund
 	touch $@
 
 # The tests of real clients run the SDKs that npm has, and two servers that are Go programs. The others are Debian's packages.
@@ -156,7 +164,7 @@ bench-peers: ## Measure this module beside its peers, in one run (Linux; PEERS="
 lint: $(GOLANGCI_LINT) ## Run the linters and check the formatting
 	@set -e; for module in $(MODULES); do \
 		echo "golangci-lint run ./... ($$module)"; \
-		(cd "$$module" && $(GOLANGCI_LINT) run ./...); \
+		(cd "$$module" && $(GOLANGCI_LINT) run --allow-parallel-runners ./...); \
 	done
 
 .PHONY: smoke

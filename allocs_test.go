@@ -37,12 +37,18 @@ func measure(t *testing.T, caddyfile, header string) cost {
 	if strings.Contains(caddyfile, "oauth2") {
 		connect(t, "", "ann")
 	}
+	return measureAt(t, gateway, "/v1/items", header)
+}
+
+// measureAt is measure for a Caddy that runs.
+func measureAt(t *testing.T, gateway, target, header string) cost {
+	t.Helper()
 	conn, err := net.Dial("tcp", gateway) //nolint:noctx // a test
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	request := []byte("GET /v1/items HTTP/1.1\r\nHost: " + gateway + "\r\n" + header + "\r\n")
+	request := []byte("GET " + target + " HTTP/1.1\r\nHost: " + gateway + "\r\n" + header + "\r\n")
 	r := bufio.NewReaderSize(conn, 16<<10)
 	round := func() {
 		if _, err := conn.Write(request); err != nil {
@@ -196,6 +202,26 @@ func TestAllocsPerRequest(t *testing.T) {
 				t.Errorf("%s: %s costs %+.1f mallocs and %+.0f B, more than %+.0f and %+.0f", name, way.name, mallocs, size, way.mallocs, way.bytes)
 			}
 		}
+	}
+}
+
+// TestAllocsCatalogue holds the last of 10,000 entries of a catalogue against the first, and
+// against a route of its own.
+func TestAllocsCatalogue(t *testing.T) {
+	api := quietAPI(t)
+	const header = "User-Agent: curl/8.0\r\nAccept: */*\r\n"
+	alone := measureAt(t, rig.Start(t, "http://GATEWAY {\nhandle_path /api00000/* {\nauthenticated_api http://"+api+" {\nauth bearer token\n}\n}\n}"),
+		"/api00000/items", header)
+	gateway := rig.Start(t, "http://GATEWAY {\n"+catalogueOf(10_000, api)+"}")
+	first, last := measureAt(t, gateway, "/api00000/items", header), measureAt(t, gateway, "/api09999/items", header)
+	t.Logf("a route %.1f mallocs, %.0f B; first entry %.1f, %.0f B; last %.1f, %.0f B", alone.mallocs, alone.bytes, first.mallocs, first.bytes,
+		last.mallocs, last.bytes)
+	// What else happens in the process is a tenth of a malloc.
+	if last.mallocs > first.mallocs+0.3 || last.bytes > first.bytes+50 {
+		t.Errorf("the last entry costs %.1f mallocs and %.0f B, the first %.1f and %.0f", last.mallocs, last.bytes, first.mallocs, first.bytes)
+	}
+	if first.mallocs > alone.mallocs || first.bytes > alone.bytes {
+		t.Errorf("an entry costs %.1f mallocs and %.0f B, a route of its own %.1f and %.0f", first.mallocs, first.bytes, alone.mallocs, alone.bytes)
 	}
 }
 

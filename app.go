@@ -70,14 +70,17 @@ type App struct {
 	// endBy is when everything must have ended. It is nil while the configuration runs.
 	endBy atomic.Pointer[time.Time]
 
-	started  atomic.Bool
-	registry registry
-	keys     keyring
-	literals literals
-	metering metering
-	watcher  *watch.Watcher
+	started   atomic.Bool
+	registry  registry
+	published published
+	keys      keyring
+	literals  literals
+	metering  metering
+	watcher   *watch.Watcher
 
 	announcer *announcer
+
+	loggers map[caddy.ModuleID]*zap.Logger // while the configuration loads, see loggerOf
 }
 
 // CaddyModule returns the Caddy module information.
@@ -122,6 +125,20 @@ func appOf(ctx caddy.Context) (*App, error) {
 	return app.(*App), nil
 }
 
+// loggerOf returns Caddy's logger for a module. Caddy makes a new one each time, and thousands of
+// datasources need the same few. It is called while the configuration loads, which nobody does in
+// parallel.
+func (a *App) loggerOf(m caddy.Module) *zap.Logger {
+	id := m.CaddyModule().ID
+	if a.loggers[id] == nil {
+		if a.loggers == nil {
+			a.loggers = make(map[caddy.ModuleID]*zap.Logger)
+		}
+		a.loggers[id] = a.ctx.Logger(m)
+	}
+	return a.loggers[id]
+}
+
 // allowDial resolves and reads what allow_dial says.
 func allowDial(texts []string) (dial.Allowed, error) {
 	resolved := make([]string, len(texts))
@@ -161,7 +178,7 @@ func (a *App) Start() error {
 	if err := a.checkRoutes(a.OAuth()); err != nil {
 		return err
 	}
-	a.keepAccounts()
+	keepAccounts(a)
 	go a.watcher.Run(a.ctx)
 	a.started.Store(true)
 	return nil

@@ -76,13 +76,17 @@ func (a *App) attach(ds *datasource) error {
 	if err != nil {
 		return err
 	}
-	return m.Bind(connection.Environment{
+	err = m.Bind(connection.Environment{
 		BaseURL: apiOf(ds), DialPublic: public.Dialer(), Denied: dial.Denied,
 		Configuration: a, Datasource: ds.name, API: ds.host(), Storage: a.storage, Keys: a.keys.get, Dial: rule.Dialer(), CacheSize: a.CacheSize,
 		KeepAlive: durationOr(a.KeepAlive, defaultKeepAlive), SweepAfter: durationOr(a.SweepAfter, defaultSweepAfter), Spool: spoolFolder(), EndBy: a.mustEndBy,
-		Observer:    observer{newTokenMeter(ds.name, grantName(m)), a.announcer},
-		LastRefusal: func() *connection.Refusal { return ds.meter.lastRefusal.Load() },
+		Observer:    observer{newTokenMeter(ds.name, grantName(m), ds.site.many), a.announcer},
+		LastRefusal: ds.meter.refusal,
 	})
+	if method, is := m.(*oauth.Method); is && err == nil {
+		err = a.published.add(ds.name, method)
+	}
+	return err
 }
 
 // ofOAuth says how an OAuth account is connected.
@@ -97,7 +101,7 @@ func (c *account) ofOAuth(m *oauth.Method) {
 }
 
 // keepAccounts keeps the stored tokens alive while the configuration runs.
-func (a *App) keepAccounts() {
+func keepAccounts(a *App) {
 	for _, set := range a.Connections() {
 		if len(a.Keys) > 0 {
 			set.Reseal(a.ctx)

@@ -38,6 +38,7 @@ type directive struct {
 	methods    []auth.Method // of auth
 	given      map[string]bool
 	firstOther string // the first subdirective that is reverse_proxy's, or unknown
+	entry      string // the name of the API in a catalogue; "": it is in none
 
 	// caddysProxy says that the block asks for Caddy's proxy, or for something that it alone does.
 	caddysProxy bool
@@ -102,11 +103,25 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 		}
 		return opts.handlerAlone(h, d, matcher)
 	}
-	opts.handler.BaseURL = args[0].Text
-	if err := opts.handler.check(); err != nil {
-		return nil, option.WithEmpty(args, d.WrapErr(err))
+	proxy, err := opts.withBaseURL(h, d, tokens)
+	if err != nil {
+		return nil, err
 	}
+	handler := caddyconfig.JSONModuleObject(&opts.handler, "handler", directiveName, nil)
+	if proxy == nil {
+		return route(matcher, handler), nil
+	}
+	return route(matcher, handler, caddyconfig.JSONModuleObject(proxy, "handler", "reverse_proxy", nil)), nil
+}
 
+// withBaseURL completes the handler of a block with a base URL, and returns the proxy that must
+// follow, or nil if the handler has a transport of its own. tokens are the directive, or the name
+// of an entry in a catalogue, the base URL, and the block of what is not ours.
+func (opts *directive) withBaseURL(h httpcaddyfile.Helper, d *caddyfile.Dispenser, tokens []caddyfile.Token) (*reverseproxy.Handler, error) {
+	opts.handler.BaseURL = tokens[1].Text
+	if err := opts.handler.check(); err != nil {
+		return nil, option.WithEmpty(tokens[1:2], d.WrapErr(err))
+	}
 	base, err := wire.ParseBaseURL(opts.handler.BaseURL)
 	if err != nil {
 		return nil, d.WrapErr(err)
@@ -118,13 +133,11 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 	}
 	if !opts.caddysProxy {
 		opts.serve(transport)
-		return route(matcher, caddyconfig.JSONModuleObject(&opts.handler, "handler", directiveName, nil)), nil
+		return nil, nil //nolint:nilnil // no proxy follows
 	}
 	transport.Datasource = cmp.Or(opts.handler.Name, base.Name())
 	proxy.TransportRaw = caddyconfig.JSONModuleObject(transport, "protocol", directiveName, nil)
-	return route(matcher,
-		caddyconfig.JSONModuleObject(&opts.handler, "handler", directiveName, nil),
-		caddyconfig.JSONModuleObject(proxy, "handler", "reverse_proxy", nil)), nil
+	return proxy, nil
 }
 
 // splitBlock goes through the subdirectives of a block, each with its arguments and its own
@@ -166,6 +179,9 @@ func splitBlock(
 // take reads a subdirective of the directive's block, if it is ours.
 func (opts *directive) take(word string, d *caddyfile.Dispenser, segment caddyfile.Segment) (bool, error) {
 	parse, ours := subdirectives[word]
+	if word == "name" && opts.entry != "" {
+		return false, d.Errf("name: the datasource is called %s already, as its entry is; remove it", opts.entry)
+	}
 	if (ours && word != "header" && word != "query" && word != "auth" || word == "transport") && opts.given[word] {
 		return false, d.Errf("%s: given twice; a datasource has one", word)
 	}

@@ -78,16 +78,17 @@ func present(tr *trust.Trust, t *reverseproxy.HTTPTransport) error {
 // watchTrust has the file of self_signed_cert watched. Where Caddy shakes hands itself (HTTP/3,
 // the PROXY protocol, a server name with a placeholder) its certificates cannot be replaced, and
 // are those of the last reload.
-func watchTrust(w *watch.Watcher, t *Transport, text string, used *trust.Trust) {
-	if used == nil || t.onlyHTTP3() || t.HTTPTransport.Transport.DialTLSContext != nil {
+func watchTrust(w *watch.Watcher, t *Transport, s *sender, text string) {
+	if s.trust == nil || t.onlyHTTP3() || s.Transport.DialTLSContext != nil {
 		return
 	}
+	used := s.trust
 	w.Add(watch.Subject{Datasource: t.Datasource, Option: certOption, Files: value.PEMFiles(text), Reread: func() (bool, error) {
 		next, err := readTrust(t, text)
 		if err != nil || next.Equal(used) {
 			return false, err
 		}
-		if err := replaceTrust(t, next); err != nil {
+		if err := s.replaceTrust(next); err != nil {
 			return false, err
 		}
 		used = next
@@ -98,13 +99,13 @@ func watchTrust(w *watch.Watcher, t *Transport, text string, used *trust.Trust) 
 // replaceTrust has all connections from now on trust and present other certificates. net/http
 // reads the TLS configuration of a transport whenever it dials, so that of a transport in use must
 // not be changed: another one takes its place.
-func replaceTrust(t *Transport, tr *trust.Trust) error {
-	before := senderOf(t)
+func (s *sender) replaceTrust(tr *trust.Trust) error {
+	before := s.current()
 	next := *before
 	next.Transport = before.Transport.Clone()
 	config := tr.Config()
 	next.Transport.TLSClientConfig.RootCAs, next.Transport.TLSClientConfig.Certificates = config.RootCAs, config.Certificates
-	if slices.Contains(t.Versions, "2") {
+	if slices.Contains(s.Versions, "2") {
 		// As Caddy has it. The clone would share the connections of HTTP/2 with the transport
 		// before it, and they were made with the old certificates.
 		next.Transport.TLSNextProto = nil
@@ -112,23 +113,7 @@ func replaceTrust(t *Transport, tr *trust.Trust) error {
 			return fmt.Errorf("%s: %w", certOption, err)
 		}
 	}
-	t.replaced.Store(&next)
+	s.replaced.Store(&next)
 	before.Transport.CloseIdleConnections()
 	return nil
-}
-
-// senderOf returns the transport that sends.
-func senderOf(t *Transport) *reverseproxy.HTTPTransport {
-	if replaced := t.replaced.Load(); replaced != nil {
-		return replaced
-	}
-	return t.HTTPTransport
-}
-
-// Cleanup implements caddy.CleanerUpper.
-func (t *Transport) Cleanup() error {
-	if replaced := t.replaced.Load(); replaced != nil {
-		replaced.Transport.CloseIdleConnections()
-	}
-	return t.HTTPTransport.Cleanup()
 }

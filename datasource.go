@@ -108,6 +108,8 @@ type Datasource struct {
 	// where a console has the same origin: in a browser they could use the console in the name of
 	// whoever looks at them. Default: `true`.
 	Sandbox *bool `json:"sandbox,omitempty"`
+
+	ground *ground // of the catalogue that the datasource is in; nil: it is in none
 }
 
 var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
@@ -232,12 +234,14 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 	if err != nil {
 		return nil, err
 	}
-	ds.site.app = app
-	ds.meter = app.metering.of(ds.name)
+	if ds.site.ground = d.ground; ds.site.ground == nil {
+		ds.site.ground = &ground{app: app}
+	}
+	ds.meter = app.metering.of(ds.name, ds.site.many)
 	if err := app.registry.add(ds, string(config), d.Name != ""); err != nil {
 		return nil, err
 	}
-	app.literals.warnOf(ctx.Logger(), ds, d)
+	app.literals.warnOf(app.loggerOf(ctx.Module()), ds, d)
 	watchFiles(app.watcher, ds)
 	return ds, app.attach(ds)
 }

@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"errors"
 
-	"github.com/authenticated-api/caddy-authenticated-api/internal/trust"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
@@ -47,19 +46,8 @@ func (c *account) doubt() {
 	}
 }
 
-// presentAll has the transport trust what tr says, and present its certificate. Discovery trusts
-// the API in the same way.
-func presentAll(t *Transport, tr *trust.Trust) error {
-	if err := present(tr, t.HTTPTransport); err != nil {
-		return err
-	}
-	if t.bound != nil {
-		t.bound.account.trust(t.HTTPTransport.Transport.TLSClientConfig)
-	}
-	return nil
-}
-
-// trust has the API's metadata fetched from servers that the datasource's transport trusts.
+// trust has the API's metadata fetched from servers that the datasource's transport trusts, with
+// the certificate that it presents.
 func (c *account) trust(config *tls.Config) {
 	if m := oauthOf(c); m != nil {
 		oauth.TrustAPI(m, config)

@@ -113,12 +113,19 @@ func TestDiscoverLies(t *testing.T) {
 			if len(d.forms)+len(d.auths)+len(d.registrations) != 0 {
 				t.Errorf("sent %v %v %v", d.auths, d.forms, d.registrations)
 			}
-			if st := statusOf(t, "mcp"); st.Discovered == nil || !strings.Contains(name, "endpoint") && !strings.HasPrefix(name, "a script") && name != "no client can be registered" &&
-				(st.LastError != "discovery_failed" || !st.NeedsAction || st.LastDescription == "") {
+			st := statusOf(t, "mcp")
+			if failed := name != "no client can be registered"; st.Discovered == nil ||
+				failed && (st.LastError != "discovery_failed" || !st.NeedsAction || st.LastDescription == "" || st.Remedy == "") {
 				t.Errorf("status is %+v", st)
 			}
 			if got := s.connect(); got.status != 502 || !strings.Contains(got.text, "could not be discovered") {
 				t.Errorf("Connect: %d %s", got.status, got.text)
+			}
+			card := strings.NewReplacer("&#34;", `\"`, "&lt;", "<", "&gt;", ">").Replace(s.get("/connect/").text)
+			for _, part := range append(test.want, "More exactly", "What to do", "discovery_failed") {
+				if !strings.Contains(card, part) {
+					t.Errorf("the card lacks %q: %s", part, card)
+				}
 			}
 		})
 	}

@@ -46,6 +46,9 @@ func TestPAR(t *testing.T) {
 	s := d.newSite(t, "authorization_code", "discover")
 	s.mustConnect()
 	s.wants(200, "served")
+	if card := s.get("/connect/").text; !statusOf(t, "mcp").Discovered.PAR || !strings.Contains(card, "pushed to the provider (PAR, RFC 9126)") {
+		t.Errorf("nobody sees that the request is pushed: %s", card)
+	}
 	for _, name := range []string{"state", "code_challenge", "redirect_uri", "resource", "response_type", "client_id"} {
 		if pushed.Get(name) == "" {
 			t.Errorf("what is pushed lacks %s: %v", name, pushed)
@@ -84,6 +87,9 @@ func TestDPoPDemanded(t *testing.T) {
 			s := d.newSite(t, "authorization_code", "discover")
 			s.mustConnect()
 			s.wants(200, "DPoP bound 1")
+			if card := s.get("/connect/").text; !statusOf(t, "mcp").Discovered.DPoP || !strings.Contains(card, "bound to a key (DPoP, RFC 9449)") {
+				t.Errorf("nobody sees that tokens are bound: %s", card)
+			}
 			if r := last(d, &d.registrations); proof == "" || r["dpop_bound_access_tokens"] != true || d.auths[0].Get("dpop_jkt") == "" {
 				t.Errorf("the token request has the proof %q, the registration is %v", proof, r)
 			}
@@ -96,5 +102,50 @@ func TestDPoPDemanded(t *testing.T) {
 	s := d.newSite(t, "authorization_code", "discover")
 	if got := s.connect(); got.status != 502 || !strings.Contains(got.text, "ES256 was expected") {
 		t.Errorf("a server without ES256: %d %s", got.status, got.text)
+	}
+}
+
+// TestPARForgotten: a provider that has forgotten the client, and says so when a request is
+// pushed, gets it registered anew within the same click.
+func TestPARForgotten(t *testing.T) {
+	var pushed url.Values
+	d := newDiscoverable(t, func(d *discoverable) {
+		d.metadata["require_pushed_authorization_requests"] = true
+		d.metadata["pushed_authorization_request_endpoint"] = d.as.URL + "/par"
+		d.pages["/par"] = func(w http.ResponseWriter, r *http.Request) {
+			_ = r.ParseForm()
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			if user, _, _ := r.BasicAuth(); !d.clients[user] {
+				w.WriteHeader(http.StatusUnauthorized)
+				fmt.Fprint(w, `{"error":"invalid_client"}`)
+				return
+			}
+			pushed = r.PostForm
+			w.WriteHeader(http.StatusCreated)
+			fmt.Fprint(w, `{"request_uri":"urn:x","expires_in":60}`)
+		}
+		d.pages["/authorize"] = func(w http.ResponseWriter, r *http.Request) {
+			r.URL.RawQuery = pushed.Encode()
+			d.authorize(w, r)
+		}
+	})
+	s := d.newSite(t, "authorization_code", "discover")
+	s.mustConnect()
+	d.forget("client-1")
+	s.mustConnect()
+	s.wants(200, "served")
+	if len(d.registrations) != 2 || pushed.Get("client_id") != "client-2" {
+		t.Errorf("registered %d times; pushed by %s", len(d.registrations), pushed.Get("client_id"))
+	}
+	d.mu.Lock()
+	d.pages["/par"] = func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusUnauthorized)
+		fmt.Fprint(w, `{"error":"invalid_client"}`)
+	}
+	d.mu.Unlock()
+	// It has forgotten two clients in a row, so the third one has to wait.
+	if got := s.connect(); got.status != 502 || len(d.registrations) != 2 || !strings.Contains(got.text, "is not taken any more") {
+		t.Errorf("a provider that knows nobody: %d, registered %d times", got.status, len(d.registrations))
 	}
 }

@@ -67,6 +67,20 @@ func TestDiscover(t *testing.T) {
 		found.Because == "" || !slices.Equal(found.Scopes, []string{"read", "offline_access"}) {
 		t.Errorf("status says %+v", found)
 	}
+	if found := status.Discovered; found.TokenURL != d.as.URL+"/token" || found.AuthorizationURL != d.as.URL+"/authorize" ||
+		found.RevocationURL != d.as.URL+"/revoke" || found.ClientAuth != "client_secret_basic" || !slices.Equal(found.Resource, []string{d.api.URL + "/mcp"}) ||
+		found.PAR || found.DPoP || len(found.WrittenOut) != 0 {
+		t.Errorf("status says %+v", found)
+	}
+	card := s.get("/connect/").text
+	for _, fact := range status.Discovered.Facts() {
+		if !strings.Contains(card, "<dt>"+fact.Name+"</dt><dd>"+fact.Text+"</dd>") {
+			t.Errorf("the card lacks %v: %s", fact, card)
+		}
+	}
+	if !strings.Contains(card, "registered dynamically, client-1, since the provider registers clients") {
+		t.Errorf("the card does not say how the client is registered: %s", card)
+	}
 	if text, err := json.Marshal(status); err != nil || strings.Contains(string(text), canarySecret) {
 		t.Errorf("status is %s (%v)", text, err)
 	}

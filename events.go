@@ -79,7 +79,7 @@ func eventName(e connection.Event) string { return "authenticated_api_" + e.Name
 
 // observer is what a datasource's connections tell of.
 type observer struct {
-	*tokenMeter
+	tokenMeter
 	announcer *announcer
 }
 

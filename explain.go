@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/authenticated-api/caddy-authenticated-api/admin"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/routes"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -37,13 +38,14 @@ func (a *App) Explain(ctx context.Context, q admin.Question) (*admin.Explanation
 		if err != nil {
 			return nil, err
 		}
-		way := routes.Find(server, rec, r, func(h caddyhttp.MiddlewareHandler) bool {
-			_, ok := h.(*Handler)
-			return ok
-		})
+		way := routes.Find(server, rec, r, explains)
 		if len(way.Handlers) > 0 {
 			e := &explanation{Explanation: admin.Explanation{Notes: notes(way.Skipped)}, rec: rec, as: q.As, query: r.URL.RawQuery}
-			way.Handlers[0].(*Handler).explain(e, r, way.Handlers[1:])
+			if c, ok := way.Handlers[0].(*Catalogue); ok {
+				c.explain(e, r)
+			} else {
+				way.Handlers[0].(*Handler).explain(e, r, way.Handlers[1:])
+			}
 			return &e.Explanation, nil
 		}
 		if way.AnsweredBy != "" {
@@ -54,6 +56,31 @@ func (a *App) Explain(ctx context.Context, q admin.Question) (*admin.Explanation
 		return nil, fmt.Errorf("no authenticated_api gets that request; %s answers it", strings.Join(answered, ", "))
 	}
 	return nil, errors.New("no authenticated_api gets that request: no route of the running configuration leads there")
+}
+
+// explains reports whether a handler can explain a request.
+func explains(h caddyhttp.MiddlewareHandler) bool {
+	switch h.(type) {
+	case *Handler, *Catalogue:
+		return true
+	default:
+		return false
+	}
+}
+
+// explain is ServeHTTP for a request that is explained.
+func (c *Catalogue) explain(e *explanation, r *http.Request) {
+	api := c.choose(r)
+	if api == nil {
+		_ = problem.UnknownAPI.Write(e.rec, r, "")
+		e.Refused = e.rec.refusal()
+		return
+	}
+	var behind []caddyhttp.MiddlewareHandler
+	if api.proxy != nil {
+		behind = append(behind, api.proxy)
+	}
+	api.explain(e, r, behind)
 }
 
 // serversAt returns the servers that listen at the port of a URL, or all servers if none does: a

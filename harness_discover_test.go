@@ -354,6 +354,13 @@ func (s *site) wants(status int, text string) {
 	}
 }
 
+// forget has the server know a client no more.
+func (d *discoverable) forget(client string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.clients, client)
+}
+
 // statusOf returns the status of a datasource's shared connection.
 func statusOf(t *testing.T, datasource string) *connection.Status {
 	t.Helper()

@@ -65,24 +65,18 @@ func withoutBadLocation(res *http.Response) *http.Response {
 	return res
 }
 
-// healthURL returns the URL of a health check with what of the credential belongs there. What the
-// configuration says is a path of the API; if it is below the base URL, a credential in the path
-// stands where it does in requests.
+// healthURL returns a copy of the URL of a health check, with what of the credential belongs in
+// the path. What the configuration says is a path of the API; if it is below the base URL, a
+// credential in the path stands where it does in requests.
 func healthURL(base *wire.BaseURL, u *url.URL, credential *auth.Credential) *url.URL {
+	out := *u
 	if credential.InPath() && base != nil {
 		if rest, below := base.Below(wire.EscapedPath(u)); below {
-			withPath := *u
-			withPath.RawPath = credential.Base(base).EscapedPath() + rest
-			withPath.Path = wire.Unescape(withPath.RawPath, false)
-			u = &withPath
+			out.RawPath = credential.Base(base).EscapedPath() + rest
+			out.Path = wire.Unescape(out.RawPath, false)
 		}
 	}
-	if query := credential.SetQuery(u.RawQuery); query != u.RawQuery {
-		withQuery := *u
-		withQuery.RawQuery = query
-		u = &withQuery
-	}
-	return u
+	return &out
 }
 
 // ownHealthCheck sends a health check to where the proxy's configuration says.
@@ -94,12 +88,13 @@ func (t *Transport) ownHealthCheck(req *http.Request) (*http.Response, error) {
 	if credential == nil {
 		return t.roundTrip(req)
 	}
-	return sendWith(t, req, credential)
+	return sendWith(t, req, credential, false)
 }
 
 // sendWith sends a request that is no client's, with a credential, and with all else that the
-// configuration sets and signs without a client.
-func sendWith(t *Transport, req *http.Request, credential *auth.Credential) (*http.Response, error) {
+// configuration sets and signs without a client; or, if user is true, for the user whose request
+// is in the context.
+func sendWith(t *Transport, req *http.Request, credential *auth.Credential, user bool) (*http.Response, error) {
 	if res := t.refuseInClear(req, t.bound); res != nil {
 		return res, nil
 	}
@@ -110,17 +105,14 @@ func sendWith(t *Transport, req *http.Request, credential *auth.Credential) (*ht
 	if host := t.bound.host(); host != "" && req.Host == req.URL.Host {
 		out.Host = host
 	}
-	if headers := t.bound.values.Load().headers; headers.Static() {
-		if fields, err := headers.Evaluate(nil); err == nil {
-			fields.Apply(out.Header)
-		}
-	}
 	repl, _ := req.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	err := t.bound.signing.signClaims(out.Header, repl)
+	err := t.bound.values.Load().applyTo(out, repl, user)
+	if err == nil {
+		err = t.bound.signing.signClaims(out.Header, repl)
+	}
 	credential.SetHeader(out.Header)
+	out.URL.RawQuery = credential.SetQuery(out.URL.RawQuery)
 	if err == nil && t.bound.signing.ofRequests() {
-		u := *out.URL
-		out.URL = &u
 		_, err = t.bound.signing.request.SignRequest(&signature.Outgoing{
 			Request: out, Encrypted: encrypts(t.TLS, out), Content: func() ([]byte, error) { return nil, nil }, Replacer: repl,
 		})
@@ -134,4 +126,22 @@ func sendWith(t *Transport, req *http.Request, credential *auth.Credential) (*ht
 		return problem.Signature.Response(req, t.bound.name), nil
 	}
 	return t.roundTrip(out)
+}
+
+// applyTo puts the operator's header fields and parameters on a request that is no client's: those
+// that are the same for every request, or, for a user, all of them.
+func (v *values) applyTo(out *http.Request, repl *caddy.Replacer, user bool) error {
+	of := func() *caddy.Replacer { return repl }
+	all := user && repl != nil
+	if all || v.headers.Static() {
+		fields, err := v.headers.Evaluate(of)
+		if err != nil {
+			return err
+		}
+		fields.Apply(out.Header)
+	}
+	if all || v.query.Static() {
+		out.URL.RawQuery = v.query.Evaluate(of).Apply(out.URL.RawQuery)
+	}
+	return nil
 }

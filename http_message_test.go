@@ -7,7 +7,6 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -153,26 +152,60 @@ func TestHTTPMessageLarge(t *testing.T) {
 	}
 }
 
-// TestHTTPMessageTLS: over TLS, HTTP/1.1 and HTTP/2, and as a bot.
-func TestHTTPMessageTLS(t *testing.T) {
-	certificate := rig.NewCertificate(t)
+// TestHTTPMessageVersions: what is signed is what is sent, in each version of HTTP that an API may
+// speak, with and without a body, and one whose length the client does not say.
+func TestHTTPMessageVersions(t *testing.T) {
 	key, text := newMessageKey(t)
 	file := rig.Save(t, text)
-	eachVersion(t, func(t *testing.T, major int) {
-		failed := make(chan error, 16)
-		api := newTLSAPI(t, "127.0.0.1:0", major, &tls.Config{Certificates: []tls.Certificate{certificate.TLS()}},
-			http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	for _, version := range append(rig.Versions, rig.OverTLS) {
+		t.Run(version, func(t *testing.T) {
+			failed := make(chan error, 16)
+			url, certificate := rig.Serve(t, version, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				body, _ := io.ReadAll(r.Body)
-				failed <- verifyMessage(r, body, key)
-				_, _ = io.WriteString(w, r.Header.Get("Signature-Agent"))
+				err := verifyMessage(r, body, key)
+				if proto := protoOfVersion(version); err == nil && r.Proto != proto {
+					err = fmt.Errorf("the API is asked by %s, not %s", r.Proto, proto)
+				}
+				failed <- err
+				_, _ = w.Write(body)
 			}))
-		gateway := rig.Start(t, "http://GATEWAY {\nauthenticated_api https://"+api.addr+"/b {\nself_signed_cert "+certificate.File+
-			"\nsignature http_message {\nkey "+file+"\n}\n}\n}")
-		for _, body := range []string{"", "hello"} {
-			rig.Do(t, gateway, "PUT", "/a+b?x=%20", "Cookie: a=b\r\nContent-Type: x\r\n", body)
-			if err := rig.Receive(t, failed, "a request"); err != nil {
-				t.Error(err)
+			gateway := rig.Start(t, "http://GATEWAY {\nauthenticated_api "+url+"/b {\nauth bearer t0ken\nheader X-Env prod\nquery tenant \"a b\"\n"+
+				"signature http_message {\nkey "+file+"\ncomponents @method @authority @path @query authorization x-env cookie user-agent content-type "+
+				"content-digest content-length\n}\n"+overVersion(version, certificate)+"}\n}")
+			for _, tt := range []struct{ method, header, body string }{
+				{"GET", "", ""},
+				{"PUT", "Cookie: a=b\r\nCookie: c=d\r\nContent-Type: x\r\nUser-Agent: x\r\n", "hello"},
+				{"POST", "Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\n"},
+				{"DELETE", "", ""},
+			} {
+				head := tt.header
+				if tt.body == "hello" {
+					head += "Content-Length: 5\r\n"
+				}
+				res := rig.Exchange(t, gateway, tt.method+" /a+b%2F?x=%20&y HTTP/1.1\r\nHost: "+gateway+"\r\n"+head+"\r\n"+tt.body, 1)[0]
+				if err := rig.Receive(t, failed, "a request"); err != nil || res.StatusCode != 200 || (res.Text != "hello" && tt.body != "") {
+					t.Errorf("%s: %v; %d %s", tt.method, err, res.StatusCode, res.Text)
+				}
 			}
-		}
-	})
+		})
+	}
+}
+
+// overVersion returns the options for an API of rig.Serve.
+func overVersion(version string, certificate *rig.Certificate) string {
+	switch version {
+	case rig.OverTLS:
+		return "self_signed_cert " + certificate.File + "\ntransport http {\nversions 1.1\n}\n"
+	case "h2c":
+		return "transport http {\nversions h2c 2\n}\n"
+	case "2", "3":
+		return "self_signed_cert " + certificate.File + "\ntransport http {\nversions " + version + "\n}\n"
+	default:
+		return ""
+	}
+}
+
+// protoOfVersion returns what a server of rig.Serve calls the version of a request.
+func protoOfVersion(version string) string {
+	return map[string]string{"1.1": "HTTP/1.1", rig.OverTLS: "HTTP/1.1", "2": "HTTP/2.0", "h2c": "HTTP/2.0", "3": "HTTP/3.0"}[version]
 }

@@ -16,7 +16,7 @@ import (
 // a datasource. The zero value is ready for use.
 type literals struct {
 	mu     sync.Mutex
-	warned []string
+	warned map[string]bool
 }
 
 // warn warns of a secret. datasource is "" for the app's own.
@@ -24,10 +24,13 @@ func (l *literals) warn(logger *zap.Logger, datasource, option string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	of := datasource + " " + option
-	if slices.Contains(l.warned, of) {
+	if l.warned[of] {
 		return
 	}
-	l.warned = append(l.warned, of)
+	if l.warned == nil {
+		l.warned = make(map[string]bool)
+	}
+	l.warned[of] = true
 	fields := []zap.Field{zap.String("option", option)}
 	if datasource != "" {
 		fields = append(fields, zap.String("datasource", datasource))

@@ -35,7 +35,8 @@ var (
 	rejectionsTotal = newCounters("requests_rejected_total", "Requests that the gateway has answered itself, with a problem.", "code")
 	refusalsTotal   = newCounters("refusals_total",
 		"Answers passed to callers by which the API refuses the credential.", "status")
-	tokenDurations = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	storageErrorsTotal = newCounters("storage_errors_total", "Calls of the storage that have failed, or have not ended in time.")
+	tokenDurations     = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: metricsNamespace, Subsystem: metricsSubsystem, Name: "token_request_duration_seconds",
 		Help: "How long requests to token endpoints have taken.", Buckets: prometheus.DefBuckets,
 	}, []string{"datasource", "grant"})
@@ -49,7 +50,7 @@ func newCounters(name, help string, labels ...string) *prometheus.CounterVec {
 
 // register has a configuration's registry show the metrics.
 func register(registry *prometheus.Registry, a *App) error {
-	for _, c := range []prometheus.Collector{tokenRequestsTotal, tokenDurations, replaysTotal, rejectionsTotal, refusalsTotal, &gauges{a}} {
+	for _, c := range []prometheus.Collector{tokenRequestsTotal, tokenDurations, replaysTotal, rejectionsTotal, refusalsTotal, storageErrorsTotal, &gauges{a}} {
 		if err := registry.Register(c); err != nil {
 			return fmt.Errorf("registering the metrics: %w", err)
 		}
@@ -57,14 +58,13 @@ func register(registry *prometheus.Registry, a *App) error {
 	return nil
 }
 
-// meter counts what happens to the requests of one datasource. Its series are found once, when the
-// configuration loads.
+// meter counts what happens to the requests of one datasource. Its series are there when the
+// configuration loads, so that a rate has a beginning. Of the many datasources of a catalogue they
+// come with what they count: a scrape would be megabytes of zeros otherwise.
 type meter struct {
 	name string
 
 	rejected, refused *prometheus.CounterVec // what remains is the code, or the status
-
-	replays map[string]prometheus.Counter // by outcome; it does not change
 
 	lastSuccess atomic.Int64 // when the API has last taken a request, in Unix seconds
 
@@ -75,17 +75,20 @@ type meter struct {
 // meters has the meter of each datasource of a configuration.
 var meters = caddy.NewUsagePool()
 
-func newMeter(name string) *meter {
+func newMeter(name string, many bool) *meter {
 	of := prometheus.Labels{"datasource": name}
-	m := &meter{
-		name: name, rejected: rejectionsTotal.MustCurryWith(of), refused: refusalsTotal.MustCurryWith(of),
-		replays: make(map[string]prometheus.Counter),
+	m := &meter{name: name, rejected: rejectionsTotal.MustCurryWith(of), refused: refusalsTotal.MustCurryWith(of)}
+	if many {
+		return m
 	}
 	for _, outcome := range []string{servedAgain, refusedAgain, unanswered, notRenewed, notReplayable} {
-		m.replays[outcome] = replaysTotal.WithLabelValues(name, outcome)
+		replaysTotal.WithLabelValues(name, outcome)
 	}
 	return m
 }
+
+// replayed counts a request that was to be sent again.
+func (m *meter) replayed(outcome string) { replaysTotal.WithLabelValues(m.name, outcome).Inc() }
 
 // The outcomes of requests that were to be sent again.
 const (
@@ -99,7 +102,7 @@ const (
 // Destruct implements caddy.Destructor: no configuration has the datasource any more.
 func (m *meter) Destruct() error {
 	of := prometheus.Labels{"datasource": m.name}
-	for _, c := range []*prometheus.CounterVec{tokenRequestsTotal, replaysTotal, rejectionsTotal, refusalsTotal} {
+	for _, c := range []*prometheus.CounterVec{tokenRequestsTotal, replaysTotal, rejectionsTotal, refusalsTotal, storageErrorsTotal} {
 		c.DeletePartialMatch(of)
 	}
 	tokenDurations.DeletePartialMatch(of)
@@ -112,8 +115,8 @@ type metering struct {
 	by map[string]*meter
 }
 
-// of returns the meter of a datasource.
-func (m *metering) of(name string) *meter {
+// of returns the meter of a datasource, which may be one of many.
+func (m *metering) of(name string, many bool) *meter {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if known := m.by[name]; known != nil {
@@ -122,7 +125,7 @@ func (m *metering) of(name string) *meter {
 	if m.by == nil {
 		m.by = make(map[string]*meter)
 	}
-	used, _, _ := meters.LoadOrNew(name, func() (caddy.Destructor, error) { return newMeter(name), nil })
+	used, _, _ := meters.LoadOrNew(name, func() (caddy.Destructor, error) { return newMeter(name, many), nil })
 	m.by[name] = used.(*meter)
 	return m.by[name]
 }
@@ -167,28 +170,25 @@ func (m *meter) answered(status int) {
 	}
 }
 
-// tokenMeter counts the token requests of a datasource.
-type tokenMeter struct {
-	success, refused, failed prometheus.Counter
-	took                     prometheus.Observer
+// tokenMeter counts the token requests of a datasource, and what its storage fails to do.
+type tokenMeter struct{ datasource, grant string }
+
+func newTokenMeter(datasource, grant string, many bool) tokenMeter {
+	if !many {
+		for _, outcome := range []string{provider.Success, provider.Refused, provider.Failed} {
+			tokenRequestsTotal.WithLabelValues(datasource, grant, outcome)
+		}
+		tokenDurations.WithLabelValues(datasource, grant)
+		storageErrorsTotal.WithLabelValues(datasource)
+	}
+	return tokenMeter{datasource, grant}
 }
 
-func newTokenMeter(datasource, grant string) *tokenMeter {
-	of := func(outcome string) prometheus.Counter {
-		return tokenRequestsTotal.WithLabelValues(datasource, grant, outcome)
-	}
-	return &tokenMeter{of(provider.Success), of(provider.Refused), of(provider.Failed), tokenDurations.WithLabelValues(datasource, grant)}
-}
+// StorageFailed counts a call of the storage that has failed.
+func (m tokenMeter) StorageFailed() { storageErrorsTotal.WithLabelValues(m.datasource).Inc() }
 
 // Requested counts a token request.
-func (m *tokenMeter) Requested(took time.Duration, err error) {
-	m.took.Observe(took.Seconds())
-	switch provider.OutcomeOf(err) {
-	case provider.Success:
-		m.success.Inc()
-	case provider.Refused:
-		m.refused.Inc()
-	default:
-		m.failed.Inc()
-	}
+func (m tokenMeter) Requested(took time.Duration, err error) {
+	tokenDurations.WithLabelValues(m.datasource, m.grant).Observe(took.Seconds())
+	tokenRequestsTotal.WithLabelValues(m.datasource, m.grant, provider.OutcomeOf(err)).Inc()
 }

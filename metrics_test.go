@@ -3,10 +3,12 @@
 package authenticatedapi_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -17,6 +19,7 @@ import (
 	authenticatedapi "github.com/authenticated-api/caddy-authenticated-api"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -130,6 +133,9 @@ func (r *metricsRig) scrape(t *testing.T) []string {
 		if strings.Contains(line, "_timestamp_") {
 			line = regexp.MustCompile(`1\.\d+e\+09$`).ReplaceAllString(line, "TIME")
 		}
+		if strings.HasPrefix(line, "storage_errors_total") { // it is tried again
+			line = regexp.MustCompile(`[1-9]\d*$`).ReplaceAllString(line, "SOME")
+		}
 		// Labels come in the order of the alphabet.
 		lines = append(lines, regexp.MustCompile(`\{(code="[^"]*"),(datasource="[^"]*")`).ReplaceAllString(line, "{$2,$1"))
 	}
@@ -170,8 +176,13 @@ func requestedTokens(grant string, counts map[string]int, states map[string]int,
 	for state, n := range states {
 		more = append(more, fmt.Sprintf(`connections{DS,state="%s"} %d`, state, n))
 	}
+	if !slices.Contains(more, storageErrors) {
+		more = append(more, `storage_errors_total{DS} 0`)
+	}
 	return append(more, fmt.Sprintf(`token_request_duration_seconds_count{DS,grant="%s"} %d`, grant, total))
 }
+
+const storageErrors = `storage_errors_total{DS} SOME`
 
 // stated are the states of the shared connection, of which it has one.
 func stated(state string) map[string]int {
@@ -247,7 +258,52 @@ func TestMetricsOfUnreadableStorage(t *testing.T) {
 		t.Errorf("the client got %d", res.StatusCode)
 	}
 	wantLines(t, r.scrape(t), "shared", replayed(nil, requestedTokens("authorization_code", nil, stated("failing"),
-		`requests_rejected_total{DS,code="token-unavailable"} 1`, `cached_connections{DS} 0`)...)...)
+		`requests_rejected_total{DS,code="token-unavailable"} 1`, `cached_connections{DS} 0`, storageErrors)...)...)
+}
+
+// TestMetricsOfFailingStorage: a storage that fails is counted while callers are still served with
+// the token in memory, and status tells of it until the storage works again.
+func TestMetricsOfFailingStorage(t *testing.T) {
+	r := newMetricsRig(t)
+	config := r.caddyfile(t, "", r.person("shared", rig.NewAPI(t, nil).Addr, ""))
+	gateway := rig.Start(t, config)
+	connectAccount(t, "shared", "")
+	folder := regexp.MustCompile(`storage file_system (\S+)`).FindStringSubmatch(config)[1]
+	served := func(lastError, failures string) {
+		t.Helper()
+		wantOK(t, rig.Get(t, gateway, "/shared/x", ""))
+		res, err := newClient(t).Get("http://" + r.admin + "/authenticated_api/connections") //nolint:noctx // a test
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		var statuses []connection.Status
+		if err := json.NewDecoder(res.Body).Decode(&statuses); err != nil {
+			t.Fatal(err)
+		}
+		if len(statuses) != 1 || statuses[0].State != connection.StateConnected || statuses[0].LastError != lastError {
+			t.Errorf("%+v, want %q", statuses, lastError)
+		}
+		got := r.scrape(t)
+		if want := `storage_errors_total{datasource="shared"} ` + failures; !slices.Contains(got, want) {
+			t.Errorf("%s\nwant %s", strings.Join(got, "\n"), want)
+		}
+	}
+	served("", "0")
+	if err := os.Rename(folder, folder+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(folder, []byte("no folder"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	served("storage_failed", "SOME")
+	if err := os.Remove(folder); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(folder+".away", folder); err != nil {
+		t.Fatal(err)
+	}
+	served("", "SOME")
 }
 
 // wantMetricsDocumented compares the metrics, and the outcomes and states that they have, with the

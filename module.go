@@ -64,6 +64,7 @@ type Handler struct {
 
 	ds      *datasource
 	serving *serving // nil: a proxy follows
+	senders *senders // of the catalogue that the handler is in; nil: it is in none
 	logger  *zap.Logger
 }
 
@@ -77,7 +78,9 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 
 // Provision implements caddy.Provisioner.
 func (h *Handler) Provision(ctx caddy.Context) error {
-	h.logger = ctx.Logger()
+	if h.logger == nil { // a catalogue has one for all of its handlers
+		h.logger = ctx.Logger()
+	}
 	if h.Errors != "" && h.Errors != "caddy" {
 		return fmt.Errorf("errors: %s is not possible; caddy is", value.Quote(h.Errors, "caddy"))
 	}
@@ -94,9 +97,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	h.ds = ds
 	h.ds.logger = h.logger
-	h.ds.site.handler = h
+	if h.ground == nil {
+		h.ds.site.handler = h
+	}
 	if h.Transport != nil {
-		h.serving, err = newServing(ctx, ds, h.Transport)
+		h.serving, err = newServing(ctx, ds, h.Transport, h.senders)
 	}
 	return err
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/routes"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
 	"github.com/authenticated-api/caddy-authenticated-api/keys"
 	"github.com/caddyserver/caddy/v2"
 )
@@ -67,17 +68,22 @@ func findConsole(a *App) string {
 const verifyTimeout = 10 * time.Second
 
 // verifyKey asks the API for a path with a credential that a user has typed, as a request of
-// theirs would, by the transport of the datasource.
+// theirs would, by the transport of the datasource. The user's request is in the context.
 func verifyKey(ctx context.Context, ds *datasource, path string, c *auth.Credential) error {
 	send := ds.account.send
 	if send == nil {
 		return errors.New("no transport of the datasource is there to ask the API with")
 	}
-	ctx, cancel := context.WithTimeout(context.WithValue(ctx, caddy.ReplacerCtxKey, caddy.NewReplacer()), verifyTimeout)
+	repl, _ := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()
+	path, err := wire.ResolveURL("verify", path, repl)
+	if err != nil {
+		return err
+	}
 	asked, err := url.Parse(path)
 	if err != nil {
-		return fmt.Errorf("verify: %w", err)
+		return errors.New("verify: it is no path with the values of its placeholders")
 	}
 	if several, ok := ds.method.(*auth.Several); ok {
 		if c, err = several.WithCredential(ctx, c); err != nil {

@@ -47,7 +47,7 @@ func (ds *datasource) tellRefusal(logger *zap.Logger, status int, h http.Header,
 	}
 	ds.meter.refuse(status, refused)
 	ds.account.doubt()
-	remedy := ds.account.refusalRemedy(status, refused)
+	remedy := ds.refusalRemedy(status, refused)
 	ds.meter.lastRefusal.Store(&connection.Refusal{At: time.Now().UTC().Truncate(time.Second), Status: status, Remedy: remedy})
 	before, due := ds.refusals.due(time.Now())
 	if !due {
@@ -78,6 +78,15 @@ func refusesToken(status int, h http.Header) bool {
 	return false
 }
 
+// refusalRemedy says what an operator can do. What is signed has times in it.
+func (ds *datasource) refusalRemedy(status int, refused bool) string {
+	remedy := ds.account.refusalRemedy(status, refused)
+	if _, token := ds.method.(*auth.JWT); token || ds.signing != nil {
+		remedy += "; compare this machine's clock, too, for what is signed has times in it"
+	}
+	return remedy
+}
+
 // refusalRemedy says what an operator can do.
 func (c *account) refusalRemedy(status int, refused bool) string {
 	switch {
@@ -96,14 +105,25 @@ func (c *account) refusalRemedy(status int, refused bool) string {
 func (a *App) Refused() (list []*connection.Status) {
 	for _, name := range a.registry.names() {
 		ds := a.registry.lookup(name)
-		if last := ds.meter.standingRefusal(); last != nil && ds.account.method == nil {
+		if ds.meter.standingRefusal() != nil && ds.account.method == nil {
 			list = append(list, &connection.Status{
 				Datasource: name, Grant: ds.method.CaddyModule().ID.Name(), State: admin.StateRefused,
-				LastRefusal: last, NeedsAction: true,
+				LastRefusal: ds.meter.refusal(), NeedsAction: true,
 			})
 		}
 	}
 	return list
+}
+
+// refusal returns the last answer by which the API has refused the credential, or nil.
+func (m *meter) refusal() *connection.Refusal {
+	last := m.lastRefusal.Load()
+	if last == nil {
+		return nil
+	}
+	now := *last
+	now.Standing = m.standingRefusal() != nil
+	return &now
 }
 
 // standingRefusal returns the last answer by which the API has refused the credential, or nil if

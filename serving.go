@@ -26,7 +26,7 @@ import (
 
 // A handler that has a transport of its own is its own proxy. A request costs about two thirds of
 // the allocations of one that Caddy's proxy sends. What the handler does not do itself it leaves
-// to a proxy of Caddy's, which it holds: requests that ask for another protocol, since Caddy ends
+// to a proxy of Caddy's (caddysProxy): requests that ask for another protocol, since Caddy ends
 // the connections of those at a reload; and all requests of a datasource whose API is told of the
 // client.
 //
@@ -37,7 +37,7 @@ type serving struct {
 	transport *Transport
 	logger    *zap.Logger
 	proxy     httputil.ReverseProxy
-	caddys    *reverseproxy.Handler
+	caddys    caddysProxy
 	always    bool // whether Caddy's proxy serves all requests
 
 	// The address of the API, as Caddy's placeholders have it.
@@ -46,18 +46,19 @@ type serving struct {
 	inFlight atomic.Int64
 }
 
-// newServing provisions the transport of a handler.
-func newServing(ctx caddy.Context, ds *datasource, t *Transport) (*serving, error) {
+// newServing provisions the transport of a handler. all are the senders of the catalogue that the
+// handler is in, nil if it is in none.
+func newServing(ctx caddy.Context, ds *datasource, t *Transport, all *senders) (*serving, error) {
 	if ds.base == nil {
 		return nil, errors.New("transport: without a base_url the proxy is one of your own, and the transport belongs to it")
 	}
 	if t.Datasource != "" {
 		return nil, errors.New("transport: datasource: the transport of a handler is for the datasource of the handler; remove it")
 	}
-	if err := provisionFor(ctx, ds, t); err != nil {
+	if err := provisionFor(ctx, ds, t, all); err != nil {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
-	s := &serving{ds: ds, transport: t, logger: ctx.Logger(new(reverseproxy.Handler))}
+	s := &serving{ds: ds, transport: t, logger: ds.site.app.loggerOf(new(reverseproxy.Handler))}
 	s.host, s.port = ds.base.Hostname(), ds.base.Port()
 	s.address = net.JoinHostPort(s.host, s.port)
 	s.network = caddy.JoinNetworkAddress("tcp", s.host, s.port)
@@ -66,16 +67,12 @@ func newServing(ctx caddy.Context, ds *datasource, t *Transport) (*serving, erro
 		Rewrite: s.rewrite, Transport: s, ModifyResponse: s.answer, ErrorHandler: fail,
 		BufferPool: buffers{}, ErrorLog: log.New(io.Discard, "", 0), // see answering.end
 	}
-	caddys := &reverseproxy.Handler{Transport: t, Upstreams: reverseproxy.UpstreamPool{{Dial: s.address}}}
-	if err := caddys.Provision(ctx); err != nil {
-		return nil, errors.Join(err, t.Cleanup())
-	}
-	s.caddys = caddys
+	s.caddys.ctx, s.caddys.transport, s.caddys.dial = ctx, t, s.address
 	return s, nil
 }
 
 // provisionFor provisions the transport of a handler that is its own proxy.
-func provisionFor(ctx caddy.Context, ds *datasource, t *Transport) error {
+func provisionFor(ctx caddy.Context, ds *datasource, t *Transport, all *senders) error {
 	if t.HTTPTransport == nil {
 		t.HTTPTransport = new(reverseproxy.HTTPTransport)
 	}
@@ -88,7 +85,7 @@ func provisionFor(ctx caddy.Context, ds *datasource, t *Transport) error {
 		return errors.New(certOption + ": the base URL is http, so there is no certificate to trust; write https, or remove it")
 	}
 	t.bound, t.Datasource = ds, ds.name
-	return provisionTransport(ctx, ds.site.app, t)
+	return provisionTransport(ctx, ds.site.app, t, all)
 }
 
 // tellsOfClient reports whether the API gets one of the fields in which a proxy tells of the
@@ -104,14 +101,13 @@ func tellsOfClient(ds *datasource) bool {
 
 // cleanup ends the connections to the API that no request uses, and, as Caddy does, those that
 // have switched protocols.
-func (s *serving) cleanup() error { return errors.Join(s.caddys.Cleanup(), s.transport.Cleanup()) }
+func (s *serving) cleanup() error { return errors.Join(s.caddys.end(), s.transport.Cleanup()) }
 
 // ServeHTTP implements caddyhttp.Handler, as the handler behind ours. The exchange of r has been
 // handed over.
 func (s *serving) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	if s.always || switches(r) {
-		nothing := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
-		return s.caddys.ServeHTTP(w, r, nothing)
+		return s.caddys.ServeHTTP(w, r)
 	}
 	slot := slotOf(r)
 	a := &slot.x.answering

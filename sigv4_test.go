@@ -3,7 +3,6 @@
 package authenticatedapi_test
 
 import (
-	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
@@ -157,48 +156,53 @@ func TestSigV4Large(t *testing.T) {
 	}
 }
 
-// TestSigV4TLS: over TLS, HTTP/1.1 and HTTP/2, large bodies for S3 stream without a signature of
-// their own, and chunks that the client has not signed pass.
+// TestSigV4TLS: over TLS, by HTTP/1.1, HTTP/2 and HTTP/3, large bodies for S3 stream without a
+// signature of their own, and chunks that the client has not signed pass.
 func TestSigV4TLS(t *testing.T) {
-	certificate := rig.NewCertificate(t)
-	eachVersion(t, func(t *testing.T, major int) {
-		judge := sigV4Judge("s3")
-		judge.unsigned = true
-		failed := make(chan error, 16)
-		api := newTLSAPI(t, "127.0.0.1:0", major, &tls.Config{Certificates: []tls.Certificate{certificate.TLS()}},
-			http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				body, _ := io.ReadAll(r.Body)
-				_, err := judge.verify(r, body)
-				if r.Header.Get("X-Amz-Content-Sha256") == "STREAMING-UNSIGNED-PAYLOAD-TRAILER" {
-					err = nil
-				}
-				failed <- err
-				fmt.Fprintf(w, "%d %s", len(body), r.Header.Get("X-Amz-Content-Sha256"))
-			}))
-		gateway := rig.Start(t, "http://GATEWAY {\nauthenticated_api https://"+api.addr+"/b {\nself_signed_cert "+certificate.File+"\n"+
-			sigV4Block("s3", "AKIDOLD", "0ld/s3cret+")+"}\n}")
-		for _, tt := range []struct {
-			size         int
-			header, want string
-		}{
-			{0, "", "0 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
-			{5, "", "5 "},
-			{1 << 20, "", "1048576 UNSIGNED-PAYLOAD"},
-			{5, "X-Amz-Content-Sha256: STREAMING-UNSIGNED-PAYLOAD-TRAILER\r\nContent-Encoding: aws-chunked\r\n", "5 STREAMING-UNSIGNED-PAYLOAD-TRAILER"},
-		} {
-			res := rig.Do(t, gateway, "PUT", "/a+b?x=%20", tt.header, strings.Repeat("x", tt.size))
-			if err := rig.Receive(t, failed, "a request"); err != nil {
-				t.Error(err)
-			}
-			if !strings.HasPrefix(res.Text, tt.want) {
-				t.Errorf("%d bytes: %s", tt.size, res.Text)
-			}
+	for _, version := range []string{rig.OverTLS, "2", "3"} {
+		t.Run(version, func(t *testing.T) { testSigV4TLS(t, version) })
+	}
+}
+
+func testSigV4TLS(t *testing.T, version string) {
+	judge := sigV4Judge("s3")
+	judge.unsigned = true
+	failed := make(chan error, 16)
+	url, certificate := rig.Serve(t, version, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		_, err := judge.verify(r, body)
+		if r.Header.Get("X-Amz-Content-Sha256") == "STREAMING-UNSIGNED-PAYLOAD-TRAILER" {
+			err = nil
 		}
-		res := rig.Do(t, gateway, "PUT", "/x", "X-Amz-Content-Sha256: STREAMING-AWS4-HMAC-SHA256-PAYLOAD\r\n", "x")
-		if res.StatusCode != 400 || !strings.Contains(res.Text, "signed-chunks") {
-			t.Errorf("chunks that are signed: %d %s", res.StatusCode, res.Text)
+		if proto := protoOfVersion(version); err == nil && r.Proto != proto {
+			err = fmt.Errorf("the API is asked by %s, not %s", r.Proto, proto)
 		}
-	})
+		failed <- err
+		fmt.Fprintf(w, "%d %s", len(body), r.Header.Get("X-Amz-Content-Sha256"))
+	}))
+	gateway := rig.Start(t, "http://GATEWAY {\nauthenticated_api "+url+"/b {\n"+overVersion(version, certificate)+
+		sigV4Block("s3", "AKIDOLD", "0ld/s3cret+")+"}\n}")
+	for _, tt := range []struct {
+		size         int
+		header, want string
+	}{
+		{0, "", "0 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+		{5, "", "5 "},
+		{1 << 20, "", "1048576 UNSIGNED-PAYLOAD"},
+		{5, "X-Amz-Content-Sha256: STREAMING-UNSIGNED-PAYLOAD-TRAILER\r\nContent-Encoding: aws-chunked\r\n", "5 STREAMING-UNSIGNED-PAYLOAD-TRAILER"},
+	} {
+		res := rig.Do(t, gateway, "PUT", "/a+b?x=%20", tt.header, strings.Repeat("x", tt.size))
+		if err := rig.Receive(t, failed, "a request"); err != nil {
+			t.Error(err)
+		}
+		if !strings.HasPrefix(res.Text, tt.want) {
+			t.Errorf("%d bytes: %s", tt.size, res.Text)
+		}
+	}
+	res := rig.Do(t, gateway, "PUT", "/x", "X-Amz-Content-Sha256: STREAMING-AWS4-HMAC-SHA256-PAYLOAD\r\n", "x")
+	if res.StatusCode != 400 || !strings.Contains(res.Text, "signed-chunks") {
+		t.Errorf("chunks that are signed: %d %s", res.StatusCode, res.Text)
+	}
 }
 
 // TestSigV4OwnProxy: in front of a proxy of the user's own, the transport signs; another one

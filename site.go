@@ -6,7 +6,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -14,12 +13,19 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// site is where a handler stands among the routes of its server. It reads the routes when it is
-// first asked: by then all of them are provisioned.
+// site is where a datasource is served.
 type site struct {
+	*ground
+
+	sandbox bool // whether documents are confined where a console has their origin
+}
+
+// ground is where a handler stands among the routes of its server. It reads the routes when it is
+// first asked: by then all of them are provisioned. The datasources of a catalogue stand on one.
+type ground struct {
 	handler caddyhttp.MiddlewareHandler
 	app     *App
-	sandbox bool // whether documents are confined where a console has their origin
+	many    bool // the handler has many datasources
 	found   atomic.Pointer[place]
 }
 
@@ -29,18 +35,18 @@ type place struct {
 
 	// public are the addresses of consoles, as host[:port], by the redirect URLs of the
 	// datasources.
-	public []string
+	public map[string]bool
 }
 
 // place returns what the routes of a request's server say.
-func (s *site) place(ctx context.Context) *place {
+func (s *ground) place(ctx context.Context) *place {
 	if p := s.found.Load(); p != nil {
 		return p
 	}
-	p := new(place)
+	p := &place{public: make(map[string]bool)}
 	for _, set := range s.app.Connections() {
 		if u, err := url.Parse(set.Console); err == nil && u.Host != "" {
-			p.public = append(p.public, withoutDefaultPort(u.Host))
+			p.public[withoutDefaultPort(u.Host)] = true
 		}
 	}
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
@@ -52,7 +58,7 @@ func (s *site) place(ctx context.Context) *place {
 
 // catches reports whether an error route takes an error of this request. Otherwise Caddy would
 // answer the error with a status and nothing else.
-func (s *site) catches(r *http.Request, err error) bool {
+func (s *ground) catches(r *http.Request, err error) bool {
 	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if !ok || s.place(r.Context()).Caught {
 		return true
@@ -71,9 +77,9 @@ func (s *site) catches(r *http.Request, err error) bool {
 
 // sharesConsole reports whether a console has the origin that a caller has called: the server
 // serves a console for that host, or a redirect URL says that there is one.
-func (s *site) sharesConsole(ctx context.Context, host string) bool {
+func (s *ground) sharesConsole(ctx context.Context, host string) bool {
 	p := s.place(ctx)
-	return slices.Contains(p.public, withoutDefaultPort(host)) || p.HasConsole(ctx, host)
+	return p.public[withoutDefaultPort(host)] || p.HasConsole(ctx, host)
 }
 
 func withoutDefaultPort(host string) string {

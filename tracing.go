@@ -24,7 +24,7 @@ func traceRefusal(ds *datasource, req *http.Request, status int) {
 
 // replayed counts and notes what came of a request that was to be sent again.
 func replayed(ds *datasource, req *http.Request, outcome string) {
-	ds.meter.replays[outcome].Inc()
+	ds.meter.replayed(outcome)
 	if span := trace.SpanFromContext(req.Context()); span.IsRecording() {
 		span.AddEvent("authenticated_api.replay", trace.WithAttributes(
 			attribute.String("authenticated_api.datasource", ds.name), attribute.String("authenticated_api.outcome", outcome)))

@@ -3,19 +3,16 @@
 package authenticatedapi
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
-	"sync/atomic"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
-	"github.com/authenticated-api/caddy-authenticated-api/internal/dial"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/peer"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/problem"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
@@ -80,13 +77,10 @@ type Transport struct {
 	bound    *datasource // of active health checks; nil where none is named
 	window   int
 	headerUp headerUp
-	rewrites bool // the proxy rewrites URLs, after the handler has cleaned them
-	guard    *dial.Guard
+	rewrites bool    // the proxy rewrites URLs, after the handler has cleaned them
+	sender   *sender // nil: the transport is not provisioned
+	shared   bool    // the sender is other transports' too
 	logger   *zap.Logger
-
-	// replaced is what sends in the place of the embedded transport since the certificates of
-	// self_signed_cert have changed; nil as long as they have not.
-	replaced atomic.Pointer[reverseproxy.HTTPTransport]
 }
 
 // CaddyModule returns the Caddy module information.
@@ -107,10 +101,12 @@ func (t *Transport) check() error {
 			return errors.New("refresh_on: one of them is no status of an error; " + refusals)
 		}
 	}
-	for _, status := range slices.Sorted(maps.Keys(t.RefreshOnRedirect)) {
-		for _, pattern := range t.RefreshOnRedirect[status] {
-			if err := checkRedirect(status, pattern); err != nil {
-				return err
+	if len(t.RefreshOnRedirect) > 0 {
+		for _, status := range slices.Sorted(maps.Keys(t.RefreshOnRedirect)) {
+			for _, pattern := range t.RefreshOnRedirect[status] {
+				if err := checkRedirect(status, pattern); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -151,12 +147,13 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	proxy := proxyOf(ctx)
 	t.headerUp = headerUpOf(proxy)
 	t.rewrites = proxy != nil && proxy.Rewrite != nil
-	return provisionTransport(ctx, app, t)
+	return provisionTransport(ctx, app, t, nil)
 }
 
-// provisionTransport does what does not depend on the proxy.
-func provisionTransport(ctx caddy.Context, app *App, t *Transport) error {
-	t.logger = ctx.Logger(t)
+// provisionTransport does what does not depend on the proxy. The sender of the transport is one of
+// those that a catalogue has, or its own.
+func provisionTransport(ctx caddy.Context, app *App, t *Transport, all *senders) error {
+	t.logger = app.loggerOf(t)
 	if err := t.check(); err != nil {
 		return err
 	}
@@ -181,30 +178,25 @@ func provisionTransport(ctx caddy.Context, app *App, t *Transport) error {
 	if isLiteralKey(t.SelfSignedCert) {
 		app.literals.warn(t.logger, t.Datasource, certOption)
 	}
-	certificate, tr, err := loadTrust(ctx, t)
+	s, err := all.of(ctx, app, t)
 	if err != nil {
 		return err
 	}
-	rule, err := dial.NewRule(ctx, cmp.Or(t.AdminAddress, app.admin), app.DenyPrivate, app.allowed)
-	if err != nil {
-		return err
-	}
-	if t.onlyHTTP3() && t.TLS != nil && t.TLS.ServerName == "" {
-		// What is dialled is an address, see roundTrip.
-		t.TLS.ServerName = "{" + serverNameKey + "}"
-	}
-	if err := t.HTTPTransport.Provision(ctx); err != nil {
-		return err
-	}
+	t.sender, t.HTTPTransport, t.shared = s, s.HTTPTransport, all != nil
 	if t.bound != nil {
-		t.bound.account.useProxy(t.HTTPTransport.Transport.Proxy)
-		t.bound.account.send = func(req *http.Request, c *auth.Credential) (*http.Response, error) { return sendWith(t, req, c) }
+		t.bound.account.useProxy(s.Transport.Proxy)
+		t.bound.account.send = func(req *http.Request, c *auth.Credential) (*http.Response, error) { return sendWith(t, req, c, true) }
+		t.bound.account.trust(s.Transport.TLSClientConfig)
 	}
-	t.guard = rule.Guard(t.HTTPTransport)
-	t.HTTPTransport.Transport.DialContext = peer.Dial(t.HTTPTransport.Transport.DialContext)
-	t.HTTPTransport.Transport.OnProxyConnectResponse = peer.ProxyAnswer
-	watchTrust(app.watcher, t, certificate, tr)
-	return presentAll(t, tr)
+	return nil
+}
+
+// Cleanup implements caddy.CleanerUpper.
+func (t *Transport) Cleanup() error {
+	if t.sender == nil || t.shared {
+		return nil
+	}
+	return t.sender.end()
 }
 
 // bind finds the datasource that active health checks are made for.
@@ -256,7 +248,7 @@ const serverNameKey = "http.authenticated_api.server_name"
 // itself, so it is given an address to dial in the place of a name.
 func (t *Transport) roundTrip(out *http.Request) (*http.Response, error) {
 	if t.onlyHTTP3() {
-		addrs, err := t.guard.Resolve(out.Context(), "udp", out.URL.Host)
+		addrs, err := t.sender.guard.Resolve(out.Context(), "udp", out.URL.Host)
 		if err != nil {
 			return nil, err
 		}
@@ -272,7 +264,7 @@ func (t *Transport) roundTrip(out *http.Request) (*http.Response, error) {
 		}
 	}
 	peer.GuardLog()
-	res, err := senderOf(t).RoundTrip(out)
+	res, err := t.sender.current().RoundTrip(out)
 	if err == nil && peer.Switched(out, res) {
 		// A health check would read it without end, and a client would get an empty 200.
 		_ = res.Body.Close()

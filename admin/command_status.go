@@ -32,7 +32,8 @@ func statusCommand() *cobra.Command {
 		Long: `
 Shows the connections of all datasources with auth oauth2, or of the one that is
 named: their state, when the token ends and was issued, whether it is stored, and
-what failed last, since when, and when the next attempt may be. The state is
+what failed last, since when, and when the next attempt may be. Below them stands
+what was discovered of a provider, with the option discover. The state is
 
   connected                 requests are served
   not_connected             nobody has connected an account, or, with
@@ -113,7 +114,7 @@ func showStatuses(out, errOut io.Writer, statuses []*connection.Status) error {
 func attention(cmd *cobra.Command, statuses []*connection.Status) error {
 	var n int
 	for _, s := range statuses {
-		if s.Needed() || s.State == stateUnknown {
+		if s.Needed() || s.State == stateUnknown || refusedNow(s) {
 			n++
 			name := s.Datasource
 			if s.Connection != "" {
@@ -130,6 +131,12 @@ func attention(cmd *cobra.Command, statuses []*connection.Status) error {
 		return exitAttention, nil
 	})
 	return exit(cmd, nil)
+}
+
+// refusedNow reports whether the API has refused the credential last, and that is no matter of a
+// single user's account.
+func refusedNow(s *connection.Status) bool {
+	return s.LastRefusal != nil && s.LastRefusal.Standing && !s.PerUser
 }
 
 // remedyOf says what somebody must do about a connection.
@@ -149,6 +156,8 @@ func remedyOf(s *connection.Status) string {
 		return "there is no token, and requests are refused; " + cmp.Or(s.Remedy, "Caddy's log has the remedy")
 	case s.Stored != nil && !*s.Stored:
 		return "the token is in memory only, since the storage does not take it; Caddy's log says why"
+	case !s.Needed() && refusedNow(s):
+		return "the API refuses the credential; " + s.LastRefusal.Remedy
 	default:
 		return "the provider refuses to renew the token, which is still good; " + cmp.Or(s.Remedy, "Caddy's log has the remedy")
 	}

@@ -46,6 +46,10 @@ func TestStatusCheck(t *testing.T) {
 		"of no user":         {status(`"state":"not_connected","per_user":true`), 0, ""},
 		"again":              {status(`"state":"reauthorization_required","needs_action":true`), 2, "crm: the account must be connected again: caddy"},
 		"again, by the user": {status(`"connection":"a\u001b[2J","state":"reauthorization_required","needs_action":true`), 2, `"crm, connection a\x1b[2J": the account`},
+		"refused":            {status(`"state":"connected","last_refusal":{"status":401,"remedy":"compare scopes","standing":true}`), 2, "crm: the API refuses the credential; compare scopes"},
+		"refused before":     {status(`"state":"connected","last_refusal":{"status":401,"remedy":"compare scopes"}`), 0, ""},
+		"refused a user":     {status(`"state":"connected","per_user":true,"last_refusal":{"status":401,"standing":true}`), 0, ""},
+		"refused, and worse": {status(`"state":"connected","last_error":"invalid_client","needs_action":true,"last_refusal":{"status":401,"standing":true}`), 2, "crm: the provider refuses to renew"},
 		"unknown":            {status(`"state":"unknown","last_error":"storage_failed"`), 2, "crm: what is stored cannot be read"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -35,6 +35,10 @@ func startExplained(t *testing.T, api string) (gateway, admin string) {
 		route("files", "http://"+api, "auth oauth2 authorization_code {\n"+client+"authorization_url http://"+api+"/authorize\n"+
 			"redirect_url https://gateway.example.com/connect/callback\nconnection {http.auth.user.id}\n}")+
 		"handle /own/* {\nauthenticated_api {\nname own\nauth bearer canary-token-of-24-bytes\n}\nreverse_proxy http://"+api+"\n}\n"+
+		"handle_path /apis/* {\nauthenticated_apis {\none http://"+api+"/v1 {\nauth bearer canary-token-of-24-bytes\n}\n"+
+		"two http://"+api+"/v2 {\nauth bearer canary-token-of-24-bytes\nproxy reverse_proxy\n}\n"+
+		"three http://"+api+" {\nauth oauth2 authorization_code {\n"+client+"authorization_url http://"+api+"/authorize\n"+
+		"redirect_url https://gateway.example.com/connect/callback\nconnection {http.auth.user.id}\n}\n}\n}\n}\n"+
 		"handle /page {\nrespond page\n}\n}")
 	return gateway, admin
 }
@@ -94,10 +98,24 @@ connect_url https://gateway.example.com/connect/
 sends       GET /own/x
 with        Authorization: Bearer •••• (24 bytes)
 `},
-		"elsewhere": {"http://GATEWAY/page", "error: no authenticated_api gets that request; http.handlers.static_response answers it"},
-		"nowhere":   {"http://GATEWAY/none", "error: no authenticated_api gets that request: no route"},
-		"no URL":    {"/crm/x", "error: url: it is a URL of the gateway"},
-		"a method":  {"TRACE http://GATEWAY/crm/x", "datasource  crm\nrefused     405 "},
+		"of a catalogue": {"http://GATEWAY/apis/one/x?a=1", `datasource  one
+sends       GET http://API/v1/x?a=1
+to          API
+with        Host
+            Authorization: Bearer •••• (24 bytes)
+` + removes + note},
+		"of a catalogue, by Caddy's proxy": {"http://GATEWAY/apis/two", `datasource  two
+sends       GET http://API/v2
+to          API
+with        Host
+            Authorization: Bearer •••• (24 bytes)
+` + removes + note},
+		"of a catalogue and a user": {"http://GATEWAY/apis/three/x --as ann", "datasource  three\nconnection  ann\nrefused     401 authorization-required\n"},
+		"unknown to a catalogue":    {"http://GATEWAY/apis/four/x", "refused     404 unknown-api\n            The gateway has no API"},
+		"elsewhere":                 {"http://GATEWAY/page", "error: no authenticated_api gets that request; http.handlers.static_response answers it"},
+		"nowhere":                   {"http://GATEWAY/none", "error: no authenticated_api gets that request: no route"},
+		"no URL":                    {"/crm/x", "error: url: it is a URL of the gateway"},
+		"a method":                  {"TRACE http://GATEWAY/crm/x", "datasource  crm\nrefused     405 "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			args := strings.Fields("explain " + strings.ReplaceAll(test.args, "GATEWAY", gateway) + " --address " + admin)

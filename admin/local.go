@@ -178,6 +178,9 @@ func checkReply(method *oauth.Method, flow *oauth.Flow, reply oauth.Reply) error
 	case !flow.FromIssuer(reply.Issuer, method.IssuedBy()): // before anything else that it says, RFC 9207 §2.4
 		return fail("the answer is not from the provider that the option issuer names; begin again, and do not go on from other pages")
 	case reply.Error != "":
+		if oauth.Forgotten(method, flow, reply.Error) {
+			return fail("the provider seems to have forgotten the client that was registered there; begin again, and it is registered anew")
+		}
 		text := fmt.Sprintf("the provider has not connected the account: %s", method.Describe(flow.Connection, reply.Error, reply.State, reply.Code))
 		if more := method.Describe(flow.Connection, reply.Description, reply.State, reply.Code); more != "" {
 			text += ": " + more

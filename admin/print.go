@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -30,7 +31,39 @@ func printStatuses(w io.Writer, statuses []*connection.Status, now time.Time) er
 		}
 		fmt.Fprintln(table, strings.Join(cells, "\t"))
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	return printDiscovered(w, statuses)
+}
+
+// printDiscovered prints what was found out of the providers, once for all connections of a
+// datasource that have it in common.
+func printDiscovered(w io.Writer, statuses []*connection.Status) error {
+	var last []connection.Fact
+	of := ""
+	for _, s := range statuses {
+		facts := s.Discovered.Facts()
+		if len(facts) == 0 || s.Datasource == of && slices.Equal(facts, last) {
+			continue
+		}
+		name := s.Datasource
+		if s.Connection != "" {
+			name += ", connection " + s.Connection
+		}
+		of, last = s.Datasource, facts
+		if _, err := fmt.Fprintf(w, "\nDiscovered for %s:\n", printable(name)); err != nil {
+			return err
+		}
+		lines := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		for _, fact := range facts {
+			fmt.Fprintf(lines, "  %s\t%s\n", fact.Name, printable(fact.Text))
+		}
+		if err := lines.Flush(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // lastError returns what has failed last, with the provider's words for it.
@@ -38,10 +71,14 @@ func lastError(s *connection.Status, now time.Time) string {
 	if r := s.LastRefusal; r != nil && s.LastError == "" {
 		return fmt.Sprintf("the API refused with %d %s", r.Status, relative(&r.At, now))
 	}
-	if s.LastDescription == "" {
-		return s.LastError
+	text := s.LastError
+	if s.LastDescription != "" {
+		text += ": " + s.LastDescription
 	}
-	return s.LastError + ": " + s.LastDescription
+	if s.LastError == connection.DiscoveryFailed && s.Remedy != "" {
+		text += "; " + s.Remedy
+	}
+	return text
 }
 
 func yesOrNo(is *bool) string {

@@ -111,3 +111,37 @@ func TestPrintJSON(t *testing.T) {
 		}
 	}
 }
+
+// TestPrintDiscovered: what was found out is printed below the table, once for all connections
+// that have it in common, and nothing in it is obeyed by a terminal.
+func TestPrintDiscovered(t *testing.T) {
+	found := func(issuer string) *connection.Discovered {
+		return &connection.Discovered{
+			Issuer: issuer, TokenURL: "https://login.example/token", Registration: connection.RegisteredByRequest, ClientID: "client-1",
+			Because: "the provider registers clients", Scopes: []string{"read", "write"}, WrittenOut: []string{"scopes"},
+		}
+	}
+	var out bytes.Buffer
+	err := printStatuses(&out, []*connection.Status{
+		{Datasource: "crm", Connection: "ann", State: connection.StateConnected, Discovered: found("https://login.example")},
+		{Datasource: "crm", Connection: "bob", State: connection.StateConnected, Discovered: found("https://login.example")},
+		{Datasource: "crm", Connection: "zoe", State: connection.StateConnected, Discovered: found("https://login.example/\x1b[2J")},
+		{Datasource: "new", State: connection.StateNone, Discovered: &connection.Discovered{}},
+		{
+			Datasource: "notes", State: connection.StateNone, LastError: connection.DiscoveryFailed, LastDescription: "discovery at https://x.example: it is http",
+			Remedy: "write discover <issuer>",
+		},
+	}, time.Now())
+	const rest = `
+  Token endpoint    https://login.example/token
+  Client            registered dynamically, client-1, since the provider registers clients
+  Scopes asked for  read write
+  Written out       scopes
+`
+	want := "discovery_failed: discovery at https://x.example: it is http; write discover <issuer>\n" +
+		"\nDiscovered for crm, connection ann:\n  Issuer            https://login.example" + rest +
+		"\nDiscovered for crm, connection zoe:\n  Issuer            \"https://login.example/\\x1b[2J\"" + rest
+	if err != nil || !strings.HasSuffix(out.String(), want) {
+		t.Errorf("%v, got\n%s\nwant it to end in\n%s", err, out.String(), want)
+	}
+}

@@ -17,17 +17,34 @@ import (
 // changes.
 type Credential struct {
 	headers []field
+	secrets []string // what no answer may show
+	prover  *Prover  // nil: nothing has to be proven
+	memo    *memo
+	*elsewhere
+}
+
+// elsewhere is what a credential has that is not in a header field alone. There may be a million
+// credentials that are.
+type elsewhere struct {
 	query   string // escaped: "key=value"
 	names   wire.ParamNames
 	cookie  []string // one value: "name=value; name=value", with no capacity to spare
 	cookies wire.ParamNames
-	path    string // escaped: "/bot123:abc"
-	shown   string // path as logs may have it
-
-	prover  *Prover       // nil: nothing has to be proven
-	secrets []string      // what no answer may show
+	path    string        // escaped: "/bot123:abc"
+	shown   string        // path as logs may have it
 	parts   []*Credential // of a credential that join has made
-	memo    *memo
+}
+
+// nowhere is what the credentials share that are in a header field alone.
+var nowhere = new(elsewhere)
+
+// inHeaderField is a credential in one header field, with all that it needs, in one piece of
+// memory: a request that must wait for that waits once.
+type inHeaderField struct {
+	Credential
+	fields [1]field
+	values [1]string
+	memory memo
 }
 
 // field is a header field of a credential.
@@ -58,10 +75,14 @@ func NewCredential(place Placement, val string, secrets ...string) *Credential {
 			secrets[0] = strings.TrimLeft(behind, " ")
 		}
 	}
-	c := &Credential{secrets: secret.Of(secrets...), memo: new(memo)}
+	if place.Header != "" {
+		c := &inHeaderField{values: [1]string{val}}
+		c.fields[0] = field{place.Header, c.values[:]}
+		c.Credential = Credential{headers: c.fields[:], secrets: secret.Of(secrets...), memo: &c.memory, elsewhere: nowhere}
+		return &c.Credential
+	}
+	c := &Credential{secrets: secret.Of(secrets...), memo: new(memo), elsewhere: new(elsewhere)}
 	switch {
-	case place.Header != "":
-		c.headers = []field{{place.Header, []string{val}}}
 	case place.Query != "":
 		c.query = wire.EscapeQuery(place.Query) + "=" + wire.EscapeQuery(val)
 		c.names = wire.NewParamNames(place.Query)
@@ -97,7 +118,7 @@ func join(parts []*Credential, keeper int) *Credential {
 	if joined := memory.Load(); joined != nil && slices.Equal(joined.parts, parts) {
 		return joined
 	}
-	all := &Credential{parts: slices.Clone(parts), memo: new(memo)}
+	all := &Credential{memo: new(memo), elsewhere: &elsewhere{parts: slices.Clone(parts)}}
 	for _, c := range parts {
 		all.headers = append(all.headers, c.headers...)
 		all.query = wire.JoinQuery(all.query, c.query)

@@ -28,7 +28,9 @@ type OwnKeys struct {
 	ConnectionTrusted bool `json:"connection_trusted,omitempty"`
 
 	// A path of the API, below the base URL, that is asked with a key before it is kept: a status
-	// below 400 takes it. Default: a key is kept as it was typed.
+	// of 2xx takes it. Placeholders, such as `{http.auth.user.id}`, are those of the request by
+	// which the user saves the key; each brings one segment of the path, or one value of the query.
+	// Default: a key is kept as it was typed.
 	Verify string `json:"verify,omitempty"`
 
 	// The public address of the console, such as `https://gateway.example.com/connect/`, for
@@ -77,8 +79,11 @@ func (o *OwnKeys) check(label string, written ...string) error {
 		return err
 	}
 	if u, err := url.Parse(o.Verify); o.Verify != "" && (err != nil || u.Host != "" || u.Fragment != "" || !strings.HasPrefix(o.Verify, "/") ||
-		wire.EscapesBase(u.EscapedPath()) || strings.ContainsAny(o.Verify, "{}")) {
+		wire.EscapesBase(u.EscapedPath())) {
 		return errors.New(label + ": verify: takes a path of the API, below the base URL, such as /me")
+	}
+	if err := value.CheckLine(label+": verify", o.Verify); err != nil {
+		return err
 	}
 	if u, err := url.Parse(o.Console); o.Console != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil) {
 		return errors.New(label + ": console: takes the public URL of authenticated_api_console's route, such as https://gateway.example.com/connect/")

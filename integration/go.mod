@@ -213,7 +213,7 @@ require (
 	github.com/muhlemmer/httpforwarded v0.1.0 // indirect
 	github.com/rs/cors v1.11.1 // indirect
 	github.com/zitadel/oidc/v3 v3.51.17
-	github.com/zitadel/schema v1.3.2
+	github.com/zitadel/schema v1.3.2 // indirect
 )
 
 replace github.com/authenticated-api/caddy-authenticated-api => ../

@@ -19,7 +19,7 @@ var optionNames = strings.Fields("method json form basic header jwt token expire
 //
 //	auth login <url> {
 //	    method           <method>
-//	    json             { <name> <value> | <name> { ... } }
+//	    json             { <name> <value> | <name> json:<json> | <name> { ... } }
 //	    form             { <name> <value> }
 //	    basic            <username> <password>
 //	    header           <field> <value>
@@ -72,7 +72,7 @@ func (opts *Options) unmarshalOption(name string, d *caddyfile.Dispenser) error 
 	case "self_signed_cert":
 		return unmarshalText(d, &opts.SelfSignedCert)
 	case "json":
-		opts.JSON = make(map[string]any)
+		opts.JSON = make(Object)
 		return unmarshalJSON(d, opts.JSON)
 	case "form":
 		opts.Form = make(map[string]string)
@@ -150,33 +150,6 @@ func unmarshalForm(d *caddyfile.Dispenser, form map[string]string) error {
 			return d.Errf("%s: %s: given twice", label, value.Label("form", name, isCommon(name)))
 		}
 		form[name] = val
-	}
-	return nil
-}
-
-// unmarshalJSON reads the members of an object. A member with a block is an object.
-func unmarshalJSON(d *caddyfile.Dispenser, object map[string]any) error {
-	if d.NextArg() {
-		return d.Errf("%s: json: takes its members in a block: json { <name> <value> }", label)
-	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		name := d.Val()
-		if _, twice := object[name]; twice {
-			return d.Errf("%s: %s: given twice", label, value.Label("json", name, isCommon(name)))
-		}
-		switch d.CountRemainingArgs() {
-		case 0:
-			inner := make(map[string]any)
-			if err := unmarshalJSON(d, inner); err != nil {
-				return err
-			}
-			object[name] = inner
-		case 1:
-			d.NextArg()
-			object[name] = d.Val()
-		default:
-			return d.Errf("%s: json: takes a name and a value on each line (one with blanks needs quotes)", label)
-		}
 	}
 	return nil
 }

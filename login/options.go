@@ -21,8 +21,9 @@ type Options struct {
 	// The method of the request. Default: `POST`.
 	RequestMethod string `json:"request_method,omitempty"`
 
-	// The body as a JSON object. Texts may hold placeholders, those of objects in it too.
-	JSON map[string]any `json:"json,omitempty"`
+	// The body as a JSON object. Texts may hold placeholders, those of objects and lists in it too.
+	// In a Caddyfile all values are texts but those that begin with `json:`.
+	JSON Object `json:"json,omitempty"`
 
 	// The body as a form.
 	Form map[string]string `json:"form,omitempty"`

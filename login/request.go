@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
@@ -55,32 +56,6 @@ func (opts *Options) each(f resolver) error {
 	return err
 }
 
-// eachJSON is each for a JSON object and those in it.
-func eachJSON(object map[string]any, f resolver) (err error) {
-	for _, name := range slices.Sorted(maps.Keys(object)) {
-		switch val := object[name].(type) {
-		case string:
-			if val != "" {
-				object[name], err = f(label+": "+value.Label("json", name, isCommon(name)), name, val)
-			}
-		case map[string]any:
-			err = eachJSON(val, f)
-		case []any:
-			for i, item := range val {
-				if text, ok := item.(string); ok && err == nil {
-					val[i], err = f(label+": "+value.Label("json", name, isCommon(name)), name, text)
-				} else if inner, ok := item.(map[string]any); ok && err == nil {
-					err = eachJSON(inner, f)
-				}
-			}
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // isCommon reports whether errors may show the name of a value.
 func isCommon(name string) bool {
 	return slices.Contains([]string{
@@ -115,11 +90,14 @@ func (l *Login) request() (*provider.Login, error) {
 	}
 	err = to.each(func(option, _, text string) (string, error) {
 		resolve := value.Resolve // a body may have any text
-		if option == label+": url" || strings.HasPrefix(option, label+": header") {
+		switch {
+		case option == label+": url":
+			return wire.ResolveURL(option, text, nil)
+		case strings.HasPrefix(option, label+": header"):
 			resolve = value.ResolveLine
 		}
 		val, err := resolve(option, text)
-		if err == nil && option != label+": url" {
+		if err == nil {
 			err = value.CheckSecret(option, val)
 			in.Secrets = append(in.Secrets, val)
 		}

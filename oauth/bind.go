@@ -64,7 +64,7 @@ func configOf(m *Method) connection.Config {
 		},
 		Prepare: func(ctx context.Context, token *record.Token) error { return prepare(ctx, m, token) },
 		Fetch:   m.fetch, Seed: seed, SeedOrigin: origin, Exchanges: exchangesOf(m), Observer: env.Observer, LastRefusal: env.LastRefusal,
-		Logger: m.logger,
+		Complete: func(statuses []*connection.Status) { addDiscovered(m, statuses) }, Logger: m.logger,
 	}
 }
 
@@ -80,11 +80,7 @@ func (m *Method) Keep(ctx context.Context) { m.set.Keep(ctx) }
 // Statuses returns the status of each connection of the datasource that has a record, ordered by
 // Connection. If there is none, it returns one status all the same, which says so.
 func (m *Method) Statuses(ctx context.Context) ([]*connection.Status, error) {
-	statuses, err := m.set.Statuses(ctx)
-	for _, st := range statuses {
-		AddDiscovered(m, st)
-	}
-	return statuses, err
+	return m.set.Statuses(ctx)
 }
 
 // Healthy reports whether nothing fails and nobody has to do anything.

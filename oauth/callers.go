@@ -29,24 +29,17 @@ func newExchanger(m *Method) *exchanger {
 			return exchangeToken(ctx, m, subject)
 		},
 		Build: func(token *record.Token) *auth.Credential { return credentialOf(m, token) }, Term: m.term(), Limit: cmp.Or(m.environment.CacheSize, connection.DefaultCacheSize),
-		Happened: func(err error) { happened(m, err) }, Logger: m.logger,
+		Changed: func(err error) { changed(m, err) }, Logger: m.logger,
 	})}
 }
 
-// happened tells the observer of an exchange that has failed, or is the first that succeeds again.
-// One for each caller's token would be too many.
-func happened(m *Method, err error) {
+// changed tells the observer that exchanges fail, or that one has succeeded again.
+func changed(m *Method, err error) {
 	if m.environment.Observer == nil {
 		return
 	}
-	health := m.exchanges.cache.Health()
 	event := connection.Event{Name: connection.EventRefreshed, Datasource: m.environment.Datasource}
-	switch {
-	case err == nil && health.Err == nil && !health.Succeeded.IsZero():
-		return
-	case err != nil && health.Err != nil:
-		return
-	case err != nil:
+	if err != nil {
 		event.Name, event.Reason = connection.EventRefreshFailed, connection.Code(err)
 	}
 	m.environment.Observer.Happened(event)
@@ -55,8 +48,11 @@ func happened(m *Method, err error) {
 // exchangeStatus returns the status of a datasource without connections.
 func exchangeStatus(m *Method) *connection.Status {
 	health := m.exchanges.cache.Health()
-	_, refused := errors.AsType[*caller.SubjectError](health.Err)
-	return connection.Exchanged(m.environment.Datasource, m.Grant, health.Succeeded, health.Since, health.Err, refused)
+	err, since, refused := health.Err, health.Since, false
+	if err == nil && health.Refused != nil {
+		err, since, refused = health.Refused, health.RefusedSince, true
+	}
+	return connection.Exchanged(m.environment.Datasource, m.Grant, health.Succeeded, since, err, refused)
 }
 
 // exchangesOf returns how the set of a method without connections knows what is to be said, or nil

@@ -30,6 +30,7 @@ type clientAuth struct {
 	options ClientAuthOptions // with the sealed values opened, and not resolved yet
 
 	more        []published
+	named       bool // the provider finds the key where those of other datasources are, too
 	key         remembered[*provider.ClientKey]
 	certificate remembered[*tls.Certificate]
 }
@@ -61,7 +62,7 @@ func (r *remembered[T]) of(text string, parse func() (T, error)) (T, error) {
 func unsealClientAuth(ctx caddy.Context, opts *Options) error {
 	for i, way := range []string{opts.ClientAuth, opts.RefreshClientAuth} {
 		c := &opts.clientAuth[i]
-		c.way = way
+		c.way, c.named = way, namesKeys(opts)
 		c.prefix = "auth oauth2: " + []string{"client_auth ", "refresh_client_auth "}[i] + way
 		if o := []*ClientAuthOptions{opts.ClientAuthOptions, opts.RefreshClientAuthOptions}[i]; o != nil {
 			c.options = *o
@@ -159,7 +160,7 @@ func (c *clientAuth) parseKey(keyText, id, certText string) (*provider.ClientKey
 		return nil, fmt.Errorf("%s: key: %w", c.prefix, err)
 	}
 	parsed := &provider.ClientKey{Signer: key.Signer, ID: cmp.Or(id, key.ID), Algorithm: alg}
-	if parsed.ID == "" && len(c.more) > 0 { // of several keys a provider must know which one it was
+	if parsed.ID == "" && (len(c.more) > 0 || c.named) { // of several keys a provider must know which one it was
 		parsed.ID = thumbprint(key.Signer)
 	}
 	if certText == "" {

@@ -190,7 +190,7 @@ func discoverFlow(ctx context.Context, m *Method, flow *Flow, to *provider.Confi
 	if err := f.fill(&m.Options, to); err != nil {
 		return discoveryFailed(err)
 	}
-	m.wishes.wish(ctx, flow.Connection, to)
+	m.wishes.ask(ctx, flow.Connection, to)
 	askConsent(to)
 	if err := checkOwnQuery(to); err != nil {
 		return discoveryFailed(&provider.DiscoveryError{
@@ -211,16 +211,6 @@ func discoverFlow(ctx context.Context, m *Method, flow *Flow, to *provider.Confi
 	flow.Origin = o.With(func(o *record.Origin) { o.ClientSecret = "" })
 	flow.NamesIssuer = f.server.NamesIssuer
 	return nil
-}
-
-// push pushes the authorization request of a flow, which the provider demands.
-func push(ctx context.Context, m *Method, flow *Flow, to *provider.Config) (*Flow, string, error) {
-	target, err := clientFor(m, to.Public.PAR).Push(ctx, to, flow.State, flow.Verifier)
-	gone(m, to, flow.Origin, err)
-	if err != nil {
-		return nil, "", err
-	}
-	return flow, target, nil
 }
 
 // originOfFlow puts into the configuration of a request what a flow was begun with. A code is
@@ -244,17 +234,6 @@ func originOfFlow(ctx context.Context, m *Method, flow *Flow, to *provider.Confi
 	}
 	restore(&m.Options, to, o)
 	return o, prove(m, to, o)
-}
-
-// gone notes that a provider has said that it does not know the client that was registered there,
-// and reports whether that is so.
-func gone(m *Method, to *provider.Config, origin *record.Origin, err error) bool {
-	e, ok := errors.AsType[*provider.Error](err)
-	if !ok || e.Inconclusive() || e.Code != "invalid_client" || origin == nil || !origin.Registered {
-		return false
-	}
-	m.registrar.refuse(to.ClientID, to.ClientSecret)
-	return true
 }
 
 // FromIssuer reports whether a callback with the parameter iss ("" if it has none) may come from

@@ -146,7 +146,21 @@ func jwtEnd(token string) time.Time {
 // callerErrors are the errors by which a provider refuses the caller's token, and not the gateway:
 // RFC 8693 §2.2.2 has invalid_request for it, and Entra has words of its own for a user who must
 // act.
-var callerErrors = []string{"invalid_grant", "invalid_request", "access_denied", "interaction_required", "consent_required", "login_required"}
+var callerErrors = []string{"invalid_request", "invalid_grant", "access_denied", "interaction_required", "consent_required", "login_required"}
+
+// subjectError returns the caller's error if a provider has refused the caller's token, and err
+// otherwise. In the second leg, what is refused was issued for that token: invalid_grant says so
+// of an assertion (RFC 7523 §3.1), and invalid_request of the request, which the gateway has made.
+func subjectError(err error, second bool) error {
+	codes := callerErrors
+	if second {
+		codes = callerErrors[1:]
+	}
+	if e, ok := errors.AsType[*provider.Error](err); ok && !e.Inconclusive() && slices.Contains(codes, e.Code) {
+		return &caller.SubjectError{Err: e, Second: second}
+	}
+	return err
+}
 
 // exchangeToken exchanges a caller's token, and once more for the other provider where there are
 // two legs.
@@ -162,12 +176,9 @@ func exchangeToken(ctx context.Context, m *Method, subject caller.Subject) (*rec
 	answer, err := requested(ctx, m, to, func() (*provider.Answer, error) {
 		return clientFor(m, to.Public.Token).ExchangeToken(ctx, to, subject.Token, subject.Actor)
 	})
-	gone(m, to, origin, err)
-	if e, ok := errors.AsType[*provider.Error](err); ok && !e.Inconclusive() && slices.Contains(callerErrors, e.Code) {
-		return nil, &caller.SubjectError{Err: e}
-	}
+	gone(m, origin, err)
 	if err != nil {
-		return nil, err
+		return nil, subjectError(err, false)
 	}
 	last := to
 	if then := to.TokenExchange.Then; then != nil {
@@ -176,7 +187,7 @@ func exchangeToken(ctx context.Context, m *Method, subject caller.Subject) (*rec
 		if answer, err = requested(ctx, m, then, func() (*provider.Answer, error) {
 			return clientFor(m, then.Public.Token).ThenJWTBearer(ctx, to, first.AccessToken)
 		}); err != nil {
-			return nil, err
+			return nil, subjectError(err, true)
 		}
 	}
 	if err := bound(ctx, m, last, answer); err != nil {

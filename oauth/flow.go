@@ -15,7 +15,6 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
-	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
@@ -134,26 +133,36 @@ func begin(ctx context.Context, m *Method, f *Flow) (*Flow, string, error) {
 	if !m.Connectable() {
 		return nil, "", errNoConsent
 	}
-	to, err := latestConfig(&m.Options)
-	if err == nil {
-		err = checkUnchanged(m, to)
-	}
-	if err != nil {
-		return nil, "", &provider.Error{Err: err}
-	}
 	f.Datasource, f.Began = m.set.Datasource, time.Now()
-	to.RedirectURL = cmp.Or(f.Redirect, to.RedirectURL)
 	f.State = rand.Text() + rand.Text()[:6] // 160 bits
 	if m.PKCE != pkceOff {
 		f.Verifier = oauth2.GenerateVerifier()
 	}
-	if err := discoverFlow(ctx, m, f, to); err != nil {
+	target, err := depart(ctx, m, f)
+	if gone(m, f.Origin, err) { // of a request that was pushed
+		target, err = depart(ctx, m, f)
+	}
+	if err != nil {
+		connection.NoteFailedConnect(m.Source(f.Connection), err)
 		return nil, "", err
 	}
-	if to.PARURL != "" {
-		return push(ctx, m, f, to)
+	return f, target, nil
+}
+
+// depart returns the URL of the provider's page for a flow.
+func depart(ctx context.Context, m *Method, f *Flow) (string, error) {
+	to, err := configuration(m, nil)
+	if err != nil {
+		return "", err
 	}
-	return f, to.AuthCodeURL(f.State, f.Verifier), nil
+	to.RedirectURL = cmp.Or(f.Redirect, to.RedirectURL)
+	if err := discoverFlow(ctx, m, f, to); err != nil {
+		return "", err
+	}
+	if to.PARURL != "" {
+		return clientFor(m, to.Public.PAR).Push(ctx, to, f.State, f.Verifier)
+	}
+	return to.AuthCodeURL(f.State, f.Verifier), nil
 }
 
 // Finish redeems the code of a flow, and stores the tokens that the provider has issued;

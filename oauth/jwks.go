@@ -107,14 +107,17 @@ func (k *published) key(prefix string) (*signingkey.Key, error) {
 	})
 }
 
-// thumbprint returns the identifier of a key that has none (RFC 7638).
-func thumbprint(key crypto.Signer) string {
-	sum, err := (&jose.JSONWebKey{Key: key.Public()}).Thumbprint(crypto.SHA256)
+// Thumbprint returns the thumbprint of a key (RFC 7638), "" if it has none.
+func Thumbprint(key *jose.JSONWebKey) string {
+	sum, err := key.Thumbprint(crypto.SHA256)
 	if err != nil {
 		return ""
 	}
 	return base64.RawURLEncoding.EncodeToString(sum)
 }
+
+// thumbprint returns the identifier of a key that has none.
+func thumbprint(key crypto.Signer) string { return Thumbprint(&jose.JSONWebKey{Key: key.Public()}) }
 
 // publicKeys returns the public halves of the keys: of the one that signs, and of the others.
 func (c *clientAuth) publicKeys() ([]jose.JSONWebKey, error) {
@@ -149,6 +152,14 @@ func (c *clientAuth) publicKeys() ([]jose.JSONWebKey, error) {
 
 func publicKey(key crypto.Signer, id, alg string) jose.JSONWebKey {
 	return jose.JSONWebKey{Key: key.Public(), KeyID: cmp.Or(id, thumbprint(key)), Algorithm: alg, Use: "sig"}
+}
+
+// NamesKeys reports whether the provider of a method gets the address of the keys when the client
+// is registered, and fetches them there.
+func NamesKeys(m *Method) bool { return namesKeys(&m.Options) && m.Console() != "" }
+
+func namesKeys(opts *Options) bool {
+	return discovers(opts) && opts.ClientID == "" && opts.ClientAuth == provider.PrivateKeyJWT && opts.Interactive()
 }
 
 // PublicKeys returns the public halves of all keys by which the providers of a method know the

@@ -95,7 +95,8 @@ type Options struct {
 	// fetched before it is needed. Placeholders as in `token_url`. Default: nothing is discovered.
 	Discover *string `json:"discover,omitempty"`
 
-	// How registrations call this gateway. Default: `Caddy at <host of redirect_url>`.
+	// How registrations call this gateway. Another name is registered anew.
+	// Default: `Caddy at <host of redirect_url>`.
 	ClientName string `json:"client_name,omitempty"`
 
 	// How the client is registered if `client_id` is not given, in order: `metadata_document` (a

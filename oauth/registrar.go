@@ -33,15 +33,25 @@ type registrar struct {
 	m   *Method
 	set *connection.Set
 
-	// refused is a digest of the client that a provider has said it does not know, and of its
-	// secret: some providers give a client its ID again.
-	refused atomic.Pointer[string]
+	// refused is the client that a provider has said it does not know; nil if there is none.
+	refused atomic.Pointer[refusedClient]
+
+	// denied says that a client was refused by what a browser has brought, and that no account was
+	// connected since.
+	denied atomic.Bool
 
 	// secret is that of the client that was used last; no description shows it.
 	secret atomic.Pointer[string]
 
 	chosen  atomic.Pointer[choice]                  // how the client is registered, as far as that is known
 	failing atomic.Pointer[provider.DiscoveryError] // why none is; nil if one is, or nobody has tried
+}
+
+// refusedClient is a client that was refused. Some providers give a client its ID again, so what
+// was registered since is not meant.
+type refusedClient struct {
+	id string
+	at time.Time
 }
 
 // choice is how the client is registered at a provider, and why.
@@ -58,7 +68,7 @@ func configOfClients(m *Method) connection.Config {
 	// No datasource has a name with this ending, so the folder is free.
 	cfg.Datasource, cfg.Identity, cfg.Spool, cfg.Observer = cfg.Datasource+".clients", "client", "", nil
 	cfg.Grant, cfg.Interactive, cfg.PerUser, cfg.Term = "registration", true, true, record.Term{}
-	cfg.Build, cfg.Fetch, cfg.Redeem, cfg.Prepare, cfg.Seed, cfg.SeedOrigin = nil, nil, nil, nil, nil, nil
+	cfg.Build, cfg.Fetch, cfg.Redeem, cfg.Prepare, cfg.Seed, cfg.SeedOrigin, cfg.Complete = nil, nil, nil, nil, nil, nil, nil
 	cfg.Revoke = func(context.Context, *record.Token) error { return nil }
 	return cfg
 }
@@ -70,7 +80,7 @@ func (r *registrar) client(ctx context.Context, f *found, to *provider.Config) (
 		return nil, r.bind(ctx, f, to, &r.m.Options) // something else in the request says who asks
 	}
 	if to.ClientID != "" {
-		r.chosen.Store(&choice{f.server.Issuer, "client_id", "client_id is written out"})
+		r.chosen.Store(&choice{f.server.Issuer, connection.RegisteredByHand, "client_id is written out"})
 		return nil, r.bind(ctx, f, to, &r.m.Options)
 	}
 	way, err := r.way(f, to)
@@ -142,7 +152,11 @@ func (r *registrar) source(issuer string, to *provider.Config) *connection.Sourc
 	if u, err := url.Parse(redirect); err == nil && redirect != r.m.redirect {
 		redirect = u.Hostname() // a command waits at another port each time (RFC 8252 §7.3)
 	}
-	return r.set.Source(digest(issuer, redirect, r.m.ClientAuth, r.m.Grant))
+	parts := []string{issuer, redirect, r.m.ClientAuth, r.m.Grant}
+	if to.ClientName != "" {
+		parts = append(parts, to.ClientName)
+	}
+	return r.set.Source(digest(parts...))
 }
 
 // registered returns the client that was registered dynamically, and registers it if there is none
@@ -153,7 +167,7 @@ func (r *registrar) registered(ctx context.Context, f *found, to *provider.Confi
 		switch {
 		case o == nil || o.Issuer != f.server.Issuer:
 			return false, nil
-		case !ended(o, now) && (refused == nil || *refused != clientDigest(o.ClientID, o.ClientSecret)):
+		case !ended(o, now) && (refused == nil || refused.id != o.ClientID || token.Obtained.After(refused.at)):
 			return true, nil
 		}
 		return false, checkPause(f, token, now)
@@ -168,6 +182,7 @@ func (r *registrar) registered(ctx context.Context, f *found, to *provider.Confi
 		if to.RedirectURL != r.m.redirect {
 			client.Redirect = to.RedirectURL
 		}
+		r.refused.Store(nil)
 		return &record.Token{Access: client.ClientID, Obtained: now, Connected: now, Origin: client}, nil
 	})
 	if err != nil {
@@ -258,7 +273,7 @@ func clientMetadata(m *Method, to *provider.Config) *provider.ClientMetadata {
 		c.GrantTypes = append(c.GrantTypes, "refresh_token")
 	}
 	c.Name = cmp.Or(c.Name, "Caddy")
-	if m.ClientAuth == provider.PrivateKeyJWT && m.Console() != "" {
+	if NamesKeys(m) {
 		c.JWKSURL = m.Console() + keysName
 	}
 	return c
@@ -266,14 +281,11 @@ func clientMetadata(m *Method, to *provider.Config) *provider.ClientMetadata {
 
 // refuse notes that a provider does not know the client any more. The next one who needs a client
 // has it registered anew.
-func (r *registrar) refuse(clientID, secret string) {
-	client := clientDigest(clientID, secret)
-	if last := r.refused.Swap(&client); last == nil || *last != client {
+func (r *registrar) refuse(clientID string) {
+	if last := r.refused.Swap(&refusedClient{clientID, time.Now()}); last == nil || last.id != clientID {
 		r.m.logger.Warn("the provider does not know the registered client any more; it is registered anew", zap.String("client_id", clientID))
 	}
 }
-
-func clientDigest(id, secret string) string { return digest("client", id, secret) }
 
 // bind makes sure that a client that the operator has registered, or whatever stands in for it, is
 // shown to one provider only. Where the API names the provider, and no option does, an API that

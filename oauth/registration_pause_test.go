@@ -145,7 +145,7 @@ func TestRegistrationPause(t *testing.T) {
 			t.Errorf("meanwhile: %v", err)
 		}
 		st := new(connection.Status)
-		AddDiscovered(nodes[1], st)
+		addDiscovered(nodes[1], []*connection.Status{st})
 		if st.LastError != connection.DiscoveryFailed || !strings.Contains(st.LastDescription, "the next one is registered at ") {
 			t.Errorf("meanwhile the status says %q, %q", st.LastError, st.LastDescription)
 		}
@@ -163,7 +163,7 @@ func TestRegistrationPause(t *testing.T) {
 			t.Errorf("afterwards %d clients were registered", n-before)
 		}
 		st = new(connection.Status)
-		if AddDiscovered(nodes[1], st); st.LastError != "" {
+		if addDiscovered(nodes[1], []*connection.Status{st}); st.LastError != "" {
 			t.Errorf("afterwards the status says %q", st.LastDescription)
 		}
 	})

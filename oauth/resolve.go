@@ -84,7 +84,11 @@ func (opts *Options) resolve() (*provider.Config, error) {
 			return ""
 		}
 		var val string
-		val, err = value.ResolveLine("auth oauth2: "+option, text)
+		if slices.Contains(endpointURLs, option) {
+			val, err = wire.ResolveURL("auth oauth2: "+option, text, nil)
+		} else {
+			val, err = value.ResolveLine("auth oauth2: "+option, text)
+		}
 		return val
 	}
 	lines := func(option string, texts map[string]string) map[string]string {
@@ -120,6 +124,10 @@ func (opts *Options) resolve() (*provider.Config, error) {
 	}
 	return c, checkURLs(opts, c)
 }
+
+// endpointURLs are the options that are the URL of an endpoint. A placeholder in one brings a
+// segment, a value of the query, a host, or the beginning of the URL.
+var endpointURLs = []string{"token_url", "refresh_url", "authorization_url", "revocation_url"}
 
 // resolvedOnes returns the values that do not stand in the configuration in plain text.
 func resolvedOnes(written, resolved map[string]string) []string {

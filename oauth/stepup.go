@@ -27,12 +27,19 @@ const (
 // wishes are the scopes that APIs have asked for beyond those of a connection's consent (RFC 6750
 // §3.1, insufficient_scope). They are kept in the storage, since another node may begin the next
 // consent. Nothing depends on them but what the person is asked for then: of two nodes that write
-// at once, one may win, and the API says again what it lacks.
+// at once, one may win, and the API says again what it lacks. They last until somebody disconnects
+// the account: what comes after that begins with what is configured.
 type wishes struct {
 	m *Method
 
 	mu    sync.Mutex
-	known map[string][]string // what this process has stored last, by connection
+	known map[string]wish // what this process has stored last, by connection
+}
+
+// wish is what was wished for a grant.
+type wish struct {
+	scopes  []string
+	granted time.Time
 }
 
 // store returns where the wishes of a connection are kept.
@@ -54,28 +61,32 @@ func (w *wishes) of(ctx context.Context, connection string) []string {
 	return token.Origin.Scopes
 }
 
-// add stores what a connection needs from the next consent on.
-func (w *wishes) add(ctx context.Context, connection string, scopes []string) error {
+// add stores what a connection needs from the next consent on. Another node may have forgotten
+// what was wished for an earlier grant.
+func (w *wishes) add(ctx context.Context, connection string, wanted wish) error {
 	w.mu.Lock()
-	last := w.known[connection]
+	last, known := w.known[connection]
 	w.mu.Unlock()
-	if sameScopes(last, scopes) {
+	if known && sameScopes(last.scopes, wanted.scopes) && last.granted.Equal(wanted.granted) {
 		return nil
 	}
-	err := w.store(connection).Save(ctx, &record.Token{
-		Access: "scopes", Obtained: time.Now(), Generation: record.ClockGeneration(time.Now()), Identity: w.m.bound,
-		Origin: &record.Origin{Scopes: scopes},
-	})
-	if err != nil {
+	if err := w.save(ctx, connection, wanted.scopes); err != nil {
 		return err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.known == nil || len(w.known) > 1000 {
-		w.known = make(map[string][]string)
+		w.known = make(map[string]wish)
 	}
-	w.known[connection] = scopes
+	w.known[connection] = wanted
 	return nil
+}
+
+func (w *wishes) save(ctx context.Context, connection string, scopes []string) error {
+	return w.store(connection).Save(ctx, &record.Token{
+		Access: "scopes", Obtained: time.Now(), Generation: record.ClockGeneration(time.Now()), Identity: w.m.bound,
+		Origin: &record.Origin{Scopes: scopes},
+	})
 }
 
 // StepUp notes that the API has refused a request because the token of a connection lacks scopes
@@ -91,7 +102,7 @@ func StepUp(ctx context.Context, m *Method, connection string, challenged []stri
 	if len(scopes) > maxScopes || sameScopes(scopes, asked) && token.Origin.Consents >= maxConsents {
 		return false
 	}
-	if err := m.wishes.add(ctx, connection, scopes); err != nil {
+	if err := m.wishes.add(ctx, connection, wish{scopes, token.Connected}); err != nil {
 		m.logger.Error("what the API asks for could not be stored; it is asked for when the API asks again", zap.Error(err))
 		return false
 	}
@@ -100,9 +111,21 @@ func StepUp(ctx context.Context, m *Method, connection string, challenged []stri
 	return true
 }
 
-// wish adds to the scopes of a consent what the API has asked for since.
-func (w *wishes) wish(ctx context.Context, connection string, to *provider.Config) {
-	to.Scopes = union(to.Scopes, w.of(ctx, connection))
+// ask adds to the scopes of a consent what the API has asked for since the account was connected
+// first.
+func (w *wishes) ask(ctx context.Context, connection string, to *provider.Config) {
+	scopes := w.of(ctx, connection)
+	if len(scopes) == 0 {
+		return
+	}
+	base, err := w.m.Source(connection).Latest(ctx)
+	if err != nil || base != nil && base.Generation > 0 && base.End.Reason != record.ReasonDisconnected {
+		to.Scopes = union(to.Scopes, scopes)
+		return
+	}
+	if err := w.save(ctx, connection, nil); err != nil {
+		w.m.logger.Error("the scopes that the API has asked for before could not be forgotten; the next consent may ask for them again", zap.Error(err))
+	}
 }
 
 // consents returns how often the scopes of a new grant were asked for in a row. before is the

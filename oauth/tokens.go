@@ -62,7 +62,7 @@ func (m *Method) fetch(ctx context.Context, known func() []string, before *recor
 		return nil, err
 	}
 	a, err := requested(ctx, m, to, func() (*provider.Answer, error) { return ask(ctx, m, to) })
-	if gone(m, to, origin, err) {
+	if gone(m, origin, err) {
 		if again, e := configuration(m, known); e == nil {
 			to = again
 		}
@@ -70,7 +70,7 @@ func (m *Method) fetch(ctx context.Context, known func() []string, before *recor
 			return nil, err
 		}
 		a, err = requested(ctx, m, to, func() (*provider.Answer, error) { return ask(ctx, m, to) })
-		gone(m, to, origin, err)
+		gone(m, origin, err)
 	}
 	if err != nil {
 		return nil, err
@@ -97,12 +97,15 @@ func exchange(ctx context.Context, m *Method, flow *Flow, code string) (*record.
 	a, err := requested(ctx, m, to, func() (*provider.Answer, error) {
 		return clientFor(m, to.Public.Token).Exchange(ctx, to, code, flow.Verifier)
 	})
-	gone(m, to, origin, err)
+	gone(m, origin, err)
 	if err != nil {
 		return nil, err
 	}
 	if err := bound(ctx, m, to, a); err != nil {
 		return nil, err
+	}
+	if m.registrar != nil {
+		m.registrar.denied.Store(false)
 	}
 	token := issued(m, a, to, nil)
 	token.Origin = origin
@@ -129,7 +132,7 @@ func redeem(ctx context.Context, m *Method, known func() []string, mine *record.
 	}
 	named := to.Public.Token && to.RefreshURL == "" // refresh_url is the operator's
 	answer, err := requested(ctx, m, to, func() (*provider.Answer, error) { return clientFor(m, named).Refresh(ctx, to, mine.Refresh) })
-	if gone(m, to, mine.Origin, err) {
+	if gone(m, mine.Origin, err) {
 		e, _ := errors.AsType[*provider.Error](err)
 		e.ClientGone = true // a refresh token is of no use to another client (RFC 6749 §6)
 	}

@@ -3,12 +3,10 @@
 package signature
 
 import (
-	"encoding/base64"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/dunglas/httpsfv"
@@ -26,6 +24,7 @@ type component struct {
 	name string
 	of   string // the parameter key of a field, or name of @query-param
 	bs   bool   // the field's lines as byte sequences
+	sf   bool   // the field's value as a structured field, serialized anew
 }
 
 // derived are the components that are not fields.
@@ -54,8 +53,10 @@ func parseComponent(text string) (component, error) {
 			c.of = of
 		case name[0] != '@' && param == "bs" && val == true:
 			c.bs = true
+		case name[0] != '@' && param == "sf" && val == true:
+			c.sf = true
 		default:
-			return component{}, fmt.Errorf(`%s: %s: the parameter %s is not possible here; a field may have ;key="…" or ;bs, @query-param has ;name="…"`,
+			return component{}, fmt.Errorf(`%s: %s: the parameter %s is not possible here; a field may have ;key="…", ;sf or ;bs, @query-param has ;name="…"`,
 				option, value.Mention(name, derived[:]...), value.Shape(param))
 		}
 	}
@@ -81,8 +82,11 @@ func (c *component) check() error {
 		return fmt.Errorf("%s: %s carries the signature itself", option, canonical)
 	case canonical != "Host" && wire.IsConnectionField(canonical) && canonical != "Content-Length":
 		return fmt.Errorf("%s: %s belongs to the connection, and the API may see another one", option, c.name)
-	case c.bs && c.of != "":
-		return fmt.Errorf("%s: %s: key and bs exclude each other (RFC 9421 §2.1)", option, c.name)
+	case c.bs && (c.of != "" || c.sf):
+		return fmt.Errorf("%s: %s: bs goes with neither key nor sf (RFC 9421 §2.1); remove one", option, c.name)
+	case c.sf && c.of == "" && structureOf(c.name) == "":
+		return fmt.Errorf(`%s: %s: ;sf needs a field whose type is registered (RFC 9421 §2.1.1); write the name alone, or ;key="…" for one member of a dictionary`,
+			option, value.Mention(c.name))
 	default:
 		return nil
 	}
@@ -149,56 +153,4 @@ func (c *component) queryParam(query string) (val string, found bool) {
 // does, but a blank, which is %20.
 func encodeParam(text string) string {
 	return strings.NewReplacer("+", "%20", "~", "%7E", "%2A", "*").Replace(url.QueryEscape(text))
-}
-
-// fieldLines returns the lines of a field as they are sent.
-func fieldLines(out *Outgoing, name string) []string {
-	switch name {
-	case "host":
-		if out.Host != "" {
-			return []string{out.Host}
-		}
-		return []string{out.URL.Host}
-	case "content-length":
-		// net/http writes it for these methods even if there is no body.
-		if n := out.ContentLength; n > 0 || n == 0 && slices.Contains([]string{"POST", "PUT", "PATCH"}, out.Method) {
-			return []string{strconv.FormatInt(n, 10)}
-		}
-		return nil
-	case "user-agent":
-		// An empty one is a sign for net/http to send none.
-		if lines := out.Header["User-Agent"]; len(lines) > 0 && lines[0] != "" {
-			return lines[:1]
-		}
-		return nil
-	default:
-		return out.Header[http.CanonicalHeaderKey(name)]
-	}
-}
-
-// field returns the value of a field (RFC 9421 §2.1).
-func (c *component) field(lines []string) (string, bool) {
-	if len(lines) == 0 {
-		return "", false
-	}
-	texts := make([]string, len(lines))
-	for i, line := range lines {
-		texts[i] = strings.Trim(line, " \t")
-		if c.bs {
-			texts[i] = ":" + base64.StdEncoding.EncodeToString([]byte(texts[i])) + ":"
-		}
-	}
-	if c.of == "" {
-		return strings.Join(texts, ", "), true
-	}
-	dictionary, err := httpsfv.UnmarshalDictionary(texts)
-	if err != nil {
-		return "", false
-	}
-	member, ok := dictionary.Get(c.of)
-	if !ok {
-		return "", false
-	}
-	text, err := httpsfv.Marshal(member.(httpsfv.StructuredFieldValue))
-	return text, err == nil
 }

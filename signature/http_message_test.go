@@ -199,10 +199,11 @@ func TestMessageErrors(t *testing.T) {
 		{&signature.HTTPMessage{Key: key, Components: []string{"@status"}}, "no component of a request"},
 		{&signature.HTTPMessage{Key: key, Components: []string{"@signature-params"}}, "no component of a request"},
 		{&signature.HTTPMessage{Key: key, Components: []string{"@query-param"}}, "has no name"},
-		{&signature.HTTPMessage{Key: key, Components: []string{`a;sf`}}, "not possible"},
+		{&signature.HTTPMessage{Key: key, Components: []string{`a;sf`}}, "type is registered"},
 		{&signature.HTTPMessage{Key: key, Components: []string{`a;req`}}, "not possible"},
 		{&signature.HTTPMessage{Key: key, Components: []string{`a;tr`}}, "not possible"},
-		{&signature.HTTPMessage{Key: key, Components: []string{`a;bs;key="b"`}}, "exclude"},
+		{&signature.HTTPMessage{Key: key, Components: []string{`a;bs;key="b"`}}, "neither key nor sf"},
+		{&signature.HTTPMessage{Key: key, Components: []string{`priority;bs;sf`}}, "neither key nor sf"},
 		{&signature.HTTPMessage{Key: key, Components: []string{`a;key=`}}, "no component"},
 		{&signature.HTTPMessage{Key: key, Components: []string{"a b"}}, "no component"},
 		{&signature.HTTPMessage{Key: key, Components: []string{"date", "Date"}}, "twice"},
@@ -288,6 +289,7 @@ func FuzzComponent(f *testing.F) {
 	f.Add(`@query-param;name="a"`, "a=1&b=%zz&a", "x")
 	f.Add(`dict;key="a"`, "", `a=(1 "b";c);d=:YWJj:, a`)
 	f.Add("dict;bs", "", "\xff")
+	f.Add("priority;sf", "", "u=1,  i")
 	f.Add(`"dict"`, "", "a, b")
 	key := pkcs8(ed25519Key())
 	f.Fuzz(func(t *testing.T, component, query, field string) {
@@ -297,7 +299,7 @@ func FuzzComponent(f *testing.F) {
 		}
 		out := outgoing(t, "GET", "https://a.example/", "")
 		out.URL.RawQuery = query
-		out.Header = http.Header{"Dict": {field, field}}
+		out.Header = http.Header{"Dict": {field, field}, "Priority": {field, field}, "Client-Cert": {field}}
 		if _, err := m.SignRequest(out); err != nil {
 			return
 		}

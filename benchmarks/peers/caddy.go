@@ -77,7 +77,11 @@ func startCaddyAt(ctx context.Context, e *environment, name, addr, block string)
 	if err != nil {
 		return nil, "", err
 	}
-	p, err = start(ctx, name, addr, dir, e.caddy, "run", "--config", file, "--adapter", "caddyfile")
+	args := []string{e.caddy, "run", "--config", file, "--adapter", "caddyfile"}
+	if e.variable != "" {
+		args = append([]string{"env", e.variable}, args...)
+	}
+	p, err = start(ctx, name, addr, dir, args...)
 	return p, "http://" + admin + "/debug/vars", err
 }
 

@@ -7,6 +7,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/xml"
 	"errors"
 	"io"
 	"net/http"
@@ -165,5 +166,23 @@ func TestPicture(t *testing.T) {
 	drawn := svg("a < b & c", "%.2f", []bar{{"<ours>", 0.5, 0.7, 0.9, true}, {"theirs", 1, 1, 1, false}})
 	if strings.Contains(drawn, "<ours>") || strings.Contains(drawn, "b & c") || strings.Count(drawn, "<rect") != 3 {
 		t.Error(drawn)
+	}
+}
+
+// TestCurves: the picture has a point for each number of connections and each target that was
+// measured; the lowest costs are the lowest points.
+func TestCurves(t *testing.T) {
+	at := map[int]*series{1: {user: []float64{30}, system: []float64{10}}, 32: {user: []float64{15}, system: []float64{5}}}
+	drawn := curves([]int{1, 32}, []*figures{
+		{target: target{name: headerUp}, running: &running{}, at: at},
+		{target: target{name: "nobody draws it"}, running: &running{}, at: at},
+		{target: target{name: "ours, bearer"}, lacking: errLacking},
+	})
+	if strings.Count(drawn, "<circle") != 2 || !strings.Contains(drawn, `points="60.0,44.0 500.0,192.0"`) || strings.Contains(drawn, "nobody") {
+		t.Error(drawn)
+	}
+	var node struct{ XMLName xml.Name }
+	if err := xml.Unmarshal([]byte(drawn), &node); err != nil {
+		t.Error(err)
 	}
 }

@@ -20,7 +20,8 @@ type bar struct {
 	ours             bool
 }
 
-// draw writes the pictures: the processor time and the latency of each target.
+// draw writes the pictures: the processor time and the latency of each target, and what some
+// targets cost at each number of connections.
 func draw(s *settings, all []*figures) error {
 	if err := os.MkdirAll(s.pictures, 0o755); err != nil { //nolint:gosec // G301: pictures
 		return err
@@ -46,7 +47,7 @@ func draw(s *settings, all []*figures) error {
 			return err
 		}
 	}
-	return nil
+	return os.WriteFile(filepath.Join(s.pictures, "connections.svg"), []byte(curves(s.connections, all)), 0o644) //nolint:gosec // G306: a picture
 }
 
 // svg draws bars with their quartiles. The colours are readable on light and dark pages.

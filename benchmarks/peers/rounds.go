@@ -70,7 +70,7 @@ func run(ctx context.Context, s *settings) error {
 		return err
 	}
 	defer e.api.stop()
-	all, err := startTargets(ctx, e)
+	all, err := startTargets(ctx, e, targets())
 	defer func() {
 		for _, f := range all {
 			if f.running != nil && f.process != e.api {
@@ -102,10 +102,11 @@ func (t *running) rest(f *figures) {
 	f.resident, _ = t.memory()
 }
 
-// startTargets runs all targets that are wanted and can be had, and counts their allocations.
-func startTargets(ctx context.Context, e *environment) (all []*figures, err error) {
-	for _, t := range targets() {
-		if !e.targets.MatchString(t.name) && t.name != headerUp && t.name != basicAuth {
+// startTargets runs those of the targets that are wanted and can be had, and counts their
+// allocations. What others are compared to is always wanted.
+func startTargets(ctx context.Context, e *environment, list []target) (all []*figures, err error) {
+	for _, t := range list {
+		if !e.targets.MatchString(t.name) && t.name != t.base {
 			continue
 		}
 		fmt.Fprintln(os.Stderr, "starting:", t.name)

@@ -26,6 +26,7 @@ func scenarios(ctx context.Context, e *environment) (found []section, err error)
 		{"Events of a stream", events},
 		{"Reload", reloads},
 		{"Idle memory", idle},
+		{"What an operator can set", tuning},
 	} {
 		if !e.scenarios.MatchString(s.title) {
 			continue

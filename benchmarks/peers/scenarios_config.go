@@ -15,16 +15,43 @@ import (
 	"time"
 )
 
-// reloads measures how long a Caddy with many datasources, each below a route of its own, takes to
-// take a new configuration.
+// reloadRounds is how often each configuration is loaded anew.
+const reloadRounds = 5
+
+// reloads measures what it takes a Caddy to take a new configuration: with many datasources below
+// routes of their own, and in a catalogue. The unit of the ratios is a thousand routes.
 func reloads(ctx context.Context, e *environment) ([][]string, error) {
-	rows := [][]string{{"datasources", "ms", "resident MiB"}}
-	for _, n := range []int{1, 1000} {
-		took, resident, err := reload(ctx, e, routeEach(e, n))
+	const unit = 1
+	configs := []struct{ name, block string }{
+		{"1 route", routeEach(e, 1)}, {"1,000 routes", routeEach(e, 1000)}, {"a catalogue of 10,000", catalogueOf(e, 10_000)},
+	}
+	running := make([]*reloading, len(configs))
+	for i, c := range configs {
+		r, err := startReloading(ctx, e, c.block)
 		if err != nil {
-			return nil, fmt.Errorf("%d datasources: %w", n, err)
+			return nil, fmt.Errorf("%s: %w", c.name, err)
 		}
-		rows = append(rows, []string{strconv.Itoa(n), strconv.FormatInt(took.Milliseconds(), 10), fmt.Sprintf("%.0f", float64(resident)/(1<<20))})
+		defer r.stop()
+		running[i] = r
+	}
+	for round := range reloadRounds {
+		for _, r := range running {
+			if err := r.reload(ctx, round); err != nil {
+				return nil, err
+			}
+		}
+	}
+	rows := [][]string{{"datasources", "ms", "CPU ms", "CPU × 1,000 routes", "resident MiB"}}
+	for i, c := range configs {
+		resident, err := running[i].memory()
+		if err != nil {
+			return nil, err
+		}
+		used := median(running[i].used)
+		rows = append(rows, []string{
+			c.name, fmt.Sprintf("%.0f", median(running[i].took)), fmt.Sprintf("%.0f", used),
+			fmt.Sprintf("%.2f", used/median(running[unit].used)), fmt.Sprintf("%.0f", float64(resident)/(1<<20)),
+		})
 	}
 	return rows, nil
 }
@@ -37,36 +64,66 @@ func routeEach(e *environment, n int) string {
 	return b.String()
 }
 
-// reload loads a configuration twice, and returns how long the second time takes.
-func reload(ctx context.Context, e *environment, block string) (time.Duration, int64, error) {
+func catalogueOf(e *environment, n int) string {
+	var b strings.Builder
+	b.WriteString("authenticated_apis {\n")
+	for i := range n {
+		fmt.Fprintf(&b, "api%05d http://%s/bearer {\nauth bearer %s\n}\n", i, e.upstream, token)
+	}
+	return b.String() + "}\n"
+}
+
+// reloading is a Caddy that is given its configuration again and again.
+type reloading struct {
+	*process
+	admin, addr, storage, block string
+
+	took, used []float64 // ms
+}
+
+func startReloading(ctx context.Context, e *environment, block string) (*reloading, error) {
 	p, addr, vars, err := startCaddy(ctx, e, "Caddy", block)
 	if err != nil {
-		return 0, 0, err
+		return nil, err
 	}
-	defer p.stop()
 	dir, err := os.MkdirTemp(e.dir, "reload-")
 	if err != nil {
-		return 0, 0, err
+		p.stop()
+		return nil, err
 	}
 	admin := strings.TrimSuffix(strings.TrimPrefix(vars, "http://"), "/debug/vars")
-	text := caddyfile(addr, admin, filepath.Join(dir, "storage"), block+"\nheader X-Changed yes")
-	begin := time.Now()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+admin+"/load", strings.NewReader(text))
+	return &reloading{process: p, admin: admin, addr: addr, storage: filepath.Join(dir, "storage"), block: block}, nil
+}
+
+// reload loads the configuration, which differs from the one before in a header field.
+func (r *reloading) reload(ctx context.Context, round int) error {
+	text := caddyfile(r.addr, r.admin, r.storage, r.block+"\nheader X-Round "+strconv.Itoa(round))
+	before, err := r.usage()
 	if err != nil {
-		return 0, 0, err
+		return err
+	}
+	begin := time.Now()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+r.admin+"/load", strings.NewReader(text))
+	if err != nil {
+		return err
 	}
 	req.Header.Set("Content-Type", "text/caddyfile")
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
 	defer res.Body.Close()
 	took := time.Since(begin)
 	if res.StatusCode != http.StatusOK {
-		return 0, 0, fmt.Errorf("the reload: %s", res.Status)
+		return fmt.Errorf("the reload: %s", res.Status)
 	}
-	resident, err := p.memory()
-	return took, resident, err
+	after, err := r.usage()
+	if err != nil {
+		return err
+	}
+	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	r.took, r.used = append(r.took, ms(took)), append(r.used, ms(after.sub(before).total()))
+	return nil
 }
 
 // idle measures what connections that do nothing occupy.

@@ -36,6 +36,7 @@ type environment struct {
 	dir      string // for files, removed afterwards
 	upstream string // its address
 	api      *process
+	variable string // of the environment of each Caddy, as NAME=value, or ""
 }
 
 // The unit of all ratios, and what serves people's own accounts without this module.
@@ -67,6 +68,8 @@ func targets() []target {
 		}
 	}
 	return append(list,
+		target{"ours, the first of a catalogue of 10,000", headerUp, inCaddy("/api00000/items", func(e *environment) string { return catalogueOf(e, 10_000) })},
+		target{"ours, the last of a catalogue of 10,000", headerUp, inCaddy("/api09999/items", func(e *environment) string { return catalogueOf(e, 10_000) })},
 		target{basicAuth, basicAuth, usersOfCaddy},
 		target{"ours, a connection for each user", basicAuth, usersOfOurs(ownWay)},
 		target{"ours on Caddy's proxy, a connection for each user", basicAuth, usersOfOurs(proxyWay)},

@@ -92,8 +92,9 @@ func (w *world) take(addr string) int {
 	return n
 }
 
-// add gives this machine an address, and asks the server there for its answer: else nothing would
-// be there to be refused.
+// add gives this machine an address, and waits until the server is reached there: else nothing
+// would be there to be refused. The kernel takes an IPv6 address into use a moment after it was
+// added.
 func (w *world) add(t *testing.T, addr string) {
 	t.Helper()
 	length := "/128"
@@ -101,14 +102,14 @@ func (w *world) add(t *testing.T, addr string) {
 		length = "/32"
 	}
 	ip(t, "addr", "add", addr+length, "dev", "lo", "scope", "global")
-	conn, err := net.Dial("tcp", net.JoinHostPort(addr, w.port))
-	if err != nil {
-		t.Fatalf("%s: %v", addr, err)
-	}
-	conn.Close()
-	for w.take(addr) == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	rig.Wait(t, "the server at "+addr, 10*time.Second, func() bool {
+		conn, err := net.Dial("tcp", net.JoinHostPort(addr, w.port))
+		if err != nil {
+			return false
+		}
+		return conn.Close() == nil
+	})
+	rig.Wait(t, "the connection to "+addr, 10*time.Second, func() bool { return w.take(addr) > 0 })
 }
 
 // TestDialNamespace has servers at the addresses of clouds' metadata, and at what carries one.
@@ -201,6 +202,13 @@ func TestDialNamespaceAdmin(t *testing.T) {
 	ip(t, "addr", "add", "198.51.100.7/32", "dev", "lo")
 	ip(t, "-6", "addr", "add", "2001:db8::7/128", "dev", "lo")
 	ip(t, "route", "add", "local", "203.0.113.0/24", "dev", "lo")
+	rig.Wait(t, "a route to 2001:db8::7", 10*time.Second, func() bool {
+		conn, err := net.Dial("udp", "[2001:db8::7]:9") // sends nothing
+		if err != nil {
+			return false
+		}
+		return conn.Close() == nil
+	})
 	ns := newNameServer(t)
 	for _, listen := range []string{":PORT", "[::]:PORT", "{env.ADMIN_LISTEN}"} {
 		t.Run(listen, func(t *testing.T) {

@@ -65,7 +65,7 @@ var (
 	variable = regexp.MustCompile(`\{env\.([A-Z0-9_]+)\}`)
 	byName   = regexp.MustCompile(`\{\$(?:API_URL|SNOWFLAKE_KEY):([^}]+)\}`)
 	preset   = regexp.MustCompile(`(?m)^\s*provider \S+(?: \S+)?$`)
-	host     = regexp.MustCompile(`(?m)^(\s*(?:authenticated_api|token_url|authorization_url|revocation_url) )https://([^/\s]+)`)
+	host     = regexp.MustCompile(`(?m)^(\s*(?:authenticated_api|discover|token_url|authorization_url|revocation_url) )https://([^/\s]+)`)
 )
 
 // writtenOut returns a configuration with the endpoints of its preset written out, so that they

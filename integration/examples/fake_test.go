@@ -54,6 +54,10 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch strings.TrimPrefix(r.URL.Path, "/") {
+	case f.issuer + "/.well-known/openid-configuration":
+		f.describe(w)
+	case ".well-known/oauth-authorization-server/" + f.issuer, ".well-known/openid-configuration/" + f.issuer:
+		http.NotFound(w, r) // OpenID providers need not know RFC 8414
 	case f.token:
 		f.serveToken(w, r)
 	case f.revocation:
@@ -62,6 +66,19 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		f.serveAPI(w, r)
 	}
+}
+
+// describe says what the provider is (OpenID Connect Discovery 1.0).
+func (f *fake) describe(w http.ResponseWriter) {
+	doc := map[string]any{
+		"issuer": f.url + "/" + f.issuer, "token_endpoint": f.url + "/" + f.token, "authorization_endpoint": f.url + "/" + cmp.Or(f.authorize, "authorize"),
+		"token_endpoint_auth_methods_supported": []string{"client_secret_post", "client_secret_basic"}, "code_challenge_methods_supported": []string{"S256"},
+	}
+	if f.revocation != "" {
+		doc["revocation_endpoint"] = f.url + "/" + f.revocation
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(doc)
 }
 
 // serveAPI answers a call with 200 if all is as the API wants it.

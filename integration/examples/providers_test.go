@@ -20,6 +20,7 @@ type quirks struct {
 
 	// Where the provider is, and what it wants.
 	authorize, token, revocation string
+	issuer                       string            // of a provider that is discovered
 	auth                         string            // basic, post, file, or the algorithm of an assertion
 	signedWith                   string            // the algorithm of an assertion that is the grant
 	keyName                      string            // of an assertion: what in its header names the key
@@ -60,7 +61,7 @@ var wanted = map[string]string{
 	"/models": "api.openai.com/v1/models", "/v1/models": "api.anthropic.com/v1/models", "/shop.json": "example.myshopify.com/admin/api/2026-01/shop.json",
 	"/users/me": "api.box.com/2.0/users/me", "/orders": "api.example.com/v1/orders", "/me": "graph.microsoft.com/v1.0/me",
 	"/users": "tenant.okta.com/api/v1/users", "/Patient": "fhir.example.com/r4/Patient", "/limits": "example.my.salesforce.com/services/data/v62.0/limits",
-	"/spotify/me": "api.spotify.com/v1/me", "/discord/users/@me": "discord.com/api/v10/users/@me", "/airtable/meta/bases": "api.airtable.com/v0/meta/bases",
+	"/orders/latest": "api.example.com/v1/orders/latest", "/spotify/me": "api.spotify.com/v1/me", "/discord/users/@me": "discord.com/api/v10/users/@me", "/airtable/meta/bases": "api.airtable.com/v0/meta/bases",
 	"/linear/graphql": "api.linear.app/graphql", "/box/folders/0": "api.box.com/2.0/folders/0", "/zendesk/tickets.json": "example.zendesk.com/api/v2/tickets.json",
 	"/atlassian/oauth/token/accessible-resources": "api.atlassian.com/oauth/token/accessible-resources", "/baserow/user/": "api.baserow.io/api/user/",
 	"/dropbox/users": "api.dropboxapi.com/2/users", "/graph/me": "graph.microsoft.com/v1.0/me", "/github/user": "api.github.com/user",
@@ -115,7 +116,7 @@ var providers = []*quirks{
 		form: map[string]string{"box_subject_type": "enterprise", "box_subject_id": "value-of-box_enterprise_id"}, more: map[string]any{"restricted_to": []any{}},
 	},
 	{
-		file: "oauth2_cognito", call: "orders", token: "example.auth.eu-central-1.amazoncognito.com/oauth2/token", auth: "basic", life: 3600, prefix: bearer,
+		file: "oauth2_cognito", issuer: "cognito-idp.eu-central-1.amazonaws.com/eu-central-1_EXAMPLE00", call: "orders", token: "example.auth.eu-central-1.amazoncognito.com/oauth2/token", auth: "basic", life: 3600, prefix: bearer,
 		form: map[string]string{"scope": "orders/read orders/write"},
 	},
 	{
@@ -131,11 +132,11 @@ var providers = []*quirks{
 		life: 3599, prefix: bearer, form: map[string]string{"scope": "https://graph.microsoft.com/.default"},
 	},
 	{
-		file: "oauth2_keycloak", call: "orders", token: "keycloak.example.com/realms/main/protocol/openid-connect/token", auth: "basic", life: 300, prefix: bearer,
+		file: "oauth2_keycloak", issuer: "keycloak.example.com/realms/main", call: "orders", token: "keycloak.example.com/realms/main/protocol/openid-connect/token", auth: "basic", life: 300, prefix: bearer,
 		more: map[string]any{"not-before-policy": 0, "refresh_expires_in": 0},
 	},
 	{
-		file: "oauth2_okta", call: "orders", token: "value-of-okta_domain/oauth2/default/v1/token", auth: "basic", life: 3600, prefix: bearer,
+		file: "oauth2_okta", issuer: "value-of-okta_domain/oauth2/default", call: "orders", token: "value-of-okta_domain/oauth2/default/v1/token", auth: "basic", life: 3600, prefix: bearer,
 		form: map[string]string{"scope": "orders.read"},
 	},
 	{
@@ -172,6 +173,11 @@ var providers = []*quirks{
 	},
 
 	// Authorization codes.
+	{
+		file: "oidc_discovery", name: "orders", issuer: "login.example.com", call: "latest", authorize: "login.example.com/oidc/authorize",
+		token: "login.example.com/oidc/token", revocation: "login.example.com/oidc/revoke", auth: "basic",
+		consent: map[string]string{"scope": "orders.read offline_access", "prompt": "consent"}, life: 3600, refreshes: true, prefix: bearer,
+	},
 	{
 		file: "oauth2_code_airtable", name: "airtable", call: "meta/bases", authorize: "airtable.com/oauth2/v1/authorize", token: "airtable.com/oauth2/v1/token",
 		auth: "basic", consent: map[string]string{"scope": "data.records:read schema.bases:read"}, life: 3600, refreshes: true, prefix: bearer,

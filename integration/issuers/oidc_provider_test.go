@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
 	"os"
 	"os/exec"
@@ -28,11 +29,30 @@ import (
 )
 
 // issuer is a running oidc-provider.
-type issuer struct{ Plain, Secure string }
+type issuer struct {
+	Plain, Secure string
+
+	in  io.Writer
+	out *bufio.Reader
+}
+
+// seen returns what oidc-provider has seen so far, and how often, after its clock has gone on by
+// some seconds.
+func (is *issuer) seen(t *testing.T, ahead int) (counts map[string]int) {
+	t.Helper()
+	if _, err := fmt.Fprintln(is.in, ahead); err != nil {
+		t.Fatal(err)
+	}
+	line, err := is.out.ReadBytes('\n')
+	if err != nil || json.Unmarshal(line, &counts) != nil {
+		t.Fatalf("oidc-provider says %q: %v", line, err)
+	}
+	return counts
+}
 
 // startIssuer runs oidc-provider until the test ends. It is skipped where `make judges` has not
-// installed it.
-func startIssuer(t *testing.T, jwksURI string, cert *rig.Certificate) issuer {
+// installed it. gateway is the address of the client.
+func startIssuer(t *testing.T, gateway string, cert *rig.Certificate) *issuer {
 	t.Helper()
 	modules, err := filepath.Abs("../../.cache/issuers/")
 	if err != nil {
@@ -45,7 +65,9 @@ func startIssuer(t *testing.T, jwksURI string, cert *rig.Certificate) issuer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	argument, err := json.Marshal(map[string]string{"jwks_uri": jwksURI, "cert": cert.PEM, "key": string(key)})
+	argument, err := json.Marshal(map[string]string{
+		"jwks_uri": "http://" + gateway + "/connect/jwks.json", "redirect_uri": "http://" + gateway + "/connect/callback", "cert": cert.PEM, "key": string(key),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,9 +87,9 @@ func startIssuer(t *testing.T, jwksURI string, cert *rig.Certificate) issuer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { in.Close(); _ = cmd.Wait() })
-	line, err := bufio.NewReader(out).ReadBytes('\n')
-	var is issuer
-	if err != nil || json.Unmarshal(line, &is) != nil {
+	is := &issuer{in: in, out: bufio.NewReader(out)}
+	line, err := is.out.ReadBytes('\n')
+	if err != nil || json.Unmarshal(line, is) != nil {
 		t.Fatalf("oidc-provider says %q: %v\n%s", line, err, stderr)
 	}
 	return is
@@ -96,7 +118,7 @@ func clientKey(t *testing.T) (keyPEM, certPEM string) {
 func TestClientAuthentication(t *testing.T) {
 	gateway := rig.Free(t)
 	cert := rig.NewCertificate(t)
-	is := startIssuer(t, "http://"+gateway+"/connect/jwks.json", cert)
+	is := startIssuer(t, gateway, cert)
 	api := rig.NewAPI(t, func(string) string { return rig.OK("served") })
 	keyPEM, certPEM := clientKey(t)
 	otherKey, _ := clientKey(t)

@@ -23,6 +23,7 @@ var metrics = map[string][]string{
 	"replays_total":                         {"datasource", "outcome"},
 	"requests_rejected_total":               {"datasource", "code"},
 	"cached_connections":                    {"datasource"},
+	"storage_errors_total":                  {"datasource"},
 	"refusals_total":                        {"datasource", "status"},
 	"connections":                           {"datasource", "state"},
 	"last_success_timestamp_seconds":        {"datasource"},

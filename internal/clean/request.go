@@ -51,7 +51,9 @@ type Requests struct {
 // NewRequests returns Requests for a gateway with its own fields and parameters. pass are names of
 // withheld fields that the API may see.
 func NewRequests(own Own, pass []string) *Requests {
-	c := &Requests{fields: make(map[string]bool), own: make(map[string]bool)}
+	c := &Requests{
+		fields: make(map[string]bool, len(withheld)+len(own.Fields)), prefixes: make([]string, 0, len(withheld)), own: make(map[string]bool, len(own.Fields)),
+	}
 	for _, name := range withheld {
 		if prefix, ok := strings.CutSuffix(name, "*"); ok {
 			c.prefixes = append(c.prefixes, prefix)

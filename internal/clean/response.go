@@ -80,6 +80,7 @@ func NewResponses(carried Carried, requests *Requests, pass []string) *Responses
 	for _, name := range pass {
 		c.pass = append(c.pass, http.CanonicalHeaderKey(name))
 	}
+	c.prefixes, c.drop = make([]string, 0, len(withheldResponse)), make([]string, 0, len(withheldResponse)+len(carried.Fields)+len(credentialResponse))
 	for _, name := range withheldResponse {
 		if slices.Contains(c.pass, name) {
 			continue

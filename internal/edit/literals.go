@@ -29,6 +29,9 @@ func checkValue(label, name, val string) error {
 func (e *Edits) Literals(option string) []string {
 	var found []string
 	for _, group := range e.groups() {
+		if len(group) == 0 {
+			continue
+		}
 		for _, name := range slices.Sorted(maps.Keys(group)) {
 			if secretName.MatchString(name) && slices.ContainsFunc(group[name], value.IsLiteral) {
 				found = append(found, label(option, name))

@@ -41,6 +41,9 @@ func newPlan(option string, e *Edits) (p plan, static bool, err error) {
 // compile resolves the global placeholders of one group of names.
 func compile(option string, group map[string][]string) (edits []edit, static bool, err error) {
 	static = true
+	if len(group) == 0 {
+		return nil, static, nil // thousands of datasources have none
+	}
 	for _, name := range slices.Sorted(maps.Keys(group)) {
 		ed := edit{name: name}
 		for _, text := range group[name] {

@@ -30,15 +30,15 @@ func TestErrors(t *testing.T) {
 		},
 		{"appsmith", `{"datasourceList": 4711}`, "datasourceList: there is a number or a switch where a list should be; export"},
 		{"postman", "{}", "info is missing; export the collection in Postman as Collection v2.1"},
-		{"postman", `{"info": {"schema": "https://schema.getpostman.com/json/collection/v2.0.0/collection.json"}}`, "info.schema: it is not of version 2.1; export"},
+		{"postman", `{"info": {"schema": "https://schema.getpostman.com/json/collection/v1.0.0/collection.json"}}`, "info.schema: it is not of version 2.1, nor of 2.0; export"},
 		{
-			"postman", `{"info": {"schema": "https://schema.getpostman.com/json/collection/v2.0.0/collection.json"}, "auth": {"type": "bearer", "bearer": {"token": "CANARY"}}}`,
-			"info.schema: it is not of version 2.1; export",
+			"postman", `{"info": {"schema": "https://schema.getpostman.com/json/collection/v3.0.0/collection.json"}, "auth": ["CANARY"]}`,
+			"info.schema: it is not of version 2.1, nor of 2.0; export",
 		},
 		{"postman", "{" + info + "}", "item: there is no request in it; export the collection in Postman as Collection v2.1, with its requests"},
 		{
-			"postman", "{" + info + `, "auth": {"type": "basic", "basic": {"username": "CANARY"}}}`,
-			"auth: there is an object where a list should be; export",
+			"postman", "{" + info + `, "auth": {"type": "basic", "basic": "CANARY"}}`,
+			"auth: there is a text where a list should be; export",
 		},
 		{
 			"postman", "{" + info + `, "item": [` + strings.Repeat(`{"item": [`, 200) + strings.Repeat("]}", 200) + "]}",

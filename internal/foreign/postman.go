@@ -137,8 +137,8 @@ func checkPostmanVersion(input []byte) error {
 	switch {
 	case c.Info == nil:
 		return errors.New("info is missing; " + postmanRemedy)
-	case c.Info.Schema != "" && !strings.Contains(string(c.Info.Schema), "/v2.1"):
-		return errors.New("info.schema: it is not of version 2.1; " + postmanRemedy)
+	case c.Info.Schema != "" && !strings.Contains(string(c.Info.Schema), "/v2."):
+		return errors.New("info.schema: it is not of version 2.1, nor of 2.0; " + postmanRemedy)
 	}
 	return nil
 }

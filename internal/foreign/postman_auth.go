@@ -35,11 +35,8 @@ func (auth *postmanAuth) UnmarshalJSON(raw []byte) error {
 		return err
 	}
 	auth.kind = string(kind)
-	var values []struct {
-		Key   text            `json:"key"`
-		Value json.RawMessage `json:"value"`
-	}
-	if err := json.Unmarshal(orNull(fields[auth.kind]), &values); err != nil {
+	values, err := postmanValues(orNull(fields[auth.kind]))
+	if err != nil {
 		return err
 	}
 	auth.values, auth.params = make(map[string]text), make(map[string][]postmanParam)
@@ -59,6 +56,29 @@ func (auth *postmanAuth) UnmarshalJSON(raw []byte) error {
 		auth.values[string(v.Key)] = text(val)
 	}
 	return nil
+}
+
+// postmanMember is a value of an authentication.
+type postmanMember struct {
+	Key   text            `json:"key"`
+	Value json.RawMessage `json:"value"`
+}
+
+// postmanValues returns the values of an authentication: a list of them in version 2.1, and in 2.0
+// the members of an object.
+func postmanValues(raw json.RawMessage) (values []postmanMember, err error) {
+	if raw[0] != '{' {
+		err = json.Unmarshal(raw, &values)
+		return values, err
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &members); err != nil {
+		return nil, err
+	}
+	for _, key := range sortedKeys(members) {
+		values = append(values, postmanMember{text(key), members[key]})
+	}
+	return values, nil
 }
 
 func orNull(raw json.RawMessage) json.RawMessage {

@@ -16,6 +16,11 @@ var (
 		title:  "A header field names a place elsewhere",
 		detail: "Send a URL of this route, or what the API calls a place below its base URL.",
 	}
+	UnknownAPI = &Problem{
+		code: "unknown-api", status: http.StatusNotFound, title: "There is no such API here",
+		detail: "The gateway has no API of the name that the request gives. Names are compared " +
+			"letter by letter, in lower case.",
+	}
 	BadValue = &Problem{
 		code: "bad-value", status: http.StatusBadRequest, title: "A value cannot be sent",
 		detail: "A header field that is made from this request would have a control character " +
@@ -150,11 +155,13 @@ var (
 		title: "The API asks for a further consent",
 		detail: "The account is connected, and this request needs more than was granted. An operator of the gateway must " +
 			"connect it again at connect_url.",
+		more: true,
 	}
 	MoreOwnAuthorization = &Problem{
 		code: "authorization-required", status: http.StatusUnauthorized,
 		title:  "The API asks for a further consent",
 		detail: "Your account is connected, and this request needs more than you have granted. Connect it again at connect_url.",
+		own:    true, more: true,
 	}
 	Signature = &Problem{
 		code: "signature", status: http.StatusBadGateway, title: "The request could not be signed",

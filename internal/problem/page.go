@@ -55,11 +55,17 @@ func (p *Problem) page(h http.Header, datasource string) []byte {
 		Status, Retry                            int
 		Style                                    template.CSS
 	}{
-		Title: p.title, Text: p.detail, URL: p.connectURL, Code: p.code, Datasource: datasource, Status: p.status, Retry: p.retryAfter,
+		Title: p.title, Text: strings.ReplaceAll(p.detail, nowhere, ""), URL: p.connectURL, Code: p.code, Datasource: datasource, Status: p.status, Retry: p.retryAfter,
 		Style: pageStyle,
 	}
 	switch {
 	case p.connectURL == "":
+	case p.more:
+		view.Title = datasource + " asks for a further consent"
+		view.Text = strings.ReplaceAll(p.detail, nowhere, "")
+		if view.Link = "To the connected accounts"; p.own {
+			view.Link = "Connect again"
+		}
 	case p.own:
 		view.Title = "Your account for " + datasource + " is not connected"
 		view.Text, view.Link = "Connect it once; then come back to this page.", "Connect"

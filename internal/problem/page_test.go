@@ -55,6 +55,8 @@ func TestPage(t *testing.T) {
 	}{
 		{OwnAuthorization, "Your account for crm is not connected", "Connect"},
 		{Authorization, "crm is not connected", "To the connected accounts"},
+		{MoreOwnAuthorization, "crm asks for a further consent", "Connect again"},
+		{MoreAuthorization, "crm asks for a further consent", "To the connected accounts"},
 	} {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.Header.Set("Sec-Fetch-Mode", "navigate")
@@ -65,6 +67,12 @@ func TestPage(t *testing.T) {
 			t.Fatal(err)
 		}
 		page := string(text)
+		if strings.Contains(page, "connect_url") {
+			t.Errorf("%s speaks of a member that a page does not have:\n%s", test.problem.code, page)
+		}
+		if connected := strings.Contains(page, "account is connected"); connected != test.problem.more {
+			t.Errorf("%s: that the account is connected is said: %t\n%s", test.problem.code, connected, page)
+		}
 		for _, want := range []string{
 			"<!doctype html>\n", "<title>" + test.title + "</title>", "<h1>" + test.title + "</h1>",
 			`<a href="https://gateway.example/connect/?a=%22b%22&amp;c">` + test.link + "</a>",
@@ -126,7 +134,7 @@ func TestEachPage(t *testing.T) {
 				t.Fatalf("%s: %d, %v", name, res.StatusCode, err)
 			}
 			page := html.UnescapeString(string(text))
-			for _, part := range []string{"<h1>" + p.title + "</h1>", "<p>" + p.detail + "</p>", "Try again in 7 seconds.", "<code>" + want.code + "</code>", "crm"} {
+			for _, part := range []string{"<h1>" + p.title + "</h1>", "<p>" + strings.ReplaceAll(p.detail, " at connect_url", "") + "</p>", "Try again in 7 seconds.", "<code>" + want.code + "</code>", "crm"} {
 				if !strings.Contains(page, part) {
 					t.Errorf("%s: %q is missing in\n%s", name, part, page)
 				}

@@ -27,7 +27,11 @@ type Problem struct {
 	connectURL string // where a person can connect the account
 	retryAfter int    // in seconds; 0: unknown
 	own        bool   // it is about the caller's own account, not about one that all share
+	more       bool   // the account is connected, and the request needs more than was granted
 }
+
+// nowhere is what a text without an address leaves out.
+const nowhere = " at connect_url"
 
 // Code is the end of the problem's type. Logs and placeholders have it too.
 func (p *Problem) Code() string { return p.code }
@@ -40,7 +44,7 @@ func (p *Problem) ConnectURL() string { return p.connectURL }
 
 // Text says the problem in words, without the address where an account can be connected.
 func (p *Problem) Text() string {
-	return p.title + ". " + strings.ReplaceAll(p.detail, " at connect_url", "")
+	return p.title + ". " + strings.ReplaceAll(p.detail, nowhere, "")
 }
 
 // LinkedText is Text with that address.

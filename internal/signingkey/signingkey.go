@@ -29,7 +29,7 @@ const minRSA = 2048
 type Key struct {
 	Signer    crypto.Signer // *rsa.PrivateKey, *ecdsa.PrivateKey or ed25519.PrivateKey
 	ID        string        // the kid of a JSON Web Key
-	Algorithm string        // the alg of a JSON Web Key
+	Algorithm string        // the alg of a JSON Web Key, or that of an RSA key for PSS only
 }
 
 // Parse reads a PEM or a JSON Web Key.
@@ -37,15 +37,19 @@ func Parse(text string) (*Key, error) {
 	if IsJWK(text) {
 		return parseJWK(text)
 	}
-	signer, err := ParsePEM(text)
-	if err != nil {
-		return nil, err
-	}
-	return &Key{Signer: signer}, nil
+	return parsePEM(text)
 }
 
 // ParsePEM returns the first private key in a PEM text.
 func ParsePEM(text string) (crypto.Signer, error) {
+	key, err := parsePEM(text)
+	if err != nil {
+		return nil, err
+	}
+	return key.Signer, nil
+}
+
+func parsePEM(text string) (*Key, error) {
 	blocks, err := pemfile.Blocks(text)
 	if err != nil {
 		return nil, err
@@ -57,13 +61,16 @@ func ParsePEM(text string) (crypto.Signer, error) {
 			}
 		}
 		var key any
+		alg := ""
 		switch block.Type {
 		case "RSA PRIVATE KEY":
 			key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
 		case "EC PRIVATE KEY":
 			key, err = x509.ParseECPrivateKey(block.Bytes)
 		case "PRIVATE KEY":
-			key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+			if key, err = x509.ParsePKCS8PrivateKey(block.Bytes); err != nil {
+				key, alg, err = parsePSS(block.Bytes)
+			}
 		default:
 			continue // EC PARAMETERS, a certificate
 		}
@@ -74,7 +81,7 @@ func ParsePEM(text string) (crypto.Signer, error) {
 		if !ok {
 			return nil, errors.New("its key is of a kind that cannot sign; RSA, EC and Ed25519 can")
 		}
-		return signer, nil
+		return &Key{Signer: signer, Algorithm: alg}, nil
 	}
 	return nil, errors.New("there is no private key in it; it must be a PEM with a PRIVATE KEY block " +
 		"(`openssl genpkey -algorithm ed25519` makes one)")

@@ -15,7 +15,7 @@ import (
 
 // CheckSecret reports why a value, as it is written or as it was resolved, is no secret.
 func CheckSecret(option, text string) error {
-	for _, word := range []string{text, lastWord(text)} {
+	for _, word := range words(text) {
 		if why := standIn(word); why != "" {
 			return fmt.Errorf("%s: %s", option, why)
 		}
@@ -34,7 +34,7 @@ func CheckWritten(option, text string) error {
 // CheckVariable is CheckSecret for a value that need not be a secret. It reports only variables
 // of another program, and what is left of a placeholder.
 func CheckVariable(option, text string) error {
-	for _, word := range []string{text, lastWord(text)} {
+	for _, word := range words(text) {
 		if why := variableOfAnother(word); why != "" {
 			return fmt.Errorf("%s: %s", option, why)
 		}
@@ -42,8 +42,13 @@ func CheckVariable(option, text string) error {
 	return nil
 }
 
-// lastWord returns what follows a scheme.
-func lastWord(text string) string { return text[strings.LastIndexByte(text, ' ')+1:] }
+// words returns a text, and what follows a scheme if it has one.
+func words(text string) []string {
+	if i := strings.LastIndexByte(text, ' '); i >= 0 {
+		return []string{text, text[i+1:]}
+	}
+	return []string{text}
+}
 
 // IsLiteral reports whether a value stands in the configuration as it is: it has no placeholder,
 // and is not sealed.

@@ -66,6 +66,13 @@ func CheckLiteral(option, text string) error {
 // unset, empty, unknown or made for requests is an error. Errors name the option and the
 // placeholder, never a value.
 func Resolve(option, text string) (string, error) {
+	return ResolvePlaced(option, text, nil, func(_, val string) (string, error) { return val, nil })
+}
+
+// ResolvePlaced is Resolve that puts what place returns where a placeholder stands. place is given
+// what stands before, resolved, and the placeholder's value; its errors follow the names of the
+// option and of the placeholder. Placeholders of a request are resolved by repl, if it is not nil.
+func ResolvePlaced(option, text string, repl *caddy.Replacer, place func(before, val string) (string, error)) (string, error) {
 	parts, err := parse(option, text)
 	if err != nil {
 		return "", err
@@ -73,20 +80,34 @@ func Resolve(option, text string) (string, error) {
 	if IsSealed(text) {
 		return "", fmt.Errorf("%s: a sealed value cannot be opened here", option)
 	}
-	repl := caddy.NewReplacer()
+	globals := caddy.NewReplacer()
 	var sb strings.Builder
 	for _, p := range parts {
 		if !p.placeholder {
 			sb.WriteString(p.text)
 			continue
 		}
-		val, err := global(repl, option, p.text)
+		val, err := resolvePart(option, p.text, globals, repl)
 		if err != nil {
 			return "", err
+		}
+		if val, err = place(sb.String(), val); err != nil {
+			return "", fmt.Errorf("%s: %s: %w", option, ShowPlaceholder(p.text), err)
 		}
 		sb.WriteString(val)
 	}
 	return sb.String(), nil
+}
+
+// resolvePart returns the value of a placeholder, of a request too if repl is not nil.
+func resolvePart(option, key string, globals, repl *caddy.Replacer) (string, error) {
+	if repl == nil || isGlobal(key) || isShorthand(key) {
+		return global(globals, option, key)
+	}
+	if val, known := repl.GetString(key); known && val != "" {
+		return val, nil
+	}
+	return "", fmt.Errorf("%s: this request has no value for %s", option, ShowPlaceholder(key))
 }
 
 // ResolveLine is Resolve for a value that must not be empty, and becomes part of an HTTP field or
@@ -224,6 +245,9 @@ func parse(option, text string) ([]part, error) {
 	if strings.Contains(text, "{{") {
 		return nil, fmt.Errorf("%s: {{…}} is not replaced by anything; Caddy's placeholders have one brace: "+
 			"{env.NAME}, {file./path}, {http.auth.user.id} (https://caddyserver.com/docs/conventions#placeholders)", option)
+	}
+	if text != "" && strings.IndexByte(text, '{') < 0 && strings.IndexByte(text, '\\') < 0 {
+		return []part{{text: text}}, nil // as most are
 	}
 	var (
 		parts   []part

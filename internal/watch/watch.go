@@ -10,7 +10,6 @@ package watch
 
 import (
 	"context"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -47,19 +46,30 @@ type Watcher struct {
 	logger   *zap.Logger
 	subjects []*subject
 	told     []string // what was told of during this look
+	files    questions
 }
 
 // subject is a Subject with what is known of its files.
 type subject struct {
 	Subject
 
-	last    []stamp // at the last look
-	read    []stamp // just before the files were read; nil: when the configuration loaded
-	failing bool    // the last reading has failed
+	last    []stamp      // at the last look
+	read    []stamp      // just before the files were read; nil: when the configuration loaded
+	failing bool         // the last reading has failed
+	reading chan outcome // of the reading that is under way; nil: none is
+	silent  int          // looks in a row at which a file system has not answered
+}
+
+// outcome is what came of a reading.
+type outcome struct {
+	changed bool
+	err     error
 }
 
 // New returns a watcher that writes to a log.
-func New(logger *zap.Logger) *Watcher { return &Watcher{logger: logger} }
+func New(logger *zap.Logger) *Watcher {
+	return &Watcher{logger: logger, files: questions{stat: os.Stat, asked: make(map[string]chan stamp)}}
+}
 
 // Add has a subject watched. It is not called any more once Run was called.
 func (w *Watcher) Add(s Subject) {
@@ -68,7 +78,8 @@ func (w *Watcher) Add(s Subject) {
 	}
 }
 
-// Run looks at the files until ctx ends. All reading is done here, and no request waits for it.
+// Run looks at the files until ctx ends. All reading is done here, and no request waits for it. A
+// file system that does not answer holds up the subjects that are on it, and nothing else.
 func (w *Watcher) Run(ctx context.Context) {
 	if len(w.subjects) == 0 {
 		return
@@ -78,7 +89,7 @@ func (w *Watcher) Run(ctx context.Context) {
 	for {
 		select {
 		case <-ticker.C:
-			w.look(time.Now())
+			w.look(ctx, time.Now())
 		case <-ctx.Done():
 			return
 		}
@@ -86,47 +97,81 @@ func (w *Watcher) Run(ctx context.Context) {
 }
 
 // look looks at each file once, however many subjects have it.
-func (w *Watcher) look(now time.Time) {
-	stamps := make(map[string]stamp)
+func (w *Watcher) look(ctx context.Context, now time.Time) {
 	w.told = w.told[:0]
+	w.files.begin()
 	for _, s := range w.subjects {
-		current := make([]stamp, len(s.Files))
-		for i, name := range s.Files {
-			known, ok := stamps[name]
-			if !ok {
-				known = newStamp(name)
-				stamps[name] = known
-			}
-			current[i] = known
+		if ctx.Err() != nil {
+			return
 		}
-		w.consider(s, current, now)
+		answered := s.reading == nil || w.finish(ctx, s, 0)
+		if answered {
+			var current []stamp
+			if current, answered = w.files.stamps(ctx, s.Files); answered {
+				answered = w.consider(ctx, s, current, now)
+			}
+		}
+		w.noteSilence(s, answered)
 	}
 }
 
 // consider has the files of a subject read again, if they have changed and are not being written.
-func (w *Watcher) consider(s *subject, current []stamp, now time.Time) {
+// It reports whether the reading has come to an end.
+func (w *Watcher) consider(ctx context.Context, s *subject, current []stamp, now time.Time) bool {
 	again := slices.EqualFunc(current, s.last, stamp.same)
 	s.last = current
 	if slices.EqualFunc(current, s.read, stamp.same) && !s.failing {
-		return
+		return true
 	}
 	unsettled := func(st stamp) bool { return st.info == nil || now.Sub(st.info.ModTime()) < settled }
 	if !again && slices.ContainsFunc(current, unsettled) {
-		return
+		return true
 	}
 	s.read = current // from before the reading: a change during it is seen at the next look
-	changed, err := s.Reread()
-	if changed && w.first("taken", s) {
+	s.reading = make(chan outcome, 1)
+	go func(to chan<- outcome) {
+		changed, err := s.Reread()
+		to <- outcome{changed, err}
+	}(s.reading)
+	return w.finish(ctx, s, interval)
+}
+
+// finish waits a while for the reading that is under way, tells what came of it, and reports
+// whether it has ended.
+func (w *Watcher) finish(ctx context.Context, s *subject, while time.Duration) bool {
+	got, ok := within(ctx, s.reading, while)
+	if !ok {
+		return false
+	}
+	s.reading = nil
+	if got.changed && w.first("taken", s) {
 		w.logger.Info("took over the new content of a file", s.fields()...)
 	}
 	switch {
-	case err != nil && !s.failing && w.first("unusable", s):
-		w.logger.Warn("a file has changed and cannot be used; what was read before stays in use", append(s.fields(), zap.Error(err),
+	case got.err != nil && !s.failing && w.first("unusable", s):
+		w.logger.Warn("a file has changed and cannot be used; what was read before stays in use", append(s.fields(), zap.Error(got.err),
 			zap.String("remedy", "write a good value into the file; it is then taken over by itself"))...)
-	case err == nil && s.failing && !changed && w.first("usable", s):
+	case got.err == nil && s.failing && !got.changed && w.first("usable", s):
 		w.logger.Info("a file can be used again; its content is what is in use", s.fields()...)
 	}
-	s.failing = err != nil
+	s.failing = got.err != nil
+	return true
+}
+
+// silentLooks is how many looks a file system may leave without an answer before the log says so.
+const silentLooks = 5
+
+// noteSilence notes whether the file system of a subject has answered at this look, and tells once
+// when it does not.
+func (w *Watcher) noteSilence(s *subject, answered bool) {
+	if answered {
+		s.silent = 0
+		return
+	}
+	if s.silent++; s.silent == silentLooks && w.first("silent", s) {
+		w.logger.Warn("a file cannot be looked at, since its file system does not answer; what was read before stays in use",
+			append(s.fields(), zap.String("remedy", "look after the file system (a network mount?); a change of the file is taken over when it answers"))...)
+	}
 }
 
 // first reports whether this look has not told the same of another route of the datasource.
@@ -146,26 +191,4 @@ func (s *subject) fields() []zap.Field {
 		fields = append(fields, zap.String("datasource", s.Datasource))
 	}
 	return append(fields, zap.String("option", s.Option), zap.Strings("files", s.Files))
-}
-
-// stamp is the state of a file. The zero value stands for a file that is not there.
-type stamp struct {
-	info fs.FileInfo
-}
-
-// newStamp returns the state of the file behind all symbolic links.
-func newStamp(name string) stamp {
-	info, err := os.Stat(name)
-	if err != nil {
-		return stamp{}
-	}
-	return stamp{info}
-}
-
-// same reports whether it is the same file as before with the same content.
-func (st stamp) same(other stamp) bool {
-	if st.info == nil || other.info == nil {
-		return st.info == nil && other.info == nil
-	}
-	return os.SameFile(st.info, other.info) && st.info.Size() == other.info.Size() && st.info.ModTime().Equal(other.info.ModTime())
 }

@@ -273,7 +273,7 @@ func TestOneLook(t *testing.T) {
 			return true, nil
 		}})
 	}
-	w.look(time.Now())
+	w.look(t.Context(), time.Now())
 	if lines := logs.TakeAll(); reads != 2 || len(lines) != 1 {
 		t.Errorf("%d readings, %d lines", reads, len(lines))
 	}

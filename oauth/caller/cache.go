@@ -49,8 +49,10 @@ type Config struct {
 	// Limit bounds how many sources stay in memory.
 	Limit int
 
-	// Happened is told what came of each exchange, before Health says so; nil for nobody.
-	Happened func(error)
+	// Changed is told why exchanges fail when they begin to, at most once a minute; and nil when
+	// one has succeeded after that, or for the first time. A caller whose token no provider takes
+	// changes nothing. nil: nobody is told.
+	Changed func(error)
 
 	Logger *zap.Logger
 }

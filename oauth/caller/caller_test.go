@@ -186,7 +186,7 @@ func TestFailures(t *testing.T) {
 		if h := c.Health(); h.Err != nil || h.Succeeded.IsZero() {
 			t.Errorf("%+v", h)
 		}
-		p.failWith(&SubjectError{&provider.Error{Code: "invalid_grant", Status: 400}})
+		p.failWith(&SubjectError{Err: &provider.Error{Code: "invalid_grant", Status: 400}})
 		other := c.Source(key(2), Subject{Token: "b", End: time.Now().Add(time.Hour)})
 		for range 9 {
 			_, err := other.Credential(t.Context())
@@ -253,7 +253,7 @@ func TestBound(t *testing.T) {
 			}
 			good = append(good, s)
 		}
-		p.failWith(&SubjectError{&provider.Error{Code: "invalid_grant", Status: 400}})
+		p.failWith(&SubjectError{Err: &provider.Error{Code: "invalid_grant", Status: 400}})
 		for n := range 1000 {
 			_, _ = c.Source(key(100+n), Subject{Token: "x", End: time.Now().Add(time.Hour)}).Credential(t.Context())
 		}

@@ -51,7 +51,8 @@ func backoff(failures int, longest time.Duration, jitter float64) time.Duration 
 // token: the provider is asked again then, whatever it has said before. began is when the
 // renewal began that has failed. The caller holds mu.
 func (c *Connection) pause(g grant, err error, began, now time.Time) time.Duration {
-	failures := c.failures
+	trouble := c.trouble()
+	failures := trouble.failures
 	jitter := weakrand.Float64() //nolint:gosec // G404: a jitter is no secret
 	refused := g.refusedBy(err)
 	longest := maxBackoff
@@ -77,7 +78,7 @@ func (c *Connection) pause(g grant, err error, began, now time.Time) time.Durati
 	switch {
 	case !refused:
 		longest = maxBackoffWithout
-	case token != nil && c.refusedGeneration != token.Generation && began.Before(token.Expiry):
+	case token != nil && trouble.refusedGeneration != token.Generation && began.Before(token.Expiry):
 		return 0 // the provider has refused to renew a token that was valid then
 	}
 	return backoff(failures, longest, jitter)

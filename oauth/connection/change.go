@@ -24,7 +24,7 @@ func (s *Source) Disconnect(ctx context.Context) error {
 	// the last.
 	var gone []*record.Token
 	err := s.exclusively(ctx, func(ctx context.Context) error {
-		base, _, err := s.claims.settled(ctx)
+		base, _, err := s.claims().settled(ctx)
 		if err != nil {
 			return err
 		}
@@ -38,10 +38,10 @@ func (s *Source) Disconnect(ctx context.Context) error {
 			// The mark has no token in it. By the mark, a node that was redeeming the refresh
 			// token knows that its answer came too late.
 			mark := &record.Token{
-				Generation: base.Generation + 1, Identity: s.records.store.Identity, Grant: base.Grant, Connected: base.Connected, Seed: base.Seed,
+				Generation: base.Generation + 1, Identity: s.records().store.Identity, Grant: base.Grant, Connected: base.Connected, Seed: base.Seed,
 				Changed: time.Now(), End: record.End{Reason: record.ReasonDisconnected},
 			}
-			if err := s.records.replace(ctx, mark); err != nil {
+			if err := s.records().replace(ctx, mark); err != nil {
 				return err
 			}
 			s.conn.startOver()
@@ -49,7 +49,7 @@ func (s *Source) Disconnect(ctx context.Context) error {
 			if !mayWrite {
 				return nil
 			}
-			by, err := s.claims.displaced(ctx, mark)
+			by, err := s.claims().displaced(ctx, mark)
 			if by == nil || err != nil || !by.SameGrant(base) {
 				// Another account was connected since.
 				return nil //nolint:nilerr // the storage fails now; the mark is there
@@ -60,10 +60,10 @@ func (s *Source) Disconnect(ctx context.Context) error {
 	if len(gone) == 0 {
 		return err
 	}
-	s.set.happened(EventDisconnected, s.records.store.Connection, "")
+	s.set.happened(EventDisconnected, s.records().store.Connection, "")
 	// The tokens are revoked after an error too: where a mark was stored, no node uses them any
 	// more.
-	if failed := s.records.revokeAll(context.WithoutCancel(ctx), gone); failed != nil && err == nil {
+	if failed := s.records().revokeAll(context.WithoutCancel(ctx), gone); failed != nil && err == nil {
 		return &RevocationError{failed}
 	}
 	return err
@@ -77,7 +77,7 @@ func (s *Source) Install(ctx context.Context, token *record.Token, checks ...fun
 	if !s.set.Interactive {
 		return errors.New("there is nothing to connect: the gateway itself gets the tokens of " + s.set.Grant)
 	}
-	return s.exclusively(ctx, func(ctx context.Context) error { return s.claims.install(ctx, token, checks...) })
+	return s.exclusively(ctx, func(ctx context.Context) error { return s.claims().install(ctx, token, checks...) })
 }
 
 // install is Install within an operation.
@@ -100,7 +100,7 @@ func (c *claimer) install(ctx context.Context, token *record.Token, checks ...fu
 	c.conn.startOver()
 	c.conn.noteGrant(token.Grant)
 	for {
-		c.records.saveAndUse(ctx, token)
+		c.records().saveAndUse(ctx, token)
 		if c.conn.owing() {
 			// The storage fails now; the token is in use, and stored as soon as the storage
 			// works.
@@ -112,7 +112,7 @@ func (c *claimer) install(ctx context.Context, token *record.Token, checks ...fu
 			return nil //nolint:nilerr // the token stands, or the storage fails now
 		case by.Generation >= token.Generation && by.End.Reason != record.ReasonDisconnected && (base == nil || !by.SameGrant(base)):
 			c.conn.noteGrant("")
-			_, _ = c.records.latest(ctx) // the other account is in use from now on
+			_, _ = c.records().latest(ctx) // the other account is in use from now on
 			return ErrOvertaken
 		}
 		next := max(token.Generation, by.Generation) + 1
@@ -133,13 +133,13 @@ func (s *Source) Connect(ctx context.Context, token *record.Token, check func(ba
 		_ = s.set.Revoke(ctx, token.Without(s.Token()))
 	}
 	if err == nil {
-		s.set.happened(EventConnected, s.records.store.Connection, "")
+		s.set.happened(EventConnected, s.records().store.Connection, "")
 	}
 	return err
 }
 
 // Latest reads the record, and returns the newest token that is known now.
-func (s *Source) Latest(ctx context.Context) (*record.Token, error) { return s.records.latest(ctx) }
+func (s *Source) Latest(ctx context.Context) (*record.Token, error) { return s.records().latest(ctx) }
 
 // Token returns the token in use, or nil.
 func (s *Source) Token() *record.Token { return s.conn.token.Load() }

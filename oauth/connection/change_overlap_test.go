@@ -67,7 +67,7 @@ func slowWrites(w *world, g *gateway, delay time.Duration) {
 			time.Sleep(delay)
 		}
 	})
-	g.shared.records.store.Storage = n
+	g.shared.records().store.Storage = n
 }
 
 // link returns a flow of a new ticket.

@@ -127,7 +127,7 @@ func TestDisconnectWhileRefreshing(t *testing.T) {
 		}()
 		time.Sleep(3 * time.Second)
 		base := a.stored()
-		if err := a.records.replace(t.Context(), &record.Token{Generation: base.Generation + 1, Identity: "identity", End: record.End{Reason: record.ReasonDisconnected}}); err != nil {
+		if err := a.records().replace(t.Context(), &record.Token{Generation: base.Generation + 1, Identity: "identity", End: record.End{Reason: record.ReasonDisconnected}}); err != nil {
 			t.Fatal(err)
 		}
 		err := <-said
@@ -143,7 +143,7 @@ func TestForeign(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
 		a := w.connected(1)[0]
 		other := w.node()
-		other.records.store.Identity = "another client"
+		other.records().store.Identity = "another client"
 		if _, err := other.Credential(t.Context()); err == nil {
 			t.Fatal("another client's token was used")
 		}

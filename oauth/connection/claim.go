@@ -82,11 +82,9 @@ func (w *watch) expired(c *record.Claim, self string, lease time.Duration, now t
 }
 
 // claimer claims the refresh token of one connection, among many nodes.
-type claimer struct {
-	conn    *Connection
-	set     *Set
-	records *replica
-}
+type claimer Source
+
+func (c *claimer) records() *replica { return (*replica)(c) }
 
 // take claims the generation of base, which was read at a time, and marks the refresh token as
 // sent. It returns nil if another node has the claim.
@@ -117,7 +115,7 @@ func (c *claimer) claim(ctx context.Context, base *record.Token, read time.Time)
 		attempt += base.Claim.Attempt
 	}
 	mine = base.With(func(t *record.Token) {
-		t.Claim = &record.Claim{Owner: c.conn.name(), Attempt: attempt, Doubt: base.Claim.Doubtful(), At: now.UnixMilli()}
+		t.Claim = &record.Claim{Owner: c.conn.claimant(), Attempt: attempt, Doubt: base.Claim.Doubtful(), At: now.UnixMilli()}
 	})
 	if err := c.save(ctx, mine); err != nil {
 		return nil, until, err
@@ -140,7 +138,7 @@ func (c *claimer) claim(ctx context.Context, base *record.Token, read time.Time)
 // save stores a claim.
 func (c *claimer) save(ctx context.Context, mine *record.Token) error {
 	begin := time.Now()
-	err := c.records.save(ctx, mine)
+	err := c.records().save(ctx, mine)
 	if err == nil {
 		return nil
 	}
@@ -193,7 +191,7 @@ func (c *claimer) prolong(ctx context.Context, mine *record.Token) (*record.Toke
 
 // holds reports whether the record still has the claim of mine.
 func (c *claimer) holds(ctx context.Context, mine *record.Token) (bool, error) {
-	stored, err := c.records.load(ctx)
+	stored, err := c.records().load(ctx)
 	if err != nil {
 		return false, fmt.Errorf("reading the claim again: %w", err)
 	}
@@ -227,11 +225,11 @@ func (c *claimer) holdsStill(ctx context.Context, mine *record.Token) (_ *record
 // written the record since: this process may have been suspended. It returns err, or nil if
 // there is a newer token.
 func (c *claimer) release(ctx context.Context, mine *record.Token, doubtful bool, err error) error {
-	stored, e := c.records.load(ctx)
+	stored, e := c.records().load(ctx)
 	held := e == nil && stored != nil && stored.Generation == mine.Generation && stored.Claim != nil &&
 		stored.Claim.Owner == mine.Claim.Owner // of any attempt: a mark may have failed, or not
 	if held {
-		e = c.records.save(ctx, mine.Released(doubtful))
+		e = c.records().save(ctx, mine.Released(doubtful))
 	}
 	if e != nil {
 		c.set.Logger.Warn("a claim could not be taken back; others respect it for a while", zap.Error(e))
@@ -239,7 +237,7 @@ func (c *claimer) release(ctx context.Context, mine *record.Token, doubtful bool
 	if e != nil || held {
 		return err
 	}
-	if newest, e := c.records.latest(ctx); e == nil && newest.Generation > mine.Generation {
+	if newest, e := c.records().latest(ctx); e == nil && newest.Generation > mine.Generation {
 		return newest.Finished()
 	}
 	return err
@@ -252,20 +250,20 @@ func (c *claimer) lock(ctx context.Context, generation uint64) (unlock func()) {
 	name := c.lockName(generation)
 	lockCtx, cancel := context.WithTimeout(ctx, lockPatience)
 	defer cancel()
-	if err := c.records.store.Within().Lock(lockCtx, name); err != nil {
+	if err := c.records().store.Within().Lock(lockCtx, name); err != nil {
 		return func() {}
 	}
 	return func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), record.StorageTimeout)
 		defer cancel()
-		_ = c.records.store.Within().Unlock(ctx, name)
+		_ = c.records().store.Within().Unlock(ctx, name)
 	}
 }
 
 func (c *claimer) lockName(generation uint64) string {
-	ring, err := c.records.store.Keys()
+	ring, err := c.records().store.Keys()
 	if err != nil {
 		return ""
 	}
-	return c.records.store.Names(ring)[0] + "." + strconv.FormatUint(generation, 10)
+	return c.records().store.Names(ring)[0] + "." + strconv.FormatUint(generation, 10)
 }

@@ -22,10 +22,10 @@ func TestCondition(t *testing.T) {
 		return func(t *testing.T, _ *world, n *node) {
 			t.Helper()
 			token := n.stored().With(func(token *record.Token) { token.Generation++; token.End.Reason = reason })
-			if err := n.records.store.Save(t.Context(), token); err != nil {
+			if err := n.records().store.Save(t.Context(), token); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := n.records.latest(t.Context()); err != nil {
+			if _, err := n.records().latest(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -115,7 +115,7 @@ func TestFailedConnectElsewhere(t *testing.T) {
 				t.Errorf("%+v, %v", st, err)
 			}
 		}
-		NoteDenied(b.Source, "access_denied")
+		NoteDenied(b.Source, "access_denied", false)
 		told(true)
 		time.Sleep(time.Minute)
 		token := w.p.connect()
@@ -131,7 +131,7 @@ func TestFailedConnectElsewhere(t *testing.T) {
 			t.Errorf("after a renewal: %+v, %v", st, err)
 		}
 		time.Sleep(time.Minute)
-		NoteDenied(b.Source, "access_denied")
+		NoteDenied(b.Source, "access_denied", false)
 		told(true)
 		if err := b.Disconnect(t.Context()); err != nil {
 			t.Fatal(err)
@@ -161,7 +161,7 @@ func TestFailedConnect(t *testing.T) {
 		if f == nil || f.Error != "invalid_client" || f.Description != "the secret has expired" || f.Remedy == "" || f.Denied || time.Since(f.At) > time.Second {
 			t.Fatalf("%+v", f)
 		}
-		NoteDenied(n.Source, "access_denied")
+		NoteDenied(n.Source, "access_denied", false)
 		if f := failed(); f == nil || !f.Denied || f.Error != "access_denied" || f.Description != "" {
 			t.Fatalf("%+v", f)
 		}

@@ -4,6 +4,7 @@ package connection
 
 import (
 	"crypto/rand"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,54 +13,86 @@ import (
 )
 
 // Connection is what this process knows of a connection. It outlives reloads. Its fields belong
-// to no configuration, except source.
+// to no configuration, except source and first.
+//
+// There may be a million of them, of which a request needs one that no cache of the processor has.
+// So all that it reads is in the first 128 bytes, and the whole is 320, which is a size that the
+// allocator has.
 type Connection struct {
-	token atomic.Pointer[record.Token] // in use; nil while nothing is known
-
-	// notBefore is retryAt in Unix nanoseconds, or the far future while an operation is under
-	// way. Requests whose token is valid and near its end read it, so that they need not take
-	// mu.
-	notBefore atomic.Int64
+	short  shortName
+	source atomic.Pointer[Source]       // the newest source. It belongs to one configuration
+	token  atomic.Pointer[record.Token] // in use; nil while nothing is known
 
 	// recheckAt is when the record is read again, in Unix nanoseconds, because another node may
 	// have written it. It is 0 for client_credentials, whose records nobody waits for.
 	recheckAt atomic.Int64
 
-	// source is the newest source. It belongs to one configuration.
-	source atomic.Pointer[Source]
-
-	used atomic.Bool // since the pool last looked for connections to forget
-
+	used    atomic.Bool // since the pool last looked for connections to forget
 	endTold atomic.Bool // that the account must be connected again; see tellEnd
+	housed  atomic.Bool // that a source is in first
+
+	mu    sync.Mutex // guards operation and what follows it
+	first Source     // room for the source of the configuration that has made the connection
+
+	// notBefore is the time of the next renewal in Unix nanoseconds, or the far future while an
+	// operation is under way. Requests whose token is valid and near its end read it, so that they
+	// need not take mu.
+	notBefore atomic.Int64
 
 	// storing is held while the record is read, which may move the record, and while it is
 	// written.
 	storing turn
-	seen    time.Time // since when the token is known; storing guards it
+	seen    moment // since when the token is known; storing guards it
 
-	mu               sync.Mutex     // guards what follows
-	operation        *operation     // the work that is under way, such as a renewal; or nil
-	rechecking       *operation     // the reading of the record that is under way; or nil
-	storageDownUntil time.Time      // until then no request waits for the storage
-	failures         int            // how many renewals in a row have failed
-	retryAt          time.Time      // the earliest time of the next renewal
-	retryAfter       time.Time      // the same, if the provider has named it (Retry-After)
-	lastErr          error          // the error of the last renewal
-	failedSince      time.Time      // when the first of the renewals failed that have failed since a success
-	forced           forced         // brakes the renewals that the API's refusals cause
-	endAwaited       uint64         // the generation for whose end a timer runs; 0: none
-	unsaved          *record.Token  // a token that the storage does not have yet
-	owner            string         // names this process in claims
-	connectedHere    string         // the grant that this process has connected
-	connectFailed    *FailedConnect // the last attempt to connect an account, if it has failed
+	operation     *operation    // the work that is under way, such as a renewal; or nil
+	rechecking    *operation    // the reading of the record that is under way; or nil
+	unsaved       *record.Token // a token that the storage does not have yet
+	troubles      *trouble      // nil while there are none
+	owner         string        // names this process in claims
+	connectedHere string        // the grant that this process has connected
 
-	// refusedGeneration is the generation whose refresh token the provider has refused since its
-	// access token ended; 0: none.
-	refusedGeneration uint64
+	name string // constant; "" for the shared connection
+}
 
-	// Until suspectUntil, a slow write of ours may lie over what another node has written since
-	// suspectFrom. The zero suspectFrom stands for any time.
-	suspectUntil, suspectFrom time.Time
+// newConnection returns a connection of which nothing is known.
+func newConnection(name string) *Connection {
+	// A request's name may be part of something longer, which would stay in memory with it.
+	conn := &Connection{name: strings.Clone(name)}
+	conn.short.set(name)
+	return conn
+}
+
+// shortName is a name, if that has less than 40 bytes, and the number of its bytes. Behind a
+// pointer it would have to be waited for.
+type shortName [40]byte
+
+// long stands in the place of the number if the name is not here.
+const long = 255
+
+func (s *shortName) set(name string) {
+	if len(name) >= len(s) {
+		s[len(s)-1] = long
+		return
+	}
+	copy(s[:], name)
+	s[len(s)-1] = byte(len(name))
+}
+
+// named reports whether the connection has a name.
+func (c *Connection) named(name string) bool {
+	if n := int(c.short[len(c.short)-1]); n < len(c.short) {
+		return string(c.short[:n]) == name
+	}
+	return c.name == name
+}
+
+// room returns room for a source. That of the configuration that has made the connection is beside
+// what else a request reads.
+func (c *Connection) room() *Source {
+	if c.housed.CompareAndSwap(false, true) {
+		return &c.first
+	}
+	return new(Source)
 }
 
 // current returns the token in use, or nil.
@@ -72,63 +105,6 @@ func (c *Connection) current() *record.Token {
 
 // secrets returns the tokens in use.
 func (c *Connection) secrets() []string { return c.current().Secrets() }
-
-// noteSlowWrite notes that for the time wait a slow write of ours may lie over what another node
-// has written. from is when the reading began on which the write rests; it is the zero time if
-// the write may still be under way.
-func (c *Connection) noteSlowWrite(from time.Time, wait time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := time.Now()
-	if !now.Before(c.suspectUntil) || from.Before(c.suspectFrom) {
-		c.suspectFrom = from
-	}
-	c.suspectUntil = now.Add(wait)
-}
-
-// suspectSince reports whether the result of a reading may be a slow write of ours. It returns
-// since when another node may have written what that write covers; read is when the reading
-// began.
-func (c *Connection) suspectSince(read time.Time) (from time.Time, suspect bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if suspect = time.Now().Before(c.suspectUntil); suspect && c.suspectFrom.Before(read) {
-		return c.suspectFrom, true
-	}
-	return read, suspect
-}
-
-// clearFailures lets the next renewal start at once, unless the provider has asked for patience:
-// a new configuration may have corrected what was wrong.
-func (c *Connection) clearFailures() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.failures, c.retryAt = 0, c.retryAfter
-	if c.operation == nil {
-		c.notBefore.Store(unixNano(c.retryAt))
-	}
-}
-
-// startOver forgets all failures: they belong to a grant that has been replaced.
-func (c *Connection) startOver() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.lastErr, c.failedSince, c.failures, c.refusedGeneration = nil, time.Time{}, 0, 0
-	c.retryAt, c.retryAfter = time.Time{}, time.Time{}
-	c.connectFailed = nil
-	c.endTold.Store(false)
-}
-
-// forgive forgets the failures of this process: another node has succeeded.
-func (c *Connection) forgive() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.endTold.Store(false)
-	if c.operation == nil {
-		c.lastErr, c.failedSince, c.failures, c.retryAt = nil, time.Time{}, 0, time.Time{}
-		c.notBefore.Store(0)
-	}
-}
 
 func unixNano(t time.Time) int64 {
 	if t.IsZero() {
@@ -151,8 +127,8 @@ func (c *Connection) owing() bool {
 	return c.unsaved != nil
 }
 
-// name returns the owner that claims of this process have.
-func (c *Connection) name() string {
+// claimant returns the owner that claims of this process have.
+func (c *Connection) claimant() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.owner == "" {
@@ -177,23 +153,4 @@ func (c *Connection) inUse(stored *record.Token) *record.Token {
 		return token
 	}
 	return stored
-}
-
-// refusedBefore reports whether the provider has refused the refresh token of a generation after
-// the access token had ended.
-func (c *Connection) refusedBefore(generation uint64) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.refusedGeneration == generation
-}
-
-// noteRefusal notes that the provider has refused the refresh token of a generation, whose
-// access token has ended.
-func (c *Connection) noteRefusal(generation uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.refusedGeneration != generation {
-		// Failures from the time when the access token was valid do not count any more.
-		c.refusedGeneration, c.failures = generation, 0
-	}
 }

@@ -45,12 +45,12 @@ func (p *Pool) spool() error {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	var errs []error
-	for _, conn := range p.connections {
+	for conn := range p.connections.all() {
 		conn.mu.Lock()
 		token := conn.unsaved
 		conn.mu.Unlock()
 		if token != nil {
-			errs = append(errs, conn.source.Load().records.store.Leave(token))
+			errs = append(errs, conn.source.Load().records().store.Leave(token))
 		}
 	}
 	return errors.Join(errs...)
@@ -66,7 +66,7 @@ func (p *Pool) endsIn(d time.Duration) bool {
 func (p *Pool) pending() bool {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	for _, conn := range p.connections {
+	for conn := range p.connections.all() {
 		if conn.pending() {
 			return true
 		}

@@ -27,8 +27,9 @@ func (r *replica) askAtEnd(token *record.Token) {
 		return
 	}
 	r.conn.mu.Lock()
-	running := r.conn.endAwaited == token.Generation
-	r.conn.endAwaited = token.Generation
+	trouble := r.conn.troubled()
+	running := trouble.endAwaited == token.Generation
+	trouble.endAwaited = token.Generation
 	r.conn.mu.Unlock()
 	if !running {
 		r.askIn(time.Until(token.Expiry), token.Generation, endAgain)
@@ -50,13 +51,13 @@ func (r *replica) askIn(wait time.Duration, generation uint64, again time.Durati
 func askEnded(s *Source, generation uint64, again time.Duration) {
 	done, wait := askOnce(s, generation, again)
 	if !done {
-		s.records.askIn(wait, generation, min(2*again, forcedLongest))
+		s.records().askIn(wait, generation, min(2*again, forcedLongest))
 		return
 	}
 	s.conn.mu.Lock()
 	defer s.conn.mu.Unlock()
-	if s.conn.endAwaited == generation {
-		s.conn.endAwaited = 0
+	if trouble := s.conn.troubled(); trouble.endAwaited == generation {
+		trouble.endAwaited = 0
 	}
 }
 
@@ -65,7 +66,7 @@ func askEnded(s *Source, generation uint64, again time.Duration) {
 func askOnce(s *Source, generation uint64, again time.Duration) (done bool, wait time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), record.StorageTimeout)
 	defer cancel()
-	base, err := s.records.latest(ctx)
+	base, err := s.records().latest(ctx)
 	if err != nil {
 		return false, again
 	}
@@ -82,6 +83,7 @@ func askOnce(s *Source, generation uint64, again time.Duration) (done bool, wait
 	s.conn.mu.Lock()
 	defer s.conn.mu.Unlock()
 	token := s.conn.token.Load()
-	refused := s.conn.refusedGeneration == generation && s.grant.refusedBy(s.conn.lastErr)
+	trouble := s.conn.trouble()
+	refused := trouble.refusedGeneration == generation && s.grant().refusedBy(trouble.lastErr)
 	return refused || token == nil || token.Generation != generation || !token.Redeemable(), again
 }

@@ -16,6 +16,10 @@ type FailedConnect struct {
 	// one of an authorization endpoint.
 	Denied bool `json:"denied,omitempty"`
 
+	// ClientGone says that the provider does not know the registered client any more, and that the
+	// next attempt has it registered anew.
+	ClientGone bool `json:"client_gone,omitempty"`
+
 	// Description is the provider's text about Error, for operators.
 	Description string `json:"error_description,omitempty"`
 
@@ -31,15 +35,15 @@ func NoteFailedConnect(s *Source, err error) {
 }
 
 // NoteDenied notes that a provider has sent a person back with an error. The code is one that is
-// fit to be shown.
-func NoteDenied(s *Source, code string) {
-	s.conn.noteFailedConnect(&FailedConnect{At: time.Now().UTC().Truncate(time.Second), Error: code, Denied: true})
+// fit to be shown. clientGone says that the client is registered anew.
+func NoteDenied(s *Source, code string, clientGone bool) {
+	s.conn.noteFailedConnect(&FailedConnect{At: time.Now().UTC().Truncate(time.Second), Error: code, Denied: true, ClientGone: clientGone})
 }
 
 func (c *Connection) noteFailedConnect(f *FailedConnect) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.connectFailed = f
+	c.troubled().connectFailed = f
 }
 
 // failedConnect returns the last failed attempt to connect an account, unless one was connected
@@ -47,7 +51,7 @@ func (c *Connection) noteFailedConnect(f *FailedConnect) {
 func (c *Connection) failedConnect(connected *time.Time) *FailedConnect {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if f := c.connectFailed; f != nil && (connected == nil || !connected.After(f.At)) {
+	if f := c.trouble().connectFailed; f != nil && (connected == nil || !connected.After(f.At)) {
 		return f
 	}
 	return nil

@@ -45,7 +45,7 @@ func (f *forced) begin(now time.Time) bool {
 func (s *Source) Confirm(*auth.Credential) {
 	s.conn.mu.Lock()
 	defer s.conn.mu.Unlock()
-	s.conn.forced.wait = forcedInterval
+	s.conn.troubled().forced.wait = forcedInterval
 }
 
 // Interface guards

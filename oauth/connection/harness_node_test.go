@@ -193,7 +193,7 @@ func (n *node) use(ctx context.Context, op, key string, val []byte, do func() er
 		step = stepLook
 	case val != nil:
 		step = stepStore
-		if token, _, err := n.records.store.Open(must(n.records.store.Keys()), path.Base(key), val); err == nil && token.Claim != nil {
+		if token, _, err := n.records().store.Open(must(n.records().store.Keys()), path.Base(key), val); err == nil && token.Claim != nil {
 			step = stepClaim
 			if token.Claim.Sent {
 				step = stepSent
@@ -293,11 +293,11 @@ func (n *node) Unlock(ctx context.Context, name string) error { return n.storage
 
 // stored returns what the storage has now.
 func (n *node) stored() *record.Token {
-	raw, err := n.storage().Load(context.Background(), n.records.store.Names(must(n.records.store.Keys()))[0])
+	raw, err := n.storage().Load(context.Background(), n.records().store.Names(must(n.records().store.Keys()))[0])
 	if err != nil {
 		return nil
 	}
-	token, _, err := n.records.store.Open(must(n.records.store.Keys()), path.Base(n.records.store.Names(must(n.records.store.Keys()))[0]), raw)
+	token, _, err := n.records().store.Open(must(n.records().store.Keys()), path.Base(n.records().store.Names(must(n.records().store.Keys()))[0]), raw)
 	if err != nil {
 		return nil
 	}

@@ -4,7 +4,7 @@ package connection
 
 import (
 	"context"
-	"maps"
+	"slices"
 	"time"
 )
 
@@ -21,12 +21,12 @@ func (set *Set) Healthy(ctx context.Context) bool {
 		return err == nil && st.Healthy()
 	}
 	now := time.Now()
-	for name, conn := range set.pool.all() {
-		if name == "" {
+	for _, conn := range set.pool.all() {
+		if conn.name == "" {
 			continue // nobody uses it
 		}
 		failed := conn.failure()
-		switch st := set.status(name, conn.token.Load(), failed); {
+		switch st := set.status(conn.name, conn.token.Load(), failed); {
 		case failed.unsafe:
 			return false
 		case st.State == StateReauthorize || failed.err == nil || now.Sub(failed.next) > staleFailure:
@@ -38,8 +38,8 @@ func (set *Set) Healthy(ctx context.Context) bool {
 }
 
 // all returns the connections that are in memory.
-func (p *Pool) all() map[string]*Connection {
+func (p *Pool) all() []*Connection {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return maps.Clone(p.connections)
+	return slices.Collect(p.connections.all())
 }

@@ -88,7 +88,7 @@ func TestKeptAliveMany(t *testing.T) {
 		}
 		for range 30 {
 			time.Sleep(5 * time.Minute)
-			_, err := g.shared.records.store.Each(t.Context(), true, func(_, user string, token *record.Token) error {
+			_, err := g.shared.records().store.Each(t.Context(), true, func(_, user string, token *record.Token) error {
 				if !token.RefreshEnd.After(time.Now()) {
 					t.Errorf("%s: the refresh token has ended %v ago", user, time.Since(token.RefreshEnd))
 				}

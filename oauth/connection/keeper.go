@@ -100,7 +100,7 @@ type round struct {
 
 // maintainAll looks after all connections once.
 func (set *Set) maintainAll(ctx context.Context) (round, error) {
-	store := set.shared.records.store
+	store := &set.shared.records().store
 	ring, err := store.Keys()
 	if err != nil {
 		return round{}, err

@@ -120,7 +120,7 @@ func TestKeeperGoesOn(t *testing.T) {
 			}
 		}
 		bad := slices.DeleteFunc(slices.Sorted(maps.Keys(w.disk.Records)), oauthtest.IsEntry)[0]
-		g.Storage, g.shared.records.store.Storage = sorted{w.disk}, sorted{w.disk}
+		g.Storage, g.shared.records().store.Storage = sorted{w.disk}, sorted{w.disk}
 		w.disk.FailWith(func(_ context.Context, op, key string) error {
 			if key == bad && op == "Load" {
 				return errDown
@@ -142,7 +142,7 @@ func (g *gateway) store(t *testing.T, users int) {
 	for i := range users {
 		token := issue("access-"+strconv.Itoa(i), time.Hour)
 		token.Generation, token.Refresh, token.Connected = 1, "refresh-0", token.Obtained
-		if err := g.Source(strconv.Itoa(i)).records.store.Save(t.Context(), token); err != nil {
+		if err := g.Source(strconv.Itoa(i)).records().store.Save(t.Context(), token); err != nil {
 			t.Fatal(err)
 		}
 	}

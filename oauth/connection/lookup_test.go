@@ -16,27 +16,45 @@ import (
 )
 
 // BenchmarkLookup is the way of a request from the name of its connection to the credential, among
-// so many connections, each as likely as any other: with a million of them hardly anything is in
-// the processor's caches.
+// so many connections. In random order each is as likely as any other, so that of a million hardly
+// any is in the processor's caches; in Zipf order a few users ask often and most ask seldom, as
+// they do. With the credential it is what a request reads of that, too.
 func BenchmarkLookup(b *testing.B) {
+	const asked = 1 << 18
 	for _, n := range []int{1, 10_000, 1_000_000} {
-		b.Run(strconv.Itoa(n), func(b *testing.B) {
-			w := newWorld(b, &issuer{life: time.Hour}, nil)
-			g := w.gateway(&web{p: w.p}, func(o *options) { o.PerUser, o.CacheSize = true, n+1 })
-			for i := range n {
-				idleUser(b, g.Source("user"+strconv.Itoa(i)), i)
-			}
-			runtime.GC()
-			key := make([]byte, 0, 16)
-			b.ReportAllocs()
-			for b.Loop() {
-				key = strconv.AppendInt(append(key[:0], "user"...), weakrand.Int64N(int64(n)), 10)
-				if _, err := g.Source(unsafe.String(&key[0], len(key))).Credential(b.Context()); err != nil {
-					b.Fatal(err)
+		g := crowd(b, n)
+		random, zipf := make([]int64, asked), make([]int64, asked)
+		source := weakrand.NewZipf(weakrand.New(weakrand.NewPCG(1, 2)), 1.1, 1, uint64(n-1))
+		for i := range random {
+			random[i], zipf[i] = weakrand.Int64N(int64(n)), int64(source.Uint64())
+		}
+		for _, order := range []struct {
+			name  string
+			users []int64
+		}{{"random", random}, {"zipf", zipf}} {
+			b.Run(fmt.Sprintf("order=%s/connections=%d", order.name, n), func(b *testing.B) {
+				key := make([]byte, 0, 16)
+				b.ReportAllocs()
+				for i := 0; b.Loop(); i++ {
+					key = strconv.AppendInt(append(key[:0], "user"...), order.users[i%asked], 10)
+					if _, err := g.Source(unsafe.String(&key[0], len(key))).Credential(b.Context()); err != nil {
+						b.Fatal(err)
+					}
 				}
-			}
-		})
+			})
+		}
 	}
+}
+
+// crowd returns a gateway that has n users in memory.
+func crowd(t testing.TB, n int) *gateway {
+	w := newWorld(t, &issuer{life: time.Hour}, nil)
+	g := w.gateway(&web{p: w.p}, func(o *options) { o.PerUser, o.CacheSize = true, n+1 })
+	for i := range n {
+		idleUser(t, g.Source("user"+strconv.Itoa(i)), i)
+	}
+	runtime.GC()
+	return g
 }
 
 // idleUser gives a connection a token of an hour, as a reading of its record does.

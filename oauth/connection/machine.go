@@ -16,11 +16,9 @@ import (
 // machine is the grant client_credentials (RFC 6749 §4.4). The gateway itself gets its tokens,
 // at any time, so the record is a cache: it saves a token request after a restart and on other
 // nodes.
-type machine struct {
-	conn    *Connection
-	set     *Set
-	records *replica
-}
+type machine Source
+
+func (g *machine) records() *replica { return (*replica)(g) }
 
 // renew implements grant.
 func (g *machine) renew(ctx context.Context, _ *record.Token) error {
@@ -38,10 +36,10 @@ func (g *machine) renew(ctx context.Context, _ *record.Token) error {
 	}
 	token.Generation = generation + 1
 	g.conn.token.Store(token) // first, so that a storage that hangs does not keep the token back
-	if err := g.records.save(ctx, token); err != nil {
+	if err := g.records().save(ctx, token); err != nil {
 		g.set.Logger.Error("storing a new token failed; it is used all the same, and asked for again after a restart", zap.Error(err))
 	}
-	g.set.happened(EventRefreshed, g.records.store.Connection, "")
+	g.set.happened(EventRefreshed, g.records().store.Connection, "")
 	return nil
 }
 
@@ -49,7 +47,7 @@ func (g *machine) renew(ctx context.Context, _ *record.Token) error {
 // there is none it returns the last token that is known, and its generation.
 func (g *machine) takeStored(ctx context.Context, now time.Time) (before *record.Token, generation uint64, taken bool) {
 	before = g.conn.token.Load()
-	stored, err := g.records.load(ctx)
+	stored, err := g.records().load(ctx)
 	switch {
 	case errors.Is(err, record.ErrKeyMissing):
 		g.set.Logger.Warn("the stored token was sealed with a key that is not configured; a new one is asked for and counts from now on", zap.Error(err))

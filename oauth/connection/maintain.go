@@ -31,7 +31,7 @@ func (set *Set) due(name, key string, token *record.Token, moved bool) (do func(
 		return set.Source(key).move, false
 	case token.RefusedEarly() && token.Expiry.Sub(now) < 2*maintainInterval:
 		// A process that has heard the refusal may have ended since.
-		return func(context.Context) error { set.Source(key).records.askAtEnd(token); return nil }, false //nolint:contextcheck // it belongs to no request
+		return func(context.Context) error { set.Source(key).records().askAtEnd(token); return nil }, false //nolint:contextcheck // it belongs to no request
 	}
 	return nil, false
 }
@@ -57,19 +57,19 @@ func (set *Set) forget(ctx context.Context, name, key string, token *record.Toke
 			return err
 		}
 		defer s.conn.storing.Unlock()
-		ring, err := s.records.store.Keys()
+		ring, err := s.records().store.Keys()
 		if err != nil {
 			return err
 		}
-		raw, err := s.records.store.Within().Load(ctx, name)
+		raw, err := s.records().store.Within().Load(ctx, name)
 		if err != nil {
 			return fmt.Errorf("loading a dead record: %w", err)
 		}
-		now, _, err := s.records.store.Open(ring, path.Base(name), raw)
+		now, _, err := s.records().store.Open(ring, path.Base(name), raw)
 		if err != nil || now.Generation != token.Generation || now.End != token.End {
 			return err
 		}
-		if err := s.records.store.Within().Delete(ctx, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := s.records().store.Within().Delete(ctx, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("deleting a dead record: %w", err)
 		}
 		if current := s.conn.token.Load(); current != nil && current.Generation <= token.Generation {
@@ -85,17 +85,17 @@ func (set *Set) forget(ctx context.Context, name, key string, token *record.Toke
 // patience. It returns an error if the provider would answer the same for any other connection.
 func refreshIdle(ctx context.Context, s *Source, token *record.Token) error {
 	s.conn.mu.Lock()
-	early := time.Now().Before(s.conn.retryAt)
+	early := time.Now().Before(s.conn.trouble().retryAt)
 	s.conn.mu.Unlock()
 	if current := s.conn.token.Load(); early || current != nil && current.Generation > token.Generation {
 		return nil
 	}
 	err := s.runNext(ctx, true, func(ctx context.Context) error { // what fails is logged there
-		base, err := s.records.latest(ctx)
+		base, err := s.records().latest(ctx)
 		if err != nil || base.Generation > token.Generation {
 			return err
 		}
-		return s.grant.renew(ctx, nil)
+		return s.grant().renew(ctx, nil)
 	})
 	if e, ok := errors.AsType[*provider.Error](err); ok && e.Host != "" &&
 		(e.Status == 0 || e.Status == http.StatusTooManyRequests || e.Status >= http.StatusInternalServerError || e.Code == "invalid_client") {
@@ -115,30 +115,30 @@ func (s *Source) move(ctx context.Context) error {
 		if err := s.set.presence.announce(ctx); err != nil {
 			return err
 		}
-		base, read, err := s.claims.settled(ctx)
+		base, read, err := s.claims().settled(ctx)
 		if err != nil || base.Generation == 0 || base.OtherClient {
 			return err
 		}
 		doubtful := base.Claim.Doubtful()
 		if base.Redeemable() {
 			var until time.Time
-			base, until, err = s.claims.claim(ctx, base, read)
+			base, until, err = s.claims().claim(ctx, base, read)
 			switch {
 			case err != nil:
 				return err
-			case base == nil || time.Now().After(until) && !s.claims.hasNoRival(ctx, base, read):
+			case base == nil || time.Now().After(until) && !s.claims().hasNoRival(ctx, base, read):
 				return errNotMoved
 			}
 		}
 		begin := time.Now()
-		if err := s.records.save(ctx, base.Released(doubtful)); err != nil {
+		if err := s.records().save(ctx, base.Released(doubtful)); err != nil {
 			return err
 		}
 		if time.Since(begin) > lateAfter {
 			// The write may have landed on a newer generation, which the next claim must not
 			// take for the newest.
-			s.claims.noteSlowWrite(base, read)
+			s.claims().noteSlowWrite(base, read)
 		}
-		return s.records.store.RemoveOthers(ctx, base.Generation)
+		return s.records().store.RemoveOthers(ctx, base.Generation)
 	})
 }

@@ -18,6 +18,10 @@ type Observer interface {
 	// Requested is told that a request to the token endpoint has ended, how long it has taken,
 	// and its error.
 	Requested(took time.Duration, err error)
+
+	// StorageFailed is told that a call of the storage has failed, whatever became of what it was
+	// for.
+	StorageFailed()
 }
 
 // Event is what has happened to a connection. It has no secret in it.
@@ -55,6 +59,9 @@ func (silent) Happened(Event) {}
 // Requested implements Observer.
 func (silent) Requested(time.Duration, error) {}
 
+// StorageFailed implements Observer.
+func (silent) StorageFailed() {}
+
 // happened tells of an event of a connection. If the configuration of the set has ended, the one
 // that runs is told.
 func (set *Set) happened(name, connection, reason string) {
@@ -71,10 +78,10 @@ func tellRenewal(s *Source, err error) {
 		return
 	}
 	if _, human := errors.AsType[*record.AuthorizationError](err); !human {
-		s.set.happened(EventRefreshFailed, s.records.store.Connection, words(err))
+		s.set.happened(EventRefreshFailed, s.records().store.Connection, words(err))
 	}
 	if !s.conn.token.Load().Valid(time.Now()) {
-		err = s.grant.explain(err)
+		err = s.grant().explain(err)
 	}
 	tellEnd(s, err)
 }
@@ -87,7 +94,7 @@ func tellEnd(s *Source, err error) {
 		return
 	}
 	if !s.conn.endTold.Swap(true) {
-		s.set.happened(EventReauthorize, s.records.store.Connection, string(e.Reason))
+		s.set.happened(EventReauthorize, s.records().store.Connection, string(e.Reason))
 	}
 }
 

@@ -47,14 +47,14 @@ func isGood(check func(*record.Token) (bool, error), token *record.Token) bool {
 func once(ctx context.Context, s *Source, check func(*record.Token) (bool, error), produce Producer) error {
 	var others watch
 	for {
-		base, read, err := s.records.read(ctx)
+		base, read, err := s.records().read(ctx)
 		if err != nil {
 			return fmt.Errorf("reading what is stored: %w", err)
 		}
 		if good, err := check(base); good || err != nil {
 			return err
 		}
-		if !others.expired(base.Claim, s.conn.name(), s.set.lease, time.Now()) {
+		if !others.expired(base.Claim, s.conn.claimant(), s.set.lease, time.Now()) {
 			if err := sleep(ctx, pollInterval); err != nil {
 				return fmt.Errorf("another node has not ended in time: %w", err)
 			}
@@ -69,7 +69,7 @@ func once(ctx context.Context, s *Source, check func(*record.Token) (bool, error
 		if base.Access == "" && base.End.Reason == "" {
 			base = base.With(func(t *record.Token) { t.End.Reason = record.ReasonNotConnected })
 		}
-		mine, err := s.claims.take(ctx, base, read)
+		mine, err := s.claims().take(ctx, base, read)
 		if err != nil {
 			return err
 		}
@@ -87,18 +87,18 @@ func once(ctx context.Context, s *Source, check func(*record.Token) (bool, error
 func makeClaimed(
 	ctx context.Context, s *Source, mine *record.Token, check func(*record.Token) (bool, error), produce Producer,
 ) (held bool, err error) {
-	mine, held, err = s.claims.holdsStill(ctx, mine)
+	mine, held, err = s.claims().holdsStill(ctx, mine)
 	if err != nil || !held {
 		return false, err
 	}
 	token, err := produce(ctx, mine)
 	if err != nil {
-		if err = s.claims.release(ctx, mine, false, err); err != nil && !isGood(check, s.conn.token.Load()) {
+		if err = s.claims().release(ctx, mine, false, err); err != nil && !isGood(check, s.conn.token.Load()) {
 			return true, err
 		}
 		return true, nil
 	}
-	token.Generation, token.Identity = mine.Generation+1, s.records.store.Identity
-	s.records.saveAndUse(ctx, token)
+	token.Generation, token.Identity = mine.Generation+1, s.records().store.Identity
+	s.records().saveAndUse(ctx, token)
 	return true, nil
 }

@@ -94,7 +94,7 @@ func (s *Source) runNext(ctx context.Context, renewal bool, do func(context.Cont
 func (s *Source) run(ctx context.Context, op *operation, do func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(ctx, s.set.life)
 	defer cancel()
-	s.set.pool.retain(s.records.store.Connection, s.conn)
+	s.set.pool.retain(s.conn)
 	err := safely(ctx, do)
 
 	conn := s.conn
@@ -104,9 +104,9 @@ func (s *Source) run(ctx context.Context, op *operation, do func(context.Context
 	if op.renewal {
 		wait = s.noteRenewal(op, err)
 	}
-	conn.notBefore.Store(unixNano(conn.retryAt))
+	conn.notBefore.Store(unixNano(conn.trouble().retryAt))
 	conn.mu.Unlock()
-	s.set.pool.tally.note(s.records.store.Connection, stateInMemory(s))
+	s.set.pool.tally.note(s.records().store.Connection, stateInMemory(s))
 	close(op.done)
 	if op.renewal {
 		tellRenewal(s, err)
@@ -120,27 +120,29 @@ func (s *Source) run(ctx context.Context, op *operation, do func(context.Context
 // conn.mu.
 func (s *Source) noteRenewal(op *operation, err error) time.Duration {
 	conn, now := s.conn, time.Now()
-	switch {
-	case err == nil:
-		conn.failedSince = time.Time{}
-	case conn.lastErr == nil:
-		conn.failedSince = now
-	}
-	conn.lastErr = err
-	conn.retryAt, conn.retryAfter = time.Time{}, time.Time{}
-	if _, human := errors.AsType[*record.AuthorizationError](err); err == nil || human {
-		conn.failures = 0 // only a person can help now, so the provider is not asked again
+	if err == nil {
+		conn.overcome(now)
 		return 0
 	}
-	conn.failures++
-	conn.retryAt = now.Add(conn.pause(s.grant, err, op.began, now))
-	if e, ok := errors.AsType[*provider.Error](err); ok {
-		if later := conn.retryTime(s.grant, e, now); later.After(conn.retryAt) {
-			conn.retryAt, conn.retryAfter = later, later
-		}
-		e.Retry = conn.retryAt
+	trouble := conn.troubled()
+	if trouble.lastErr == nil {
+		trouble.failedSince = now
 	}
-	return conn.retryAt.Sub(now)
+	trouble.lastErr = err
+	trouble.retryAt, trouble.retryAfter = time.Time{}, time.Time{}
+	if _, human := errors.AsType[*record.AuthorizationError](err); human {
+		trouble.failures = 0 // only a person can help now, so the provider is not asked again
+		return 0
+	}
+	trouble.failures++
+	trouble.retryAt = now.Add(conn.pause(s.grant(), err, op.began, now))
+	if e, ok := errors.AsType[*provider.Error](err); ok {
+		if later := conn.retryTime(s.grant(), e, now); later.After(trouble.retryAt) {
+			trouble.retryAt, trouble.retryAfter = later, later
+		}
+		e.Retry = trouble.retryAt
+	}
+	return trouble.retryAt.Sub(now)
 }
 
 // safely runs do and turns a panic into an error. A panic of a storage module would end Caddy

@@ -44,7 +44,7 @@ func attempt(t *testing.T, url string) error {
 	if took := time.Since(start); took > 5*time.Second {
 		t.Errorf("took %v", took)
 	}
-	if err = s.conn.lastErr; err != nil {
+	if err = s.conn.trouble().lastErr; err != nil {
 		if got := s.conn.token.Load(); got != old {
 			t.Errorf("after %v the old token is not in use", err)
 		}

@@ -306,7 +306,7 @@ func TestStalePrepare(t *testing.T) {
 	old.Generation, fresh.Generation = 1, 2
 	s.conn.token.Store(fresh)
 	c := s.Current()
-	if got := sent(s.prepare(old).credential); got != "1" {
+	if got := sent(s.prepare(old)); got != "1" {
 		t.Errorf("the old token's credential sends %s", got)
 	}
 	if s.Current() != c {

@@ -17,12 +17,11 @@ import (
 
 // person is a grant that a person has given (authorization_code, RFC 6749 §4.1). Its refresh
 // token is the only way to the next token, and may be redeemed once in a whole cluster.
-type person struct {
-	conn    *Connection
-	set     *Set
-	records *replica
-	claims  *claimer
-}
+type person Source
+
+func (g *person) records() *replica { return (*replica)(g) }
+
+func (g *person) claims() *claimer { return (*claimer)(g) }
 
 // renew implements grant. docs/reliability.md, "How a token is renewed", tells its steps.
 func (g *person) renew(ctx context.Context, refused *record.Token) error {
@@ -30,7 +29,7 @@ func (g *person) renew(ctx context.Context, refused *record.Token) error {
 	var others watch
 	prepared := false
 	for {
-		base, read, err := g.records.read(ctx)
+		base, read, err := g.records().read(ctx)
 		if err != nil {
 			return fmt.Errorf("reading the stored connection: %w", err)
 		}
@@ -49,7 +48,7 @@ func (g *person) renew(ctx context.Context, refused *record.Token) error {
 			}
 			return base.Finished()
 		}
-		if !others.expired(base.Claim, g.conn.name(), g.set.lease, now) {
+		if !others.expired(base.Claim, g.conn.claimant(), g.set.lease, now) {
 			if err := sleep(ctx, pollInterval); err != nil {
 				return &provider.Error{Err: errors.New("another node renews the token, and has not ended in time")}
 			}
@@ -69,7 +68,7 @@ func (g *person) renew(ctx context.Context, refused *record.Token) error {
 			}
 			continue
 		}
-		mine, err := g.claims.take(ctx, base, read)
+		mine, err := g.claims().take(ctx, base, read)
 		if err != nil {
 			return err
 		}
@@ -85,19 +84,19 @@ func (g *person) renew(ctx context.Context, refused *record.Token) error {
 // token that the API has refused, if that is the reason. It returns false if another node has
 // the claim by now: the wait for the lock was too long.
 func (g *person) redeem(ctx context.Context, mine, refused *record.Token) (held bool, err error) {
-	unlock := g.claims.lock(ctx, mine.Generation)
+	unlock := g.claims().lock(ctx, mine.Generation)
 	defer unlock()
 	doubtful := mine.Claim.Doubt
-	mine, held, err = g.claims.holdsStill(ctx, mine)
+	mine, held, err = g.claims().holdsStill(ctx, mine)
 	switch {
 	case errors.Is(err, errLeaseLost):
 		return false, err
 	case err != nil: // nothing was sent, so the claim leaves no doubt
-		return false, g.claims.release(ctx, mine, doubtful, err)
+		return false, g.claims().release(ctx, mine, doubtful, err)
 	case !held:
 		return false, nil
 	case g.set.pool.endsIn(g.set.Timeout): // the answer would come when the process has ended
-		return false, g.claims.release(ctx, mine, doubtful, &provider.Error{Err: errors.New("the process ends, or has another configuration")})
+		return false, g.claims().release(ctx, mine, doubtful, &provider.Error{Err: errors.New("the process ends, or has another configuration")})
 	}
 	// From here on nothing must end what has begun: the next refresh token is in the answer.
 	ctx = context.WithoutCancel(ctx)
@@ -122,12 +121,12 @@ func (g *person) redeem(ctx context.Context, mine, refused *record.Token) (held 
 // may not be done (again is false) it returns what redeem returns: err is the provider's first
 // answer, and remains the only one.
 func (g *person) claimAgain(ctx context.Context, mine *record.Token, doubtful bool, err error) (_ *record.Token, again, held bool, _ error) {
-	held, e := g.claims.holds(ctx, mine)
+	held, e := g.claims().holds(ctx, mine)
 	if e == nil && !held {
 		return mine, false, false, nil
 	}
 	if e == nil {
-		if mine, e = g.claims.prolong(ctx, mine); e == nil {
+		if mine, e = g.claims().prolong(ctx, mine); e == nil {
 			g.set.Logger.Warn("the provider has refused the refresh token, or its answer was lost on its way; asking once more", zap.Error(err))
 			return mine, true, true, nil
 		}
@@ -135,7 +134,7 @@ func (g *person) claimAgain(ctx context.Context, mine *record.Token, doubtful bo
 	if errors.Is(e, errLeaseLost) {
 		return mine, false, true, err
 	}
-	return mine, false, true, g.claims.release(ctx, mine, doubtful, err)
+	return mine, false, true, g.claims().release(ctx, mine, doubtful, err)
 }
 
 // asksAgain reports whether the provider is asked once more, and how long that waits. Most
@@ -163,12 +162,12 @@ func (g *person) redeemed(ctx context.Context, mine *record.Token, answer *provi
 	if token = g.unlessOvertaken(ctx, mine, token); token == nil {
 		return g.conn.token.Load().Finished()
 	}
-	g.records.saveAndUse(ctx, token)
+	g.records().saveAndUse(ctx, token)
 	switch {
 	case token.Valid(time.Now()):
-		g.set.happened(EventRefreshed, g.records.store.Connection, "")
+		g.set.happened(EventRefreshed, g.records().store.Connection, "")
 		return nil
-	case g.records.store.Term.IDToken && answer.IDToken == "":
+	case g.records().store.Term.IDToken && answer.IDToken == "":
 		return &provider.Error{
 			Host: answer.Host, Status: http.StatusOK, Delivery: provider.Answered, Err: provider.ErrNoIDToken,
 		}
@@ -179,8 +178,8 @@ func (g *person) redeemed(ctx context.Context, mine *record.Token, answer *provi
 
 // answered returns the token of the answer to a refresh: the generation after mine.
 func (g *person) answered(mine *record.Token, answer *provider.Answer) *record.Token {
-	token := record.New(IssuedBy(answer), g.records.store.Term, mine)
-	if g.records.store.Term.IDToken && answer.IDToken == "" {
+	token := record.New(IssuedBy(answer), g.records().store.Term, mine)
+	if g.records().store.Term.IDToken && answer.IDToken == "" {
 		g.set.Logger.Warn("the answer to a refresh has no id_token, so the one before it is sent until it ends; ask for the scope openid, " +
 			"or send the access token")
 	}
@@ -201,13 +200,13 @@ func (g *person) unlessOvertaken(ctx context.Context, mine, token *record.Token)
 	if time.Since(time.UnixMilli(mine.Claim.At)) <= g.set.lease/2 {
 		return token
 	}
-	stored, err := g.records.load(ctx)
+	stored, err := g.records().load(ctx)
 	switch {
 	case err != nil || stored == nil:
 		return token
 	case stored.Generation > mine.Generation:
 		g.set.Logger.Warn("the answer with a new token came too late; another node has gone on without it", zap.Uint64("generation", stored.Generation))
-		if _, err := g.records.latest(ctx); err == nil && stored.End.Reason == record.ReasonDisconnected {
+		if _, err := g.records().latest(ctx); err == nil && stored.End.Reason == record.ReasonDisconnected {
 			_ = g.set.Revoke(ctx, token) // nobody wants it any more
 		}
 		return nil
@@ -230,7 +229,7 @@ func deliveryOf(err error) provider.Delivery {
 
 // recheck implements grant.
 func (g *person) recheck(ctx context.Context, now time.Time, token *record.Token) *record.Token {
-	return g.records.recheck(ctx, now, token)
+	return g.records().recheck(ctx, now, token)
 }
 
 // renewable implements grant.

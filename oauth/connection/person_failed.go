@@ -27,13 +27,13 @@ func (g *person) failed(ctx context.Context, mine *record.Token, answer *provide
 		})
 	}
 	if follows == waitForEnd {
-		g.records.askAtEnd(mine) //nolint:contextcheck // it belongs to no request
+		g.records().askAtEnd(mine) //nolint:contextcheck // it belongs to no request
 	}
 	if follows == waitForEnd || follows == tryLater {
-		return g.claims.release(ctx, mine, doubtful || deliveryOf(err).Uncertain(), err)
+		return g.claims().release(ctx, mine, doubtful || deliveryOf(err).Uncertain(), err)
 	}
 	_ = sleep(ctx, settleTime) // what another node has got may be on its way to the storage
-	if newest, e := g.records.latest(ctx); e == nil && newest.Generation > mine.Generation {
+	if newest, e := g.records().latest(ctx); e == nil && newest.Generation > mine.Generation {
 		return newest.Finished() // another node has redeemed it
 	}
 	if follows != endGrant {
@@ -52,7 +52,7 @@ func (g *person) saveRefreshToken(ctx context.Context, mine *record.Token, answe
 		}
 	})
 	if token = g.unlessOvertaken(ctx, mine, token); token != nil {
-		g.records.saveAndUse(ctx, token)
+		g.records().saveAndUse(ctx, token)
 	}
 }
 
@@ -60,7 +60,7 @@ func (g *person) saveRefreshToken(ctx context.Context, mine *record.Token, answe
 // succeeds.
 func (g *person) tell(ctx context.Context, mine *record.Token, err error, doubtful bool) error {
 	g.conn.noteRefusal(mine.Generation)
-	err = g.claims.release(ctx, mine, doubtful, err)
+	err = g.claims().release(ctx, mine, doubtful, err)
 	if token := g.conn.token.Load(); err != nil && token != nil && token.Generation == mine.Generation && token.Valid(time.Now()) {
 		// The API has refused the access token, and its end is not known.
 		g.conn.token.CompareAndSwap(token, token.With(func(t *record.Token) { t.Expire(time.Now()) }))
@@ -76,7 +76,7 @@ func (g *person) end(ctx context.Context, mine *record.Token, err error, doubtfu
 	if doubtful {
 		reason = record.ReasonLost
 	}
-	g.records.saveAndUse(ctx, mine.Released(false).With(func(t *record.Token) {
+	g.records().saveAndUse(ctx, mine.Released(false).With(func(t *record.Token) {
 		t.End, t.Changed = record.End{Reason: reason, Code: e.Code, Description: e.Description}, time.Now()
 		if t.Valid(t.Changed) { // the API has refused the access token, and its end is not known
 			t.Expire(t.Changed)

@@ -32,7 +32,7 @@ func TestClaimTaken(t *testing.T) {
 		time.Sleep(time.Minute)
 		n.after.set(func(step string) {
 			if step == stepSent {
-				if err := other.records.save(context.Background(), successor(n.stored(), "another's")); err != nil {
+				if err := other.records().save(context.Background(), successor(n.stored(), "another's")); err != nil {
 					t.Error(err)
 				}
 			}
@@ -56,7 +56,7 @@ func TestRefusedButRenewed(t *testing.T) {
 				base := n.stored()
 				go func() {
 					time.Sleep(300 * time.Millisecond)
-					_ = other.records.save(context.Background(), successor(base, "another's"))
+					_ = other.records().save(context.Background(), successor(base, "another's"))
 				}()
 			}
 		})
@@ -96,7 +96,7 @@ func TestFailedButRenewed(t *testing.T) {
 					}
 					time.Sleep(n.set.lease + time.Second)
 					w.p.fate = nil
-					if err := other.records.save(context.Background(), successor(n.stored(), "another's")); err != nil {
+					if err := other.records().save(context.Background(), successor(n.stored(), "another's")); err != nil {
 						t.Error(err)
 					}
 				})
@@ -119,7 +119,7 @@ func TestSameGeneration(t *testing.T) {
 		n.mustHave(t, "access-0")
 		base := *n.stored()
 		base.Generation--
-		if err := other.records.save(t.Context(), successor(&base, "another's")); err != nil {
+		if err := other.records().save(t.Context(), successor(&base, "another's")); err != nil {
 			t.Fatal(err)
 		}
 		for range 25 {
@@ -164,7 +164,7 @@ func TestOlderKeysRecord(t *testing.T) {
 				g := w.gateway(s, options)
 				g.connect(t, "ann", "good-2")
 				_ = w.disk.Store(t.Context(), key, raw)
-				if path.Base(key) == path.Base(g.Source("ann").records.store.Names(w.ring)[0]) {
+				if path.Base(key) == path.Base(g.Source("ann").records().store.Names(w.ring)[0]) {
 					t.Fatal("the names are the same")
 				}
 				var down atomic.Int64 // when the last record was deleted: the storage fails for a while then, so what is in memory must do

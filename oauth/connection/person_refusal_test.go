@@ -87,7 +87,7 @@ func TestRefusedByAnotherClock(t *testing.T) {
 // withoutIDToken has the provider answer refreshes as OpenID Connect Core 1.0 §12.2 allows, on the
 // wire of a datasource that needs ID tokens.
 func withoutIDToken(n *node) {
-	n.records.store.Term.IDToken = true
+	n.records().store.Term.IDToken = true
 	n.set.Term.IDToken = true
 	redeem := n.set.Redeem
 	n.set.Redeem = func(ctx context.Context, _ func() []string, mine *record.Token) (*provider.Answer, error) {
@@ -273,7 +273,7 @@ func TestTokenFieldChanged(t *testing.T) {
 			n.set.Term.IDToken, n.set.records.Term.IDToken = true, true
 			reloaded := n.set.newSource("", n.conn)
 			restarted := n.set.newSource("", new(Connection))
-			fromRecord, err := restarted.records.latest(t.Context())
+			fromRecord, err := restarted.records().latest(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}

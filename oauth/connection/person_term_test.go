@@ -21,9 +21,9 @@ import (
 func TestNeverBeforeItsEnd(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		n := w.node()
-		n.records.store.Term.Before = new(time.Duration)
+		n.records().store.Term.Before = new(time.Duration)
 		token := w.p.connect()
-		n.records.store.Term.SetEnd(token, token.Expiry, w.p.life)
+		n.records().store.Term.SetEnd(token, token.Expiry, w.p.life)
 		if err := n.Install(t.Context(), token); err != nil {
 			t.Fatal(err)
 		}
@@ -81,7 +81,7 @@ func TestSameTokenAgain(t *testing.T) {
 func TestIDTokenOnly(t *testing.T) {
 	bubble(t, &issuer{mode: rotateNever, life: time.Hour}, func(t *testing.T, w *world) {
 		n := w.node()
-		n.records.store.Term.IDToken = true
+		n.records().store.Term.IDToken = true
 		n.set.Term.IDToken = true
 		n.set.Build = func(token *record.Token) *auth.Credential {
 			return auth.NewCredential(auth.Placement{Header: "Authorization"}, "Bearer "+token.ID, token.ID)
@@ -89,7 +89,7 @@ func TestIDTokenOnly(t *testing.T) {
 		idToken := func(life time.Duration) string {
 			return oauthtest.JWT(fmt.Sprintf(`{"exp":%d}`, time.Now().Add(life).Unix()))
 		}
-		first := newToken(&provider.Answer{IDToken: idToken(5 * time.Minute), RefreshToken: w.p.connect().Refresh}, time.Now(), n.records.store.Term, nil)
+		first := newToken(&provider.Answer{IDToken: idToken(5 * time.Minute), RefreshToken: w.p.connect().Refresh}, time.Now(), n.records().store.Term, nil)
 		first.Connected = first.Obtained
 		if err := n.Install(t.Context(), first); err != nil {
 			t.Fatal(err)

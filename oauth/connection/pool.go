@@ -4,7 +4,6 @@ package connection
 
 import (
 	"crypto/rand"
-	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -18,7 +17,7 @@ import (
 // of all configurations share it.
 type Pool struct {
 	mu          sync.RWMutex
-	connections map[string]*Connection // by name
+	connections index
 	flows       map[string]*redemption // by the ID of the flow
 	sets        []*Set                 // of running configurations, the newest last
 	endBy       time.Time              // when everything must have ended; zero: unknown
@@ -46,38 +45,33 @@ func (p *Pool) connection(name string, limit int) *Connection {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if conn := p.connections[name]; conn != nil {
+	if conn := p.connections.get(name); conn != nil {
 		return conn
 	}
-	if len(p.connections) >= limit {
+	if p.connections.count >= limit {
 		p.forget(limit)
 	}
-	conn := new(Connection)
+	conn := newConnection(name)
 	conn.used.Store(true)
-	p.put(name, conn)
+	p.connections.put(conn)
 	return conn
-}
-
-// put adds a connection. The caller holds mu.
-func (p *Pool) put(name string, conn *Connection) {
-	if p.connections == nil {
-		p.connections = make(map[string]*Connection)
-	}
-	p.connections[name] = conn
 }
 
 // known returns the connection with a name, or nil if it is not in memory.
 func (p *Pool) known(name string) *Connection {
+	if conn := p.connections.get(name); conn != nil {
+		return conn
+	}
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return p.connections[name]
+	return p.connections.get(name)
 }
 
 // TryAgain has renewals that have failed start at once when they are needed: what was wrong may be
 // mended. If the provider has asked for patience it has it.
 func TryAgain(set *Set) {
 	set.pool.mu.RLock()
-	all := slices.Collect(maps.Values(set.pool.connections))
+	all := slices.Collect(set.pool.connections.all())
 	set.pool.mu.RUnlock()
 	for _, conn := range all {
 		conn.clearFailures()
@@ -86,27 +80,27 @@ func TryAgain(set *Set) {
 
 // retain puts a connection back that was forgotten while a request still had it: what its
 // renewal brings must be known when the process ends.
-func (p *Pool) retain(name string, conn *Connection) {
+func (p *Pool) retain(conn *Connection) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.connections[name] == nil {
-		p.put(name, conn)
+	if p.connections.get(conn.name) == nil {
+		p.connections.put(conn)
 	}
 }
 
 // forget drops connections that have not been used lately and in which nothing is under way,
-// until there is room for another one. The storage has what they knew. It is the clock algorithm
-// with a random hand, since an iteration over a map of Go begins anywhere. The caller holds mu.
+// until there is room for another one. The storage has what they knew. It is the clock algorithm:
+// who was used since the hand came by stays. The caller holds mu.
 func (p *Pool) forget(limit int) {
-	probes := 0
-	for name, conn := range p.connections {
-		if probes++; probes > 64 || len(p.connections) < limit {
+	for range 64 {
+		conn := p.connections.next()
+		if conn == nil || p.connections.count < limit {
 			return
 		}
-		if conn.used.Swap(false) || name == "" || conn.busy() {
+		if conn.used.Swap(false) || conn.name == "" || conn.busy() {
 			continue
 		}
-		delete(p.connections, name)
+		p.connections.drop()
 	}
 }
 
@@ -149,7 +143,7 @@ func (p *Pool) presenceOf(set *Set) *presence {
 	if p.node == "" {
 		p.node = rand.Text() + ".node"
 	}
-	storage := record.Bounded{Storage: set.Storage, Slots: set.slots}
+	storage := record.Bounded{Storage: set.Storage, Slots: set.slots, Failed: set.Observer.StorageFailed}
 	p.presence, p.configuration = newPresence(storage, set.Datasource, p.node), set.Configuration
 	return p.presence
 }

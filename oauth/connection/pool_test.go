@@ -5,7 +5,6 @@ package connection
 import (
 	"fmt"
 	"net/http"
-	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -52,7 +51,7 @@ func TestCacheSize(t *testing.T) {
 	most := 0
 	for i := range manyUsers {
 		c.connection(strconv.Itoa(i), limit)
-		most = max(most, len(c.connections))
+		most = max(most, c.size())
 	}
 	if most > limit+limit/10 {
 		t.Errorf("%d states at a time", most)
@@ -66,46 +65,9 @@ func TestCacheSize(t *testing.T) {
 	for i := range 1000 {
 		c.connection("more"+strconv.Itoa(i), limit/10)
 	}
-	if n := len(c.connections); n > limit/10+70 {
+	if n := c.size(); n > limit/10+70 {
 		t.Errorf("%d states with the smaller limit", n)
 	}
-}
-
-// TestIdleMemory measures what a user costs who is in memory and does nothing.
-func TestIdleMemory(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it measures")
-	}
-	const users = 20_000
-	w := newWorld(t, &issuer{life: time.Hour}, nil)
-	g := w.gateway(&web{p: w.p}, func(o *options) {
-		o.PerUser = true
-		o.CacheSize = 2 * users
-	})
-	heap := func() uint64 {
-		runtime.GC()
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
-	before := heap()
-	for i := range users {
-		s := g.Source("user" + strconv.Itoa(i))
-		token := newToken(&provider.Answer{AccessToken: fmt.Sprintf("%040d", i), RefreshToken: fmt.Sprintf("%040d", i), Lifetime: time.Hour}, time.Now(), record.Term{}, nil)
-		token.Generation, token.Connected = 1, time.Now()
-		s.conn.token.Store(token)
-		s.records.scheduleRecheck(token)
-		if _, err := s.Credential(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	each := (heap() - before) / users
-	t.Logf("%d bytes for each user", each)
-	if each > 4096 {
-		t.Errorf("%d bytes for each user", each)
-	}
-	runtime.KeepAlive(g)
 }
 
 // TestReloadOfUsers: a new configuration may have mended what was wrong, so users' connections are

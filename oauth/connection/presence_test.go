@@ -224,7 +224,7 @@ func TestRivalOfAMoment(t *testing.T) {
 func TestRivalWithoutEntry(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		old, a := w.node(), w.node()
-		old.set.presence, old.records.store.Announce, old.records.store.Node = nil, nil, ""
+		old.set.presence, old.records().store.Announce, old.records().store.Node = nil, nil, ""
 		if err := old.Install(t.Context(), w.p.connect()); err != nil {
 			t.Fatal(err)
 		}

@@ -48,7 +48,7 @@ func (r *replica) recheckAfterSave() {
 			case r.set:
 				r.startRecheck(time.Now())
 			default:
-				set.Source(r.store.Connection).records.startRecheck(time.Now())
+				set.Source(r.store.Connection).records().startRecheck(time.Now())
 			}
 		})
 	}
@@ -72,7 +72,7 @@ func (r *replica) recheck(ctx context.Context, now time.Time, token *record.Toke
 	case <-ctx.Done():
 	case <-patience.C:
 		conn.mu.Lock()
-		conn.storageDownUntil = now.Add(recheckInterval)
+		conn.troubled().storageDownUntil = now.Add(recheckInterval)
 		conn.mu.Unlock()
 	}
 	return conn.token.Load()
@@ -88,7 +88,7 @@ func (r *replica) startRecheck(now time.Time) (op *operation, down bool) {
 		conn.rechecking = &operation{done: make(chan struct{})}
 		go r.runRecheck(conn.rechecking)
 	}
-	return conn.rechecking, now.Before(conn.storageDownUntil)
+	return conn.rechecking, now.Before(conn.trouble().storageDownUntil)
 }
 
 func (r *replica) runRecheck(op *operation) {
@@ -100,7 +100,7 @@ func (r *replica) runRecheck(op *operation) {
 	r.conn.mu.Lock()
 	r.conn.rechecking = nil
 	if op.err != nil {
-		r.conn.storageDownUntil = time.Now().Add(recheckInterval)
+		r.conn.troubled().storageDownUntil = time.Now().Add(recheckInterval)
 	}
 	r.conn.mu.Unlock()
 	close(op.done)

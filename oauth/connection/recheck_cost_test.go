@@ -19,18 +19,18 @@ func TestAllocsRecheck(t *testing.T) {
 	s := g.Source("ann")
 	recheck := func() {
 		op := &operation{done: make(chan struct{})}
-		s.records.runRecheck(op)
+		s.records().runRecheck(op)
 		if op.err != nil {
 			t.Fatal(op.err)
 		}
 	}
 	recheck()
-	if s.records.last.mark == 0 {
+	if s.records().last.mark == 0 {
 		t.Fatal("a record that says nothing new has no mark")
 	}
 	unchanged := testing.AllocsPerRun(200, recheck)
 	opened := testing.AllocsPerRun(200, func() {
-		s.records.last = lastRead{}
+		s.records().last = lastRead{}
 		recheck()
 	})
 	t.Logf("%v mallocs, %v if the record is opened", unchanged, opened)

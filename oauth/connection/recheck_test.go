@@ -107,7 +107,7 @@ func TestRollback(t *testing.T) {
 			}
 			if got := n.stored(); got == nil || got.Generation != 2 || got.Access != "access-1" {
 				t.Errorf("%s was not mended: %+v", name, got)
-				_ = n.records.save(t.Context(), n.conn.token.Load())
+				_ = n.records().save(t.Context(), n.conn.token.Load())
 			}
 		}
 		if err := n.Renew(t.Context()); err != nil || w.p.dead {

@@ -12,12 +12,7 @@ import (
 )
 
 // replica keeps a connection's memory in this process and its record in step.
-type replica struct {
-	conn  *Connection
-	set   *Set
-	store *record.Store
-	last  lastRead // conn.storing guards it
-}
+type replica Source
 
 // lastRead is a record that says nothing more than what is known, and the token that was in use
 // then.
@@ -65,7 +60,7 @@ func (r *replica) apply(ctx context.Context, stored, current *record.Token) (*re
 	r.last = lastRead{}
 	switch decide(reading{
 		stored: stored, current: current, unsaved: unsaved != nil,
-		dead: current != nil && r.set.dead(current, time.Now()), age: time.Since(r.conn.seen),
+		dead: current != nil && r.set.dead(current, time.Now()), age: r.conn.seen.age(time.Now()),
 	}) {
 	case saveUnsaved:
 		err := r.storeUnsaved(ctx, unsaved, stored)
@@ -112,7 +107,7 @@ func unchanged(ctx context.Context, r *replica) bool {
 // use puts a token to use that the storage has. The caller holds conn.storing.
 func (r *replica) use(token *record.Token) {
 	r.conn.token.Store(token)
-	r.conn.seen = time.Now()
+	r.conn.seen = momentOf(time.Now())
 }
 
 // yield gives an account back that this process has connected, if the record of another node has

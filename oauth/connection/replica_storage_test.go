@@ -92,7 +92,7 @@ func TestHungReads(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second)
 		ann := m.Source("ann")
-		ann.records.saveAndUse(t.Context(), granted(2))
+		ann.records().saveAndUse(t.Context(), granted(2))
 		if ann.conn.unsaved != nil {
 			t.Error("a new token could not be stored")
 		}
@@ -117,32 +117,32 @@ func TestMindedBy(t *testing.T) {
 		m := bound(t, "minded", storage, ring)
 		bound(t, "minded", closed, ring).Close() // another part of that configuration was wrong
 		ann := m.Source("ann")
-		ann.records.saveAndUse(t.Context(), granted(2))
+		ann.records().saveAndUse(t.Context(), granted(2))
 		time.Sleep(time.Second)
-		if err := ann.records.save(t.Context(), granted(1)); err != nil { // another node's late write
+		if err := ann.records().save(t.Context(), granted(1)); err != nil { // another node's late write
 			t.Fatal(err)
 		}
 		time.Sleep(30 * time.Second)
-		if got, err := ann.records.load(t.Context()); err != nil || got.Generation != 2 {
+		if got, err := ann.records().load(t.Context()); err != nil || got.Generation != 2 {
 			t.Errorf("generation %d is stored, %v", got.Generation, err)
 		}
 		// Of another one, which is loaded in between, too.
-		ann.records.saveAndUse(t.Context(), granted(3))
+		ann.records().saveAndUse(t.Context(), granted(3))
 		next := bound(t, "minded", storage, ring)
 		m.Close()
 		bound(t, "minded", closed, ring).Close()
 		time.Sleep(time.Second)
-		if err := ann.records.save(t.Context(), granted(2)); err != nil {
+		if err := ann.records().save(t.Context(), granted(2)); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(30 * time.Second)
-		if got, err := ann.records.load(t.Context()); err != nil || got.Generation != 3 {
+		if got, err := ann.records().load(t.Context()); err != nil || got.Generation != 3 {
 			t.Errorf("generation %d is stored, %v", got.Generation, err)
 		}
 		ann = next.Source("ann")
-		ann.records.saveAndUse(t.Context(), granted(4))
+		ann.records().saveAndUse(t.Context(), granted(4))
 		next.Close()
-		name := ann.records.store.Names(ring)[0]
+		name := ann.records().store.Names(ring)[0]
 		if err := storage.Delete(t.Context(), name); err != nil {
 			t.Fatal(err)
 		}

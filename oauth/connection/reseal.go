@@ -22,7 +22,7 @@ func (s *Source) reseal(ctx context.Context) {
 		return
 	case <-time.After(resealDelay):
 	}
-	if _, err := s.records.load(context.WithoutCancel(ctx)); err != nil {
+	if _, err := s.records().load(context.WithoutCancel(ctx)); err != nil {
 		s.set.Logger.Warn("the stored token could not be sealed with the new key", zap.Error(err))
 	}
 }

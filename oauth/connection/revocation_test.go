@@ -197,7 +197,7 @@ func TestRevocationFails(t *testing.T) {
 		g.connect(t, "", "good")
 		calls := len(s.forms)
 		n := &node{disk: w.disk, end: w.end, Source: g.shared, off: errDown}
-		g.shared.records.store.Storage = n
+		g.shared.records().store.Storage = n
 		if err := g.shared.Disconnect(t.Context()); !errors.Is(err, errDown) || len(s.forms) != calls {
 			t.Errorf("%v, %d requests", err, len(s.forms)-calls)
 		}

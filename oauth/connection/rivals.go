@@ -72,8 +72,8 @@ func (c *claimer) waitOutRivals(ctx context.Context, mine *record.Token, read ti
 func (c *claimer) settled(ctx context.Context) (*record.Token, time.Time, error) {
 	var others watch
 	for {
-		base, read, err := c.records.read(ctx)
-		if err != nil || !base.Redeemable() || others.expired(base.Claim, c.conn.name(), c.set.lease, time.Now()) {
+		base, read, err := c.records().read(ctx)
+		if err != nil || !base.Redeemable() || others.expired(base.Claim, c.conn.claimant(), c.set.lease, time.Now()) {
 			return base, read, err
 		}
 		if err := sleep(ctx, pollInterval); err != nil {
@@ -91,11 +91,11 @@ func (c *claimer) displaced(ctx context.Context, mine *record.Token) (*record.To
 		if err := sleep(ctx, wait); err != nil {
 			return nil, err
 		}
-		stored, err := c.records.load(ctx)
+		stored, err := c.records().load(ctx)
 		switch {
 		case err != nil || stored == nil || stored.Placeholder() || mine.Stands(stored):
 			return nil, err
-		case stored.Generation >= mine.Generation || others.expired(stored.Claim, c.conn.name(), c.set.lease, time.Now()):
+		case stored.Generation >= mine.Generation || others.expired(stored.Claim, c.conn.claimant(), c.set.lease, time.Now()):
 			return stored, nil
 		}
 	}

@@ -19,7 +19,7 @@ import (
 // withRing gives a node keys of its own; the first one seals.
 func withRing(n *node, keys ...*seal.Key) *node {
 	ring := seal.NewRing(keys[0], keys[1:]...)
-	n.records.store.Keys = func() (*seal.Ring, error) { return ring, nil }
+	n.records().store.Keys = func() (*seal.Ring, error) { return ring, nil }
 	return n
 }
 

@@ -101,7 +101,7 @@ func (r *replica) replace(ctx context.Context, token *record.Token) error {
 		return err
 	}
 	r.conn.token.Store(token)
-	r.conn.seen = time.Now()
+	r.conn.seen = momentOf(time.Now())
 	r.scheduleRecheck(token)
 	r.recheckAfterSave() //nolint:contextcheck // it belongs to no request
 	r.conn.mu.Lock()

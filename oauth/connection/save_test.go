@@ -78,7 +78,7 @@ func TestSpooled(t *testing.T) {
 	}
 	start := func(t *testing.T, c *cluster, keys ...*seal.Key) *node {
 		n := withRing(c.w.node(), keys...)
-		n.records.store.Spool = c.folder
+		n.records().store.Spool = c.folder
 		return n
 	}
 	for name, test := range map[string]struct {
@@ -90,7 +90,7 @@ func TestSpooled(t *testing.T) {
 			if err := a.Install(t.Context(), c.w.p.connect()); err != nil {
 				t.Fatal(err)
 			}
-			if err := a.records.store.Leave(a.conn.token.Load().With(func(t *record.Token) { t.Generation++; t.Access = "spooled" })); err != nil {
+			if err := a.records().store.Leave(a.conn.token.Load().With(func(t *record.Token) { t.Generation++; t.Access = "spooled" })); err != nil {
 				t.Fatal(err)
 			}
 			a.kill()
@@ -98,7 +98,7 @@ func TestSpooled(t *testing.T) {
 		}, "spooled"},
 		"disconnected since": {func(t *testing.T, c *cluster) *node {
 			b := start(t, c, c.older)
-			b.records.store.Spool = "" // it is on another machine
+			b.records().store.Spool = "" // it is on another machine
 			if err := b.Install(t.Context(), c.w.p.connect()); err != nil {
 				t.Fatal(err)
 			}
@@ -108,7 +108,7 @@ func TestSpooled(t *testing.T) {
 			if err := a.Install(t.Context(), c.w.p.connect()); err != nil {
 				t.Fatal(err)
 			}
-			if err := a.records.store.Leave(a.conn.token.Load()); err != nil {
+			if err := a.records().store.Leave(a.conn.token.Load()); err != nil {
 				t.Fatal(err)
 			}
 			a.kill()
@@ -121,7 +121,7 @@ func TestSpooled(t *testing.T) {
 		}, ""},
 		"the account before it was renewed since": {func(t *testing.T, c *cluster) *node {
 			a, b := start(t, c, c.older), start(t, c, c.older)
-			b.records.store.Spool = "" // it is on another machine
+			b.records().store.Spool = "" // it is on another machine
 			if err := a.Install(t.Context(), c.w.p.connect()); err != nil {
 				t.Fatal(err)
 			}
@@ -136,7 +136,7 @@ func TestSpooled(t *testing.T) {
 			if err := a.Install(t.Context(), token); err != nil {
 				t.Fatal(err)
 			}
-			if err := a.records.store.Leave(a.conn.token.Load()); err != nil {
+			if err := a.records().store.Leave(a.conn.token.Load()); err != nil {
 				t.Fatal(err)
 			}
 			a.kill()
@@ -293,10 +293,10 @@ func TestSpooledAndStored(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Minute}, func(t *testing.T, w *world) {
 		nodes := w.connected(2)
 		a, b := nodes[0], nodes[1]
-		a.records.store.Spool = folder
+		a.records().store.Spool = folder
 		time.Sleep(2 * time.Minute)
 		herd(t, []*node{a}, 1, 0)
-		if err := a.records.store.Leave(a.conn.token.Load()); err != nil {
+		if err := a.records().store.Leave(a.conn.token.Load()); err != nil {
 			t.Fatal(err)
 		}
 		a.kill()
@@ -305,7 +305,7 @@ func TestSpooledAndStored(t *testing.T) {
 		go b.Credential(context.Background())
 		time.Sleep(1500 * time.Millisecond)
 		c := w.node()
-		c.records.store.Spool = folder
+		c.records().store.Spool = folder
 		if _, err := c.Credential(t.Context()); err != nil {
 			t.Error(err)
 		}

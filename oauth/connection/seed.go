@@ -28,7 +28,7 @@ func digestOf(seed string) string {
 // seed returns the operator's refresh token for a connection, and its digest, if the record has
 // not had it yet. All are "" for none.
 func (g *person) seed(base *record.Token) (seed, digest string, err error) {
-	if g.set.Seed == nil || g.records.store.Connection != "" {
+	if g.set.Seed == nil || g.records().store.Connection != "" {
 		return "", "", nil
 	}
 	if seed, err = g.set.Seed(); err != nil {
@@ -43,7 +43,7 @@ func (g *person) seed(base *record.Token) (seed, digest string, err error) {
 
 // sowable reports whether nothing is stored, so that the operator's refresh token is used.
 func (g *person) sowable(token *record.Token) bool {
-	return g.set.Seed != nil && g.records.store.Connection == "" && token != nil && (token.Generation == 0 || token.OtherClient)
+	return g.set.Seed != nil && g.records().store.Connection == "" && token != nil && (token.Generation == 0 || token.OtherClient)
 }
 
 // plant redeems the operator's refresh token in place of what the record has. It reports whether
@@ -72,9 +72,9 @@ func (g *person) redeemSeed(ctx context.Context, seed, digest string) (planted b
 			return false, err
 		}
 	}
-	unlock := g.claims.lock(ctx, 0)
+	unlock := g.claims().lock(ctx, 0)
 	defer unlock()
-	base, _, err := g.records.read(ctx)
+	base, _, err := g.records().read(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -90,13 +90,13 @@ func (g *person) redeemSeed(ctx context.Context, seed, digest string) (planted b
 		}
 		return false, err
 	}
-	token := record.New(IssuedBy(answer), g.records.store.Term, &record.Token{Refresh: seed})
-	token.Identity, token.Connected, token.Seed = g.records.store.Identity, token.Obtained, digest
+	token := record.New(IssuedBy(answer), g.records().store.Term, &record.Token{Refresh: seed})
+	token.Identity, token.Connected, token.Seed = g.records().store.Identity, token.Obtained, digest
 	token.Origin = OriginOf(answer, origin, g.set.Logger)
 	if !token.Valid(time.Now()) {
 		return false, &provider.Error{Err: errEnded}
 	}
-	if err := g.claims.install(ctx, token); err != nil {
+	if err := g.claims().install(ctx, token); err != nil {
 		return false, err
 	}
 	g.set.happened(EventConnected, "", "")
@@ -118,11 +118,11 @@ func OriginOf(answer *provider.Answer, origin *record.Origin, logger *zap.Logger
 // sow redeems the operator's refresh token if the record has not had it yet. It reports whether
 // nothing is left to do.
 func sow(ctx context.Context, set *Set) (done bool) {
-	g, ok := set.shared.grant.(*person)
+	g, ok := set.shared.grant().(*person)
 	if !ok || set.Seed == nil {
 		return true
 	}
-	base, err := g.records.latest(ctx)
+	base, err := g.records().latest(ctx)
 	if err != nil {
 		return false
 	}

@@ -106,6 +106,10 @@ type Config struct {
 	// Revoke tells the provider that a token is not used any more.
 	Revoke func(context.Context, *record.Token) error
 
+	// Complete adds to statuses what is known beyond the connections, such as what was discovered.
+	// It may be nil.
+	Complete func([]*Status)
+
 	// Observer is told what becomes of the connections. It may be nil.
 	Observer Observer
 
@@ -164,7 +168,7 @@ func (p *Pool) NewSet(cfg Config) *Set {
 		set.life = 2*set.lease + recheckDeadline + 2*cfg.Timeout + 4*record.StorageTimeout
 	}
 	set.records = &record.Records{
-		Storage: set.Storage, Slots: set.slots, Keys: set.Keys, Datasource: set.Datasource,
+		Storage: set.Storage, Slots: set.slots, Failed: cfg.Observer.StorageFailed, Keys: set.Keys, Datasource: set.Datasource,
 		Identity: set.Identity, Term: set.Term, Person: set.Interactive,
 		Announce: set.presence.announce, Node: set.presence.own(), Spool: set.Spool, Logger: set.Logger,
 	}
@@ -189,37 +193,17 @@ func (set *Set) Close() {
 	}
 }
 
-// personal is a source with all that it needs, in one piece of memory, since there may be a
-// million of them.
-type personal struct {
-	Source
-
-	store   record.Store
-	replica replica
-	claimer claimer
-	person  person
-}
-
 // newSource returns the source of a connection.
 func (set *Set) newSource(connection string, conn *Connection) *Source {
 	token := conn.token.Load()
 	conn.token.CompareAndSwap(token, set.Term.Recount(token))
-	records := set.ofUsers
+	s := conn.room()
+	s.conn, s.set = conn, set
+	s.store.Records, s.store.Connection = set.ofUsers, connection
 	if connection == "" {
-		records = set.records
+		s.store.Records = set.records
 	}
-	p := &personal{store: record.Store{Records: records, Connection: connection}}
-	p.replica = replica{conn: conn, set: set, store: &p.store}
-	p.conn, p.set, p.records = conn, set, &p.replica
-	if !set.Interactive {
-		p.grant = &machine{conn, set, p.records}
-		return &p.Source
-	}
-	p.claimer = claimer{conn, set, p.records}
-	p.claims = &p.claimer
-	p.person = person{conn, set, p.records, p.claims}
-	p.grant = &p.person
-	return &p.Source
+	return s
 }
 
 // Reseal has the stored token of client_credentials sealed with the first key of the ring, in the
@@ -246,7 +230,7 @@ func (set *Set) Source(key string) *Source {
 	if before != nil && before.set.configuredWith(set) {
 		return before
 	}
-	s := set.newSource(key, conn)
+	s := set.newSource(conn.name, conn)
 	if conn.source.CompareAndSwap(before, s) && before != nil {
 		conn.clearFailures()
 	}

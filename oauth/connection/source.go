@@ -5,8 +5,6 @@ package connection
 import (
 	"context"
 	"errors"
-	"maps"
-	"sync/atomic"
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
@@ -16,50 +14,53 @@ import (
 
 // Source has the credentials of one connection, for one configuration. Requests ask it for them.
 type Source struct {
-	conn    *Connection
-	set     *Set
-	records *replica
-	claims  *claimer // nil for client_credentials: it needs no claims
-	grant   grant
+	conn  *Connection
+	set   *Set
+	ready ready
+	store record.Store
+	last  lastRead // conn.storing guards it
+}
 
-	prepared atomic.Pointer[prepared]
+// records is the source as that which keeps memory and record in step.
+func (s *Source) records() *replica { return (*replica)(s) }
+
+// claims is the source as that which claims a record before it is used. Client credentials need no
+// claims.
+func (s *Source) claims() *claimer { return (*claimer)(s) }
+
+// grant is the source as that which gets the next token.
+func (s *Source) grant() grant {
+	if s.set.Interactive {
+		return (*person)(s)
+	}
+	return (*machine)(s)
 }
 
 // Connection returns whose connection it is: the value of the option connection, "" for the shared
 // one.
-func (s *Source) Connection() string { return s.records.store.Connection }
+func (s *Source) Connection() string { return s.records().store.Connection }
 
-// prepared is a token with the credential that is made of it.
-type prepared struct {
-	token      *record.Token
-	credential *auth.Credential
-	soft       time.Time // the token's; here, since among a million tokens each look into one is slow
-}
-
-// fresh is Token.Fresh.
-func (p *prepared) fresh(now time.Time) bool { return p.soft.IsZero() || now.Before(p.soft) }
-
-// Credential returns the credential of a request. While the token is fresh that takes three
+// Credential returns the credential of a request. While the token is fresh that takes six
 // atomic loads and a look at the clock. Near the token's end a renewal starts in the background
 // and the token still serves. A request waits only if there is no valid token.
 func (s *Source) Credential(ctx context.Context) (*auth.Credential, error) {
 	now := time.Now()
 	token := s.conn.token.Load()
-	if p := s.prepared.Load(); p != nil && p.token == token && p.fresh(now) {
-		if look := s.conn.recheckAt.Load(); look == 0 || now.UnixNano() < look {
-			return p.credential, nil
+	if look := s.conn.recheckAt.Load(); look == 0 || now.UnixNano() < look {
+		if c := s.ready.fresh(token, now); c != nil {
+			return c, nil
 		}
 	}
 	if token != nil {
-		token = s.grant.recheck(ctx, now, token)
+		token = s.grant().recheck(ctx, now, token)
 	}
 	if token.Valid(now) {
-		if !token.Fresh(now) && now.UnixNano() >= s.conn.notBefore.Load() && s.grant.renewable(token) {
+		if !token.Fresh(now) && now.UnixNano() >= s.conn.notBefore.Load() && s.grant().renewable(token) {
 			_, _ = s.renew(ctx, now, nil) // in the background; a failure does not harm the token
 		}
-		return s.prepare(token).credential, nil
+		return s.prepare(token), nil
 	}
-	if err := s.grant.finished(token); err != nil {
+	if err := s.grant().finished(token); err != nil {
 		tellEnd(s, err)
 		return nil, err
 	}
@@ -71,7 +72,7 @@ func (s *Source) wait(ctx context.Context, now time.Time) (*auth.Credential, err
 	for ; ; now = time.Now() {
 		op, err := s.renew(ctx, now, nil)
 		if err != nil {
-			return nil, s.grant.explain(err)
+			return nil, s.grant().explain(err)
 		}
 		op.traceWait(ctx)
 		select {
@@ -81,19 +82,19 @@ func (s *Source) wait(ctx context.Context, now time.Time) (*auth.Credential, err
 		}
 		token := s.conn.token.Load()
 		if token.Valid(time.Now()) {
-			return s.prepare(token).credential, nil
+			return s.prepare(token), nil
 		}
-		if err := s.grant.finished(token); err != nil {
+		if err := s.grant().finished(token); err != nil {
 			return nil, err
 		}
-		if err, again := s.outcome(op, token); !again {
+		if err, again := outcome(s, op, token); !again {
 			return nil, err
 		}
 	}
 }
 
 // outcome returns why an operation has brought no valid token, or that another renewal may.
-func (s *Source) outcome(op *operation, token *record.Token) (err error, again bool) { //nolint:staticcheck // not the last: again says whether it counts
+func outcome(s *Source, op *operation, token *record.Token) (err error, again bool) { //nolint:staticcheck // not the last: again says whether it counts
 	if !op.renewal {
 		return nil, true
 	}
@@ -102,23 +103,24 @@ func (s *Source) outcome(op *operation, token *record.Token) (err error, again b
 		return nil, true
 	}
 	s.conn.mu.Lock()
-	err = s.conn.lastErr
-	early := token != nil && s.conn.refusedGeneration != token.Generation && op.began.Before(token.Expiry)
+	trouble := s.conn.trouble()
+	err = trouble.lastErr
+	early := token != nil && trouble.refusedGeneration != token.Generation && op.began.Before(token.Expiry)
 	s.conn.mu.Unlock()
 	switch {
 	case err == nil:
 		return &provider.Error{Err: errEnded}, false
-	case early && s.grant.refusedBy(err):
+	case early && s.grant().refusedBy(err):
 		return nil, true // the provider has refused to renew a token that was valid then
 	default:
-		return s.grant.explain(err), false
+		return s.grant().explain(err), false
 	}
 }
 
 // Current returns the credential that there is without waiting, or nil.
 func (s *Source) Current() *auth.Credential {
 	if token := s.conn.token.Load(); token.Valid(time.Now()) {
-		return s.prepare(token).credential
+		return s.prepare(token)
 	}
 	return nil
 }
@@ -130,10 +132,10 @@ func (s *Source) Refresh(ctx context.Context, refused *auth.Credential) (*auth.C
 	for {
 		now := time.Now()
 		token := s.conn.token.Load()
-		if fresh := s.other(token, refused); fresh != nil {
+		if fresh := other(s, token, refused); fresh != nil {
 			return fresh, nil
 		}
-		if !s.grant.renewable(token) {
+		if !s.grant().renewable(token) {
 			if token.Valid(now) && token.End.Reason != "" {
 				// Provider and API say the same, so callers are told what to do from the next
 				// request on.
@@ -151,49 +153,47 @@ func (s *Source) Refresh(ctx context.Context, refused *auth.Credential) (*auth.C
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
-		if fresh := s.other(s.conn.token.Load(), refused); fresh != nil {
+		if fresh := other(s, s.conn.token.Load(), refused); fresh != nil {
 			return fresh, nil
 		}
 		if op.renewal || op == completed {
 			s.conn.mu.Lock()
 			defer s.conn.mu.Unlock()
-			return refused, s.conn.lastErr
+			return refused, s.conn.trouble().lastErr
 		}
 	}
 }
 
 // other returns the credential of a valid token, or nil if it is the one that was refused.
-func (s *Source) other(token *record.Token, refused *auth.Credential) *auth.Credential {
+func other(s *Source, token *record.Token, refused *auth.Credential) *auth.Credential {
 	if !token.Valid(time.Now()) {
 		return nil
 	}
-	if p := s.prepare(token); p.credential != refused {
-		return p.credential
+	if c := s.prepare(token); c != refused {
+		return c
 	}
 	return nil
 }
 
-// prepare returns the credential of a token. The same token has the same credential, by which
-// Refresh knows the token.
-func (s *Source) prepare(token *record.Token) *prepared {
-	for {
-		p := s.prepared.Load()
-		if p != nil && p.token == token {
-			return p
-		}
-		fresh := &prepared{token: token, soft: token.Soft}
-		if p != nil && p.token.Access == token.Access && p.token.ID == token.ID && maps.Equal(p.token.Also, token.Also) {
-			fresh.credential = p.credential // requests carry nothing of what has changed
-		} else {
-			fresh.credential = s.set.Build(token)
-		}
-		if p != nil && p.token.Generation > token.Generation {
-			return fresh // for a slow request: the token was renewed since it looked
-		}
-		if s.prepared.CompareAndSwap(p, fresh) {
-			return fresh
-		}
+// prepare returns the credential of a token. The token in use has the same credential each time:
+// Refresh knows it by that.
+func (s *Source) prepare(token *record.Token) *auth.Credential {
+	if c, _ := s.ready.of(token); c != nil {
+		return c
 	}
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	c, _ := s.ready.of(token)
+	if c == nil {
+		c = s.ready.again(token)
+	}
+	if c == nil {
+		c = s.set.Build(token)
+	}
+	if s.conn.token.Load() == token { // otherwise it was renewed since a slow request has looked
+		s.ready.set(token, c)
+	}
+	return c
 }
 
 // renew returns the operation that is under way, or starts a renewal. refused is the token that
@@ -209,15 +209,15 @@ func (s *Source) renew(ctx context.Context, now time.Time, refused *record.Token
 	if token := conn.token.Load(); refused == nil && token.Fresh(now) || refused != nil && token != refused {
 		return completed, nil // the renewal has ended since the caller looked
 	}
-	if now.Before(conn.retryAt) {
-		return nil, conn.lastErr
+	if trouble := conn.trouble(); now.Before(trouble.retryAt) {
+		return nil, trouble.lastErr
 	}
 	if refused.Fresh(now) { // a token near its end would be renewed anyway
-		if !conn.forced.begin(now) {
+		if !conn.troubled().forced.begin(now) {
 			return nil, nil
 		}
 	}
-	return s.start(ctx, true, func(ctx context.Context) error { return renewToken(ctx, s.grant, refused) }), nil
+	return s.start(ctx, true, func(ctx context.Context) error { return renewToken(ctx, s.grant(), refused) }), nil
 }
 
 // renewToken has the grant get a token, and once more if the new one has ended already.
@@ -235,31 +235,31 @@ func (s *Source) Renew(ctx context.Context) error {
 	if s.set.Exchanges != nil {
 		return &provider.Error{Err: errPerCaller}
 	}
-	if err := s.checkRenewable(ctx); err != nil {
+	if err := checkRenewable(ctx, s); err != nil {
 		return err
 	}
-	err := s.runNext(ctx, true, func(ctx context.Context) error { return renewToken(ctx, s.grant, nil) })
+	err := s.runNext(ctx, true, func(ctx context.Context) error { return renewToken(ctx, s.grant(), nil) })
 	if !s.conn.token.Load().Valid(time.Now()) {
-		return s.grant.explain(err)
+		return s.grant().explain(err)
 	}
-	if e, ok := errors.AsType[*provider.Error](err); ok && s.grant.refusedBy(err) {
+	if e, ok := errors.AsType[*provider.Error](err); ok && s.grant().refusedBy(err) {
 		return &EarlyRefusalError{e}
 	}
 	return err
 }
 
 // checkRenewable returns why no renewal can bring a token, as the record says now.
-func (s *Source) checkRenewable(ctx context.Context) error {
+func checkRenewable(ctx context.Context, s *Source) error {
 	token := s.conn.token.Load()
 	if token == nil && s.set.Interactive {
-		if _, err := s.records.latest(ctx); err != nil {
+		if _, err := s.records().latest(ctx); err != nil {
 			return err
 		}
 		token = s.conn.token.Load()
 	}
-	token = s.grant.recheck(ctx, time.Now(), token)
-	if token.Valid(time.Now()) && token.End.Reason == "" && !s.grant.renewable(token) {
+	token = s.grant().recheck(ctx, time.Now(), token)
+	if token.Valid(time.Now()) && token.End.Reason == "" && !s.grant().renewable(token) {
 		return ErrNotRenewable
 	}
-	return s.grant.finished(token)
+	return s.grant().finished(token)
 }

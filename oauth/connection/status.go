@@ -108,10 +108,21 @@ type Refusal struct {
 	At     time.Time `json:"at"`
 	Status int       `json:"status"`
 	Remedy string    `json:"remedy,omitempty"`
+
+	// Standing says that the API has answered no request well since.
+	Standing bool `json:"standing,omitempty"`
 }
 
 // Status returns what memory and storage know of the connection.
 func (s *Source) Status(ctx context.Context) (*Status, error) {
+	st, err := statusOf(ctx, s)
+	if err == nil {
+		complete(s.set, st)
+	}
+	return st, err
+}
+
+func statusOf(ctx context.Context, s *Source) (*Status, error) {
 	if s.set.Exchanges != nil {
 		return exchanged(s.set), nil
 	}
@@ -119,11 +130,11 @@ func (s *Source) Status(ctx context.Context) (*Status, error) {
 		token := s.conn.token.Load()
 		if token == nil {
 			var err error
-			if token, err = s.records.load(ctx); err != nil && s.conn.failure().err == nil {
+			if token, err = s.records().load(ctx); err != nil && s.conn.failure().err == nil {
 				return nil, err
 			}
 		}
-		return s.set.status(s.records.store.Connection, token, s.conn.failure()), nil
+		return s.set.status(s.records().store.Connection, token, s.conn.failure()), nil
 	}
 	st, err := accountStatus(ctx, s)
 	if err == nil {
@@ -134,7 +145,7 @@ func (s *Source) Status(ctx context.Context) (*Status, error) {
 
 // accountStatus returns the status of an account that people connect.
 func accountStatus(ctx context.Context, s *Source) (*Status, error) {
-	token, err := s.records.latest(ctx)
+	token, err := s.records().latest(ctx)
 	if token == nil && err != nil {
 		return nil, err
 	}
@@ -143,7 +154,11 @@ func accountStatus(ctx context.Context, s *Source) (*Status, error) {
 		token = current.With(func(t *record.Token) { t.Refused = token.Refused })
 	}
 	// If the storage fails, the token in memory counts: requests are served with it.
-	return s.set.status(s.records.store.Connection, token, s.conn.failure()), nil
+	st := s.set.status(s.records().store.Connection, token, s.conn.failure())
+	if err != nil && st.LastError == "" {
+		st.LastError = words(err)
+	}
+	return st, nil
 }
 
 // failure is what is known of the renewals that have failed since one has succeeded.
@@ -158,7 +173,8 @@ type failure struct {
 func (c *Connection) failure() failure {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return failure{c.lastErr, c.failedSince, c.retryAt, c.unsaved != nil}
+	trouble := c.trouble()
+	return failure{trouble.lastErr, trouble.failedSince, trouble.retryAt, c.unsaved != nil}
 }
 
 // status returns the status of a connection with a token.
@@ -326,7 +342,7 @@ func (set *Set) Statuses(ctx context.Context) ([]*Status, error) {
 		}
 		return []*Status{st}, nil
 	}
-	_, err := set.shared.records.store.Each(ctx, set.PerUser, func(_, key string, token *record.Token) error {
+	_, err := set.shared.records().store.Each(ctx, set.PerUser, func(_, key string, token *record.Token) error {
 		st := set.status(key, token, failure{})
 		if known := set.pool.known(key).current(); known != nil && (known.Is(token) || known.Generation > token.Generation && !known.Placeholder()) {
 			if known.Is(token) {
@@ -347,5 +363,6 @@ func (set *Set) Statuses(ctx context.Context) ([]*Status, error) {
 	if err == nil && len(statuses) == 0 {
 		statuses = append(statuses, set.status("", nil, failure{}))
 	}
+	complete(set, statuses...)
 	return statuses, err
 }

@@ -32,11 +32,11 @@ func TestStatuses(t *testing.T) {
 		// older record.
 		w.ring = seal.NewRing(newer, older)
 		b := w.gateway(s, perUser)
-		key := a.Source("ann").records.store.Names(seal.NewRing(older))[0]
+		key := a.Source("ann").records().store.Names(seal.NewRing(older))[0]
 		raw, _ := w.disk.Load(t.Context(), key)
 		fresh := issue("newer", 2*time.Hour)
 		fresh.Generation, fresh.Refresh, fresh.Connected = 9, "refresh", time.Now()
-		if err := b.Source("ann").records.store.Save(t.Context(), fresh); err != nil {
+		if err := b.Source("ann").records().store.Save(t.Context(), fresh); err != nil {
 			t.Fatal(err)
 		}
 		_ = w.disk.Store(t.Context(), key, raw)

@@ -3,7 +3,7 @@
 package connection
 
 import (
-	"hash/maphash"
+	"slices"
 	"sync"
 	"time"
 
@@ -64,25 +64,29 @@ func sharedState(set *Set, token *record.Token, counted map[string]int) string {
 
 // tally knows the states of connections, those in memory and those in the storage. The keeper's
 // rounds look at all of them, and this process says what it does to one in between. The names are
-// kept as hashes, since there may be a million of them.
+// kept as hashes and the states as bytes, since there may be a million of them.
 type tally struct {
 	mu     sync.Mutex
-	states map[uint64]string
+	states map[uint64]tallied
 	round  *tallyRound // that is under way, or nil
 }
 
 // tallyRound is what a round has found so far.
-type tallyRound struct{ states map[uint64]string }
+type tallyRound struct{ states map[uint64]tallied }
 
-var tallySeed = maphash.MakeSeed()
+// tallied is a state, as its place in tallyStates.
+type tallied uint8
 
-func tallyKey(connection string) uint64 { return maphash.String(tallySeed, connection) }
+// tallyStates are all states. The first stands for none.
+var tallyStates = [...]string{"", StateNone, StateConnected, StateFailing, StateReauthorize}
+
+func talliedAs(state string) tallied { return tallied(slices.Index(tallyStates[:], state)) }
 
 // begin begins a round.
 func (t *tally) begin() *tallyRound {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.round = &tallyRound{make(map[uint64]string)}
+	t.round = &tallyRound{make(map[uint64]tallied)}
 	return t.round
 }
 
@@ -91,8 +95,8 @@ func (t *tally) begin() *tallyRound {
 func (t *tally) found(r *tallyRound, connection, state string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if key := tallyKey(connection); r.states[key] == "" {
-		r.states[key] = state
+	if key := hashOf(connection); r.states[key] == 0 {
+		r.states[key] = talliedAs(state)
 	}
 }
 
@@ -111,11 +115,11 @@ func (t *tally) note(connection, state string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.states == nil {
-		t.states = make(map[uint64]string)
+		t.states = make(map[uint64]tallied)
 	}
-	t.states[tallyKey(connection)] = state
+	t.states[hashOf(connection)] = talliedAs(state)
 	if t.round != nil {
-		t.round.states[tallyKey(connection)] = state
+		t.round.states[hashOf(connection)] = talliedAs(state)
 	}
 }
 
@@ -124,8 +128,8 @@ func (t *tally) count() map[string]int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := make(map[string]int)
-	for _, state := range t.states {
-		if state != StateNone {
+	for _, code := range t.states {
+		if state := tallyStates[code]; state != StateNone {
 			n[state]++
 		}
 	}
@@ -136,7 +140,7 @@ func (t *tally) count() map[string]int {
 func (p *Pool) size() int {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return len(p.connections)
+	return p.connections.count
 }
 
 // stateInMemory returns the state of a connection, as memory knows it.

@@ -99,7 +99,9 @@ func (c *callback) answer() error {
 	}
 	if c.reply.Error != "" {
 		c.forget()
-		c.ds.Denied(c.flow.Connection, loggedDenial(c.reply.Error))
+		if c.ds.Denied(c.flow, loggedDenial(c.reply.Error)) {
+			return c.turnAway(c.linked(messageForgotten))
+		}
 		return c.turnAway(c.linked(messageOfDenial(c.reply.Error)))
 	}
 	if c.reply.Code == "" {

@@ -7,6 +7,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 )
 
 // TestDenied has a provider send a browser back with an error. The words on the page are ours,
@@ -49,4 +52,18 @@ func TestDenied(t *testing.T) {
 			t.Errorf("%s: the log does not say what the provider has: %v", code, lines)
 		}
 	}
+}
+
+// TestForgotten: where the client is registered anew, the page and the card say what to do.
+func TestForgotten(t *testing.T) {
+	ds := &fake{name: "crm", forgets: true}
+	g := newBed(t, ds)
+	state, cookie := g.connect("ann", "", "crm")
+	g.do(ask{user: "ann", cookies: []*http.Cookie{cookie}, path: back(state, "error", "unauthorized_client")}).is(400).
+		says("The provider does not know the gateway any more").shows("Press Connect again").hides("allow the authorization code grant")
+	ds.status = &connection.Status{State: connection.StateNone, FailedConnect: &connection.FailedConnect{
+		At: *since(time.Minute), Error: "unauthorized_client", Denied: true, ClientGone: true,
+	}}
+	g.do(ask{user: "ann", path: "/connect/"}).is(200).shows("The provider does not know the gateway any more", "Press Connect again").
+		hides("allow the authorization code grant")
 }

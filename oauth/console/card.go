@@ -5,6 +5,7 @@ package console
 import (
 	"context"
 	"errors"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -64,6 +65,7 @@ type factsView struct {
 	Provider string
 	Scopes   []string
 	By       string // who has connected the account
+	Found    []connection.Fact
 	Last     *failureView
 	Next     string // when a token may be asked for again
 }
@@ -75,6 +77,7 @@ type failureView struct {
 	Since  *moment
 	Hint   string // what to do
 	Says   string // what the provider has written about it, for operators
+	Own    bool   // Says are the gateway's own words
 	Remedy string // what to do about it, for operators
 }
 
@@ -141,11 +144,17 @@ func (c *cardView) fill(ds datasource, status *connection.Status, err error, now
 	} else {
 		c.Stored = storedWords(status)
 		c.Facts.of(status, now)
-		c.Failed = failedConnect(status, now)
+		c.Facts.found(status.Discovered)
+		if c.Failed = failedConnect(status, now); c.Failed != nil && c.Failed.Own && c.Facts.Last != nil && c.Failed.Says == c.Facts.Last.Says {
+			c.Failed = nil // it is the last problem
+		}
 	}
 	if operator && status != nil && status.LastRefusal != nil {
 		r := status.LastRefusal
 		c.Refusal = &failureView{Text: "With status " + strconv.Itoa(r.Status), Since: momentOf(&r.At, now), Remedy: r.Remedy}
+		if r.Standing {
+			c.refusedNow(r.Status, ds.PerUser())
+		}
 	}
 	if !operator {
 		c.Facts.Last.forUser()
@@ -155,6 +164,20 @@ func (c *cardView) fill(ds datasource, status *connection.Status, err error, now
 		c.Brief = c.Facts.Last.Text
 	}
 	c.buttons(ds, status)
+}
+
+// refusedNow says that the API has refused the last call. Which user's that was is not known, so a
+// card of one user's account stays where it is.
+func (c *cardView) refusedNow(status int, user bool) {
+	said := "The API has refused the last call, with status " + strconv.Itoa(status) + "."
+	if c.Brief == "" {
+		c.Brief = said
+	}
+	if c.State == classGood && !user {
+		place := places[connection.ConditionWarning]
+		c.State, c.group, c.rank = place.class, place.group, place.rank
+		c.Words, c.Note = "Connected, refused by the API", said
+	}
 }
 
 const remedyOfKey = "add the old key behind the new one, or connect the account again"
@@ -172,12 +195,25 @@ func (f *factsView) of(status *connection.Status, now time.Time) {
 	words, code := problem(status.LastError)
 	f.Last = &failureView{
 		Text: words, Code: code, Since: momentOf(status.LastErrorSince, now), Says: status.LastDescription, Remedy: toDo(status.Remedy),
+		Own: code == connection.DiscoveryFailed,
 	}
 	switch at := status.NextAttemptAt; {
 	case at != nil && at.After(now):
 		f.Next = "In " + strings.TrimSpace(humanize.RelTime(now, *at, "", ""))
 	case status.State == connection.StateFailing || status.State == connection.StateReauthorize && status.Renewable:
 		f.Next = "With the next call"
+	}
+}
+
+// found adds what was found out of the provider.
+func (f *factsView) found(d *connection.Discovered) {
+	f.Found = d.Facts()
+	if len(f.Found) == 0 {
+		return
+	}
+	f.Scopes = nil // those that were asked for are among the facts
+	if u, err := url.Parse(d.Issuer); err == nil && f.Provider == "" {
+		f.Provider = u.Host
 	}
 }
 
@@ -199,6 +235,7 @@ func failedConnect(status *connection.Status, now time.Time) *failureView {
 	}
 	shown := &failureView{Since: momentOf(&f.At, now), Says: f.Description, Remedy: toDo(f.Remedy)}
 	shown.Text, shown.Code = problem(f.Error)
+	shown.Own = shown.Code == connection.DiscoveryFailed
 	// Only a renewal is tried again: a code is good once.
 	shown.Text, _, _ = strings.Cut(shown.Text, " It is asked again")
 	if f.Error == "invalid_grant" {
@@ -206,6 +243,9 @@ func failedConnect(status *connection.Status, now time.Time) *failureView {
 	}
 	if f.Denied {
 		denial := messageOfDenial(f.Error)
+		if f.ClientGone {
+			denial = messageForgotten
+		}
 		shown.Text = denial.Title + ". " + denial.Text
 		if denial.Hint != startAgain { // which this page is
 			shown.Hint = denial.Hint

@@ -21,6 +21,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 
@@ -58,6 +59,7 @@ type Handler struct {
 	operators map[string]bool
 	logger    *zap.Logger
 	health    health
+	ambiguous atomic.Pointer[string] // the key_id that was warned of last
 
 	// These come from the app. They are functions because tests have datasources without a
 	// provider.

@@ -58,7 +58,7 @@ type datasource interface {
 	Document() *provider.ClientMetadata
 	CheckTicket(context.Context, *oauth.Ticket) error
 	Finish(ctx context.Context, flow *oauth.Flow, code string) error
-	Denied(connection, code string)
+	Denied(flow *oauth.Flow, code string) (registeredAnew bool)
 
 	Status(ctx context.Context, connection string) (*connection.Status, error)
 	Healthy(ctx context.Context) bool
@@ -89,9 +89,7 @@ func (m method) PublicKeys() ([]jose.JSONWebKey, error) { return oauth.PublicKey
 
 // Status implements datasource.
 func (m method) Status(ctx context.Context, connection string) (*connection.Status, error) {
-	st, err := m.Source(connection).Status(ctx)
-	oauth.AddDiscovered(m.Method, st)
-	return st, err
+	return m.Source(connection).Status(ctx)
 }
 
 // Document implements datasource.
@@ -101,7 +99,11 @@ func (m method) Document() *provider.ClientMetadata { return oauth.DocumentOf(m.
 func (m method) Facts() oauth.Facts { return oauth.FactsOf(m.Method) }
 
 // Denied implements datasource.
-func (m method) Denied(name, code string) { connection.NoteDenied(m.Source(name), code) }
+func (m method) Denied(flow *oauth.Flow, code string) (registeredAnew bool) {
+	registeredAnew = oauth.Forgotten(m.Method, flow, code)
+	connection.NoteDenied(m.Source(flow.Connection), code, registeredAnew)
+	return registeredAnew
+}
 
 // Renew implements datasource.
 func (m method) Renew(ctx context.Context, connection string) error {

@@ -21,10 +21,15 @@ const documentName = "client.json"
 func (v *visit) document() error {
 	var client *provider.ClientMetadata
 	for _, ds := range v.datasources {
-		if client = ds.Document(); client != nil && v.isConsole(ds) {
-			break
+		one := ds.Document()
+		if one == nil || !v.isConsole(ds) {
+			continue
 		}
-		client = nil
+		if client == nil {
+			client = one
+		}
+		// It would bind the tokens of all of them (RFC 9449 §5.2).
+		client.DPoP = client.DPoP && one.DPoP
 	}
 	if client == nil {
 		return v.refuse(&messageNotFound)
@@ -50,6 +55,13 @@ func (v *visit) document() error {
 func (v *visit) isConsole(ds datasource) bool {
 	path := console(ds).Path + documentName
 	return path == v.address.rewritten || strings.HasSuffix(path, v.address.sent)
+}
+
+// messageForgotten is for a provider that does not know the client any more that was registered.
+var messageForgotten = message{
+	Status: http.StatusBadRequest, Title: "The provider does not know the gateway any more",
+	Text: "It seems to have forgotten the client as which the gateway was registered there. Nothing was connected.",
+	Hint: "Press Connect again: the gateway then registers itself anew.",
 }
 
 // messageOfDiscovery returns what a person is told of a provider that cannot be discovered, or nil
@@ -78,7 +90,7 @@ func (v *visit) forOperators(m *message, err error) *message {
 		return m
 	}
 	shown := *m
-	shown.Says = fail.Error()
+	shown.Says, shown.Own = fail.Error(), true
 	if fail.Option != "" {
 		shown.Hint = "What you can do: " + fail.Option + "."
 	}

@@ -80,4 +80,20 @@ func TestRefusedByTheAPI(t *testing.T) {
 	const title, said = "Refused by the API", "With status 403"
 	newBed(t, ds).do(ask{user: "ann", account: "a", path: "/connect/"}).is(200).shows(title, said, "5 minutes ago", "What to do: add it to &lt;refresh_on&gt;.")
 	newBed(t, ds).do(ask{user: "bob", account: "b", path: "/connect/"}).is(200).hides(title, said)
+
+	// Among many, the closed row says it too, until the API has taken the credential again.
+	const last = "The API has refused the last call, with status 403."
+	ds.status.LastRefusal.Standing = true
+	many := []*fake{ds, {name: "b", perUser: true}, {name: "c", perUser: true}, {name: "d", perUser: true}}
+	newBed(t, many...).do(ask{user: "ann", account: "a", path: "/connect/"}).is(200).shows(last)
+	newBed(t, many...).do(ask{user: "bob", account: "b", path: "/connect/"}).is(200).hides(last)
+	ds.status.LastRefusal.Standing = false
+	newBed(t, many...).do(ask{user: "ann", account: "a", path: "/connect/"}).is(200).hides(last)
+
+	// What all callers share needs attention then, with a token that is good.
+	ds.perUser, ds.status.LastRefusal.Standing = false, true
+	page := newBed(t, ds).do(ask{user: "ann", path: "/connect/"}).is(200).shows(last, "Connected, refused by the API", `<h2 id="group-attention">`)
+	page.hides("All is well", "summary is-good", "Callers are refused")
+	ds.status.LastRefusal.Standing = false
+	newBed(t, ds).do(ask{user: "ann", path: "/connect/"}).is(200).shows("All is well").hides(last)
 }

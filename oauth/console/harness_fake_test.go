@@ -33,6 +33,7 @@ type fake struct {
 	readErr  error // of Status
 	err      error // of Begin, Finish, Renew and Disconnect
 	document *provider.ClientMetadata
+	forgets  bool                      // the client is registered anew
 	usedUp   error                     // of CheckTicket
 	finished func(ctx context.Context) // called in Finish
 
@@ -146,7 +147,10 @@ func (f *fake) Finish(ctx context.Context, flow *oauth.Flow, code string) error 
 	return f.err
 }
 
-func (f *fake) Denied(name, code string) { f.call("denied %q %q", name, code) }
+func (f *fake) Denied(flow *oauth.Flow, code string) bool {
+	f.call("denied %q %q", flow.Connection, code)
+	return f.forgets
+}
 
 func (f *fake) Facts() oauth.Facts {
 	if f.facts != nil {

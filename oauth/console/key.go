@@ -29,7 +29,7 @@ func (keyed) PerCaller() bool                                  { return false }
 func (keyed) Redirect() string                                 { return "" }
 func (keyed) IssuedBy() string                                 { return "" }
 func (keyed) Describe(string, string, ...string) string        { return "" }
-func (keyed) Denied(string, string)                            {}
+func (keyed) Denied(*oauth.Flow, string) bool                  { return false }
 func (keyed) Document() *provider.ClientMetadata               { return nil }
 func (k keyed) Facts() oauth.Facts                             { return oauth.Facts{API: k.API()} }
 func (k keyed) Healthy(ctx context.Context) bool               { return k.Connections().Healthy(ctx) }

@@ -10,7 +10,22 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"go.uber.org/zap"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 )
+
+// published is a key that is published.
+type published struct{ datasource, thumbprint string }
+
+// warnOfKeys logs that two keys have one identifier, once until it is another one: anybody may ask
+// for the keys. Where a provider is known to fetch them, that is an error when the configuration
+// loads.
+func warnOfKeys(v *visit, id, one, other string) {
+	if last := v.h.ambiguous.Swap(&id); last == nil || *last != id {
+		v.logger.Warn("two different keys are published with one key_id, and a provider that fetches them here may take the wrong one; "+
+			"give each another key_id, or none", zap.String("key_id", id), zap.Strings("datasources", []string{one, other}))
+	}
+}
 
 // publish answers with the public keys by which providers know the gateway (RFC 7517 §5), as they
 // are now. Nobody has to sign in for that: providers ask. A key that is of no use now is left out,
@@ -18,6 +33,7 @@ import (
 func publish(v *visit) error {
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}} // not nil, which JSON writes as null
 	seen := make(map[string]bool)
+	of := make(map[string]published) // by key_id
 	for _, ds := range v.datasources {
 		keys, err := ds.PublicKeys()
 		if err != nil {
@@ -29,6 +45,11 @@ func publish(v *visit) error {
 				continue
 			}
 			seen[string(text)] = true
+			one := published{ds.Datasource(), oauth.Thumbprint(&key)}
+			if other, known := of[key.KeyID]; known && other.thumbprint != one.thumbprint {
+				warnOfKeys(v, key.KeyID, other.datasource, one.datasource)
+			}
+			of[key.KeyID] = one
 			set.Keys = append(set.Keys, key)
 		}
 	}

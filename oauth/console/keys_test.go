@@ -53,3 +53,25 @@ func TestKeys(t *testing.T) {
 		t.Errorf("without keys it is %s", a.Body)
 	}
 }
+
+// TestKeysOfOneName: two keys with one identifier are both published, and the log says so, once.
+func TestKeysOfOneName(t *testing.T) {
+	key := func() jose.JSONWebKey {
+		public, _, err := ed25519.GenerateKey(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return jose.JSONWebKey{Key: public, KeyID: "k", Algorithm: "EdDSA", Use: "sig"}
+	}
+	g := newBed(t, &fake{name: "a", keys: []jose.JSONWebKey{key()}}, &fake{name: "b", machine: true, keys: []jose.JSONWebKey{key()}})
+	for range 3 {
+		a := g.do(ask{path: "/connect/jwks.json"})
+		if n := strings.Count(a.Body.String(), `"kid":"k"`); n != 2 {
+			t.Errorf("%d keys are published", n)
+		}
+	}
+	warned := g.logs.FilterMessageSnippet("two different keys are published with one key_id").All()
+	if len(warned) != 1 || warned[0].ContextMap()["key_id"] != "k" {
+		t.Errorf("the log says %v", warned)
+	}
+}

@@ -22,6 +22,7 @@ type message struct {
 	Title    string
 	Text     string
 	Says     string // what the provider has written, for operators alone
+	Own      bool   // Says are the gateway's own words
 	Remedy   string // what to do about it, for operators alone
 	Hint     string // what to do
 	Command  string // what to type in order to do it

@@ -92,8 +92,11 @@ type document struct {
 	header  http.Header
 }
 
-// bare returns an address without what may be secret in it.
-func bare(address string) string {
+// Bare returns an address without what may be secret in it, "" for none.
+func Bare(address string) string {
+	if address == "" {
+		return ""
+	}
 	u, err := url.Parse(address)
 	if err != nil {
 		return "an address that is none"
@@ -105,7 +108,7 @@ func bare(address string) string {
 // fetch gets a JSON object. It follows no redirect: what answers in the place of a document must
 // not choose the address of the next request. Its errors are *DiscoveryError.
 func (d *Discovery) fetch(ctx context.Context, address string) (*document, error) {
-	fail := &DiscoveryError{Address: bare(address)}
+	fail := &DiscoveryError{Address: Bare(address)}
 	if err := d.CheckAddress(address); err != nil {
 		fail.Reason, fail.Err, fail.absent = "the address is not used", err, true
 		return nil, fail

@@ -16,9 +16,13 @@ const jwtBearerRemedy = "check issuer, subject, audience and lifetime of the ass
 // JWTBearer asks for a token by an assertion (RFC 7523 §2.1), which is made for this request, or
 // was read from a file for it. There is no refresh token: the next request has a new assertion.
 func (c *Client) JWTBearer(ctx context.Context, cfg *Config) (*Answer, error) {
+	return c.jwtBearer(ctx, cfg, jwtBearerRemedy)
+}
+
+func (c *Client) jwtBearer(ctx context.Context, cfg *Config, refused string) (*Answer, error) {
 	form := cfg.form(jwtBearerType)
 	cfg.addScope(form)
-	a := &attempt{cfg: cfg, auth: cfg.clientAuth(), endpoint: cfg.TokenURL, form: form, refused: jwtBearerRemedy}
+	a := &attempt{cfg: cfg, auth: cfg.clientAuth(), endpoint: cfg.TokenURL, form: form, refused: refused}
 	assertion, err := cfg.grantAssertion()
 	if err != nil {
 		return nil, a.failed(err)

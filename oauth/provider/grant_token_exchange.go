@@ -12,6 +12,9 @@ const (
 	tokenExchangeType = "urn:ietf:params:oauth:grant-type:token-exchange" //nolint:gosec // G101: a name
 	tokenTypePrefix   = "urn:ietf:params:oauth:token-type:"               //nolint:gosec // G101: a name
 
+	secondLegRemedy = "check that the provider of the second leg knows this user, that it takes assertions of the first one (issuer, audience) " +
+		"for this client, and the clock; audience and resource of the first leg say whom its assertion is for"
+
 	tokenExchangeRemedy = "check that the provider takes the caller's token (who has issued it, and for which audience), subject_token_type, " +
 		"audience and resource"
 )
@@ -79,5 +82,5 @@ func (c *Client) ThenJWTBearer(ctx context.Context, cfg *Config, assertion strin
 	then := *cfg.TokenExchange.Then
 	then.Grant = &Assertion{Text: assertion}
 	then.Tokens = func() []string { return append(cfg.secrets(), assertion) }
-	return c.JWTBearer(ctx, &then)
+	return c.jwtBearer(ctx, &then, secondLegRemedy)
 }

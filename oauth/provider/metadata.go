@@ -82,7 +82,7 @@ func wellKnown(issuer *url.URL) []string {
 func (d *Discovery) ServerMetadata(ctx context.Context, issuer, wanted string) (*ServerMetadata, error) {
 	u, err := url.Parse(issuer)
 	if err != nil || u.Hostname() == "" {
-		return nil, &DiscoveryError{Address: bare(issuer), Reason: "it is no URL of an issuer", Option: "write discover <issuer>"}
+		return nil, &DiscoveryError{Address: Bare(issuer), Reason: "it is no URL of an issuer", Option: "write discover <issuer>"}
 	}
 	if wanted == "" {
 		wanted = issuer

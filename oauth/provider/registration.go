@@ -47,7 +47,7 @@ func (r *RegisteredClient) MarshalText() ([]byte, error) { return []byte(r.Strin
 // Register registers a client (RFC 7591 §3). It may not be called again for an answer that was
 // lost without leaving a client behind that nobody knows. Its errors are *DiscoveryError.
 func (d *Discovery) Register(ctx context.Context, address string, client *ClientMetadata) (*RegisteredClient, error) {
-	fail := &DiscoveryError{Address: bare(address), Option: "register a client there by hand, and write client_id (and client_secret)"}
+	fail := &DiscoveryError{Address: Bare(address), Option: "register a client there by hand, and write client_id (and client_secret)"}
 	if err := d.CheckAddress(address); err != nil {
 		fail.Reason, fail.Err = "the address of registrations is not used", err
 		return nil, fail

@@ -41,7 +41,7 @@ type Asked struct {
 // metadata. It is nil otherwise.
 func (a *Asked) Unsettled(api *url.URL) *DiscoveryError {
 	fail := &DiscoveryError{
-		Address: bare(api.String()), Option: "write discover <issuer>",
+		Address: Bare(api.String()), Option: "write discover <issuer>",
 		Reason: "the status 401 was expected, or metadata by RFC 9728, and the status is " + strconv.Itoa(a.Status),
 	}
 	switch s := a.Status; {
@@ -83,7 +83,7 @@ func (d *Discovery) Ask(ctx context.Context, api string) (*Asked, error) {
 func (d *Discovery) ask(ctx context.Context, method, api string) (*Asked, error) {
 	ctx, cancel := withTimeout(ctx, d.Timeout)
 	defer cancel()
-	fail := &DiscoveryError{Address: bare(api), Option: "write discover <issuer>"}
+	fail := &DiscoveryError{Address: Bare(api), Option: "write discover <issuer>"}
 	req, err := http.NewRequestWithContext(ctx, method, api, nil)
 	if err != nil {
 		fail.Reason = "it is no URL"
@@ -186,7 +186,7 @@ func checkResource(doc *document, api *url.URL) error {
 		}
 	case !covers(resource, api):
 		return &DiscoveryError{
-			Address: doc.address, Reason: fmt.Sprintf("a resource was expected that covers %q, and the document says %q", bare(api.String()), shortened(resource)),
+			Address: doc.address, Reason: fmt.Sprintf("a resource was expected that covers %q, and the document says %q", Bare(api.String()), shortened(resource)),
 			Option: "if the base URL is right, write discover <issuer>, and resource <uri> if the provider wants one",
 		}
 	case len(servers) == 0 || servers[0] == "":

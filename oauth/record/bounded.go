@@ -4,7 +4,9 @@ package record
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/caddyserver/certmagic"
 )
@@ -37,36 +39,52 @@ type Bounded struct {
 	certmagic.Storage
 
 	Slots Slots
+
+	// Failed is told of each call that has failed; nil if nobody wants to know.
+	Failed func()
+}
+
+// tell tells of a call that has failed. That there is no such record is no failure, and neither is
+// that its caller has gone.
+func (b Bounded) tell(err error) error {
+	if err != nil && b.Failed != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, context.Canceled) {
+		b.Failed()
+	}
+	return err
 }
 
 // Store implements certmagic.Storage.
 func (b Bounded) Store(ctx context.Context, key string, val []byte) error {
 	_, err := within(ctx, b.Slots.writes, func() (struct{}, error) { return struct{}{}, b.Storage.Store(ctx, key, val) })
-	return err
+	return b.tell(err)
 }
 
 // Load implements certmagic.Storage.
 func (b Bounded) Load(ctx context.Context, key string) ([]byte, error) {
-	return within(ctx, b.Slots.reads, func() ([]byte, error) { return b.Storage.Load(ctx, key) })
+	raw, err := within(ctx, b.Slots.reads, func() ([]byte, error) { return b.Storage.Load(ctx, key) })
+	return raw, b.tell(err)
 }
 
 // Delete implements certmagic.Storage.
 func (b Bounded) Delete(ctx context.Context, key string) error {
 	_, err := within(ctx, b.Slots.writes, func() (struct{}, error) { return struct{}{}, b.Storage.Delete(ctx, key) })
-	return err
+	return b.tell(err)
 }
 
 // List implements certmagic.Storage.
 func (b Bounded) List(ctx context.Context, prefix string, recursive bool) ([]string, error) {
-	return within(ctx, b.Slots.reads, func() ([]string, error) { return b.Storage.List(ctx, prefix, recursive) })
+	names, err := within(ctx, b.Slots.reads, func() ([]string, error) { return b.Storage.List(ctx, prefix, recursive) })
+	return names, b.tell(err)
 }
 
 // Stat implements certmagic.Storage.
 func (b Bounded) Stat(ctx context.Context, key string) (certmagic.KeyInfo, error) {
-	return within(ctx, b.Slots.reads, func() (certmagic.KeyInfo, error) { return b.Storage.Stat(ctx, key) })
+	info, err := within(ctx, b.Slots.reads, func() (certmagic.KeyInfo, error) { return b.Storage.Stat(ctx, key) })
+	return info, b.tell(err)
 }
 
-// Lock implements certmagic.Storage. A lock that comes too late is given back.
+// Lock implements certmagic.Storage. A lock that comes too late is given back. Only the caller is
+// told that it could not be had: it is a hint, and another node may have it.
 func (b Bounded) Lock(ctx context.Context, name string) error {
 	_, err := within(ctx, b.Slots.reads, func() (struct{}, error) {
 		err := b.Storage.Lock(ctx, name)

@@ -109,9 +109,9 @@ func (s *Store) Open(ring *seal.Ring, name string, raw []byte) (*Token, *Record,
 		return nil, nil, seal.ErrDamaged
 	}
 	token := &Token{
-		Access: rec.Access, ID: rec.ID, Refresh: rec.Refresh, Also: rec.Also, Generation: generation, Identity: rec.Identity,
+		Access: rec.Access, ID: rec.ID, Refresh: rec.Refresh, Also: rec.Also, Generation: generation, Identity: s.shared(rec.Identity),
 		Obtained: unmillis(rec.Obtained), Connected: unmillis(rec.Connected), RefreshEnd: unmillis(rec.RefreshBy),
-		Changed: unmillis(rec.Changed), Grant: rec.Grant, Seed: rec.Seed, Node: rec.Node, Origin: rec.Origin, By: Connector{string(rec.By), rec.ByLink},
+		Changed: unmillis(rec.Changed), Grant: rec.Grant, Seed: rec.Seed, Node: s.shared(rec.Node), Origin: rec.Origin, By: Connector{s.shared(string(rec.By)), rec.ByLink},
 		End: rec.End, Claim: rec.Claim, Refused: rec.Refused,
 	}
 	expiry := s.Term.reopened(token, unmillis(rec.Expiry))
@@ -124,6 +124,17 @@ func (s *Store) Open(ring *seal.Ring, name string, raw []byte) (*Token, *Record,
 		}
 	}
 	return token, rec, nil
+}
+
+// shared returns a text of a record in the memory that the store has it in already, if it does.
+// There may be a million records.
+func (s *Store) shared(text string) string {
+	for _, known := range [...]string{s.Identity, s.Connection, s.Node} {
+		if text == known {
+			return known
+		}
+	}
+	return text
 }
 
 // isUnknownKey reports whether a record was sealed with a key that is not in the ring.

@@ -49,6 +49,7 @@ type Store struct {
 type Records struct {
 	Storage    certmagic.Storage
 	Slots      Slots
+	Failed     func()                     // see Bounded
 	Keys       func() (*seal.Ring, error) // makes a key on first need
 	Datasource string
 
@@ -79,7 +80,7 @@ type Records struct {
 }
 
 // Within returns the storage whose calls end with their contexts.
-func (s *Store) Within() Bounded { return Bounded{s.Storage, s.Slots} }
+func (s *Store) Within() Bounded { return Bounded{s.Storage, s.Slots, s.Failed} }
 
 func (s *Store) folder() string { return path.Join("authenticated_api", s.Datasource) }
 

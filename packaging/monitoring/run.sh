@@ -66,7 +66,7 @@ panel() { # <number> <query>
 graph="$(panel 0 'sum by (datasource, outcome) (increase(caddy_authenticated_api_token_requests_total[1m])) > 0')"
 graph+="$(panel 1 'sum by (datasource, status) (increase(caddy_authenticated_api_refusals_total[1m]))')"
 picture monitoring-graph.png 1100 1620 "/classic/graph?${graph%&}"
-picture monitoring-alerts.png 1100 790 /classic/alerts
+picture monitoring-alerts.png 1100 840 /classic/alerts
 "$CADDY" authenticated-api status --address "127.0.0.1:$ADMIN_PORT" || true
 curl -s "http://127.0.0.1:$prometheus_port/api/v1/alerts" | python3 -c 'import json, sys
 for a in json.load(sys.stdin)["data"]["alerts"]: print(a["state"], a["labels"]["alertname"], a["labels"].get("datasource"))'

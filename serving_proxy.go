@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authenticatedapi
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+)
+
+// caddysProxy is the proxy of Caddy's that a handler leaves requests to. It is made when the first
+// of them comes: it has a goroutine and a place in a pool, and most APIs need none.
+type caddysProxy struct {
+	ctx       caddy.Context
+	transport *Transport
+	dial      string
+
+	mu    sync.Mutex
+	proxy *reverseproxy.Handler // nil: no request has needed it
+	ended bool
+}
+
+var errEnded = errors.New("the configuration has ended")
+
+// get returns the proxy.
+func (p *caddysProxy) get() (*reverseproxy.Handler, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ended {
+		return nil, errEnded
+	}
+	if p.proxy != nil {
+		return p.proxy, nil
+	}
+	proxy := &reverseproxy.Handler{Transport: p.transport, Upstreams: reverseproxy.UpstreamPool{{Dial: p.dial}}}
+	if err := proxy.Provision(p.ctx); err != nil {
+		return nil, fmt.Errorf("making a proxy: %w", err)
+	}
+	p.proxy = proxy
+	return proxy, nil
+}
+
+// ServeHTTP implements caddyhttp.Handler.
+func (p *caddysProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
+	proxy, err := p.get()
+	if err != nil {
+		return caddyhttp.Error(http.StatusServiceUnavailable, err)
+	}
+	nothing := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
+	return proxy.ServeHTTP(w, r, nothing)
+}
+
+// end ends the connections that have switched protocols. Requests that come later are refused.
+func (p *caddysProxy) end() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ended = true
+	if p.proxy == nil {
+		return nil
+	}
+	return p.proxy.Cleanup()
+}
+
+// Interface guards
+var _ caddyhttp.Handler = (*caddysProxy)(nil)
