@@ -45,6 +45,10 @@ func (m *Method) Bind(env Environment) error {
 func configOf(m *Method) connection.Config {
 	env := m.environment
 	var seed func() (string, error)
+	var origin func(context.Context, string) (*record.Origin, error)
+	if m.RefreshToken != "" && (m.DPoP || discovers(&m.Options)) {
+		origin = func(ctx context.Context, digest string) (*record.Origin, error) { return seedOrigin(ctx, m, digest) }
+	}
 	if m.RefreshToken != "" {
 		seed = func() (string, error) { return seedOf(m) }
 	}
@@ -58,7 +62,8 @@ func configOf(m *Method) connection.Config {
 		Redeem: func(ctx context.Context, known func() []string, mine *record.Token) (*provider.Answer, error) {
 			return redeem(ctx, m, known, mine)
 		},
-		Fetch: m.fetch, Seed: seed, Exchanges: exchangesOf(m), Observer: env.Observer, LastRefusal: env.LastRefusal,
+		Prepare: func(ctx context.Context, token *record.Token) error { return prepare(ctx, m, token) },
+		Fetch:   m.fetch, Seed: seed, SeedOrigin: origin, Exchanges: exchangesOf(m), Observer: env.Observer, LastRefusal: env.LastRefusal,
 		Complete: func(statuses []*connection.Status) { addDiscovered(m, statuses) }, Logger: m.logger,
 	}
 }

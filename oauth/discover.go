@@ -79,7 +79,7 @@ func bindDiscovery(m *Method, to *provider.Config) (err error) {
 			return fmt.Errorf("then: %w", err)
 		}
 	}
-	if m.discovery != nil || m.second != nil {
+	if m.discovery != nil || m.second != nil || m.DPoP && m.RefreshToken != "" {
 		m.registrar = newRegistrar(m)
 	}
 	if m.discovery != nil && m.Interactive() {
@@ -123,9 +123,10 @@ func TrustAPI(m *Method, config *tls.Config) {
 	}
 }
 
-// clientFor returns the client that sends a request.
-func clientFor(m *Method, to *provider.Config) *provider.Client {
-	if to.Public {
+// clientFor returns the client that sends a request to an endpoint. public says that a public
+// address has named the endpoint; see provider.Config.
+func clientFor(m *Method, public bool) *provider.Client {
+	if public {
 		return m.public
 	}
 	return m.client
@@ -159,7 +160,7 @@ func complete(ctx context.Context, m *Method, to *provider.Config, before *recor
 	if err != nil {
 		return nil, discoveryFailed(err)
 	}
-	o, err := withProofKey(m, f, to, originOf(&m.Options, to, client), made)
+	o, err := withProofKey(m, f, to, originOf(&m.Options, f, to, client), made)
 	if err != nil {
 		return nil, discoveryFailed(err)
 	}
@@ -203,7 +204,7 @@ func discoverFlow(ctx context.Context, m *Method, flow *Flow, to *provider.Confi
 	if err != nil {
 		return discoveryFailed(err)
 	}
-	o, err := withProofKey(m, f, to, originOf(&m.Options, to, client), nil)
+	o, err := withProofKey(m, f, to, originOf(&m.Options, f, to, client), nil)
 	if err != nil {
 		return discoveryFailed(err)
 	}
@@ -227,7 +228,9 @@ func originOfFlow(ctx context.Context, m *Method, flow *Flow, to *provider.Confi
 		if err != nil {
 			return nil, &provider.Error{Err: err}
 		}
-		o = o.With(func(o *record.Origin) { o.ClientSecret, o.SecretEnd = client.ClientSecret, client.SecretEnd })
+		o = o.With(func(o *record.Origin) {
+			o.ClientSecret, o.ClientAuth, o.SecretEnd = client.ClientSecret, client.ClientAuth, client.SecretEnd
+		})
 	}
 	restore(&m.Options, to, o)
 	return o, prove(m, to, o)

@@ -34,7 +34,7 @@ func (f *found) fill(opts *Options, to *provider.Config) error {
 	if presentsCertificate(opts) {
 		server = server.ForCertificate()
 	}
-	to.Public = f.public && to.TokenURL == ""
+	to.Public = namedBy(f.public, to)
 	if err := endpoint(&to.TokenURL, server.TokenURL, "token_url", true); err != nil {
 		return err
 	}
@@ -65,6 +65,13 @@ func (f *found) fill(opts *Options, to *provider.Config) error {
 		to.ClientAuth = f.clientAuth(to.ClientSecret != "")
 	}
 	return nil
+}
+
+// namedBy returns which endpoints may have no private address, if a public address names the
+// provider's: those that the configuration does not write out. So it is called before they are
+// filled in.
+func namedBy(public bool, to *provider.Config) provider.Endpoints {
+	return provider.Endpoints{Token: public && to.TokenURL == "", Revocation: public && to.RevocationURL == "", PAR: public}
 }
 
 // offlineAccess is the scope that asks for a refresh token (OpenID Connect Core 1.0 §11).
@@ -130,9 +137,9 @@ func microsoft(tokenURL string) bool {
 
 // originOf returns where a grant comes from that a configuration asks for. client is the client
 // that was registered, or nil.
-func originOf(opts *Options, to *provider.Config, client *record.Origin) *record.Origin {
+func originOf(opts *Options, f *found, to *provider.Config, client *record.Origin) *record.Origin {
 	o := &record.Origin{
-		Issuer: to.Issuer, Public: to.Public, Scopes: to.Scopes, Resource: to.Resource, ClientAuth: to.ClientAuth,
+		Issuer: to.Issuer, Public: f.public, Scopes: to.Scopes, Resource: to.Resource, ClientAuth: to.ClientAuth,
 	}
 	if opts.TokenURL == "" {
 		o.TokenURL = to.TokenURL
@@ -142,6 +149,7 @@ func originOf(opts *Options, to *provider.Config, client *record.Origin) *record
 	}
 	if client != nil {
 		o.ClientID, o.ClientSecret, o.Registered, o.SecretEnd = client.ClientID, client.ClientSecret, client.Registered, client.SecretEnd
+		o.Redirect = client.Redirect
 	}
 	return o
 }
@@ -151,7 +159,7 @@ func restore(opts *Options, to *provider.Config, o *record.Origin) {
 	if !discovers(opts) {
 		return // it is there for the key alone
 	}
-	to.Public = o.Public && to.TokenURL == ""
+	to.Public = namedBy(o.Public, to)
 	to.TokenURL, to.RevocationURL = cmp.Or(to.TokenURL, o.TokenURL), cmp.Or(to.RevocationURL, o.RevocationURL)
 	to.Issuer, to.ClientAuth = o.Issuer, cmp.Or(to.ClientAuth, o.ClientAuth)
 	if o.ClientID != "" {

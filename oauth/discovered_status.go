@@ -30,6 +30,9 @@ func addDiscovered(m *Method, statuses []*connection.Status) {
 		now.DPoP = m.DPoP || f.dpop
 	}
 	now.WrittenOut = writtenOut(leg)
+	if failing := m.registrar.failing.Load(); failing != nil && err == nil {
+		err = failing
+	}
 	for _, st := range statuses {
 		addFound(m, st, now)
 		addFailure(st, err)

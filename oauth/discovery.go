@@ -20,6 +20,9 @@ const (
 	discoveryPause = time.Second
 	longestPause   = time.Minute
 
+	// longestWait bounds the wait that a server may ask for (Retry-After).
+	longestWait = time.Hour
+
 	// staleFor is how long what was found is used beyond its time while it cannot be looked up.
 	staleFor = 24 * time.Hour
 )
@@ -144,7 +147,7 @@ func (l *lookup) wait(ctx context.Context) (*found, error) {
 func (d *discovery) run(l *lookup) {
 	ctx, cancel := context.WithTimeout(context.Background(), d.search.patience())
 	defer cancel()
-	fresh, err := d.search.run(ctx)
+	fresh, err := d.search.safely(ctx)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.looking, d.failed = nil, err
@@ -161,8 +164,11 @@ func (d *discovery) run(l *lookup) {
 	d.doubted = d.doubted || l.doubted
 	pause := min(discoveryPause<<min(d.failures, 6), longestPause)
 	d.failures++
-	d.retryAt = time.Now().Add(pause)
-	fail := asDiscovery(err)
+	now, fail := time.Now(), asDiscovery(err)
+	if wait := fail.Retry.Sub(now); wait > pause {
+		pause = min(wait, longestWait)
+	}
+	d.retryAt = now.Add(pause)
 	if fail.Temporary() {
 		fail.Retry = d.retryAt
 	}

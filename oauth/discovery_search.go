@@ -5,6 +5,7 @@ package oauth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -35,12 +36,15 @@ type search struct {
 // clients send the requests of a lookup.
 type clients struct{ provider, api *provider.Client }
 
+// unsettledTerm is how long something counts that was found while the API had no answer.
+const unsettledTerm = 5 * time.Minute
+
 // patience is how long a lookup may take. It asks seven addresses at most.
 func (s *search) patience() time.Duration { return 2 * s.timeout }
 
 // run looks everything up. Whoever is at a public address must not lead the gateway to a private
 // one (MCP, Security Best Practices: SSRF), so private addresses are only dialled if what the
-// operator has written is private itself.
+// operator has written is private itself, and from there on: the base URL, or the issuer.
 func (s *search) run(ctx context.Context) (*found, error) {
 	f, err := s.with(ctx, s.strict)
 	if err == nil {
@@ -51,8 +55,11 @@ func (s *search) run(ctx context.Context) (*found, error) {
 	if !ok || !s.denied(err) {
 		return nil, err
 	}
-	if hostOf(fail.Address) == s.begin() {
+	switch at := hostOf(fail.Address); {
+	case at == s.begin():
 		return s.with(ctx, s.wide)
+	case s.pinned != "" && at == hostOf(s.pinned):
+		return s.with(ctx, clients{provider: s.wide.provider, api: s.strict.api})
 	}
 	lie := *fail
 	lie.Reason = "a public server names an address that is not public"
@@ -60,6 +67,20 @@ func (s *search) run(ctx context.Context) (*found, error) {
 		lie.Option = "write out token_url (and authorization_url)"
 	}
 	return nil, &lie
+}
+
+// safely is run. A panic there would end Caddy, since no server's recover stands above a lookup:
+// whatever the documents of strangers have our code do must not come to that.
+func (s *search) safely(ctx context.Context) (f *found, err error) {
+	defer func() {
+		if p := recover(); p != nil { // its value may hold anything
+			f, err = nil, &provider.DiscoveryError{
+				Address: s.begin(), Reason: fmt.Sprintf("reading what was found panicked with a %T", p),
+				Option: "write out token_url (and authorization_url), and report this",
+			}
+		}
+	}()
+	return s.run(ctx)
 }
 
 // begin returns the host that the operator has written.
@@ -91,6 +112,9 @@ func (s *search) with(ctx context.Context, by clients) (*found, error) {
 	}
 	f := &found{fromAPI: true, scopes: asked.Scopes, dpop: asked.DPoP, resource: canonical(s.api)}
 	if resource == nil {
+		if fail := asked.Unsettled(s.api); fail != nil {
+			return nil, fail
+		}
 		return s.older(ctx, atServer, asked, f)
 	}
 	f.resource, f.dpop = resource.Resource, f.dpop || resource.DPoP
@@ -104,7 +128,11 @@ func (s *search) with(ctx context.Context, by clients) (*found, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.kept(f, min(resource.Term, f.server.Term)), nil
+	term := min(resource.Term, f.server.Term)
+	if asked.Unsettled(s.api) != nil {
+		term = min(term, unsettledTerm) // the API may have more to say
+	}
+	return s.kept(f, term), nil
 }
 
 // resource fetches the API's metadata. Where the address that the API has named has none, the

@@ -48,7 +48,7 @@ func TestMicrosoft(t *testing.T) {
 	if len(to.Resource) != 0 || !to.ScopeOnRefresh || to.AuthorizationParams["prompt"] != "" || !slices.Contains(to.Scopes, offlineAccess) {
 		t.Errorf("%+v", to.Resource)
 	}
-	origin, again := originOf(opts, to, nil), new(provider.Config)
+	origin, again := originOf(opts, f, to, nil), new(provider.Config)
 	restore(opts, again, origin)
 	if !again.ScopeOnRefresh || len(again.Resource) != 0 || !slices.Equal(again.Scopes, to.Scopes) || again.TokenURL != entra {
 		t.Errorf("a refresh is configured with %q %q", again.Scopes, again.Resource)

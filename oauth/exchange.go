@@ -174,7 +174,7 @@ func exchangeToken(ctx context.Context, m *Method, subject caller.Subject) (*rec
 		return nil, err
 	}
 	answer, err := requested(ctx, m, to, func() (*provider.Answer, error) {
-		return clientFor(m, to).ExchangeToken(ctx, to, subject.Token, subject.Actor)
+		return clientFor(m, to.Public.Token).ExchangeToken(ctx, to, subject.Token, subject.Actor)
 	})
 	gone(m, origin, err)
 	if err != nil {
@@ -185,7 +185,7 @@ func exchangeToken(ctx context.Context, m *Method, subject caller.Subject) (*rec
 		first := answer
 		last = then
 		if answer, err = requested(ctx, m, then, func() (*provider.Answer, error) {
-			return clientFor(m, then).ThenJWTBearer(ctx, to, first.AccessToken)
+			return clientFor(m, then.Public.Token).ThenJWTBearer(ctx, to, first.AccessToken)
 		}); err != nil {
 			return nil, subjectError(err, true)
 		}

@@ -182,7 +182,7 @@ func TestRereadCertificates(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			to.Public = public
+			to.Public.Token = public
 			if _, err := ask(t.Context(), m, to); err != nil {
 				t.Fatal(err)
 			}

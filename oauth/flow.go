@@ -160,7 +160,7 @@ func depart(ctx context.Context, m *Method, f *Flow) (string, error) {
 		return "", err
 	}
 	if to.PARURL != "" {
-		return clientFor(m, to).Push(ctx, to, f.State, f.Verifier)
+		return clientFor(m, to.Public.PAR).Push(ctx, to, f.State, f.Verifier)
 	}
 	return to.AuthCodeURL(f.State, f.Verifier), nil
 }

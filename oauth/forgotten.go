@@ -36,7 +36,7 @@ func Forgotten(m *Method, flow *Flow, code string) bool {
 // refuseOnce is refuse for what anybody may have brought. It reports whether the client is
 // registered anew.
 func (r *registrar) refuseOnce(clientID string) bool {
-	if last := r.refused.Load(); last != nil && *last == clientID {
+	if last := r.refused.Load(); last != nil && last.id == clientID {
 		return true // it is already known
 	}
 	if !r.denied.CompareAndSwap(false, true) {

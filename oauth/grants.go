@@ -52,10 +52,10 @@ func ask(ctx context.Context, m *Method, to *provider.Config) (*provider.Answer,
 	case grantTokenExchange:
 		return nil, &provider.Error{Err: errPerCaller}
 	case grantJWTBearer:
-		return clientFor(m, to).JWTBearer(ctx, to)
+		return clientFor(m, to.Public.Token).JWTBearer(ctx, to)
 	case grantPassword:
-		return clientFor(m, to).Password(ctx, to)
+		return clientFor(m, to.Public.Token).Password(ctx, to)
 	default:
-		return clientFor(m, to).Credentials(ctx, to)
+		return clientFor(m, to.Public.Token).Credentials(ctx, to)
 	}
 }

@@ -69,7 +69,7 @@ type Method struct {
 	public      *provider.Client // as client, and never at a private address
 	discovery   *discovery       // nil without the option discover
 	second      *discovery       // of the second leg; nil without the option discover there
-	registrar   *registrar       // nil without either
+	registrar   *registrar       // nil without either, and without a key for refresh_token
 	wishes      *wishes          // as discovery, and nil for client_credentials
 	nonces      provider.Nonces  // that servers want in proofs
 	set         *connection.Set

@@ -27,8 +27,6 @@ func checkDPoP(opts *Options) error {
 		return nil
 	case opts.AddTokenTo != nil && opts.AddTokenTo.Query != "":
 		return errors.New("auth oauth2: dpop: a bound token goes into a header field (RFC 9449 §7.1); remove add_token_to query, or dpop")
-	case opts.RefreshToken != "":
-		return errors.New("auth oauth2: dpop: a refresh token that was handed out is bound to no key of the gateway's; remove refresh_token, or dpop")
 	case opts.TokenField == fieldIDToken:
 		return errors.New("auth oauth2: dpop: a proof is about the access token; remove token_field, or dpop")
 	}
@@ -78,7 +76,7 @@ func bound(ctx context.Context, m *Method, to *provider.Config, a *provider.Answ
 	if to.Proof == nil || a.Type == "dpop" {
 		return nil
 	}
-	_ = clientFor(m, to).Revoke(ctx, to, a.AccessToken, a.RefreshToken) // as good as it gets
+	_ = clientFor(m, to.Public.Revocation).Revoke(ctx, to, a.AccessToken, a.RefreshToken) // as good as it gets
 	return &provider.Error{Host: a.Host, Status: http.StatusOK, Delivery: provider.Answered, Err: errNotBound}
 }
 

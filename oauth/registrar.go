@@ -33,8 +33,8 @@ type registrar struct {
 	m   *Method
 	set *connection.Set
 
-	// refused is the ID of the client that a provider has said it does not know.
-	refused atomic.Pointer[string]
+	// refused is the client that a provider has said it does not know; nil if there is none.
+	refused atomic.Pointer[refusedClient]
 
 	// denied says that a client was refused by what a browser has brought, and that no account was
 	// connected since.
@@ -43,7 +43,15 @@ type registrar struct {
 	// secret is that of the client that was used last; no description shows it.
 	secret atomic.Pointer[string]
 
-	chosen atomic.Pointer[choice] // how the client is registered, as far as that is known
+	chosen  atomic.Pointer[choice]                  // how the client is registered, as far as that is known
+	failing atomic.Pointer[provider.DiscoveryError] // why none is; nil if one is, or nobody has tried
+}
+
+// refusedClient is a client that was refused. Some providers give a client its ID again, so what
+// was registered since is not meant.
+type refusedClient struct {
+	id string
+	at time.Time
 }
 
 // choice is how the client is registered at a provider, and why.
@@ -51,13 +59,18 @@ type choice struct{ issuer, way, why string }
 
 // newRegistrar returns the registrar of a method that is bound.
 func newRegistrar(m *Method) *registrar {
+	return &registrar{m: m, set: connection.NewSet(configOfClients(m))}
+}
+
+// configOfClients returns the configuration of what the registrar stores.
+func configOfClients(m *Method) connection.Config {
 	cfg := configOf(m)
 	// No datasource has a name with this ending, so the folder is free.
 	cfg.Datasource, cfg.Identity, cfg.Spool, cfg.Observer = cfg.Datasource+".clients", "client", "", nil
 	cfg.Grant, cfg.Interactive, cfg.PerUser, cfg.Term = "registration", true, true, record.Term{}
-	cfg.Build, cfg.Fetch, cfg.Redeem, cfg.Complete = nil, nil, nil, nil
+	cfg.Build, cfg.Fetch, cfg.Redeem, cfg.Prepare, cfg.Seed, cfg.SeedOrigin, cfg.Complete = nil, nil, nil, nil, nil, nil, nil
 	cfg.Revoke = func(context.Context, *record.Token) error { return nil }
-	return &registrar{m: m, set: connection.NewSet(cfg)}
+	return cfg
 }
 
 // client returns the client for a provider, and puts it into the configuration of a request. Its
@@ -149,20 +162,35 @@ func (r *registrar) source(issuer string, to *provider.Config) *connection.Sourc
 // registered returns the client that was registered dynamically, and registers it if there is none
 // that is good.
 func (r *registrar) registered(ctx context.Context, f *found, to *provider.Config) (*record.Origin, error) {
-	good := func(token *record.Token) bool {
-		o, refused := token.Origin, r.refused.Load()
-		return o != nil && o.Issuer == f.server.Issuer && !ended(o, time.Now()) && (refused == nil || *refused != o.ClientID)
+	check := func(token *record.Token) (bool, error) {
+		o, refused, now := token.Origin, r.refused.Load(), time.Now()
+		switch {
+		case o == nil || o.Issuer != f.server.Issuer:
+			return false, nil
+		case !ended(o, now) && (refused == nil || refused.id != o.ClientID || token.Obtained.After(refused.at)):
+			return true, nil
+		}
+		return false, checkPause(f, token, now)
 	}
-	token, err := connection.Once(ctx, r.source(f.server.Issuer, to), good, func(ctx context.Context) (*record.Token, error) {
+	token, err := connection.Once(ctx, r.source(f.server.Issuer, to), check, func(ctx context.Context, before *record.Token) (*record.Token, error) {
 		client, err := r.register(ctx, f, r.metadata(f, to))
 		if err != nil {
 			return nil, err
 		}
-		return &record.Token{Access: client.ClientID, Obtained: time.Now(), Connected: time.Now(), Origin: client}, nil
+		now := time.Now()
+		client.Registrations = registrationsWith(before, now)
+		if to.RedirectURL != r.m.redirect {
+			client.Redirect = to.RedirectURL
+		}
+		r.refused.Store(nil)
+		return &record.Token{Access: client.ClientID, Obtained: now, Connected: now, Origin: client}, nil
 	})
 	if err != nil {
-		return nil, r.failed(f, err)
+		fail := r.failed(f, err)
+		r.failing.Store(fail)
+		return nil, fail
 	}
+	r.failing.Store(nil)
 	return token.Origin, nil
 }
 
@@ -193,13 +221,16 @@ func (r *registrar) register(ctx context.Context, f *found, metadata *provider.C
 }
 
 // failed returns the error of a registration as one of discovery.
-func (r *registrar) failed(f *found, err error) error {
+func (r *registrar) failed(f *found, err error) *provider.DiscoveryError {
 	fail := asDiscovery(err)
 	if fail.Address == "" {
 		fail.Address, fail.Reason, fail.Option = f.server.RegistrationURL, "a client could not be registered", "look after the storage, or write client_id"
 	}
 	if fail.Temporary() && fail.Retry.IsZero() {
 		fail.Retry = time.Now().Add(discoveryPause)
+	}
+	if latest := time.Now().Add(longestWait); fail.Retry.After(latest) {
+		fail.Retry = latest
 	}
 	r.m.logger.Error("registering a client failed", zap.String("address", fail.Address), zap.Error(fail), zap.String("remedy", fail.Option))
 	return fail
@@ -251,7 +282,7 @@ func clientMetadata(m *Method, to *provider.Config) *provider.ClientMetadata {
 // refuse notes that a provider does not know the client any more. The next one who needs a client
 // has it registered anew.
 func (r *registrar) refuse(clientID string) {
-	if last := r.refused.Swap(&clientID); last == nil || *last != clientID {
+	if last := r.refused.Swap(&refusedClient{clientID, time.Now()}); last == nil || last.id != clientID {
 		r.m.logger.Warn("the provider does not know the registered client any more; it is registered anew", zap.String("client_id", clientID))
 	}
 }
@@ -273,8 +304,8 @@ func (r *registrar) bind(ctx context.Context, f *found, to *provider.Config, leg
 	if to.ClientID == "" {
 		credentials = "the credentials were"
 	}
-	first, err := connection.Once(ctx, r.set.Source(digest("written", to.ClientID)), func(*record.Token) bool { return true },
-		func(context.Context) (*record.Token, error) {
+	first, err := connection.Once(ctx, r.set.Source(digest("written", to.ClientID)), func(*record.Token) (bool, error) { return true, nil },
+		func(context.Context, *record.Token) (*record.Token, error) {
 			return &record.Token{Access: f.server.Issuer, Obtained: time.Now(), Connected: time.Now()}, nil
 		})
 	if err != nil {

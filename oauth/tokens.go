@@ -94,7 +94,9 @@ func exchange(ctx context.Context, m *Method, flow *Flow, code string) (*record.
 	if err != nil {
 		return nil, err
 	}
-	a, err := requested(ctx, m, to, func() (*provider.Answer, error) { return clientFor(m, to).Exchange(ctx, to, code, flow.Verifier) })
+	a, err := requested(ctx, m, to, func() (*provider.Answer, error) {
+		return clientFor(m, to.Public.Token).Exchange(ctx, to, code, flow.Verifier)
+	})
 	gone(m, origin, err)
 	if err != nil {
 		return nil, err
@@ -118,7 +120,7 @@ func redeem(ctx context.Context, m *Method, known func() []string, mine *record.
 		return nil, err
 	}
 	if mine.Origin != nil {
-		restore(&m.Options, to, mine.Origin)
+		restore(&m.Options, to, latestSecret(m, mine.Origin, to))
 		if err := prove(m, to, mine.Origin); err != nil {
 			return nil, &provider.Error{Err: err}
 		}
@@ -128,7 +130,8 @@ func redeem(ctx context.Context, m *Method, known func() []string, mine *record.
 		}
 		to.Proof = nil // the grant was made without a key, and goes on so
 	}
-	answer, err := requested(ctx, m, to, func() (*provider.Answer, error) { return clientFor(m, to).Refresh(ctx, to, mine.Refresh) })
+	named := to.Public.Token && to.RefreshURL == "" // refresh_url is the operator's
+	answer, err := requested(ctx, m, to, func() (*provider.Answer, error) { return clientFor(m, named).Refresh(ctx, to, mine.Refresh) })
 	if gone(m, mine.Origin, err) {
 		e, _ := errors.AsType[*provider.Error](err)
 		e.ClientGone = true // a refresh token is of no use to another client (RFC 6749 §6)
@@ -144,9 +147,9 @@ func revoke(ctx context.Context, m *Method, token *record.Token) error {
 	}
 	to.Tokens = token.Secrets
 	if token.Origin != nil {
-		restore(&m.Options, to, token.Origin)
+		restore(&m.Options, to, latestSecret(m, token.Origin, to))
 	}
-	return clientFor(m, to).Revoke(ctx, to, token.Access, token.Refresh)
+	return clientFor(m, to.Public.Revocation).Revoke(ctx, to, token.Access, token.Refresh)
 }
 
 // issued returns the token of an answer. before is the token that it replaces, or nil.

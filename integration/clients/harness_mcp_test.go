@@ -34,6 +34,7 @@ type mcpCluster struct {
 	url      string // of whatever stands in front of the nodes
 	redirect string // where connect --local waits
 	log      string // the access log of what stands in front
+	issuer   string // that the servers name, "" for none
 
 	mu       sync.Mutex
 	strange  []string // requests that came to a server with the token of somebody else
@@ -50,16 +51,25 @@ type mcpNode struct {
 // by the names of their datasources.
 func newMCPCluster(t *testing.T, nodes int, life time.Duration, servers func(c *mcpCluster) map[string]string) *mcpCluster {
 	t.Helper()
+	return newMCPClusterWith(t, nodes, life, servers, func(c *mcpCluster) string {
+		c.Register(provider.ClientID, provider.ClientSecret, c.redirect)
+		return fmt.Sprintf("authorization_url %s\ntoken_url %s\nclient_id %s\nclient_secret %q\nscopes read offline_access",
+			c.AuthorizationURL(), c.TokenURL(), provider.ClientID, provider.ClientSecret)
+	})
+}
+
+// newMCPClusterWith is newMCPCluster with other options of oauth2.
+func newMCPClusterWith(
+	t *testing.T, nodes int, life time.Duration, servers func(c *mcpCluster) map[string]string, options func(c *mcpCluster) string,
+) *mcpCluster {
+	t.Helper()
 	c := &mcpCluster{Provider: provider.New(t, life), redirect: "http://" + rig.Free(t) + "/callback"}
-	c.Register(provider.ClientID, provider.ClientSecret, c.redirect)
 	c.SetRotation(provider.RotateStrict, 0)
-	dir, key := t.TempDir(), seal.NewKey()
+	dir, key, oauth := t.TempDir(), seal.NewKey(), options(c)
 	var sites strings.Builder
 	for name, server := range servers(c) {
-		fmt.Fprintf(&sites, "handle_path /%s* {\nauthenticated_api %s/mcp {\nname %[1]s\nmcp\nauth oauth2 authorization_code {\nauthorization_url %[3]s\n"+
-			"token_url %[4]s\nredirect_url https://gateway.example.com/connect/callback\nclient_id %[5]s\nclient_secret %[6]q\n"+
-			"scopes read offline_access\nconnection {http.auth.user.id}\n}\n}\n}\n",
-			name, server, c.AuthorizationURL(), c.TokenURL(), provider.ClientID, provider.ClientSecret)
+		fmt.Fprintf(&sites, "handle_path /%s* {\nauthenticated_api %s/mcp {\nname %[1]s\nmcp\nauth oauth2 authorization_code {\n%[3]s\n"+
+			"redirect_url https://gateway.example.com/connect/callback\nconnection {http.auth.user.id}\n}\n}\n}\n", name, server, oauth)
 	}
 	for i := range nodes {
 		n := &mcpNode{admin: rig.Free(t)}
@@ -88,6 +98,10 @@ func newMCPCluster(t *testing.T, nodes int, life time.Duration, servers func(c *
 // of the user who calls.
 func (c *mcpCluster) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c.issuer != "" && strings.HasPrefix(r.URL.Path, "/.well-known/oauth-protected-resource") {
+			_ = json.NewEncoder(w).Encode(map[string]any{"resource": "http://" + r.Host + "/mcp", "authorization_servers": []string{c.issuer}})
+			return
+		}
 		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		user, ok := c.Accepts(token)
 		if !ok {

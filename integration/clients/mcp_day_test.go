@@ -45,7 +45,7 @@ type mcpReport struct {
 // with the account of its own user.
 func TestMCPDay(t *testing.T) {
 	const seconds, life = 24, 4 * time.Second
-	script, dir := node(t)
+	node(t)
 	c := newMCPCluster(t, 3, life, func(c *mcpCluster) map[string]string {
 		may := serve(t, c.guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
 		return map[string]string{
@@ -58,18 +58,8 @@ func TestMCPDay(t *testing.T) {
 		c.connect(t, datasource, "ann")
 		c.connect(t, datasource, "bob")
 	}
-	inNode := func(path, user, sdk string) *exec.Cmd {
-		return exec.CommandContext(t.Context(), script, filepath.Join(dir, "mcp-day.mjs"), c.url+path, user, strconv.Itoa(seconds), sdk)
-	}
-	inGo := func(path, user, revision string) *exec.Cmd {
-		task, err := json.Marshal(mcpClient{c.url + path, user, revision, seconds})
-		if err != nil {
-			t.Fatal(err)
-		}
-		cmd := exec.CommandContext(t.Context(), os.Args[0])
-		cmd.Env = append(os.Environ(), asMCPClient+"="+string(task))
-		return cmd
-	}
+	inNode := func(path, user, sdk string) *exec.Cmd { return c.inNode(t, path, user, sdk, seconds) }
+	inGo := func(path, user, revision string) *exec.Cmd { return c.inGo(t, path, user, revision, seconds) }
 	var wg sync.WaitGroup
 	for revision, cmd := range map[string]*exec.Cmd{
 		"2025-11-25 a": inNode("/typescript", "ann", "v1"),
@@ -78,25 +68,59 @@ func TestMCPDay(t *testing.T) {
 		"2026-07-28 b": inGo("/stateless", "bob", ""),
 		"2025-06-18":   inGo("/typescript", "ann", "2025-06-18"),
 	} {
-		wg.Go(func() {
-			out, err := cmd.Output()
-			var report mcpReport
-			if err == nil {
-				err = json.Unmarshal(out, &report)
-			}
-			want, _, _ := strings.Cut(revision, " ")
-			t.Logf("%s: %+v", revision, report)
-			if err != nil || len(report.Errors)+len(report.OAuth) > 0 || report.Sessions < 3 || report.Calls < 50 || !slices.Equal(report.Revisions, []string{want}) {
-				t.Errorf("%s: %v %+v", revision, err, report)
-			}
-		})
+		wg.Go(func() { wantWorked(t, cmd, revision) })
 	}
 	time.Sleep(seconds / 2 * time.Second)
 	c.RevokeAccess() // and one day the server forgets all tokens
 	wg.Wait()
+	c.wantNoneRevoked(t, 500)
+	renewals := c.Answered.Load() - 6
+	if c.Revoked() > 0 || renewals < 12 || c.refused.Load() == 0 {
+		t.Errorf("%d grants were revoked, and there were %d renewals and %d refusals", c.Revoked(), renewals, c.refused.Load())
+	}
+	t.Logf("%d requests, %d renewals, %d refusals", c.requests.Load(), renewals, c.refused.Load())
+}
+
+// inNode returns a client of the TypeScript SDK that works for a while.
+func (c *mcpCluster) inNode(t *testing.T, path, user, sdk string, seconds int) *exec.Cmd {
+	script, dir := node(t)
+	return exec.CommandContext(t.Context(), script, filepath.Join(dir, "mcp-day.mjs"), c.url+path, user, strconv.Itoa(seconds), sdk)
+}
+
+// inGo returns a client of the Go SDK that works for a while.
+func (c *mcpCluster) inGo(t *testing.T, path, user, revision string, seconds int) *exec.Cmd {
+	t.Helper()
+	task, err := json.Marshal(mcpClient{c.url + path, user, revision, seconds})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), asMCPClient+"="+string(task))
+	return cmd
+}
+
+// wantWorked runs a client, and fails the test if it got any answer that has to do with OAuth.
+// revision is the one that it must speak, with a name behind it.
+func wantWorked(t *testing.T, cmd *exec.Cmd, revision string) {
+	out, err := cmd.Output()
+	var report mcpReport
+	if err == nil {
+		err = json.Unmarshal(out, &report)
+	}
+	want, _, _ := strings.Cut(revision, " ")
+	t.Logf("%s: %+v", revision, report)
+	if err != nil || len(report.Errors)+len(report.OAuth) > 0 || report.Sessions < 3 || report.Calls < 50 || !slices.Equal(report.Revisions, []string{want}) {
+		t.Errorf("%s: %v %+v", revision, err, report)
+	}
+}
+
+// wantNoneRevoked fails the test if a client got an answer that it must not get, or if a refresh
+// token was sent twice.
+func (c *mcpCluster) wantNoneRevoked(t *testing.T, least int) {
+	t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if all, bad := c.answers(t); all < 500 || len(bad)+len(c.strange) > 0 {
+	if all, bad := c.answers(t); all < least || len(bad)+len(c.strange) > 0 {
 		t.Errorf("of %d answers clients got %q, and servers %q", all, bad, c.strange)
 	}
 	for digest, n := range c.Redemptions() {
@@ -104,11 +128,6 @@ func TestMCPDay(t *testing.T) {
 			t.Errorf("the refresh token %s was redeemed %d times", digest, n)
 		}
 	}
-	renewals := c.Answered.Load() - 6
-	if c.Revoked() > 0 || renewals < 12 || c.refused.Load() == 0 {
-		t.Errorf("%d grants were revoked, and there were %d renewals and %d refusals", c.Revoked(), renewals, c.refused.Load())
-	}
-	t.Logf("%d requests, %d renewals, %d refusals", c.requests.Load(), renewals, c.refused.Load())
 }
 
 // mcpDay is the client of the Go SDK.

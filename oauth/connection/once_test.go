@@ -37,7 +37,7 @@ func TestOnce(t *testing.T) {
 				var made atomic.Int64
 				failing := errors.New("no")
 				var fail error
-				produce := func(ctx context.Context) (*record.Token, error) {
+				produce := func(ctx context.Context, _ *record.Token) (*record.Token, error) {
 					_ = sleep(ctx, 2*time.Second)
 					n := made.Add(1)
 					return &record.Token{Access: fmt.Sprintf("client %d", n), Obtained: time.Now()}, fail
@@ -47,7 +47,7 @@ func TestOnce(t *testing.T) {
 					for i, node := range nodes {
 						wait.Go(func() {
 							time.Sleep(time.Duration(i*i) * 10 * time.Millisecond)
-							token, err := Once(t.Context(), node, func(token *record.Token) bool { return token.Access != unlike }, produce)
+							token, err := Once(t.Context(), node, func(token *record.Token) (bool, error) { return token.Access != unlike, nil }, produce)
 							mu.Lock()
 							defer mu.Unlock()
 							if err != nil {
@@ -86,9 +86,9 @@ func TestOnceDead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nodes := makers(t, lockers()["no-op"])
 		ctx, dead := context.WithCancel(t.Context())
-		good := func(*record.Token) bool { return true }
+		good := func(*record.Token) (bool, error) { return true, nil }
 		go func() {
-			_, _ = Once(ctx, nodes[0], good, func(context.Context) (*record.Token, error) {
+			_, _ = Once(ctx, nodes[0], good, func(context.Context, *record.Token) (*record.Token, error) {
 				time.Sleep(time.Hour) // for ever, as far as the others know
 				return nil, errors.New("too late")
 			})
@@ -96,7 +96,7 @@ func TestOnceDead(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		dead()
 		began := time.Now()
-		token, err := Once(t.Context(), nodes[1], good, func(context.Context) (*record.Token, error) {
+		token, err := Once(t.Context(), nodes[1], good, func(context.Context, *record.Token) (*record.Token, error) {
 			return &record.Token{Access: "second"}, nil
 		})
 		if err != nil || token.Access != "second" || time.Since(began) > time.Minute {

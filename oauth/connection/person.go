@@ -27,6 +27,7 @@ func (g *person) claims() *claimer { return (*claimer)(g) }
 func (g *person) renew(ctx context.Context, refused *record.Token) error {
 	began := g.conn.token.Load()
 	var others watch
+	prepared := false
 	for {
 		base, read, err := g.records().read(ctx)
 		if err != nil {
@@ -53,8 +54,15 @@ func (g *person) renew(ctx context.Context, refused *record.Token) error {
 			}
 			continue
 		}
+		if !prepared && g.set.Prepare != nil {
+			if err := g.set.Prepare(ctx, base); err != nil {
+				return err
+			}
+			prepared = true
+			continue // that may take a while, so the record is read again
+		}
 		if !g.set.presence.isAnnounced() {
-			// Announcing may take a while, so the record is read again.
+			// Announcing may take a while, too.
 			if err := g.set.presence.announce(ctx); err != nil {
 				return fmt.Errorf("claiming the refresh token: %w", err)
 			}

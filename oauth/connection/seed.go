@@ -66,6 +66,12 @@ func (g *person) plant(ctx context.Context, base *record.Token) (planted bool, e
 // redeemSeed redeems a seed once in a cluster, as far as the storage's lock holds: the first node
 // stores what has come of it, and the others find that.
 func (g *person) redeemSeed(ctx context.Context, seed, digest string) (planted bool, err error) {
+	var origin *record.Origin
+	if g.set.SeedOrigin != nil { // before the lock, since that may take a while
+		if origin, err = g.set.SeedOrigin(ctx, digest); err != nil {
+			return false, err
+		}
+	}
 	unlock := g.claims().lock(ctx, 0)
 	defer unlock()
 	base, _, err := g.records().read(ctx)
@@ -77,7 +83,7 @@ func (g *person) redeemSeed(ctx context.Context, seed, digest string) (planted b
 	}
 	ctx = context.WithoutCancel(ctx) // the next refresh token is in the answer
 	known := func() []string { return append(g.conn.secrets(), seed) }
-	answer, err := g.set.Redeem(ctx, known, &record.Token{Refresh: seed})
+	answer, err := g.set.Redeem(ctx, known, &record.Token{Refresh: seed, Origin: origin})
 	if err != nil {
 		if judge(err).refusal() {
 			g.set.refusedSeed.Store(&digest)
@@ -86,6 +92,7 @@ func (g *person) redeemSeed(ctx context.Context, seed, digest string) (planted b
 	}
 	token := record.New(IssuedBy(answer), g.records().store.Term, &record.Token{Refresh: seed})
 	token.Identity, token.Connected, token.Seed = g.records().store.Identity, token.Obtained, digest
+	token.Origin = OriginOf(answer, origin, g.set.Logger)
 	if !token.Valid(time.Now()) {
 		return false, &provider.Error{Err: errEnded}
 	}
@@ -95,6 +102,17 @@ func (g *person) redeemSeed(ctx context.Context, seed, digest string) (planted b
 	g.set.happened(EventConnected, "", "")
 	g.set.Logger.Info("the refresh_token of the configuration was redeemed, and connects the account")
 	return true, nil
+}
+
+// OriginOf returns the origin of a token that a refresh token from elsewhere has brought. A
+// provider may issue a token that is not bound to the key of the request. Then the grant goes on
+// without the key: the refresh token that was spent is the only one that there was.
+func OriginOf(answer *provider.Answer, origin *record.Origin, logger *zap.Logger) *record.Origin {
+	if origin == nil || origin.Key == nil || answer.Type == "dpop" {
+		return origin
+	}
+	logger.Warn("the provider has not bound the token of a refresh token from elsewhere to a key (RFC 9449); it is sent without a proof")
+	return origin.With(func(o *record.Origin) { o.Key = nil })
 }
 
 // sow redeems the operator's refresh token if the record has not had it yet. It reports whether

@@ -87,6 +87,10 @@ type Config struct {
 	// have the next refresh token.
 	Redeem func(ctx context.Context, known func() []string, mine *record.Token) (*provider.Answer, error)
 
+	// Prepare does what must be done before the refresh token of a connection is claimed. It is nil
+	// if there is nothing.
+	Prepare func(ctx context.Context, token *record.Token) error
+
 	// Exchanges says what is known where there are no connections, since each caller's own token is
 	// exchanged. It is nil otherwise.
 	Exchanges func() Exchanges
@@ -94,6 +98,10 @@ type Config struct {
 	// Seed returns the refresh token that the operator has written for the shared connection. It is
 	// nil if there is none.
 	Seed func() (string, error)
+
+	// SeedOrigin returns where a seed with that digest belongs, before it is redeemed. It returns
+	// nil if the configuration says all of it, and is nil itself if it always does.
+	SeedOrigin func(ctx context.Context, digest string) (*record.Origin, error)
 
 	// Revoke tells the provider that a token is not used any more.
 	Revoke func(context.Context, *record.Token) error

@@ -43,10 +43,10 @@ type DiscoveryError struct {
 }
 
 // Temporary reports whether waiting may help.
-func (e *DiscoveryError) Temporary() bool { return e.temporary }
+func (e *DiscoveryError) Temporary() bool { return e.temporary || !e.Retry.IsZero() }
 
 // Absent reports whether there is nothing at the address, and waiting does not help.
-func (e *DiscoveryError) Absent() bool { return e.absent && !e.temporary }
+func (e *DiscoveryError) Absent() bool { return e.absent && !e.Temporary() }
 
 // Error implements error.
 func (e *DiscoveryError) Error() string {
@@ -133,7 +133,7 @@ func (d *Discovery) fetch(ctx context.Context, address string) (*document, error
 		if s := t.res.StatusCode; s >= 300 && s < 400 {
 			fail.Reason += "; redirects are not followed"
 		} else if s >= 500 || s == http.StatusTooManyRequests || s == http.StatusRequestTimeout {
-			fail.temporary = true
+			fail.temporary, fail.Retry = true, retryAfter(t.res, t.at)
 		}
 		return nil, fail
 	case t.cut != nil && errors.Is(t.cut, errTooLarge) || len(t.body) > maxDocument:

@@ -63,7 +63,7 @@ type Config struct {
 	PKCEPlain bool        // the challenge of PKCE is the verifier itself (RFC 7636 §4.2)
 
 	Proof   *ProofKey     // that tokens are bound to (RFC 9449); nil: they are not
-	Public  bool          // none of the endpoints may have a private address
+	Public  Endpoints     // that a public address has named, so that none of them may be private
 	JSON    bool          // token requests are JSON, not a form
 	IDToken bool          // an answer must have an ID token, and need not have an access token
 	Timeout time.Duration // of one request
@@ -76,6 +76,9 @@ type Config struct {
 	// answer has come. It may be nil.
 	Tokens func() []string
 }
+
+// Endpoints is a choice of a provider's endpoints.
+type Endpoints struct{ Token, Revocation, PAR bool }
 
 // Credentials asks for a token by client credentials (RFC 6749 §4.4).
 func (c *Client) Credentials(ctx context.Context, cfg *Config) (*Answer, error) {

@@ -77,7 +77,9 @@ func (d *Discovery) Register(ctx context.Context, address string, client *Client
 		return nil, fail
 	case t.res.StatusCode != http.StatusCreated && t.res.StatusCode != http.StatusOK:
 		fail.Reason = "a registration was refused with the status " + strconv.Itoa(t.res.StatusCode) + refusedFor(t.body)
-		fail.temporary = t.res.StatusCode >= 500 || t.res.StatusCode == http.StatusTooManyRequests
+		if t.res.StatusCode >= 500 || t.res.StatusCode == http.StatusTooManyRequests {
+			fail.temporary, fail.Retry = true, retryAfter(t.res, t.at)
+		}
 		return nil, fail
 	}
 	registered, err := registeredClient(t.body, client.ClientAuth)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -31,6 +32,30 @@ type Asked struct {
 	MetadataURL string // "" if it has named none
 	Scopes      []string
 	DPoP        bool // it takes tokens with a proof, and none without
+
+	retry time.Time // when the API says that it will answer; zero: it does not
+}
+
+// Unsettled returns an error if the answer does not tell what the API wants of its callers: an
+// API that is overloaded, or a page in its place, has not said that it is an older one, without
+// metadata. It is nil otherwise.
+func (a *Asked) Unsettled(api *url.URL) *DiscoveryError {
+	fail := &DiscoveryError{
+		Address: Bare(api.String()), Option: "write discover <issuer>",
+		Reason: "the status 401 was expected, or metadata by RFC 9728, and the status is " + strconv.Itoa(a.Status),
+	}
+	switch s := a.Status; {
+	case s >= 500 || s == http.StatusTooManyRequests || s == http.StatusRequestTimeout || s == http.StatusTooEarly:
+		fail.temporary, fail.Retry = true, a.retry
+	case s == http.StatusFound || s == http.StatusSeeOther || s == http.StatusTemporaryRedirect: // as pages of maintenance do
+		fail.temporary, fail.Reason = true, fail.Reason+"; redirects are not followed"
+	case s >= 300 && s < 400:
+		fail.Reason += "; redirects are not followed"
+		fail.Option = "write the base URL that it points to, or discover <issuer>"
+	default:
+		return nil
+	}
+	return fail
 }
 
 // probe is a request of the Model Context Protocol that changes nothing. Its servers answer POST
@@ -38,7 +63,8 @@ type Asked struct {
 const probe = `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{}}`
 
 // Ask sends a request without a credential to an API, and returns what its challenges say. An API
-// that does not know the method GET there is asked once more, by a request that changes nothing.
+// that does not know the method GET there, or leads browsers elsewhere, is asked once more, by a
+// request that changes nothing.
 // Its errors are *DiscoveryError.
 func (d *Discovery) Ask(ctx context.Context, api string) (*Asked, error) {
 	asked, err := d.ask(ctx, http.MethodGet, api)
@@ -46,7 +72,8 @@ func (d *Discovery) Ask(ctx context.Context, api string) (*Asked, error) {
 		return asked, err
 	}
 	switch asked.Status {
-	case http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotAcceptable,
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect, // of browsers
+		http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotAcceptable,
 		http.StatusUnsupportedMediaType, http.StatusNotImplemented:
 		return d.ask(ctx, http.MethodPost, api)
 	}
@@ -74,7 +101,9 @@ func (d *Discovery) ask(ctx context.Context, method, api string) (*Asked, error)
 		fail.Reason, fail.Err, fail.temporary = "the API does not answer", networkError(t.err), true
 		return nil, fail
 	}
-	return asked(t.res), nil
+	a := asked(t.res)
+	a.retry = retryAfter(t.res, t.at)
+	return a, nil
 }
 
 // sendForHeader sends a request of whose answer the header matters alone. The body may be a stream

@@ -5,6 +5,7 @@ package provider
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -47,8 +48,14 @@ func (c *Client) Revoke(ctx context.Context, cfg *Config, accessToken, refreshTo
 	return errors.Join(err, accessErr)
 }
 
-// revoke revokes one token.
-func (c *Client) revoke(ctx context.Context, cfg *Config, token, hint string) error {
+// revoke revokes one token. No recover stands above its callers in the background, so a panic ends
+// here.
+func (c *Client) revoke(ctx context.Context, cfg *Config, token, hint string) (err error) {
+	defer func() {
+		if p := recover(); p != nil { // its value may hold anything
+			err = &Error{Host: host(cfg.RevocationURL), Err: fmt.Errorf("revoking a token panicked with a %T", p)}
+		}
+	}()
 	ctx, cancel := withTimeout(ctx, cfg.Timeout)
 	defer cancel()
 	a := &attempt{

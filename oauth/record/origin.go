@@ -10,7 +10,8 @@ type Origin struct {
 	TokenURL      string `json:"token_url,omitempty"`
 	RevocationURL string `json:"revocation_url,omitempty"`
 
-	// Public says that a public address has named the others, so that none of them may be private.
+	// Public says that a public address has named the provider's endpoints. Those that the
+	// configuration does not write out may have no private address then.
 	Public bool `json:"public,omitempty"`
 
 	// The client that was registered; ID is empty if the configuration names the client.
@@ -19,6 +20,13 @@ type Origin struct {
 	ClientAuth   string `json:"client_auth,omitempty"` // how the client authenticates
 	Registered   bool   `json:"registered,omitempty"`  // dynamically; otherwise the ID is the address of a document
 	SecretEnd    int64  `json:"secret_expires_at,omitempty"`
+
+	// Redirect is the redirect URL of a client that was registered for a command, "" for that of
+	// the configuration.
+	Redirect string `json:"redirect_url,omitempty"`
+
+	// Registrations counts those that have followed each other closely; see the registrar.
+	Registrations int `json:"registrations,omitempty"`
 
 	Scopes   []string `json:"scopes,omitempty"`   // that were asked for
 	Consents int      `json:"consents,omitempty"` // how often in a row they were asked for

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oauth
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
+)
+
+// granted connects an account of a provider whose secrets live for an hour.
+func granted(t *testing.T, m *Method) {
+	t.Helper()
+	flow, _, err := m.Begin(t.Context(), "", "ann")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Finish(t.Context(), flow, "code"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestSecretEnds: before the end of a registered client's secret nothing happens. After it one
+// node registers the client anew. If it keeps its ID, its grants go on with the new secret;
+// otherwise they are the old client's, and the person is asked again.
+func TestSecretEnds(t *testing.T) {
+	for _, sameID := range []bool{true, false} {
+		bubble(t, func(t *testing.T, w *world) {
+			s := &registry{life: time.Hour, sameID: sameID}
+			nodes := make([]*Method, 3)
+			for i := range nodes {
+				nodes[i], _ = s.node(t, w, grantAuthorizationCode)
+			}
+			granted(t, nodes[0])
+			time.Sleep(59 * time.Minute)
+			for _, m := range nodes {
+				if err := m.Source("").Renew(t.Context()); err != nil {
+					t.Errorf("before the end: %v", err)
+				}
+			}
+			if s.count() != 1 || len(s.refreshes) != 3 {
+				t.Errorf("before the end: %d registrations, %q", s.count(), s.refreshes)
+			}
+			time.Sleep(2 * time.Minute)
+			s.refreshes = nil
+			for _, m := range nodes {
+				err := m.Source("").Renew(t.Context())
+				if _, early := errors.AsType[*connection.EarlyRefusalError](err); sameID && err != nil || !sameID && !early {
+					t.Errorf("the same ID: %t: after the end: %v", sameID, err)
+				}
+			}
+			want := "client secret-2"
+			if !sameID {
+				want = "client-1 secret-1" // the provider has the last word on it
+			}
+			if s.count() != 2 || len(s.refreshes) == 0 || slices.ContainsFunc(s.refreshes, func(r string) bool { return r != want }) {
+				t.Errorf("the same ID: %t: %d registrations, %q", sameID, s.count(), s.refreshes)
+			}
+			if sameID {
+				return
+			}
+			time.Sleep(59 * time.Minute)
+			for _, m := range nodes { // the access token has ended
+				_, err := m.Source("").Credential(t.Context())
+				if _, human := errors.AsType[*record.AuthorizationError](err); !human {
+					t.Errorf("callers get %v", err)
+				}
+			}
+			granted(t, nodes[1])
+			if err := nodes[2].Source("").Renew(t.Context()); err != nil || s.count() != 2 {
+				t.Errorf("after another consent: %d registrations, %v", s.count(), err)
+			}
+		})
+	}
+}
+
+// TestSecretEndsInSilence: while no client can be registered, nothing is sent with a secret that
+// has ended, and nothing is lost.
+func TestSecretEndsInSilence(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		s := &registry{life: time.Hour, sameID: true}
+		m, _ := s.node(t, w, grantAuthorizationCode)
+		granted(t, m)
+		time.Sleep(61 * time.Minute)
+		for _, down := range []func(*http.Request) bool{
+			func(*http.Request) bool { return true },
+			func(req *http.Request) bool { return req.URL.Path == "/register" },
+		} {
+			s.down = down
+			err := m.Source("").Renew(t.Context())
+			if _, human := errors.AsType[*record.AuthorizationError](err); err == nil || human || !strings.Contains(err.Error(), "down") {
+				t.Errorf("while the provider is silent: %v", err)
+			}
+			time.Sleep(2 * time.Minute)
+		}
+		if len(s.refreshes) > 0 {
+			t.Errorf("sent: %q", s.refreshes)
+		}
+		s.down = nil
+		if err := m.Source("").Renew(t.Context()); err != nil || !slices.Equal(s.refreshes, []string{"client secret-2"}) {
+			t.Errorf("afterwards: %v, %q", err, s.refreshes)
+		}
+	})
+}
+
+// TestSecretEndsForMachines: a token of client credentials comes from the client that is
+// registered now, with no failure in between.
+func TestSecretEndsForMachines(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		s := &registry{life: time.Hour}
+		m, _ := s.node(t, w, grantClientCredentials)
+		for i := range 24 {
+			if _, err := m.fetch(t.Context(), nil, nil); err != nil || s.count() != i+1 {
+				t.Errorf("hour %d: %d registrations, %v", i, s.count(), err)
+			}
+			time.Sleep(time.Hour)
+		}
+	})
+}
