@@ -46,6 +46,8 @@ type Login struct {
 	environment connection.Environment
 	client      *provider.Client
 	set         *connection.Set
+
+	used string // the attempt as of the last Reread
 }
 
 const (
@@ -130,7 +132,7 @@ func (l *Login) Bind(env connection.Environment) error {
 	if err != nil {
 		return err
 	}
-	l.environment = env
+	l.environment, l.used = env, l.attempt()
 	l.logger = l.logger.With(zap.String("datasource", env.Datasource))
 	l.client = provider.New(l.tls, env.Dial)
 	l.client.Transport.Proxy = l.proxy.Of
@@ -138,7 +140,7 @@ func (l *Login) Bind(env connection.Environment) error {
 		Configuration: env.Configuration, Datasource: env.Datasource, Identity: l.identity(in), Grant: grant,
 		Storage: env.Storage, Keys: env.Keys, Spool: env.Spool, Term: l.term(), CacheSize: env.CacheSize,
 		Timeout: time.Duration(l.Timeout), EndBy: env.EndBy,
-		Build: l.build, Fetch: l.fetch, Observer: env.Observer, LastRefusal: env.LastRefusal, Logger: l.logger,
+		Build: l.build, Fetch: l.fetch, Attempt: l.attempt, Observer: env.Observer, LastRefusal: env.LastRefusal, Logger: l.logger,
 	})
 	return nil
 }
