@@ -66,20 +66,20 @@ func TestLoginFaults(t *testing.T) {
 		}, 502, "token-rejected", "status_401", "true", "check user name and password", "The API says: <q>no: "},
 		"wrong password with 200": {func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprint(w, `{"success":false,"message":"wrong password"}`)
-		}, 502, "token-rejected", "status_200", "true", "many APIs answer a wrong password with 200", "The API says: <q>wrong password"},
+		}, 502, "token-rejected", "status_200", "true", "many APIs answer a wrong password with 200", "The API says: <q>wrong "},
 		"rubbish": {func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprint(w, "<html>canary-password</html>")
-		}, 502, "token-rejected", "status_200", "true", "check token and also", "No token that can be used"},
+		}, 502, "token-rejected", "status_200", "true", "check token and also", "without anything that requests could carry"},
 		"another page": {func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusNotFound)
-		}, 502, "token-rejected", "status_404", "true", "check the URL of auth login, and its method", "status 404"},
+		}, 502, "token-rejected", "status_404", "true", "check the URL of auth login, and its method", "no login at the URL"},
 		"down": {func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusBadGateway)
-		}, 503, "token-unavailable", "status_502", "false", "the login fails; it is tried again", "status 502"},
+		}, 503, "token-unavailable", "status_502", "false", "the login fails; it is tried again", "cannot say now"},
 		"too often": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", "40")
 			w.WriteHeader(http.StatusTooManyRequests)
-		}, 503, "token-unavailable", "status_429", "false", "the API limits logins", "status 429"},
+		}, 503, "token-unavailable", "status_429", "false", "the API limits logins", "cannot say now"},
 		"unreachable": {func(http.ResponseWriter, *http.Request) {
 			panic(http.ErrAbortHandler)
 		}, 503, "token-unavailable", "no_answer", "false", "check the URL of auth login, the network", "did not answer"},
@@ -101,6 +101,17 @@ func TestLoginFaults(t *testing.T) {
 				}
 			}
 			page := rig.Get(t, f.gateway, "/connect/", "").Text
+			for _, want := range []string{test.remedy, test.console} {
+				nothing := strings.Contains(status, "nothing is to be done but wait") && want == test.remedy
+				if !nothing && !strings.Contains(page, want) {
+					t.Errorf("%q is not on the page %s", want, page[strings.Index(page, "<main>"):])
+				}
+			}
+			for _, never := range []string{"provider", "Provider"} {
+				if i := strings.Index(page, never); i >= 0 {
+					t.Errorf("the page speaks of a provider, which there is none: %s", page[max(0, i-100):i+40])
+				}
+			}
 			line := rig.WantLogged(t, f.log, "there is no valid token, and none could be obtained")
 			if remedy, _ := line["remedy"].(string); !strings.Contains(remedy, test.remedy) {
 				t.Errorf("the log says %v", line)

@@ -157,6 +157,12 @@ func (l *Login) Cleanup() error {
 // Connections returns the connections of the datasource: the one that all requests share.
 func (l *Login) Connections() *connection.Set { return l.set }
 
+// Datasource returns the name of the datasource.
+func (l *Login) Datasource() string { return l.environment.Datasource }
+
+// API returns the host of the API, as far as it is known.
+func (l *Login) API() string { return l.environment.API }
+
 // UseProxy has logins go through the forward proxy of the API's transport.
 func (l *Login) UseProxy(proxy func(*http.Request) (*url.URL, error)) { l.proxy.Use(proxy) }
 
