@@ -135,8 +135,8 @@ func TestKeys(t *testing.T) {
 	})
 }
 
-// TestSave: what is no key is not kept, nor what the API refuses or says nothing of; what was there
-// stays.
+// TestSave: what is no key is not kept, nor what the API refuses or says nothing of; what was
+// there stays.
 func TestSave(t *testing.T) { synctest.Test(t, saves) }
 
 func saves(t *testing.T) {
@@ -264,8 +264,8 @@ func savesAtOnce(t *testing.T) {
 	}
 }
 
-// TestStorageDown: a key that cannot be stored serves from memory, and is stored as soon as that is
-// possible.
+// TestStorageDown: a key that cannot be stored serves from memory, and is stored as soon as that
+// is possible.
 func TestStorageDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t)
