@@ -190,7 +190,7 @@ func (c *cardView) refusedNow(status int, user bool) {
 	if c.State == classGood && !user {
 		place := places[connection.ConditionWarning]
 		c.State, c.group, c.rank = place.class, place.group, place.rank
-		c.Words, c.Note = c.kind.good+", refused by the API", said
+		c.Words, c.Note = c.kind.refused, said
 	}
 }
 

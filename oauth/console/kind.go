@@ -13,7 +13,7 @@ import (
 // tokens; a key has its user alone; a login has the API.
 type kind struct {
 	// The states.
-	good, none, again string
+	good, refused, none, again string
 
 	// The facts.
 	since, renewed, expires, says string
@@ -29,7 +29,7 @@ type kind struct {
 }
 
 var accounts = kind{
-	good: "Connected", none: "Not connected", again: "Must be connected again",
+	good: "Connected", refused: "Connected, refused by the API", none: "Not connected", again: "Must be connected again",
 	since: "Connected since", renewed: "Token renewed", expires: "Access token", says: "The provider says",
 	remove: "Disconnect", ask: "Disconnect ",
 	connected:  "The account is connected. It serves calls from now on.",
@@ -40,7 +40,7 @@ var accounts = kind{
 }
 
 var ownKeys = kind{
-	good: "Key entered", none: "No key", again: "Must be entered again",
+	good: "Key entered", refused: "Key entered, refused by the API", none: "No key", again: "Must be entered again",
 	since: "Key entered", says: "The API says",
 	remove: "Remove the key", ask: "Remove your key of ",
 	connected:  "The key is saved. It serves your calls from now on.",
@@ -50,7 +50,7 @@ var ownKeys = kind{
 }
 
 var logins = kind{
-	good: "Logged in", none: "Not used yet", again: "Failing",
+	good: "Logged in", refused: "Logged in, refused by the API", none: "Not used yet", again: "Failing",
 	renewed: "Logged in", expires: "Session", says: "The API says",
 	refreshed:    "The gateway has logged in anew.",
 	notRefreshed: "The gateway could not log in",
