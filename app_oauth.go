@@ -123,16 +123,18 @@ func durationOr(d caddy.Duration, def time.Duration) time.Duration {
 	return max(0, time.Duration(d))
 }
 
-// Keyed implements console.App: it returns the methods whose users type keys of their own, in
-// order of the names of their datasources.
-func (a *App) Keyed() []*keys.Method {
-	var methods []*keys.Method
+// WithoutProvider implements console.App: it returns the methods whose users type keys of their
+// own, and those that log in at an API, each in order of the names of their datasources.
+func (a *App) WithoutProvider() (own []*keys.Method, logins []*login.Login) {
 	for _, m := range a.registry.methods() {
-		if method, ok := m.(*keys.Method); ok {
-			methods = append(methods, method)
+		switch m := m.(type) {
+		case *keys.Method:
+			own = append(own, m)
+		case *login.Login:
+			logins = append(logins, m)
 		}
 	}
-	return methods
+	return own, logins
 }
 
 // OAuth implements admin.App and console.App: it returns the methods of OAuth, in order of the

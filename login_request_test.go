@@ -36,7 +36,7 @@ func TestLoginJSON(t *testing.T) {
 		"password 012345\npin {env.TEST_DIGITS}\nother true\nnone null": `{"none":"null","other":"true","password":"012345","pin":"012345"}`,
 		// OpenWrt's ubus and OpenMediaVault's RPC.
 		"jsonrpc \"2.0\"\nid json:1\nmethod call\nparams json:[\"0000\",\"session\",\"login\",{\"username\":\"root\",\"password\":\"{env.TEST_DIGITS}\"}]": `{"id":1,"jsonrpc":"2.0","method":"call","params":["0000","session","login",{"password":"012345","username":"root"}]}`,
-		"service session\nparams {\nusername ann\nttl json:12345678901234567890\nrate json:1.10\nscopes json:[[\"{env.TEST_DIGITS}\",null]]\n}":            `{"params":{"rate":1.10,"scopes":[["012345",null]],"ttl":12345678901234567890,"username":"ann"},"service":"session"}`,
+		"service session\nparams {\nusername ann\nttl json:123456789012345\nrate json:-1.5e3\nscopes json:[[\"{env.TEST_DIGITS}\",null]]\n}":               `{"params":{"rate":-1500,"scopes":[["012345",null]],"ttl":123456789012345,"username":"ann"},"service":"session"}`,
 		"a json:\"json:b\"\nb json:null\nc `json:{\"d\": [1, 2]}`":                                                                                         `{"a":"json:b","b":null,"c":{"d":[1,2]}}`,
 	} {
 		gateway := startLogin(t, t.TempDir(), api.URL, api.URL+"/login", "json {\n"+block+"\n}\ntoken body\n", "")
@@ -48,12 +48,13 @@ func TestLoginJSON(t *testing.T) {
 		}
 	}
 	for block, want := range map[string]string{
-		"remember json:":                         "is no JSON",
-		"remember json:canary":                   "is no JSON",
-		"remember json:5canary":                  "is no JSON",
-		"remember json:{\"a\":\"canary\"":        "is no JSON",
-		"remember json:{\"a\":\"{{canary\"}":     "one brace",
-		"remember json:[\"${CANARY_PASSWORD}\"]": "another program",
+		"remember json:":                       "is no JSON",
+		"id json:1234567890123456789":          "would be rounded",
+		"id json:{\"a\":[1234567890123456.5]}": "would be rounded",
+		"remember json:canary":                 "is no JSON",
+		"remember json:5canary":                "is no JSON",
+		"remember json:{\"a\":\"canary\"":      "is no JSON",
+		"remember json:{\"a\":\"{{canary\"}":   "one brace",
 	} {
 		_, err := rig.Adapt("localhost {\nauthenticated_api https://api.example.com {\nauth login https://api.example.com/login {\njson {\n" + block + "\n}\ntoken body\n}\n}\n}")
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "canary") {

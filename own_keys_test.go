@@ -122,6 +122,16 @@ func TestOwnKeys(t *testing.T) {
 		t.Errorf("after Disconnect ann got %d %s", res.StatusCode, res.Text)
 	}
 	served("bob", "key of bob")
+	if text := rig.Get(t, k.admin, "/authenticated_api/connections?datasource=crm", "").Text; strings.Contains(text, `"connection":"ann"`) || !strings.Contains(text, `"connected_by":"bob"`) {
+		t.Errorf("the status is %s", text)
+	}
+	// An operator removes the key of a user who has left.
+	if res := rig.Do(t, k.admin, "POST", "/authenticated_api/disconnect", "Content-Type: application/json\r\n", `{"datasource":"crm","connection":"bob"}`); res.StatusCode != 200 {
+		t.Errorf("disconnect: %d %s", res.StatusCode, res.Text)
+	}
+	if res := rig.Get(t, k.gateway, "/api/x", "X-User: bob\r\n"); res.StatusCode != 401 {
+		t.Errorf("bob got %d %s", res.StatusCode, res.Text)
+	}
 	if text := read(t, k.log) + page.Text + status + rig.Get(t, k.admin, "/config/", "").Text; strings.Contains(text, "canary-") {
 		t.Errorf("a key is shown: %s", text[max(0, strings.Index(text, "canary-")-200):])
 	}

@@ -43,8 +43,8 @@ func (a *recorder) asked() []*http.Request {
 	return seen
 }
 
-// TestVerifyCarriesAll: a key is verified with all that requests of its user carry: the
-// datasource's header fields and parameters, those that speak of the user too.
+// TestVerifyCarriesAll: a key is verified with all that requests of its user carry: the header
+// fields and parameters of the datasource, those that speak of the user too.
 func TestVerifyCarriesAll(t *testing.T) {
 	t.Setenv("TEST_KEY", seal.NewKey())
 	t.Setenv("CANARY_TENANT", "canary-tenant")

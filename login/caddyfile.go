@@ -72,7 +72,7 @@ func (opts *Options) unmarshalOption(name string, d *caddyfile.Dispenser) error 
 	case "self_signed_cert":
 		return unmarshalText(d, &opts.SelfSignedCert)
 	case "json":
-		opts.JSON = make(Object)
+		opts.JSON = make(map[string]any)
 		return unmarshalJSON(d, opts.JSON)
 	case "form":
 		opts.Form = make(map[string]string)

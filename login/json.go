@@ -3,11 +3,8 @@
 package login
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -16,35 +13,13 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
-// Object is a JSON object whose numbers are sent as they are written, however long they are.
-type Object map[string]any
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (o *Object) UnmarshalJSON(raw []byte) error {
-	var members map[string]any
-	if err := decode(raw, &members); err != nil {
-		return err
-	}
-	*o = members
-	return nil
-}
-
-// decode is json.Unmarshal that keeps numbers as they are written.
-func decode(raw []byte, to any) error {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	if err := d.Decode(to); err != nil {
-		return err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("more stands behind the value")
-	}
-	return nil
-}
-
 // written begins a value in a Caddyfile that is JSON as it is written. All others are texts: a
 // password of digits must not become a number.
 const written = "json:"
+
+// maxDigits is how many digits a number may have: Caddy keeps its configuration in numbers of
+// JavaScript, which are exact to so many.
+const maxDigits = 15
 
 // parseMember reads the value of a member as a Caddyfile has it.
 func parseMember(name, text string) (any, error) {
@@ -52,12 +27,34 @@ func parseMember(name, text string) (any, error) {
 	if !ok {
 		return text, nil
 	}
+	option := label + ": " + value.Label("json", name, isCommon(name))
 	var val any
-	if err := decode([]byte(literal), &val); err != nil {
-		return nil, fmt.Errorf("%s: %s: what stands behind json: (%s) is no JSON; write json:true, json:5, json:null or json:[\"a\"], "+
-			"or json:\"…\" for a text that begins with json:", label, value.Label("json", name, isCommon(name)), value.Shape(literal))
+	if err := json.Unmarshal([]byte(literal), &val); err != nil {
+		return nil, fmt.Errorf("%s: what stands behind json: (%s) is no JSON; write json:true, json:5, json:null or json:[\"a\"], "+
+			"or json:\"…\" for a text that begins with json:", option, value.Shape(literal))
+	}
+	if hasLongNumber(literal) {
+		return nil, fmt.Errorf("%s: a number behind json: has more than %d digits, and would be rounded; write it as a text, if the API takes that",
+			option, maxDigits)
 	}
 	return val, nil
+}
+
+// hasLongNumber reports whether a number in a JSON text has too many digits.
+func hasLongNumber(text string) bool {
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	for {
+		token, err := d.Token()
+		if err != nil {
+			return false
+		}
+		number, ok := token.(json.Number)
+		mantissa, _, _ := strings.Cut(strings.ToLower(number.String()), "e")
+		if ok && len(strings.NewReplacer("-", "", ".", "").Replace(mantissa)) > maxDigits {
+			return true
+		}
+	}
 }
 
 // unmarshalJSON reads the members of an object. A member with a block is an object.
@@ -120,6 +117,3 @@ func eachIn(name string, val any, f resolver) (_ any, err error) {
 	}
 	return val, nil
 }
-
-// Interface guards
-var _ json.Unmarshaler = (*Object)(nil)

@@ -46,6 +46,8 @@ type Login struct {
 	environment connection.Environment
 	client      *provider.Client
 	set         *connection.Set
+
+	used string // the attempt as of the last Reread
 }
 
 const (
@@ -130,7 +132,7 @@ func (l *Login) Bind(env connection.Environment) error {
 	if err != nil {
 		return err
 	}
-	l.environment = env
+	l.environment, l.used = env, l.attempt()
 	l.logger = l.logger.With(zap.String("datasource", env.Datasource))
 	l.client = provider.New(l.tls, env.Dial)
 	l.client.Transport.Proxy = l.proxy.Of
@@ -138,7 +140,7 @@ func (l *Login) Bind(env connection.Environment) error {
 		Configuration: env.Configuration, Datasource: env.Datasource, Identity: l.identity(in), Grant: grant,
 		Storage: env.Storage, Keys: env.Keys, Spool: env.Spool, Term: l.term(), CacheSize: env.CacheSize,
 		Timeout: time.Duration(l.Timeout), EndBy: env.EndBy,
-		Build: l.build, Fetch: l.fetch, Observer: env.Observer, LastRefusal: env.LastRefusal, Logger: l.logger,
+		Build: l.build, Fetch: l.fetch, Attempt: l.attempt, Observer: env.Observer, LastRefusal: env.LastRefusal, Logger: l.logger,
 	})
 	return nil
 }
@@ -154,6 +156,12 @@ func (l *Login) Cleanup() error {
 
 // Connections returns the connections of the datasource: the one that all requests share.
 func (l *Login) Connections() *connection.Set { return l.set }
+
+// Datasource returns the name of the datasource.
+func (l *Login) Datasource() string { return l.environment.Datasource }
+
+// API returns the host of the API, as far as it is known.
+func (l *Login) API() string { return l.environment.API }
 
 // UseProxy has logins go through the forward proxy of the API's transport.
 func (l *Login) UseProxy(proxy func(*http.Request) (*url.URL, error)) { l.proxy.Use(proxy) }

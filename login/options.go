@@ -23,7 +23,7 @@ type Options struct {
 
 	// The body as a JSON object. Texts may hold placeholders, those of objects and lists in it too.
 	// In a Caddyfile all values are texts but those that begin with `json:`.
-	JSON Object `json:"json,omitempty"`
+	JSON map[string]any `json:"json,omitempty"`
 
 	// The body as a form.
 	Form map[string]string `json:"form,omitempty"`

@@ -240,6 +240,7 @@ func (l *Login) fetch(ctx context.Context, known func() []string, before *record
 	token := record.New(record.Issued{
 		Access: got.Token, Also: got.Also, Lifetime: got.Lifetime, Expired: got.Expired, Received: got.Received,
 	}, l.term(), before)
-	token.Identity = l.identity(in)
+	// With a new password in a file the nodes of a cluster go on sharing a session.
+	token.Identity = l.set.Identity
 	return token, nil
 }

@@ -63,8 +63,23 @@ func configOf(m *Method) connection.Config {
 			return redeem(ctx, m, known, mine)
 		},
 		Prepare: func(ctx context.Context, token *record.Token) error { return prepare(ctx, m, token) },
-		Fetch:   m.fetch, Seed: seed, SeedOrigin: origin, Exchanges: exchangesOf(m), Observer: env.Observer, LastRefusal: env.LastRefusal,
+		Fetch:   m.fetch, Attempt: attemptOf(m), Seed: seed, SeedOrigin: origin, Exchanges: exchangesOf(m), Observer: env.Observer, LastRefusal: env.LastRefusal,
 		Complete: func(statuses []*connection.Status) { addDiscovered(m, statuses) }, Logger: m.logger,
+	}
+}
+
+// attemptOf returns what returns a digest of what a token request would send, for the grant that
+// sends a user's password; nil for all others.
+func attemptOf(m *Method) func() string {
+	if m.Grant != grantPassword {
+		return nil
+	}
+	return func() string {
+		to, err := latestConfig(&m.Options)
+		if err != nil {
+			return ""
+		}
+		return digest(m.identity(to), to.Username, to.Password, to.ClientID, to.ClientSecret)
 	}
 }
 

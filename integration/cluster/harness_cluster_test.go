@@ -45,6 +45,7 @@ type cluster struct {
 	sources map[string]*authority
 	timeout time.Duration
 	grace   time.Duration // grace_period, by which a node that is told to end has ended
+	more    string        // more of the site
 	turn    atomic.Int64
 }
 
@@ -125,6 +126,7 @@ func (c *cluster) config(n *node) string {
 		fmt.Fprintf(&sb, "%s %s\n", user, password)
 	}
 	fmt.Fprint(&sb, "}\nhandle_path /connect/* {\nauthenticated_api_console {\noperators ann\n}\n}\n")
+	sb.WriteString(c.more)
 	for name, a := range c.sources {
 		connection := "connection {http.auth.user.id}"
 		if name == "shared" {

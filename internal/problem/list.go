@@ -103,7 +103,7 @@ var (
 	TokenRejected = &Problem{
 		code: "token-rejected", status: http.StatusBadGateway,
 		title: "The provider refuses the gateway",
-		detail: "The provider of the API's tokens refuses the gateway for good. Its operator " +
+		detail: "The provider of the API's tokens, or the API's own login, refuses the gateway. Its operator " +
 			"has to mend that; the gateway's log says how.",
 	}
 	DiscoveryFailed = &Problem{

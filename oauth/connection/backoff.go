@@ -28,10 +28,6 @@ const (
 	// maxRetryAfter bounds what a provider can ask for.
 	maxRetryAfter = time.Hour
 
-	// maxBackoffLogin is the longest back-off while a login is refused. It begins at a minute:
-	// fail2ban's default is five failures in ten minutes, and many APIs lock an account sooner.
-	maxBackoffLogin = 15 * time.Minute
-
 	// lastChance is how long before the token expires there is another attempt, whatever the
 	// back-off is.
 	lastChance = 5 * time.Second
@@ -57,8 +53,8 @@ func (c *Connection) pause(g grant, err error, began, now time.Time) time.Durati
 	refused := g.refusedBy(err)
 	longest := maxBackoff
 	token := c.token.Load()
-	if e, ok := errors.AsType[*provider.Error](err); ok && e.Login && e.Rejected() {
-		return backoff(failures+refusedShift, maxBackoffLogin, jitter)
+	if held, ok := errors.AsType[*heldError](err); ok {
+		return max(held.until.Sub(now), minBackoff)
 	}
 	if token.Valid(now) {
 		left := token.Expiry.Sub(now)

@@ -13,24 +13,35 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
 
-// machine is the grant client_credentials (RFC 6749 §4.4). The gateway itself gets its tokens,
-// at any time, so the record is a cache: it saves a token request after a restart and on other
-// nodes.
+// machine is the grant client_credentials (RFC 6749 §4.4), and whatever else needs no person. The
+// gateway itself gets its tokens, at any time, so the record is a cache: it saves a token request
+// after a restart and on other nodes.
 type machine Source
 
 func (g *machine) records() *replica { return (*replica)(g) }
 
 // renew implements grant.
 func (g *machine) renew(ctx context.Context, _ *record.Token) error {
-	now := time.Now()
-	before, generation, taken := g.takeStored(ctx, now)
+	before, generation, taken := g.takeStored(ctx, time.Now())
 	if taken {
 		return nil
 	}
-	token, err := g.set.Fetch(ctx, g.conn.secrets, before)
+	if g.set.lockout != nil {
+		unlock := g.set.lockout.alone(ctx, generation)
+		defer unlock()
+		if before, generation, taken = g.takeStored(ctx, time.Now()); taken {
+			return nil
+		}
+	}
+	attempt, err := g.set.lockout.holds(ctx)
 	if err != nil {
 		return err
 	}
+	token, err := g.set.Fetch(ctx, g.conn.secrets, before)
+	if err != nil {
+		return g.set.lockout.note(ctx, attempt, err)
+	}
+	g.set.lockout.clear(ctx)
 	if !token.Valid(time.Now()) {
 		return &provider.Error{Err: errEnded}
 	}

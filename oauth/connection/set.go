@@ -83,6 +83,10 @@ type Config struct {
 	// known returns the tokens that no description may show.
 	Fetch func(ctx context.Context, known func() []string, before *record.Token) (*record.Token, error)
 
+	// Attempt returns a digest of what Fetch would send now, where that is a password: an API that
+	// refuses it may lock the account. It is nil otherwise.
+	Attempt func() string
+
 	// Redeem redeems the refresh token of mine. An answer that comes together with an error may
 	// have the next refresh token.
 	Redeem func(ctx context.Context, known func() []string, mine *record.Token) (*provider.Answer, error)
@@ -137,6 +141,8 @@ type Set struct {
 	lease    time.Duration   // how long another node's claim is respected
 	life     time.Duration   // the longest that an operation can take
 
+	lockout *lockout // nil if there is no Attempt
+
 	refusedSeed atomic.Pointer[string] // the digest of a seed that the provider has refused
 }
 
@@ -171,6 +177,9 @@ func (p *Pool) NewSet(cfg Config) *Set {
 		Storage: set.Storage, Slots: set.slots, Failed: cfg.Observer.StorageFailed, Keys: set.Keys, Datasource: set.Datasource,
 		Identity: set.Identity, Term: set.Term, Person: set.Interactive,
 		Announce: set.presence.announce, Node: set.presence.own(), Spool: set.Spool, Logger: set.Logger,
+	}
+	if set.lockout = newLockout(set); set.lockout != nil {
+		set.life += set.Timeout // the wait for another node's login
 	}
 	ofUsers := *set.records
 	ofUsers.UnknownKeys = p.unknownKeys.Load

@@ -238,7 +238,10 @@ func (s *Source) Renew(ctx context.Context) error {
 	if err := checkRenewable(ctx, s); err != nil {
 		return err
 	}
-	err := s.runNext(ctx, true, func(ctx context.Context) error { return renewToken(ctx, s.grant(), nil) })
+	err := s.runNext(ctx, true, func(ctx context.Context) error {
+		s.set.lockout.clear(ctx)
+		return renewToken(ctx, s.grant(), nil)
+	})
 	if !s.conn.token.Load().Valid(time.Now()) {
 		return s.grant().explain(err)
 	}

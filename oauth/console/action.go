@@ -12,6 +12,8 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
@@ -138,10 +140,25 @@ func (a action) refresh() error {
 	}
 	if err != nil {
 		v.logger.Warn("refreshing a connection failed", because(a.ds, err)...)
-		return v.showFailure(messageOf("The token could not be refreshed", err), err)
+		return v.showFailure(a.messageOf(kindOf(a.ds).notRefreshed, err), err)
 	}
 	v.logger.Info("refreshed a connection", zap.String("datasource", a.ds.Datasource()))
 	return v.seeOther(card(v.route.home(), a.ds, didRefresh))
+}
+
+// messageOf is messageOf in the words of what the action is about.
+func (a action) messageOf(title string, err error) *message {
+	m := messageOf(title, err)
+	if kindOf(a.ds) == &ownKeys && errors.Is(err, record.ErrKeyMissing) {
+		m.Hint = "The operator of the gateway can add that key, or you can enter your key again."
+	}
+	if e, ok := errors.AsType[*provider.Error](err); ok && e.Login {
+		m.Text, m.Whose = loginProblem(connection.Code(err), m.Text), logins.says
+		if e.Rejected() {
+			m.Status, m.Hint = http.StatusBadGateway, hintLog
+		}
+	}
+	return m
 }
 
 func (a action) disconnect() error {
@@ -156,7 +173,11 @@ func (a action) disconnect() error {
 	}
 	if err != nil {
 		v.logger.Error("disconnecting failed", because(a.ds, err)...)
-		return v.showFailure(messageOf("The account could not be disconnected", err), err)
+		return v.showFailure(a.messageOf(kindOf(a.ds).notRemoved, err), err)
+	}
+	if kindOf(a.ds) == &ownKeys {
+		v.logger.Info("a user has removed a key", zap.String("datasource", a.ds.Datasource()))
+		return v.seeOther(card(v.route.home(), a.ds, didDisconnect))
 	}
 	v.logger.Info("disconnected an account", zap.String("datasource", a.ds.Datasource()))
 	return v.seeOther(card(v.route.home(), a.ds, didDisconnect))

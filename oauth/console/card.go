@@ -54,8 +54,9 @@ type cardView struct {
 	Connect    string   // the words on the button, "" for no button
 	Key        *keyView // the form of a key, nil if there is none
 	Refresh    bool
-	Disconnect bool
+	Disconnect string
 
+	kind  *kind
 	group string // in which it stands
 	rank  int    // where it stands: the lowest comes first
 }
@@ -76,10 +77,16 @@ type failureView struct {
 	Code   string // as the provider writes it
 	Since  *moment
 	Hint   string // what to do
-	Says   string // what the provider has written about it, for operators
+	Says   string // what the provider, or the API, has written about it, for operators
+	Whose  string // what stands before that
 	Own    bool   // Says are the gateway's own words
 	Remedy string // what to do about it, for operators
 }
+
+// Words of what the card is about.
+func (c *cardView) SinceLabel() string   { return c.kind.since }
+func (c *cardView) RenewedLabel() string { return c.kind.renewed }
+func (c *cardView) ExpiresLabel() string { return c.kind.expires }
 
 // has reports whether a text stands in the name or in a host of a card.
 func (c *cardView) has(text string) bool {
@@ -96,8 +103,12 @@ func (c *cardView) has(text string) bool {
 // card returns what the page shows of a connection.
 func (p page) card(ctx context.Context, ds datasource, may permission, key string) *cardView {
 	v := p.visit
-	c := &cardView{Name: ds.Datasource(), Whose: "One account for all callers"}
+	c := &cardView{Name: ds.Datasource(), Whose: "One account for all callers", kind: kindOf(ds)}
 	switch {
+	case c.kind == &ownKeys:
+		c.Whose = "Your own key"
+	case c.kind == &logins:
+		c.Whose = "The gateway's own login"
 	case ds.PerUser():
 		c.Whose = "Your own account"
 	case ds.PerCaller():
@@ -117,7 +128,7 @@ func (p page) card(ctx context.Context, ds datasource, may permission, key strin
 	} else {
 		c.judge(status, ds, p.now)
 		if c.Name == p.at {
-			c.Done = noticeOf(p.did, status, p.now)
+			c.Done = noticeOf(c.kind, p.did, status, p.now)
 		}
 	}
 	if may == permissionAct {
@@ -140,10 +151,13 @@ func (c *cardView) fill(ds datasource, status *connection.Status, err error, now
 		if errors.Is(err, record.ErrKeyMissing) {
 			c.Facts.Last.Text = "What is stored was sealed with a key that this gateway lacks."
 			c.Facts.Last.Remedy = remedyOfKey
+			if c.kind == &ownKeys {
+				c.Facts.Last.Remedy = "add the old key behind the new one, or enter your key again"
+			}
 		}
 	} else {
 		c.Stored = storedWords(status)
-		c.Facts.of(status, now)
+		c.Facts.of(c.kind, status, now)
 		c.Facts.found(status.Discovered)
 		if c.Failed = failedConnect(status, now); c.Failed != nil && c.Failed.Own && c.Facts.Last != nil && c.Failed.Says == c.Facts.Last.Says {
 			c.Failed = nil // it is the last problem
@@ -176,13 +190,13 @@ func (c *cardView) refusedNow(status int, user bool) {
 	if c.State == classGood && !user {
 		place := places[connection.ConditionWarning]
 		c.State, c.group, c.rank = place.class, place.group, place.rank
-		c.Words, c.Note = "Connected, refused by the API", said
+		c.Words, c.Note = c.kind.refused, said
 	}
 }
 
 const remedyOfKey = "add the old key behind the new one, or connect the account again"
 
-func (f *factsView) of(status *connection.Status, now time.Time) {
+func (f *factsView) of(k *kind, status *connection.Status, now time.Time) {
 	switch {
 	case status.ConnectedByLink:
 		f.By = "somebody with a one-time link"
@@ -192,9 +206,9 @@ func (f *factsView) of(status *connection.Status, now time.Time) {
 	if status.LastError == "" {
 		return
 	}
-	words, code := problem(status.LastError)
+	words, code := k.problem(status.LastError)
 	f.Last = &failureView{
-		Text: words, Code: code, Since: momentOf(status.LastErrorSince, now), Says: status.LastDescription, Remedy: toDo(status.Remedy),
+		Text: words, Code: code, Since: momentOf(status.LastErrorSince, now), Says: status.LastDescription, Whose: k.says, Remedy: toDo(status.Remedy),
 		Own: code == connection.DiscoveryFailed,
 	}
 	switch at := status.NextAttemptAt; {
@@ -233,7 +247,7 @@ func failedConnect(status *connection.Status, now time.Time) *failureView {
 	if f == nil || now.Sub(f.At) > failedAttempt {
 		return nil
 	}
-	shown := &failureView{Since: momentOf(&f.At, now), Says: f.Description, Remedy: toDo(f.Remedy)}
+	shown := &failureView{Since: momentOf(&f.At, now), Says: f.Description, Whose: accounts.says, Remedy: toDo(f.Remedy)}
 	shown.Text, shown.Code = problem(f.Error)
 	shown.Own = shown.Code == connection.DiscoveryFailed
 	// Only a renewal is tried again: a code is good once.
@@ -277,7 +291,9 @@ func (c *cardView) buttons(ds datasource, status *connection.Status) {
 	}
 	c.Key = keyForm(ds, status)
 	none := status != nil && status.State == connection.StateNone
-	c.Disconnect = !none
+	if !none {
+		c.Disconnect = c.kind.remove
+	}
 	switch {
 	case !ds.Connectable():
 	case none:

@@ -11,6 +11,8 @@ import (
 // confirmView is what the page shows that asks before an account is disconnected.
 type confirmView struct {
 	Name     string
+	Title    string
+	Button   string
 	Whose    string
 	Refused  string
 	By       string
@@ -28,12 +30,12 @@ func (a action) confirm() error {
 	defer cancel()
 	p := page{visit: v, now: time.Now()}
 	c := p.card(ctx, a.ds, permissionAct, a.key)
-	if !c.Disconnect { // an old page, or somebody was faster
+	if c.Disconnect == "" { // an old page, or somebody was faster
 		return v.seeOther(card(v.route.home(), a.ds, ""))
 	}
 	facts := a.ds.Facts()
-	return v.render(http.StatusOK, "confirm.html", "Disconnect "+c.Name+"?", confirmView{
-		Name: c.Name, Whose: c.Whose, Refused: callersOf(a.ds).refused, By: c.Facts.By, Since: c.Since,
+	return v.render(http.StatusOK, "confirm.html", c.kind.ask+c.Name+"?", confirmView{
+		Name: c.Name, Title: c.kind.ask + c.Name + "?", Button: c.kind.remove, Whose: c.Whose, Refused: callersOf(a.ds).refused, By: c.Facts.By, Since: c.Since,
 		Provider: facts.Provider, Revokes: facts.Revokes, Key: c.Key != nil, Back: card(v.route.home(), a.ds, ""),
 	})
 }

@@ -103,7 +103,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if !ok {
 		return fmt.Errorf("%T does not know the OAuth datasources", module)
 	}
-	h.datasources = func() []datasource { return adapt(app.OAuth(), app.Keyed()) }
+	h.datasources = func() []datasource { return adapt(app) }
 	h.leads = app.LeadsToConsole
 	h.ring = app.Ring
 	h.openTicket = oauth.OpenTicket

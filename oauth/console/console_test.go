@@ -11,6 +11,7 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/keys"
+	"github.com/authenticated-api/caddy-authenticated-api/login"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/caddyserver/caddy/v2"
 )
@@ -28,7 +29,7 @@ func (*testApp) Stop() error { return nil }
 
 func (*testApp) OAuth() []*oauth.Method { return nil }
 
-func (*testApp) Keyed() []*keys.Method { return nil }
+func (*testApp) WithoutProvider() ([]*keys.Method, []*login.Login) { return nil, nil }
 
 func (*testApp) LeadsToConsole(string) bool { return false }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/seal"
 	"github.com/authenticated-api/caddy-authenticated-api/keys"
+	"github.com/authenticated-api/caddy-authenticated-api/login"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
@@ -26,8 +27,9 @@ type App interface {
 	// only when all handlers have been provisioned, so it is called for each request.
 	OAuth() []*oauth.Method
 
-	// Keyed returns the datasources whose users type keys of their own, sorted by name.
-	Keyed() []*keys.Method
+	// WithoutProvider returns the datasources whose users type keys of their own, and those with a
+	// login of the API's own, each sorted by name.
+	WithoutProvider() ([]*keys.Method, []*login.Login)
 
 	// LeadsToConsole reports whether a redirect URL leads to a console of this configuration, as
 	// far as its routes tell.
@@ -69,13 +71,18 @@ type datasource interface {
 // method turns an [oauth.Method] into a datasource.
 type method struct{ *oauth.Method }
 
-func adapt(methods []*oauth.Method, own []*keys.Method) []datasource {
-	list := make([]datasource, 0, len(methods)+len(own))
+func adapt(app App) []datasource {
+	methods := app.OAuth()
+	own, logins := app.WithoutProvider()
+	list := make([]datasource, 0, len(methods)+len(own)+len(logins))
 	for _, m := range methods {
 		list = append(list, method{m})
 	}
 	for _, m := range own {
 		list = append(list, keyed{m})
+	}
+	for _, m := range logins {
+		list = append(list, session{m})
 	}
 	slices.SortStableFunc(list, func(a, b datasource) int { return strings.Compare(a.Datasource(), b.Datasource()) })
 	return list

@@ -42,26 +42,25 @@ func (c *cardView) judge(status *connection.Status, ds datasource, now time.Time
 	place := places[status.Condition()]
 	c.State, c.group, c.rank = place.class, place.group, place.rank
 	if status.State != connection.StateNone {
-		c.Since, c.Renewed = momentOf(status.ConnectedAt, now), momentOf(status.RefreshedAt, now)
-		c.Expires = expiry(status, now)
+		c.Since = momentOf(status.ConnectedAt, now)
+		if c.kind != &ownKeys { // nothing renews a key, and its end is known to nobody here
+			c.Renewed, c.Expires = momentOf(status.RefreshedAt, now), expiry(status, now)
+		}
 	}
 	callers := callersOf(ds)
 	switch status.State {
 	case connection.StateConnected:
-		c.Words, c.Note = "Connected", ""
+		c.Words, c.Note = c.kind.good, ""
 		if c.State == classAgain {
-			c.Words, c.Note = warning(status, callers, now)
+			c.Words, c.Note = c.kind.warning(status, callers, now)
 		}
 	case connection.StateReauthorize:
-		c.Words, c.Note = "Must be connected again", callers.refused+" until "+callers.connect+" again."
+		c.Words, c.Note = c.kind.again, callers.refused+" until "+callers.connect+" again."
 		if status.Valid {
 			c.Note = served(status, callers, now) + " then " + callers.connects + " again."
 		}
 	case connection.StateFailing:
-		c.Words, c.Note = "Failing", callers.refused+" until the gateway gets a token. It goes on trying."
-		if status.NeedsAction {
-			c.Note = callers.refused + " until somebody mends what the provider refuses. It is asked again by itself."
-		}
+		c.Words, c.Note = "Failing", c.kind.failing(status, callers)
 	default:
 		c.none(ds, callers)
 	}
@@ -72,10 +71,13 @@ func (c *cardView) judge(status *connection.Status, ds datasource, now time.Time
 
 func (c *cardView) none(ds datasource, callers callers) {
 	if ds.Interactive() {
-		c.Words, c.Note = "Not connected", callers.refused+" until "+callers.connect+"."
+		c.Words, c.Note = c.kind.none, callers.refused+" until "+callers.connect+"."
 		return
 	}
 	c.Words, c.Note = "Not used yet", "The first call fetches a token."
+	if c.kind == &logins {
+		c.Note = "The first call logs in."
+	}
 }
 
 // callers is how a card speaks of those who send requests.
@@ -85,6 +87,9 @@ type callers struct {
 }
 
 func callersOf(ds datasource) callers {
+	if kindOf(ds) == &ownKeys {
+		return callers{"Your calls are refused", "Your calls are served", "you enter your key", "enter your key"}
+	}
 	if ds.PerUser() {
 		return callers{"Your calls are refused", "Your calls are served", "you connect your account", "connect your account"}
 	}
@@ -92,10 +97,12 @@ func callersOf(ds datasource) callers {
 }
 
 // warning says what is wrong with a connection that is in use.
-func warning(status *connection.Status, callers callers, now time.Time) (words, note string) {
+func (k *kind) warning(status *connection.Status, callers callers, now time.Time) (words, note string) {
 	if status.Stored != nil && !*status.Stored {
-		return "Not stored yet", callers.served + ", and the storage does not take the token. " +
-			"If the gateway ended now, the account could be lost."
+		return "Not stored yet", callers.served + ", and " + k.unstored
+	}
+	if k == &logins {
+		return "Logged in, next login refused", served(status, callers, now) + " then they are refused, unless somebody mends the login."
 	}
 	return "Connected, renewal refused", served(status, callers, now) + " then they are refused, unless what the provider says is mended."
 }

@@ -21,7 +21,8 @@ type message struct {
 	Status   int
 	Title    string
 	Text     string
-	Says     string // what the provider has written, for operators alone
+	Says     string // what the provider, or the API, has written, for operators alone
+	Whose    string // what stands before that; default "The provider says"
 	Own      bool   // Says are the gateway's own words
 	Remedy   string // what to do about it, for operators alone
 	Hint     string // what to do

@@ -21,17 +21,17 @@ const (
 const noticeTime = 2 * time.Minute
 
 // noticeOf says what was done to a connection a moment ago, or "".
-func noticeOf(did string, status *connection.Status, now time.Time) string {
+func noticeOf(k *kind, did string, status *connection.Status, now time.Time) string {
 	recent := func(at *time.Time) bool { return at != nil && now.Sub(*at) < noticeTime }
 	switch {
 	case status.Stored != nil && !*status.Stored:
 		return "" // the card says what is to be known
 	case did == didConnect && status.State == connection.StateConnected && recent(status.ConnectedAt):
-		return "The account is connected. It serves calls from now on."
+		return k.connected
 	case did == didRefresh && status.State == connection.StateConnected && recent(status.RefreshedAt):
-		return "The provider has issued a new token."
+		return k.refreshed
 	case did == didDisconnect && status.State == connection.StateNone:
-		return "The account is disconnected, and its tokens are forgotten."
+		return k.removed
 	default:
 		return ""
 	}

@@ -104,13 +104,13 @@ func (c *Client) proven(ctx context.Context, a *attempt, asJSON bool) (roundTrip
 
 // failed returns the error of an attempt that was not sent.
 func (a *attempt) failed(err error) *Error {
-	return &Error{Host: host(a.endpoint), ClientAuth: a.auth.name, Err: err, refused: a.refused}
+	return &Error{Host: host(a.endpoint), ClientAuth: a.auth.name, Err: err, Advice: a.refused}
 }
 
 // outcome returns what a token endpoint has said. An answer that comes together with an error
 // holds what is believed of it nevertheless.
 func (a *attempt) outcome(t roundTrip) (*Answer, error) {
-	fail := &Error{Host: host(a.endpoint), ClientAuth: a.auth.name, Delivery: t.delivery(), refused: a.refused}
+	fail := &Error{Host: host(a.endpoint), ClientAuth: a.auth.name, Delivery: t.delivery(), Advice: a.refused}
 	if t.err != nil {
 		fail.Err = networkError(t.err)
 		return nil, fail

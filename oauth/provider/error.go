@@ -45,10 +45,11 @@ type Error struct {
 	// Delivery says what became of the request.
 	Delivery Delivery
 
+	// Advice is what an operator can do about invalid_grant; "" stands for connecting again.
+	Advice string
+
 	// Err says more.
 	Err error
-
-	refused string // what an operator can do about invalid_grant; "" stands for connecting again
 }
 
 var (
@@ -173,8 +174,8 @@ func (e *Error) Remedy() string {
 	case "invalid_request":
 		return "check token_request, token_param, audience and resource against the provider's documentation"
 	case "invalid_grant":
-		if e.refused != "" {
-			return e.refused
+		if e.Advice != "" {
+			return e.Advice
 		}
 		return "connect the account again; if that fails, check redirect_url, pkce and the clock"
 	}
@@ -219,8 +220,8 @@ func (e *Error) loginRemedy() string {
 	case e.Status >= http.StatusInternalServerError:
 		return "the login fails; it is tried again"
 	case e.Status != 0:
-		return "check user name and password, and how the login wants them (json, form, basic, header); it is tried again, ever more rarely, " +
-			"since many APIs lock an account after a few failures"
+		return "check user name and password, and how the login wants them (json, form, basic, header); many APIs lock an account after a few " +
+			"failures, so the same login is tried again ever more rarely, another one at once, and caddy authenticated-api refresh tries now"
 	default:
 		return "check the URL of auth login, the network, and the certificate there (self_signed_cert)"
 	}
