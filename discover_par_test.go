@@ -144,8 +144,12 @@ func TestPARForgotten(t *testing.T) {
 		fmt.Fprint(w, `{"error":"invalid_client"}`)
 	}
 	d.mu.Unlock()
-	// It has forgotten two clients in a row, so the third one has to wait.
-	if got := s.connect(); got.status != 502 || len(d.registrations) != 2 || !strings.Contains(got.text, "is not taken any more") {
+	if got := s.connect(); got.status != 503 || len(d.registrations) != 3 {
+		t.Errorf("a provider that knows nobody: %d, registered %d times", got.status, len(d.registrations))
+	}
+	// It has forgotten four clients in a row then, so the fifth one has to wait.
+	s.connect()
+	if got := s.connect(); got.status != 502 || len(d.registrations) != 4 || !strings.Contains(got.text, "is not taken any more") {
 		t.Errorf("a provider that knows nobody: %d, registered %d times", got.status, len(d.registrations))
 	}
 }

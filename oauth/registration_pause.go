@@ -10,10 +10,11 @@ import (
 )
 
 // A provider that takes none of the clients that it registers would have one registered for each
-// request. So the first client is replaced at once, and each one after it later than the one
-// before. The record counts that, so all nodes of a cluster keep to it, and a process that starts
-// again.
+// request. So the first clients are replaced at once, as at a provider that is restarted a few times,
+// and each one after them later than the one before. The record counts that, so all nodes of a
+// cluster keep to it, and a process that starts again.
 const (
+	freeRegistrations        = 3 // clients that are replaced at once
 	registrationPause        = time.Minute
 	longestRegistrationPause = time.Hour
 
@@ -38,10 +39,10 @@ func registrationsWith(before *record.Token, now time.Time) int {
 // replaceableAt returns from when on the client of a record may be replaced.
 func replaceableAt(token *record.Token) time.Time {
 	n := token.Origin.Registrations
-	if n < 2 {
+	if n <= freeRegistrations {
 		return token.Obtained
 	}
-	return token.Obtained.Add(min(registrationPause<<min(n-2, 6), longestRegistrationPause))
+	return token.Obtained.Add(min(registrationPause<<min(n-freeRegistrations-1, 6), longestRegistrationPause))
 }
 
 // checkPause returns an error if it is too early to replace the client of a record.

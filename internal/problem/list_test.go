@@ -19,6 +19,7 @@ var all = map[string]struct {
 }{
 	"BadPath":              {BadPath, "bad-path", 400},
 	"Outside":              {Outside, "bad-path", 400},
+	"UnknownAPI":           {UnknownAPI, "unknown-api", 404},
 	"BadValue":             {BadValue, "bad-value", 400},
 	"TooManyFields":        {TooManyFields, "too-many-fields", 431},
 	"TooManyParams":        {TooManyParams, "too-many-params", 400},
