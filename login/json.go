@@ -31,7 +31,7 @@ func parseMember(name, text string) (any, error) {
 	var val any
 	if err := json.Unmarshal([]byte(literal), &val); err != nil {
 		return nil, fmt.Errorf("%s: what stands behind json: (%s) is no JSON; write json:true, json:5, json:null or json:[\"a\"], "+
-			"or json:\"…\" for a text that begins with json:", option, value.Shape(literal))
+			"or json:\"…\" for a text that begins like that", option, value.Shape(literal))
 	}
 	if hasLongNumber(literal) {
 		return nil, fmt.Errorf("%s: a number behind json: has more than %d digits, and would be rounded; write it as a text, if the API takes that",

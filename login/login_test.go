@@ -196,7 +196,7 @@ func TestHostile(t *testing.T) {
 		"never ends":      {endless, false},
 		"never begins":    {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, false},
 		"breaks off":      {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, false},
-		"leads elsewhere": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://evil.example/", 307) }, true},
+		"leads elsewhere": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://evil.example/", http.StatusTemporaryRedirect) }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, test.answer, func(t *testing.T, w *world) {

@@ -10,9 +10,9 @@ import (
 )
 
 // A provider that takes none of the clients that it registers would have one registered for each
-// request. So the first clients are replaced at once, as at a provider that is restarted a few times,
-// and each one after them later than the one before. The record counts that, so all nodes of a
-// cluster keep to it, and a process that starts again.
+// request. So the first clients are replaced at once, as at a provider that is restarted a few
+// times, and each one after them later than the one before. The record counts that, so all nodes
+// of a cluster keep to it, and a process that starts again.
 const (
 	freeRegistrations        = 3 // clients that are replaced at once
 	registrationPause        = time.Minute
