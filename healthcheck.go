@@ -128,8 +128,9 @@ func sendWith(t *Transport, req *http.Request, credential *auth.Credential, user
 	return t.roundTrip(out)
 }
 
-// applyTo puts the operator's header fields and parameters on a request that is no client's: those
-// that are the same for every request, or, for a user, all of them.
+// applyTo puts the operator's header fields and parameters on a request that is no client's: for a
+// user all of them, otherwise the fields that are the same for every request. A health check's
+// health_uri stays as it is written, so it gets no parameters.
 func (v *values) applyTo(out *http.Request, repl *caddy.Replacer, user bool) error {
 	of := func() *caddy.Replacer { return repl }
 	all := user && repl != nil
@@ -140,7 +141,7 @@ func (v *values) applyTo(out *http.Request, repl *caddy.Replacer, user bool) err
 		}
 		fields.Apply(out.Header)
 	}
-	if all || v.query.Static() {
+	if all || user && v.query.Static() {
 		out.URL.RawQuery = v.query.Evaluate(of).Apply(out.URL.RawQuery)
 	}
 	return nil
