@@ -18,6 +18,7 @@ import (
 // problems are all that internal/problem/list.go has, by their names there.
 var problems = map[string]*problem.Problem{
 	"BadPath": problem.BadPath, "Outside": problem.Outside, "BadValue": problem.BadValue, "FieldTwice": problem.FieldTwice,
+	"UnknownAPI":    problem.UnknownAPI,
 	"TooManyFields": problem.TooManyFields, "TooManyParams": problem.TooManyParams, "TooLarge": problem.TooLarge,
 	"SignedChunks": problem.SignedChunks, "Method": problem.Method, "CrossOrigin": problem.CrossOrigin, "Worker": problem.Worker,
 	"UnknownHost": problem.UnknownHost, "TokenUnavailable": problem.TokenUnavailable.WithRetryAfter(7),

@@ -189,7 +189,7 @@ func TestAllExamples(t *testing.T) {
 	others := []string{
 		"api_key_header", "api_key_query", "basic", "bearer", "mutual_tls", "none", "oauth2_private_certificate", "own_reverse_proxy",
 		"private_certificate", "quickstart", "quickstart_connect", "several_apis", "signature", "snippets", "mcp",
-		"own_keys", "signature_aws", "signature_http_message",
+		"own_keys", "signature_aws", "signature_http_message", "catalogue",
 	}
 	logins := loginExamples(t)
 	for _, file := range files {
