@@ -37,7 +37,7 @@ func TestCatalogueExample(t *testing.T) {
 	p := newPerson(t, rig.Start(t, "{\nadmin off\npersist_config off\nauto_https off\nstorage file_system "+rig.StorageDir(t)+"\n}\n"+config))
 	for path, want := range map[string]string{
 		"/apis/crm/customers":    "/crm.example.com/api/v2/customers Basic Z2F0ZXdheTp2YWx1ZS1vZi1jcm1fcGFzc3dvcmQ= ann",
-		"/apis/maps/tiles/1?z=2": "/maps.example.com/v1/tiles/1?z=2&key=value-of-maps_key  ",
+		"/apis/maps/tiles/1?z=2": "/maps.example.com/v1/tiles/1?key=value-of-maps_key&z=2  ",
 		"/apis/calendar/events":  "/calendar.example.com/events Bearer of-value-of-calendar_id-value-of-calendar_secret ",
 		"/apis/calendar/":        "/calendar.example.com/ Bearer of-value-of-calendar_id-value-of-calendar_secret ",
 		"/apis/calendars/events": "",
