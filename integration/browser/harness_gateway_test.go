@@ -165,15 +165,24 @@ func (b *tab) wantQuiet(t testing.TB) {
 // state returns what the console's page says of a connection.
 func (b *tab) state(t testing.TB, datasource string) string {
 	t.Helper()
-	return eval[string](t, b, fmt.Sprintf(`(document.querySelector("#account-%s .state") ?? {innerText: ""}).innerText.trim()`, datasource))
+	return eval[string](t, b, stateOf(datasource))
 }
 
-// wantState fails the test unless the console's page says so of a connection.
+// wantState fails the test unless the console's page says so of a connection, now or soon: the
+// browser may be about to show the page.
 func (b *tab) wantState(t testing.TB, datasource, want string) {
 	t.Helper()
-	if got := b.state(t, datasource); got != want {
-		t.Fatalf("%s is %q, want %q", datasource, got, want)
+	var got string
+	for begin := time.Now(); time.Since(begin) < 5*time.Second; time.Sleep(20 * time.Millisecond) {
+		if got, _ = try[string](b, stateOf(datasource)); got == want {
+			return
+		}
 	}
+	t.Fatalf("%s is %q, want %q", datasource, got, want)
+}
+
+func stateOf(datasource string) string {
+	return fmt.Sprintf(`(document.querySelector("#account-%s .state") ?? {innerText: ""}).innerText.trim()`, datasource)
 }
 
 // buttons returns what can be pressed on the page.

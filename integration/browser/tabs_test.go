@@ -31,6 +31,7 @@ func TestDoubleClick(t *testing.T) {
 				t.Errorf("%d codes were redeemed twice", n)
 			}
 			b.doubleClick(t, "form[action='orders/refresh'] button")
+			b.wantText(t, "The provider has issued a new token.")
 			b.wantState(t, shared, "Connected")
 			b.doubleClick(t, "form[action='orders/disconnect'] button")
 			b.wantText(t, "Disconnect orders?")
