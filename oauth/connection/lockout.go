@@ -32,7 +32,7 @@ type lockout struct {
 	set   *Set
 	store *record.Store
 
-	noted atomic.Bool // there is, or may be, a note in the storage
+	noted atomic.Bool // there was a note in the storage at the last look, or there may have been
 }
 
 // newLockout returns the lockout of a set.
@@ -43,9 +43,7 @@ func newLockout(set *Set) *lockout {
 	// The note is kept as a record is: sealed, and under a name that no connection has.
 	records := *set.records
 	records.Identity, records.Term = "refused login", record.Term{}
-	l := &lockout{set: set, store: &record.Store{Records: &records, Connection: "\x00refused login"}}
-	l.noted.Store(true)
-	return l
+	return &lockout{set: set, store: &record.Store{Records: &records, Connection: "\x00refused login"}}
 }
 
 // heldError is the last refusal of a login that is not tried again before a time.
@@ -74,14 +72,11 @@ func (l *lockout) holds(ctx context.Context) (attempt string, err error) {
 		return "", nil
 	}
 	attempt = l.set.Attempt()
-	if !l.noted.Load() {
-		return attempt, nil
-	}
-	note, err := l.store.Load(ctx)
+	note, err := l.store.Load(ctx) // each time, since another node may have been refused
+	l.noted.Store(err != nil || note != nil)
 	if err != nil {
 		return attempt, nil //nolint:nilerr // without the storage this process's own back-off counts
 	}
-	l.noted.Store(note != nil)
 	if note == nil || note.Refused == nil || note.Access != attempt {
 		return attempt, nil
 	}
@@ -151,18 +146,26 @@ func (l *lockout) note(ctx context.Context, attempt string, failed error) error 
 	if before, err := l.store.Load(ctx); err == nil && before != nil && before.Access == attempt {
 		note.Generation = before.Generation + 1
 	}
-	l.noted.Store(true)
 	if err := l.store.Save(ctx, note); err != nil {
 		l.set.Logger.Warn("it could not be stored that the login is refused; other nodes may try it too", zap.Error(err))
 	}
 	return &heldError{e, time.Now().Add(lockoutWait(note.Generation))}
 }
 
+// succeeded forgets the refusals, if there were any: the login has succeeded.
+func (l *lockout) succeeded(ctx context.Context) {
+	if l != nil && l.noted.Load() {
+		l.clear(ctx)
+	}
+}
+
 // clear forgets the refusals: the login has succeeded, or an operator has it tried again.
 func (l *lockout) clear(ctx context.Context) {
-	if l == nil || !l.noted.Load() {
+	if l == nil {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, record.StorageTimeout)
+	defer cancel()
 	ring, err := l.store.Keys()
 	if err != nil {
 		return

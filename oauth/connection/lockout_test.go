@@ -290,3 +290,31 @@ func TestLoginWithoutStorage(t *testing.T) {
 		}
 	})
 }
+
+// TestLockoutKnown: nodes that have logged in all the same take notice of the refusal of one, and
+// of an operator's word on any.
+func TestLockoutKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAccount(t, "good")
+		nodes := []*Source{a.node(new(Pool)), a.node(new(Pool)), a.node(new(Pool))}
+		for _, n := range nodes { // each logs in once
+			if _, err := n.Credential(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(a.life + time.Second)
+		}
+		a.asked()
+		a.set(func(a *account) { a.right = "another" })
+		for _, n := range nodes[:2] {
+			if _, err := n.Credential(t.Context()); err == nil {
+				t.Error("there is a session")
+			}
+		}
+		if got := a.asked(); got != 1 {
+			t.Errorf("%d logins of two nodes with a password that is refused", got)
+		}
+		if err := nodes[2].Renew(t.Context()); err == nil || a.asked() != 1 {
+			t.Errorf("an operator asks: %v", err)
+		}
+	})
+}
