@@ -204,7 +204,7 @@ func (l *Login) identity(in *provider.Login) string {
 	parts := []string{grant, in.Method, in.URL, l.Token, string(in.Body)}
 	for _, name := range slices.Sorted(maps.Keys(in.Header)) {
 		if name == "Authorization" && l.signer != nil {
-			parts = append(parts, l.texts.JWT.Issuer, l.texts.JWT.KeyID) // each token differs
+			parts = append(parts, l.signer.Digest()) // each token differs
 			continue
 		}
 		parts = append(parts, name, in.Header.Get(name))
