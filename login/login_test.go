@@ -297,3 +297,19 @@ func TestSignedRefusal(t *testing.T) {
 		})
 	}
 }
+
+// TestSecretInURL: an API that repeats the path of a login does not get a key in it into a log.
+func TestSecretInURL(t *testing.T) {
+	t.Setenv("TEST_IN_PATH", "canary-path 1")
+	t.Setenv("TEST_IN_QUERY", "canary-query&2")
+	inWorld(t, func(rw http.ResponseWriter, r *http.Request) {
+		rw.WriteHeader(http.StatusForbidden)
+		fmt.Fprintf(rw, `{"message":%q}`, "not allowed: "+r.RequestURI+" "+r.URL.Path+" "+r.URL.Query().Get("s"))
+	}, func(t *testing.T, w *world) {
+		l := w.node(&Options{URL: "http://localhost/bot{env.TEST_IN_PATH}/login?s={env.TEST_IN_QUERY}", Token: "json:sid"})
+		e := w.refused(l, 1)
+		if text := e.Error() + w.logs.String(); !strings.Contains(text, "not allowed: /bot") || strings.Contains(text, "canary") {
+			t.Errorf("it says %s", text)
+		}
+	})
+}

@@ -92,6 +92,15 @@ func (l *Login) request() (*provider.Login, error) {
 		resolve := value.Resolve // a body may have any text
 		switch {
 		case option == label+": url":
+			written, err := value.Parse(option, text)
+			if err != nil {
+				return "", err
+			}
+			for _, val := range written.Secrets() {
+				if !strings.Contains(val, "://") { // the beginning of the URL
+					in.Secrets = append(in.Secrets, val)
+				}
+			}
 			return wire.ResolveURL(option, text, nil)
 		case strings.HasPrefix(option, label+": header"):
 			resolve = value.ResolveLine
