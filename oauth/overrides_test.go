@@ -109,7 +109,7 @@ func TestPasswordAttempt(t *testing.T) {
 	key := func() string {
 		return "password b\nclient_auth private_key_jwt {\nkey " + rig.Save(t, rig.KeyPEM(t, newKey(t))) + "\n}"
 	}
-	if attempt(before) != attempt(before) {
+	if again := attempt(before); again != attempt(before) {
 		t.Error("the same attempt is another one")
 	}
 	for _, after := range []string{
@@ -121,7 +121,7 @@ func TestPasswordAttempt(t *testing.T) {
 			t.Errorf("%q is the same attempt", after)
 		}
 	}
-	if attempt(key()) == attempt(key()) {
+	if one := attempt(key()); one == attempt(key()) {
 		t.Error("with another key it is the same attempt")
 	}
 }
