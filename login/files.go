@@ -3,9 +3,6 @@
 package login
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"os"
 	"slices"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
@@ -32,15 +29,11 @@ func (l *Login) Files() []string {
 
 // Reread implements auth.Rereader.
 func (l *Login) Reread() (changed bool, err error) {
-	if l.signer != nil {
-		if _, err := l.signer.Renew(); err != nil {
-			return false, err
-		}
-	}
-	if _, err := l.request(); err != nil {
+	in, err := l.request()
+	if err != nil {
 		return false, err
 	}
-	now := l.attempt()
+	now := l.identity(in)
 	if now == l.used {
 		return false, nil
 	}
@@ -49,23 +42,13 @@ func (l *Login) Reread() (changed bool, err error) {
 	return true, nil
 }
 
-// attempt returns a digest of what a login would send now, "" if none can be made. Of a token that
-// the gateway signs for it, the files of its key count.
+// attempt returns a digest of what a login would send now, "" if none can be made.
 func (l *Login) attempt() string {
 	in, err := l.request()
 	if err != nil {
 		return ""
 	}
-	h := sha256.New()
-	h.Write([]byte(l.identity(in)))
-	if l.signer != nil {
-		for _, name := range l.signer.Files() {
-			content, _ := os.ReadFile(name)
-			sum := sha256.Sum256(content)
-			h.Write(sum[:])
-		}
-	}
-	return hex.EncodeToString(h.Sum(nil))
+	return l.identity(in)
 }
 
 // Interface guards

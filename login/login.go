@@ -47,7 +47,7 @@ type Login struct {
 	client      *provider.Client
 	set         *connection.Set
 
-	used string // the attempt as of the last Reread
+	used string // the identity as of the last Reread
 }
 
 const (
@@ -132,12 +132,12 @@ func (l *Login) Bind(env connection.Environment) error {
 	if err != nil {
 		return err
 	}
-	l.environment, l.used = env, l.attempt()
+	l.environment, l.used = env, l.identity(in)
 	l.logger = l.logger.With(zap.String("datasource", env.Datasource))
 	l.client = provider.New(l.tls, env.Dial)
 	l.client.Transport.Proxy = l.proxy.Of
 	l.set = connection.NewSet(connection.Config{
-		Configuration: env.Configuration, Datasource: env.Datasource, Identity: l.identity(in), Grant: grant,
+		Configuration: env.Configuration, Datasource: env.Datasource, Identity: l.used, Grant: grant,
 		Storage: env.Storage, Keys: env.Keys, Spool: env.Spool, Term: l.term(), CacheSize: env.CacheSize,
 		Timeout: time.Duration(l.Timeout), EndBy: env.EndBy,
 		Build: l.build, Fetch: l.fetch, Attempt: l.attempt, Observer: env.Observer, LastRefusal: env.LastRefusal, Logger: l.logger,

@@ -17,6 +17,8 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
+	"github.com/authenticated-api/caddy-authenticated-api/signature"
+	"github.com/caddyserver/caddy/v2"
 )
 
 // options are those of an API that answers as counting does.
@@ -190,13 +192,15 @@ func TestHostile(t *testing.T) {
 		answer   http.HandlerFunc
 		rejected bool
 	}{
-		"a line break":    {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"sid":"a\r\nX-Evil: 1"}`) }, true},
-		"no text":         {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"sid":{"a":1}}`) }, true},
-		"half of it":      {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"sid":"a1"}`) }, true}, // also is missing
-		"never ends":      {endless, false},
-		"never begins":    {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, false},
-		"breaks off":      {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, false},
-		"leads elsewhere": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://evil.example/", http.StatusTemporaryRedirect) }, true},
+		"a line break": {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"sid":"a\r\nX-Evil: 1"}`) }, true},
+		"no text":      {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"sid":{"a":1}}`) }, true},
+		"half of it":   {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"sid":"a1"}`) }, true}, // also is missing
+		"never ends":   {endless, false},
+		"never begins": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, false},
+		"breaks off":   {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, false},
+		"leads elsewhere": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://evil.example/", http.StatusTemporaryRedirect)
+		}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, test.answer, func(t *testing.T, w *world) {
@@ -257,4 +261,55 @@ func TestPlaces(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSignedRefusal: a login with a token that the gateway signs is tried at once with any other
+// token, whichever option makes it another, and the session of one is not that of another.
+func TestSignedRefusal(t *testing.T) {
+	const secret = "canary-0123456789-0123456789-0123456789"
+	changes := map[string]func(*signature.TokenOptions){
+		"secret":    func(o *signature.TokenOptions) { o.Secret = "canary-9876543210-9876543210-9876543210" },
+		"algorithm": func(o *signature.TokenOptions) { o.Algorithm = "HS512" },
+		"key_id":    func(o *signature.TokenOptions) { o.KeyID = "k2" },
+		"issuer":    func(o *signature.TokenOptions) { o.Issuer = "{env.TEST_ISSUER}" },
+		"audience":  func(o *signature.TokenOptions) { o.Audience = "api" },
+		"claim":     func(o *signature.TokenOptions) { o.Claims = map[string]string{"sub": "bob"} },
+		"lifetime":  func(o *signature.TokenOptions) { o.Lifetime = caddy.Duration(time.Minute) },
+	}
+	t.Setenv("TEST_ISSUER", "b")
+	node := func(w *world, change func(*signature.TokenOptions)) *Login {
+		o := &signature.TokenOptions{Secret: secret, Issuer: "a"}
+		change(o)
+		return w.node(&Options{URL: "http://localhost/login", JWT: o, Token: "json:sid"})
+	}
+	for name, change := range changes {
+		inWorld(t, func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusUnauthorized) }, func(t *testing.T, w *world) {
+			w.refused(node(w, func(*signature.TokenOptions) {}), 1)
+			time.Sleep(30 * time.Second) // another token by its time
+			w.refused(node(w, func(*signature.TokenOptions) {}), 0)
+			if _, _, err := carries(t, node(w, change)); err == nil || w.logins() != 1 {
+				t.Errorf("another %s is not tried: %v", name, err)
+			}
+		})
+		inWorld(t, counting(0), func(t *testing.T, w *world) {
+			w.wants(node(w, func(*signature.TokenOptions) {}), "Authorization", "Bearer canary-session-1", 1)
+			w.wants(node(w, change), "Authorization", "Bearer canary-session-2", 1)
+		})
+	}
+}
+
+// TestSecretInURL: an API that repeats the path of a login does not get a key in it into a log.
+func TestSecretInURL(t *testing.T) {
+	t.Setenv("TEST_IN_PATH", "canary-path 1")
+	t.Setenv("TEST_IN_QUERY", "canary-query&2")
+	inWorld(t, func(rw http.ResponseWriter, r *http.Request) {
+		rw.WriteHeader(http.StatusForbidden)
+		fmt.Fprintf(rw, `{"message":%q}`, "not allowed: "+r.RequestURI+" "+r.URL.Path+" "+r.URL.Query().Get("s"))
+	}, func(t *testing.T, w *world) {
+		l := w.node(&Options{URL: "http://localhost/bot{env.TEST_IN_PATH}/login?s={env.TEST_IN_QUERY}", Token: "json:sid"})
+		e := w.refused(l, 1)
+		if text := e.Error() + w.logs.String(); !strings.Contains(text, "not allowed: /bot") || strings.Contains(text, "canary") {
+			t.Errorf("it says %s", text)
+		}
+	})
 }

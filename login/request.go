@@ -92,6 +92,15 @@ func (l *Login) request() (*provider.Login, error) {
 		resolve := value.Resolve // a body may have any text
 		switch {
 		case option == label+": url":
+			written, err := value.Parse(option, text)
+			if err != nil {
+				return "", err
+			}
+			for _, val := range written.Secrets() {
+				if !strings.Contains(val, "://") { // the beginning of the URL
+					in.Secrets = append(in.Secrets, val)
+				}
+			}
 			return wire.ResolveURL(option, text, nil)
 		case strings.HasPrefix(option, label+": header"):
 			resolve = value.ResolveLine
@@ -204,7 +213,7 @@ func (l *Login) identity(in *provider.Login) string {
 	parts := []string{grant, in.Method, in.URL, l.Token, string(in.Body)}
 	for _, name := range slices.Sorted(maps.Keys(in.Header)) {
 		if name == "Authorization" && l.signer != nil {
-			parts = append(parts, l.texts.JWT.Issuer, l.texts.JWT.KeyID) // each token differs
+			parts = append(parts, l.signer.Digest()) // each token differs
 			continue
 		}
 		parts = append(parts, name, in.Header.Get(name))

@@ -5,6 +5,9 @@ package oauth
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
+	"strconv"
 	"time"
 
 	"go.uber.org/zap"
@@ -79,7 +82,20 @@ func attemptOf(m *Method) func() string {
 		if err != nil {
 			return ""
 		}
-		return digest(m.identity(to), to.Username, to.Password, to.ClientID, to.ClientSecret)
+		parts := []string{m.identity(to), to.Username, to.Password, to.ClientID, to.ClientSecret, to.ClientAuth, to.ScopeSeparator, strconv.FormatBool(to.JSON)}
+		for _, name := range slices.Sorted(maps.Keys(to.TokenHeader)) {
+			parts = append(parts, name, to.TokenHeader[name])
+		}
+		if a := to.Assertion; a != nil {
+			parts = append(parts, a.Algorithm, a.Issuer, a.Subject, a.Audience, a.Lifetime.String(), a.Text)
+			for _, name := range slices.Sorted(maps.Keys(a.Claims)) {
+				parts = append(parts, name, a.Claims[name])
+			}
+			if a.Key != nil {
+				parts = append(parts, a.Key.ID, a.Key.Algorithm, a.Key.Thumbprint, thumbprint(a.Key.Signer))
+			}
+		}
+		return digest(parts...)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/oauthtest"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
@@ -94,6 +95,34 @@ func TestPasswordIdentity(t *testing.T) {
 	}
 	if identity("a", "b") != identity("a", "c") || identity("a", "b") == identity("b", "b") {
 		t.Error("the identity is of the password, or not of the user")
+	}
+}
+
+// TestPasswordAttempt: whatever an operator corrects in a token request makes it another attempt,
+// which is not held because of the refusal of the one before.
+func TestPasswordAttempt(t *testing.T) {
+	attempt := func(options string) string {
+		m, _ := methodOf(t, "oauth2 password {\ntoken_url https://p/\nusername a\nclient_id i\n"+options+"\n}")
+		return attemptOf(m)()
+	}
+	const before = "password b\nclient_secret s"
+	key := func() string {
+		return "password b\nclient_auth private_key_jwt {\nkey " + rig.Save(t, rig.KeyPEM(t, newKey(t))) + "\n}"
+	}
+	if again := attempt(before); again != attempt(before) {
+		t.Error("the same attempt is another one")
+	}
+	for _, after := range []string{
+		"password c\nclient_secret s", "password b\nclient_secret t", before + "\nscopes x", before + "\ntoken_param x y", before + "\naudience x",
+		before + "\nclient_auth client_secret_post", before + "\nclient_auth client_secret_jwt", before + "\ntoken_header X-Key y", before + "\ntoken_request json",
+		key(),
+	} {
+		if attempt(before) == attempt(after) {
+			t.Errorf("%q is the same attempt", after)
+		}
+	}
+	if one := attempt(key()); one == attempt(key()) {
+		t.Error("with another key it is the same attempt")
 	}
 }
 

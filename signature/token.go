@@ -3,6 +3,10 @@
 package signature
 
 import (
+	"crypto"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -181,3 +185,18 @@ func (t *Token) Renewable() bool { return t.jwt.Renewable() }
 // Renew reads the files of the options again, and reports whether other tokens are made from now
 // on.
 func (t *Token) Renew() (changed bool, err error) { return t.jwt.Renew() }
+
+// Digest returns a digest of all that the tokens are made with now. Tokens of one digest differ in
+// their times alone.
+func (t *Token) Digest() string {
+	s := t.jwt.current.Load()
+	key, ok := s.key.([]byte)
+	if signer, private := s.key.(crypto.Signer); !ok && private {
+		key, _ = x509.MarshalPKIXPublicKey(signer.Public()) // of all kinds that are read
+	}
+	h := sha256.New()
+	for _, part := range [][]byte{[]byte(s.prefix), s.fixed, key, []byte(t.jwt.lifetime.String())} {
+		fmt.Fprintf(h, "%d:%s", len(part), part)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}

@@ -54,7 +54,11 @@ func (c *Connection) pause(g grant, err error, began, now time.Time) time.Durati
 	longest := maxBackoff
 	token := c.token.Load()
 	if held, ok := errors.AsType[*heldError](err); ok {
-		return max(held.until.Sub(now), minBackoff)
+		wait := max(held.until.Sub(now), minBackoff)
+		if held.stored {
+			wait = min(wait, heldLook)
+		}
+		return wait
 	}
 	if token.Valid(now) {
 		left := token.Expiry.Sub(now)

@@ -32,7 +32,12 @@ type lockout struct {
 	set   *Set
 	store *record.Store
 
-	noted atomic.Bool // there is, or may be, a note in the storage
+	noted atomic.Bool // there was a note in the storage at the last look, or there may have been
+
+	// last is the last note that this process knows. It counts while the storage cannot be read,
+	// and while it has not taken it.
+	last    atomic.Pointer[record.Token]
+	unsaved atomic.Bool
 }
 
 // newLockout returns the lockout of a set.
@@ -43,22 +48,34 @@ func newLockout(set *Set) *lockout {
 	// The note is kept as a record is: sealed, and under a name that no connection has.
 	records := *set.records
 	records.Identity, records.Term = "refused login", record.Term{}
-	l := &lockout{set: set, store: &record.Store{Records: &records, Connection: "\x00refused login"}}
-	l.noted.Store(true)
-	return l
+	return &lockout{set: set, store: &record.Store{Records: &records, Connection: "\x00refused login"}}
 }
 
 // heldError is the last refusal of a login that is not tried again before a time.
 type heldError struct {
 	refusal *provider.Error
 	until   time.Time
+	stored  bool // the note is in the storage
+	known   bool // no login was tried
 }
+
+// heldLook is how often a login that is held looks at the storage: an operator may have had it
+// tried on another node, and there may be a session.
+const heldLook = time.Minute
 
 // Error implements error.
 func (e *heldError) Error() string { return e.refusal.Error() }
 
 // Unwrap returns the refusal.
 func (e *heldError) Unwrap() error { return e.refusal }
+
+// stillHeld reports whether a renewal was held after one that had failed for the same reason: that
+// is no news.
+func stillHeld(before, err error) bool {
+	_, was := errors.AsType[*heldError](before)
+	held, is := errors.AsType[*heldError](err)
+	return was && is && held.known
+}
 
 // locksOut reports whether an error may count as a wrong password at the API. A URL at which no
 // login is does not.
@@ -74,14 +91,7 @@ func (l *lockout) holds(ctx context.Context) (attempt string, err error) {
 		return "", nil
 	}
 	attempt = l.set.Attempt()
-	if !l.noted.Load() {
-		return attempt, nil
-	}
-	note, err := l.store.Load(ctx)
-	if err != nil {
-		return attempt, nil //nolint:nilerr // without the storage this process's own back-off counts
-	}
-	l.noted.Store(note != nil)
+	note := l.latest(ctx)
 	if note == nil || note.Refused == nil || note.Access != attempt {
 		return attempt, nil
 	}
@@ -94,7 +104,19 @@ func (l *lockout) holds(ctx context.Context) (attempt string, err error) {
 	if !until.After(now) {
 		return attempt, nil
 	}
-	return attempt, &heldError{refusalOf(note), until}
+	return attempt, &heldError{refusal: refusalOf(note), until: until, stored: !l.unsaved.Load(), known: true}
+}
+
+// latest returns the note that counts, or nil. It reads the storage each time, since another node
+// may have been refused.
+func (l *lockout) latest(ctx context.Context) *record.Token {
+	note, err := l.store.Load(ctx)
+	l.noted.Store(err != nil || note != nil)
+	if err != nil || l.unsaved.Load() {
+		return l.last.Load()
+	}
+	l.last.Store(note)
+	return note
 }
 
 // The names of what a note has of a refusal, besides its code and its description.
@@ -148,21 +170,34 @@ func (l *lockout) note(ctx context.Context, attempt string, failed error) error 
 	}
 	note := noteOf(e, attempt)
 	note.Identity = l.store.Identity
-	if before, err := l.store.Load(ctx); err == nil && before != nil && before.Access == attempt {
+	if before := l.latest(ctx); before != nil && before.Access == attempt {
 		note.Generation = before.Generation + 1
 	}
-	l.noted.Store(true)
-	if err := l.store.Save(ctx, note); err != nil {
+	err := l.store.Save(ctx, note)
+	l.last.Store(note)
+	l.unsaved.Store(err != nil)
+	if err != nil {
 		l.set.Logger.Warn("it could not be stored that the login is refused; other nodes may try it too", zap.Error(err))
 	}
-	return &heldError{e, time.Now().Add(lockoutWait(note.Generation))}
+	return &heldError{refusal: e, until: time.Now().Add(lockoutWait(note.Generation)), stored: err == nil}
+}
+
+// succeeded forgets the refusals, if there were any: the login has succeeded.
+func (l *lockout) succeeded(ctx context.Context) {
+	if l != nil && (l.noted.Load() || l.last.Load() != nil) {
+		l.clear(ctx)
+	}
 }
 
 // clear forgets the refusals: the login has succeeded, or an operator has it tried again.
 func (l *lockout) clear(ctx context.Context) {
-	if l == nil || !l.noted.Load() {
+	if l == nil {
 		return
 	}
+	l.last.Store(nil)
+	l.unsaved.Store(false)
+	ctx, cancel := context.WithTimeout(ctx, record.StorageTimeout)
+	defer cancel()
 	ring, err := l.store.Keys()
 	if err != nil {
 		return

@@ -41,7 +41,6 @@ func (g *machine) renew(ctx context.Context, _ *record.Token) error {
 	if err != nil {
 		return g.set.lockout.note(ctx, attempt, err)
 	}
-	g.set.lockout.clear(ctx)
 	if !token.Valid(time.Now()) {
 		return &provider.Error{Err: errEnded}
 	}
@@ -50,6 +49,7 @@ func (g *machine) renew(ctx context.Context, _ *record.Token) error {
 	if err := g.records().save(ctx, token); err != nil {
 		g.set.Logger.Error("storing a new token failed; it is used all the same, and asked for again after a restart", zap.Error(err))
 	}
+	g.set.lockout.succeeded(ctx)
 	g.set.happened(EventRefreshed, g.records().store.Connection, "")
 	return nil
 }

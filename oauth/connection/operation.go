@@ -101,17 +101,19 @@ func (s *Source) run(ctx context.Context, op *operation, do func(context.Context
 	conn.mu.Lock()
 	conn.operation, op.err = nil, err
 	var wait time.Duration
+	news := op.renewal
 	if op.renewal {
+		news = !stillHeld(conn.trouble().lastErr, err)
 		wait = s.noteRenewal(op, err)
 	}
 	conn.notBefore.Store(unixNano(conn.trouble().retryAt))
 	conn.mu.Unlock()
 	s.set.pool.tally.note(s.records().store.Connection, stateInMemory(s))
 	close(op.done)
-	if op.renewal {
+	if news {
 		tellRenewal(s, err)
 	}
-	if op.renewal && err != nil {
+	if news && err != nil {
 		logFailure(s.set, conn.token.Load(), err, wait)
 	}
 }
@@ -141,6 +143,10 @@ func (s *Source) noteRenewal(op *operation, err error) time.Duration {
 			trouble.retryAt, trouble.retryAfter = later, later
 		}
 		e.Retry = trouble.retryAt
+		if held, ok := errors.AsType[*heldError](err); ok && held.until.After(e.Retry) {
+			e.Retry = held.until
+		}
+		return e.Retry.Sub(now)
 	}
 	return trouble.retryAt.Sub(now)
 }

@@ -174,7 +174,11 @@ func (c *Connection) failure() failure {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	trouble := c.trouble()
-	return failure{trouble.lastErr, trouble.failedSince, trouble.retryAt, c.unsaved != nil}
+	next := trouble.retryAt
+	if held, ok := errors.AsType[*heldError](trouble.lastErr); ok {
+		next = held.until
+	}
+	return failure{trouble.lastErr, trouble.failedSince, next, c.unsaved != nil}
 }
 
 // status returns the status of a connection with a token.
