@@ -32,7 +32,7 @@ type lockout struct {
 	set   *Set
 	store *record.Store
 
-	noted atomic.Bool // there is, or may be, a note in the storage
+	noted atomic.Bool // there was a note, or may have been one, when the storage was asked last
 }
 
 // newLockout returns the lockout of a set.
@@ -43,9 +43,7 @@ func newLockout(set *Set) *lockout {
 	// The note is kept as a record is: sealed, and under a name that no connection has.
 	records := *set.records
 	records.Identity, records.Term = "refused login", record.Term{}
-	l := &lockout{set: set, store: &record.Store{Records: &records, Connection: "\x00refused login"}}
-	l.noted.Store(true)
-	return l
+	return &lockout{set: set, store: &record.Store{Records: &records, Connection: "\x00refused login"}}
 }
 
 // heldError is the last refusal of a login that is not tried again before a time.
@@ -68,20 +66,17 @@ func locksOut(err error) (*provider.Error, bool) {
 }
 
 // holds returns the refusal because of which the login is not tried now, or nil; and the digest of
-// what would be tried.
+// what would be tried. It asks the storage each time: another node may have been refused since.
 func (l *lockout) holds(ctx context.Context) (attempt string, err error) {
 	if l == nil {
 		return "", nil
 	}
 	attempt = l.set.Attempt()
-	if !l.noted.Load() {
-		return attempt, nil
-	}
 	note, err := l.store.Load(ctx)
+	l.noted.Store(err != nil || note != nil)
 	if err != nil {
 		return attempt, nil //nolint:nilerr // without the storage this process's own back-off counts
 	}
-	l.noted.Store(note != nil)
 	if note == nil || note.Refused == nil || note.Access != attempt {
 		return attempt, nil
 	}
@@ -151,16 +146,22 @@ func (l *lockout) note(ctx context.Context, attempt string, failed error) error 
 	if before, err := l.store.Load(ctx); err == nil && before != nil && before.Access == attempt {
 		note.Generation = before.Generation + 1
 	}
-	l.noted.Store(true)
 	if err := l.store.Save(ctx, note); err != nil {
 		l.set.Logger.Warn("it could not be stored that the login is refused; other nodes may try it too", zap.Error(err))
 	}
 	return &heldError{e, time.Now().Add(lockoutWait(note.Generation))}
 }
 
-// clear forgets the refusals: the login has succeeded, or an operator has it tried again.
+// succeeded forgets the refusals after a login that holds has let through.
+func (l *lockout) succeeded(ctx context.Context) {
+	if l != nil && l.noted.Load() {
+		l.clear(ctx)
+	}
+}
+
+// clear forgets the refusals, whichever node has noted them.
 func (l *lockout) clear(ctx context.Context) {
-	if l == nil || !l.noted.Load() {
+	if l == nil {
 		return
 	}
 	ring, err := l.store.Keys()
@@ -170,7 +171,6 @@ func (l *lockout) clear(ctx context.Context) {
 	for _, name := range l.store.Names(ring) {
 		_ = l.store.Within().Delete(ctx, name)
 	}
-	l.noted.Store(false)
 }
 
 // alone waits until no other node logs in after a generation, for as long as a login may take.

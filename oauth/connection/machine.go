@@ -41,7 +41,7 @@ func (g *machine) renew(ctx context.Context, _ *record.Token) error {
 	if err != nil {
 		return g.set.lockout.note(ctx, attempt, err)
 	}
-	g.set.lockout.clear(ctx)
+	g.set.lockout.succeeded(ctx)
 	if !token.Valid(time.Now()) {
 		return &provider.Error{Err: errEnded}
 	}
