@@ -32,7 +32,7 @@ type Connection struct {
 	housed  atomic.Bool // that a source is in first
 
 	mu    sync.Mutex // guards operation and what follows it
-	first Source     // room for the source of the configuration that has made the connection
+	first Source     // room for the source of the first configuration
 
 	// notBefore is the time of the next renewal in Unix nanoseconds, or the far future while an
 	// operation is under way. Requests whose token is valid and near its end read it, so that they
@@ -86,10 +86,11 @@ func (c *Connection) named(name string) bool {
 	return c.name == name
 }
 
-// room returns room for a source. That of the configuration that has made the connection is beside
-// what else a request reads.
-func (c *Connection) room() *Source {
-	if c.housed.CompareAndSwap(false, true) {
+// room returns room for a source. That of the first configuration is beside what else a request
+// reads. What is there keeps its configuration in memory as long as the connection lives, so no
+// other configuration's is there: at most one that has ended stays.
+func (c *Connection) room(set *Set) *Source {
+	if set.houses && c.housed.CompareAndSwap(false, true) {
 		return &c.first
 	}
 	return new(Source)

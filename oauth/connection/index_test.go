@@ -64,7 +64,17 @@ func TestIndexRound(t *testing.T) {
 	if len(seen) != 1000 {
 		t.Errorf("a round of 1000 came to %d", len(seen))
 	}
-	for range 1000 {
+	clear(seen)
+	for i := range 1000 {
+		seen[x.next()] = true
+		if i%2 == 0 {
+			x.drop()
+		}
+	}
+	if len(seen) < 990 { // few are moved from the beginning of the table to its end
+		t.Errorf("a round of 1000, half of which were dropped, came to %d", len(seen))
+	}
+	for range 500 {
 		if x.next() == nil {
 			t.Fatal("there is none left")
 		}
@@ -105,6 +115,45 @@ func TestIndexReaders(t *testing.T) {
 	}
 	for i := range 20_000 {
 		p.connection(strconv.Itoa(i%5000), limit)
+	}
+	close(stop)
+	readers.Wait()
+}
+
+// TestIndexChurn: while connections take each other's slots all the time, nobody gets another's.
+func TestIndexChurn(t *testing.T) {
+	var x index
+	names := make([]string, 64)
+	for i := range names {
+		names[i] = strconv.Itoa(i)
+	}
+	stop := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 3 {
+		readers.Go(func() {
+			for i := 0; ; i++ {
+				if i%1024 == 0 {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+				}
+				if conn := x.get(names[i%len(names)]); conn != nil && conn.name != names[i%len(names)] {
+					t.Errorf("%q got the connection of %q", names[i%len(names)], conn.name)
+					return
+				}
+			}
+		})
+	}
+	for i, began := 0, time.Now(); time.Since(began) < time.Second && !t.Failed(); i++ {
+		if name := names[i*7%len(names)]; x.get(name) == nil {
+			x.put(newConnection(name))
+		}
+		if x.count > 4 {
+			x.next()
+			x.drop()
+		}
 	}
 	close(stop)
 	readers.Wait()

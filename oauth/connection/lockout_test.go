@@ -192,6 +192,47 @@ func TestLockoutEnds(t *testing.T) {
 	})
 }
 
+// TestLockoutOfGoodLogin: nodes that have all logged in do not each try a password that has become
+// wrong.
+func TestLockoutOfGoodLogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAccount(t, "good")
+		nodes := []*Source{a.node(new(Pool)), a.node(new(Pool)), a.node(new(Pool))}
+		for _, n := range nodes {
+			if c, err := n.Credential(t.Context()); err != nil {
+				t.Fatalf("%s, %v", sent(c), err)
+			}
+		}
+		time.Sleep(a.life + time.Second)
+		for _, n := range nodes {
+			if _, err := n.Credential(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a.asked()
+		a.set(func(a *account) { a.right = "another" })
+		time.Sleep(a.life + time.Second)
+		var wg sync.WaitGroup
+		for _, n := range nodes {
+			wg.Go(func() {
+				if _, err := n.Credential(t.Context()); err == nil {
+					t.Error("there is a session")
+				}
+			})
+		}
+		wg.Wait()
+		if got := a.asked(); got != 1 {
+			t.Errorf("%d logins, want one", got)
+		}
+		// An operator has it tried again, on a node that may know of no refusal.
+		for _, n := range nodes {
+			if err := n.Renew(t.Context()); err == nil || a.asked() != 1 {
+				t.Errorf("the operator's attempt: %v", err)
+			}
+		}
+	})
+}
+
 // TestLockoutOnlyOfRefusals: an API that does not answer, or at whose URL there is no login, is
 // asked as before: that locks nobody out.
 func TestLockoutOnlyOfRefusals(t *testing.T) {

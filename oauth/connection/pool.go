@@ -20,6 +20,7 @@ type Pool struct {
 	connections index
 	flows       map[string]*redemption // by the ID of the flow
 	sets        []*Set                 // of running configurations, the newest last
+	first       *Set                   // that was bound first; see Connection.room
 	endBy       time.Time              // when everything must have ended; zero: unknown
 
 	tally         tally
@@ -111,11 +112,37 @@ func (p *Pool) bind(set *Set) {
 	p.sets = append(p.sets, set)
 }
 
-// unbind notes that a set's configuration has ended.
+// unbind notes that a set's configuration has ended. Connections that nobody uses now would keep
+// it in memory, so they get sources of the newest configuration.
 func (p *Pool) unbind(set *Set) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.sets = slices.DeleteFunc(p.sets, func(other *Set) bool { return other == set })
+	var newest *Set
+	var all []*Connection
+	if n := len(p.sets); n > 0 {
+		newest, all = p.sets[n-1], slices.Collect(p.connections.all())
+	}
+	p.mu.Unlock()
+	for _, conn := range all {
+		if s := conn.source.Load(); s != nil && s.set == set {
+			sourceIn(newest, conn)
+		}
+		if set.houses {
+			conn.mu.Lock()
+			conn.first.ready.clear()
+			conn.mu.Unlock()
+		}
+	}
+}
+
+// isFirst reports whether a set belongs to the first configuration that has the pool.
+func (p *Pool) isFirst(set *Set) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.first == nil {
+		p.first = set
+	}
+	return p.first.configuredWith(set)
 }
 
 // successor returns set while its configuration runs; once it has ended, the newest set whose

@@ -5,10 +5,13 @@ package connection
 import (
 	"fmt"
 	"net/http"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
+	"weak"
 
+	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
@@ -91,4 +94,44 @@ func TestReloadOfUsers(t *testing.T) {
 			t.Errorf("%s, %v", got, err)
 		}
 	})
+}
+
+// TestPoolEndedConfigurations: of the configurations that have ended the first may stay in memory,
+// whether or not their connections are used since, and what it had ready to be sent does not.
+func TestPoolEndedConfigurations(t *testing.T) {
+	w := newWorld(t, &issuer{life: time.Hour}, nil)
+	p := new(Pool)
+	var sets []weak.Pointer[Set]
+	var credential weak.Pointer[auth.Credential]
+	var last *Set
+	for i := range 10 {
+		set := p.NewSet(w.gateway(&web{p: w.p}, perUser).Config)
+		for j := i % 2 * i; j <= i; j++ { // every second configuration has one user, and the others have all
+			idleUser(t, set.Source(strconv.Itoa(j)), j)
+		}
+		if i == 0 {
+			credential = weak.Make(set.Source("0").Current())
+		}
+		if last != nil {
+			p.unbind(last)
+		}
+		last = set
+		sets = append(sets, weak.Make(set))
+	}
+	runtime.GC()
+	runtime.GC()
+	for i, set := range sets[1 : len(sets)-1] {
+		if set.Value() != nil {
+			t.Errorf("configuration %d is in memory", i+1)
+		}
+	}
+	if credential.Value() != nil {
+		t.Error("a credential of the first configuration is in memory")
+	}
+	for i := range 10 {
+		if s := p.known(strconv.Itoa(i)).source.Load(); s.set != last {
+			t.Errorf("the source of %d is of an ended configuration", i)
+		}
+	}
+	runtime.KeepAlive(last)
 }

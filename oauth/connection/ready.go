@@ -28,6 +28,12 @@ func (r *ready) set(token *record.Token, c *auth.Credential) {
 	r.token.Store(token)
 }
 
+// clear forgets all three.
+func (r *ready) clear() {
+	r.token.Store(nil)
+	r.credential.Store(nil)
+}
+
 // of returns the credential of a token and when the token needs a renewal, or nil if they are not
 // there.
 func (r *ready) of(token *record.Token) (*auth.Credential, moment) {

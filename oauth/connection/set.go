@@ -142,6 +142,7 @@ type Set struct {
 	life     time.Duration   // the longest that an operation can take
 
 	lockout *lockout // nil if there is no Attempt
+	houses  bool     // whether its sources may be in their connections; see Connection.room
 
 	refusedSeed atomic.Pointer[string] // the digest of a seed that the provider has refused
 }
@@ -184,6 +185,7 @@ func (p *Pool) NewSet(cfg Config) *Set {
 	ofUsers := *set.records
 	ofUsers.UnknownKeys = p.unknownKeys.Load
 	set.ofUsers = &ofUsers
+	set.houses = p.isFirst(set)
 	set.shared = set.newSource("", p.connection("", cfg.CacheSize))
 	set.shared.conn.source.Store(set.shared)
 	set.shared.conn.clearFailures()
@@ -206,7 +208,7 @@ func (set *Set) Close() {
 func (set *Set) newSource(connection string, conn *Connection) *Source {
 	token := conn.token.Load()
 	conn.token.CompareAndSwap(token, set.Term.Recount(token))
-	s := conn.room()
+	s := conn.room(set)
 	s.conn, s.set = conn, set
 	s.store.Records, s.store.Connection = set.ofUsers, connection
 	if connection == "" {
@@ -234,12 +236,19 @@ func (set *Set) Source(key string) *Source {
 	if key == "" {
 		return set.shared
 	}
-	conn := set.pool.connection(key, set.CacheSize)
+	return sourceIn(set, set.pool.connection(key, set.CacheSize))
+}
+
+// sourceIn returns the source, for a set, of a connection that is in memory.
+func sourceIn(set *Set, conn *Connection) *Source {
 	before := conn.source.Load()
 	if before != nil && before.set.configuredWith(set) {
 		return before
 	}
-	s := set.newSource(conn.name, conn)
+	s := set.shared
+	if conn.name != "" {
+		s = set.newSource(conn.name, conn)
+	}
 	if conn.source.CompareAndSwap(before, s) && before != nil {
 		conn.clearFailures()
 	}

@@ -239,7 +239,7 @@ func (s *Source) Renew(ctx context.Context) error {
 		return err
 	}
 	err := s.runNext(ctx, true, func(ctx context.Context) error {
-		s.set.lockout.clear(ctx)
+		s.set.lockout.clear(ctx) // an operator has the login tried again
 		return renewToken(ctx, s.grant(), nil)
 	})
 	if !s.conn.token.Load().Valid(time.Now()) {
