@@ -94,7 +94,7 @@ func TestPages(t *testing.T) {
 	ann.click(t, "To the connected accounts")
 	ann.wantState(t, shared, "Connected, renewal refused")
 	ann.show(t, "console-renewal-refused")
-	time.Sleep(15 * time.Second) // the access token ends
+	time.Sleep(15 * time.Second)                                                   // the access token ends
 	if ann.open(t, g.console); ann.state(t, shared) != "Must be connected again" { // else the gateway has noticed already
 		ann.clickCSS(t, "form[action='orders/refresh'] button")
 		ann.wantText(t, "must be connected again")
