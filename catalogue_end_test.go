@@ -37,8 +37,8 @@ func (c endingConn) Close() error {
 	return c.Conn.Close()
 }
 
-// TestIdleConnectionsEnd: with a configuration its idle connections to APIs end, be their transport
-// a handler's own, one that the entries of a catalogue share, or a proxy's.
+// TestIdleConnectionsEnd: with a configuration its idle connections to APIs end, be their
+// transport a handler's own, one that the entries of a catalogue share, or a proxy's.
 func TestIdleConnectionsEnd(t *testing.T) {
 	for name, config := range map[string]string{
 		"own":    "authenticated_api http://API {\nauth none\n}",

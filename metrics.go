@@ -99,7 +99,7 @@ const (
 	notReplayable = "not_replayable"
 )
 
-// Destruct implements caddy.Destructor. What the meter has counted is forgotten by metering.release.
+// Destruct implements caddy.Destructor: metering.release has what was counted forgotten.
 func (*meter) Destruct() error { return nil }
 
 // metering has the meters that a configuration uses, by the names of their datasources.

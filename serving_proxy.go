@@ -21,12 +21,12 @@ type caddysProxy struct {
 	transport *Transport
 	dial      string
 
-	proxy atomic.Pointer[reverseproxy.Handler] // nil: no request has needed it, or it has ended
+	proxy atomic.Pointer[reverseproxy.Handler] // nil: none is needed, or it has ended
 	ended bool                                 // with makingProxy held
 }
 
-// makingProxy is held while a proxy is made: what Caddy's proxies have in common, their metrics, is
-// written without a lock, since Caddy makes them one after the other.
+// makingProxy is held while a proxy is made: what Caddy's proxies have in common, their metrics,
+// is written without a lock, since Caddy makes them one after the other.
 var makingProxy sync.Mutex
 
 var errEnded = errors.New("the configuration has ended")
