@@ -99,15 +99,8 @@ const (
 	notReplayable = "not_replayable"
 )
 
-// Destruct implements caddy.Destructor: no configuration has the datasource any more.
-func (m *meter) Destruct() error {
-	of := prometheus.Labels{"datasource": m.name}
-	for _, c := range []*prometheus.CounterVec{tokenRequestsTotal, replaysTotal, rejectionsTotal, refusalsTotal, storageErrorsTotal} {
-		c.DeletePartialMatch(of)
-	}
-	tokenDurations.DeletePartialMatch(of)
-	return nil
-}
+// Destruct implements caddy.Destructor: metering.release has what was counted forgotten.
+func (*meter) Destruct() error { return nil }
 
 // metering has the meters that a configuration uses, by the names of their datasources.
 type metering struct {
@@ -135,11 +128,16 @@ func (m *metering) release() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var failed error
+	gone := make(map[string]bool) // the datasources that no configuration has any more
 	for name := range m.by {
-		_, err := meters.Delete(name)
+		deleted, err := meters.Delete(name)
 		failed = errors.Join(failed, err)
+		if deleted {
+			gone[name] = true
+		}
 	}
 	m.by = nil
+	forget(gone)
 	return failed
 }
 

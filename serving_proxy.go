@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -20,28 +21,34 @@ type caddysProxy struct {
 	transport *Transport
 	dial      string
 
-	mu    sync.Mutex
-	proxy *reverseproxy.Handler // nil: no request has needed it
-	ended bool
+	proxy atomic.Pointer[reverseproxy.Handler] // nil: none is needed, or it has ended
+	ended bool                                 // with makingProxy held
 }
+
+// makingProxy is held while a proxy is made: what Caddy's proxies have in common, their metrics,
+// is written without a lock, since Caddy makes them one after the other.
+var makingProxy sync.Mutex
 
 var errEnded = errors.New("the configuration has ended")
 
 // get returns the proxy.
 func (p *caddysProxy) get() (*reverseproxy.Handler, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	if proxy := p.proxy.Load(); proxy != nil {
+		return proxy, nil
+	}
+	makingProxy.Lock()
+	defer makingProxy.Unlock()
+	if proxy := p.proxy.Load(); proxy != nil {
+		return proxy, nil
+	}
 	if p.ended {
 		return nil, errEnded
-	}
-	if p.proxy != nil {
-		return p.proxy, nil
 	}
 	proxy := &reverseproxy.Handler{Transport: p.transport, Upstreams: reverseproxy.UpstreamPool{{Dial: p.dial}}}
 	if err := proxy.Provision(p.ctx); err != nil {
 		return nil, fmt.Errorf("making a proxy: %w", err)
 	}
-	p.proxy = proxy
+	p.proxy.Store(proxy)
 	return proxy, nil
 }
 
@@ -57,13 +64,13 @@ func (p *caddysProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 
 // end ends the connections that have switched protocols. Requests that come later are refused.
 func (p *caddysProxy) end() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	makingProxy.Lock()
 	p.ended = true
-	if p.proxy == nil {
-		return nil
+	makingProxy.Unlock()
+	if proxy := p.proxy.Swap(nil); proxy != nil {
+		return proxy.Cleanup()
 	}
-	return p.proxy.Cleanup()
+	return nil
 }
 
 // Interface guards

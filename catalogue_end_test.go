@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authenticatedapi_test
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
+	"github.com/caddyserver/caddy/v2"
+)
+
+// ends is a listener that tells of the end of each connection.
+type ends struct {
+	net.Listener
+	ended chan struct{}
+}
+
+type endingConn struct {
+	net.Conn
+	ended chan struct{}
+}
+
+func (l ends) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return endingConn{conn, l.ended}, nil
+}
+
+func (c endingConn) Close() error {
+	c.ended <- struct{}{}
+	return c.Conn.Close()
+}
+
+// TestIdleConnectionsEnd: with a configuration its idle connections to APIs end, be their
+// transport a handler's own, one that the entries of a catalogue share, or a proxy's.
+func TestIdleConnectionsEnd(t *testing.T) {
+	for name, config := range map[string]string{
+		"own":    "authenticated_api http://API {\nauth none\n}",
+		"shared": "authenticated_apis {\na http://API\n}",
+		"proxy":  "authenticated_apis {\na http://API {\nproxy reverse_proxy\n}\n}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer ln.Close()
+			ended := make(chan struct{}, 8)
+			api := &rig.API{Addr: ln.Addr().String(), Answer: func(string) string { return rig.OK("ok") }}
+			go api.Serve(ends{ln, ended})
+			gateway := rig.Start(t, "http://GATEWAY {\n"+strings.ReplaceAll(config, "API", api.Addr)+"\n}")
+			wantOK(t, rig.Get(t, gateway, "/a/x", ""))
+			wantOK(t, rig.Get(t, gateway, "/a/x", ""))
+			if api.Conns() != 1 || len(ended) != 0 {
+				t.Fatalf("%d connections were made for two requests, and %d have ended", api.Conns(), len(ended))
+			}
+			if err := caddy.Stop(); err != nil {
+				t.Fatal(err)
+			}
+			rig.Receive(t, ended, "the end of the connection")
+		})
+	}
+}
+
+// TestCatalogueFirstUpgrades: the first requests of several entries that ask for another protocol
+// may come at once. What Caddy's proxies share is written without a lock (with -race this fails).
+func TestCatalogueFirstUpgrades(t *testing.T) {
+	api := rig.NewAPI(t, func(string) string {
+		return "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n"
+	})
+	gateway := rig.Start(t, "http://GATEWAY {\n"+catalogueOf(16, api.Addr)+"}")
+	var all sync.WaitGroup
+	for i := range 16 {
+		all.Go(func() {
+			replies, err := rig.TryExchange(gateway, fmt.Sprintf("GET /api%05d/ws HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\n"+
+				"Upgrade: websocket\r\nSec-WebSocket-Key: eA==\r\n\r\n", i, gateway), 1)
+			if err != nil || len(replies) != 1 || replies[0].StatusCode != 101 {
+				t.Errorf("%d: %v %v", i, replies, err)
+			}
+		})
+	}
+	all.Wait()
+}
