@@ -228,6 +228,28 @@ func TestDiscoverPinned(t *testing.T) {
 	}
 }
 
+// TestDiscoverPinnedFixed: an API without any metadata does not get the secret of a client that
+// belongs to the issuer that is pinned.
+func TestDiscoverPinnedFixed(t *testing.T) {
+	d := newDiscoverable(t, func(d *discoverable) {
+		d.clients["mine"] = true
+		d.challenge = "Bearer"
+		d.pages["/.well-known/oauth-protected-resource/mcp"] = http.NotFound
+		for _, path := range []string{"/authorize", "/token"} {
+			d.pages[path] = func(w http.ResponseWriter, r *http.Request) {
+				map[string]http.HandlerFunc{"/authorize": d.authorize, "/token": d.token}[r.URL.Path](w, r)
+			}
+		}
+	})
+	s := d.newSite(t, "authorization_code", "discover\nissuer AS\nclient_id mine\nclient_secret s3cret-of-mine")
+	if got := s.connect(); got.status != http.StatusBadGateway {
+		t.Errorf("Connect: %d %s", got.status, got.text)
+	}
+	if len(d.forms)+len(d.auths) != 0 {
+		t.Errorf("the API got %v %v", d.forms, d.auths)
+	}
+}
+
 // TestDiscoverPinnedElsewhere: token_url alone keeps the client's secret from no other server. The
 // one that the API names has it pushed, or gets it with tokens that are revoked.
 func TestDiscoverPinnedElsewhere(t *testing.T) {

@@ -176,8 +176,8 @@ func (s *search) older(ctx context.Context, at *provider.Discovery, asked *provi
 	}
 	fail, ok := errors.AsType[*provider.DiscoveryError](err)
 	switch {
-	case !ok || !fail.Absent():
-		return nil, err
+	case !ok || !fail.Absent() || s.pinned != "" && !provider.SameIssuer(origin, s.pinned):
+		return nil, err // the fixed paths are no endpoints of the issuer that is pinned
 	case asked.Status != http.StatusUnauthorized:
 		return nil, &provider.DiscoveryError{
 			Address: s.api.Redacted(), Option: "write discover <issuer>, or write out token_url (and authorization_url)",
