@@ -228,6 +228,32 @@ func TestDiscoverPinned(t *testing.T) {
 	}
 }
 
+// TestDiscoverPinnedLie: a server that the API names later does not get a client's secret by
+// calling itself the issuer that is pinned, neither where that issuer has answered before nor where
+// it was another one that answered for it.
+func TestDiscoverPinnedLie(t *testing.T) {
+	for _, pin := range []string{"AS", "https://elsewhere.example"} {
+		d := newDiscoverable(t, func(d *discoverable) { d.clients["mine"] = true })
+		thief := newDiscoverable(t, func(thief *discoverable) { thief.clients["mine"] = true })
+		issuer := strings.Replace(pin, "AS", d.as.URL, 1)
+		d.metadata["issuer"], thief.metadata["issuer"] = issuer, issuer
+		s := d.newSite(t, "authorization_code", "discover\nissuer "+pin+"\nclient_id mine\nclient_secret s3cret-of-mine")
+		s.mustConnect()
+		d.mu.Lock()
+		d.resource["authorization_servers"] = []string{thief.as.URL}
+		d.refused["access-2"] = true
+		delete(d.scopes, "refresh-2")
+		d.mu.Unlock()
+		s.get("/api/x")
+		if got := s.connect(); got.status != http.StatusBadGateway || !strings.Contains(got.text, "nothing was sent") {
+			t.Errorf("issuer %s: Connect: %d %s", pin, got.status, got.text)
+		}
+		if len(thief.forms)+len(thief.auths) != 0 {
+			t.Errorf("issuer %s: the other server got %v %v", pin, thief.forms, thief.auths)
+		}
+	}
+}
+
 // TestDiscoverPinnedFixed: an API without any metadata does not get the secret of a client that
 // belongs to the issuer that is pinned.
 func TestDiscoverPinnedFixed(t *testing.T) {
