@@ -39,7 +39,7 @@ type clients struct{ provider, api *provider.Client }
 // unsettledTerm is how long something counts that was found while the API had no answer.
 const unsettledTerm = 5 * time.Minute
 
-// patience is how long a lookup may take. It asks seven addresses at most.
+// patience is how long a lookup may take. It asks eight addresses at most.
 func (s *search) patience() time.Duration { return 2 * s.timeout }
 
 // run looks everything up. Whoever is at a public address must not lead the gateway to a private
