@@ -254,6 +254,41 @@ func TestDiscoverPinnedLie(t *testing.T) {
 	}
 }
 
+// TestDiscoverWritten: what is written is sent to the first issuer only, also where the client was
+// registered and not written.
+func TestDiscoverWritten(t *testing.T) {
+	t.Setenv("OF_THE_TENANT", "s3cret-of-the-tenant")
+	for _, test := range []struct{ grant, lines string }{
+		{"password", "username ann\npassword {env.OF_THE_TENANT}\nclient_auth client_secret_basic"},
+		{"client_credentials", "token_header X-Tenant-Key {env.OF_THE_TENANT}"},
+	} {
+		t.Run(test.grant, func(t *testing.T) {
+			var got []string
+			takes := func(name string) func(d *discoverable) {
+				return func(d *discoverable) {
+					d.pages["/token"] = func(w http.ResponseWriter, r *http.Request) {
+						got = append(got, name+" "+r.FormValue("password")+r.Header.Get("X-Tenant-Key"))
+						d.answer(w, map[string]any{"access_token": "a", "token_type": "Bearer", "expires_in": 3600}, nil)
+					}
+				}
+			}
+			d, thief := newDiscoverable(t, takes("first")), newDiscoverable(t, takes("thief"))
+			s := d.newSite(t, test.grant, "discover\n"+test.lines)
+			s.get("/api/x")
+			d.mu.Lock()
+			d.resource["authorization_servers"] = []string{thief.as.URL}
+			d.mu.Unlock()
+			s.restart()
+			if reply := s.get("/api/x"); !strings.Contains(reply.text, "nothing was sent") {
+				t.Errorf("%d %s", reply.status, reply.text)
+			}
+			if want := "first s3cret-of-the-tenant"; len(got) == 0 || got[0] != want || slices.Contains(got, strings.Replace(want, "first", "thief", 1)) {
+				t.Errorf("%s: %q", test.grant, got)
+			}
+		})
+	}
+}
+
 // TestDiscoverPinnedFixed: an API without any metadata does not get the secret of a client that
 // belongs to the issuer that is pinned.
 func TestDiscoverPinnedFixed(t *testing.T) {

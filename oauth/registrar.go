@@ -87,6 +87,11 @@ func (r *registrar) client(ctx context.Context, f *found, to *provider.Config) (
 	if err != nil {
 		return nil, err
 	}
+	if sendsWritten(r.m, to) {
+		if err := r.bind(ctx, f, to, &r.m.Options); err != nil {
+			return nil, err
+		}
+	}
 	var client *record.Origin
 	if way == byDocument {
 		client = &record.Origin{ClientID: r.m.Console() + documentName, ClientAuth: r.documentAuth()}
@@ -96,6 +101,13 @@ func (r *registrar) client(ctx context.Context, f *found, to *provider.Config) (
 	to.ClientID, to.ClientSecret, to.ClientAuth = client.ClientID, client.ClientSecret, client.ClientAuth
 	r.secret.Store(&client.ClientSecret)
 	return client, nil
+}
+
+// sendsWritten reports whether requests of a client that the configuration does not name bring
+// secrets all the same: a password, an assertion, a caller's token, or what a token_param or
+// token_header has from elsewhere.
+func sendsWritten(m *Method, to *provider.Config) bool {
+	return len(to.Secrets) > 0 || m.Grant != grantAuthorizationCode && m.Grant != grantClientCredentials
 }
 
 // documentAuth returns how the client authenticates that the document describes: without a shared
