@@ -229,8 +229,8 @@ func TestDiscoverPinned(t *testing.T) {
 }
 
 // TestDiscoverPinnedLie: a server that the API names later does not get a client's secret by
-// calling itself the issuer that is pinned, neither where that issuer has answered before nor where
-// it was another one that answered for it.
+// calling itself the issuer that is pinned, neither where that issuer has answered before, nor
+// where another one has answered for it.
 func TestDiscoverPinnedLie(t *testing.T) {
 	for _, pin := range []string{"AS", "https://elsewhere.example"} {
 		d := newDiscoverable(t, func(d *discoverable) { d.clients["mine"] = true })
@@ -279,8 +279,9 @@ func TestDiscoverWritten(t *testing.T) {
 			d.resource["authorization_servers"] = []string{thief.as.URL}
 			d.mu.Unlock()
 			s.restart()
-			if reply := s.get("/api/x"); !strings.Contains(reply.text, "nothing was sent") {
-				t.Errorf("%d %s", reply.status, reply.text)
+			s.get("/api/x")
+			if st := statusOf(t, "mcp"); !strings.Contains(st.LastDescription, "nothing was sent") {
+				t.Errorf("status is %+v", st)
 			}
 			if want := "first s3cret-of-the-tenant"; len(got) == 0 || got[0] != want || slices.Contains(got, strings.Replace(want, "first", "thief", 1)) {
 				t.Errorf("%s: %q", test.grant, got)

@@ -300,11 +300,11 @@ func (r *registrar) refuse(clientID string) {
 }
 
 // bind makes sure that a client that the operator has registered, or whatever stands in for it, is
-// shown to one provider only. Where the API names the provider, an API that names another one later
-// could otherwise have the client's secret, a password, an assertion or a caller's token sent
-// there: to its token endpoint, or to others where the client authenticates (RFC 9126, RFC 7009).
-// The option issuer alone does not keep from that: whoever the API names can say that it is that
-// issuer. leg is what names the client.
+// shown to one provider only. Where the API names the provider, an API that names another one
+// later could otherwise have the client's secret, a password, an assertion or a caller's token
+// sent there: to its token endpoint, or to others where the client authenticates (RFC 9126, RFC
+// 7009). The option issuer alone does not keep from that: whoever the API names can say that it is
+// that issuer. leg is what names the client.
 func (r *registrar) bind(ctx context.Context, f *found, to *provider.Config, leg *Options) error {
 	shown := leg.TokenURL == "" || to.PARURL != "" || leg.RevocationURL == "" && to.RevocationURL != ""
 	if !f.fromAPI || !shown {

@@ -65,9 +65,8 @@ const probe = `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{}}`
 
 // Ask sends a request without a credential to an API, and returns what its challenges say. An API
 // that does not know the method GET there, or leads browsers elsewhere, is asked once more, by a
-// request that changes nothing. A redirect is followed in one case: to the same address with a slash
-// at the end, or without.
-// Its errors are *DiscoveryError.
+// request that changes nothing. A redirect is followed in one case: to the same address with a
+// slash at the end, or without. Its errors are *DiscoveryError.
 func (d *Discovery) Ask(ctx context.Context, api string) (*Asked, error) {
 	asked, err := d.ask(ctx, http.MethodGet, api)
 	if err == nil && asked.other != "" {
