@@ -228,6 +228,90 @@ func TestDiscoverPinned(t *testing.T) {
 	}
 }
 
+// TestDiscoverPinnedLie: a server that the API names later does not get a client's secret by
+// calling itself the issuer that is pinned, neither where that issuer has answered before, nor
+// where another one has answered for it.
+func TestDiscoverPinnedLie(t *testing.T) {
+	for _, pin := range []string{"AS", "https://elsewhere.example"} {
+		d := newDiscoverable(t, func(d *discoverable) { d.clients["mine"] = true })
+		thief := newDiscoverable(t, func(thief *discoverable) { thief.clients["mine"] = true })
+		issuer := strings.Replace(pin, "AS", d.as.URL, 1)
+		d.metadata["issuer"], thief.metadata["issuer"] = issuer, issuer
+		s := d.newSite(t, "authorization_code", "discover\nissuer "+pin+"\nclient_id mine\nclient_secret s3cret-of-mine")
+		s.mustConnect()
+		d.mu.Lock()
+		d.resource["authorization_servers"] = []string{thief.as.URL}
+		d.refused["access-2"] = true
+		delete(d.scopes, "refresh-2")
+		d.mu.Unlock()
+		s.get("/api/x")
+		if got := s.connect(); got.status != http.StatusBadGateway || !strings.Contains(got.text, "nothing was sent") {
+			t.Errorf("issuer %s: Connect: %d %s", pin, got.status, got.text)
+		}
+		if len(thief.forms)+len(thief.auths) != 0 {
+			t.Errorf("issuer %s: the other server got %v %v", pin, thief.forms, thief.auths)
+		}
+	}
+}
+
+// TestDiscoverWritten: what is written is sent to the first issuer only, also where the client was
+// registered and not written.
+func TestDiscoverWritten(t *testing.T) {
+	t.Setenv("OF_THE_TENANT", "s3cret-of-the-tenant")
+	for _, test := range []struct{ grant, lines string }{
+		{"password", "username ann\npassword {env.OF_THE_TENANT}\nclient_auth client_secret_basic"},
+		{"client_credentials", "token_header X-Tenant-Key {env.OF_THE_TENANT}"},
+	} {
+		t.Run(test.grant, func(t *testing.T) {
+			var got []string
+			takes := func(name string) func(d *discoverable) {
+				return func(d *discoverable) {
+					d.pages["/token"] = func(w http.ResponseWriter, r *http.Request) {
+						got = append(got, name+" "+r.FormValue("password")+r.Header.Get("X-Tenant-Key"))
+						d.answer(w, map[string]any{"access_token": "a", "token_type": "Bearer", "expires_in": 3600}, nil)
+					}
+				}
+			}
+			d, thief := newDiscoverable(t, takes("first")), newDiscoverable(t, takes("thief"))
+			s := d.newSite(t, test.grant, "discover\n"+test.lines)
+			s.get("/api/x")
+			d.mu.Lock()
+			d.resource["authorization_servers"] = []string{thief.as.URL}
+			d.mu.Unlock()
+			s.restart()
+			s.get("/api/x")
+			if st := statusOf(t, "mcp"); !strings.Contains(st.LastDescription, "nothing was sent") {
+				t.Errorf("status is %+v", st)
+			}
+			if want := "first s3cret-of-the-tenant"; len(got) == 0 || got[0] != want || slices.Contains(got, strings.Replace(want, "first", "thief", 1)) {
+				t.Errorf("%s: %q", test.grant, got)
+			}
+		})
+	}
+}
+
+// TestDiscoverPinnedFixed: an API without any metadata does not get the secret of a client that
+// belongs to the issuer that is pinned.
+func TestDiscoverPinnedFixed(t *testing.T) {
+	d := newDiscoverable(t, func(d *discoverable) {
+		d.clients["mine"] = true
+		d.challenge = "Bearer"
+		d.pages["/.well-known/oauth-protected-resource/mcp"] = http.NotFound
+		for _, path := range []string{"/authorize", "/token"} {
+			d.pages[path] = func(w http.ResponseWriter, r *http.Request) {
+				map[string]http.HandlerFunc{"/authorize": d.authorize, "/token": d.token}[r.URL.Path](w, r)
+			}
+		}
+	})
+	s := d.newSite(t, "authorization_code", "discover\nissuer AS\nclient_id mine\nclient_secret s3cret-of-mine")
+	if got := s.connect(); got.status != http.StatusBadGateway {
+		t.Errorf("Connect: %d %s", got.status, got.text)
+	}
+	if len(d.forms)+len(d.auths) != 0 {
+		t.Errorf("the API got %v %v", d.forms, d.auths)
+	}
+}
+
 // TestDiscoverPinnedElsewhere: token_url alone keeps the client's secret from no other server. The
 // one that the API names has it pushed, or gets it with tokens that are revoked.
 func TestDiscoverPinnedElsewhere(t *testing.T) {

@@ -139,6 +139,42 @@ func TestDiscoverySettled(t *testing.T) {
 	}
 }
 
+// TestDiscoverySlash: an API that leads to the same address with a slash is asked there, and
+// nowhere else.
+func TestDiscoverySlash(t *testing.T) {
+	for _, named := range []bool{true, false} {
+		for _, to := range []string{"/mcp/", "http://behind.internal/mcp/", "/mcp/x", "http://other.example/"} {
+			synctest.Test(t, func(t *testing.T) {
+				slash := strings.HasSuffix(to, "/mcp/")
+				d, _ := apiAnswers(func(request string) (*http.Response, error) {
+					switch request {
+					case "GET /mcp", "POST /mcp":
+						return says(http.StatusTemporaryRedirect, http.Header{"Location": {to}}), nil
+					case "GET /mcp/":
+						return says(http.StatusMethodNotAllowed, nil), nil
+					case "POST /mcp/":
+						header := http.Header{"Www-Authenticate": {"Bearer"}}
+						if named {
+							header.Set("Www-Authenticate", `Bearer resource_metadata="http://localhost/own", scope="a"`)
+						}
+						return says(http.StatusUnauthorized, header), nil
+					case "GET /own":
+						return document(`{"resource":"http://localhost/mcp/","authorization_servers":["http://localhost"]}`), nil
+					case "GET /mcp/x", "GET /", "POST /mcp/x", "POST /":
+						t.Errorf("to %s: %s was followed", to, request)
+					}
+					return nil, nil
+				})
+				f, err := d.get(t.Context())
+				if (err == nil) != slash || slash && (len(f.scopes) == 1) != named {
+					t.Errorf("to %s, named %v: %+v, %v", to, named, f, err)
+				}
+				time.Sleep(time.Minute)
+			})
+		}
+	}
+}
+
 // TestDiscoveryRetryAfter: a server that says when it will answer is not asked before, within an
 // hour; and metadata that is there counts while the API has no answer, for five minutes.
 func TestDiscoveryRetryAfter(t *testing.T) {

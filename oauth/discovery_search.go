@@ -39,7 +39,7 @@ type clients struct{ provider, api *provider.Client }
 // unsettledTerm is how long something counts that was found while the API had no answer.
 const unsettledTerm = 5 * time.Minute
 
-// patience is how long a lookup may take. It asks seven addresses at most.
+// patience is how long a lookup may take. It asks eight addresses at most.
 func (s *search) patience() time.Duration { return 2 * s.timeout }
 
 // run looks everything up. Whoever is at a public address must not lead the gateway to a private
@@ -176,8 +176,8 @@ func (s *search) older(ctx context.Context, at *provider.Discovery, asked *provi
 	}
 	fail, ok := errors.AsType[*provider.DiscoveryError](err)
 	switch {
-	case !ok || !fail.Absent():
-		return nil, err
+	case !ok || !fail.Absent() || s.pinned != "" && !provider.SameIssuer(origin, s.pinned):
+		return nil, err // the fixed paths are no endpoints of the issuer that is pinned
 	case asked.Status != http.StatusUnauthorized:
 		return nil, &provider.DiscoveryError{
 			Address: s.api.Redacted(), Option: "write discover <issuer>, or write out token_url (and authorization_url)",

@@ -87,6 +87,11 @@ func (r *registrar) client(ctx context.Context, f *found, to *provider.Config) (
 	if err != nil {
 		return nil, err
 	}
+	if sendsWritten(r.m, to) {
+		if err := r.bind(ctx, f, to, &r.m.Options); err != nil {
+			return nil, err
+		}
+	}
 	var client *record.Origin
 	if way == byDocument {
 		client = &record.Origin{ClientID: r.m.Console() + documentName, ClientAuth: r.documentAuth()}
@@ -96,6 +101,13 @@ func (r *registrar) client(ctx context.Context, f *found, to *provider.Config) (
 	to.ClientID, to.ClientSecret, to.ClientAuth = client.ClientID, client.ClientSecret, client.ClientAuth
 	r.secret.Store(&client.ClientSecret)
 	return client, nil
+}
+
+// sendsWritten reports whether requests of a client that the configuration does not name bring
+// secrets all the same: a password, an assertion, a caller's token, or what a token_param or
+// token_header has from elsewhere.
+func sendsWritten(m *Method, to *provider.Config) bool {
+	return len(to.Secrets) > 0 || m.Grant != grantAuthorizationCode && m.Grant != grantClientCredentials
 }
 
 // documentAuth returns how the client authenticates that the document describes: without a shared
@@ -288,33 +300,40 @@ func (r *registrar) refuse(clientID string) {
 }
 
 // bind makes sure that a client that the operator has registered, or whatever stands in for it, is
-// shown to one provider only. Where the API names the provider, and no option does, an API that
-// names another one later could otherwise have the client's secret, a password, an assertion or a
-// caller's token sent there: to its token endpoint, or to others where the client authenticates
-// (RFC 9126, RFC 7009). leg is what names the client.
+// shown to one provider only. Where the API names the provider, an API that names another one
+// later could otherwise have the client's secret, a password, an assertion or a caller's token
+// sent there: to its token endpoint, or to others where the client authenticates (RFC 9126, RFC
+// 7009). The option issuer alone does not keep from that: whoever the API names can say that it is
+// that issuer. leg is what names the client.
 func (r *registrar) bind(ctx context.Context, f *found, to *provider.Config, leg *Options) error {
 	shown := leg.TokenURL == "" || to.PARURL != "" || leg.RevocationURL == "" && to.RevocationURL != ""
-	if !f.fromAPI || leg.Issuer != "" || !shown {
+	if !f.fromAPI || !shown {
 		return nil
 	}
-	pin, credentials := "issuer ", "client_id was"
-	if !leg.Interactive() {
-		pin = "discover "
+	named, key, own := f.server.Issuer, digest("written", to.ClientID), false
+	pin, credentials := "pin it: issuer "+named, "client_id was"
+	switch {
+	case leg.Issuer != "":
+		named, key = hostOf(f.server.Address), digest("pinned", named, to.ClientID)
+		own = named == hostOf(f.server.Issuer) // nobody else answers there
+		pin = "write the issuer behind discover"
+	case !leg.Interactive():
+		pin = "pin it: discover " + named
 	}
 	if to.ClientID == "" {
 		credentials = "the credentials were"
 	}
-	first, err := connection.Once(ctx, r.set.Source(digest("written", to.ClientID)), func(*record.Token) (bool, error) { return true, nil },
+	first, err := connection.Once(ctx, r.set.Source(key), func(*record.Token) (bool, error) { return true, nil },
 		func(context.Context, *record.Token) (*record.Token, error) {
-			return &record.Token{Access: f.server.Issuer, Obtained: time.Now(), Connected: time.Now()}, nil
+			return &record.Token{Access: named, Obtained: time.Now(), Connected: time.Now()}, nil
 		})
 	if err != nil {
 		return r.failed(f, err)
 	}
-	if first.Access != f.server.Issuer {
+	if first.Access != named && !own {
 		return &provider.DiscoveryError{
-			Address: f.server.Address, Option: "if the API has moved, register a client there, and pin it: " + pin + f.server.Issuer,
-			Reason: "the API names the issuer " + f.server.Issuer + ", and " + credentials + " used with " + first.Access + " before, so nothing was sent",
+			Address: f.server.Address, Option: "if the API has moved, register a client there, and " + pin,
+			Reason: "the API names the issuer " + named + ", and " + credentials + " used with " + first.Access + " before, so nothing was sent",
 		}
 	}
 	return nil

@@ -34,6 +34,7 @@ type Asked struct {
 	DPoP        bool // it takes tokens with a proof, and none without
 
 	retry time.Time // when the API says that it will answer; zero: it does not
+	other string    // the same address with a slash at the end, or without, if the API leads there
 }
 
 // Unsettled returns an error if the answer does not tell what the API wants of its callers: an
@@ -64,10 +65,14 @@ const probe = `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{}}`
 
 // Ask sends a request without a credential to an API, and returns what its challenges say. An API
 // that does not know the method GET there, or leads browsers elsewhere, is asked once more, by a
-// request that changes nothing.
-// Its errors are *DiscoveryError.
+// request that changes nothing. A redirect is followed in one case: to the same address with a
+// slash at the end, or without. Its errors are *DiscoveryError.
 func (d *Discovery) Ask(ctx context.Context, api string) (*Asked, error) {
 	asked, err := d.ask(ctx, http.MethodGet, api)
+	if err == nil && asked.other != "" {
+		api = asked.other
+		asked, err = d.ask(ctx, http.MethodGet, api)
+	}
 	if err != nil || asked.MetadataURL != "" || asked.Status == http.StatusUnauthorized {
 		return asked, err
 	}
@@ -102,8 +107,24 @@ func (d *Discovery) ask(ctx context.Context, method, api string) (*Asked, error)
 		return nil, fail
 	}
 	a := asked(t.res)
-	a.retry = retryAfter(t.res, t.at)
+	a.retry, a.other = retryAfter(t.res, t.at), slashed(t.res, req.URL)
 	return a, nil
+}
+
+// slashed returns an address with a slash at its end, or without the one that it has, if an answer
+// leads there, as Starlette's do (FastMCP); "" otherwise. The path alone is compared, and the rest
+// stays as it is: servers behind a proxy name the scheme and the host that they have there.
+func slashed(res *http.Response, at *url.URL) string {
+	u := *at
+	u.Path, u.RawPath = u.Path+"/", ""
+	if short, ok := strings.CutSuffix(at.Path, "/"); ok {
+		u.Path = short
+	}
+	to, err := res.Location()
+	if err != nil || res.StatusCode < 300 || res.StatusCode > 399 || to.Path != u.Path || at.RawPath != "" {
+		return ""
+	}
+	return u.String()
 }
 
 // sendForHeader sends a request of whose answer the header matters alone. The body may be a stream
