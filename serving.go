@@ -68,6 +68,11 @@ func newServing(ctx caddy.Context, ds *datasource, t *Transport, all *senders) (
 		BufferPool: buffers{}, ErrorLog: log.New(io.Discard, "", 0), // see answering.end
 	}
 	s.caddys.ctx, s.caddys.transport, s.caddys.dial = ctx, t, s.address
+	if all == nil || s.always {
+		if _, err := s.caddys.get(); err != nil {
+			return nil, err
+		}
+	}
 	return s, nil
 }
 

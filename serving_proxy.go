@@ -14,14 +14,16 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
-// caddysProxy is the proxy of Caddy's that a handler leaves requests to. It is made when the first
-// of them comes: it has a goroutine and a place in a pool, and most APIs need none.
+// caddysProxy is the proxy of Caddy's that a handler leaves requests to. It has a goroutine and a
+// place in a pool, and most APIs need none. So an entry of a catalogue, which may have thousands,
+// gets its proxy when the first of such requests comes; everywhere else it is made while the
+// configuration loads, as Caddy makes its own.
 type caddysProxy struct {
 	ctx       caddy.Context
 	transport *Transport
 	dial      string
 
-	proxy atomic.Pointer[reverseproxy.Handler] // nil: none is needed, or it has ended
+	proxy atomic.Pointer[reverseproxy.Handler] // nil: none was needed yet, or it has ended
 	ended bool                                 // with makingProxy held
 }
 
