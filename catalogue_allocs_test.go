@@ -23,10 +23,10 @@ func TestAllocsOfEntries(t *testing.T) {
 		name, auth string
 		most       float64
 	}{
-		{"bearer", "auth bearer {env.ENTRY_SECRET}", 250},
-		{"client_credentials", "auth oauth2 client_credentials {\n" + client + "}", 550},
+		{"bearer", "auth bearer {env.ENTRY_SECRET}", 200},
+		{"client_credentials", "auth oauth2 client_credentials {\n" + client + "}", 520},
 		{"authorization_code", "auth oauth2 authorization_code {\n" + client + "authorization_url https://provider.example/authorize\n" +
-			"redirect_url https://gateway.example/connect/callback\n}", 700},
+			"redirect_url https://gateway.example/connect/callback\n}", 600},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			few, more, many := provisioning(t, 50, test.auth), provisioning(t, 150, test.auth), provisioning(t, 450, test.auth)
