@@ -119,12 +119,9 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 // of an entry in a catalogue, the base URL, and the block of what is not ours.
 func (opts *directive) withBaseURL(h httpcaddyfile.Helper, d *caddyfile.Dispenser, tokens []caddyfile.Token) (*reverseproxy.Handler, error) {
 	opts.handler.BaseURL = tokens[1].Text
-	if err := opts.handler.check(); err != nil {
-		return nil, option.WithEmpty(tokens[1:2], d.WrapErr(err))
-	}
-	base, err := wire.ParseBaseURL(opts.handler.BaseURL)
+	base, err := opts.handler.check()
 	if err != nil {
-		return nil, d.WrapErr(err)
+		return nil, option.WithEmpty(tokens[1:2], d.WrapErr(err))
 	}
 	tokens[1].Text = base.Origin() // reverse_proxy reads the upstream, without a path
 	proxy, transport, err := opts.reverseProxy(h, tokens, base)
@@ -211,7 +208,8 @@ func (opts *directive) take(word string, d *caddyfile.Dispenser, segment caddyfi
 		return false, option.WithEmpty(segment, err)
 	}
 	// The check is here, since the dispenser knows the line.
-	return true, option.WithEmpty(segment, wrap(d, opts.handler.check()))
+	_, err := opts.handler.check()
+	return true, option.WithEmpty(segment, wrap(d, err))
 }
 
 // handlerAlone makes the route of a directive without a base URL.
@@ -230,7 +228,7 @@ func (opts *directive) handlerAlone(h httpcaddyfile.Helper, d *caddyfile.Dispens
 		return nil, d.Errf("%s: without a base URL it belongs into the block of your own proxy's transport: "+
 			"reverse_proxy … { transport authenticated_api { %s … } }", word, word)
 	}
-	if err := opts.handler.check(); err != nil {
+	if _, err := opts.handler.check(); err != nil {
 		return nil, d.WrapErr(err)
 	}
 	opts.handler.AdminAddress = adminAddress(h)

@@ -132,7 +132,7 @@ func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if word != "datasource" {
 			return true, opts.parse(d)
 		}
-		if !d.AllArgs(&datasource) || !validName.MatchString(datasource) {
+		if !d.AllArgs(&datasource) || !isName(datasource) {
 			return false, d.Errf("datasource: takes the name of the authenticated_api in front of the proxy")
 		}
 		return true, nil

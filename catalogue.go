@@ -115,7 +115,7 @@ var errNoAPIs = errors.New("apis: there is none; give one or more, each with a n
 
 // checkEntryName reports that an API of a catalogue cannot have a name.
 func checkEntryName(name string) error {
-	if validName.MatchString(name) {
+	if isName(name) {
 		return nil
 	}
 	return fmt.Errorf("the name of an API: %s does not fit; lower-case letters, digits and - do, 63 at most, a letter or digit first, "+

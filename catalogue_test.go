@@ -300,10 +300,12 @@ func TestCatalogueReload(t *testing.T) {
 func TestCatalogueMistakes(t *testing.T) {
 	for config, want := range map[string]string{
 		`"apis":{}`: "apis: there is none",
-		`"name":"canary-x","apis":{"crm":{"base_url":"http://127.0.0.1:1"}}`: "name: a word of 8 characters has no placeholder",
-		`"apis":{"Crm.x":{"base_url":"http://127.0.0.1:1"}}`:                 "does not fit",
-		`"apis":{"":{"base_url":"http://127.0.0.1:1"}}`:                      "does not fit",
-		`"apis":{"..":{"base_url":"http://127.0.0.1:1"}}`:                    "does not fit",
+		`"name":"canary-x","apis":{"crm":{"base_url":"http://127.0.0.1:1"}}`:                                            "name: a word of 8 characters has no placeholder",
+		`"apis":{"-crm":{"base_url":"http://127.0.0.1:1"}}`:                                                             "does not fit",
+		`"apis":{"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa":{"base_url":"http://127.0.0.1:1"}}`: "does not fit",
+		`"apis":{"Crm.x":{"base_url":"http://127.0.0.1:1"}}`:                                                            "does not fit",
+		`"apis":{"":{"base_url":"http://127.0.0.1:1"}}`:                                                                 "does not fit",
+		`"apis":{"..":{"base_url":"http://127.0.0.1:1"}}`:                                                               "does not fit",
 		`"apis":{"crm":{}}`:   "apis: crm: base_url: a base URL is missing",
 		`"apis":{"crm":null}`: "apis: crm: base_url: a base URL is missing",
 		`"apis":{"crm":{"name":"hr","base_url":"http://127.0.0.1:1"}}`:                                            "apis: crm: name: its name is its key",

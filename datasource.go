@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -112,44 +111,54 @@ type Datasource struct {
 	ground *ground // of the catalogue that the datasource is in; nil: it is in none
 }
 
-var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+// isName reports whether a text can be the name of a datasource. Thousands of entries of a
+// catalogue are asked, so it is no regular expression.
+func isName(text string) bool {
+	for i := range len(text) {
+		c := text[i]
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && (c != '-' || i == 0) {
+			return false
+		}
+	}
+	return text != "" && len(text) <= 63
+}
 
 // check reports what is wrong with the configuration and can be known without resolving
-// placeholders.
-func (d *Datasource) check() error {
-	if d.Name != "" && !validName.MatchString(d.Name) {
-		return fmt.Errorf("name: %s does not fit; lower-case letters, digits and - do, 63 at most, a letter or digit first", value.Shape(d.Name))
+// placeholders. It returns the base URL, nil if there is none.
+func (d *Datasource) check() (base *wire.BaseURL, err error) {
+	if d.Name != "" && !isName(d.Name) {
+		return nil, fmt.Errorf("name: %s does not fit; lower-case letters, digits and - do, 63 at most, a letter or digit first", value.Shape(d.Name))
 	}
 	if d.BaseURL != "" {
-		if _, err := wire.ParseBaseURL(d.BaseURL); err != nil {
-			return err
+		if base, err = wire.ParseBaseURL(d.BaseURL); err != nil {
+			return nil, err
 		}
 	}
 	if err := d.Headers.CheckHeaders(); err != nil {
-		return err
+		return nil, err
 	}
 	if err := d.Query.CheckQuery(); err != nil {
-		return err
+		return nil, err
 	}
 	for _, name := range d.PassRequestHeader {
 		if err := clean.CheckWithheld(name); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	for _, name := range d.PassResponseHeader {
 		if err := clean.CheckWithheldResponse(name); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if d.MCP && slices.ContainsFunc(d.PassResponseHeader, func(name string) bool { return strings.EqualFold(name, "WWW-Authenticate") }) {
-		return errors.New("pass_response_header: WWW-Authenticate would lead MCP clients into an OAuth of their own; remove it, or mcp")
+		return nil, errors.New("pass_response_header: WWW-Authenticate would lead MCP clients into an OAuth of their own; remove it, or mcp")
 	}
 	for _, origin := range d.AllowOrigin {
 		if err := crossorigin.CheckOrigin(origin); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return d.checkLimits()
+	return base, d.checkLimits()
 }
 
 // datasource is a Datasource that has been provisioned. It is shared by all requests.
@@ -198,7 +207,8 @@ type datasource struct {
 
 // provision resolves and loads what was configured.
 func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
-	if err := d.check(); err != nil {
+	base, err := d.check()
+	if err != nil {
 		return nil, err
 	}
 	// LoadModule clears the raw fields, so the configuration is kept as text before.
@@ -206,14 +216,9 @@ func (d *Datasource) provision(ctx caddy.Context) (*datasource, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding the datasource: %w", err)
 	}
-	ds := &datasource{name: d.Name, limits: d.limits()}
-	if d.BaseURL != "" {
-		if ds.base, err = wire.ParseBaseURL(d.BaseURL); err != nil {
-			return nil, err
-		}
-		if ds.name == "" {
-			ds.name = ds.base.Name()
-		}
+	ds := &datasource{name: d.Name, base: base, limits: d.limits()}
+	if ds.name == "" && base != nil {
+		ds.name = base.Name()
 	}
 	if err := ds.loadGuests(ctx, d); err != nil {
 		return nil, err

@@ -3,6 +3,7 @@
 package authenticatedapi
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,22 +34,20 @@ func (ds *datasource) loadGuests(ctx caddy.Context, d *Datasource) error {
 }
 
 // loadMethods loads the auth methods, each by itself and all of them as the one that the rest of
-// the datasource knows.
+// the datasource knows. Whether there is such a method Caddy finds out itself; only its error
+// would show the name, which may be a secret.
 func loadMethods(ctx caddy.Context, ds *datasource, d *Datasource) error {
-	if err := checkRawModule("auth", authNamespace, "method", d.AuthRaw); err != nil {
-		return err
-	}
-	for _, raw := range d.MoreAuthRaw {
-		if err := checkRawModule("more_auth", authNamespace, "method", raw); err != nil {
-			return err
-		}
-	}
 	guest, err := ctx.LoadModule(d, "AuthRaw")
 	if err != nil {
-		return fmt.Errorf("loading the auth method: %w", err)
+		return cmp.Or(checkRawModule("auth", authNamespace, "method", d.AuthRaw), fmt.Errorf("loading the auth method: %w", err))
 	}
 	guests := []any{guest}
 	if len(d.MoreAuthRaw) > 0 {
+		for _, raw := range d.MoreAuthRaw {
+			if err := checkRawModule("more_auth", authNamespace, "method", raw); err != nil {
+				return err
+			}
+		}
 		more, err := ctx.LoadModule(d, "MoreAuthRaw")
 		if err != nil {
 			return fmt.Errorf("loading the auth methods: %w", err)

@@ -240,8 +240,10 @@ func checkClientAuthOptions(name, way string, o *ClientAuthOptions) error {
 		return errors.New(prefix + ": lifetime: less than a second; an assertion's times are in seconds")
 	}
 	for _, each := range []string{"key", "key_id", "certificate", "audience", "assertion_file"} {
-		if err := checkFileName(prefix+": "+each, *o.text(each)); err != nil {
-			return err
+		if text := *o.text(each); text != "" {
+			if err := checkFileName(prefix+": "+each, text); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

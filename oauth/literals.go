@@ -23,7 +23,7 @@ var credentials = []string{"client_id", "client_secret", "username", "password",
 func checkWritten(opts *Options) error {
 	var err error
 	for _, o := range options {
-		if o.config == nil {
+		if o.config == nil || *o.text(opts) == "" {
 			continue
 		}
 		text := *o.text(opts)

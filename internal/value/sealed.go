@@ -58,6 +58,9 @@ func UnsealAll(ctx caddy.Context, option string, texts ...*string) error {
 }
 
 // Literal undoes the escapes of Unseal.
-func Literal(text string) string { return strings.NewReplacer(`\{`, "{", `\}`, "}").Replace(text) }
+func Literal(text string) string { return escapedBraces.Replace(text) }
 
-var braces = strings.NewReplacer("{", `\{`, "}", `\}`)
+var (
+	braces        = strings.NewReplacer("{", `\{`, "}", `\}`)
+	escapedBraces = strings.NewReplacer(`\{`, "{", `\}`, "}")
+)

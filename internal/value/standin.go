@@ -80,6 +80,9 @@ var (
 // variableOfAnother says what is wrong with a text that only another program would replace, or
 // that is the rest of a placeholder. It returns "" for any other text.
 func variableOfAnother(text string) string {
+	if text == "" {
+		return "" // as most options of thousands of datasources
+	}
 	if m := shellVariable.FindStringSubmatch(text); m != nil {
 		name := strings.Join(m[1:], "")
 		if !variable.MatchString(name) || len(name) > 48 {
@@ -116,7 +119,7 @@ var (
 // other text.
 func standIn(text string) string {
 	switch {
-	case IsSealed(text):
+	case text == "" || IsSealed(text):
 		return ""
 	case strings.HasPrefix(text, "$(") || len(text) > 2 && text[0] == '`' && text[len(text)-1] == '`':
 		return "Caddy runs no commands; have the command write a file, and write {file./path}"
@@ -133,9 +136,8 @@ func standIn(text string) string {
 
 // quoted reports whether a text stands in quotes that Caddy does not read as such.
 func quoted(text string) bool {
-	for _, pair := range []string{"''", "“”", "„“", "‘’", "«»"} {
-		runes := []rune(pair)
-		if len(text) > 2 && strings.HasPrefix(text, string(runes[0])) && strings.HasSuffix(text, string(runes[1])) {
+	for _, pair := range [...][2]string{{"'", "'"}, {"“", "”"}, {"„", "“"}, {"‘", "’"}, {"«", "»"}} {
+		if len(text) > 2 && strings.HasPrefix(text, pair[0]) && strings.HasSuffix(text, pair[1]) {
 			return true
 		}
 	}

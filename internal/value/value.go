@@ -80,6 +80,9 @@ func ResolvePlaced(option, text string, repl *caddy.Replacer, place func(before,
 	if IsSealed(text) {
 		return "", fmt.Errorf("%s: a sealed value cannot be opened here", option)
 	}
+	if val, ok := literal(parts); ok {
+		return val, nil
+	}
 	globals := caddy.NewReplacer()
 	var sb strings.Builder
 	for _, p := range parts {
@@ -143,6 +146,9 @@ func Parse(option, text string) (*Template, error) {
 	if err != nil {
 		return nil, err
 	}
+	if _, ok := literal(parts); ok {
+		return &Template{parts: parts}, nil
+	}
 	repl := caddy.NewReplacer()
 	t := new(Template)
 	for _, p := range parts {
@@ -172,16 +178,7 @@ func Parse(option, text string) (*Template, error) {
 func (t *Template) Secrets() []string { return t.secrets }
 
 // Static returns the text, and true if nothing in it depends on a request.
-func (t *Template) Static() (string, bool) {
-	switch {
-	case len(t.parts) == 0:
-		return "", true
-	case len(t.parts) == 1 && !t.parts[0].placeholder:
-		return t.parts[0].text, true
-	default:
-		return "", false
-	}
-}
+func (t *Template) Static() (string, bool) { return literal(t.parts) }
 
 // Expand fills in the placeholders of a request. Unknown ones are empty.
 func (t *Template) Expand(repl *caddy.Replacer) string {
@@ -246,7 +243,10 @@ func parse(option, text string) ([]part, error) {
 		return nil, fmt.Errorf("%s: {{…}} is not replaced by anything; Caddy's placeholders have one brace: "+
 			"{env.NAME}, {file./path}, {http.auth.user.id} (https://caddyserver.com/docs/conventions#placeholders)", option)
 	}
-	if text != "" && strings.IndexByte(text, '{') < 0 && strings.IndexByte(text, '\\') < 0 {
+	switch {
+	case text == "":
+		return nil, nil
+	case strings.IndexByte(text, '{') < 0 && strings.IndexByte(text, '\\') < 0:
 		return []part{{text: text}}, nil // as most are
 	}
 	var (
@@ -283,6 +283,19 @@ func parse(option, text string) ([]part, error) {
 	}
 	flush()
 	return parts, nil
+}
+
+// literal returns the text of parts among which there is no placeholder. Then nothing is to be
+// replaced, and a Replacer, which costs a dozen allocations, is not made.
+func literal(parts []part) (text string, ok bool) {
+	switch {
+	case len(parts) == 0:
+		return "", true
+	case len(parts) == 1 && !parts[0].placeholder:
+		return parts[0].text, true
+	default:
+		return "", false
+	}
 }
 
 var errNotAPlaceholder = errors.New(`what stands between { and } is no placeholder of Caddy's; ` +
