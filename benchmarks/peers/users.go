@@ -120,7 +120,7 @@ func connectAll(ctx context.Context, addr string, users int) error {
 	next := make(chan int)
 	failed := make(chan error, 1)
 	var group sync.WaitGroup
-	for range 4 {
+	for range 64 { // each consent waits for its claim to settle
 		group.Go(func() {
 			for i := range next {
 				if err := connect(ctx, addr, userName(i)); err != nil {
