@@ -53,8 +53,8 @@ func draw(s *settings, all []*figures) error {
 // svg draws bars with their quartiles. The colours are readable on light and dark pages.
 func svg(title, format string, bars []bar) string {
 	const (
-		left, right, line, top = 300, 90, 24, 44
-		width                  = 820
+		left, right, line, top = 390, 90, 24, 44
+		width                  = 910
 	)
 	most := 0.0
 	for _, b := range bars {
