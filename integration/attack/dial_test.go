@@ -267,12 +267,7 @@ func TestDialAdmin(t *testing.T) {
 				port, resolvedBy(ns), port, port, tellError))
 			c := &h1Client{addr: g.plain}
 			defer c.Close()
-			// The endpoint is there, or the attack was none.
-			res, err := http.Get("http://127.0.0.1:" + port + "/config/")
-			if err != nil || res.StatusCode != http.StatusOK {
-				t.Fatalf("the admin endpoint: %v %v", res, err)
-			}
-			res.Body.Close()
+			wantEndpoint(t, fresh(), "http://127.0.0.1:"+port)
 			for _, addr := range []string{"127.0.0.1", "127.0.0.2", "::1", "::ffff:127.0.0.1", "64:ff9b::127.0.0.1", "2002:7f00:1::1"} {
 				ns.set("admin.test", func(int) []string { return []string{addr} })
 				if r := c.do(request{target: "/name/config/"}); r.status != http.StatusBadGateway || !strings.Contains(r.body, "never dialled") {
