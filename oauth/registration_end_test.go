@@ -44,11 +44,11 @@ func TestSecretEnds(t *testing.T) {
 					t.Errorf("before the end: %v", err)
 				}
 			}
-			if s.count() != 1 || len(s.refreshes) != 3 {
-				t.Errorf("before the end: %d registrations, %q", s.count(), s.refreshes)
+			if sent := s.sent(); s.count() != 1 || len(sent) != 3 {
+				t.Errorf("before the end: %d registrations, %q", s.count(), sent)
 			}
 			time.Sleep(2 * time.Minute)
-			s.refreshes = nil
+			s.sent()
 			for _, m := range nodes {
 				err := m.Source("").Renew(t.Context())
 				if _, early := errors.AsType[*connection.EarlyRefusalError](err); sameID && err != nil || !sameID && !early {
@@ -59,8 +59,9 @@ func TestSecretEnds(t *testing.T) {
 			if !sameID {
 				want = "client-1 secret-1" // the provider has the last word on it
 			}
-			if s.count() != 2 || len(s.refreshes) == 0 || slices.ContainsFunc(s.refreshes, func(r string) bool { return r != want }) {
-				t.Errorf("the same ID: %t: %d registrations, %q", sameID, s.count(), s.refreshes)
+			sent := s.sent()
+			if s.count() != 2 || len(sent) == 0 || slices.ContainsFunc(sent, func(r string) bool { return r != want }) {
+				t.Errorf("the same ID: %t: %d registrations, %q", sameID, s.count(), sent)
 			}
 			if sameID {
 				return
@@ -92,19 +93,20 @@ func TestSecretEndsInSilence(t *testing.T) {
 			func(*http.Request) bool { return true },
 			func(req *http.Request) bool { return req.URL.Path == "/register" },
 		} {
-			s.down = down
+			s.fails(down)
 			err := m.Source("").Renew(t.Context())
 			if _, human := errors.AsType[*record.AuthorizationError](err); err == nil || human || !strings.Contains(err.Error(), "down") {
 				t.Errorf("while the provider is silent: %v", err)
 			}
 			time.Sleep(2 * time.Minute)
 		}
-		if len(s.refreshes) > 0 {
-			t.Errorf("sent: %q", s.refreshes)
+		if sent := s.sent(); len(sent) > 0 {
+			t.Errorf("sent: %q", sent)
 		}
-		s.down = nil
-		if err := m.Source("").Renew(t.Context()); err != nil || !slices.Equal(s.refreshes, []string{"client secret-2"}) {
-			t.Errorf("afterwards: %v, %q", err, s.refreshes)
+		s.fails(nil)
+		err := m.Source("").Renew(t.Context())
+		if sent := s.sent(); err != nil || !slices.Equal(sent, []string{"client secret-2"}) {
+			t.Errorf("afterwards: %v, %q", err, sent)
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -81,6 +82,22 @@ func (s *registry) count() int {
 	return len(s.registered)
 }
 
+// sent returns the clients that have sent a refresh token since it was asked last.
+func (s *registry) sent() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.refreshes
+	s.refreshes = nil
+	return all
+}
+
+// fails has requests without an answer from now on, those of which down says so; nil: none.
+func (s *registry) fails(down func(*http.Request) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.down = down
+}
+
 // node returns a process with a method that registers its client there.
 func (s *registry) node(t *testing.T, w *world, grant string) (*Method, oauthtest.Logs) {
 	t.Helper()
@@ -134,9 +151,12 @@ func TestRegistrationPause(t *testing.T) {
 		if n := s.count(); n < 20 || n > 4+7+24 {
 			t.Errorf("%d registrations in a day", n)
 		}
-		for i, at := range s.registered {
-			if i >= 4 && at.Sub(s.registered[i-1]) < min(time.Minute<<(i-4), time.Hour) {
-				t.Errorf("registration %d came %v after the one before", i, at.Sub(s.registered[i-1]))
+		s.mu.Lock()
+		registered := slices.Clone(s.registered)
+		s.mu.Unlock()
+		for i, at := range registered {
+			if i >= 4 && at.Sub(registered[i-1]) < min(time.Minute<<(i-4), time.Hour) {
+				t.Errorf("registration %d came %v after the one before", i, at.Sub(registered[i-1]))
 			}
 		}
 		_, err := nodes[1].fetch(t.Context(), nil, nil)
