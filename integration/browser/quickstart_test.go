@@ -17,7 +17,6 @@ import (
 func TestQuickstart(t *testing.T) {
 	b := newBrowser(t)
 	b.trust(t)
-	t.Cleanup(func() { b.wantQuiet(t) })
 	text, err := os.ReadFile("../../examples/quickstart_connect.caddyfile")
 	if err != nil {
 		t.Fatal(err)
@@ -37,6 +36,7 @@ func TestQuickstart(t *testing.T) {
 			t.Errorf("stopping Caddy: %v", err)
 		}
 	})
+	t.Cleanup(func() { b.wantQuiet(t) }) // before Caddy is stopped
 
 	b.open(t, strings.Replace(gateway, "://", "://ann:ann@", 1)+"/connect/")
 	b.wantState(t, "hello", "Not connected")

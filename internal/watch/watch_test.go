@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,10 +21,12 @@ import (
 // world is a watcher with one subject: the content of a file, of which "bad" and an unreadable
 // file cannot be used.
 type world struct {
-	file  string
+	file string
+	logs *observer.ObservedLogs
+
+	mu    sync.Mutex
 	used  string
 	reads int
-	logs  *observer.ObservedLogs
 }
 
 // live runs a test in virtual time, while a watcher looks at the file.
@@ -48,7 +51,18 @@ func live(t *testing.T, file string, test func(w *world)) {
 	})
 }
 
+// take returns how often the file was read since it was asked last.
+func (w *world) take() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := w.reads
+	w.reads = 0
+	return n
+}
+
 func (w *world) reread() (bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.reads++
 	content, err := os.ReadFile(w.file)
 	switch {
@@ -90,6 +104,8 @@ func write(t *testing.T, file, content string) {
 
 func (w *world) want(t *testing.T, used string, lines ...string) {
 	t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.used != used {
 		t.Errorf("%q is in use, want %q", w.used, used)
 	}
@@ -119,8 +135,8 @@ func TestRotated(t *testing.T) {
 	live(t, file, func(w *world) {
 		looks(5)
 		w.want(t, "canary-1")
-		if w.reads > 1 {
-			t.Errorf("the file was read %d times though it is the same", w.reads)
+		if n := w.take(); n > 1 {
+			t.Errorf("the file was read %d times though it is the same", n)
 		}
 		save(t, file, "canary-2")
 		looks(1)
@@ -245,14 +261,14 @@ func TestBeingWritten(t *testing.T) {
 	save(t, file, "canary-1")
 	live(t, file, func(w *world) {
 		looks(1)
-		w.reads = 0
+		w.take()
 		for i := range 5 {
 			write(t, file, strings.Repeat("bad", i+2)) // younger than the test's clock
 			time.Sleep(interval)
 			synctest.Wait()
 		}
-		if w.reads > 0 {
-			t.Errorf("read %d times while it was written", w.reads)
+		if n := w.take(); n > 0 {
+			t.Errorf("read %d times while it was written", n)
 		}
 		write(t, file, "canary-long")
 		looks(2)
