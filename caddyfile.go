@@ -74,16 +74,10 @@ type directive struct {
 // It makes a route of our handler alone. With a base URL and anything for reverse_proxy in the
 // block, besides `transport http`, a reverse_proxy with our transport follows.
 func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
-	if !h.Next() {
-		return nil, h.ArgErr()
-	}
-	matcher, err := h.ExtractMatcherSet()
+	matcher, d, err := beginDirective(h)
 	if err != nil {
 		return nil, err
 	}
-	h.Next() // ExtractMatcherSet has gone back to before the directive's name
-	d := h.NewFromNextSegment()
-	d.Next()
 	name := d.Token()
 	args := d.RemainingArgsAsTokens()
 	if len(args) > 1 {
@@ -112,6 +106,22 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 		return route(matcher, handler), nil
 	}
 	return route(matcher, handler, caddyconfig.JSONModuleObject(proxy, "handler", "reverse_proxy", nil)), nil
+}
+
+// beginDirective returns the matcher of a directive, and a dispenser of all else that stands on
+// its line and in its block, at the directive's name.
+func beginDirective(h httpcaddyfile.Helper) (caddy.ModuleMap, *caddyfile.Dispenser, error) {
+	if !h.Next() {
+		return nil, nil, h.ArgErr()
+	}
+	matcher, err := h.ExtractMatcherSet()
+	if err != nil {
+		return nil, nil, err
+	}
+	h.Next() // ExtractMatcherSet has gone back to before the directive's name
+	d := h.NewFromNextSegment()
+	d.Next()
+	return matcher, d, nil
 }
 
 // withBaseURL completes the handler of a block with a base URL, and returns the proxy that must

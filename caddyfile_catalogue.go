@@ -31,16 +31,10 @@ func init() {
 //
 // Caddy itself replaces an import by what it imports, before this is called.
 func parseCatalogue(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
-	if !h.Next() {
-		return nil, h.ArgErr()
-	}
-	matcher, err := h.ExtractMatcherSet()
+	matcher, d, err := beginDirective(h)
 	if err != nil {
 		return nil, err
 	}
-	h.Next() // ExtractMatcherSet has gone back to before the directive's name
-	d := h.NewFromNextSegment()
-	d.Next()
 	if d.NextArg() {
 		return nil, d.Errf("%s: takes no argument but a matcher; each API stands in the block: <name> <base_url> { … }", catalogueName)
 	}

@@ -37,25 +37,40 @@ type fake struct {
 	usedUp   error                     // of CheckTicket
 	finished func(ctx context.Context) // called in Finish
 
+	asked
+
 	mu    sync.Mutex
 	begun int
-	calls []string
 	flows []*oauth.Flow // the arguments of Finish
 }
 
-func (f *fake) call(format string, args ...any) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.calls = append(f.calls, fmt.Sprintf(format, args...))
+// asked is what a datasource was asked to do.
+type asked struct {
+	mu    sync.Mutex
+	calls []string
+}
+
+func (a *asked) call(format string, args ...any) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.calls = append(a.calls, fmt.Sprintf(format, args...))
 }
 
 // take returns the calls since the last time.
-func (f *fake) take() string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	s := strings.Join(f.calls, "; ")
-	f.calls = nil
+func (a *asked) take() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := strings.Join(a.calls, "; ")
+	a.calls = nil
 	return s
+}
+
+// called checks what the datasource was asked to do since the last time.
+func (a *asked) called(t testing.TB, want string) {
+	t.Helper()
+	if got := a.take(); got != want {
+		t.Errorf("it was asked to %q, want %q", got, want)
+	}
 }
 
 func (f *fake) Datasource() string { return f.name }
@@ -183,12 +198,4 @@ func (f *fake) Renew(_ context.Context, connection string) error {
 func (f *fake) Disconnect(_ context.Context, connection string) error {
 	f.call("disconnect %q", connection)
 	return f.err
-}
-
-// called checks what a datasource was asked to do since the last time.
-func (f *fake) called(t testing.TB, want string) {
-	t.Helper()
-	if got := f.take(); got != want {
-		t.Errorf("%s was asked to %q, want %q", f.name, got, want)
-	}
 }
