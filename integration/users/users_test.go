@@ -39,7 +39,7 @@ func TestNeverMeet(t *testing.T) {
 	for name, base := range map[string]string{"gateway": "http://" + addr, "cache": cacheIn(t, addr)} {
 		t.Run(name, func(t *testing.T) {
 			if base == "" {
-				t.Skip("there is no nginx on this machine")
+				rig.Lacking(t, "there is no nginx on this machine; Debian's package nginx-light has it")
 			}
 			n := storm(t, base, requests(t)/2, load)
 			t.Logf("%d requests, %d crossed, %d failed, %d from the cache, %d sent again; %d token requests", n.sent.Load(), n.crossed.Load(), n.failed.Load(),
