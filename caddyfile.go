@@ -119,9 +119,7 @@ func beginDirective(h httpcaddyfile.Helper) (caddy.ModuleMap, *caddyfile.Dispens
 		return nil, nil, err
 	}
 	h.Next() // ExtractMatcherSet has gone back to before the directive's name
-	d := h.NewFromNextSegment()
-	d.Next()
-	return matcher, d, nil
+	return matcher, h.Dispenser, nil
 }
 
 // withBaseURL completes the handler of a block with a base URL, and returns the proxy that must
@@ -159,7 +157,7 @@ func splitBlock(
 ) ([]caddyfile.Token, error) {
 	var opening caddyfile.Token
 	var others []caddyfile.Token
-	for d.NextBlock(0) {
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		if opening.Text == "" {
 			d.Prev()
 			opening = d.Token()
@@ -271,29 +269,19 @@ func (opts *directive) serve(t *Transport) {
 	opts.handler.Transport = t
 }
 
-// reverseProxy has Caddy's own parser read the proxy's part of the block, and makes our transport
-// of its transport http.
+// reverseProxy has Caddy's own parser read the proxy's part of the block, if there is one, and makes
+// our transport of its transport http.
 func (opts *directive) reverseProxy(
 	h httpcaddyfile.Helper, tokens []caddyfile.Token, base *wire.BaseURL,
 ) (*reverseproxy.Handler, *Transport, error) {
 	d := caddyfile.NewDispenser(tokens)
-	proxy := new(reverseproxy.Handler)
-	if err := proxy.UnmarshalCaddyfile(d); err != nil {
-		return nil, nil, withSuggestion(withoutValues(d, tokens, err), err)
-	}
-	if err := proxy.FinalizeUnmarshalCaddyfile(h); err != nil {
-		return nil, nil, withoutValues(d, tokens, err)
-	}
-
+	d.Next()
 	t := &Transport{HTTPTransport: new(reverseproxy.HTTPTransport)}
-	if proxy.TransportRaw != nil {
-		var named map[string]json.RawMessage
-		if err := json.Unmarshal(proxy.TransportRaw, &named); err != nil {
-			return nil, nil, fmt.Errorf("decoding the proxy's transport: %w", err)
-		}
-		delete(named, "protocol")
-		if err := json.Unmarshal(caddyconfig.JSON(named, nil), t); err != nil {
-			return nil, nil, fmt.Errorf("decoding the proxy's transport: %w", err)
+	var proxy *reverseproxy.Handler
+	if opts.caddysProxy || opts.firstOther != "" { // else there is nothing for it to read
+		var err error
+		if proxy, err = caddysPart(h, tokens, t); err != nil {
+			return nil, nil, err
 		}
 	}
 	if opts.transport.selfSignedCert != "" && !base.TLS() {
@@ -302,4 +290,28 @@ func (opts *directive) reverseProxy(
 	opts.transport.apply(t)
 	t.AdminAddress = adminAddress(h)
 	return proxy, t, wrap(d, t.check())
+}
+
+// caddysPart has Caddy's parser read a proxy, and decodes its transport http into t.
+func caddysPart(h httpcaddyfile.Helper, tokens []caddyfile.Token, t *Transport) (*reverseproxy.Handler, error) {
+	d := caddyfile.NewDispenser(tokens)
+	proxy := new(reverseproxy.Handler)
+	if err := proxy.UnmarshalCaddyfile(d); err != nil {
+		return nil, withSuggestion(withoutValues(d, tokens, err), err)
+	}
+	if err := proxy.FinalizeUnmarshalCaddyfile(h); err != nil {
+		return nil, withoutValues(d, tokens, err)
+	}
+	if proxy.TransportRaw == nil {
+		return proxy, nil
+	}
+	var named map[string]json.RawMessage
+	if err := json.Unmarshal(proxy.TransportRaw, &named); err != nil {
+		return nil, fmt.Errorf("decoding the proxy's transport: %w", err)
+	}
+	delete(named, "protocol")
+	if err := json.Unmarshal(caddyconfig.JSON(named, nil), t); err != nil {
+		return nil, fmt.Errorf("decoding the proxy's transport: %w", err)
+	}
+	return proxy, nil
 }

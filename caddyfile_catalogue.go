@@ -4,6 +4,7 @@ package authenticatedapi
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/option"
@@ -40,9 +41,7 @@ func parseCatalogue(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 	}
 	c := &Catalogue{APIs: make(map[string]*API)}
 	for d.NextBlock(0) {
-		entry := d.NewFromNextSegment()
-		entry.Next()
-		if err := c.parseEntry(h, entry); err != nil {
+		if err := c.parseEntry(h, d); err != nil {
 			return nil, err
 		}
 	}
@@ -106,7 +105,9 @@ func (opts *directive) parseAPI(h httpcaddyfile.Helper, d *caddyfile.Dispenser, 
 }
 
 // isDefault reports whether a transport says nothing.
-func isDefault(t *Transport) bool { return string(caddyconfig.JSON(t, nil)) == "{}" }
+func isDefault(t *Transport) bool {
+	return reflect.DeepEqual(t, &Transport{HTTPTransport: new(reverseproxy.HTTPTransport)})
+}
 
 // isURL reports whether the argument of the word `name` says that it is the name of an API.
 func isURL(text string) bool { return strings.Contains(text, "://") }
@@ -116,7 +117,7 @@ func (c *Catalogue) parseChoice(d *caddyfile.Dispenser, name caddyfile.Token, ar
 	if c.Name != "" {
 		return d.Errf("name: given twice; one placeholder says which API a request is for")
 	}
-	if len(args) != 1 || args[0].Text == "" || d.NextBlock(0) {
+	if len(args) != 1 || args[0].Text == "" || d.NextBlock(d.Nesting()) {
 		return option.WithEmpty([]caddyfile.Token{name}, d.Errf("name: takes one placeholder, which says which API a request is for"))
 	}
 	c.Name = args[0].Text

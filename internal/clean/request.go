@@ -7,6 +7,7 @@ package clean
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -44,35 +45,53 @@ type Own struct {
 type Requests struct {
 	fields   map[string]bool // by hyphenated name; false: opened by pass_request_header
 	prefixes []string        // canonical
-	own      map[string]bool // by hyphenated name
+	own      []string        // hyphenated
 	params   wire.ParamNames // the gateway's own
+}
+
+// What is withheld by default is one table for all gateways, which nobody writes to: a process may
+// have ten thousand of them.
+var withheldFields, withheldPrefixes = tableOf(withheld)
+
+// tableOf splits a list of header fields into whole names and beginnings of names, which end in *.
+func tableOf(list []string) (names map[string]bool, prefixes []string) {
+	names = make(map[string]bool, len(list))
+	for _, name := range list {
+		if prefix, ok := strings.CutSuffix(name, "*"); ok {
+			prefixes = append(prefixes, prefix)
+		} else {
+			names[name] = true
+		}
+	}
+	return names, prefixes
 }
 
 // NewRequests returns Requests for a gateway with its own fields and parameters. pass are names of
 // withheld fields that the API may see.
 func NewRequests(own Own, pass []string) *Requests {
-	c := &Requests{
-		fields: make(map[string]bool, len(withheld)+len(own.Fields)), prefixes: make([]string, 0, len(withheld)), own: make(map[string]bool, len(own.Fields)),
-	}
-	for _, name := range withheld {
-		if prefix, ok := strings.CutSuffix(name, "*"); ok {
-			c.prefixes = append(c.prefixes, prefix)
-		} else {
-			c.fields[name] = true
+	c := &Requests{fields: withheldFields, prefixes: withheldPrefixes}
+	copied := false
+	set := func(name string, drop bool) {
+		if known, ok := c.fields[name]; ok && known == drop {
+			return
 		}
+		if !copied {
+			c.fields, copied = maps.Clone(c.fields), true
+		}
+		c.fields[name] = drop
 	}
 	for _, name := range pass {
 		if prefix, ok := strings.CutSuffix(name, "*"); ok {
 			prefix = http.CanonicalHeaderKey(prefix)
-			c.prefixes = slices.DeleteFunc(c.prefixes, func(p string) bool { return p == prefix })
+			c.prefixes = slices.DeleteFunc(slices.Clone(c.prefixes), func(p string) bool { return p == prefix })
 		} else {
-			c.fields[wire.Hyphenated(name)] = false
+			set(wire.Hyphenated(name), false)
 		}
 	}
 	for _, name := range own.Fields {
 		if name != "" {
-			c.fields[wire.Hyphenated(name)] = true
-			c.own[wire.Hyphenated(name)] = true
+			set(wire.Hyphenated(name), true)
+			c.own = append(c.own, wire.Hyphenated(name))
 		}
 	}
 	for _, name := range own.Params {
@@ -160,7 +179,7 @@ func (c *Requests) WithoutOwn(h http.Header) http.Header {
 		if !wire.PlainName(name) {
 			name = wire.Hyphenated(name)
 		}
-		return c.own[name]
+		return slices.Contains(c.own, name)
 	})
 }
 

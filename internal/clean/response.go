@@ -50,15 +50,19 @@ var credentialResponse = []string{"Authorization", "Authentication-Info", "Proxy
 // Responses removes from an API's responses what must not reach the caller: what acts on the
 // gateway's origin, and what shows a secret that the request has carried.
 type Responses struct {
-	drop       []string
-	prefixes   []string                 // of what is dropped besides
-	pass       []string                 // of that, what passes
+	drop       []string                 // besides withheldResponse
+	pass       []string                 // of withheldResponse
 	challenges bool                     // whether WWW-Authenticate is filtered
 	bearer     bool                     // whether the challenges of OAuth are withheld too
 	params     wire.ParamNames          // the query parameters of the credential
 	cookies    wire.ParamNames          // the cookies of the credential
 	secrets    atomic.Pointer[[]string] // that every request carries, besides its own
 }
+
+var withheldResponseFields, withheldResponsePrefixes = tableOf(slices.DeleteFunc(slices.Clone(withheldResponse),
+	func(name string) bool { return name == challengeField })) // of which some values pass
+
+const challengeField = "Www-Authenticate"
 
 // Carried is what every request of the gateway carries.
 type Carried struct {
@@ -75,26 +79,12 @@ type Carried struct {
 // NewResponses returns Responses for answers to requests that are cleaned by requests and carry
 // carried. pass are names of withheld fields that the caller may see.
 func NewResponses(carried Carried, requests *Requests, pass []string) *Responses {
-	c := &Responses{pass: slices.Clone(passedResponse), bearer: carried.Challenges}
+	c := &Responses{pass: passedResponse, bearer: carried.Challenges}
 	c.SetSecrets(carried.Secrets)
 	for _, name := range pass {
-		c.pass = append(c.pass, http.CanonicalHeaderKey(name))
+		c.pass = append(slices.Clip(c.pass), http.CanonicalHeaderKey(name))
 	}
-	c.prefixes, c.drop = make([]string, 0, len(withheldResponse)), make([]string, 0, len(withheldResponse)+len(carried.Fields)+len(credentialResponse))
-	for _, name := range withheldResponse {
-		if slices.Contains(c.pass, name) {
-			continue
-		}
-		if prefix, ok := strings.CutSuffix(name, "*"); ok {
-			c.prefixes = append(c.prefixes, prefix)
-		} else {
-			c.drop = append(c.drop, name)
-		}
-	}
-	if i := slices.Index(c.drop, "Www-Authenticate"); i >= 0 {
-		c.drop = slices.Delete(c.drop, i, i+1)
-		c.challenges = true
-	}
+	c.challenges = !slices.Contains(c.pass, challengeField)
 	c.params, c.cookies = wire.NewParamNames(carried.Params...), wire.NewParamNames(carried.Cookies...)
 	anything := len(c.params)+len(c.cookies) > 0 || carried.InPath
 	for _, name := range carried.Fields {
@@ -106,7 +96,7 @@ func NewResponses(carried Carried, requests *Requests, pass []string) *Responses
 	// If callers have a credential of their own (pass_request_header Authorization), these fields
 	// are for them.
 	const field = "Authorization"
-	if (anything || requests.own[field]) && requests.Drops(field) {
+	if (anything || slices.Contains(requests.own, field)) && requests.Drops(field) {
 		c.drop = append(c.drop, credentialResponse...)
 	}
 	return c
@@ -146,10 +136,8 @@ func (c *Responses) Drops(name string) bool {
 	if strings.HasPrefix(name, "Access-Control-") || slices.Contains(c.drop, name) {
 		return true
 	}
-	for _, prefix := range c.prefixes {
-		if strings.HasPrefix(name, prefix) {
-			return !slices.Contains(c.pass, name)
-		}
+	if withheldResponseFields[name] || slices.ContainsFunc(withheldResponsePrefixes, func(p string) bool { return strings.HasPrefix(name, p) }) {
+		return !slices.Contains(c.pass, name)
 	}
 	return false
 }
