@@ -102,12 +102,11 @@ func (c *account) ofOAuth(m *oauth.Method) {
 
 // keepAccounts keeps the stored tokens alive while the configuration runs.
 func keepAccounts(a *App) {
-	for _, set := range a.Connections() {
-		if len(a.Keys) > 0 {
-			set.Reseal(a.ctx)
-		}
-		go set.Keep(a.ctx)
+	sets := a.Connections()
+	if len(a.Keys) > 0 {
+		go connection.Reseal(a.ctx, sets...)
 	}
+	go connection.Keep(a.ctx, sets...)
 }
 
 const (

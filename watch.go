@@ -8,6 +8,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/watch"
+	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
 )
 
 // Files are read when the configuration loads, again when the API refuses what is in them, and,
@@ -44,9 +45,7 @@ func watchKeys(w *watch.Watcher, a *App) {
 	w.Add(watch.Subject{Option: "key", Files: value.Files(a.Keys...), Reread: func() (bool, error) {
 		changed, err := a.keys.reread(a.Keys)
 		if changed {
-			for _, set := range a.Connections() {
-				set.Reseal(a.ctx)
-			}
+			go connection.Reseal(a.ctx, a.Connections()...)
 		}
 		return changed, err
 	}})

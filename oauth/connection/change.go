@@ -24,6 +24,7 @@ func (s *Source) Disconnect(ctx context.Context) error {
 	// the last.
 	var gone []*record.Token
 	err := s.exclusively(ctx, func(ctx context.Context) error {
+		_ = s.set.presence.announce(ctx) // see install
 		base, _, err := s.claims().settled(ctx)
 		if err != nil {
 			return err
@@ -82,6 +83,9 @@ func (s *Source) Install(ctx context.Context, token *record.Token, checks ...fun
 
 // install is Install within an operation.
 func (c *claimer) install(ctx context.Context, token *record.Token, checks ...func(base *record.Token) error) error {
+	// Announcing may take a while, so it comes before the record is read. If it fails, so does the
+	// write.
+	_ = c.set.presence.announce(ctx)
 	base, _, err := c.settled(ctx)
 	for _, check := range checks {
 		if err := check(base); err != nil {

@@ -171,3 +171,34 @@ func TestForeign(t *testing.T) {
 		}
 	})
 }
+
+// TestAnnouncedBeforeReading: a node without an entry writes one before it reads the record that
+// it is about to replace. That may take a while, and what it writes would rest on an old reading.
+func TestAnnouncedBeforeReading(t *testing.T) {
+	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
+		var steps []string
+		log := func(step string) { steps = append(steps, step) }
+		a, b := w.node(), w.node()
+		a.before.set(log)
+		if err := a.Install(t.Context(), w.p.connect()); err != nil {
+			t.Fatal(err)
+		}
+		b.before.set(log)
+		if err := b.Disconnect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		read := false // since the entry was written
+		for _, step := range steps {
+			switch step {
+			case stepEntry:
+				read = false
+			case stepStore:
+				if !read {
+					t.Errorf("the record was not read between the entry and the write: %q", steps)
+				}
+			case stepLoad:
+				read = true
+			}
+		}
+	})
+}

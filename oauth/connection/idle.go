@@ -3,8 +3,8 @@
 package connection
 
 import (
-	"context"
 	weakrand "math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,15 +33,41 @@ func (r *replica) keepInTime(token *record.Token) {
 	}
 }
 
-// keeperClock tells the keeper when the next round starts, if that is earlier than the keeper's
-// own plan.
+// keeperClock says when a job of a datasource is done, if that is earlier than the job's own
+// plan. It outlives reloads.
 type keeperClock struct {
-	mu      sync.Mutex
-	due     time.Time     // zero: there is no such time
-	earlier chan struct{} // closed when due becomes earlier
+	mu   sync.Mutex
+	due  time.Time // zero: there is no such time
+	jobs []waiting // of running configurations
 }
 
-// wakeBy has the next round start at a time, unless an earlier time is set.
+// waiting is a job in the schedule of a configuration.
+type waiting struct {
+	schedule *schedule
+	job      *job
+}
+
+// join has a job told when the time becomes earlier.
+func (c *keeperClock) join(s *schedule, j *job) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.jobs = append(c.jobs, waiting{s, j})
+}
+
+// leave ends what join has begun.
+func (c *keeperClock) leave(s *schedule, j *job) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.jobs = slices.DeleteFunc(c.jobs, func(w waiting) bool { return w == waiting{s, j} })
+}
+
+// wakeBy has the job done at a time, unless an earlier time is set.
 func (c *keeperClock) wakeBy(at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -49,48 +75,29 @@ func (c *keeperClock) wakeBy(at time.Time) {
 		return
 	}
 	c.due = at
-	if c.earlier != nil {
-		close(c.earlier)
-		c.earlier = nil
+	for _, w := range c.jobs {
+		w.schedule.bring(w.job, at)
 	}
 }
 
-// next returns when the next round starts, which is never after latest, and a channel that is
-// closed when the time becomes earlier. It forgets a time that has passed.
-func (c *keeperClock) next(latest time.Time) (at time.Time, earlier <-chan struct{}) {
+// time returns the time that is set, or the zero time.
+func (c *keeperClock) time() time.Time {
+	if c == nil {
+		return time.Time{}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	at = latest
-	if !c.due.IsZero() && c.due.Before(at) {
-		at = c.due
-	}
-	if !c.due.After(time.Now()) {
-		c.due = time.Time{}
-	}
-	if c.earlier == nil {
-		c.earlier = make(chan struct{})
-	}
-	return at, c.earlier
+	return c.due
 }
 
-// rest waits until the next round starts. It returns an error if ctx ends before.
-func (c *keeperClock) rest(ctx context.Context, wait time.Duration) error {
-	latest := time.Now().Add(wait)
-	for {
-		at, earlier := c.next(latest)
-		left := time.Until(at)
-		if left <= 0 {
-			return context.Cause(ctx)
-		}
-		timer := time.NewTimer(left)
-		select {
-		case <-timer.C:
-		case <-earlier:
-		case <-ctx.Done():
-		}
-		timer.Stop()
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
+// pass forgets a time that has passed, since the job is done now.
+func (c *keeperClock) pass() {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.due.After(time.Now()) {
+		c.due = time.Time{}
 	}
 }

@@ -3,9 +3,11 @@
 package connection
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	weakrand "math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -44,35 +46,56 @@ const (
 	keepers = 32
 )
 
-// Keep looks after the stored connections until ctx ends. It refreshes idle connections, since
-// many providers let an idle refresh token die. It moves records that an older key has sealed to
-// the first key. It deletes the records of connections that have long been dead. One goroutine
-// does this for all connections of the datasource.
-func (set *Set) Keep(ctx context.Context) {
-	if !set.Interactive {
-		return
+// Keep looks after the stored connections of the sets of a configuration until ctx ends. It
+// refreshes idle connections, since many providers let an idle refresh token die. It moves records
+// that an older key has sealed to the first key. It deletes the records of connections that have
+// long been dead. And it says in the storage that this node is there; see presence.
+//
+// The sets that have waited longest come first. So each has its turn, even if there are thousands
+// and no configuration runs for long.
+func Keep(ctx context.Context, sets ...*Set) {
+	interactive := slices.DeleteFunc(slices.Clone(sets), func(set *Set) bool { return !set.Interactive })
+	slices.SortStableFunc(interactive, func(a, b *Set) int { return cmp.Compare(a.pool.kept.Load(), b.pool.kept.Load()) })
+	s := schedule{from: time.Now().Add(maintainDelay)}
+	for i, set := range interactive {
+		begin := s.from.Add(time.Duration(i)) // jobs that are due at one time have no order
+		s.add(begin, &set.pool.keeper, (&keeper{set: set, retry: maintainRetry}).round)
+		s.add(set.presence.begins(begin), &set.presence.beats.clock, set.presence.keep)
 	}
-	if set.presence != nil {
-		go set.presence.keep(ctx)
+	s.run(ctx)
+}
+
+// Keep calls the function Keep for one set.
+func (set *Set) Keep(ctx context.Context) { Keep(ctx, set) }
+
+// keeper looks after the stored connections of a set, in rounds.
+type keeper struct {
+	set   *Set
+	retry time.Duration // when the next round starts if some records could not be dealt with
+}
+
+// round looks after all connections once. It returns how long to wait before the next round.
+func (k *keeper) round(ctx context.Context) (wait time.Duration) {
+	set := k.set
+	sown := sow(ctx, set)
+	r, err := set.maintainAll(ctx)
+	if ctx.Err() == nil {
+		set.pool.kept.Store(time.Now().UnixNano())
 	}
-	wait, retry := maintainDelay, maintainRetry
-	for set.pool.keeper.rest(ctx, wait) == nil {
-		sown := sow(ctx, set)
-		r, err := set.maintainAll(ctx)
-		r.done = r.done && sown
-		if err != nil && ctx.Err() == nil {
-			set.Logger.Warn("the stored connections could not all be looked after; it is tried again", zap.Error(err))
-		}
-		wait = set.maintainEvery(r.records)
-		wait += time.Duration(weakrand.Float64() * float64(wait) / 4) //nolint:gosec // G404: a jitter is no secret
-		if r.done || r.renewed {
-			// A provider that limits requests gets some of them again and again.
-			retry = maintainRetry
-		}
-		if !r.done {
-			wait, retry = min(wait, retry), 2*min(retry, wait)
-		}
+	r.done = r.done && sown
+	if err != nil && ctx.Err() == nil {
+		set.Logger.Warn("the stored connections could not all be looked after; it is tried again", zap.Error(err))
 	}
+	wait = set.maintainEvery(r.records)
+	wait += time.Duration(weakrand.Float64() * float64(wait) / 4) //nolint:gosec // G404: a jitter is no secret
+	if r.done || r.renewed {
+		// A provider that limits requests gets some of them again and again.
+		k.retry = maintainRetry
+	}
+	if !r.done {
+		wait, k.retry = min(wait, k.retry), 2*min(k.retry, wait)
+	}
+	return wait
 }
 
 // maintainEvery returns the time between two rounds over that many records. A few records are
@@ -141,6 +164,7 @@ type maintenance struct {
 
 // inspect looks at one record, and has a worker do what is to be done for its connection.
 func (m *maintenance) inspect(ctx context.Context, name, key string, token *record.Token) error {
+	m.set.presence.need(time.Now())
 	if m.records++; m.records%maintainPace == 0 {
 		if err := sleep(ctx, maintainPause); err != nil {
 			return err

@@ -46,13 +46,13 @@ func TestAllocsInMemory(t *testing.T) {
 		_ = s.conn.claimant() // as after a renewal
 		tokens[i], credentials[i] = s.Token(), s.Current()
 	}
-	all := heap()
+	all := heapSize()
 	runtime.KeepAlive(g)
-	own := heap()
+	own := heapSize()
 	runtime.KeepAlive(tokens)
 	runtime.KeepAlive(credentials)
 	each := (all - own) / users
-	own = (own - heap()) / users
+	own = (own - heapSize()) / users
 	runtime.KeepAlive(w)
 	t.Logf("%d bytes for each connection, and %d for its token and credential", each, own)
 	if each > 450 {
@@ -63,8 +63,8 @@ func TestAllocsInMemory(t *testing.T) {
 	}
 }
 
-// heap returns how much memory is in use.
-func heap() int {
+// heapSize returns how much memory is in use.
+func heapSize() int {
 	runtime.GC()
 	runtime.GC()
 	var m runtime.MemStats

@@ -25,6 +25,8 @@ type Pool struct {
 
 	tally         tally
 	keeper        keeperClock
+	kept          atomic.Int64 // when the keeper has ended its last round, in Unix ns; 0: never
+	beats         beats
 	node          string    // names this process's entry; see presence
 	presence      *presence // of the configuration that was bound last
 	configuration any       // of which presence is
@@ -171,6 +173,6 @@ func (p *Pool) presenceOf(set *Set) *presence {
 		p.node = rand.Text() + ".node"
 	}
 	storage := record.Bounded{Storage: set.Storage, Slots: set.slots, Failed: set.Observer.StorageFailed}
-	p.presence, p.configuration = newPresence(storage, set.Datasource, p.node), set.Configuration
+	p.presence, p.configuration = newPresence(storage, set.Datasource, p.node, &p.beats), set.Configuration
 	return p.presence
 }

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"path"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
@@ -19,9 +20,9 @@ import (
 // such a claim only when the other node has had time to repair the record. A node that is alone
 // need not wait for that. The storage says whether a node is alone:
 //
-//   - Each node has an entry beside the records. A node begins no write of a record while its
-//     entry is missing, or older than announcedFor. So a node that has written to a record had
-//     an entry before that.
+//   - Each node that works with records has an entry beside them. A node begins no write of a
+//     record while its entry is missing, or older than announcedFor. So a node that has written
+//     to a record had an entry before that.
 //   - A node whose write was slow lists the entries after that write, when every node can see
 //     what was written before. If there is no entry of another node, nothing can lie below the
 //     claim: a node whose entry comes later has read the record later too, or is slow itself and
@@ -35,7 +36,7 @@ import (
 // last writer had no entry (as in earlier versions) all mean that there may be another node. No
 // clock of another node is trusted.
 const (
-	// announceEvery is how often a node writes its entry.
+	// announceEvery is how often a node writes its entry once there are records.
 	announceEvery = time.Minute
 
 	// announcedFor is how old an entry may be when its node begins to write a record.
@@ -61,6 +62,8 @@ type presence struct {
 	storage record.Bounded
 	folder  string
 	name    string // of our own entry
+	beats   *beats
+	kept    atomic.Bool // whether our own entry is written by itself
 
 	mu        sync.Mutex           // guards what follows
 	announced time.Time            // when our own entry was written; zero: there is none
@@ -83,12 +86,12 @@ type sighting struct {
 	since time.Time
 }
 
-func newPresence(storage record.Bounded, datasource, name string) *presence {
+func newPresence(storage record.Bounded, datasource, name string, beats *beats) *presence {
 	// No datasource has a name with this ending, so the folder is free. In the folder of the
 	// datasource itself, a list of the file storage would show the entries' folder as a record
 	// that was left behind.
 	return &presence{
-		storage: storage, folder: path.Join("authenticated_api", datasource+".nodes"), name: name, others: make(map[string]*sighting),
+		storage: storage, folder: path.Join("authenticated_api", datasource+".nodes"), name: name, beats: beats, others: make(map[string]*sighting),
 	}
 }
 
@@ -163,6 +166,9 @@ func (p *presence) write(op *operation) {
 		p.announced = began
 	}
 	p.mu.Unlock()
+	if op.err == nil {
+		p.need(began.Add(announceEvery))
+	}
 	close(op.done)
 }
 
@@ -264,13 +270,38 @@ func (p *presence) see(name, text string) {
 	p.others[name] = seen
 }
 
-// keep writes our own entry and reads the entries of other nodes, now and then, until ctx ends.
-func (p *presence) keep(ctx context.Context) {
-	for wait := maintainDelay; sleep(ctx, wait) == nil; wait = announceEvery {
-		if p.announceWithin(ctx, announceEvery/2) == nil && p.look(ctx) {
-			p.forget(ctx)
-		}
+// beats says when the entry of a datasource is written by itself, across reloads.
+type beats struct {
+	clock  keeperClock
+	needed atomic.Bool
+}
+
+// need has our own entry written now and then, from a time on. Where nothing is stored, which may
+// be so for thousands of datasources, nobody needs to know of this node. Its entry comes before
+// its first write anyway. From then on it is kept alive: another node may remove one that is old.
+func (p *presence) need(from time.Time) {
+	if p != nil && !p.kept.Load() {
+		p.beats.needed.Store(true)
+		p.beats.clock.wakeBy(from)
 	}
+}
+
+// begins returns when keep is called first, which is not before a time.
+func (p *presence) begins(earliest time.Time) time.Time {
+	if p.beats.needed.Load() {
+		return earliest
+	}
+	return earliest.Add(asleep) // need wakes it
+}
+
+// keep writes our own entry and reads the entries of other nodes. It returns how long to wait
+// until it is called again.
+func (p *presence) keep(ctx context.Context) (wait time.Duration) {
+	p.kept.Store(true)
+	if p.announceWithin(ctx, announceEvery/2) == nil && p.look(ctx) {
+		p.forget(ctx)
+	}
+	return announceEvery
 }
 
 // forget removes the entries of nodes that have long been gone.

@@ -53,6 +53,13 @@ func (n *node) leave(t *testing.T) {
 	}
 }
 
+// keepUp has the entry of a node kept alive, as Keep does.
+func (p *presence) keepUp(ctx context.Context) {
+	s := schedule{from: time.Now().Add(maintainDelay)}
+	s.add(s.from, &p.beats.clock, p.keep)
+	s.run(ctx)
+}
+
 // TestAloneWithSlowWrites: a node that is alone, with a storage that takes long for a write,
 // has the next token after the writes that are needed and the time that a claim must stand: the
 // entry where it is old, the claim, the mark and the token.
@@ -165,7 +172,7 @@ func comeAndGo(t *testing.T, w *world, takes func() time.Duration, end func(*tes
 			for ; time.Now().Before(stop); n = w.node() {
 				holds := n.slow(takes)
 				ctx, cancel := context.WithCancel(t.Context())
-				go n.set.presence.keep(ctx)
+				go n.set.presence.keepUp(ctx)
 				for life := time.Now().Add(time.Duration(rand.Int64N(int64(20 * time.Minute)))); time.Now().Before(life); {
 					asking, enough := context.WithTimeout(ctx, 2*time.Minute)
 					_, _ = n.Credential(asking)
@@ -323,7 +330,7 @@ func TestEntriesAreForgotten(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		p := nodes[2].set.presence
-		go p.keep(ctx)
+		go p.keepUp(ctx)
 		time.Sleep(30 * time.Minute)
 		if names, _ := w.disk.List(t.Context(), p.folder, false); len(names) != 3 {
 			t.Errorf("%q are there after half an hour", names)

@@ -30,11 +30,11 @@ func TestReseal(t *testing.T) {
 		s, observed := sourceOf(st, fails(t))
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(resealDelay-time.Millisecond, cancel)
-		s.reseal(ctx)
+		Reseal(ctx, s.set)
 		if name, _ := storage.Only(t); name != old {
 			t.Errorf("a configuration that ends at once has moved the record to %s", name)
 		}
-		s.reseal(t.Context())
+		Reseal(t.Context(), s.set)
 		if name, _ := storage.Only(t); name == old {
 			t.Error("the record is where it was")
 		}

@@ -217,14 +217,6 @@ func (set *Set) newSource(connection string, conn *Connection) *Source {
 	return s
 }
 
-// Reseal has the stored token of client_credentials sealed with the first key of the ring, in the
-// background, unless ctx ends very soon.
-func (set *Set) Reseal(ctx context.Context) {
-	if !set.Interactive { // otherwise Keep does this
-		go set.shared.reseal(ctx)
-	}
-}
-
 // Shared returns the source of the shared connection.
 func (set *Set) Shared() *Source { return set.shared }
 
