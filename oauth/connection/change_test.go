@@ -5,6 +5,7 @@ package connection
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -176,8 +177,13 @@ func TestForeign(t *testing.T) {
 // it is about to replace. That may take a while, and what it writes would rest on an old reading.
 func TestAnnouncedBeforeReading(t *testing.T) {
 	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
+		var mu sync.Mutex
 		var steps []string
-		log := func(step string) { steps = append(steps, step) }
+		log := func(step string) {
+			mu.Lock()
+			defer mu.Unlock()
+			steps = append(steps, step)
+		}
 		a, b := w.node(), w.node()
 		a.before.set(log)
 		if err := a.Install(t.Context(), w.p.connect()); err != nil {
@@ -187,6 +193,8 @@ func TestAnnouncedBeforeReading(t *testing.T) {
 		if err := b.Disconnect(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		read := false // since the entry was written
 		for _, step := range steps {
 			switch step {
