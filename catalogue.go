@@ -42,6 +42,7 @@ type Catalogue struct {
 	AdminAddress string `json:"admin_address,omitempty"`
 
 	senders *senders
+	proxy   *reverseproxy.Handler // for what its APIs leave to Caddy's proxy
 	logger  *zap.Logger
 }
 
@@ -79,10 +80,13 @@ func (c *Catalogue) Provision(ctx caddy.Context) error {
 	if err := c.check(); err != nil {
 		return err
 	}
+	if c.proxy, err = newCaddysProxy(ctx, dispatcher{}, dispatcher{}); err != nil {
+		return err
+	}
 	here := &ground{handler: c, app: app, many: true}
 	for _, name := range slices.Sorted(maps.Keys(c.APIs)) {
 		api := c.APIs[name]
-		api.Name, api.ground, api.senders, api.logger = name, here, c.senders, c.logger
+		api.Name, api.ground, api.in, api.logger = name, here, c, c.logger
 		if err := api.provisionAll(ctx); err != nil {
 			return fmt.Errorf("apis: %s: %w", name, err)
 		}
@@ -167,6 +171,9 @@ func (api *API) provisionAll(ctx caddy.Context) error {
 // Cleanup implements caddy.CleanerUpper. It may be called when not all APIs are provisioned.
 func (c *Catalogue) Cleanup() error {
 	var failed error
+	if c.proxy != nil {
+		failed = c.proxy.Cleanup() // ends the connections that have switched protocols
+	}
 	for _, api := range c.APIs {
 		if api != nil {
 			failed = errors.Join(failed, api.Cleanup())

@@ -3,10 +3,8 @@
 package authenticatedapi_test
 
 import (
-	"fmt"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
@@ -66,24 +64,4 @@ func TestIdleConnectionsEnd(t *testing.T) {
 			rig.Receive(t, ended, "the end of the connection")
 		})
 	}
-}
-
-// TestCatalogueFirstUpgrades: the first requests of several entries that ask for another protocol
-// may come at once. What Caddy's proxies share is written without a lock (with -race this fails).
-func TestCatalogueFirstUpgrades(t *testing.T) {
-	api := rig.NewAPI(t, func(string) string {
-		return "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n"
-	})
-	gateway := rig.Start(t, "http://GATEWAY {\n"+catalogueOf(16, api.Addr)+"}")
-	var all sync.WaitGroup
-	for i := range 16 {
-		all.Go(func() {
-			replies, err := rig.TryExchange(gateway, fmt.Sprintf("GET /api%05d/ws HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\n"+
-				"Upgrade: websocket\r\nSec-WebSocket-Key: eA==\r\n\r\n", i, gateway), 1)
-			if err != nil || len(replies) != 1 || replies[0].StatusCode != 101 {
-				t.Errorf("%d: %v %v", i, replies, err)
-			}
-		})
-	}
-	all.Wait()
 }

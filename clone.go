@@ -65,7 +65,7 @@ func (x *exchange) release() {
 		return
 	}
 	x.ds, x.source, x.credential, x.values, x.fields, x.params = nil, nil, nil, nil, nil, nil
-	x.caller, x.written, x.turned, x.failed, x.ahead = nil, false, false, nil, body{}
+	x.caller, x.written, x.turned, x.failed, x.ahead, x.serving = nil, false, false, nil, body{}, nil
 	x.out, x.url, x.sent, x.taken = http.Request{}, url.URL{}, sentRequest{}, false
 	clear(x.header)
 	x.answering.reset()

@@ -43,6 +43,7 @@ type exchange struct {
 	interim // what the hooks for interim responses need
 
 	answering answering // of a handler that serves the request itself
+	serving   *serving  // of a handler that leaves the request to Caddy's proxy
 }
 
 // sentRequest is what is known of a request that was sent when its answer comes.

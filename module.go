@@ -63,8 +63,8 @@ type Handler struct {
 	AdminAddress string `json:"admin_address,omitempty"`
 
 	ds      *datasource
-	serving *serving // nil: a proxy follows
-	senders *senders // of the catalogue that the handler is in; nil: it is in none
+	serving *serving   // nil: a proxy follows
+	in      *Catalogue // nil: the handler is in none
 	logger  *zap.Logger
 }
 
@@ -101,7 +101,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		h.ds.site.handler = h
 	}
 	if h.Transport != nil {
-		h.serving, err = newServing(ctx, ds, h.Transport, h.senders)
+		h.serving, err = newServing(ctx, ds, h.Transport, h.in)
 	}
 	return err
 }

@@ -26,9 +26,9 @@ import (
 
 // A handler that has a transport of its own is its own proxy. A request costs about two thirds of
 // the allocations of one that Caddy's proxy sends. What the handler does not do itself it leaves
-// to a proxy of Caddy's (caddysProxy): requests that ask for another protocol, since Caddy ends
-// the connections of those at a reload; and all requests of a datasource whose API is told of the
-// client.
+// to a proxy of Caddy's (serving_proxy.go): requests that ask for another protocol, since Caddy
+// ends the connections of those at a reload; and all requests of a datasource whose API is told of
+// the client.
 //
 // serving is what such a handler adds. net/http/httputil.ReverseProxy is its heart; the rest is
 // what Caddy's proxy does otherwise.
@@ -37,23 +37,32 @@ type serving struct {
 	transport *Transport
 	logger    *zap.Logger
 	proxy     httputil.ReverseProxy
-	caddys    caddysProxy
+	caddys    *reverseproxy.Handler
+	shared    bool // caddys is the catalogue's
 	always    bool // whether Caddy's proxy serves all requests
 
 	// The address of the API, as Caddy's placeholders have it.
 	network, address, host, port string
 
+	// The address of the API, as Caddy's proxy has it, and its count of the requests.
+	upstream     reverseproxy.Upstream
+	upstreamHost reverseproxy.Host
+
 	inFlight atomic.Int64
 }
 
-// newServing provisions the transport of a handler. all are the senders of the catalogue that the
-// handler is in, nil if it is in none.
-func newServing(ctx caddy.Context, ds *datasource, t *Transport, all *senders) (*serving, error) {
+// newServing provisions the transport of a handler. in is the catalogue that the handler is in,
+// nil if it is in none.
+func newServing(ctx caddy.Context, ds *datasource, t *Transport, in *Catalogue) (*serving, error) {
 	if ds.base == nil {
 		return nil, errors.New("transport: without a base_url the proxy is one of your own, and the transport belongs to it")
 	}
 	if t.Datasource != "" {
 		return nil, errors.New("transport: datasource: the transport of a handler is for the datasource of the handler; remove it")
+	}
+	var all *senders
+	if in != nil {
+		all = in.senders
 	}
 	if err := provisionFor(ctx, ds, t, all); err != nil {
 		return nil, fmt.Errorf("transport: %w", err)
@@ -67,13 +76,7 @@ func newServing(ctx caddy.Context, ds *datasource, t *Transport, all *senders) (
 		Rewrite: s.rewrite, Transport: s, ModifyResponse: s.answer, ErrorHandler: fail,
 		BufferPool: buffers{}, ErrorLog: log.New(io.Discard, "", 0), // see answering.end
 	}
-	s.caddys.ctx, s.caddys.transport, s.caddys.dial = ctx, t, s.address
-	if all == nil || s.always {
-		if _, err := s.caddys.get(); err != nil {
-			return nil, err
-		}
-	}
-	return s, nil
+	return s, s.useCaddysProxy(ctx, in)
 }
 
 // provisionFor provisions the transport of a handler that is its own proxy.
@@ -106,13 +109,13 @@ func tellsOfClient(ds *datasource) bool {
 
 // cleanup ends the connections to the API that no request uses, and, as Caddy does, those that
 // have switched protocols.
-func (s *serving) cleanup() error { return errors.Join(s.caddys.end(), s.transport.Cleanup()) }
+func (s *serving) cleanup() error { return errors.Join(s.endCaddysProxy(), s.transport.Cleanup()) }
 
 // ServeHTTP implements caddyhttp.Handler, as the handler behind ours. The exchange of r has been
 // handed over.
 func (s *serving) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	if s.always || switches(r) {
-		return s.caddys.ServeHTTP(w, r)
+		return s.serveByCaddy(w, r)
 	}
 	slot := slotOf(r)
 	a := &slot.x.answering

@@ -26,10 +26,11 @@ var proxyPlaceholders = []string{
 	"status_code", "status_text", "header.Content-Type", "header.X-Many", "header.None",
 }
 
-// startBothWays runs a gateway with two sites for one API: the handler of the first sends requests
-// itself, Caddy's proxy sends those of the second. It returns their addresses by their ways, and
-// the file of the log, in which each request has all placeholders of the proxy.
-func startBothWays(t *testing.T, base, options string) (sites map[string]string, logFile string) {
+// startAllWays runs a gateway with three sites for one API: the handler of the first sends
+// requests itself, an entry of a catalogue those of the second, Caddy's proxy those of the third.
+// It returns their addresses by their ways, and the file of the log, in which each request has all
+// placeholders of the proxy.
+func startAllWays(t *testing.T, base, options string) (sites map[string]string, logFile string) {
 	t.Helper()
 	site := "log\n"
 	for _, name := range proxyPlaceholders {
@@ -38,15 +39,19 @@ func startBothWays(t *testing.T, base, options string) (sites map[string]string,
 	return startSites(t, base, options, site)
 }
 
-// startSites is startBothWays with other directives in the sites.
+// startSites is startAllWays with other directives in the sites.
 func startSites(t *testing.T, base, options, directives string) (sites map[string]string, logFile string) {
 	t.Helper()
 	logFile = filepath.Join(t.TempDir(), "log.json")
-	sites = map[string]string{"itself": rig.Free(t), "reverse_proxy": rig.Free(t)}
+	sites = map[string]string{"itself": rig.Free(t), "catalogue": rig.Free(t), "reverse_proxy": rig.Free(t)}
 	config := "{\nadmin off\npersist_config off\nauto_https off\ngrace_period 1s\nlog {\noutput file " + logFile + "\nlevel DEBUG\n}\n}\n"
 	for way, addr := range sites {
-		block := "authenticated_api " + base + " {\nauth bearer secret\n" + options + "\n}\n"
-		if way == "reverse_proxy" {
+		entry := base + " {\nauth bearer secret\n" + options + "\n}\n"
+		block := "authenticated_api " + strings.Replace(entry, "{\n", "{\nname api\n", 1)
+		switch way {
+		case "catalogue":
+			block = "authenticated_apis {\nname api{http.vars.none}\nother http://other.example\napi " + entry + "}\n"
+		case "reverse_proxy":
 			block = rig.ThroughCaddysProxy(block)
 		}
 		config += "http://" + addr + " {\n" + directives + "header X-Own ours\n" +
@@ -57,7 +62,7 @@ func startSites(t *testing.T, base, options, directives string) (sites map[strin
 		t.Fatal(err)
 	}
 	if n := strings.Count(string(adapted), `"handler":"reverse_proxy"`); n != 1 {
-		t.Fatalf("%d of the two sites have Caddy's proxy", n)
+		t.Fatalf("%d of the sites have Caddy's proxy", n)
 	}
 	if err := caddy.Load(adapted, true); err != nil {
 		t.Fatal(err)
@@ -86,7 +91,7 @@ func exchangeRaw(t *testing.T, addr, request string) string {
 }
 
 // TestWaysAgree: what the client gets and what the access log has is the same whether the handler
-// sends a request itself or Caddy's proxy does.
+// sends a request itself, in a catalogue too, or Caddy's proxy does.
 func TestWaysAgree(t *testing.T) {
 	api := rig.NewAPI(t, func(request string) string {
 		path, _, _ := strings.Cut(strings.TrimPrefix(strings.Fields(request)[1], "/v1"), "?")
@@ -117,7 +122,7 @@ func TestWaysAgree(t *testing.T) {
 			return rig.Response("200 OK", "Content-Type: application/json\r\n", `{"n":1}`)
 		}
 	})
-	sites, logFile := startBothWays(t, "http://"+api.Addr+"/v1?a=b", "transport http {\nresponse_header_timeout 150ms\n}")
+	sites, logFile := startAllWays(t, "http://"+api.Addr+"/v1?a=b", "transport http {\nresponse_header_timeout 150ms\n}")
 	_, port, _ := net.SplitHostPort(api.Addr)
 	for i, request := range []string{
 		"GET /x?q=1;2&%zz HTTP/1.1\r\nAccept: */*\r\n",
@@ -145,7 +150,7 @@ func TestWaysAgree(t *testing.T) {
 			head += "Connection: close\r\n"
 		}
 		var seen []string
-		for _, way := range []string{"reverse_proxy", "itself"} {
+		for _, way := range []string{"reverse_proxy", "itself", "catalogue"} {
 			got := exchangeRaw(t, sites[way], head+"\r\n"+body)
 			asked := api.Requests()
 			for i, r := range asked {
@@ -158,8 +163,10 @@ func TestWaysAgree(t *testing.T) {
 				t.Errorf("%s: the log has %s", way, entry)
 			}
 		}
-		if seen[0] != seen[1] {
-			t.Errorf("%q\nCaddy's proxy: %s\n\nthe handler: %s", request, seen[0], seen[1])
+		for i, way := range []string{"the handler", "a catalogue"} {
+			if seen[0] != seen[1+i] {
+				t.Errorf("%q\nCaddy's proxy: %s\n\n%s: %s", request, seen[0], way, seen[1+i])
+			}
 		}
 	}
 }
@@ -195,11 +202,11 @@ func accessEntry(t *testing.T, logFile, site string, n int) string {
 	return strings.ReplaceAll(fmt.Sprint(entry), site, "{host}") // maps are printed in order
 }
 
-// TestWaysForwarded: where the API is told of the client, it is told the same on both ways, of
+// TestWaysForwarded: where the API is told of the client, it is told the same on all ways, of
 // clients that are trusted and of others.
 func TestWaysForwarded(t *testing.T) {
 	api := rig.NewAPI(t, nil)
-	sites, _ := startBothWays(t, "http://"+api.Addr, "pass_request_header X-Forwarded-* Forwarded Via")
+	sites, _ := startAllWays(t, "http://"+api.Addr, "pass_request_header X-Forwarded-* Forwarded Via")
 	for _, header := range []string{
 		"", "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: a.test\r\nForwarded: for=192.0.2.1\r\nVia: 1.1 a\r\nX-Forwarded-Port: 1\r\n",
 		"Forwarded: for=192.0.2.1\r\nConnection: Forwarded\r\n",
@@ -209,8 +216,8 @@ func TestWaysForwarded(t *testing.T) {
 			rig.Get(t, addr, "/", header)
 			seen = append(seen, strings.ReplaceAll(strings.Join(rig.Lines(api.Request(t)), "\n"), addr, "{host}"))
 		}
-		if seen[0] != seen[1] || !strings.Contains(seen[0], "X-Forwarded-For: 127.0.0.1\n") || !strings.Contains(seen[0], "Via: ") {
-			t.Errorf("%q: the API got\n%s\n\nand\n%s", header, seen[0], seen[1])
+		if seen[0] != seen[1] || seen[0] != seen[2] || !strings.Contains(seen[0], "X-Forwarded-For: 127.0.0.1\n") || !strings.Contains(seen[0], "Via: ") {
+			t.Errorf("%q: the API got\n%s", header, strings.Join(seen, "\n\nand\n"))
 		}
 	}
 }
@@ -228,7 +235,7 @@ func TestWaysGone(t *testing.T) {
 		return ""
 	})
 	defer close(hold)
-	sites, logFile := startBothWays(t, "http://"+api.Addr, "")
+	sites, logFile := startAllWays(t, "http://"+api.Addr, "")
 	for way, addr := range sites {
 		conn, err := net.Dial("tcp", addr) //nolint:noctx // a test
 		if err != nil {
@@ -250,11 +257,11 @@ func TestWaysGone(t *testing.T) {
 			return len(lines) > 0 && strings.Contains(fmt.Sprint(lines[len(lines)-1]["error"]), "unexpected EOF")
 		})
 	}
-	if n := len(rig.Logged(t, logFile, "aborting with incomplete response")); n != 2 {
+	if n := len(rig.Logged(t, logFile, "aborting with incomplete response")); n != 3 {
 		t.Errorf("the log says %d times that an answer broke off", n)
 	}
-	if n := len(rig.Logged(t, logFile, "upstream roundtrip")); n != 4 {
-		t.Errorf("the debug log has %d of 4 requests", n)
+	if n := len(rig.Logged(t, logFile, "upstream roundtrip")); n != 6 {
+		t.Errorf("the debug log has %d of 6 requests", n)
 	}
 }
 
