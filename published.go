@@ -17,25 +17,18 @@ import (
 type published struct {
 	mu        sync.Mutex
 	documents map[string]publishedDocument // by address
-	keys      map[string][]publishedKey    // by identifier
+	keys      map[string]*publishedKeys    // by identifier
 }
 
 // publishedDocument is what a datasource needs a Client ID Metadata Document to say.
 type publishedDocument struct{ datasource, name, auth string }
-
-// publishedKey is a key in the JWKS of a host.
-type publishedKey struct {
-	datasource, host string
-	thumbprint       string
-	fetched          bool // the provider gets the address of the JWKS when the client is registered
-}
 
 // add checks what a datasource publishes against what the others do.
 func (p *published) add(datasource string, m *oauth.Method) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.documents == nil {
-		p.documents, p.keys = make(map[string]publishedDocument), make(map[string][]publishedKey)
+		p.documents, p.keys = make(map[string]publishedDocument), make(map[string]*publishedKeys)
 	}
 	if err := p.addDocument(datasource, m); err != nil {
 		return err
@@ -78,16 +71,14 @@ func (p *published) addKeys(datasource string, m *oauth.Method) error {
 	for i := range keys {
 		id := keys[i].KeyID
 		mine := publishedKey{datasource, strings.ToLower(u.Hostname()), oauth.Thumbprint(&keys[i]), oauth.NamesKeys(m)}
-		for _, other := range p.keys[id] {
-			apart := mine.host != other.host && mine.host != "" && other.host != ""
-			if apart || mine.thumbprint == other.thumbprint || !mine.fetched && !other.fetched {
-				continue
-			}
+		if p.keys[id] == nil {
+			p.keys[id] = new(publishedKeys)
+		}
+		if other := p.keys[id].add(mine); other != nil {
 			return fmt.Errorf("auth oauth2: key_id: the datasources %q and %q publish different keys as %q at one address, "+
 				"and a provider that fetches them there may take the wrong one; "+
 				"give each another key_id, or none (the key's thumbprint stands for it)", other.datasource, datasource, id)
 		}
-		p.keys[id] = append(p.keys[id], mine)
 	}
 	return nil
 }
