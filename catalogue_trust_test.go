@@ -4,6 +4,7 @@ package authenticatedapi_test
 
 import (
 	"crypto/tls"
+	"slices"
 	"testing"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
@@ -36,4 +37,28 @@ func TestCatalogueTrust(t *testing.T) {
 			t.Errorf("%s: the API got %d certificates, and %q", want.name, len(got[0].peers), got[0].authorization)
 		}
 	}
+}
+
+// TestCatalogueTrustWatched: entries that share a transport are each told of the file of its
+// certificates, and all of them trust what is in it then.
+func TestCatalogueTrustWatched(t *testing.T) {
+	ca, stranger := rig.NewIdentity(t, nil, rig.AsCA), rig.NewIdentity(t, nil, rig.AsCA)
+	leaf := rig.NewIdentity(t, ca, nil)
+	api := newTLSAPI(t, "127.0.0.1:0", 1, &tls.Config{Certificates: []tls.Certificate{leaf.TLS()}}, nil)
+	entry := func(name, file string) string {
+		return name + " https://" + api.addr + " {\nauth bearer token-of-" + name + "\nself_signed_cert " + file + "\n}\n"
+	}
+	shared, other := rig.Save(t, stranger.PEM), rig.Save(t, stranger.PEM)
+	global, log := watchedLog(t)
+	gateway := rig.Start(t, global+"}\nhttp://GATEWAY {\nauthenticated_apis {\n"+entry("a", shared)+entry("b", other)+entry("c", shared)+entry("d", shared)+"}\n}")
+	rotate(t, shared, ca.PEM)
+	all := []string{"a self_signed_cert", "c self_signed_cert", "d self_signed_cert"}
+	waitFor(t, "a line for each", func() bool { return slices.Equal(told(t, log, "took over"), all) })
+	for name, status := range map[string]int{"a": 200, "b": 502, "c": 200, "d": 200} {
+		if res := rig.Get(t, gateway, "/"+name+"/x", ""); res.StatusCode != status {
+			t.Errorf("%s is answered with %d, want %d", name, res.StatusCode, status)
+		}
+	}
+	rotate(t, shared, "no certificate")
+	waitFor(t, "a warning for each", func() bool { return slices.Equal(told(t, log, "cannot be used"), all) })
 }

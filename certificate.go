@@ -77,13 +77,13 @@ func present(tr *trust.Trust, t *reverseproxy.HTTPTransport) error {
 
 // watchTrust has the file of self_signed_cert watched. Where Caddy shakes hands itself (HTTP/3,
 // the PROXY protocol, a server name with a placeholder) its certificates cannot be replaced, and
-// are those of the last reload.
-func watchTrust(w *watch.Watcher, t *Transport, s *sender, text string) {
+// are those of the last reload, and nil is returned.
+func watchTrust(w *watch.Watcher, t *Transport, s *sender, text string) *watch.Subject {
 	if s.trust == nil || t.onlyHTTP3() || s.Transport.DialTLSContext != nil {
-		return
+		return nil
 	}
 	used := s.trust
-	w.Add(watch.Subject{Datasource: t.Datasource, Option: certOption, Files: value.PEMFiles(text), Reread: func() (bool, error) {
+	return w.Add(watch.Subject{Datasources: []string{t.Datasource}, Option: certOption, Files: value.PEMFiles(text), Reread: func() (bool, error) {
 		next, err := readTrust(t, text)
 		if err != nil || next.Equal(used) {
 			return false, err

@@ -12,6 +12,7 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/dial"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/peer"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/trust"
+	"github.com/authenticated-api/caddy-authenticated-api/internal/watch"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
@@ -22,8 +23,9 @@ import (
 type sender struct {
 	*reverseproxy.HTTPTransport
 
-	trust *trust.Trust // nil: that of the system
-	guard *dial.Guard
+	trust   *trust.Trust   // nil: that of the system
+	watched *watch.Subject // the file of self_signed_cert; nil: it is not watched
+	guard   *dial.Guard
 
 	// replaced is what sends in the place of the embedded transport since the certificates of
 	// self_signed_cert have changed; nil as long as they have not.
@@ -50,7 +52,7 @@ func newSender(ctx caddy.Context, app *App, t *Transport) (*sender, error) {
 	s := &sender{HTTPTransport: t.HTTPTransport, trust: tr, guard: rule.Guard(t.HTTPTransport)}
 	s.Transport.DialContext = peer.Dial(s.Transport.DialContext)
 	s.Transport.OnProxyConnectResponse = peer.ProxyAnswer
-	watchTrust(app.watcher, t, s, certificate)
+	s.watched = watchTrust(app.watcher, t, s, certificate)
 	return s, present(tr, s.HTTPTransport)
 }
 
@@ -85,6 +87,9 @@ func (all *senders) of(ctx caddy.Context, app *App, t *Transport) (*sender, erro
 		return nil, fmt.Errorf("encoding the transport: %w", err)
 	}
 	if known := all.by[string(settings)]; known != nil {
+		if known.watched != nil {
+			known.watched.Datasources = append(known.watched.Datasources, t.Datasource)
+		}
 		return known, nil
 	}
 	s, err := newSender(ctx, app, t)

@@ -23,7 +23,7 @@ func watchFiles(w *watch.Watcher, ds *datasource) {
 	}
 	for _, m := range methods {
 		if m, ok := m.(auth.Rereader); ok {
-			w.Add(watch.Subject{Datasource: ds.name, Option: "auth", Files: m.Files(), Reread: m.Reread})
+			w.Add(watch.Subject{Datasources: []string{ds.name}, Option: "auth", Files: m.Files(), Reread: m.Reread})
 		}
 	}
 	var options []string
@@ -33,7 +33,7 @@ func watchFiles(w *watch.Watcher, ds *datasource) {
 	if ds.renewer != nil {
 		options = append(options, "signature")
 	}
-	w.Add(watch.Subject{Datasource: ds.name, Option: strings.Join(options, ", "), Files: ds.files, Reread: func() (bool, error) {
+	w.Add(watch.Subject{Datasources: []string{ds.name}, Option: strings.Join(options, ", "), Files: ds.files, Reread: func() (bool, error) {
 		before := ds.values.Load()
 		after, err := ds.reread(before)
 		return after != before, err

@@ -98,7 +98,7 @@ func onDisk(t *testing.T, names []string, test func(d *disk, reads func(name str
 		var mu sync.Mutex
 		count := make(map[string]int)
 		for _, name := range names {
-			w.Add(Subject{Datasource: name, Option: "auth", Files: []string{d.root + name}, Reread: func() (bool, error) {
+			w.Add(Subject{Datasources: []string{name}, Option: "auth", Files: []string{d.root + name}, Reread: func() (bool, error) {
 				mu.Lock()
 				count[name]++
 				n := count[name]

@@ -29,9 +29,10 @@ const (
 
 // Subject is something that is made of files.
 type Subject struct {
-	// Datasource is what the log calls the owner, "" for none. Option is the option that the files
-	// belong to.
-	Datasource, Option string
+	// Datasources are what the log calls the owners, each of which it tells; none if there is none.
+	// Option is the option that the files belong to.
+	Datasources []string
+	Option      string
 
 	// Files are the names of the files.
 	Files []string
@@ -45,7 +46,7 @@ type Subject struct {
 type Watcher struct {
 	logger   *zap.Logger
 	subjects []*subject
-	told     []string // what was told of during this look
+	told     map[string]bool // what was told of during this look
 	files    questions
 }
 
@@ -68,14 +69,17 @@ type outcome struct {
 
 // New returns a watcher that writes to a log.
 func New(logger *zap.Logger) *Watcher {
-	return &Watcher{logger: logger, files: questions{stat: os.Stat, asked: make(map[string]chan stamp)}}
+	return &Watcher{logger: logger, told: make(map[string]bool), files: questions{stat: os.Stat, asked: make(map[string]chan stamp)}}
 }
 
-// Add has a subject watched. It is not called any more once Run was called.
-func (w *Watcher) Add(s Subject) {
+// Add has a subject watched, and returns it, since it may get further owners. Neither is done any
+// more once Run was called.
+func (w *Watcher) Add(s Subject) *Subject {
+	added := &subject{Subject: s}
 	if len(s.Files) > 0 {
-		w.subjects = append(w.subjects, &subject{Subject: s})
+		w.subjects = append(w.subjects, added)
 	}
+	return &added.Subject
 }
 
 // Run looks at the files until ctx ends. All reading is done here, and no request waits for it. A
@@ -98,7 +102,7 @@ func (w *Watcher) Run(ctx context.Context) {
 
 // look looks at each file once, however many subjects have it.
 func (w *Watcher) look(ctx context.Context, now time.Time) {
-	w.told = w.told[:0]
+	clear(w.told)
 	w.files.begin()
 	for _, s := range w.subjects {
 		if ctx.Err() != nil {
@@ -144,15 +148,20 @@ func (w *Watcher) finish(ctx context.Context, s *subject, while time.Duration) b
 		return false
 	}
 	s.reading = nil
-	if got.changed && w.first("taken", s) {
-		w.logger.Info("took over the new content of a file", s.fields()...)
+	if got.changed {
+		for _, fields := range w.lines("taken", s) {
+			w.logger.Info("took over the new content of a file", fields...)
+		}
 	}
 	switch {
-	case got.err != nil && !s.failing && w.first("unusable", s):
-		w.logger.Warn("a file has changed and cannot be used; what was read before stays in use", append(s.fields(), zap.Error(got.err),
-			zap.String("remedy", "write a good value into the file; it is then taken over by itself"))...)
-	case got.err == nil && s.failing && !got.changed && w.first("usable", s):
-		w.logger.Info("a file can be used again; its content is what is in use", s.fields()...)
+	case got.err != nil && !s.failing:
+		for _, fields := range w.lines("unusable", s, zap.Error(got.err), zap.String("remedy", "write a good value into the file; it is then taken over by itself")) {
+			w.logger.Warn("a file has changed and cannot be used; what was read before stays in use", fields...)
+		}
+	case got.err == nil && s.failing && !got.changed:
+		for _, fields := range w.lines("usable", s) {
+			w.logger.Info("a file can be used again; its content is what is in use", fields...)
+		}
 	}
 	s.failing = got.err != nil
 	return true
@@ -168,27 +177,27 @@ func (w *Watcher) noteSilence(s *subject, answered bool) {
 		s.silent = 0
 		return
 	}
-	if s.silent++; s.silent == silentLooks && w.first("silent", s) {
-		w.logger.Warn("a file cannot be looked at, since its file system does not answer; what was read before stays in use",
-			append(s.fields(), zap.String("remedy", "look after the file system (a network mount?); a change of the file is taken over when it answers"))...)
+	if s.silent++; s.silent == silentLooks {
+		remedy := zap.String("remedy", "look after the file system (a network mount?); a change of the file is taken over when it answers")
+		for _, fields := range w.lines("silent", s, remedy) {
+			w.logger.Warn("a file cannot be looked at, since its file system does not answer; what was read before stays in use", fields...)
+		}
 	}
 }
 
-// first reports whether this look has not told the same of another route of the datasource.
-func (w *Watcher) first(what string, s *subject) bool {
-	key := strings.Join(append([]string{what, s.Datasource, s.Option}, s.Files...), "\x00")
-	if slices.Contains(w.told, key) {
-		return false
+// lines returns the fields of the lines that tell something of a subject: one for each owner, but
+// for those of whom this look has told the same already, of another of their routes.
+func (w *Watcher) lines(what string, s *subject, more ...zap.Field) (lines [][]zap.Field) {
+	files := zap.Strings("files", s.Files)
+	if len(s.Datasources) == 0 {
+		return [][]zap.Field{append([]zap.Field{zap.String("option", s.Option), files}, more...)}
 	}
-	w.told = append(w.told, key)
-	return true
-}
-
-// fields says what a line of the log is about.
-func (s *subject) fields() []zap.Field {
-	var fields []zap.Field
-	if s.Datasource != "" {
-		fields = append(fields, zap.String("datasource", s.Datasource))
+	for _, name := range s.Datasources {
+		key := strings.Join(append([]string{what, name, s.Option}, s.Files...), "\x00")
+		if !w.told[key] {
+			w.told[key] = true
+			lines = append(lines, append([]zap.Field{zap.String("datasource", name), zap.String("option", s.Option), files}, more...))
+		}
 	}
-	return append(fields, zap.String("option", s.Option), zap.Strings("files", s.Files))
+	return lines
 }

@@ -41,8 +41,8 @@ func live(t *testing.T, file string, test func(w *world)) {
 		}
 		w.used = string(content)
 		watcher := New(zap.New(core))
-		watcher.Add(Subject{Datasource: "crm", Option: "auth", Files: []string{file}, Reread: w.reread})
-		watcher.Add(Subject{Datasource: "none", Option: "auth"}) // has no files
+		watcher.Add(Subject{Datasources: []string{"crm"}, Option: "auth", Files: []string{file}, Reread: w.reread})
+		watcher.Add(Subject{Datasources: []string{"none"}, Option: "auth"}) // has no files
 		ctx, cancel := context.WithCancel(t.Context())
 		go watcher.Run(ctx)
 		test(w)
@@ -284,7 +284,7 @@ func TestOneLook(t *testing.T) {
 	w := New(zap.New(core))
 	reads := 0
 	for range 2 {
-		w.Add(Subject{Datasource: "crm", Option: "auth", Files: []string{file}, Reread: func() (bool, error) {
+		w.Add(Subject{Datasources: []string{"crm"}, Option: "auth", Files: []string{file}, Reread: func() (bool, error) {
 			reads++
 			return true, nil
 		}})
@@ -292,5 +292,39 @@ func TestOneLook(t *testing.T) {
 	w.look(t.Context(), time.Now())
 	if lines := logs.TakeAll(); reads != 2 || len(lines) != 1 {
 		t.Errorf("%d readings, %d lines", reads, len(lines))
+	}
+}
+
+// TestOwners: a file that is read once for several datasources is told of to each, and to none of
+// them twice.
+func TestOwners(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "secret")
+	save(t, file, "canary-1")
+	core, logs := observer.New(zap.DebugLevel)
+	w := New(zap.New(core))
+	var changed bool
+	var failed error
+	shared := w.Add(Subject{Datasources: []string{"crm"}, Option: "auth", Files: []string{file}, Reread: func() (bool, error) { return changed, failed }})
+	shared.Datasources = append(shared.Datasources, "hr", "crm", "maps")
+	for n, step := range []struct {
+		changed bool
+		failed  error
+		want    string
+	}{{true, nil, taken}, {false, errors.New("bad"), cannot}, {false, nil, back}, {true, nil, taken}} {
+		changed, failed = step.changed, step.failed
+		save(t, file, strings.Repeat("x", n))
+		w.look(t.Context(), time.Now())
+		var got []string
+		for _, entry := range logs.TakeAll() {
+			fields := entry.ContextMap()
+			got = append(got, fmt.Sprint(strings.ToUpper(entry.Level.String()), " ", entry.Message, " ", fields["datasource"], " ", fields["option"], " ", fields["files"]))
+		}
+		var want []string
+		for _, name := range []string{"crm", "hr", "maps"} {
+			want = append(want, fmt.Sprint(step.want, " ", name, " auth ", []string{file}))
+		}
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("logged %q, want %q", got, want)
+		}
 	}
 }
