@@ -3,7 +3,9 @@
 package authenticatedapi_test
 
 import (
+	"crypto/tls"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
@@ -57,6 +59,45 @@ func TestIdleConnectionsEnd(t *testing.T) {
 			wantOK(t, rig.Get(t, gateway, "/a/x", ""))
 			if api.Conns() != 1 || len(ended) != 0 {
 				t.Fatalf("%d connections were made for two requests, and %d have ended", api.Conns(), len(ended))
+			}
+			if err := caddy.Stop(); err != nil {
+				t.Fatal(err)
+			}
+			rig.Receive(t, ended, "the end of the connection")
+		})
+	}
+}
+
+// TestIdleConnectionsEndReplaced: that holds for the transport that has taken the place of the
+// first one since the certificates have changed, too. The connections of the first end when that
+// happens.
+func TestIdleConnectionsEndReplaced(t *testing.T) {
+	ca, another := rig.NewIdentity(t, nil, rig.AsCA), rig.NewIdentity(t, nil, rig.AsCA)
+	leaf := rig.NewIdentity(t, ca, nil)
+	for name, config := range map[string]string{
+		"own":    "authenticated_api https://API {\nname a\nself_signed_cert FILE\n}",
+		"shared": "authenticated_apis {\na https://API {\nself_signed_cert FILE\n}\n}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer ln.Close()
+			ended := make(chan struct{}, 8)
+			api := &rig.API{Addr: ln.Addr().String(), Answer: func(string) string { return rig.OK("ok") }}
+			go api.Serve(tls.NewListener(ends{ln, ended}, &tls.Config{Certificates: []tls.Certificate{leaf.TLS()}}))
+			file := rig.Save(t, ca.PEM)
+			global, log := watchedLog(t)
+			gateway := rig.Start(t, global+"}\nhttp://GATEWAY {\n"+strings.NewReplacer("API", api.Addr, "FILE", file).Replace(config)+"\n}")
+			wantOK(t, rig.Get(t, gateway, "/a/x", ""))
+			rotate(t, file, ca.PEM+another.PEM)
+			waitFor(t, "the certificates are taken over", func() bool { return slices.Equal(told(t, log, "took over"), []string{"a self_signed_cert"}) })
+			rig.Receive(t, ended, "the end of the connection before")
+			wantOK(t, rig.Get(t, gateway, "/a/x", ""))
+			wantOK(t, rig.Get(t, gateway, "/a/x", ""))
+			if api.Conns() != 2 || len(ended) != 0 {
+				t.Fatalf("%d connections were made, and %d more have ended", api.Conns(), len(ended))
 			}
 			if err := caddy.Stop(); err != nil {
 				t.Fatal(err)
