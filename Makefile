@@ -46,14 +46,16 @@ test: ## Run the tests that need nothing but Go and end in minutes
 	done
 	@$(MAKE) --no-print-directory other-way FLAGS=-short
 
-# With a base URL the handler sends requests itself, or Caddy's proxy does (internal/rig/ways.go).
-# What is seen on the wire is tested on both ways.
+# With a base URL the handler sends requests itself, in a catalogue too, or Caddy's proxy does
+# (internal/rig/ways.go). What is seen on the wire is tested on all ways.
 .PHONY: other-way
 other-way:
 	@echo "go test $(FLAGS) . (by Caddy's proxy)"
 	@CADDYS_PROXY=1 go test $(FLAGS) -timeout $(TIMEOUT) -skip '^(TestDocs|TestReadme|TestAdapt|TestAllocs|TestWays|Fuzz)' .
 	@echo "go test $(FLAGS) ./attack ./streaming ./grpc ./clients (by Caddy's proxy)"
 	@cd integration && CADDYS_PROXY=1 go test $(FLAGS) -timeout $(TIMEOUT) -skip '^Fuzz' ./attack ./streaming ./grpc ./clients
+	@echo "go test $(FLAGS) ./attack ./streaming (in a catalogue)"
+	@cd integration && CATALOGUE=1 go test $(FLAGS) -timeout $(TIMEOUT) -skip '^Fuzz' ./attack ./streaming
 
 # The race detector allocates on its own account, so allocations are counted without it, and a
 # million users are too many for it.

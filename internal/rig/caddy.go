@@ -32,7 +32,7 @@ func Load(caddyfile string) error {
 	if !strings.HasPrefix(caddyfile, "{\n") {
 		caddyfile = globals + caddyfile
 	}
-	config, err := Adapt(chosenWay(caddyfile))
+	config, err := adaptChosen(caddyfile)
 	if err != nil {
 		return err
 	}
