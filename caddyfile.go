@@ -269,8 +269,8 @@ func (opts *directive) serve(t *Transport) {
 	opts.handler.Transport = t
 }
 
-// reverseProxy has Caddy's own parser read the proxy's part of the block, if there is one, and makes
-// our transport of its transport http.
+// reverseProxy has Caddy's own parser read the proxy's part of the block, if there is one, and
+// makes our transport of its transport http.
 func (opts *directive) reverseProxy(
 	h httpcaddyfile.Helper, tokens []caddyfile.Token, base *wire.BaseURL,
 ) (*reverseproxy.Handler, *Transport, error) {
