@@ -74,9 +74,9 @@ func TestCatalogueUpgrades(t *testing.T) {
 	}
 }
 
-// TestProxyProtocol: an API that is told of the client in front of each connection is told of each
+// TestWaysProxyProtocol: an API that is told of the client in front of each connection is told of each
 // client on a connection of its own, whoever sends the requests.
-func TestProxyProtocol(t *testing.T) {
+func TestWaysProxyProtocol(t *testing.T) {
 	api := rig.NewAPI(t, func(request string) string {
 		line, _, _ := strings.Cut(request, "\r\n")
 		return rig.OK(line)
