@@ -74,8 +74,8 @@ func TestCatalogueUpgrades(t *testing.T) {
 	}
 }
 
-// TestWaysProxyProtocol: an API that is told of the client in front of each connection is told of each
-// client on a connection of its own, whoever sends the requests.
+// TestWaysProxyProtocol: an API that is told of the client in front of each connection is told of
+// each client on a connection of its own, whoever sends the requests.
 func TestWaysProxyProtocol(t *testing.T) {
 	api := rig.NewAPI(t, func(request string) string {
 		line, _, _ := strings.Cut(request, "\r\n")

@@ -24,7 +24,9 @@ const reloadRounds = 5
 func reloads(ctx context.Context, e *environment) ([][]string, error) {
 	const unit = 1
 	configs := []struct{ name, block string }{
-		{"1 route", routeEach(e, 1)}, {"1,000 routes", routeEach(e, 1000)}, {"a catalogue of 10,000", catalogueOf(e, 10_000)},
+		{"1 route", routeEach(e, 1)},
+		{"1,000 routes", routeEach(e, 1000)},
+		{"a catalogue of 10,000", catalogueOf(e, 10_000)},
 		{"Caddy's map, 10,000 lines", mapOf(e, 10_000)},
 	}
 	running := make([]*reloading, len(configs))
