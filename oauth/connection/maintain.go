@@ -53,6 +53,10 @@ func (set *Set) dead(token *record.Token, now time.Time) bool {
 func (set *Set) forget(ctx context.Context, name, key string, token *record.Token) error {
 	s := set.Source(key)
 	return s.exclusively(ctx, func(ctx context.Context) error {
+		// A deletion that is slow does the same harm as a write that is.
+		if err := set.presence.announce(ctx); err != nil {
+			return err
+		}
 		if err := s.conn.storing.lock(ctx); err != nil {
 			return err
 		}

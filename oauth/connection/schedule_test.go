@@ -264,6 +264,40 @@ func TestEntryWhereNeeded(t *testing.T) {
 	})
 }
 
+// TestForgetIsAnnounced: the keeper deletes no record before this node has an entry: other nodes
+// would think that nobody can still do harm to what they write.
+func TestForgetIsAnnounced(t *testing.T) {
+	bubble(t, &issuer{mode: rotateStrict, life: time.Hour}, func(t *testing.T, w *world) {
+		set := w.sets(t, make([]*Pool, 1), true)[0]
+		set.SweepAfter = 24 * time.Hour
+		if err := set.shared.Disconnect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(25 * time.Hour)
+		w.disk.Remove(func(key string, _ []byte) bool { return oauthtest.IsEntry(key) })
+		next := w.sets(t, make([]*Pool, 1), false)[0] // a process that starts
+		next.SweepAfter = 24 * time.Hour
+		forgotten := false
+		w.disk.FailWith(func(_ context.Context, op, key string) error {
+			switch {
+			case op == "Store" && oauthtest.IsEntry(key):
+				time.Sleep(2 * time.Second)
+			case op == "Delete" && !oauthtest.IsEntry(key):
+				if forgotten = true; w.entries() == 0 {
+					t.Errorf("%s is deleted by a node without an entry", key)
+				}
+			}
+			return nil
+		})
+		stop := keep(t.Context(), &gateway{Set: next})
+		time.Sleep(time.Minute)
+		stop()
+		if !forgotten {
+			t.Error("nothing was forgotten")
+		}
+	})
+}
+
 // TestResealThousands: the tokens of thousands of machines move to a new key little by little.
 func TestResealThousands(t *testing.T) {
 	bubble(t, &issuer{}, func(t *testing.T, w *world) {
