@@ -69,6 +69,10 @@ func (c *keeperClock) leave(s *schedule, j *job) {
 
 // wakeBy has the job done at a time, unless an earlier time is set.
 func (c *keeperClock) wakeBy(at time.Time) {
+	// A time from a record is on the wall clock. When that is set, such a time cannot be compared
+	// any more with those of jobs that wait already.
+	now := time.Now()
+	at = now.Add(at.Sub(now))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.due.IsZero() && !at.Before(c.due) {

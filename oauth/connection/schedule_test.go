@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -296,6 +297,25 @@ func TestForgetIsAnnounced(t *testing.T) {
 			t.Error("nothing was forgotten")
 		}
 	})
+}
+
+// TestScheduleClockIsSet: all jobs wait for times on the monotonic clock, also where the time
+// comes from a record. When the wall clock is set, times on it cannot be compared with those of
+// jobs that wait already, and a job could be held up by one that is due in a year.
+func TestScheduleClockIsSet(t *testing.T) {
+	s := schedule{hurry: make(chan struct{}, 1)}
+	var clock keeperClock
+	j := &job{place: -1, clock: &clock}
+	clock.join(&s, j)
+	s.wait(j, time.Now().Add(asleep))
+	at := time.Now().Add(time.Minute)
+	clock.wakeBy(at.Round(0))
+	if j.due.Sub(at).Abs() > 10*time.Second {
+		t.Errorf("it is due %v from its time", j.due.Sub(at))
+	}
+	if !strings.Contains(j.due.String(), "m=") {
+		t.Errorf("it is due at %v, which is on the wall clock", j.due)
+	}
 }
 
 // TestResealThousands: the tokens of thousands of machines move to a new key little by little.
