@@ -318,6 +318,30 @@ func TestScheduleClockIsSet(t *testing.T) {
 	}
 }
 
+// TestScheduleBringsEarlier: a time that is set brings a job forward in the schedules of all
+// configurations that run, and never puts it off.
+func TestScheduleBringsEarlier(t *testing.T) {
+	var clock keeperClock
+	var jobs [2]*job
+	plan := time.Now().Add(time.Hour)
+	for i := range jobs {
+		s := &schedule{hurry: make(chan struct{}, 1)}
+		jobs[i] = &job{place: -1, clock: &clock}
+		clock.join(s, jobs[i])
+		s.wait(jobs[i], plan)
+	}
+	for _, wake := range []struct{ at, want time.Time }{
+		{plan.Add(time.Hour), plan}, {plan.Add(-time.Minute), plan.Add(-time.Minute)}, {plan.Add(time.Minute), plan.Add(-time.Minute)},
+	} {
+		clock.wakeBy(wake.at)
+		for i, j := range jobs {
+			if j.due.Sub(wake.want).Abs() > time.Second {
+				t.Errorf("configuration %d: woken by %v, it is due %v from the time that counts", i, wake.at, j.due.Sub(wake.want))
+			}
+		}
+	}
+}
+
 // TestResealThousands: the tokens of thousands of machines move to a new key little by little.
 func TestResealThousands(t *testing.T) {
 	bubble(t, &issuer{}, func(t *testing.T, w *world) {
