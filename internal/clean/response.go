@@ -51,6 +51,7 @@ var credentialResponse = []string{"Authorization", "Authentication-Info", "Proxy
 // gateway's origin, and what shows a secret that the request has carried.
 type Responses struct {
 	drop       []string                 // besides withheldResponse
+	prefixes   []string                 // of what is dropped of withheldResponse
 	pass       []string                 // of withheldResponse
 	challenges bool                     // whether WWW-Authenticate is filtered
 	bearer     bool                     // whether the challenges of OAuth are withheld too
@@ -79,10 +80,15 @@ type Carried struct {
 // NewResponses returns Responses for answers to requests that are cleaned by requests and carry
 // carried. pass are names of withheld fields that the caller may see.
 func NewResponses(carried Carried, requests *Requests, pass []string) *Responses {
-	c := &Responses{pass: passedResponse, bearer: carried.Challenges}
+	c := &Responses{prefixes: withheldResponsePrefixes, pass: passedResponse, bearer: carried.Challenges}
 	c.SetSecrets(carried.Secrets)
 	for _, name := range pass {
-		c.pass = append(slices.Clip(c.pass), http.CanonicalHeaderKey(name))
+		name = http.CanonicalHeaderKey(name)
+		if prefix, ok := strings.CutSuffix(name, "*"); ok {
+			c.prefixes = slices.DeleteFunc(slices.Clone(c.prefixes), func(p string) bool { return p == prefix })
+		} else {
+			c.pass = append(slices.Clip(c.pass), name)
+		}
 	}
 	c.challenges = !slices.Contains(c.pass, challengeField)
 	c.params, c.cookies = wire.NewParamNames(carried.Params...), wire.NewParamNames(carried.Cookies...)
@@ -136,7 +142,7 @@ func (c *Responses) Drops(name string) bool {
 	if strings.HasPrefix(name, "Access-Control-") || slices.Contains(c.drop, name) {
 		return true
 	}
-	if withheldResponseFields[name] || slices.ContainsFunc(withheldResponsePrefixes, func(p string) bool { return strings.HasPrefix(name, p) }) {
+	if withheldResponseFields[name] || slices.ContainsFunc(c.prefixes, func(p string) bool { return strings.HasPrefix(name, p) }) {
 		return !slices.Contains(c.pass, name)
 	}
 	return false

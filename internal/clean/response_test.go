@@ -3,11 +3,13 @@
 package clean_test
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/clean"
@@ -36,6 +38,7 @@ func TestResponsesHeader(t *testing.T) {
 		{clean.Carried{}, nil, "Etag Set-Cookie Strict-Transport-Security Alt-Svc Clear-Site-Data Access-Control-Allow-Origin", "Etag"},
 		{clean.Carried{}, nil, "X-Accel-Redirect X-Sendfile X-Sendfile-Type Fly-Replay-Cache X-Accel-Buffering", "X-Accel-Buffering"},
 		{clean.Carried{}, []string{"set-cookie", "X-Sendfile"}, "Set-Cookie X-Sendfile X-Sendfile-Type", "Set-Cookie X-Sendfile"},
+		{clean.Carried{}, []string{"x-accel-*"}, "X-Accel-Redirect X-Accel-Expires X-Accel-Buffering X-Sendfile", "X-Accel-Buffering X-Accel-Expires X-Accel-Redirect"},
 		// Without a credential of the gateway these are for the caller.
 		{clean.Carried{}, nil, "Authentication-Info X-Api-Key", "Authentication-Info X-Api-Key"},
 		{key, nil, "Authentication-Info Authorization X-Api-Key Etag", "Etag"},
@@ -64,6 +67,35 @@ func TestCheckWithheldResponse(t *testing.T) {
 			t.Errorf("%s: %v, want %q", name, err, want)
 		}
 	}
+}
+
+// TestOwnRules: gateways are made at once, share their tables, and each has its own rules. None
+// writes to the tables (with -race this fails).
+func TestOwnRules(t *testing.T) {
+	var all sync.WaitGroup
+	for i := range 64 {
+		all.Go(func() {
+			own := fmt.Sprint("X-Own-", i)
+			passed := [][]string{nil, {"Cookie"}, {"X-Forwarded-*"}, {"Sec-Fetch-*", "Authorization"}}[i%4]
+			passedBack := [][]string{nil, {"Set-Cookie"}, {"X-Accel-*"}, {"WWW-Authenticate", "Fly-Replay*"}}[i%4]
+			requests := clean.NewRequests(clean.Own{Fields: []string{own, "Origin"}}, passed)
+			responses := clean.NewResponses(clean.Carried{Fields: []string{own}}, requests, passedBack)
+			for field, keeper := range map[string]int{"Cookie": 1, "X-Forwarded-For": 2, "Sec-Fetch-Mode": 3, "Authorization": 3, "Origin": -1, own: -1} {
+				if drops := requests.Drops(field); drops == (keeper == i%4) {
+					t.Errorf("%d: %s to the API: dropped is %t", i, field, drops)
+				}
+			}
+			for field, keeper := range map[string]int{"Set-Cookie": 1, "X-Accel-Redirect": 2, "Fly-Replay": 3, "X-Sendfile": -1, own: -1} {
+				if drops := responses.Drops(field); drops == (keeper == i%4) {
+					t.Errorf("%d: %s to the caller: dropped is %t", i, field, drops)
+				}
+			}
+			if other := fmt.Sprint("X-Own-", i+1); requests.Drops(other) || responses.Drops(other) {
+				t.Errorf("%d: %s of another gateway is dropped", i, other)
+			}
+		})
+	}
+	all.Wait()
 }
 
 // TestResponsesLinks removes the credential's parameter from the URLs of answers.
