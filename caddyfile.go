@@ -278,7 +278,7 @@ func (opts *directive) reverseProxy(
 	d.Next()
 	t := &Transport{HTTPTransport: new(reverseproxy.HTTPTransport)}
 	var proxy *reverseproxy.Handler
-	if opts.caddysProxy || opts.firstOther != "" { // else there is nothing for it to read
+	if opts.caddysProxy || opts.firstOther != "" || base.PortOfOther() { // else it has nothing to read or to refuse
 		var err error
 		if proxy, err = caddysPart(h, tokens, t); err != nil {
 			return nil, nil, err

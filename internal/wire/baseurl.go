@@ -132,6 +132,11 @@ func (b *BaseURL) Port() string {
 	return b.port
 }
 
+// PortOfOther reports whether the port is the one that the other scheme has by default.
+func (b *BaseURL) PortOfOther() bool {
+	return b.scheme == "http" && b.port == "443" || b.scheme == "https" && b.port == "80"
+}
+
 // Host is the value of the Host header field.
 func (b *BaseURL) Host() string { return b.field }
 
