@@ -101,8 +101,9 @@ func TestCloneIsUsedAgainOnlyIfUnreferenced(t *testing.T) {
 		if got := x.unreferenced(); got != test.want {
 			t.Errorf("%s: unreferenced %t; %d connections, %d kept", test.name, got, x.conns.Load(), x.idle.Load())
 		}
+		x.serving = new(serving)
 		x.release()
-		if reset := x.ds == nil; reset != test.want {
+		if reset := x.ds == nil && x.serving == nil; reset != test.want {
 			t.Errorf("%s: put back %t", test.name, reset)
 		}
 	}
