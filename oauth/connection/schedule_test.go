@@ -93,10 +93,10 @@ func (w *world) entries() (n int) {
 	return n
 }
 
-// TestKeepThousands: a configuration with thousands of datasources does not fall upon the storage
+// TestKeepHundreds: a configuration with hundreds of datasources does not fall upon the storage
 // when it has loaded, and the last of them has its turn within a stated time.
-func TestKeepThousands(t *testing.T) {
-	const many = 1000
+func TestKeepHundreds(t *testing.T) {
+	const many = 600
 	for name, connected := range map[string]bool{"without accounts": false, "with accounts": true} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, &issuer{mode: rotateNever, life: time.Hour}, func(t *testing.T, w *world) {
@@ -153,7 +153,7 @@ func TestKeepHundred(t *testing.T) {
 // TestKeepBesideHung: datasources for which the storage hangs do not hold up the others, and bind
 // no more than so much.
 func TestKeepBesideHung(t *testing.T) {
-	const many = 600
+	const many = 300
 	for hung, want := range map[int]struct{ rounds, calls int }{100: {many - 100, 100}, many: {0, 256}} {
 		bubble(t, &issuer{mode: rotateNever, life: time.Hour}, func(t *testing.T, w *world) {
 			sets := w.sets(t, make([]*Pool, many), false)
@@ -181,11 +181,11 @@ func TestKeepBesideHung(t *testing.T) {
 // datasources, look after all of them together.
 func TestKeepAcrossReloads(t *testing.T) {
 	bubble(t, &issuer{mode: rotateNever, life: time.Hour}, func(t *testing.T, w *world) {
-		const many = 1000
+		const many = 700
 		pools := make([]*Pool, many)
 		begin := time.Now()
 		var sets []*Set
-		for range 4 { // each has time for some 500
+		for range 3 { // each has time for some 500
 			sets = w.sets(t, pools, false)
 			ctx, cancel := context.WithCancel(t.Context())
 			var keeping sync.WaitGroup
@@ -342,10 +342,10 @@ func TestScheduleBringsEarlier(t *testing.T) {
 	}
 }
 
-// TestResealThousands: the tokens of thousands of machines move to a new key little by little.
-func TestResealThousands(t *testing.T) {
+// TestResealHundreds: the tokens of hundreds of machines move to a new key little by little.
+func TestResealHundreds(t *testing.T) {
 	bubble(t, &issuer{}, func(t *testing.T, w *world) {
-		const many = 1000
+		const many = 400
 		sets := w.sets(t, make([]*Pool, many), false)
 		for _, set := range sets {
 			set.Interactive = false
