@@ -50,7 +50,7 @@ type job struct {
 type schedule struct {
 	from    time.Time // no job is done before
 	jobs    []*job
-	hurry   chan struct{} // has one if something may have become due earlier
+	hurry   chan struct{} // has one if something may be due
 	running sync.WaitGroup
 
 	mu     sync.Mutex // guards what follows
@@ -75,7 +75,7 @@ func (s *schedule) run(ctx context.Context) {
 		s.wait(j, j.due)
 	}
 	defer s.running.Wait()
-	timer := time.NewTimer(asleep)
+	timer := time.AfterFunc(asleep, s.hasten)
 	defer timer.Stop()
 	for {
 		rest, ended := s.start(ctx)
@@ -84,7 +84,6 @@ func (s *schedule) run(ctx context.Context) {
 		}
 		timer.Reset(rest)
 		select {
-		case <-timer.C:
 		case <-s.hurry:
 		case <-ctx.Done():
 			return
