@@ -47,6 +47,9 @@ func (r *replica) read(ctx context.Context) (token *record.Token, began time.Tim
 	if err != nil {
 		return current, began, err
 	}
+	if stored != nil {
+		r.set.presence.need(time.Now()) // the first write may be to repair what was read
+	}
 	token, err = r.apply(ctx, stored, current)
 	return token, began, err
 }

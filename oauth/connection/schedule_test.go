@@ -342,6 +342,25 @@ func TestScheduleBringsEarlier(t *testing.T) {
 	}
 }
 
+// TestEntryOfReader: a node that has only read a record has an entry before it may have to repair
+// the record.
+func TestEntryOfReader(t *testing.T) {
+	bubble(t, &issuer{mode: rotateNever, life: time.Hour}, func(t *testing.T, w *world) {
+		pools := make([]*Pool, 1)
+		reader := w.sets(t, pools, false)[0]
+		defer keep(t.Context(), &gateway{Set: reader})()
+		time.Sleep(time.Second) // its first round has found nothing
+		w.sets(t, make([]*Pool, 1), true)
+		if _, err := reader.Shared().Credential(t.Context()); err != nil || w.entries() != 0 {
+			t.Fatalf("%d entries, %v", w.entries(), err)
+		}
+		time.Sleep(10 * time.Millisecond)
+		if w.entries() != 1 {
+			t.Errorf("%d entries", w.entries())
+		}
+	})
+}
+
 // TestResealHundreds: the tokens of hundreds of machines move to a new key little by little.
 func TestResealHundreds(t *testing.T) {
 	bubble(t, &issuer{}, func(t *testing.T, w *world) {
