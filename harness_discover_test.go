@@ -19,7 +19,6 @@ import (
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/connection"
-	"github.com/caddyserver/caddy/v2"
 )
 
 // canarySecret is the secret of each registered client, which nothing may show.
@@ -266,9 +265,7 @@ func newBrowser(t testing.TB) *http.Client {
 // restart stops Caddy, so that what is in its memory is gone, and starts it again.
 func (s *site) restart() {
 	s.t.Helper()
-	if err := caddy.Stop(); err != nil {
-		s.t.Fatal(err)
-	}
+	rig.Stop(s.t, s.addr)
 	s.client.CloseIdleConnections()
 	if err := rig.Load(strings.NewReplacer("GATEWAY", s.addr, "PORT", s.addr[strings.LastIndex(s.addr, ":")+1:]).Replace(s.config)); err != nil {
 		s.t.Fatal(err)

@@ -42,7 +42,7 @@ func TestClientKeyRotation(t *testing.T) {
 		{"the old one is gone", 0, after, true, 2},
 	} {
 		is.seen(t, step.ahead)
-		_ = caddy.Stop() // each step begins without a token, and so with a token request
+		rig.Stop(t, gateway) // each step begins without a token, and so with a token request
 		// The clock of the provider is before that of the gateway, so the assertion lives longer.
 		if err := rig.Load("{\nadmin off\nauto_https off\nstorage file_system " + t.TempDir() + "\n}\nhttp://" + gateway + " {\n" +
 			"handle_path /connect/* {\nauthenticated_api_console\n}\nauthenticated_api http://" + api.Addr + " {\nname a\n" +

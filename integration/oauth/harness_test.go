@@ -120,9 +120,7 @@ func (g *gateway) load(t testing.TB, site string) {
 // restart stops Caddy, so that what is in its memory is gone, and starts it again.
 func (g *gateway) restart(t testing.TB, site string) {
 	t.Helper()
-	if err := caddy.Stop(); err != nil {
-		t.Fatalf("stopping Caddy: %v", err)
-	}
+	rig.Stop(t, g.addr)
 	g.load(t, site)
 }
 

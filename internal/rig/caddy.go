@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -54,6 +55,24 @@ func Start(t testing.TB, caddyfile string) (address string) {
 		}
 	})
 	return address
+}
+
+// Stop stops Caddy, so that what is in its memory is gone, and waits until nobody listens on an
+// address. Caddy's servers end in the background: one that is started there at once shares the
+// port with the server that ends, and a connection may come to that one.
+func Stop(t testing.TB, address string) {
+	t.Helper()
+	if err := caddy.Stop(); err != nil {
+		t.Fatalf("stopping Caddy: %v", err)
+	}
+	Wait(t, "the end of Caddy's listener", 10*time.Second, func() bool {
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
+		if err != nil {
+			return true
+		}
+		_ = conn.Close()
+		return false
+	})
 }
 
 // Free takes these ports. They are below the ports that systems choose for outgoing connections:
