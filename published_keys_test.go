@@ -60,7 +60,6 @@ func TestPublishedKeysMany(t *testing.T) {
 		for n := range 3 {
 			keys.add(key(n))
 		}
-		allocs := testing.AllocsPerRun(1000, func() { keys.add(key(1)) })
 		kept := *keys.at["gw.example"]
 		for n := range 10_000 {
 			if other := keys.add(key(n)); other != nil {
@@ -69,9 +68,6 @@ func TestPublishedKeysMany(t *testing.T) {
 		}
 		if *keys.at["gw.example"] != kept || len(keys.at) != 1 {
 			t.Errorf("%s: kept are %+v", name, keys.at)
-		}
-		if later := testing.AllocsPerRun(1000, func() { keys.add(key(1)) }); later != allocs {
-			t.Errorf("%s: a key takes %v allocations among 10,000, and %v among 3", name, later, allocs)
 		}
 	}
 }
