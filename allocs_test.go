@@ -96,41 +96,6 @@ func measureAt(t *testing.T, gateway, target, header string) cost {
 	return best
 }
 
-// quietAPI answers every request with 200 and "ok", and allocates nothing for it.
-func quietAPI(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
-	response := []byte("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok")
-	go func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				r := bufio.NewReader(conn)
-				for {
-					line, err := r.ReadSlice('\n')
-					if err != nil {
-						return
-					}
-					if len(line) == 2 {
-						if _, err := conn.Write(response); err != nil {
-							return
-						}
-					}
-				}
-			}()
-		}
-	}()
-	return ln.Addr().String()
-}
-
 // configured is a Caddyfile's way to an API, and what a request costs at most beside Caddy's plain
 // reverse_proxy: below zero it costs less.
 type configured struct {
@@ -185,7 +150,7 @@ func connect(t *testing.T, connections ...string) {
 // TestAllocsPerRequest holds the cost of a credentialed request against that of Caddy's plain
 // reverse_proxy, and against the figures in docs.
 func TestAllocsPerRequest(t *testing.T) {
-	api := quietAPI(t)
+	api := rig.QuietAPI(t)
 	for name, header := range map[string]string{
 		"curl":   "User-Agent: curl/8.0\r\nAccept: */*\r\n",
 		"client": "User-Agent: Go-http-client/1.1\r\nAccept-Encoding: gzip\r\n",
@@ -211,7 +176,7 @@ func TestAllocsPerRequest(t *testing.T) {
 // TestAllocsCatalogue holds the last of 10,000 entries of a catalogue against the first, and
 // against a route of its own.
 func TestAllocsCatalogue(t *testing.T) {
-	api := quietAPI(t)
+	api := rig.QuietAPI(t)
 	const header = "User-Agent: curl/8.0\r\nAccept: */*\r\n"
 	alone := measureAt(t, rig.Start(t, "http://GATEWAY {\nhandle_path /api00000/* {\nauthenticated_api http://"+api+" {\nauth bearer token\n}\n}\n}"),
 		"/api00000/items", header)
@@ -231,7 +196,7 @@ func TestAllocsCatalogue(t *testing.T) {
 // TestAllocsSignature holds a signature that is made for each request against one that is used
 // again: at most 2 mallocs and 400 bytes more.
 func TestAllocsSignature(t *testing.T) {
-	api := quietAPI(t)
+	api := rig.QuietAPI(t)
 	const header = "User-Agent: curl/8.0\r\nAccept: */*\r\n"
 	block := func(claims string) string {
 		return "http://GATEWAY {\nvars user ann@example.com\nauthenticated_api http://" + api +
@@ -250,7 +215,7 @@ func TestAllocsSignature(t *testing.T) {
 // TestAllocsPerUser holds the cost of a request with a user's own account against that of one with
 // the account that all share.
 func TestAllocsPerUser(t *testing.T) {
-	api := quietAPI(t)
+	api := rig.QuietAPI(t)
 	hash, err := bcrypt.GenerateFromPassword([]byte("pass"), bcrypt.MinCost)
 	if err != nil {
 		t.Fatal(err)

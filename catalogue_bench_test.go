@@ -3,9 +3,7 @@
 package authenticatedapi
 
 import (
-	"bufio"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -65,16 +63,11 @@ func (w *emptied) Flush()                      {}
 // servedCatalogue runs a Caddy with a catalogue of n entries until the benchmark ends.
 func servedCatalogue(b *testing.B, n int) (*caddyhttp.Server, *Catalogue) {
 	b.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a benchmark
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { ln.Close() })
-	go answerAll(ln)
+	api := rig.QuietAPI(b)
 	b.Setenv("ENTRY_SECRET", "token")
 	var entries strings.Builder
 	for i := range n {
-		fmt.Fprintf(&entries, "api%05d http://%s {\nauth bearer {env.ENTRY_SECRET}\n}\n", i, ln.Addr())
+		fmt.Fprintf(&entries, "api%05d http://%s {\nauth bearer {env.ENTRY_SECRET}\n}\n", i, api)
 	}
 	rig.Start(b, "{\nadmin off\npersist_config off\nauto_https off\nlog {\nlevel ERROR\n}\n}\n:PORT {\nbind 127.0.0.1\nauthenticated_apis {\n"+entries.String()+"}\n}")
 	app, err := caddy.ActiveContext().AppIfConfigured("http")
@@ -104,31 +97,4 @@ func catalogueIn(routes caddyhttp.RouteList) *Catalogue {
 		}
 	}
 	return nil
-}
-
-// answerAll is an API that allocates nothing for a request.
-func answerAll(ln net.Listener) {
-	answer := []byte("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok")
-	for {
-		conn, err := ln.Accept()
-		if err != nil {
-			return
-		}
-		go func() {
-			defer conn.Close()
-			r := bufio.NewReader(conn)
-			for {
-				line, err := r.ReadSlice('\n')
-				if err != nil {
-					return
-				}
-				if len(line) > 2 {
-					continue
-				}
-				if _, err := conn.Write(answer); err != nil {
-					return
-				}
-			}
-		}()
-	}
 }

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/rig"
-	"github.com/caddyserver/caddy/v2"
 )
 
 // ends is a listener that tells of the end of each connection.
@@ -37,6 +36,25 @@ func (c endingConn) Close() error {
 	return c.Conn.Close()
 }
 
+// endingAPI runs an API that says when a connection to it ends. The API speaks TLS if there is a
+// configuration for it.
+func endingAPI(t *testing.T, config *tls.Config) (*rig.API, <-chan struct{}) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	ended := make(chan struct{}, 8)
+	api := &rig.API{Addr: ln.Addr().String(), Answer: func(string) string { return rig.OK("ok") }}
+	var listener net.Listener = ends{ln, ended}
+	if config != nil {
+		listener = tls.NewListener(listener, config)
+	}
+	go api.Serve(listener)
+	return api, ended
+}
+
 // TestIdleConnectionsEnd: with a configuration its idle connections to APIs end, be their
 // transport a handler's own, one that the entries of a catalogue share, or a proxy's.
 func TestIdleConnectionsEnd(t *testing.T) {
@@ -46,23 +64,14 @@ func TestIdleConnectionsEnd(t *testing.T) {
 		"proxy":  "authenticated_apis {\na http://API {\nproxy reverse_proxy\n}\n}",
 	} {
 		t.Run(name, func(t *testing.T) {
-			ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer ln.Close()
-			ended := make(chan struct{}, 8)
-			api := &rig.API{Addr: ln.Addr().String(), Answer: func(string) string { return rig.OK("ok") }}
-			go api.Serve(ends{ln, ended})
+			api, ended := endingAPI(t, nil)
 			gateway := rig.Start(t, "http://GATEWAY {\n"+strings.ReplaceAll(config, "API", api.Addr)+"\n}")
 			wantOK(t, rig.Get(t, gateway, "/a/x", ""))
 			wantOK(t, rig.Get(t, gateway, "/a/x", ""))
 			if api.Conns() != 1 || len(ended) != 0 {
 				t.Fatalf("%d connections were made for two requests, and %d have ended", api.Conns(), len(ended))
 			}
-			if err := caddy.Stop(); err != nil {
-				t.Fatal(err)
-			}
+			rig.Stop(t, gateway)
 			rig.Receive(t, ended, "the end of the connection")
 		})
 	}
@@ -79,14 +88,7 @@ func TestIdleConnectionsEndReplaced(t *testing.T) {
 		"shared": "authenticated_apis {\na https://API {\nself_signed_cert FILE\n}\n}",
 	} {
 		t.Run(name, func(t *testing.T) {
-			ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer ln.Close()
-			ended := make(chan struct{}, 8)
-			api := &rig.API{Addr: ln.Addr().String(), Answer: func(string) string { return rig.OK("ok") }}
-			go api.Serve(tls.NewListener(ends{ln, ended}, &tls.Config{Certificates: []tls.Certificate{leaf.TLS()}}))
+			api, ended := endingAPI(t, &tls.Config{Certificates: []tls.Certificate{leaf.TLS()}})
 			file := rig.Save(t, ca.PEM)
 			global, log := watchedLog(t)
 			gateway := rig.Start(t, global+"}\nhttp://GATEWAY {\n"+strings.NewReplacer("API", api.Addr, "FILE", file).Replace(config)+"\n}")
@@ -99,9 +101,7 @@ func TestIdleConnectionsEndReplaced(t *testing.T) {
 			if api.Conns() != 2 || len(ended) != 0 {
 				t.Fatalf("%d connections were made, and %d more have ended", api.Conns(), len(ended))
 			}
-			if err := caddy.Stop(); err != nil {
-				t.Fatal(err)
-			}
+			rig.Stop(t, gateway)
 			rig.Receive(t, ended, "the end of the connection")
 		})
 	}

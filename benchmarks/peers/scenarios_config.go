@@ -69,20 +69,24 @@ func routeEach(e *environment, n int) string {
 }
 
 func catalogueOf(e *environment, n int) string {
-	var b strings.Builder
-	b.WriteString("authenticated_apis {\n")
-	for i := range n {
-		fmt.Fprintf(&b, "api%05d http://%s/bearer {\nauth bearer %s\n}\n", i, e.upstream, token)
-	}
-	return b.String() + "}\n"
+	return directive("authenticated_apis", n, func(i int) string {
+		return fmt.Sprintf("api%05d http://%s/bearer {\nauth bearer %s\n}", i, e.upstream, token)
+	})
 }
 
 // mapOf has seven words a line, which is what an entry of catalogueOf has, and does nothing.
 func mapOf(e *environment, n int) string {
+	return directive("map {path} {a} {b} {c} {d} {e} {f}", n, func(i int) string {
+		return fmt.Sprintf("/api%05d http://%s/bearer auth bearer %s a b", i, e.upstream, token)
+	})
+}
+
+// directive returns a directive with a block of n entries.
+func directive(head string, n int, entry func(i int) string) string {
 	var b strings.Builder
-	b.WriteString("map {path} {a} {b} {c} {d} {e} {f} {\n")
+	b.WriteString(head + " {\n")
 	for i := range n {
-		fmt.Fprintf(&b, "/api%05d http://%s/bearer auth bearer %s a b\n", i, e.upstream, token)
+		b.WriteString(entry(i) + "\n")
 	}
 	return b.String() + "}\n"
 }
