@@ -267,14 +267,35 @@ func (b *tab) text(t testing.TB) string {
 // wantText fails the test unless the page shows every one of the texts, now or soon.
 func (b *tab) wantText(t testing.TB, texts ...string) {
 	t.Helper()
+	b.wantShown(t, fmt.Sprintf("%q", texts), func(got string) bool {
+		return !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(got, text) })
+	})
+}
+
+// wantEither fails the test unless the page shows one of the texts, now or soon, and returns the
+// text that it shows.
+func (b *tab) wantEither(t testing.TB, texts ...string) (shown string) {
+	t.Helper()
+	b.wantShown(t, fmt.Sprintf("one of %q", texts), func(got string) bool {
+		i := slices.IndexFunc(texts, func(text string) bool { return strings.Contains(got, text) })
+		if i >= 0 {
+			shown = texts[i]
+		}
+		return i >= 0
+	})
+	return shown
+}
+
+func (b *tab) wantShown(t testing.TB, what string, shows func(string) bool) {
+	t.Helper()
 	var got string
-	for begin := time.Now(); time.Since(begin) < 5*time.Second; time.Sleep(50 * time.Millisecond) {
+	for begin := time.Now(); time.Since(begin) < patience; time.Sleep(50 * time.Millisecond) {
 		got, _ = try[string](b, innerText)
-		if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(got, text) }) {
+		if shows(got) {
 			return
 		}
 	}
-	t.Fatalf("the page shows %q, want %q", got, texts)
+	t.Fatalf("the page shows %q, want %s", got, what)
 }
 
 // location returns the URL that the address bar shows.

@@ -24,6 +24,10 @@ func TestDoubleClick(t *testing.T) {
 			b.wantText(t, "Test provider")
 			b.fillIn(t, "eve")
 			b.doubleClick(t, "button[value=allow]")
+			// A second click that comes after the code was redeemed gets the provider's own page.
+			if done := "no such request, or it is done"; b.wantEither(t, "Connected accounts", done) == done {
+				b.open(t, g.console)
+			}
 			b.wantText(t, "Connected accounts")
 			b.wantState(t, shared, "Connected")
 			g.wantServed(t, "bob", shared, "eve")

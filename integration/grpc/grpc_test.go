@@ -66,11 +66,13 @@ func TestOtherStatus(t *testing.T) {
 }
 
 // TestOwnProxy: a proxy of the operator's own cannot send a call again, but the next one is
-// served.
+// served. The API reads the whole call first: where one answers earlier, Caddy's proxy reads the
+// count of its bodyNopCloserIfNotRead while net/http still writes it, and the race detector says so.
 func TestOwnProxy(t *testing.T) {
 	for name, late := range map[string]bool{"in the header": false, "in the trailers": true} {
 		t.Run(name, func(t *testing.T) {
 			api, addr := startServer(t)
+			api.whole.Store(true)
 			secret := filepath.Join(t.TempDir(), "secret")
 			write(t, secret, "old")
 			gateway := rig.Start(t, config("http://GATEWAY", "authenticated_api {\nauth bearer {file."+secret+"}\n}\nreverse_proxy h2c://"+addr))

@@ -5,6 +5,8 @@ package grpc
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"io"
 	"net"
 	"path/filepath"
 	"strings"
@@ -27,6 +29,7 @@ import (
 type server struct {
 	accepts atomic.Value // a string
 	late    atomic.Bool  // whether it sends its header before it refuses
+	whole   atomic.Bool  // whether it reads a call of one message to its end before it refuses
 	code    atomic.Uint32
 	refused atomic.Int32
 }
@@ -44,19 +47,30 @@ func (s *server) check(ctx context.Context) error {
 	return status.Error(codes.Code(s.code.Load()), "no")
 }
 
-// echo is a service of three methods: one message, one for many, many for many.
+// one answers a call of one message. For a method of its own grpc-go reads no further than the
+// message; as a stream, the call can be read to its end.
+func (s *server) one(_ any, stream grpc.ServerStream) error {
+	in := new(wrapperspb.StringValue)
+	if err := stream.RecvMsg(in); err != nil {
+		return err
+	}
+	if s.whole.Load() {
+		if err := stream.RecvMsg(new(wrapperspb.StringValue)); !errors.Is(err, io.EOF) {
+			return status.Errorf(codes.Internal, "more than one message: %v", err)
+		}
+	}
+	if err := s.check(stream.Context()); err != nil {
+		return err
+	}
+	return stream.SendMsg(in)
+}
+
+// echo is a service of two methods: one message for one, many for many.
 func (s *server) echo() *grpc.ServiceDesc {
 	return &grpc.ServiceDesc{
 		ServiceName: "test.Echo",
 		HandlerType: (*any)(nil),
-		Methods: []grpc.MethodDesc{{MethodName: "One", Handler: func(_ any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-			in := new(wrapperspb.StringValue)
-			if err := decode(in); err != nil {
-				return nil, err
-			}
-			return in, s.check(ctx)
-		}}},
-		Streams: []grpc.StreamDesc{{StreamName: "Many", ServerStreams: true, ClientStreams: true, Handler: func(_ any, stream grpc.ServerStream) error {
+		Streams: []grpc.StreamDesc{{StreamName: "One", Handler: s.one}, {StreamName: "Many", ServerStreams: true, ClientStreams: true, Handler: func(_ any, stream grpc.ServerStream) error {
 			if err := s.check(stream.Context()); err != nil {
 				return err
 			}
