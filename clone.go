@@ -3,6 +3,7 @@
 package authenticatedapi
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -32,9 +33,11 @@ type clone struct {
 	conns atomic.Int32 // connections that the clone went to
 	idle  atomic.Int32 // connections that were kept for another request afterwards
 
-	// The hooks that count them, made once.
+	// The hooks that count them, made once, and what gives them to net/http where no proxy has
+	// such a thing.
 	onConn func(httptrace.GotConnInfo)
 	onIdle func(error)
+	trace  httptrace.ClientTrace
 }
 
 // maxKeptFields bounds the size of the header map of an exchange that is used again.
@@ -51,6 +54,7 @@ var exchanges = sync.Pool{New: func() any {
 			x.idle.Add(1)
 		}
 	}
+	x.trace.GotConn, x.trace.PutIdleConn = x.onConn, x.onIdle
 	return x
 }}
 
@@ -94,13 +98,27 @@ func (x *exchange) cloneFor(req *http.Request, target *url.URL) (*http.Request, 
 func (x *exchange) hook(req *http.Request) bool {
 	x.taken = true
 	trace := httptrace.ContextClientTrace(req.Context())
+	if trace == &x.trace {
+		x.req, x.pass1xx = req, x.answering.onPass
+		return true
+	}
 	if trace == nil || trace.Got1xxResponse == nil || trace.GotConn != nil || trace.PutIdleConn != nil {
 		return false
 	}
 	x.req, x.pass1xx = req, trace.Got1xxResponse
-	if x.answering.serving != nil {
-		x.pass1xx = x.answering.onPass
-	}
 	trace.Got1xxResponse, trace.GotConn, trace.PutIdleConn = x.onInterim, x.onConn, x.onIdle
 	return true
+}
+
+// traced returns a context in which net/http reports to the exchange, for a handler that serves
+// the request itself.
+func (x *exchange) traced(ctx context.Context) context.Context {
+	trace := &x.trace
+	if httptrace.ContextClientTrace(ctx) == nil {
+		trace.Got1xxResponse = x.onInterim
+	} else {
+		// WithClientTrace puts the hooks of another handler into ours, where they would stay.
+		trace = &httptrace.ClientTrace{Got1xxResponse: x.answering.onPass}
+	}
+	return httptrace.WithClientTrace(ctx, trace)
 }

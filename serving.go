@@ -6,13 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log"
 	"net"
 	"net/http"
-	"net/http/httputil"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,13 +26,12 @@ import (
 // ends the connections of those at a reload; and all requests of a datasource whose API is told of
 // the client.
 //
-// serving is what such a handler adds. net/http/httputil.ReverseProxy is its heart; the rest is
-// what Caddy's proxy does otherwise.
+// serving is what such a handler adds: the request that Caddy's proxy would make
+// (serving_request.go), and the answer as Caddy's proxy would pass it (serving_answer.go).
 type serving struct {
 	ds        *datasource
 	transport *Transport
 	logger    *zap.Logger
-	proxy     httputil.ReverseProxy
 	caddys    *reverseproxy.Handler
 	shared    bool // caddys is the catalogue's
 	always    bool // whether Caddy's proxy serves all requests
@@ -72,10 +67,6 @@ func newServing(ctx caddy.Context, ds *datasource, t *Transport, in *Catalogue) 
 	s.address = net.JoinHostPort(s.host, s.port)
 	s.network = caddy.JoinNetworkAddress("tcp", s.host, s.port)
 	s.always = t.ProxyProtocol != "" || tellsOfClient(ds)
-	s.proxy = httputil.ReverseProxy{
-		Rewrite: s.rewrite, Transport: s, ModifyResponse: s.answer, ErrorHandler: fail,
-		BufferPool: buffers{}, ErrorLog: log.New(io.Discard, "", 0), // see answering.end
-	}
 	return s, s.useCaddysProxy(ctx, in)
 }
 
@@ -121,16 +112,21 @@ func (s *serving) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	a := &slot.x.answering
 	a.begin(s, w, r, slot)
 	defer a.end()
-	s.proxy.ServeHTTP(a, r)
-	a.complete = true
-	if a.failed == nil {
+	req := a.request(r)
+	if req.Body != nil {
+		defer req.Body.Close()
+	}
+	res, err := s.roundTrip(req, slot)
+	if err == nil {
+		a.answer(res)
 		return nil
 	}
-	if errors.Is(a.failed, context.Canceled) {
+	a.failed = err
+	if errors.Is(err, context.Canceled) {
 		w.WriteHeader(statusClientClosedRequest)
 		return nil
 	}
-	return caddyhttp.Error(statusOfFailure(a.failed), a.failed)
+	return caddyhttp.Error(statusOfFailure(err), err)
 }
 
 // switches reports whether a request asks for another protocol: a WebSocket, mostly. Over HTTP/2
@@ -154,9 +150,8 @@ func statusOfFailure(err error) int {
 	return http.StatusBadGateway
 }
 
-// RoundTrip implements http.RoundTripper for the proxy.
-func (s *serving) RoundTrip(req *http.Request) (*http.Response, error) {
-	slot := slotOf(req)
+// roundTrip sends a request, and has the log and the placeholders tell of it.
+func (s *serving) roundTrip(req *http.Request, slot *slot) (*http.Response, error) {
 	start := time.Now()
 	res, err := s.transport.RoundTrip(req)
 	latency := time.Since(start)
@@ -166,30 +161,10 @@ func (s *serving) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	slot.answered(res, latency)
-	res.Request = req // for answer
 	return res, nil
 }
 
-// fail is the proxy's ErrorHandler: ServeHTTP returns the error.
-func fail(w http.ResponseWriter, _ *http.Request, err error) { w.(*answering).failed = err }
-
-// bufferSize is the size of the buffers by which bodies are copied, as in Caddy's proxy.
-const bufferSize = 32 << 10
-
-var bufferPool = sync.Pool{New: func() any { return new([bufferSize]byte) }}
-
-// buffers is an httputil.BufferPool.
-type buffers struct{}
-
-// Get implements httputil.BufferPool.
-func (buffers) Get() []byte { return bufferPool.Get().(*[bufferSize]byte)[:] }
-
-// Put implements httputil.BufferPool.
-func (buffers) Put(b []byte) { bufferPool.Put((*[bufferSize]byte)(b)) }
-
 // Interface guards
 var (
-	_ caddyhttp.Handler   = (*serving)(nil)
-	_ http.RoundTripper   = (*serving)(nil)
-	_ httputil.BufferPool = buffers{}
+	_ caddyhttp.Handler = (*serving)(nil)
 )

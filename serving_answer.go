@@ -3,10 +3,10 @@
 package authenticatedapi
 
 import (
-	"io"
 	"maps"
 	"net/http"
 	"net/textproto"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,20 +20,23 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// answering is the answer to a request that its handler serves itself: the http.ResponseWriter
-// that httputil.ReverseProxy writes to, and what it has to remember. It is a part of the exchange,
-// so that it costs nothing.
+// answering is a request that its handler serves itself, and its answer. It is a part of the
+// exchange, so that it costs nothing.
 type answering struct {
-	http.ResponseWriter
+	w       http.ResponseWriter
 	serving *serving
 	slot    *slot
 	repl    *caddy.Replacer
+
+	// The request that the transport gets.
+	out    http.Request
+	url    url.URL
+	fields http.Header // of its own; nil: it never needed any
 
 	failed   error // of the transport
 	unread   error // of the API's body
 	unsent   error // of the client's connection
 	complete bool
-	body     io.ReadCloser // of the API
 
 	mu     sync.Mutex
 	done   bool // the transport has returned, so interim answers are too late
@@ -41,7 +44,7 @@ type answering struct {
 }
 
 func (a *answering) begin(s *serving, w http.ResponseWriter, r *http.Request, slot *slot) {
-	a.ResponseWriter, a.serving, a.slot = w, s, slot
+	a.w, a.serving, a.slot = w, s, slot
 	a.repl, _ = r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	slot.begin(s, a.repl)
 }
@@ -55,58 +58,51 @@ func (a *answering) ended() {
 
 // reset makes the answer that of the next request.
 func (a *answering) reset() {
-	onPass := a.onPass
-	*a = answering{onPass: onPass}
+	fields, onPass := a.fields, a.onPass
+	clear(fields)
+	*a = answering{fields: fields, onPass: onPass}
 }
 
-// Unwrap lets http.ResponseController reach the server's own writer.
-func (a *answering) Unwrap() http.ResponseWriter { return a.ResponseWriter }
-
-// Write implements http.ResponseWriter.
-func (a *answering) Write(p []byte) (int, error) {
-	n, err := a.ResponseWriter.Write(p)
-	if err != nil {
-		a.unsent = err
-	}
-	return n, err
-}
-
-// answerBody is the body of the API's answer, which remembers why it could not be read.
-type answerBody struct{ *answering }
-
-// Read implements io.Reader.
-func (b answerBody) Read(p []byte) (int, error) {
-	n, err := b.body.Read(p)
-	if err != nil && err != io.EOF { //nolint:errorlint // the end is never wrapped (io.Reader)
-		b.unread = err
-	}
-	return n, err
-}
-
-// Close implements io.Closer.
-func (b answerBody) Close() error { return b.body.Close() }
-
-// answer is the proxy's ModifyResponse. It writes the header, as Caddy's proxy does, and leaves
-// httputil.ReverseProxy none to copy value by value.
-func (s *serving) answer(res *http.Response) error {
-	a := &slotOf(res.Request).x.answering
+// answer passes an answer to the client, as Caddy's proxy does. If it breaks off, answer panics,
+// which has the server cut the client's connection.
+func (a *answering) answer(res *http.Response) {
 	forgetProxies(a.repl)
-	if streams(res) {
-		res.ContentLength = -1 // has httputil flush each piece
+	h := a.w.Header()
+	delete(h, "Server")
+	h["Via"] = append(h["Via"], via(res))
+	removeListed(res.Header, res.Header["Connection"])
+	addTo(h, res.Header)
+	announced := len(res.Trailer)
+	if announced > 0 {
+		h.Add("Trailer", strings.Join(slices.Sorted(maps.Keys(res.Trailer)), ", "))
 	}
-	delete(res.Header, "Alt-Svc") // of one hop, for Caddy's proxy
-	own := a.Header()
-	delete(own, "Server")
-	own["Via"] = append(own["Via"], via(res))
-	addTo(own, res.Header)
-	res.Header = nil
-	a.body = res.Body
-	res.Body = answerBody{a}
-	return nil
+	a.w.WriteHeader(res.StatusCode)
+	if !a.copyBody(res) {
+		_ = res.Body.Close()
+		panic(http.ErrAbortHandler)
+	}
+	a.complete = true
+	_ = res.Body.Close() // the trailers are there now
+	if len(res.Trailer) == 0 {
+		return
+	}
+	// With trailers net/http must not work out the length of a short body, and write that.
+	_ = http.NewResponseController(a.w).Flush()
+	prefix := ""
+	if len(res.Trailer) != announced {
+		prefix = http.TrailerPrefix
+	}
+	for name, values := range res.Trailer {
+		h[prefix+name] = append(slices.Clip(h[prefix+name]), values...)
+	}
 }
 
+// addTo adds fields of an answer, but for those of one hop, to the fields of ours.
 func addTo(h, more http.Header) {
 	for name, values := range more {
+		if isHop(name) {
+			continue
+		}
 		if before := h[name]; len(before) > 0 {
 			values = append(slices.Clip(before), values...)
 		}
@@ -137,13 +133,6 @@ func streams(res *http.Response) bool {
 	return strings.EqualFold(strings.TrimSpace(kind), "text/event-stream")
 }
 
-// hopFields are the fields of one hop, as Caddy's proxy has them. httputil removes them from final
-// answers alone.
-var hopFields = [...]string{
-	"Alt-Svc", "Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
-	"Te", "Trailer", "Transfer-Encoding", "Upgrade",
-}
-
 // pass passes an interim answer (1xx) to the client, unless the final one is on its way. As
 // with Caddy's proxy it has the fields that are there for the final one too, and leaves none.
 func (a *answering) pass(code int, header textproto.MIMEHeader) error {
@@ -152,34 +141,26 @@ func (a *answering) pass(code int, header textproto.MIMEHeader) error {
 	if a.done {
 		return nil
 	}
-	h := a.Header()
+	h := a.w.Header()
 	own := maps.Clone(h)
 	interim := http.Header(header).Clone()
-	for _, list := range interim["Connection"] {
-		for name := range strings.SplitSeq(list, ",") {
-			interim.Del(strings.TrimSpace(name))
-		}
-	}
-	for _, name := range hopFields {
-		delete(interim, name)
-	}
+	removeListed(interim, interim["Connection"])
 	addTo(h, interim)
-	a.WriteHeader(code)
+	a.w.WriteHeader(code)
 	clear(h)
 	maps.Copy(h, own)
 	return nil
 }
 
-// end completes what the log and the placeholders say. An answer that has broken off ends with a
-// panic of httputil.ReverseProxy, which has the server cut the connection.
+// end completes what the log and the placeholders say.
 func (a *answering) end() {
 	s := a.serving
 	s.inFlight.Add(-1)
-	a.slot.finish(a.complete && a.failed == nil)
+	a.slot.finish(a.complete)
 	if a.slot.status == 0 {
 		forgetProxies(a.repl)
 	}
-	if a.complete || a.unread == nil && a.unsent == nil {
+	if a.unread == nil && a.unsent == nil {
 		return
 	}
 	err, level := quiet(a.unread), zapcore.WarnLevel
@@ -192,5 +173,5 @@ func (a *answering) end() {
 	if c := s.logger.Check(level, "aborting with incomplete response"); c != nil {
 		c.Write(zap.String("datasource", s.ds.name), zap.Error(err))
 	}
-	_ = http.NewResponseController(a.ResponseWriter).Flush() // what there is
+	_ = http.NewResponseController(a.w).Flush() // what there is
 }

@@ -5,9 +5,10 @@ package authenticatedapi
 import (
 	"errors"
 	"io"
+	"maps"
 	"net/http"
-	"net/http/httputil"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -20,40 +21,75 @@ import (
 // noUserAgent keeps net/http from sending a User-Agent of its own.
 var noUserAgent = []string{""}
 
-// rewrite makes of the request that httputil.ReverseProxy has prepared what Caddy's proxy makes of
-// it. Which fields the API gets, and the rest of the URL, is up to the transport.
-func (s *serving) rewrite(pr *httputil.ProxyRequest) {
-	in, out := pr.In, pr.Out
-	// Clients may send an absolute URL. httputil drops parameters that Go cannot read, and an API
-	// may read them.
-	out.URL.Scheme, out.URL.Host, out.URL.RawQuery = "", s.address, in.URL.RawQuery
-	// For Caddy's proxy these are fields of one hop.
-	delete(out.Header, "Alt-Svc")
-	if _, ok := out.Header["Te"]; ok && httpguts.HeaderValuesContainsToken(in.Header["Connection"], "Te") {
-		delete(out.Header, "Te")
-	}
-	if _, ok := out.Header["User-Agent"]; !ok {
-		out.Header["User-Agent"] = noUserAgent
-	}
-	if in.TLS != nil && !in.TLS.HandshakeComplete {
-		out.Header["Early-Data"] = []string{"1"} // RFC 8470 §5.1
-	}
-	if out.Body == nil {
-		return
-	}
-	if caddyhttp.IsIncremental(out.Header) && !mayHaveContent(out) {
+// request makes of r what Caddy's proxy would send. Which fields the API gets, and the rest of the
+// URL, is up to the transport. The request is a part of the exchange, see clone.go.
+func (a *answering) request(r *http.Request) *http.Request {
+	out, u := &a.out, &a.url
+	*out, *u = *r.WithContext(a.slot.x.traced(r.Context())), *r.URL
+	u.Scheme, u.Host = "", a.serving.address // clients may send an absolute URL
+	out.URL, out.Close = u, false
+	out.Header = a.requestFields(r)
+	switch {
+	case r.ContentLength == 0 || r.Body == nil:
+		out.Body = nil // else net/http does not try again on another connection (golang/go#16036)
+	case caddyhttp.IsIncremental(r.Header) && !mayHaveContent(r):
 		// HTTP/3 has a GET without a body for one of unknown length.
 		out.ContentLength, out.Body = 0, nil
-		return
+	default:
+		a.addBody(out, r)
+	}
+	return out
+}
+
+// requestFields returns the header fields of r but for those of one hop. It is the map of r itself
+// where there is nothing to change.
+func (a *answering) requestFields(r *http.Request) http.Header {
+	early := r.TLS != nil && !r.TLS.HandshakeComplete
+	if _, ok := r.Header["User-Agent"]; ok && !early && !hasHop(r.Header) {
+		return r.Header
+	}
+	if a.fields == nil {
+		a.fields = make(http.Header, len(r.Header)+2)
+	}
+	h := a.fields
+	for name, values := range r.Header {
+		if !isHop(name) {
+			h[name] = values
+		}
+	}
+	connection := r.Header["Connection"]
+	removeListed(h, connection)
+	if httpguts.HeaderValuesContainsToken(r.Header["Te"], "trailers") && !httpguts.HeaderValuesContainsToken(connection, "Te") {
+		h["Te"] = []string{"trailers"}
+	}
+	if _, ok := h["User-Agent"]; !ok {
+		h["User-Agent"] = noUserAgent
+	}
+	if early {
+		h["Early-Data"] = []string{"1"} // RFC 8470 §5.1
+	}
+	return h
+}
+
+// addBody gives out the body of in.
+func (a *answering) addBody(out, in *http.Request) {
+	body := &requestBody{body: in.Body}
+	out.Body = body
+	if in.ProtoMajor < 2 && in.ContentLength > 0 && len(in.Trailer) == 0 {
+		return // without trailers
+	}
+	out.Trailer = make(http.Header, len(in.Trailer))
+	for name := range in.Trailer {
+		out.Trailer[name] = nil
 	}
 	if len(out.Trailer) > 0 {
 		out.ContentLength = -1 // HTTP/1.1 has trailers behind chunks alone
-		delete(out.Header, "Content-Length")
+		if _, ok := out.Header["Content-Length"]; ok {
+			out.Header = maps.Clone(out.Header)
+			delete(out.Header, "Content-Length")
+		}
 	}
-	if out.Trailer == nil {
-		out.Trailer = make(http.Header)
-	}
-	out.Body = &trailerCopier{out.Body, in, out.Trailer}
+	body.in, body.trailer = in, out.Trailer
 }
 
 // mayHaveContent reports whether a body of unknown length may have anything in it, as Caddy's
@@ -70,25 +106,44 @@ func mayHaveContent(r *http.Request) bool {
 	}
 }
 
-// trailerCopier copies the trailers of a client's request when its body ends. net/http knows them
-// then, and writes those of the outgoing request behind the body.
-type trailerCopier struct {
-	io.ReadCloser
-	in  *http.Request // nil: they are copied
-	out http.Header
+// requestBody is the body of a client's request. It copies the trailers when the body ends:
+// net/http knows them then, and writes those of the outgoing request behind the body.
+type requestBody struct {
+	body    io.Reader
+	in      *http.Request // nil: there are no trailers
+	trailer http.Header
+	ended   bool
+	closed  atomic.Bool
 }
 
-// Read implements io.Reader.
-func (b *trailerCopier) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if errors.Is(err, io.EOF) && b.in != nil {
-		clear(b.out)
-		for name, values := range b.in.Trailer {
-			b.out[name] = slices.Clone(values)
+// Read implements io.Reader. It reads nothing behind the end, see trailerCleaner.
+func (b *requestBody) Read(p []byte) (int, error) {
+	switch {
+	case b.closed.Load():
+		return 0, http.ErrBodyReadAfterClose
+	case b.ended:
+		return 0, io.EOF
+	}
+	n, err := b.body.Read(p)
+	if errors.Is(err, io.EOF) {
+		b.ended = true
+		if b.in != nil {
+			clear(b.trailer)
+			for name, values := range b.in.Trailer {
+				b.trailer[name] = slices.Clone(values)
+			}
 		}
-		b.in = nil
 	}
 	return n, err
+}
+
+// Close implements io.Closer. The client's body stays open: net/http closes that of a request
+// which it could not send, and to close one that the client has not sent yet (Expect:
+// 100-continue) would wait for it. Nothing is read any more: net/http may go on when the handler
+// has returned (golang/go#46866).
+func (b *requestBody) Close() error {
+	b.closed.Store(true)
+	return nil
 }
 
 // tell writes what Caddy's proxy writes into the debug log of each request. req is the request

@@ -67,7 +67,8 @@ func TestOtherStatus(t *testing.T) {
 
 // TestOwnProxy: a proxy of the operator's own cannot send a call again, but the next one is
 // served. The API reads the whole call first: where one answers earlier, Caddy's proxy reads the
-// count of its bodyNopCloserIfNotRead while net/http still writes it, and the race detector says so.
+// count of its bodyNopCloserIfNotRead while net/http still writes it, and the race detector says
+// so.
 func TestOwnProxy(t *testing.T) {
 	for name, late := range map[string]bool{"in the header": false, "in the trailers": true} {
 		t.Run(name, func(t *testing.T) {
