@@ -113,6 +113,9 @@ func allocations(ctx context.Context, t *running, n int) (mallocs, bytes float64
 	if err := count(ctx, t.addr, n/4, t.next); err != nil { // warm
 		return 0, 0, err
 	}
+	if err := t.greet(ctx); err != nil {
+		return 0, 0, err
+	}
 	for i := range at {
 		if i == 2 {
 			if err := count(ctx, t.addr, n, t.next); err != nil {

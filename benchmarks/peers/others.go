@@ -51,7 +51,7 @@ func other(ctx context.Context, e *environment, program, path, file string, conf
 		command = append(command, a)
 	}
 	p, err := start(ctx, program, addr, dir, command...)
-	return &running{p, addr, "", always(get(path))}, err
+	return &running{process: p, addr: addr, next: always(get(path))}, err
 }
 
 // nginxConfig returns a configuration with one worker, which holds connections to the upstream.
@@ -186,7 +186,7 @@ func httputilAlone(ctx context.Context, e *environment) (*running, error) {
 		return nil, err
 	}
 	p, err := start(ctx, "httputil", addr, e.dir, self, "httputil", addr, e.upstream)
-	return &running{p, addr, "http://" + addr + "/debug/vars", always(get("/bearer/items"))}, err
+	return &running{process: p, addr: addr, vars: "http://" + addr + "/debug/vars", next: always(get("/bearer/items"))}, err
 }
 
 // serveHTTPUtil serves on an address until the process ends.

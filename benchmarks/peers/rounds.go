@@ -166,6 +166,9 @@ func measure(ctx context.Context, s *settings, all []*figures) error {
 
 // round measures a target once, and returns the processor time of a request in µs.
 func (f *figures) round(ctx context.Context, s *settings, n int) (float64, error) {
+	if err := f.greet(ctx); err != nil {
+		return 0, err
+	}
 	before, err := f.usage()
 	if err != nil {
 		return 0, err

@@ -25,6 +25,17 @@ type running struct {
 	addr string
 	vars string             // where Go's runtime tells its figures, or ""
 	next func(i int) []byte // the next request of the connection with an index
+	each [][]byte           // a request of each user, asked once before each turn; nil: of no users
+}
+
+// greet has each user ask once. A gateway reads a connection that nobody has used for 20 seconds
+// from storage again, and between two turns of a target is a minute.
+func (t *running) greet(ctx context.Context) error {
+	i := -1
+	return count(ctx, t.addr, len(t.each), func(int) []byte {
+		i++
+		return t.each[i]
+	})
 }
 
 // errLacking says that a target cannot be measured here.
@@ -119,7 +130,7 @@ func headerUpBlock(more string) func(e *environment) string {
 func inCaddy(path string, block func(e *environment) string) func(context.Context, *environment) (*running, error) {
 	return func(ctx context.Context, e *environment) (*running, error) {
 		p, addr, vars, err := startCaddy(ctx, e, "Caddy", block(e))
-		return &running{p, addr, vars, always(get(path))}, err
+		return &running{process: p, addr: addr, vars: vars, next: always(get(path))}, err
 	}
 }
 
@@ -128,7 +139,7 @@ func always(request []byte) func(int) []byte { return func(int) []byte { return 
 
 // direct asks the upstream itself, which has the credential on the request then.
 func direct(_ context.Context, e *environment) (*running, error) {
-	return &running{e.api, e.upstream, "", always(get("/bearer/items", "Authorization: Bearer "+token))}, nil
+	return &running{process: e.api, addr: e.upstream, next: always(get("/bearer/items", "Authorization: Bearer "+token))}, nil
 }
 
 // startAPI runs the upstream.

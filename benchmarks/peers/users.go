@@ -42,16 +42,16 @@ func accounts(n int) (string, error) {
 
 func userName(i int) string { return fmt.Sprintf("user%06d", i) }
 
-// asUsers returns requests of users by turns of chance, the same for each target: each connection
-// has a source of its own.
-func asUsers(n int, path string) func(i int) []byte {
-	requests := make([][]byte, n)
+// asUsers returns a request of each user, and requests of users by turns of chance, the same for
+// each target: each connection has a source of its own.
+func asUsers(n int, path string) (requests [][]byte, next func(i int) []byte) {
+	requests = make([][]byte, n)
 	for i := range requests {
 		requests[i] = get(path, "Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte(userName(i)+":password")))
 	}
 	var mu sync.Mutex
 	sources := map[int]*rand.Zipf{}
-	return func(i int) []byte {
+	return requests, func(i int) []byte {
 		mu.Lock()
 		source := sources[i]
 		if source == nil {
@@ -71,7 +71,8 @@ func usersOfCaddy(ctx context.Context, e *environment) (*running, error) {
 	}
 	block += "reverse_proxy " + e.upstream + " {\nheader_up Authorization \"Bearer " + token + "\"\nheader_up X-User {http.auth.user.id}\n}"
 	p, addr, vars, err := startCaddy(ctx, e, "Caddy", block)
-	return &running{p, addr, vars, asUsers(e.users, "/user/items")}, err
+	each, next := asUsers(e.users, "/user/items")
+	return &running{p, addr, vars, next, each}, err
 }
 
 // usersOfOurs is an API at which each user has an account, that each of them has connected.
@@ -111,7 +112,8 @@ handle {
 			p.stop()
 			return nil, err
 		}
-		return &running{p, addr, vars, asUsers(e.users, "/users/items")}, nil
+		each, next := asUsers(e.users, "/users/items")
+		return &running{p, addr, vars, next, each}, nil
 	}
 }
 
