@@ -29,6 +29,14 @@ func hasHop(h http.Header) bool {
 	return false
 }
 
+// endHop removes from the header of an answer the fields that Connection lists, and Connection. It
+// comes before the gateway adds fields and looks at types: an API could list these for the proxy,
+// and have Content-Security-Policy or Cache-Control of the gateway's removed with its own.
+func endHop(h http.Header) {
+	removeListed(h, h["Connection"])
+	delete(h, "Connection")
+}
+
 // removeListed removes from h the fields that a Connection field lists: these are of one hop too.
 func removeListed(h http.Header, connection []string) {
 	for _, list := range connection {

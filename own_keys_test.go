@@ -50,6 +50,7 @@ func (k *keyRig) start(t *testing.T, storage, block string) {
 				strings.HasSuffix(r.URL.Path, "/in-path") && r.URL.Path != "/v1/botcanary-token/in-path" {
 				w.WriteHeader(http.StatusUnauthorized)
 			}
+			w.Header().Set("Connection", "Cache-Control, Vary") // of the API's own, and not what the gateway adds
 			fmt.Fprintf(w, "%s", strings.ReplaceAll(key, "canary-", "key of "))
 		}))
 		t.Cleanup(k.api.Close)

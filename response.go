@@ -25,6 +25,9 @@ func (ds *datasource) cleanHeader(h http.Header, req, caller *http.Request, sent
 // cleanResponse is cleanHeader for a response and for its trailers, which are known when its body
 // ends.
 func (ds *datasource) cleanResponse(res *http.Response, req, caller *http.Request, sent *sentRequest) {
+	if res.StatusCode != http.StatusSwitchingProtocols {
+		endHop(res.Header)
+	}
 	ds.cleanHeader(res.Header, req, caller, sent)
 	if ds.perUser() {
 		clean.MarkPrivate(res.Header)

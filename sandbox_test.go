@@ -56,6 +56,17 @@ func TestSandboxTypes(t *testing.T) {
 					t.Errorf("%q: the policy is %q", header, got)
 				}
 			}
+			// Fields that Connection lists do not reach the browser, so the type and the policies that
+			// count are without them: with no type it looks for HTML in the body.
+			for _, listed := range []string{"Content-Security-Policy", "Content-Type", "content-type , Connection"} {
+				kind := "text/html"
+				if listed != "Content-Security-Policy" {
+					kind = "application/json"
+				}
+				if got := give("200 OK", "Content-Type: "+kind+"\r\nConnection: "+listed+"\r\n"); len(got) != 1 || got[0] != sandbox {
+					t.Errorf("Connection: %s: the policy is %q", listed, got)
+				}
+			}
 			for _, status := range []string{"404 Not Found", "500 Internal Server Error", "304 Not Modified"} {
 				if got := give(status, "Content-Type: text/html\r\n"); len(got) != 1 || got[0] != sandbox {
 					t.Errorf("%s: the policy is %q", status, got)

@@ -70,7 +70,6 @@ func (a *answering) answer(res *http.Response) {
 	h := a.w.Header()
 	delete(h, "Server")
 	h["Via"] = append(h["Via"], via(res))
-	removeListed(res.Header, res.Header["Connection"])
 	addTo(h, res.Header)
 	announced := len(res.Trailer)
 	if announced > 0 {
