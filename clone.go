@@ -40,7 +40,8 @@ type clone struct {
 	trace  httptrace.ClientTrace
 }
 
-// maxKeptFields bounds the size of the header map of an exchange that is used again.
+// maxKeptFields bounds the size of the header maps of an exchange that is used again. A client may
+// send any number of fields that are removed, which are in the map of answering alone.
 const maxKeptFields = 64
 
 var exchanges = sync.Pool{New: func() any {
@@ -65,7 +66,7 @@ func (c *clone) unreferenced() bool {
 
 // release ends the exchange, and puts it back to be used again if that is safe.
 func (x *exchange) release() {
-	if !x.unreferenced() || len(x.header) > maxKeptFields {
+	if !x.unreferenced() || max(len(x.header), len(x.answering.fields)) > maxKeptFields {
 		return
 	}
 	x.ds, x.source, x.credential, x.values, x.fields, x.params = nil, nil, nil, nil, nil, nil

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/http/httptrace"
 	"net/textproto"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -102,9 +103,71 @@ func TestCloneIsUsedAgainOnlyIfUnreferenced(t *testing.T) {
 			t.Errorf("%s: unreferenced %t; %d connections, %d kept", test.name, got, x.conns.Load(), x.idle.Load())
 		}
 		x.serving = new(serving)
+		x.answering.fields = http.Header{"X-Before": {"of the client before"}}
 		x.release()
 		if reset := x.ds == nil && x.serving == nil; reset != test.want {
 			t.Errorf("%s: put back %t", test.name, reset)
+		}
+		if test.want && len(x.answering.fields) > 0 {
+			t.Errorf("%s: the next request has the fields of this one", test.name)
+		}
+	}
+}
+
+// TestLargeMapsAreNotKept: a map does not shrink, and each request would clear all of it.
+func TestLargeMapsAreNotKept(t *testing.T) {
+	many := make(http.Header)
+	for i := range maxKeptFields + 1 {
+		many["X-Forwarded-"+strconv.Itoa(i)] = nil
+	}
+	for name, grow := range map[string]func(*exchange){
+		"what the API gets":        func(x *exchange) { x.header = many },
+		"what the client has sent": func(x *exchange) { x.answering.fields = many },
+	} {
+		x := exchanges.Get().(*exchange)
+		x.ds = new(datasource)
+		grow(x)
+		if x.release(); x.ds == nil {
+			t.Errorf("%s: an exchange with %d fields is used again", name, len(many))
+		}
+	}
+}
+
+// TestTraceOfOthers: what another handler asks net/http to report to it does not stay in the
+// exchange, for the requests of others.
+func TestTraceOfOthers(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer server.Close()
+	client := new(http.Transport)
+	defer client.CloseIdleConnections()
+	reports := 0
+	others := map[string]*httptrace.ClientTrace{
+		"a hook of its own":       {GotFirstResponseByte: func() { reports++ }},
+		"a hook that we need too": {GotConn: func(httptrace.GotConnInfo) { reports++ }},
+	}
+	for name, other := range others {
+		reports = 0
+		x := exchanges.Get().(*exchange)
+		x.ds, x.credential = new(datasource), new(auth.Credential)
+		ctx := x.traced(httptrace.WithClientTrace(t.Context(), other))
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, _ := x.cloneFor(req, req.URL)
+		res, err := client.RoundTrip(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if reports != 1 {
+			t.Errorf("%s: %d reports", name, reports)
+		}
+		if out != &x.out && x.unreferenced() {
+			t.Errorf("%s: the exchange is used again, and nothing has counted its connections", name)
+		}
+		if x.trace.GotFirstResponseByte != nil {
+			t.Errorf("%s: the exchange has the hook of the other handler", name)
 		}
 	}
 }
