@@ -98,6 +98,8 @@ func TestWaysAgree(t *testing.T) {
 		switch path {
 		case "/chunks":
 			return "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\nContent-Type: text/plain\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n"
+		case "/trailers":
+			return "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: text/plain\r\n\r\n0\r\nX-Sum: 1\r\n\r\n"
 		case "/hints":
 			return "HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\nKeep-Alive: 5\r\nX-Own: theirs\r\nX-One: 1\r\nConnection: X-One\r\n\r\n" + rig.OK("ok")
 		case "/fields":
@@ -132,6 +134,7 @@ func TestWaysAgree(t *testing.T) {
 		"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n4\r\nbody\r\n0\r\nX-Sum: 1\r\n\r\n",
 		"GET /chunks HTTP/1.1\r\nTE: trailers\r\n",
 		"GET /chunks HTTP/1.0\r\n",
+		"GET /trailers HTTP/1.1\r\n",
 		"GET /hints HTTP/1.1\r\n",
 		"GET /fields HTTP/1.1\r\nConnection: X-Mine, close\r\nX-Mine: 1\r\nAlt-Svc: h3=2\r\n",
 		"GET /events HTTP/1.1\r\nIncremental: ?1\r\n",
