@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authenticatedapi
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/textproto"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestStreamHeader: the header of a stream is sent though no body comes, and nothing is written
+// once the handler has ended.
+func TestStreamHeader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		waiting, ended, written := httptest.NewRecorder(), httptest.NewRecorder(), httptest.NewRecorder()
+		newStream(waiting)
+		newStream(ended).end()
+		late := newStream(ended)
+		late.end()
+		late.flushHeader() // as the timer does, where it was about to
+		s := newStream(written)
+		if _, err := s.Write([]byte("x")); err != nil || !written.Flushed {
+			t.Errorf("a piece of the body is flushed: %t, %v", written.Flushed, err)
+		}
+		written.Flushed = false
+		time.Sleep(10 * headerWait)
+		synctest.Wait()
+		if !waiting.Flushed || ended.Flushed || written.Flushed {
+			t.Errorf("flushed while it waits: %t; after the end: %t; again after the first piece: %t", waiting.Flushed, ended.Flushed, written.Flushed)
+		}
+	})
+}
+
+// TestLateInterim: an interim answer that comes when the transport has returned touches nothing of
+// the client's, whose final answer is being written.
+func TestLateInterim(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		w := httptest.NewRecorder()
+		w.Header().Set("X-Own", "ours")
+		a := &answering{w: w}
+		if late {
+			a.ended()
+		}
+		if err := a.pass(103, textproto.MIMEHeader{"Link": {"</x>"}}); err != nil {
+			t.Fatal(err)
+		}
+		if passed := w.Result().Header.Get("Link") != ""; passed == late || w.Header().Get("Link") != "" || w.Header().Get("X-Own") != "ours" { //nolint:bodyclose // a recorder's
+			t.Errorf("late %t: passed %t; the header left is %v", late, passed, w.Header())
+		}
+	}
+}
+
+// TestRequestBodyLate: net/http reads nothing of a client's body once the handler has returned,
+// and closed it.
+func TestRequestBodyLate(t *testing.T) {
+	left := strings.NewReader("body")
+	b := &requestBody{body: left}
+	_ = b.Close()
+	if n, err := b.Read(make([]byte, 1)); n != 0 || !errors.Is(err, http.ErrBodyReadAfterClose) || left.Len() != len("body") {
+		t.Errorf("after Close: %d, %v; %d bytes are left", n, err, left.Len())
+	}
+}
