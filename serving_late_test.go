@@ -65,3 +65,19 @@ func TestRequestBodyLate(t *testing.T) {
 		t.Errorf("after Close: %d, %v; %d bytes are left", n, err, left.Len())
 	}
 }
+
+// TestTrailersAlone: a request that HTTP/2 says has no body may have trailers, and keeps them.
+func TestTrailersAlone(t *testing.T) {
+	for trailers, want := range map[int]int64{0: 0, 1: -1} {
+		r := httptest.NewRequest(http.MethodPost, "/x", http.NoBody)
+		r.ContentLength, r.ProtoMajor = 0, 2
+		if trailers > 0 {
+			r.Trailer = http.Header{"X-Sum": nil}
+		}
+		a := &answering{serving: &serving{address: "api:80"}, slot: &slot{x: new(exchange)}}
+		out := a.request(r)
+		if sent := out.Body != nil; out.ContentLength != want || sent != (trailers > 0) || len(out.Trailer) != trailers {
+			t.Errorf("%d trailers: length %d, a body %t, %d trailers", trailers, out.ContentLength, sent, len(out.Trailer))
+		}
+	}
+}

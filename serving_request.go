@@ -30,7 +30,7 @@ func (a *answering) request(r *http.Request) *http.Request {
 	out.URL, out.Close = u, false
 	out.Header = a.requestFields(r)
 	switch {
-	case r.ContentLength == 0 || r.Body == nil:
+	case r.ContentLength == 0 && len(r.Trailer) == 0 || r.Body == nil:
 		out.Body = nil // else net/http does not try again on another connection (golang/go#16036)
 	case caddyhttp.IsIncremental(r.Header) && !mayHaveContent(r):
 		// HTTP/3 has a GET without a body for one of unknown length.

@@ -72,7 +72,8 @@ func (s *switcher) wantClosed(t *testing.T) {
 
 // TestSwitchedUnasked: an API answers 101 to who has not asked for another protocol, or for
 // another one. The caller is told that the gateway is bad, and the connection, which nobody would
-// close otherwise, is closed; that of a health check too.
+// close otherwise, is closed; that of a health check too. The same holds for a status that does
+// not exist.
 func TestSwitchedUnasked(t *testing.T) {
 	const upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 	for name, tt := range map[string]struct{ asked, answer string }{
@@ -89,6 +90,16 @@ func TestSwitchedUnasked(t *testing.T) {
 			}
 			if api.seen.Load() != 1 {
 				t.Errorf("%d requests", api.seen.Load())
+			}
+			api.wantClosed(t)
+		})
+	}
+	for _, status := range []string{"000", "099"} {
+		t.Run("status "+status, func(t *testing.T) {
+			api := newSwitcher(t, "HTTP/1.1 "+status+" None\r\nContent-Length: 0\r\n\r\n")
+			gateway := rig.Start(t, fmt.Sprintf("http://GATEWAY {\nauthenticated_api http://%s {\nauth bearer t0k3n\n}\n}\n", api.addr))
+			if res := rig.Get(t, gateway, "/x", ""); res.StatusCode != http.StatusBadGateway {
+				t.Errorf("got %s", res.Status)
 			}
 			api.wantClosed(t)
 		})

@@ -265,10 +265,12 @@ func (t *Transport) roundTrip(out *http.Request) (*http.Response, error) {
 	}
 	peer.GuardLog()
 	res, err := t.sender.current().RoundTrip(out)
-	if err == nil && peer.Switched(out, res) {
-		// A health check would read it without end, and a client would get an empty 200.
-		_ = res.Body.Close()
-		return nil, peer.ErrSwitched
+	if err == nil {
+		if err := peer.Unusable(out, res); err != nil {
+			// A health check would read a 101 without end, and a client would get an empty 200.
+			_ = res.Body.Close()
+			return nil, err
+		}
 	}
 	return res, quiet(err)
 }

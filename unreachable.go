@@ -74,6 +74,7 @@ var remedies = []struct {
 	{as(syscall.ENOENT), "there is no such socket; look at its path, and whether the API runs"},
 	{as(syscall.EACCES), "the user that Caddy runs as may not connect there"},
 	{as(peer.ErrSwitched), "what answers there is no HTTP API; look at the base URL"},
+	{as(peer.ErrStatus), "what answers there is no HTTP API; look at the base URL"},
 }
 
 func is[T error](err error) bool {

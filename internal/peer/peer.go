@@ -56,18 +56,31 @@ func remoteMessage(err error) string {
 	return ""
 }
 
-// ErrSwitched says that an answer is 101 although the request has not asked for another protocol.
-var ErrSwitched = errors.New("the answer is 101 Switching Protocols, which the request has not asked for")
+// Why an answer is none that anything can be done with.
+var (
+	// ErrSwitched says that an answer is 101 although the request has not asked for another
+	// protocol.
+	ErrSwitched = errors.New("the answer is 101 Switching Protocols, which the request has not asked for")
 
-// Switched reports whether an answer switches to a protocol that the request has not asked for
-// (RFC 9110 §7.8, §15.2.2). The body of such an answer is the bare connection: it has no end, and
-// net/http does not close it with the request's context.
-func Switched(req *http.Request, res *http.Response) bool {
-	if res.StatusCode != http.StatusSwitchingProtocols {
-		return false
+	// ErrStatus says that the status of an answer is below 100, of which net/http as a server
+	// makes a panic (RFC 9110 §15).
+	ErrStatus = errors.New("the answer has a status below 100, which does not exist")
+)
+
+// Unusable returns ErrSwitched or ErrStatus for such an answer. The body of an answer that
+// switches to a protocol which nobody has asked for (RFC 9110 §7.8, §15.2.2) is the bare
+// connection: it has no end, and net/http does not close it with the request's context.
+func Unusable(req *http.Request, res *http.Response) error {
+	switch {
+	case res.StatusCode < 100:
+		return ErrStatus
+	case res.StatusCode != http.StatusSwitchingProtocols:
+		return nil
 	}
-	asked := req.Header.Get("Upgrade")
-	return asked == "" || !strings.EqualFold(asked, res.Header.Get("Upgrade"))
+	if asked := req.Header.Get("Upgrade"); asked != "" && strings.EqualFold(asked, res.Header.Get("Upgrade")) {
+		return nil
+	}
+	return ErrSwitched
 }
 
 // ProxyAnswer is an http.Transport's OnProxyConnectResponse. Without it the error for a refused

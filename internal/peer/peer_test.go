@@ -48,19 +48,22 @@ func TestText(t *testing.T) {
 	}
 }
 
-// TestSwitched: a 101 is an answer to who has asked for that protocol.
-func TestSwitched(t *testing.T) {
+// TestUnusable: a 101 is an answer to who has asked for that protocol, and no status is below 100.
+func TestUnusable(t *testing.T) {
 	for _, tt := range []struct {
 		asked, got string
 		status     int
-		want       bool
+		want       error
 	}{
-		{"websocket", "WebSocket", 101, false},
-		{"", "websocket", 101, true},
-		{"", "", 101, true},
-		{"websocket", "", 101, true},
-		{"websocket", "h2c", 101, true},
-		{"", "websocket", 200, false},
+		{"websocket", "WebSocket", 101, nil},
+		{"", "websocket", 101, ErrSwitched},
+		{"", "", 101, ErrSwitched},
+		{"websocket", "", 101, ErrSwitched},
+		{"websocket", "h2c", 101, ErrSwitched},
+		{"", "websocket", 200, nil},
+		{"", "", 0, ErrStatus},
+		{"", "", 99, ErrStatus},
+		{"", "", 999, nil},
 	} {
 		req, res := &http.Request{Header: make(http.Header)}, &http.Response{StatusCode: tt.status, Header: make(http.Header)}
 		if tt.asked != "" {
@@ -69,8 +72,8 @@ func TestSwitched(t *testing.T) {
 		if tt.got != "" {
 			res.Header.Set("Upgrade", tt.got)
 		}
-		if got := Switched(req, res); got != tt.want {
-			t.Errorf("%+v: %t", tt, got)
+		if got := Unusable(req, res); !errors.Is(got, tt.want) {
+			t.Errorf("%+v: %v", tt, got)
 		}
 	}
 }

@@ -80,8 +80,7 @@ func (c *Client) sendAndRead(req *http.Request, read func(*http.Response) ([]byt
 	}
 	defer res.Body.Close()
 	t = roundTrip{res: res, at: time.Now()}
-	if peer.Switched(req, res) {
-		t.cut = peer.ErrSwitched
+	if t.cut = peer.Unusable(req, res); t.cut != nil {
 		return t
 	}
 	defer context.AfterFunc(req.Context(), func() { _ = res.Body.Close() })()
