@@ -75,7 +75,8 @@ func usersOfCaddy(ctx context.Context, e *environment) (*running, error) {
 	return &running{p, addr, vars, next, each}, err
 }
 
-// usersOfOurs is an API at which each user has an account, that each of them has connected.
+// usersOfOurs is an API at which each user has an account, that each of them has connected. The
+// console is a site of its own: routes beside the API's are no part of what a request costs.
 func usersOfOurs(way string) func(context.Context, *environment) (*running, error) {
 	return func(ctx context.Context, e *environment) (*running, error) {
 		block, err := accounts(e.users)
@@ -86,29 +87,35 @@ func usersOfOurs(way string) func(context.Context, *environment) (*running, erro
 		if err != nil {
 			return nil, err
 		}
-		block += fmt.Sprintf(`handle_path /connect/* {
-	authenticated_api_console
-}
-handle {
-	authenticated_api http://%s {
-		%sname users
-		header X-User {http.auth.user.id}
-		auth oauth2 authorization_code {
-			authorization_url http://%s/authorize
-			token_url http://%s/token/86400
-			redirect_url http://%s/connect/callback
-			client_id %s
-			client_secret "%s"
-			connection {http.auth.user.id}
+		console, err := free(ctx)
+		if err != nil {
+			return nil, err
 		}
+		block += fmt.Sprintf(`authenticated_api http://%s {
+	%sname users
+	header X-User {http.auth.user.id}
+	auth oauth2 authorization_code {
+		authorization_url http://%s/authorize
+		token_url http://%s/token/86400
+		redirect_url http://%s/connect/callback
+		client_id %s
+		client_secret "%s"
+		connection {http.auth.user.id}
 	}
 }
-`, e.upstream, way, e.upstream, e.upstream, addr, clientID, clientSecret)
+}
+http://%s {
+bind 127.0.0.1
+%s
+handle_path /connect/* {
+	authenticated_api_console
+}
+`, e.upstream, way, e.upstream, e.upstream, console, clientID, clientSecret, console, block)
 		p, vars, err := startCaddyAt(ctx, e, "Caddy", addr, block)
 		if err != nil {
 			return nil, err
 		}
-		if err := connectAll(ctx, addr, e.users); err != nil {
+		if err := connectAll(ctx, console, e.users); err != nil {
 			p.stop()
 			return nil, err
 		}
