@@ -20,11 +20,11 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
-// A handler that has a transport of its own is its own proxy. A request costs about three fifths of
-// the allocations of one that Caddy's proxy sends. What the handler does not do itself it leaves to
-// a proxy of Caddy's (serving_proxy.go): requests that ask for another protocol, since Caddy ends
-// the connections of those at a reload; and all requests of a datasource whose API is told of the
-// client.
+// A handler that has a transport of its own is its own proxy. A request costs about three fifths
+// of the allocations of one that Caddy's proxy sends. What the handler does not do itself it
+// leaves to a proxy of Caddy's (serving_proxy.go): requests that ask for another protocol, since
+// Caddy ends the connections of those at a reload; and all requests of a datasource whose API is
+// told of the client.
 //
 // serving is what such a handler adds: the request that Caddy's proxy would make
 // (serving_request.go), and the answer as Caddy's proxy would pass it (serving_answer.go).
