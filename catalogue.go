@@ -83,6 +83,7 @@ func (c *Catalogue) Provision(ctx caddy.Context) error {
 	if c.proxy, err = newCaddysProxy(ctx, dispatcher{}, dispatcher{}); err != nil {
 		return err
 	}
+	defer app.literals.gather(c.logger)()
 	here := &ground{handler: c, app: app, many: true}
 	for _, name := range slices.Sorted(maps.Keys(c.APIs)) {
 		api := c.APIs[name]

@@ -5,8 +5,10 @@ package authenticatedapi_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -74,6 +76,37 @@ func TestLiteralSecrets(t *testing.T) {
 				t.Errorf("told of %q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestLiteralSecretsOfMany: a catalogue has one warning for each option, which names ten of its
+// datasources and counts all.
+func TestLiteralSecretsOfMany(t *testing.T) {
+	var site strings.Builder
+	site.WriteString("authenticated_apis {\n")
+	for i := range 12 {
+		fmt.Fprintf(&site, "api%02d https://a.example {\nauth bearer canary\n}\n", i)
+	}
+	site.WriteString("keys https://a.example {\nauth none\nheader X-Api-Key canary\nheader ?X-Api-Key canary\n}\n" +
+		"good https://a.example {\nauth bearer {env.TEST_TOKEN}\n}\n}\nauthenticated_api https://a.example {\nname beside\nauth bearer canary\n}")
+	t.Setenv("TEST_TOKEN", "canary")
+	var got []string
+	for _, line := range logged(t, "", site.String()) {
+		text, _ := json.Marshal(line)
+		if strings.Contains(string(text), "canary") {
+			t.Errorf("the log shows the secret: %s", text)
+		}
+		if strings.HasPrefix(line["msg"].(string), "a secret stands in the configuration") {
+			got = append(got, fmt.Sprintf("%v, %v, %v, %v", line["option"], line["datasource"], line["datasources"], line["count"]))
+		}
+	}
+	want := []string{
+		"auth bearer: token, beside, <nil>, <nil>",
+		"auth bearer: token, <nil>, [api00 api01 api02 api03 api04 api05 api06 api07 api08 api09], 12",
+		"header X-Api-Key, <nil>, [keys], 1",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("told of %q, want %q", got, want)
 	}
 }
 
