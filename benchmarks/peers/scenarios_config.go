@@ -5,8 +5,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -19,15 +22,21 @@ import (
 const reloadRounds = 5
 
 // reloads measures what it takes a Caddy to take a new configuration: with many datasources below
-// routes of their own, and in a catalogue. The unit of the ratios is a thousand routes. A map of
+// routes of their own, and in a catalogue; as a Caddyfile, and as the JSON of it, which is what the
+// command caddy reload sends. The unit of the ratios is a Caddyfile with a thousand routes. A map of
 // Caddy's with as many words as the catalogue shows what reading a configuration costs alone.
 func reloads(ctx context.Context, e *environment) ([][]string, error) {
 	const unit = 1
-	configs := []struct{ name, block string }{
-		{"1 route", routeEach(e, 1)},
-		{"1,000 routes", routeEach(e, 1000)},
-		{"a catalogue of 10,000", catalogueOf(e, 10_000)},
-		{"Caddy's map, 10,000 lines", mapOf(e, 10_000)},
+	configs := []struct {
+		name, block string
+		json        bool
+	}{
+		{"1 route", routeEach(e, 1), false},
+		{"1,000 routes", routeEach(e, 1000), false},
+		{"1,000 routes, as JSON", routeEach(e, 1000), true},
+		{"a catalogue of 10,000", catalogueOf(e, 10_000), false},
+		{"a catalogue of 10,000, as JSON", catalogueOf(e, 10_000), true},
+		{"Caddy's map, 10,000 lines", mapOf(e, 10_000), false},
 	}
 	running := make([]*reloading, len(configs))
 	for i, c := range configs {
@@ -35,6 +44,7 @@ func reloads(ctx context.Context, e *environment) ([][]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.name, err)
 		}
+		r.json = c.json
 		defer r.stop()
 		running[i] = r
 	}
@@ -95,6 +105,7 @@ func directive(head string, n int, entry func(i int) string) string {
 type reloading struct {
 	*process
 	admin, addr, storage, block string
+	json                        bool // whether it is given JSON
 
 	took, used []float64 // ms
 }
@@ -115,26 +126,29 @@ func startReloading(ctx context.Context, e *environment, block string) (*reloadi
 
 // reload loads the configuration, which differs from the one before in a header field.
 func (r *reloading) reload(ctx context.Context, round int) error {
-	text := caddyfile(r.addr, r.admin, r.storage, r.block+"\nheader X-Round "+strconv.Itoa(round))
+	kind, text := "text/caddyfile", []byte(caddyfile(r.addr, r.admin, r.storage, r.block+"\nheader X-Round "+strconv.Itoa(round)))
+	if r.json {
+		answer, err := r.post(ctx, "/adapt", kind, text)
+		if err != nil {
+			return err
+		}
+		var adapted struct {
+			Result json.RawMessage `json:"result"`
+		}
+		if err := json.Unmarshal(answer, &adapted); err != nil {
+			return fmt.Errorf("decoding the configuration: %w", err)
+		}
+		kind, text = "application/json", adapted.Result
+	}
 	before, err := r.usage()
 	if err != nil {
 		return err
 	}
 	begin := time.Now()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+r.admin+"/load", strings.NewReader(text))
-	if err != nil {
+	if _, err := r.post(ctx, "/load", kind, text); err != nil {
 		return err
 	}
-	req.Header.Set("Content-Type", "text/caddyfile")
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
 	took := time.Since(begin)
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("the reload: %s", res.Status)
-	}
 	after, err := r.usage()
 	if err != nil {
 		return err
@@ -142,6 +156,25 @@ func (r *reloading) reload(ctx context.Context, round int) error {
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 	r.took, r.used = append(r.took, ms(took)), append(r.used, ms(after.sub(before).total()))
 	return nil
+}
+
+// post sends a configuration to the admin endpoint, and returns the answer.
+func (r *reloading) post(ctx context.Context, path, kind string, text []byte) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+r.admin+path, bytes.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", kind)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", path, res.Status)
+	}
+	return answer, err
 }
 
 // idle measures what connections that do nothing occupy.
