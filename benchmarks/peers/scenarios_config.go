@@ -22,8 +22,8 @@ import (
 const reloadRounds = 5
 
 // reloads measures what it takes a Caddy to take a new configuration: with many datasources below
-// routes of their own, and in a catalogue; as a Caddyfile, and as the JSON of it, which is what the
-// command caddy reload sends. The unit of the ratios is a Caddyfile with a thousand routes. A map of
+// routes of their own, and in a catalogue; as a Caddyfile, and as JSON, which is what the command
+// caddy reload sends. The unit of the ratios is a Caddyfile with a thousand routes. A map of
 // Caddy's with as many words as the catalogue shows what reading a configuration costs alone.
 func reloads(ctx context.Context, e *environment) ([][]string, error) {
 	const unit = 1
