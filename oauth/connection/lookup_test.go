@@ -43,6 +43,29 @@ func BenchmarkLookup(b *testing.B) {
 				}
 			})
 		}
+		b.Run(fmt.Sprintf("two loads/connections=%d", n), func(b *testing.B) { twoLoads(b, n, random) })
+	}
+}
+
+// twoLoads is what no look-up can be faster than: to wait for the slot of a table, and then for
+// what a request reads of a connection of the usual size. Nothing is compared or computed.
+func twoLoads(b *testing.B, n int, users []int64) {
+	type connection struct {
+		number int64
+		_      [unsafe.Sizeof(Connection{}) - 8]byte
+	}
+	type slot struct {
+		_  uint64
+		at *connection
+	}
+	slots := make([]slot, 2*n) // as empty as an index that has just grown
+	for i, at := range weakrand.Perm(n) {
+		slots[2*at].at = &connection{number: int64(i)}
+	}
+	nothing := int64(0)
+	for i := 0; b.Loop(); i++ {
+		// The next two wait for these, as one request's loads wait for each other.
+		nothing = slots[2*(users[i%len(users)]+nothing)].at.number >> 62
 	}
 }
 
