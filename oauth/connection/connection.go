@@ -16,8 +16,8 @@ import (
 // to no configuration, except source and first.
 //
 // There may be a million of them, of which a request needs one that no cache of the processor has.
-// So all that it reads is in the first 128 bytes, and the whole is 320, which is a size that the
-// allocator has.
+// So it has nothing but what all requests read, in 128 bytes, which is a size that the allocator
+// has: close together they take few pages of memory, whose addresses are waited for too.
 type Connection struct {
 	short  shortName
 	source atomic.Pointer[Source]       // the newest source. It belongs to one configuration
@@ -29,10 +29,16 @@ type Connection struct {
 
 	used    atomic.Bool // since the pool last looked for connections to forget
 	endTold atomic.Bool // that the account must be connected again; see tellEnd
-	housed  atomic.Bool // that a source is in first
 
-	mu    sync.Mutex // guards operation and what follows it
-	first Source     // room for the source of the first configuration
+	first Source // room for the source of the first configuration
+	*upkeep
+}
+
+// upkeep is what few requests read of a connection.
+type upkeep struct {
+	mu       sync.Mutex  // guards operation and what follows it
+	housed   atomic.Bool // that a source is in first
+	recorded recorded    // of first
 
 	// notBefore is the time of the next renewal in Unix nanoseconds, or the far future while an
 	// operation is under way. Requests whose token is valid and near its end read it, so that they
@@ -57,7 +63,7 @@ type Connection struct {
 // newConnection returns a connection of which nothing is known.
 func newConnection(name string) *Connection {
 	// A request's name may be part of something longer, which would stay in memory with it.
-	conn := &Connection{name: strings.Clone(name)}
+	conn := &Connection{upkeep: &upkeep{name: strings.Clone(name)}}
 	conn.short.set(name)
 	return conn
 }
@@ -91,9 +97,10 @@ func (c *Connection) named(name string) bool {
 // other configuration's is there: at most one that has ended stays.
 func (c *Connection) room(set *Set) *Source {
 	if set.houses && c.housed.CompareAndSwap(false, true) {
+		c.first.recorded = &c.upkeep.recorded
 		return &c.first
 	}
-	return new(Source)
+	return &Source{recorded: new(recorded)}
 }
 
 // current returns the token in use, or nil.

@@ -11,11 +11,20 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/authenticated-api/caddy-authenticated-api/auth"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/provider"
 	"github.com/authenticated-api/caddy-authenticated-api/oauth/record"
 )
+
+// TestConnectionSize: what all requests read of a connection is in two lines of the processor's
+// cache, of which a third would be waited for.
+func TestConnectionSize(t *testing.T) {
+	if size := unsafe.Sizeof(Connection{}); size != 128 && unsafe.Sizeof(uintptr(0)) == 8 {
+		t.Errorf("a connection has %d bytes; what few requests read belongs into upkeep", size)
+	}
+}
 
 // TestAllocsInMemory holds what a connection costs that a request has read from the storage: at
 // most 450 bytes beside its token and the credential that is made of that, also once the token was

@@ -17,8 +17,13 @@ type Source struct {
 	conn  *Connection
 	set   *Set
 	ready ready
+	*recorded
+}
+
+// recorded is what few requests read of a source.
+type recorded struct {
 	store record.Store
-	last  lastRead // conn.storing guards it
+	last  lastRead // Connection.storing guards it
 }
 
 // records is the source as that which keeps memory and record in step.
