@@ -60,12 +60,12 @@ type upkeep struct {
 	name string // constant; "" for the shared connection
 }
 
-// newConnection returns a connection of which nothing is known.
-func newConnection(name string) *Connection {
+// begin makes a new connection that with a name.
+func begin(c *Connection, name string) *Connection {
 	// A request's name may be part of something longer, which would stay in memory with it.
-	conn := &Connection{upkeep: &upkeep{name: strings.Clone(name)}}
-	conn.short.set(name)
-	return conn
+	c.upkeep = &upkeep{name: strings.Clone(name)}
+	c.short.set(name)
+	return c
 }
 
 // shortName is a name, if that has less than 40 bytes, and the number of its bytes. Behind a

@@ -12,6 +12,8 @@ import (
 	"time"
 )
 
+func newConnection(name string) *Connection { return begin(new(Connection), name) }
+
 // TestIndex: whatever comes and goes, the index has what a map has.
 func TestIndex(t *testing.T) {
 	random := weakrand.New(weakrand.NewPCG(1, 2))

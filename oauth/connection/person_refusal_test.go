@@ -272,7 +272,7 @@ func TestTokenFieldChanged(t *testing.T) {
 			synctest.Wait()
 			n.set.Term.IDToken, n.set.records.Term.IDToken = true, true
 			reloaded := n.set.newSource("", n.conn)
-			restarted := n.set.newSource("", new(Connection))
+			restarted := n.set.newSource("", newConnection(""))
 			fromRecord, err := restarted.records().latest(t.Context())
 			if err != nil {
 				t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 type Pool struct {
 	mu          sync.RWMutex
 	connections index
+	spare       []*Connection          // new, without names; see newConnection
 	flows       map[string]*redemption // by the ID of the flow
 	sets        []*Set                 // of running configurations, the newest last
 	first       *Set                   // that was bound first; see Connection.room
@@ -54,9 +55,29 @@ func (p *Pool) connection(name string, limit int) *Connection {
 	if p.connections.count >= limit {
 		p.forget(limit)
 	}
-	conn := newConnection(name)
+	conn := begin(p.newConnection(), name)
 	conn.used.Store(true)
 	p.connections.put(conn)
+	return conn
+}
+
+// maxSpare is how many connections are made at once, at most: 64 KiB of them.
+const maxSpare = 512
+
+// newConnection returns a connection without a name. With many, they are made many at once, and so
+// lie side by side in memory: a request waits for the address of a page as well as for what is
+// there, and tokens would lie between connections that are made one by one. p.mu is held.
+func (p *Pool) newConnection() *Connection {
+	if len(p.spare) == 0 {
+		p.spare = make([]*Connection, 1+min(p.connections.count/8, maxSpare-1))
+		for i := range p.spare {
+			p.spare[i] = new(Connection) // by itself: it ends by itself
+		}
+	}
+	last := len(p.spare) - 1
+	conn := p.spare[last]
+	p.spare[last] = nil
+	p.spare = p.spare[:last]
 	return conn
 }
 
