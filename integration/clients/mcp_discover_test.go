@@ -64,7 +64,9 @@ func TestMCPDiscover(t *testing.T) {
 	wg.Wait()
 	c.wantNoneRevoked(t, 500)
 	renewals := c.Answered.Load() - consents
-	if renewals < 2*15 || c.Revoked() > 0 || c.Grants("ann") != 1 || c.Grants("bob") != 1 || registered.Load() != 1 {
+	// About 44, and 13 less each time that a write takes so long, as on a loaded machine, that a
+	// node waits in case another one renews too.
+	if renewals < 12 || c.Revoked() > 0 || c.Grants("ann") != 1 || c.Grants("bob") != 1 || registered.Load() != 1 {
 		t.Errorf("%d renewals, %d grants were revoked, ann has %d and bob %d, %d clients are registered",
 			renewals, c.Revoked(), c.Grants("ann"), c.Grants("bob"), registered.Load())
 	}
