@@ -5,9 +5,6 @@ package authenticatedapi
 import (
 	"maps"
 	"net/http"
-	"strings"
-
-	"golang.org/x/net/http/httpguts"
 
 	"github.com/authenticated-api/caddy-authenticated-api/internal/peer"
 	"github.com/authenticated-api/caddy-authenticated-api/internal/wire"
@@ -90,21 +87,4 @@ func (h *Handler) write(out, r *http.Request, x *exchange) error {
 	x.credential.SetHeader(out.Header)
 	x.answers(&x.sent, out, x.credential, h.ds.signing.signed(out.Header))
 	return nil
-}
-
-// scrubConnection does what the proxy would do with a client's Connection header field. It does so
-// before there is anything of the gateway's that the client could name there (RFC 9110 §7.6.1).
-func scrubConnection(h http.Header) {
-	upgrade := httpguts.HeaderValuesContainsToken(h["Connection"], "Upgrade")
-	for _, list := range h["Connection"] {
-		for name := range strings.SplitSeq(list, ",") {
-			if name = http.CanonicalHeaderKey(strings.TrimSpace(name)); name != "Upgrade" && name != "Te" {
-				delete(h, name)
-			}
-		}
-	}
-	delete(h, "Connection")
-	if upgrade {
-		h["Connection"] = []string{"Upgrade"}
-	}
 }

@@ -13,16 +13,22 @@ import (
 	"github.com/authenticated-api/caddy-authenticated-api/internal/value"
 )
 
-// IsConnectionField reports whether a header field, by its canonical name, belongs to one
-// connection or to the framing of a message (RFC 9110 §7.6.1, RFC 9112 §6). The proxy and Go's
-// client write these fields; nobody else may.
-func IsConnectionField(name string) bool {
+// IsHop reports whether a header field, by its canonical name, belongs to one connection, and so
+// ends at a proxy (RFC 9110 §7.6.1).
+func IsHop(name string) bool {
 	switch name {
-	case "Connection", "Content-Length", "Expect", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
-		"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
+	case "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer",
+		"Transfer-Encoding", "Upgrade":
 		return true
 	}
 	return false
+}
+
+// IsConnectionField reports whether a header field, by its canonical name, belongs to one
+// connection or to the framing of a message (RFC 9112 §6). The proxy and Go's client write these
+// fields; nobody else may.
+func IsConnectionField(name string) bool {
+	return name == "Content-Length" || name == "Expect" || IsHop(name)
 }
 
 // PlainName reports whether a name consists of letters, digits and dashes.

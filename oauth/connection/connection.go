@@ -16,7 +16,7 @@ import (
 // to no configuration, except source and first.
 //
 // There may be a million of them, of which a request needs one that no cache of the processor has.
-// So it has nothing but what all requests read, in 128 bytes, which is a size that the allocator
+// So it has little but what all requests read, in 128 bytes, which is a size that the allocator
 // has: close together they take few pages of memory, whose addresses are waited for too.
 type Connection struct {
 	short  shortName
@@ -60,7 +60,7 @@ type upkeep struct {
 	name string // constant; "" for the shared connection
 }
 
-// begin makes a new connection that with a name.
+// begin gives a new connection its name, and the room for its upkeep.
 func begin(c *Connection, name string) *Connection {
 	// A request's name may be part of something longer, which would stay in memory with it.
 	c.upkeep = &upkeep{name: strings.Clone(name)}
