@@ -3,12 +3,17 @@
 package authenticatedapi
 
 import (
+	"crypto/tls"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"net/textproto"
+	"reflect"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 )
@@ -63,6 +68,44 @@ func TestRequestBodyLate(t *testing.T) {
 	_ = b.Close()
 	if n, err := b.Read(make([]byte, 1)); n != 0 || !errors.Is(err, http.ErrBodyReadAfterClose) || left.Len() != len("body") {
 		t.Errorf("after Close: %d, %v; %d bytes are left", n, err, left.Len())
+	}
+}
+
+// TestRequestBodyEnd: nothing is read behind the end of a client's body, which Caddy's server
+// closes when it begins to answer.
+func TestRequestBodyEnd(t *testing.T) {
+	b := &requestBody{body: iotest.OneByteReader(io.MultiReader(strings.NewReader("x"), iotest.ErrReader(io.EOF)))}
+	if text, err := io.ReadAll(b); string(text) != "x" || err != nil {
+		t.Fatalf("read %q, %v", text, err)
+	}
+	b.body = iotest.ErrReader(http.ErrBodyReadAfterClose)
+	if n, err := b.Read(make([]byte, 1)); n != 0 || err != io.EOF { //nolint:errorlint // never wrapped
+		t.Errorf("behind the end: %d, %v", n, err)
+	}
+}
+
+// TestEarlyData: a request that may be a repeated one, of a TLS handshake that is not complete, is
+// marked as such (RFC 8470), and no other.
+func TestEarlyData(t *testing.T) {
+	for _, complete := range []bool{false, true} {
+		r := httptest.NewRequest(http.MethodGet, "/x", nil)
+		r.Header.Set("User-Agent", "test")
+		r.TLS = &tls.ConnectionState{HandshakeComplete: complete}
+		a := &answering{serving: &serving{address: "api:80"}, slot: &slot{x: new(exchange)}}
+		if early := a.request(r).Header.Get("Early-Data") == "1"; early == complete || len(r.Header) != 1 {
+			t.Errorf("complete %t: marked %t; the client's fields are %v", complete, early, r.Header)
+		}
+	}
+}
+
+// TestTracedAnew: a request that was sent again, and found no connection, leaves its own hook for
+// interim answers in an exchange that is used again. The next request does not have it.
+func TestTracedAnew(t *testing.T) {
+	x := exchanges.Get().(*exchange)
+	x.trace.Got1xxResponse = func(int, textproto.MIMEHeader) error { return nil }
+	trace := httptrace.ContextClientTrace(x.traced(t.Context()))
+	if got, want := reflect.ValueOf(trace.Got1xxResponse).Pointer(), reflect.ValueOf(x.onInterim).Pointer(); trace != &x.trace || got != want {
+		t.Error("the hook is that of another request")
 	}
 }
 
